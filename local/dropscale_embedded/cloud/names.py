@@ -1,0 +1,116 @@
+"""The names that stack resources get, and what Ref and Fn::GetAtt say of them.
+
+Names are functions of stack name and logical id, so that a template can be resolved before
+anything exists. Return values per type:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-template-resource-type-ref.html
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class StackContext:
+    """Where a stack lives: what the AWS:: pseudo parameters say, and the endpoint's URL."""
+
+    stack_name: str
+    region: str
+    account_id: str
+    endpoint_url: str
+    partition: str = "aws"
+
+    @property
+    def pseudo_parameters(self) -> dict[str, str]:
+        """The values of the CloudFormation pseudo parameters that make sense locally."""
+        return {
+            "AWS::StackName": self.stack_name,
+            "AWS::Region": self.region,
+            "AWS::AccountId": self.account_id,
+            "AWS::Partition": self.partition,
+            "AWS::URLSuffix": "amazonaws.com",
+        }
+
+
+@dataclass(frozen=True)
+class ResourceIdentity:
+    """One resource as others see it: its name, its Ref and its attributes."""
+
+    name: str
+    ref: str
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Naming:
+    """Format strings of {name} and the fields of StackContext; ``ref`` may also use {Arn}."""
+
+    name_property: str | None = None
+    ref: str = "{name}"
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+_HERE = "{region}:{account_id}"
+
+_NAMING: Mapping[str, _Naming] = {
+    "AWS::S3::Bucket": _Naming("BucketName", attributes={"Arn": "arn:{partition}:s3:::{name}"}),
+    "AWS::S3::BucketPolicy": _Naming(),
+    "AWS::SQS::Queue": _Naming(
+        "QueueName",
+        ref="{QueueUrl}",
+        attributes={
+            "Arn": f"arn:{{partition}}:sqs:{_HERE}:{{name}}",
+            "QueueName": "{name}",
+            "QueueUrl": "{endpoint_url}/{account_id}/{name}",
+        },
+    ),
+    "AWS::SQS::QueuePolicy": _Naming(),
+    "AWS::Events::Rule": _Naming(
+        "Name", attributes={"Arn": f"arn:{{partition}}:events:{_HERE}:rule/{{name}}"}
+    ),
+    "AWS::DynamoDB::Table": _Naming(
+        "TableName", attributes={"Arn": f"arn:{{partition}}:dynamodb:{_HERE}:table/{{name}}"}
+    ),
+    # Without the six random characters: the partial ARN that Secrets Manager accepts too.
+    "AWS::SecretsManager::Secret": _Naming(
+        "Name", ref="{Id}", attributes={"Id": f"arn:{{partition}}:secretsmanager:{_HERE}:secret:{{name}}"}
+    ),
+    "AWS::IAM::ManagedPolicy": _Naming(
+        "ManagedPolicyName", ref="arn:{partition}:iam::{account_id}:policy/{name}"
+    ),
+    "AWS::Logs::LogGroup": _Naming(
+        "LogGroupName", attributes={"Arn": f"arn:{{partition}}:logs:{_HERE}:log-group:{{name}}:*"}
+    ),
+    "AWS::Serverless::LayerVersion": _Naming(
+        "LayerName", ref=f"arn:{{partition}}:lambda:{_HERE}:layer:{{name}}:1"
+    ),
+    "AWS::Serverless::Function": _Naming(
+        "FunctionName", attributes={"Arn": f"arn:{{partition}}:lambda:{_HERE}:function:{{name}}"}
+    ),
+    "AWS::Serverless::StateMachine": _Naming(
+        "Name",
+        ref="{Arn}",
+        attributes={
+            "Arn": f"arn:{{partition}}:states:{_HERE}:stateMachine:{{name}}",
+            "Name": "{name}",
+        },
+    ),
+}
+
+
+def name_property(resource_type: str) -> str | None:
+    """Return the property that names a resource of this type, if a template may set one."""
+    return _NAMING[resource_type].name_property
+
+
+def identify(
+    resource_type: str, logical_id: str, name: str | None, context: StackContext
+) -> ResourceIdentity:
+    """Return what a resource is called; ``name`` is the template's own, if it gives one."""
+    naming = _NAMING[resource_type]
+    if name is None:
+        name = f"{context.stack_name}-{logical_id}"
+        if resource_type == "AWS::S3::Bucket":  # bucket names have no capitals
+            name = name.lower()
+    known = {"name": name, **vars(context)}
+    attributes = {key: text.format_map(known) for key, text in naming.attributes.items()}
+    return ResourceIdentity(name, naming.ref.format_map(known | attributes), attributes)

@@ -1,0 +1,49 @@
+"""Tells a whole image from a cut-off or foreign download, without decoding it."""
+
+import os
+from typing import BinaryIO
+
+from dropscale.errors import DropscaleError
+from dropscale.image.header import DamagedImage, EmptyImage, ImageHeader, NotAnImage, read_header
+
+_TAIL_BYTES = 64
+_TRAILERS = {"png": b"IEND\xaeB`\x82", "jpeg": b"\xff\xd9"}
+
+
+class UnreadableResult(DropscaleError):
+    """What the vendor's download URL answered is not a whole image."""
+
+
+def verify_result(file: BinaryIO, name: str) -> ImageHeader:
+    """Return the header of a downloaded result once it is known to be a whole image.
+
+    Raises:
+        UnreadableResult: the bytes are no image, or their end is missing.
+    """
+    try:
+        header = read_header(file, name)
+    except (EmptyImage, NotAnImage, DamagedImage) as error:
+        raise _unreadable(error.message) from error
+    if not _is_whole(file, header.type):
+        raise _unreadable(f"{name} is cut off: a {header.type} ends otherwise")
+    return header
+
+
+def _unreadable(message: str) -> UnreadableResult:
+    return UnreadableResult(
+        f"The result could not be used: {message}",
+        fix="The vendor keeps the paid result; drop the image again to collect it, free.",
+    )
+
+
+def _is_whole(file: BinaryIO, image_type: str) -> bool:
+    size = file.seek(0, os.SEEK_END)
+    if image_type == "webp":
+        file.seek(4)
+        return size >= int.from_bytes(file.read(4), "little") + 8
+    trailer = _TRAILERS.get(image_type)
+    if trailer is None:
+        return True
+    # Writers may pad after the trailer, so it is looked for near the end, not at it.
+    file.seek(max(0, size - _TAIL_BYTES))
+    return trailer in file.read()

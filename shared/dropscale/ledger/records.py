@@ -1,0 +1,307 @@
+"""What the ledger keeps: drops with their renditions, jobs, and the gate.
+
+Records are immutable. Each method that returns a changed record is one allowed step; it counts
+`seq` up by one, and the ledger takes it only if nobody else has taken that step before.
+"""
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from dropscale import upscaler
+from dropscale.ledger.states import (
+    COLLECTABLE_STATES,
+    JOB_TRANSITIONS,
+    OPEN_STATES,
+    DropState,
+    JobState,
+    WaitReason,
+    combined_state,
+)
+from dropscale.spec.model import EffectiveSpec
+from dropscale.upscaler import Mode
+
+Instant = Annotated[
+    datetime, PlainSerializer(lambda at: at.isoformat(timespec="milliseconds"), return_type=str)
+]
+"""An aware UTC time; its text has a fixed width, so that it sorts as it reads."""
+
+_TIMELINE_LENGTH = 50
+_UPLOAD_LIFETIME = timedelta(days=upscaler.UPLOAD_DAYS) - timedelta(hours=12)
+
+
+class IllegalTransition(Exception):
+    """A job was asked to take a step that its state does not allow."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Reason(_Record):
+    """Why a drop is not delivered: a stable code, what is wrong, and what to do."""
+
+    code: str
+    message: str
+    fix: str
+
+
+class Source(_Record):
+    """The image a drop is about: where it lies, and once read, what it is. Sizes in pixels."""
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+    etag: str
+    sha256: str | None = None
+    type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    bytes: int | None = None
+
+
+class Output(_Record):
+    """A delivered image in the results bucket."""
+
+    key: str
+    type: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+
+
+class Download(_Record):
+    """A download URL of the vendor's, for drops that want no download."""
+
+    url: str
+    expires_at: str
+
+
+class Parameters(_Record):
+    """What changes the pixels of an upscale, and so its fingerprint."""
+
+    scale_factor: Literal[2, 4]
+    mode: Mode
+    prompt: str | None = None
+    revision: int | str | None = None
+
+    @property
+    def credits(self) -> int:
+        """The vendor's price."""
+        return upscaler.price(self.scale_factor, self.mode)
+
+    @classmethod
+    def of(cls, spec: EffectiveSpec) -> Self:
+        """Take from a spec what changes the pixels; a prompt does so in creative mode only."""
+        return cls(
+            scale_factor=spec.scale_factor,
+            mode=spec.mode,
+            prompt=spec.prompt if spec.mode is Mode.CREATIVE else None,
+            revision=spec.revision,
+        )
+
+    def fingerprint(self, content_sha256: str) -> str:
+        """Return the SHA-256 (hex) that names the job of these parameters on that content."""
+        facts = [content_sha256, self.model_dump(mode="json")]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+class Upload(_Record):
+    """The image's bytes at the vendor."""
+
+    path: str
+    at: Instant
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Tell whether the vendor surely still keeps the bytes."""
+        return now - self.at < _UPLOAD_LIFETIME
+
+
+class Job(_Record):
+    """One paid upscale."""
+
+    fingerprint: str
+    seq: int = 1
+    state: JobState = JobState.READY
+    parameters: Parameters
+    label: str
+    """What the vendor shows as the project's name, before the token."""
+    upload: Upload | None = None
+    attempt: int = 0
+    attempt_id: str | None = None
+    project_id: str | None = None
+    credits_charged: int | None = None
+    created_at: Instant
+    submitted_at: Instant | None = None
+    due: Instant | None = None
+    """When the sweeper is to look at this job; None: nothing is left to do."""
+
+    @property
+    def project_name(self) -> str:
+        """The project's name at the vendor, with a token by which an orphan can be found."""
+        return f"{self.label} [{self.fingerprint[:8]}-{self.attempt}]"
+
+    def with_upload(self, path: str, now: datetime) -> Self:
+        """The bytes are at the vendor; anyone can start the job from now on."""
+        return self._step(upload=Upload(path=path, at=now))
+
+    def look_again(self, due: datetime | None) -> Self:
+        """Nothing has changed, but the sweeper is to look again at `due`."""
+        return self._step(due=due)
+
+    def submitting(self, attempt_id: str, expires_at: datetime) -> Self:
+        """An attempt is about to be paid; it is dead after `expires_at`."""
+        attempt = self.attempt + 1
+        return self._step(
+            JobState.SUBMITTING, attempt=attempt, attempt_id=attempt_id, due=expires_at
+        )
+
+    def refused(self, due: datetime | None) -> Self:
+        """The attempt surely created nothing; try again at `due`, or only for a new drop."""
+        return self._step(JobState.READY, attempt_id=None, due=due)
+
+    def submitted(self, project_id: str, charged: int, now: datetime, due: datetime) -> Self:
+        """The vendor has taken the job."""
+        facts = {"project_id": project_id, "credits_charged": charged, "submitted_at": now}
+        return self._step(JobState.SUBMITTED, **facts, due=due)
+
+    def unknown(self) -> Self:
+        """The attempt may have been charged, and no answer tells; never repeat it."""
+        return self._step(JobState.UNKNOWN, due=None)
+
+    def settled(self, state: JobState, credits_charged: int | None) -> Self:
+        """The vendor has reached a verdict: complete, error or canceled."""
+        charged = self.credits_charged if credits_charged is None else credits_charged
+        return self._step(state, credits_charged=charged, due=None)
+
+    def abandoned(self) -> Self:
+        """No verdict came in all the time the sweeper looked."""
+        return self._step(JobState.ABANDONED, due=None)
+
+    def renewed(self, now: datetime) -> Self:
+        """The vendor gave the credits back; a new drop may pay for another attempt."""
+        return self._step(JobState.READY, project_id=None, credits_charged=None, due=now)
+
+    def _step(self, state: JobState | None = None, **changes: Any) -> Self:
+        if state is not None:
+            if state not in JOB_TRANSITIONS[self.state]:
+                raise IllegalTransition(f"job {self.fingerprint}: {self.state} -> {state}")
+            changes["state"] = state
+        return self.model_copy(update={**changes, "seq": self.seq + 1})
+
+
+class Rendition(_Record):
+    """One upscale that a drop asks for: its share in a job, and what came of it."""
+
+    fingerprint: str
+    parameters: Parameters
+    state: DropState = DropState.WAITING
+    wait: WaitReason | None = WaitReason.SLOT
+    reason: Reason | None = None
+    generation: int = 0
+    """Counts the executions started for it."""
+    attempt: int = 0
+    project_id: str | None = None
+    credits_charged: int | None = None
+    output: Output | None = None
+    downloads: tuple[Download, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a result is still wanted for it."""
+        return self.state in COLLECTABLE_STATES
+
+    def moved(self, state: DropState, **changes: Any) -> Self:
+        """Return it in another state; wait and reason are those of the new state."""
+        cleared: dict[str, Any] = {"wait": None, "reason": None}
+        return self.model_copy(update={**cleared, **changes, "state": state})
+
+
+class TimelineEntry(_Record):
+    """When a drop came to a state."""
+
+    state: DropState
+    at: Instant
+
+
+class Drop(_Record):
+    """One image in the input bucket and what is to come of it."""
+
+    id: str
+    seq: int = 0
+    """0: not in the ledger yet; its first step puts it there."""
+    source: Source
+    spec: EffectiveSpec | None = None
+    renditions: dict[str, Rendition] = Field(default_factory=dict)
+    state: DropState = DropState.WAITING
+    wait: WaitReason | None = None
+    reason: Reason | None = None
+    warnings: tuple[str, ...] = ()
+    timeline: tuple[TimelineEntry, ...] = ()
+    due: Instant | None = None
+    """Since when a manifest is owed; None: the manifest shows this state."""
+
+    @staticmethod
+    def id_of(bucket: str, key: str) -> str:
+        """Return the name of the drop at a key; a key itself can be too long for an index."""
+        return hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()[:32]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the pipeline is done with it, well or not."""
+        if self.state is DropState.SUBMITTED and self.spec is not None:
+            return not self.spec.wait_for_completion
+        return self.state not in OPEN_STATES
+
+    def with_rendition(self, rendition: Rendition, now: datetime, *warnings: str) -> Self:
+        """Replace one rendition; the drop's own state follows."""
+        renditions = {**self.renditions, rendition.fingerprint: rendition}
+        fresh = tuple(text for text in warnings if text not in self.warnings)
+        return self.evaluated(renditions, now, warnings=(*self.warnings, *fresh))
+
+    def evaluated(self, renditions: dict[str, Rendition], now: datetime, **changes: Any) -> Self:
+        """Take these renditions; the drop's state, wait and reason follow from them."""
+        state = combined_state(rendition.state for rendition in renditions.values())
+        telling = next(r for r in renditions.values() if r.state is state)
+        return self._step(
+            state, now, renditions=renditions, wait=telling.wait, reason=telling.reason, **changes
+        )
+
+    def decided(self, state: DropState, now: datetime, **changes: Any) -> Self:
+        """Reach a state that no rendition tells, such as rejected or waiting for a sidecar."""
+        return self._step(state, now, **{"wait": None, "reason": None, **changes})
+
+    def _step(self, state: DropState, now: datetime, **changes: Any) -> Self:
+        if not self.timeline or self.timeline[-1].state is not state:
+            entry = TimelineEntry(state=state, at=now)
+            changes["timeline"] = (*self.timeline, entry)[-_TIMELINE_LENGTH:]
+        update = {**changes, "state": state, "seq": self.seq + 1, "due": now}
+        return self.model_copy(update=update)
+
+
+class Gate(_Record):
+    """Whether the vendor takes jobs from this account now; one for the whole stack."""
+
+    seq: int = 1
+    is_open: bool
+    reason: WaitReason
+    until: Instant
+    strikes: int
+    """Refusals in a row, by which the next closing grows."""
+
+    def probed(self, until: datetime) -> Self:
+        """One job is let through to see; nobody else tries before `until`."""
+        return self.model_copy(update={"until": until, "seq": self.seq + 1})
+
+    def closed(self, reason: WaitReason, until: datetime) -> Self:
+        """The vendor has refused once more."""
+        changes = {"is_open": False, "reason": reason, "until": until}
+        return self.model_copy(update={**changes, "strikes": self.strikes + 1, "seq": self.seq + 1})
+
+    def opened(self) -> Self:
+        """The vendor takes jobs again."""
+        return self.model_copy(update={"is_open": True, "strikes": 0, "seq": self.seq + 1})

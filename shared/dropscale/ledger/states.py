@@ -1,0 +1,92 @@
+"""The states of jobs and drops, and which may follow which."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class JobState(StrEnum):
+    """Facts about one paid upscale at the vendor."""
+
+    READY = "ready"
+    SUBMITTING = "submitting"
+    SUBMITTED = "submitted"
+    COMPLETE = "complete"
+    ERROR = "error"
+    CANCELED = "canceled"
+    UNKNOWN = "unknown"
+    ABANDONED = "abandoned"
+
+
+JOB_TRANSITIONS = MappingProxyType(
+    {
+        JobState.READY: frozenset({JobState.SUBMITTING}),
+        JobState.SUBMITTING: frozenset({JobState.READY, JobState.SUBMITTED, JobState.UNKNOWN}),
+        JobState.UNKNOWN: frozenset({JobState.READY, JobState.SUBMITTED, JobState.ABANDONED}),
+        JobState.SUBMITTED: frozenset(
+            {JobState.COMPLETE, JobState.ERROR, JobState.CANCELED, JobState.ABANDONED}
+        ),
+        JobState.ERROR: frozenset({JobState.READY}),
+        JobState.COMPLETE: frozenset(),
+        JobState.CANCELED: frozenset(),
+        JobState.ABANDONED: frozenset(),
+    }
+)
+
+SLOT_STATES = frozenset({JobState.SUBMITTING, JobState.SUBMITTED})
+"""A job holds one of the vendor's concurrent places exactly while it is in one of these."""
+
+
+class DropState(StrEnum):
+    """Where a drop, or one rendition of it, stands."""
+
+    WAITING = "waiting"
+    SUBMITTED = "submitted"
+    RENDERING = "rendering"
+    DELIVERED = "delivered"
+    COMPLETE = "complete"
+    SKIPPED = "skipped"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    TIMED_OUT = "timed_out"
+    UNKNOWN = "unknown"
+    SUPERSEDED = "superseded"
+
+
+class WaitReason(StrEnum):
+    """What a waiting drop waits for."""
+
+    SIDECAR = "sidecar"
+    SLOT = "slot"
+    BUDGET = "budget"
+    THROTTLED = "throttled"
+    ACCOUNT = "account"
+
+
+_BY_PRECEDENCE = (
+    DropState.WAITING,
+    DropState.SUBMITTED,
+    DropState.RENDERING,
+    DropState.UNKNOWN,
+    DropState.TIMED_OUT,
+    DropState.FAILED,
+    DropState.CANCELED,
+    DropState.REJECTED,
+    DropState.DELIVERED,
+    DropState.COMPLETE,
+    DropState.SKIPPED,
+    DropState.SUPERSEDED,
+)
+"""What is still open comes first, then what needs a person, then what is well."""
+
+OPEN_STATES = frozenset({DropState.WAITING, DropState.SUBMITTED, DropState.RENDERING})
+"""States that the pipeline itself still moves on from."""
+
+COLLECTABLE_STATES = OPEN_STATES | {DropState.TIMED_OUT, DropState.UNKNOWN}
+"""States in which a rendition still takes a result, however late it comes."""
+
+
+def combined_state(states: Iterable[DropState]) -> DropState:
+    """Return the state of a drop whose renditions are in `states` (at least one)."""
+    return min(states, key=_BY_PRECEDENCE.index)

@@ -1,0 +1,194 @@
+"""What the rules need of a ledger's storage, and the changes that it makes all or nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Protocol
+
+from dropscale.ledger.records import Drop, Gate, Job
+from dropscale.ledger.states import SLOT_STATES, JobState
+
+_AMEND_ATTEMPTS = 10
+
+
+class LedgerConflict(Exception):
+    """Somebody else changed the same record first; read again and decide anew."""
+
+
+class SlotsTaken(Exception):
+    """As many jobs are at the vendor as `MaxConcurrentJobs` allows."""
+
+
+class GateClosed(Exception):
+    """The vendor takes no jobs from this account at the moment."""
+
+
+@dataclass(frozen=True)
+class SaveDrop:
+    """Write a drop over the record with the `seq` before its own; `seq` 1: over none."""
+
+    drop: Drop
+
+
+@dataclass(frozen=True)
+class SaveJob:
+    """Write a job over the record with the `seq` before its own; `seq` 1: over none."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class SaveGate:
+    """Write the gate over the record with the `seq` before its own; `seq` 1: over none."""
+
+    gate: Gate
+
+
+@dataclass(frozen=True)
+class Attach:
+    """Let a drop share a job."""
+
+    fingerprint: str
+    drop_id: str
+
+
+@dataclass(frozen=True)
+class Detach:
+    """Withdraw a drop from a job."""
+
+    fingerprint: str
+    drop_id: str
+
+
+@dataclass(frozen=True)
+class TakeSlot:
+    """Take one of `limit` slots; None: take it even beyond the limit."""
+
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class FreeSlot:
+    """Give a slot back."""
+
+
+@dataclass(frozen=True)
+class RequireOpenGate:
+    """Hold only if the gate is open."""
+
+
+Change = SaveDrop | SaveJob | SaveGate | Attach | Detach | TakeSlot | FreeSlot | RequireOpenGate
+
+
+class Agenda(StrEnum):
+    """What the sweeper can ask for: records with something due, by what they are."""
+
+    READY_JOBS = "job#ready"
+    SUBMITTING_JOBS = "job#submitting"
+    SUBMITTED_JOBS = "job#submitted"
+    DROPS = "drop"
+
+
+AGENDA_BY_JOB_STATE = MappingProxyType(
+    {
+        JobState.READY: Agenda.READY_JOBS,
+        JobState.SUBMITTING: Agenda.SUBMITTING_JOBS,
+        JobState.SUBMITTED: Agenda.SUBMITTED_JOBS,
+    }
+)
+"""Where a job is listed while it has something due; in other states it never has."""
+
+
+class Ledger(Protocol):
+    """The storage of the ledger. Reads see every write that was answered before."""
+
+    def drop(self, drop_id: str) -> Drop | None:
+        """Return a drop, None if it is not known."""
+
+    def job(self, fingerprint: str) -> Job | None:
+        """Return a job, None if it is not known."""
+
+    def gate(self) -> Gate | None:
+        """Return the gate, None if it was never closed."""
+
+    def attached(self, fingerprint: str) -> list[str]:
+        """Return the ids of the drops that share a job."""
+
+    def due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
+        """Return the ids of at most `limit` records due `before`, the longest due first.
+
+        This read alone may lag behind the latest writes.
+        """
+
+    def write(self, *changes: Change) -> None:
+        """Make all changes or none.
+
+        Raises:
+            SlotsTaken: a `TakeSlot` found none free.
+            GateClosed: a `RequireOpenGate` found it closed.
+            LedgerConflict: a record was changed by somebody else.
+        """
+
+    def projected(self, drop: Drop) -> None:
+        """Note that the manifest shows this drop, unless the drop has changed since."""
+
+
+def job_changes(before: Job, after: Job, slots: int | None = None) -> list[Change]:
+    """Return the changes that a job's step makes; its slot moves with its state.
+
+    `slots` limits the taking of one; None takes it even beyond the limit, which is right only for
+    a job that the vendor has already.
+    """
+    changes: list[Change] = [SaveJob(after)]
+    held, holds = before.state in SLOT_STATES, after.state in SLOT_STATES
+    if holds and not held:
+        changes.append(TakeSlot(slots))
+    if held and not holds:
+        changes.append(FreeSlot())
+    return changes
+
+
+def amend_drop(ledger: Ledger, drop_id: str, change: Callable[[Drop], Drop]) -> Drop:
+    """Apply `change` to a drop, again on its newest state for as long as others come first.
+
+    Raises:
+        KeyError: the drop is not known.
+        LedgerConflict: others came first every time.
+    """
+    for _ in range(_AMEND_ATTEMPTS):
+        drop = ledger.drop(drop_id)
+        if drop is None:
+            raise KeyError(drop_id)
+        changed = change(drop)
+        if changed is drop:
+            return drop
+        try:
+            ledger.write(SaveDrop(changed))
+        except LedgerConflict:
+            continue
+        return changed
+    raise LedgerConflict(f"drop {drop_id} is changed by many at once")
+
+
+def amend_job(ledger: Ledger, fingerprint: str, change: Callable[[Job], Job]) -> Job:
+    """Apply `change` to a job, again on its newest state for as long as others come first.
+
+    Raises:
+        KeyError: the job is not known.
+        LedgerConflict: others came first every time.
+    """
+    for _ in range(_AMEND_ATTEMPTS):
+        job = ledger.job(fingerprint)
+        if job is None:
+            raise KeyError(fingerprint)
+        changed = change(job)
+        if changed is job:
+            return job
+        try:
+            ledger.write(*job_changes(job, changed))
+        except LedgerConflict:
+            continue
+        return changed
+    raise LedgerConflict(f"job {fingerprint} is changed by many at once")

@@ -1,0 +1,222 @@
+"""What can go wrong with the Magic Hour API, one class for each thing a caller can do about it.
+
+The class names are a contract: the state machine names them in its `ErrorEquals` lists. No
+message or repr holds the token or the query of a URL.
+
+Source of the meaning of the status codes: https://docs.magichour.ai/api-reference.
+"""
+
+from types import MappingProxyType
+from typing import ClassVar
+
+VENDOR_DEFAULT_NAME = "Image Upscaler - <date time>"
+"""What the vendor calls a project that was created without a name."""
+
+
+class MagicHourError(Exception):
+    """Base of every error of this package.
+
+    Attributes:
+        request: the call that failed, e.g. "POST /v1/ai-image-upscaler"; for a transfer, the
+            method and the host.
+        status: the HTTP status, None if no answer came.
+        message: what the vendor (or the check that failed) says, None if nothing.
+        retry_after: seconds to wait before the next try, as the answer asks, or None.
+        what: what is wrong; like `advice`, what to do, a format of the attributes above.
+    """
+
+    what: ClassVar[str] = "the call failed"
+    advice: ClassVar[str] = "Try again later."
+
+    def __init__(
+        self,
+        request: str,
+        *,
+        status: int | None = None,
+        message: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(request)
+        self.request = request
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        status = f" (HTTP {self.status})" if self.status else ""
+        message = f": {self.message.rstrip('.')}" if self.message else ""
+        what, advice = self.what.format(**vars(self)), self.advice.format(**vars(self))
+        return f"{self.request}: {what}{status}{message}. {advice}"
+
+
+class InvalidRequest(MagicHourError):
+    """400, 422: the vendor refuses the parameters or the image; nothing was charged."""
+
+    what = "the API refuses this request"
+    advice = "Correct the field that the message names; nothing was charged."
+
+
+class Unauthorized(MagicHourError):
+    """401: the API key is wrong."""
+
+    what = "the API key is not accepted"
+    advice = "Put a valid Magic Hour API key in place; nothing was charged."
+
+
+class OutOfCredits(MagicHourError):
+    """402: the account has too few credits."""
+
+    what = "the account has too few credits"
+    advice = "Buy credits or wait for the next period; nothing was charged."
+
+
+class PlanRefused(MagicHourError):
+    """403: the account's plan does not allow this."""
+
+    what = "the account's plan does not allow this"
+    advice = "Ask for less (4x needs a paid plan) or change the plan; nothing was charged."
+
+
+class NotFound(MagicHourError):
+    """404: no such project (or it was deleted), or no such call."""
+
+    what = "there is no such thing at the API"
+    advice = "Check the project's id and the base URL; deleted projects are gone."
+
+
+class Throttled(MagicHourError):
+    """429: too many requests, or too many jobs at once."""
+
+    what = "too many requests"
+    advice = "Wait (retry_after, if given), then try again."
+
+
+class ServerFault(MagicHourError):
+    """500, 504, an answer that cannot be read, and every status outside the contract."""
+
+    what = "the API failed or its answer cannot be read"
+    advice = "Try again later."
+
+
+class Unavailable(MagicHourError):
+    """502, 503 with the vendor's own JSON body: refused before anything was done."""
+
+    what = "the API is not available"
+    advice = "Try again in 30 to 60 seconds."
+
+
+class Unreachable(MagicHourError):
+    """The request never left: name not resolved, connection refused or timed out, TLS failed."""
+
+    what = "no connection to the API"
+    advice = "Check the network, the proxy settings and the base URL, then try again."
+
+
+class ConnectionLost(MagicHourError):
+    """Sent, but no whole answer came: time-out or reset."""
+
+    what = "the connection was lost before the whole answer came"
+    advice = "Try again."
+
+
+class TransferFailed(MagicHourError):
+    """An upload or download over a signed URL failed or was cut off.
+
+    `status` 403, 404 or 410 (see `expired`): a fresh GET of the project gives a new URL.
+    """
+
+    what = "the transfer failed"
+    advice = "Try again, with a fresh URL."
+
+    @property
+    def expired(self) -> bool:
+        """Whether the storage says that this URL is not, or no longer, good."""
+        return self.status in {403, 404, 410}
+
+
+class UnsafeUrl(MagicHourError):
+    """A URL that would send the token or an image over plain HTTP."""
+
+    what = "this URL is not safe to use"
+    advice = "Only https is allowed (http only between loopback addresses)."
+
+
+class UnknownProjectStatus(MagicHourError):
+    """The project has a status that this version does not know.
+
+    Attributes:
+        project_status: the status as it came.
+    """
+
+    what = "the project has a status that is not in the contract"
+    advice = "Update this software; the project itself is not affected."
+
+    def __init__(self, request: str, *, project_status: object = None) -> None:
+        super().__init__(request, message=repr(project_status))
+        self.project_status = project_status
+
+
+class DeadlinePassed(MagicHourError):
+    """The project was not final when the polling deadline passed; it goes on at the vendor.
+
+    Attributes:
+        project_id: the project, to be resumed with `image_projects.check_result`.
+    """
+
+    what = "the project was not finished in time"
+    advice = (
+        "It is paid for and goes on: resume with image_projects.check_result(id={project_id!r}, "
+        "wait_for_completion=True, download_outputs=True)."
+    )
+
+    def __init__(self, request: str, *, project_id: str = "", message: str | None = None) -> None:
+        super().__init__(request, message=message)
+        self.project_id = project_id
+
+
+class CreateOutcomeUnknown(MagicHourError):
+    """The create may or may not have made, and charged, a project. Never repeat it blindly.
+
+    Attributes:
+        cause_name: class name of what happened, e.g. "ConnectionLost", "ServerFault".
+        project_name: the `name` by which the project can be found, if it exists.
+    """
+
+    what = "the outcome is unknown ({cause_name}), a project may exist and be charged"
+    advice = (
+        "Do not repeat it: look for a project named {project_name!r} in the account first; "
+        "only if there is none, nothing was charged."
+    )
+
+    def __init__(
+        self,
+        request: str,
+        *,
+        status: int | None = None,
+        message: str | None = None,
+        cause_name: str = "",
+        project_name: str | None = None,
+    ) -> None:
+        super().__init__(request, status=status, message=message)
+        self.cause_name = cause_name
+        self.project_name = project_name or VENDOR_DEFAULT_NAME
+
+
+CLASS_BY_STATUS = MappingProxyType(
+    {
+        400: InvalidRequest,
+        401: Unauthorized,
+        402: OutOfCredits,
+        403: PlanRefused,
+        404: NotFound,
+        422: InvalidRequest,
+        429: Throttled,
+    }
+)
+"""Refusals. 502 and 503 depend on the body (see `calls`); everything else is a ServerFault."""
+
+NOT_CHARGED = (*frozenset(CLASS_BY_STATUS.values()), Unavailable, Unreachable)
+"""After these a create has certainly made no project; any other error leaves that open."""
+
+TRANSIENT = (Throttled, ServerFault, Unavailable, Unreachable, ConnectionLost, TransferFailed)
+"""Errors of calls that can be repeated at will (not of a create) which may pass by themselves."""

@@ -1,0 +1,85 @@
+"""The manifest: a drop's row of the ledger, for people and programs."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from dropscale.ledger.records import (
+    Download,
+    Drop,
+    Output,
+    Reason,
+    Rendition,
+    Source,
+    TimelineEntry,
+)
+from dropscale.ledger.states import DropState, WaitReason
+from dropscale.spec.model import EffectiveSpec
+from dropscale.upscaler import Mode
+
+SUFFIX = ".dropscale.json"
+
+
+class ManifestJob(BaseModel):
+    """One rendition of the drop, with what its job cost and brought."""
+
+    fingerprint: str
+    attempt: int
+    project_id: str | None
+    scale_factor: int
+    mode: Mode
+    state: DropState
+    credits_charged: int | None
+    output: Output | None
+    downloads: tuple[Download, ...]
+
+
+class Manifest(BaseModel):
+    """The file `<input key>.dropscale.json` in the results bucket."""
+
+    model_config = ConfigDict(title="dropscale manifest")
+
+    version: Literal[1] = 1
+    seq: int
+    state: DropState
+    waiting_for: WaitReason | None
+    source: Source
+    spec: EffectiveSpec | None
+    jobs: tuple[ManifestJob, ...]
+    warnings: tuple[str, ...]
+    reason: Reason | None
+    timeline: tuple[TimelineEntry, ...]
+
+
+def manifest_key(input_key: str) -> str:
+    """Return where the manifest of the drop at an input key lies."""
+    return input_key + SUFFIX
+
+
+def manifest_of(drop: Drop) -> Manifest:
+    """Write down a drop for people and programs."""
+    return Manifest(
+        seq=drop.seq,
+        state=drop.state,
+        waiting_for=drop.wait,
+        source=drop.source,
+        spec=drop.spec,
+        jobs=tuple(_job(rendition) for rendition in drop.renditions.values()),
+        warnings=drop.warnings,
+        reason=drop.reason,
+        timeline=drop.timeline,
+    )
+
+
+def _job(rendition: Rendition) -> ManifestJob:
+    return ManifestJob(
+        fingerprint=rendition.fingerprint,
+        attempt=rendition.attempt,
+        project_id=rendition.project_id,
+        scale_factor=rendition.parameters.scale_factor,
+        mode=rendition.parameters.mode,
+        state=rendition.state,
+        credits_charged=rendition.credits_charged,
+        output=rendition.output,
+        downloads=rendition.downloads,
+    )

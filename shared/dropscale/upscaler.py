@@ -1,0 +1,92 @@
+"""The vendor's vocabulary: what Magic Hour's AI Image Upscaler takes, charges and answers.
+
+Source of every fact here: the vendor's public API reference, version "beta", mid 2026
+(https://docs.magichour.ai/api-reference).
+"""
+
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Mode(StrEnum):
+    """How far the upscaler may depart from the original."""
+
+    PRESERVE = "preserve"
+    BALANCED = "balanced"
+    CREATIVE = "creative"
+
+
+class ProjectStatus(StrEnum):
+    """The status of a project at the vendor."""
+
+    DRAFT = "draft"
+    QUEUED = "queued"
+    RENDERING = "rendering"
+    COMPLETE = "complete"
+    ERROR = "error"
+    CANCELED = "canceled"
+
+
+FINAL_STATUSES = frozenset({ProjectStatus.COMPLETE, ProjectStatus.ERROR, ProjectStatus.CANCELED})
+
+SCALE_FACTORS = (2, 4)
+
+MODE_BY_ENHANCEMENT = MappingProxyType(
+    {"Resemblance": Mode.PRESERVE, "Balanced": Mode.BALANCED, "Creative": Mode.CREATIVE}
+)
+"""The older name of the same choice, still accepted by the API."""
+
+TYPE_BY_EXTENSION = MappingProxyType(
+    {
+        "png": "png",
+        "jpg": "jpeg",
+        "jpeg": "jpeg",
+        "jfif": "jpeg",
+        "heic": "heic",
+        "heif": "heic",
+        "webp": "webp",
+        "avif": "avif",
+        "jp2": "jp2",
+        "tiff": "tiff",
+        "tif": "tiff",
+        "bmp": "bmp",
+    }
+)
+"""Every file extension the API accepts, lower case, without the dot, and its image type."""
+
+EXTENSION_BY_TYPE = MappingProxyType(
+    {"png": "png", "jpeg": "jpg", "heic": "heic", "webp": "webp", "avif": "avif", "jp2": "jp2"}
+    | {"tiff": "tiff", "bmp": "bmp"}
+)
+"""The extension to use for a file of each image type."""
+
+MAX_SIDE = 4096
+"""Largest width and height of an input image, in pixels."""
+
+UPLOAD_DAYS = 7
+"""How long the vendor keeps uploaded bytes."""
+
+DOWNLOAD_URL_HOURS = 24
+"""How long a download URL lives; a new GET of the project gives a fresh one."""
+
+DEFAULT_BASE_URL = "https://api.magichour.ai"
+
+_CREDITS = MappingProxyType(
+    {
+        (2, Mode.PRESERVE): 25,
+        (2, Mode.BALANCED): 50,
+        (2, Mode.CREATIVE): 50,
+        (4, Mode.PRESERVE): 100,
+        (4, Mode.BALANCED): 200,
+        (4, Mode.CREATIVE): 200,
+    }
+)
+
+
+def price(scale_factor: int, mode: Mode) -> int:
+    """Return what one upscale costs, in credits.
+
+    Raises:
+        KeyError: the scale factor is not one the vendor offers.
+    """
+    return _CREDITS[scale_factor, mode]
