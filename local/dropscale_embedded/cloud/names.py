@@ -72,7 +72,9 @@ _NAMING: Mapping[str, _Naming] = {
     ),
     # Without the six random characters: the partial ARN that Secrets Manager accepts too.
     "AWS::SecretsManager::Secret": _Naming(
-        "Name", ref="{Id}", attributes={"Id": f"arn:{{partition}}:secretsmanager:{_HERE}:secret:{{name}}"}
+        "Name",
+        ref="{Id}",
+        attributes={"Id": f"arn:{{partition}}:secretsmanager:{_HERE}:secret:{{name}}"},
     ),
     "AWS::IAM::ManagedPolicy": _Naming(
         "ManagedPolicyName", ref="arn:{partition}:iam::{account_id}:policy/{name}"

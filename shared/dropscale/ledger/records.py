@@ -78,7 +78,7 @@ class Download(_Record):
     """A download URL of the vendor's, for drops that want no download."""
 
     url: str
-    expires_at: str
+    expires_at: str | None = None
 
 
 class Parameters(_Record):
@@ -138,7 +138,7 @@ class Job(_Record):
     created_at: Instant
     submitted_at: Instant | None = None
     due: Instant | None = None
-    """When the sweeper is to look at this job; None: nothing is left to do."""
+    """When the sweeper is to look at this job and its drops; None: nothing is left to do."""
 
     @property
     def project_name(self) -> str:
@@ -147,7 +147,7 @@ class Job(_Record):
 
     def with_upload(self, path: str, now: datetime) -> Self:
         """The bytes are at the vendor; anyone can start the job from now on."""
-        return self._step(upload=Upload(path=path, at=now))
+        return self._step(upload=Upload(path=path, at=now), due=self.created_at)
 
     def look_again(self, due: datetime | None) -> Self:
         """Nothing has changed, but the sweeper is to look again at `due`."""
@@ -160,8 +160,8 @@ class Job(_Record):
             JobState.SUBMITTING, attempt=attempt, attempt_id=attempt_id, due=expires_at
         )
 
-    def refused(self, due: datetime | None) -> Self:
-        """The attempt surely created nothing; try again at `due`, or only for a new drop."""
+    def refused(self, due: datetime) -> Self:
+        """The attempt surely created nothing; whoever still wants it may try again at `due`."""
         return self._step(JobState.READY, attempt_id=None, due=due)
 
     def submitted(self, project_id: str, charged: int, now: datetime, due: datetime) -> Self:
@@ -169,18 +169,18 @@ class Job(_Record):
         facts = {"project_id": project_id, "credits_charged": charged, "submitted_at": now}
         return self._step(JobState.SUBMITTED, **facts, due=due)
 
-    def unknown(self) -> Self:
+    def unknown(self, due: datetime) -> Self:
         """The attempt may have been charged, and no answer tells; never repeat it."""
-        return self._step(JobState.UNKNOWN, due=None)
+        return self._step(JobState.UNKNOWN, due=due)
 
-    def settled(self, state: JobState, credits_charged: int | None) -> Self:
+    def settled(self, state: JobState, credits_charged: int | None, due: datetime) -> Self:
         """The vendor has reached a verdict: complete, error or canceled."""
         charged = self.credits_charged if credits_charged is None else credits_charged
-        return self._step(state, credits_charged=charged, due=None)
+        return self._step(state, credits_charged=charged, due=due)
 
-    def abandoned(self) -> Self:
+    def abandoned(self, due: datetime) -> Self:
         """No verdict came in all the time the sweeper looked."""
-        return self._step(JobState.ABANDONED, due=None)
+        return self._step(JobState.ABANDONED, due=due)
 
     def renewed(self, now: datetime) -> Self:
         """The vendor gave the credits back; a new drop may pay for another attempt."""
@@ -211,7 +211,7 @@ class Rendition(_Record):
     downloads: tuple[Download, ...] = ()
 
     @property
-    def is_open(self) -> bool:
+    def wants_result(self) -> bool:
         """Whether a result is still wanted for it."""
         return self.state in COLLECTABLE_STATES
 

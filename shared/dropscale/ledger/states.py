@@ -86,6 +86,9 @@ OPEN_STATES = frozenset({DropState.WAITING, DropState.SUBMITTED, DropState.RENDE
 COLLECTABLE_STATES = OPEN_STATES | {DropState.TIMED_OUT, DropState.UNKNOWN}
 """States in which a rendition still takes a result, however late it comes."""
 
+VERDICTS = frozenset({JobState.COMPLETE, JobState.ERROR, JobState.CANCELED})
+"""What the vendor can end a job in."""
+
 
 def combined_state(states: Iterable[DropState]) -> DropState:
     """Return the state of a drop whose renditions are in `states` (at least one)."""

@@ -88,6 +88,7 @@ class Agenda(StrEnum):
     READY_JOBS = "job#ready"
     SUBMITTING_JOBS = "job#submitting"
     SUBMITTED_JOBS = "job#submitted"
+    ENDED_JOBS = "job#ended"
     DROPS = "drop"
 
 
@@ -96,9 +97,14 @@ AGENDA_BY_JOB_STATE = MappingProxyType(
         JobState.READY: Agenda.READY_JOBS,
         JobState.SUBMITTING: Agenda.SUBMITTING_JOBS,
         JobState.SUBMITTED: Agenda.SUBMITTED_JOBS,
+        JobState.COMPLETE: Agenda.ENDED_JOBS,
+        JobState.ERROR: Agenda.ENDED_JOBS,
+        JobState.CANCELED: Agenda.ENDED_JOBS,
+        JobState.UNKNOWN: Agenda.ENDED_JOBS,
+        JobState.ABANDONED: Agenda.ENDED_JOBS,
     }
 )
-"""Where a job is listed while it has something due; in other states it never has."""
+"""Where a job is listed while it has something due."""
 
 
 class Ledger(Protocol):

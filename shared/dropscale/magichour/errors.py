@@ -189,15 +189,9 @@ class CreateOutcomeUnknown(MagicHourError):
     )
 
     def __init__(
-        self,
-        request: str,
-        *,
-        status: int | None = None,
-        message: str | None = None,
-        cause_name: str = "",
-        project_name: str | None = None,
+        self, request: str, *, cause_name: str = "", project_name: str | None = None
     ) -> None:
-        super().__init__(request, status=status, message=message)
+        super().__init__(request)
         self.cause_name = cause_name
         self.project_name = project_name or VENDOR_DEFAULT_NAME
 

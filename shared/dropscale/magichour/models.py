@@ -29,7 +29,7 @@ class UploadUrl(_Answer):
 class UploadUrls(_Answer):
     """Answer of `POST /v1/files/upload-urls`, in the order of the request."""
 
-    items: list[UploadUrl]
+    items: list[UploadUrl] = Field(min_length=1)
 
 
 class CreatedProject(_Answer):

@@ -1,0 +1,88 @@
+"""Submit: takes "Object Created" events, in SQS from EventBridge or S3, or straight from S3."""
+
+import json
+import os
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+from urllib.parse import unquote_plus
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from dropscale.aws import wiring
+from dropscale.aws.settings import SubmitSettings
+from dropscale.pipeline.submit import Submit, Submitted
+
+logger = Logger()
+metrics = Metrics()
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+@cache
+def _submit() -> Submit:
+    return wiring.submit(SubmitSettings.from_environment(os.environ))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse | None:
+    """Submit every object that the event names; messages that fail are reported one by one."""
+    if any(record.get("eventSource") == "aws:sqs" for record in event.get("Records", [])):
+        return process_partial_response(
+            event,
+            record_handler=_handle_message,
+            processor=processor,
+            context=context,
+        )
+    _submit_objects(event, context)
+    return None
+
+
+def _handle_message(record: SQSRecord, lambda_context: LambdaContext) -> None:
+    _submit_objects(json.loads(record.body), lambda_context)
+
+
+def _submit_objects(event: dict[str, Any], context: LambdaContext) -> None:
+    for bucket, key in _objects(event):
+        logger.append_keys(key=key)
+        try:
+            _report(_submit()(bucket, key, lambda: context.get_remaining_time_in_millis() / 1000))
+        except Exception:
+            logger.exception("submit failed and is tried again")
+            raise
+
+
+def _objects(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield bucket and key of each created object.
+
+    EventBridge gives the key as it is, S3's own notifications give it URL-encoded
+    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html).
+    """
+    detail = event.get("detail")
+    if detail is not None:
+        yield detail["bucket"]["name"], detail["object"]["key"]
+    for record in event.get("Records", []):
+        if record["eventName"].startswith("ObjectCreated:"):
+            yield record["s3"]["bucket"]["name"], unquote_plus(record["s3"]["object"]["key"])
+
+
+def _report(submitted: Submitted) -> None:
+    drop = submitted.drop
+    logger.info(
+        "submit",
+        outcome=submitted.outcome,
+        kind=submitted.kind,
+        state=drop and drop.state,
+        reason=drop and drop.reason and drop.reason.message,
+    )
+    if drop is not None:
+        metrics.add_metric(name=f"drops_{drop.state}", unit=MetricUnit.Count, value=1)

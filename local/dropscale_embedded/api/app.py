@@ -1,0 +1,184 @@
+"""The HTTP face of the embedded API: a Flask application over projects and storage.
+
+Statuses and the `{"message"}` body of every error are the vendor's (see `contract`). Storage URLs
+answer 403 and 404 in the same way, where the vendor's file host has bodies of its own.
+"""
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from secrets import token_hex
+from typing import Any
+from urllib.parse import urlencode
+
+from dropscale.upscaler import ProjectStatus
+from flask import Blueprint, Flask, Response, request, send_file
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import (
+    HTTPException,
+    LengthRequired,
+    NotFound,
+    Unauthorized,
+    UnprocessableEntity,
+)
+
+from dropscale_embedded.api import contract
+from dropscale_embedded.api.projects import OutOfCredits, PlanRefused, Projects, UnknownProject
+from dropscale_embedded.api.rendering import output_path
+from dropscale_embedded.api.sources import MAX_IMAGE_BYTES
+from dropscale_embedded.api.storage import UPLOADS, SignatureRefused, Storage, UrlSigner
+
+_Error = tuple[dict[str, str], int]
+
+_STATUS_BY_ERROR: dict[type[Exception], int] = {
+    OutOfCredits: 402,
+    PlanRefused: 403,
+    SignatureRefused: 403,
+    UnknownProject: 404,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StorageUrls:
+    """Makes the URLs a client moves bytes with.
+
+    Attributes:
+        upload_lifetime: how long an upload URL works.
+        download_lifetime: how long a download URL works.
+    """
+
+    signer: UrlSigner
+    upload_lifetime: timedelta
+    download_lifetime: timedelta
+
+    def upload(self, path: str) -> contract.UploadUrl:
+        """Return the upload URL of a storage path; needs a request's context."""
+        query, expires_at = self.signer.sign("PUT", path, self.upload_lifetime)
+        url = _storage_url(path, query)
+        return contract.UploadUrl(upload_url=url, expires_at=expires_at, file_path=path)
+
+    def download(self, path: str) -> contract.Download:
+        """Return the download URL of a storage path; needs a request's context."""
+        query, expires_at = self.signer.sign("GET", path, self.download_lifetime)
+        return contract.Download(url=_storage_url(path, query), expires_at=expires_at)
+
+
+def create_app(
+    *,
+    token: str,
+    projects: Projects,
+    storage: Storage,
+    urls: StorageUrls,
+    submit: Callable[[str], None],
+) -> Flask:
+    """Return the application.
+
+    Args:
+        token: what `Authorization: Bearer` has to carry on /v1.
+        projects: the account.
+        storage: where uploads go and outputs come from.
+        urls: makes the storage URLs.
+        submit: has a new project rendered, by its id.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_IMAGE_BYTES
+    calls = _Calls(projects, storage, urls, submit)
+    v1 = Blueprint("v1", __name__, url_prefix="/v1")
+    v1.before_request(partial(_authorize, token))
+    v1.post("/files/upload-urls")(calls.create_upload_urls)
+    v1.post("/ai-image-upscaler")(calls.create_project)
+    v1.get("/image-projects/<project_id>")(calls.get_project)
+    v1.delete("/image-projects/<project_id>")(calls.delete_project)
+    v1.get("/account")(calls.get_account)
+    app.register_blueprint(v1)
+    app.put("/storage/<path:path>")(calls.upload)
+    app.get("/storage/<path:path>")(calls.download)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(ValidationError, _validation_error)
+    for error in _STATUS_BY_ERROR:
+        app.register_error_handler(error, _refusal)
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """One method for each call of the API and of its storage."""
+
+    projects: Projects
+    storage: Storage
+    urls: StorageUrls
+    submit: Callable[[str], None]
+
+    def create_upload_urls(self) -> dict[str, Any]:
+        body = contract.UploadUrlsRequest.model_validate_json(request.get_data())
+        paths = [f"{UPLOADS}{token_hex(12)}/image.{item.extension}" for item in body.items]
+        return _dump(contract.UploadUrlsAnswer(items=[self.urls.upload(path) for path in paths]))
+
+    def create_project(self) -> dict[str, Any]:
+        body = contract.CreateRequest.model_validate_json(request.get_data())
+        path = body.assets.image_file_path
+        if path.startswith(UPLOADS) and not self.storage.file(path).exists():
+            raise UnprocessableEntity(f"assets.image_file_path: nothing was uploaded to {path}")
+        project = self.projects.create(body.params(), image_path=path, name=body.name)
+        self.submit(project.id)
+        cost = project.credits_charged
+        return _dump(contract.CreateAnswer(id=project.id, credits_charged=cost, frame_cost=cost))
+
+    def get_project(self, project_id: str) -> dict[str, Any]:
+        project = self.projects.get(project_id)
+        complete = project.status is ProjectStatus.COMPLETE
+        downloads = [self.urls.download(output_path(project_id))] if complete else []
+        return _dump(contract.ProjectAnswer.of(project, downloads))
+
+    def delete_project(self, project_id: str) -> Response:
+        self.projects.delete(project_id)
+        self.storage.delete(output_path(project_id))
+        return Response(status=204)
+
+    def get_account(self) -> dict[str, Any]:
+        projects = self.projects
+        return _dump(contract.AccountAnswer(credits=projects.credits_left, tier=projects.tier))
+
+    def upload(self, path: str) -> Response:
+        self.urls.signer.check("PUT", path, request.args)
+        if request.content_length is None:
+            raise LengthRequired("An upload needs a Content-Length")
+        self.storage.write(path, request.stream)
+        return Response(status=200)
+
+    def download(self, path: str) -> Response:
+        self.urls.signer.check("GET", path, request.args)
+        file = self.storage.file(path)
+        if not file.exists():
+            raise NotFound("The output was deleted")
+        return send_file(file, mimetype="image/png")
+
+
+def _authorize(token: str) -> None:
+    given = request.headers.get("Authorization", "")
+    if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        raise Unauthorized("The API key is missing or wrong")
+
+
+def _storage_url(path: str, query: dict[str, str]) -> str:
+    return f"{request.host_url}storage/{path}?{urlencode(query)}"
+
+
+def _dump(answer: BaseModel) -> dict[str, Any]:
+    return answer.model_dump(mode="json")
+
+
+def _refusal(error: Exception) -> _Error:
+    return {"message": str(error)}, _STATUS_BY_ERROR[type(error)]
+
+
+def _http_error(error: HTTPException) -> _Error:
+    return {"message": error.description or error.name}, error.code or 500
+
+
+def _validation_error(error: ValidationError) -> _Error:
+    faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+    lines = [f"{field or 'body'}: {text.removeprefix('Value error, ')}" for field, text in faults]
+    return {"message": "; ".join(lines)}, 400

@@ -1,0 +1,52 @@
+"""What enlarges a picture: an AI model, plain resampling without one, and a stub for tests."""
+
+from threading import Event
+from typing import Protocol
+
+from dropscale.upscaler import Mode
+
+from dropscale_embedded.api.picture import Picture
+
+
+class Stopped(Exception):
+    """The API is being stopped; the picture was not finished."""
+
+
+class Engine(Protocol):
+    """Enlarges pictures. One engine serves many threads at a time.
+
+    Attributes:
+        description: what did the work, for people; says so when it was no AI model.
+    """
+
+    description: str
+
+    def upscale(
+        self, picture: Picture, *, scale_factor: int, mode: Mode, stopping: Event
+    ) -> Picture:
+        """Return the picture with `scale_factor` times its width and height.
+
+        The same picture, factor and mode always give the same pixels.
+
+        Args:
+            picture: what to enlarge; its dtype and its kinds of channel are kept.
+            scale_factor: 2 or 4.
+            mode: how far the result may depart from the original.
+            stopping: when it is set, the engine gives up soon.
+
+        Raises:
+            Stopped: `stopping` was set before the picture was finished.
+        """
+        ...
+
+
+def best_engine() -> Engine:
+    """Return the AI model, or Lanczos resampling where the model's runtime cannot be imported."""
+    try:
+        # ncnn and the weights have no build for some platforms; the others need not wait for them.
+        from dropscale_embedded.api.engines.model import ModelEngine  # noqa: PLC0415
+    except ImportError:
+        from dropscale_embedded.api.engines.lanczos import LanczosEngine  # noqa: PLC0415
+
+        return LanczosEngine()
+    return ModelEngine()

@@ -1,0 +1,241 @@
+"""The account: its projects, its credits, and the book of what was asked, charged and given back.
+
+State alone: no HTTP, no files, no threads of its own. Every class may be used by many threads.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from secrets import token_hex
+from threading import Lock
+from typing import Any
+
+from dropscale.upscaler import Mode, ProjectStatus, price
+
+Clock = Callable[[], datetime]
+"""Returns the present time, in UTC."""
+
+
+class Tier(StrEnum):
+    """The plan of the account. `free` has no 4x."""
+
+    FREE = "free"
+    CREATOR = "creator"
+    PRO = "pro"
+    BUSINESS = "business"
+
+
+class OutOfCredits(Exception):
+    """The account has fewer credits than the upscale costs."""
+
+
+class PlanRefused(Exception):
+    """The account's plan does not include this upscale."""
+
+
+class UnknownProject(Exception):
+    """The account has no such project, or it was deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpscaleParams:
+    """What an upscale is asked to do. The prompt means something only in creative mode."""
+
+    scale_factor: int
+    mode: Mode
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectError:
+    """Why a project failed; `code` is one of the vendor's documented codes where one fits."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project at one moment; its changes are new objects.
+
+    Attributes:
+        image_path: `assets.image_file_path` of the create call.
+        credits_charged: 0 again once they were given back.
+    """
+
+    id: str
+    name: str
+    params: UpscaleParams
+    image_path: str
+    created_at: datetime
+    credits_charged: int
+    status: ProjectStatus = ProjectStatus.QUEUED
+    error: ProjectError | None = None
+
+
+class EntryKind(StrEnum):
+    """What an entry of the book records."""
+
+    CREATE = "create"
+    """A valid create call arrived; without a charge of the same project it was refused."""
+    CHARGE = "charge"
+    REFUND = "refund"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the book; `credits` is the price, whatever the kind."""
+
+    kind: EntryKind
+    project_id: str
+    name: str
+    params: UpscaleParams
+    image_path: str
+    credits: int
+    at: datetime
+
+
+class Book:
+    """Everything that was asked, charged and given back, in order. Nothing is ever removed."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._entries: list[Entry] = []
+
+    def write(self, kind: EntryKind, project: Project, at: datetime) -> None:
+        """Add an entry about a project at its full price."""
+        entry = Entry(
+            kind=kind,
+            project_id=project.id,
+            name=project.name,
+            params=project.params,
+            image_path=project.image_path,
+            credits=_price(project.params),
+            at=at,
+        )
+        with self._lock:
+            self._entries.append(entry)
+
+    def entries(self, kind: EntryKind | None = None) -> tuple[Entry, ...]:
+        """Return the entries of one kind, or all of them."""
+        with self._lock:
+            return tuple(entry for entry in self._entries if kind in (None, entry.kind))
+
+    @property
+    def credits_spent(self) -> int:
+        """All charges less all refunds."""
+        sign = {EntryKind.CREATE: 0, EntryKind.CHARGE: 1, EntryKind.REFUND: -1}
+        return sum(sign[entry.kind] * entry.credits for entry in self.entries())
+
+
+class Projects:
+    """The projects of one account, from their create call to their deletion."""
+
+    def __init__(self, *, credits_granted: int, tier: Tier, clock: Clock) -> None:
+        self.book = Book()
+        self.tier = tier
+        self._credits_granted = credits_granted
+        self._clock = clock
+        self._lock = Lock()
+        self._projects: dict[str, Project] = {}
+
+    @property
+    def credits_left(self) -> int:
+        """What the account can still spend."""
+        return self._credits_granted - self.book.credits_spent
+
+    def create(self, params: UpscaleParams, *, image_path: str, name: str | None) -> Project:
+        """Take the credits and return the new, queued project.
+
+        Raises:
+            PlanRefused: a free account asked for 4x.
+            OutOfCredits: the credits do not suffice.
+        """
+        now = self._clock()
+        project = Project(
+            id=f"embedded{token_hex(8)}",
+            name=name or f"Image Upscaler - {now:%Y-%m-%d %H:%M:%S}",
+            params=params,
+            image_path=image_path,
+            created_at=now,
+            credits_charged=_price(params),
+        )
+        with self._lock:
+            self.book.write(EntryKind.CREATE, project, now)
+            if params.scale_factor == 4 and self.tier is Tier.FREE:
+                raise PlanRefused("scale_factor: 4x needs the Creator, Pro or Business tier")
+            if self.credits_left < project.credits_charged:
+                raise OutOfCredits(
+                    f"The upscale costs {project.credits_charged} credits;"
+                    f" the account has {self.credits_left}"
+                )
+            self.book.write(EntryKind.CHARGE, project, now)
+            self._projects[project.id] = project
+        return project
+
+    def get(self, project_id: str) -> Project:
+        """Return the project as it is now.
+
+        Raises:
+            UnknownProject: there is none, or it was deleted.
+        """
+        with self._lock:
+            return self._get(project_id)
+
+    def start(self, project_id: str) -> Project:
+        """Note that the project is being rendered.
+
+        Raises:
+            UnknownProject: it was deleted.
+        """
+        with self._lock:
+            return self._change(project_id, status=ProjectStatus.RENDERING)
+
+    def complete(self, project_id: str) -> None:
+        """Note that the project's output can be downloaded.
+
+        Raises:
+            UnknownProject: it was deleted.
+        """
+        with self._lock:
+            self._change(project_id, status=ProjectStatus.COMPLETE)
+
+    def fail(self, project_id: str, error: ProjectError) -> None:
+        """End the project in error and give its credits back.
+
+        Raises:
+            UnknownProject: it was deleted; its credits stay spent.
+        """
+        now = self._clock()
+        with self._lock:
+            project = self._change(
+                project_id, status=ProjectStatus.ERROR, error=error, credits_charged=0
+            )
+            self.book.write(EntryKind.REFUND, project, now)
+
+    def delete(self, project_id: str) -> None:
+        """Forget the project.
+
+        Raises:
+            UnknownProject: there is none.
+        """
+        with self._lock:
+            self._get(project_id)
+            del self._projects[project_id]
+
+    # The two below need the lock.
+
+    def _get(self, project_id: str) -> Project:
+        try:
+            return self._projects[project_id]
+        except KeyError:
+            raise UnknownProject(f"There is no image project {project_id}") from None
+
+    def _change(self, project_id: str, **changes: Any) -> Project:
+        project = self._projects[project_id] = replace(self._get(project_id), **changes)
+        return project
+
+
+def _price(params: UpscaleParams) -> int:
+    return price(params.scale_factor, params.mode)

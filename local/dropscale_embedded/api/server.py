@@ -1,0 +1,147 @@
+"""The embedded API as a server on 127.0.0.1."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from secrets import token_bytes, token_urlsafe
+from tempfile import TemporaryDirectory
+from threading import Thread
+from types import TracebackType
+from typing import Self
+
+from dropscale.upscaler import DOWNLOAD_URL_HOURS
+from flask import Flask
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+from dropscale_embedded.api.app import StorageUrls, create_app
+from dropscale_embedded.api.engines import Engine
+from dropscale_embedded.api.projects import Book, Clock, Projects, Tier
+from dropscale_embedded.api.rendering import RenderPool
+from dropscale_embedded.api.storage import Storage, UrlSigner
+
+_HOST = "127.0.0.1"
+_UPLOAD_URL_LIFETIME = timedelta(hours=1)
+
+
+class _Server(ThreadedWSGIServer):
+    daemon_threads = False  # Closing the server then waits for the requests it still answers.
+
+
+class _RequestHandler(WSGIRequestHandler):
+    timeout = 10  # Seconds that a silent client may hold up the stop of the server.
+    disable_nagle_algorithm = True  # Headers and body are two writes; the second would wait.
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Stay quiet: the book has what matters."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class EmbeddedApi:
+    """A context manager that serves the Magic Hour API while it is open.
+
+    Uploads and outputs live in a temporary folder that goes with it; so do all threads. It can be
+    opened once.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        port: int = 0,
+        token: str | None = None,
+        workers: int | None = None,
+        credits_granted: int = 1_000_000,
+        tier: Tier = Tier.CREATOR,
+        download_url_lifetime: timedelta = timedelta(hours=DOWNLOAD_URL_HOURS),
+        clock: Clock = _utc_now,
+    ) -> None:
+        """Prepare the API; nothing runs yet.
+
+        Args:
+            engine: what upscales.
+            port: the TCP port; 0 takes any free one.
+            token: the API key to accept; a random one by default.
+            workers: how many projects render at a time; as many as there are cores by default.
+            credits_granted: what the account may spend in all.
+            tier: the account's plan.
+            download_url_lifetime: how long a download URL works.
+            clock: the present time, in UTC.
+        """
+        self.token = token or token_urlsafe(24)
+        self._engine = engine
+        self._port = port
+        self._workers = workers or os.cpu_count() or 1
+        self._projects = Projects(credits_granted=credits_granted, tier=tier, clock=clock)
+        self._urls = StorageUrls(
+            signer=UrlSigner(key=token_bytes(32), clock=clock),
+            upload_lifetime=_UPLOAD_URL_LIFETIME,
+            download_lifetime=download_url_lifetime,
+        )
+        self._stack = ExitStack()
+
+    @property
+    def book(self) -> Book:
+        """Every create, charge and refund; still readable after the API was closed."""
+        return self._projects.book
+
+    @property
+    def base_url(self) -> str:
+        """What a client's `base_url` has to be; the port is known once the API is open."""
+        return f"http://{_HOST}:{self._port}"
+
+    def __enter__(self) -> Self:
+        """Open the API; it answers from now on.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        with ExitStack() as stack:
+            folder = stack.enter_context(TemporaryDirectory(prefix="dropscale-api-"))
+            storage = Storage(Path(folder))
+            pool = RenderPool(
+                projects=self._projects,
+                storage=storage,
+                engine=self._engine,
+                workers=self._workers,
+            )
+            stack.callback(pool.close)
+            app = create_app(
+                token=self.token,
+                projects=self._projects,
+                storage=storage,
+                urls=self._urls,
+                submit=pool.submit,
+            )
+            self._port = stack.enter_context(_serving(app, self._port))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop answering, give up unfinished projects, wait for every thread, remove the files."""
+        self._stack.close()
+
+
+@contextmanager
+def _serving(app: Flask, port: int) -> Iterator[int]:
+    """Serve the application from a thread; gives the port."""
+    # Bound here, because Werkzeug ends the whole program when a port is taken.
+    with socket.create_server((_HOST, port)) as listener:
+        server = _Server(_HOST, port, app, _RequestHandler, fd=listener.fileno())
+    thread = Thread(target=server.serve_forever, args=(0.05,), name="embedded-api", daemon=True)
+    thread.start()
+    try:
+        yield server.port
+    finally:
+        server.shutdown()
+        thread.join()

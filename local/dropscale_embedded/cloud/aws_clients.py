@@ -1,0 +1,43 @@
+"""boto3 clients that can reach the embedded cloud and nothing else."""
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+CREDENTIALS: Mapping[str, str] = {
+    "aws_access_key_id": "embedded",
+    "aws_secret_access_key": "embedded",
+}
+
+# A proxy that the environment names does not lead to loopback.
+_OPTIONS: dict[str, Any] = {"proxies": {}, "max_pool_connections": 50}
+_ISOLATED: dict[str, tuple[Any, Any, Any, Any]] = {
+    # The user's profiles, credentials and endpoints must have no say.
+    "profile": (None, [], None, None),
+    "config_file": (None, [], os.devnull, None),
+    "credentials_file": (None, [], os.devnull, None),
+}
+
+
+class ClientFactory:
+    """Makes clients for one endpoint. Thread-safe, unlike a boto3 session."""
+
+    def __init__(self, endpoint_url: str, region: str) -> None:
+        session = botocore.session.Session(session_vars=_ISOLATED)
+        self._session = boto3.Session(botocore_session=session, region_name=region, **CREDENTIALS)
+        self._endpoint_url = endpoint_url
+        self._lock = threading.Lock()
+
+    def client(self, service: str, **options: Any) -> Any:
+        """Return a client of a service; ``options`` are those of botocore's Config."""
+        options = _OPTIONS | options
+        with self._lock:
+            # The service is not known before run time, so neither is the client's type.
+            return self._session.client(  # type: ignore[call-overload]
+                service, endpoint_url=self._endpoint_url, config=Config(**options)
+            )

@@ -1,0 +1,197 @@
+"""The embedded cloud: a SAM template's stack, running on this machine."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from moto.core.models import DEFAULT_ACCOUNT_ID
+
+from dropscale_embedded.cloud.aws_clients import CREDENTIALS, ClientFactory
+from dropscale_embedded.cloud.errors import AlreadyRunningError
+from dropscale_embedded.cloud.functions import function_config, layer_folders
+from dropscale_embedded.cloud.lambda_workers import FunctionPool, Invocation
+from dropscale_embedded.cloud.log_file import opened_log
+from dropscale_embedded.cloud.moto_hooks import hooked_moto, wake_queues
+from dropscale_embedded.cloud.moto_server import (
+    HOST,
+    end_executions,
+    listening_socket,
+    served_moto,
+)
+from dropscale_embedded.cloud.names import StackContext
+from dropscale_embedded.cloud.object_events import ObjectEvents
+from dropscale_embedded.cloud.queue_mapping import QueuePoller, function_queue_mappings
+from dropscale_embedded.cloud.resources import create_resources
+from dropscale_embedded.cloud.schedule import Schedule, function_schedules
+from dropscale_embedded.cloud.template import Stack, read_template, resolve_template
+
+_one_per_process = threading.Lock()
+
+
+class EmbeddedCloud:
+    """A context manager that runs a SAM template's stack until it is left.
+
+    Functions run in worker processes with the environment that the template gives them, queues and
+    schedules invoke them, state machines call them. Permissions, encryption and retention are not
+    there; a template with anything not known to be safe to leave out is refused.
+
+    Args:
+        template: The SAM template; its paths are relative to its folder.
+        parameters: Stack parameters; the template's defaults for the rest.
+        secrets: Secret values by logical id; a secret without one is made without one.
+        stack_name: Part of every resource's name.
+        port: The endpoint's port on loopback; 0 takes a free one.
+        log: Where the cloud and its functions write: an open file (with a file number), a path to
+            append to, or None for nowhere.
+        layer: The folder to use as content of the template's layers, instead of theirs.
+        stop_grace_seconds: How long running handlers may take to end when the cloud stops.
+    """
+
+    region = "us-east-1"
+    credentials = CREDENTIALS
+
+    endpoint_url: str
+    outputs: Mapping[str, str]
+
+    def __init__(
+        self,
+        *,
+        template: Path,
+        parameters: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        stack_name: str = "dropscale",
+        port: int = 0,
+        log: TextIO | Path | None = None,
+        layer: Path | None = None,
+        stop_grace_seconds: float = 10.0,
+    ) -> None:
+        self._template = template
+        self._parameters = parameters or {}
+        self._secrets = secrets or {}
+        self._stack_name = stack_name
+        self._port = port
+        self._log = log
+        self._layer = layer
+        self._stop_grace_seconds = stop_grace_seconds
+        self._stopping = threading.Event()
+        self._pools: dict[str, FunctionPool] = {}
+        self._threads: list[threading.Thread] = []
+        self._teardown = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Start the stack.
+
+        Raises:
+            EmbeddedCloudError: One of its kinds, if the template, a parameter or the port will not
+                do, or if this process runs an embedded cloud already.
+        """
+        if not _one_per_process.acquire(blocking=False):
+            raise AlreadyRunningError("this process runs an embedded cloud already; stop it first")
+        with ExitStack() as started:
+            started.callback(_one_per_process.release)
+            self._start(started)
+            self._teardown = started.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._teardown.close()
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of one of the stack's services."""
+        return self._clients.client(service)
+
+    def _start(self, started: ExitStack) -> None:
+        template = read_template(self._template)
+        log = started.enter_context(opened_log(self._log))
+        listener = started.enter_context(listening_socket(self._port))
+        self.endpoint_url = f"http://{HOST}:{listener.getsockname()[1]}"
+        context = StackContext(self._stack_name, self.region, DEFAULT_ACCOUNT_ID, self.endpoint_url)
+        stack = resolve_template(template, self._parameters, context)
+        self.outputs = stack.outputs
+        self._clients = ClientFactory(self.endpoint_url, self.region)
+        self._make_pools(stack, context, log, Path(started.enter_context(TemporaryDirectory())))
+        events = ObjectEvents(self.region, DEFAULT_ACCOUNT_ID, time.time)
+        started.enter_context(
+            hooked_moto(
+                clients=self._clients,
+                invoke=self._invoke,
+                object_event=events.created,
+                stopping=self._stopping,
+            )
+        )
+        started.enter_context(served_moto(listener))
+        started.callback(self._stop)
+        create_resources(
+            stack, clients=self._clients, base=self._template.parent, secrets=self._secrets
+        )
+        self._start_event_sources(stack, context)
+
+    def _make_pools(
+        self, stack: Stack, context: StackContext, log: TextIO, temporary_folder: Path
+    ) -> None:
+        base = self._template.parent.resolve()
+        for function in stack.of_type("AWS::Serverless::Function"):
+            config = function_config(
+                function,
+                base=base,
+                layers=[self._layer.resolve()]
+                if self._layer
+                else layer_folders(function, stack, base),
+                context=context,
+                credentials={name.upper(): value for name, value in CREDENTIALS.items()},
+                temporary_folder=temporary_folder,
+                now=datetime.now(UTC),
+            )
+            self._pools[config.name] = FunctionPool(config, log)
+
+    def _start_event_sources(self, stack: Stack, context: StackContext) -> None:
+        sqs = self._clients.client("sqs")
+        for function in stack.of_type("AWS::Serverless::Function"):
+            pool = self._pools[function.identity.name]
+            pool.warm_up()
+            for mapping in function_queue_mappings(function, stack):
+                poller = QueuePoller(mapping, sqs=sqs, invoke=self._invoke, stopping=self._stopping)
+                for _ in range(min(mapping.maximum_concurrency, pool.max_workers)):
+                    self._start_thread(poller.run, f"poller of {function.logical_id}")
+            for schedule in function_schedules(function):
+                self._start_thread(partial(self._keep, schedule, context), schedule.name)
+
+    def _start_thread(self, target: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _keep(self, schedule: Schedule, context: StackContext) -> None:
+        # Without a start date, a rate schedule fires as soon as it is made:
+        # https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+        while not self._stopping.is_set():
+            self._invoke(schedule.function_name, schedule.event(context, datetime.now(UTC)))
+            self._stopping.wait(schedule.interval.total_seconds())
+
+    def _invoke(self, function_name: str, event: Any) -> Invocation:
+        return self._pools[function_name].invoke(event)
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        for pool in self._pools.values():
+            pool.refuse()
+        # A submit killed between paying and writing it down would leave a job unknown.
+        deadline = time.monotonic() + self._stop_grace_seconds
+        for pool in self._pools.values():
+            pool.close(deadline)
+        end_executions()
+        wake_queues()
+        for thread in self._threads:
+            thread.join()

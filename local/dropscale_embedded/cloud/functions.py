@@ -1,0 +1,108 @@
+"""What a template says of a function, as its workers need it."""
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from dropscale_embedded.cloud.errors import InvalidTemplateError
+from dropscale_embedded.cloud.lambda_workers import FunctionConfig
+from dropscale_embedded.cloud.names import StackContext
+from dropscale_embedded.cloud.template import Resource, Stack
+
+# What Lambda takes where a template is silent.
+_DEFAULT_TIMEOUT_SECONDS = 3
+_DEFAULT_MEMORY_MB = 128
+
+
+def layer_folders(function: Resource, stack: Stack, base: Path) -> list[Path]:
+    """Return the folders that a function's layers add to Python's path.
+
+    Raises:
+        InvalidTemplateError: A layer is not one of the template's.
+    """
+    layers = {item.identity.ref: item for item in stack.of_type("AWS::Serverless::LayerVersion")}
+    folders = []
+    for arn in function.properties.get("Layers", []):
+        if arn not in layers:
+            raise InvalidTemplateError(
+                f"Resources.{function.logical_id}.Layers: {arn} is not a layer of this template"
+            )
+        folders.append(base / layers[arn].properties["ContentUri"])
+    return folders
+
+
+def function_config(
+    function: Resource,
+    *,
+    base: Path,
+    layers: list[Path],
+    context: StackContext,
+    credentials: Mapping[str, str],
+    temporary_folder: Path,
+    now: datetime,
+) -> FunctionConfig:
+    """Translate a function resource.
+
+    Args:
+        function: The resource.
+        base: The folder that CodeUri is relative to.
+        layers: The folders of its layers.
+        context: Where the stack lives.
+        credentials: What the function's AWS clients sign with, as environment variables.
+        temporary_folder: What the function takes for /tmp.
+        now: Names the log stream.
+
+    Raises:
+        InvalidTemplateError: The code is not there.
+    """
+    properties = function.properties
+    code = (base / properties["CodeUri"]).resolve()
+    module = properties["Handler"].rpartition(".")[0]
+    if not code.joinpath(*module.split(".")).with_suffix(".py").is_file():
+        raise InvalidTemplateError(
+            f"Resources.{function.logical_id}: there is no {module}.py in {properties['CodeUri']}"
+        )
+    name = function.identity.name
+    variables = properties.get("Environment", {}).get("Variables", {})
+    environment = {
+        "AWS_REGION": context.region,
+        "AWS_DEFAULT_REGION": context.region,
+        "AWS_ENDPOINT_URL": context.endpoint_url,
+        # The user's profiles must not send a function anywhere else.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        **credentials,
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(properties.get("MemorySize", _DEFAULT_MEMORY_MB)),
+        "AWS_LAMBDA_LOG_GROUP_NAME": properties.get("LoggingConfig", {}).get(
+            "LogGroup", f"/aws/lambda/{name}"
+        ),
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"{now:%Y/%m/%d}/[$LATEST]embedded",
+        "_HANDLER": properties["Handler"],
+        "PYTHONPATH": os.pathsep.join(str(folder) for folder in (code, *layers)),
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(Path.home()),
+        "TMPDIR": str(temporary_folder),
+        "TZ": ":UTC",
+        "LANG": "en_US.UTF-8",
+        **{key: _text(value) for key, value in variables.items()},
+    }
+    return FunctionConfig(
+        name=name,
+        arn=function.identity.attributes["Arn"],
+        code=code,
+        timeout_seconds=float(properties.get("Timeout", _DEFAULT_TIMEOUT_SECONDS)),
+        max_workers=_max_workers(),
+        environment=environment,
+    )
+
+
+def _max_workers() -> int:
+    return 2 * (os.cpu_count() or 1)
+
+
+def _text(value: object) -> str:
+    """Write a YAML scalar as CloudFormation passes it on."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

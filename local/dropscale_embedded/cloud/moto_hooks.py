@@ -1,0 +1,175 @@
+"""Where moto is changed so that it serves as an embedded cloud.
+
+Every hook replaces a private name of moto 5.2.5; test_moto_tripwires.py fails when one of them no
+longer is what it was.
+"""
+
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from moto.awslambda.models import LambdaFunction
+from moto.core.config import default_user_config
+from moto.core.utils import unix_time_millis
+from moto.dynamodb.responses import DynamoHandler
+from moto.events.models import events_backends
+from moto.s3 import notifications
+from moto.s3.responses import S3Response
+from moto.sqs.exceptions import QueueDoesNotExist
+from moto.sqs.models import Queue, SQSBackend, sqs_backends
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.utils import boto_client
+
+from dropscale_embedded.cloud.aws_clients import ClientFactory
+from dropscale_embedded.cloud.lambda_workers import Invocation
+from dropscale_embedded.cloud.object_events import REASONS, CreatedObject
+
+Invoke = Callable[[str, Any], Invocation]
+ObjectEvent = Callable[[CreatedObject], Any]
+
+# moto counts whole milliseconds, and a message is due after its moment, not at it.
+_DUE_MARGIN_SECONDS = 0.002
+
+
+@contextmanager
+def hooked_moto(
+    *,
+    clients: ClientFactory,
+    invoke: Invoke,
+    object_event: ObjectEvent,
+    stopping: threading.Event,
+) -> Iterator[None]:
+    """Change moto for the time of the context.
+
+    Args:
+        clients: Makes the state machine interpreter's clients.
+        invoke: Runs a function, by its name, on an event.
+        object_event: Makes the EventBridge event of an object that was created.
+        stopping: Once set, nothing waits any longer.
+    """
+    # A client of its own per step would cost the interpreter half its time.
+    interpreter_client = functools.cache(
+        lambda service: clients.client(
+            service,
+            parameter_validation=False,
+            # Retries are the state machine's, and a function may take its time.
+            retries={"total_max_attempts": 1},
+            read_timeout=3600,
+        )
+    )
+    interpreter_boto3 = SimpleNamespace(
+        client=lambda *, service_name, **_: interpreter_client(service_name)
+    )
+    interpreter_time = SimpleNamespace(sleep=stopping.wait)
+    dynamodb_lock, s3_lock = threading.RLock(), threading.RLock()
+    hooks: list[tuple[Any, str, Callable[[Any], Any]]] = [
+        (LambdaFunction, "_invoke_lambda", lambda _: _run_function(invoke)),
+        (boto_client, "boto3", lambda _: interpreter_boto3),
+        (retrier_decl, "time", lambda _: interpreter_time),
+        (notifications, "send_event", lambda _: _send_event(object_event)),
+        (Queue, "wait_for_messages", lambda _: _wait_for_messages(stopping)),
+        (SQSBackend, "receive_message", _with_queue_locked),
+        (SQSBackend, "delete_message", _with_queue_locked),
+        (SQSBackend, "change_message_visibility", _with_queue_locked),
+        # Conditional writes check first and write then: two of them must not interleave.
+        (DynamoHandler, "call_action", _serialized(dynamodb_lock)),
+        (S3Response, "_key_response_put", _serialized(s3_lock)),
+        (S3Response, "_key_response_post", _serialized(s3_lock)),
+        (S3Response, "_key_response_delete", _serialized(s3_lock)),
+    ]
+    with ExitStack() as undo:
+        for owner, name, replacement in hooks:
+            original = getattr(owner, name)
+            undo.callback(setattr, owner, name, original)
+            setattr(owner, name, replacement(original))
+        undo.callback(
+            default_user_config.__setitem__, "stepfunctions", default_user_config["stepfunctions"]
+        )
+        default_user_config["stepfunctions"] = {"execute_state_machine": True}
+        yield
+
+
+def wake_queues() -> None:
+    """Make every waiting receive look again, for the last time if the cloud is stopping."""
+    for backends in sqs_backends.values():
+        for backend in backends.values():
+            for queue in backend.queues.values():
+                with queue._messages_lock:
+                    queue._messages_lock.notify_all()
+
+
+def _run_function(invoke: Invoke) -> Callable[..., tuple[str, bool, str]]:
+    def invoke_lambda(function: Any, event: Any = None) -> tuple[str, bool, str]:
+        invocation = invoke(function.function_name, event)
+        return invocation.payload, invocation.failed, ""
+
+    return invoke_lambda
+
+
+def _send_event(object_event: ObjectEvent) -> Callable[..., None]:
+    def send_event(account_id: str, event_name: str, bucket: Any, key: Any) -> None:
+        configuration = bucket.notification_configuration
+        reason = REASONS.get(event_name)
+        if reason is None or configuration is None or configuration.event_bridge is None:
+            return
+        # Completing a multipart upload also puts the object, which S3 says nothing of.
+        if key.multipart is not None and reason == "PutObject":
+            return
+        written = CreatedObject(
+            bucket=bucket.name,
+            key=key.name,
+            size=key.size,
+            etag=key.etag.strip('"'),
+            version_id=key.version_id if bucket.is_versioned else None,
+            reason=reason,
+        )
+        event = object_event(written)
+        rules = events_backends[account_id][bucket.region_name].event_buses["default"].rules
+        for rule in rules.values():
+            if rule.state == "ENABLED":
+                rule.send_to_targets(event, transform_input=False)
+
+    return send_event
+
+
+def _wait_for_messages(stopping: threading.Event) -> Callable[..., None]:
+    """Wake at the moment that a delayed or hidden message is due, not up to a second later."""
+
+    def wait_for_messages(queue: Any, timeout: float) -> None:
+        with queue._messages_lock:
+            if stopping.is_set():
+                raise QueueDoesNotExist  # soon; and no client tries that again
+            due = [max(message.visible_at, message.delayed_until) for message in queue._messages]
+            seconds = (min(due) - unix_time_millis()) / 1000 if due else timeout
+            if seconds >= 0:
+                queue._messages_lock.wait(min(timeout, seconds + _DUE_MARGIN_SECONDS))
+
+    return wait_for_messages
+
+
+def _with_queue_locked(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def locked(backend: Any, queue_name: str, *args: Any, **kwargs: Any) -> Any:
+        lock = backend.get_queue(queue_name)._messages_lock
+        with lock:
+            try:
+                return original(backend, queue_name, *args, **kwargs)
+            finally:
+                lock.notify_all()  # a message may have become visible
+
+    return locked
+
+
+def _serialized(lock: threading.RLock) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def serialize(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def locked(*args: Any, **kwargs: Any) -> Any:
+            with lock:
+                return original(*args, **kwargs)
+
+        return locked
+
+    return serialize

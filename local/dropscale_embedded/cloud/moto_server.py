@@ -1,0 +1,92 @@
+"""moto's HTTP server, on loopback, and its executions' end."""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+from moto.stepfunctions.parser.utils import TMP_THREADS
+from werkzeug.serving import make_server
+
+from dropscale_embedded.cloud.errors import PortInUseError
+
+HOST = "127.0.0.1"
+
+_BACKLOG = 128
+_SHUTDOWN_POLL_SECONDS = 0.05
+_EXECUTIONS_END_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class _QuietRequestHandler(MotoRequestHandler):
+    def log_request(self, *_: Any) -> None:
+        """Say nothing: errors are logged where they happen."""
+
+
+def listening_socket(port: int) -> socket.socket:
+    """Return a socket that listens on a loopback port; 0 takes a free one.
+
+    Raises:
+        PortInUseError: Another program has the port.
+    """
+    try:
+        return socket.create_server((HOST, port), backlog=_BACKLOG)
+    except OSError as error:
+        raise PortInUseError(
+            f"port {port} on {HOST} cannot be used: {error.strerror}; choose another or 0"
+        ) from error
+
+
+@contextmanager
+def served_moto(listener: socket.socket) -> Iterator[None]:
+    """Serve moto on a listening socket; afterwards moto's state is gone."""
+    server = make_server(
+        HOST,
+        0,
+        DomainDispatcherApplication(create_backend_app),
+        threaded=True,
+        request_handler=_QuietRequestHandler,
+        fd=listener.fileno(),
+    )
+    thread = threading.Thread(
+        target=server.serve_forever,
+        args=(_SHUTDOWN_POLL_SECONDS,),
+        name="embedded cloud endpoint",
+        daemon=True,
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        moto_api_backend.reset()
+
+
+def end_executions() -> None:
+    """Abort every running execution and wait for its threads."""
+    for backends in stepfunctions_parser_backends.values():
+        for backend in backends.values():
+            execution: Any  # moto's declared type is that of its other interpreter
+            for machine in backend.state_machines:
+                for execution in machine.executions:
+                    if execution.status == "RUNNING" and execution.exec_worker.env is not None:
+                        execution.stop(datetime.now(UTC), None, "the embedded cloud is stopping")
+    deadline = time.monotonic() + _EXECUTIONS_END_SECONDS
+    while TMP_THREADS:
+        thread = TMP_THREADS.pop()
+        thread.join(max(0.0, deadline - time.monotonic()))
+        if thread.is_alive():
+            _log.warning("an execution did not end in time")

@@ -1,0 +1,160 @@
+"""The input and the results bucket on S3."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from botocore.exceptions import ClientError
+
+from dropscale.pipeline.ports import (
+    ObjectGone,
+    ObjectOverwritten,
+    ObjectVersion,
+    OpenObject,
+    OutputLabels,
+    StoredOutput,
+)
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
+_CHUNK = 1024 * 1024
+_SPOOL_BYTES = 8 * 1024 * 1024
+_MISSING = {"404", "NoSuchKey", "NoSuchVersion"}
+_CHANGED = {"412", "PreconditionFailed"}
+_RACED = {"409", "ConditionalRequestConflict"}
+_RACE_ATTEMPTS = 3
+
+
+class S3InputBucket:
+    """A `dropscale.pipeline.ports.InputBucket`."""
+
+    def __init__(self, client: S3Client) -> None:
+        self._client = client
+
+    def head(self, bucket: str, key: str) -> ObjectVersion | None:
+        """See `InputBucket.head`."""
+        found = _head(self._client, bucket, key)
+        if found is None:
+            return None
+        return ObjectVersion(found["ETag"].strip('"'), found.get("VersionId"), _size(found))
+
+    @contextmanager
+    def open(self, bucket: str, key: str, etag: str) -> Iterator[OpenObject]:
+        """See `InputBucket.open`."""
+        try:
+            found = self._client.get_object(Bucket=bucket, Key=key, IfMatch=f'"{etag}"')
+        except ClientError as error:
+            if _code(error) in _MISSING:
+                raise ObjectGone(key) from error
+            if _code(error) in _CHANGED:
+                raise ObjectOverwritten(key) from error
+            raise
+        digest = hashlib.sha256()
+        with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as file:
+            for chunk in found["Body"].iter_chunks(_CHUNK):
+                digest.update(chunk)
+                file.write(chunk)
+            size = file.tell()
+            file.seek(0)
+            version = ObjectVersion(etag, found.get("VersionId"), size)
+            yield OpenObject(version, digest.hexdigest(), cast(BinaryIO, file))
+
+    def read(self, bucket: str, key: str, limit: int) -> bytes | None:
+        """See `InputBucket.read`."""
+        try:
+            found = self._client.get_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if _code(error) in _MISSING:
+                return None
+            raise
+        with found["Body"] as body:
+            return body.read(limit)
+
+
+class S3ResultsBucket:
+    """A `dropscale.pipeline.ports.ResultsBucket`."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def describe_output(self, key: str) -> StoredOutput | None:
+        """See `ResultsBucket.describe_output`."""
+        found = _head(self._client, self._bucket, key)
+        if found is None:
+            return None
+        metadata = found["Metadata"]
+        labels = OutputLabels(metadata.get("fingerprint"), metadata.get("drop-id"))
+        return StoredOutput(found["ETag"], labels)
+
+    def put_output(
+        self, key: str, file: BinaryIO, image_type: str, labels: OutputLabels, over: str | None
+    ) -> bool:
+        """See `ResultsBucket.put_output`."""
+        metadata = {"fingerprint": labels.fingerprint or "", "drop-id": labels.drop_id or ""}
+        return self._put(key, file, f"image/{image_type}", metadata, over)
+
+    def manifest(self, key: str) -> tuple[int, str] | None:
+        """See `ResultsBucket.manifest`."""
+        found = _head(self._client, self._bucket, key)
+        if found is None:
+            return None
+        return int(found["Metadata"].get("seq", "0")), found["ETag"]
+
+    def put_manifest(self, key: str, body: bytes, seq: int, over: str | None) -> bool:
+        """See `ResultsBucket.put_manifest`."""
+        return self._put(key, body, "application/json", {"seq": str(seq)}, over)
+
+    def _put(
+        self,
+        key: str,
+        body: BinaryIO | bytes,
+        content_type: str,
+        metadata: dict[str, str],
+        over: str | None,
+    ) -> bool:
+        condition = {"IfNoneMatch": "*"} if over is None else {"IfMatch": over}
+        start = 0 if isinstance(body, bytes) else body.tell()
+        for attempt in range(_RACE_ATTEMPTS):
+            try:
+                self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=body,
+                    ContentType=content_type,
+                    Metadata=metadata,
+                    **condition,  # type: ignore[arg-type] # the stubs know single keywords only
+                )
+            except ClientError as error:
+                if _code(error) in _CHANGED | _MISSING:
+                    return False
+                if _code(error) not in _RACED or attempt == _RACE_ATTEMPTS - 1:
+                    raise
+                if not isinstance(body, bytes):
+                    body.seek(start)
+            else:
+                return True
+        return False
+
+
+def _head(client: S3Client, bucket: str, key: str) -> HeadObjectOutputTypeDef | None:
+    try:
+        return client.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if _code(error) in _MISSING:
+            return None
+        raise
+
+
+def _code(error: ClientError) -> str:
+    return error.response["Error"]["Code"]
+
+
+def _size(found: HeadObjectOutputTypeDef) -> int:
+    return found["ContentLength"]

@@ -1,0 +1,30 @@
+"""The queue that feeds submit, on SQS."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import quote_plus
+
+from dropscale.pipeline.ports import ObjectVersion
+
+if TYPE_CHECKING:
+    from types_boto3_sqs import SQSClient
+
+
+class SqsDropQueue:
+    """A `dropscale.pipeline.ports.DropQueue`; its messages look like S3's own notifications."""
+
+    def __init__(self, client: SQSClient, url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def send(self, bucket: str, key: str, version: ObjectVersion) -> None:
+        """See `DropQueue.send`."""
+        described = {"key": quote_plus(key), "eTag": version.etag, "size": version.size}
+        record = {
+            "eventSource": "aws:s3",
+            "eventName": "ObjectCreated:Put",
+            "s3": {"bucket": {"name": bucket}, "object": described},
+        }
+        self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps({"Records": [record]}))

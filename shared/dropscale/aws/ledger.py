@@ -1,0 +1,229 @@
+"""The ledger's storage in one DynamoDB table.
+
+Rows: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`, `job#<fingerprint>`/`drop#<id>` (attached),
+`slots`/`slots`, `gate`/`gate`. Records with something due carry `sweep` and `sweep_at`, the keys
+of the sparse index `sweep`.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+from pydantic import BaseModel
+
+from dropscale.ledger.records import Drop, Gate, Job
+from dropscale.ledger.store import (
+    AGENDA_BY_JOB_STATE,
+    Agenda,
+    Attach,
+    Change,
+    Detach,
+    FreeSlot,
+    GateClosed,
+    LedgerConflict,
+    RequireOpenGate,
+    SaveDrop,
+    SaveGate,
+    SaveJob,
+    SlotsTaken,
+    TakeSlot,
+)
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+_Record = TypeVar("_Record", bound=BaseModel)
+_SLOTS = {"pk": "slots", "sk": "slots"}
+_GATE = {"pk": "gate", "sk": "gate"}
+_CONTENTION_ATTEMPTS = 8
+_CONTENTION_PAUSE = 0.05
+
+
+class DynamoLedger:
+    """A `dropscale.ledger.store.Ledger` on DynamoDB.
+
+    Every write is a transaction, even of one record: botocore gives it a token, so that its own
+    repeat of a request whose answer was lost is not taken for somebody else's change.
+    """
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._sleep = sleep
+
+    def drop(self, drop_id: str) -> Drop | None:
+        """See `Ledger.drop`."""
+        return self._get(Drop, _drop_key(drop_id))
+
+    def job(self, fingerprint: str) -> Job | None:
+        """See `Ledger.job`."""
+        return self._get(Job, _job_key(fingerprint))
+
+    def gate(self) -> Gate | None:
+        """See `Ledger.gate`."""
+        return self._get(Gate, _GATE)
+
+    def attached(self, fingerprint: str) -> list[str]:
+        """See `Ledger.attached`."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :drop)",
+            ExpressionAttributeValues=_item({":pk": f"job#{fingerprint}", ":drop": "drop#"}),
+            ProjectionExpression="sk",
+        )
+        return [row["sk"]["S"].removeprefix("drop#") for page in pages for row in page["Items"]]
+
+    def due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
+        """See `Ledger.due`."""
+        found = self._client.query(
+            TableName=self._table,
+            IndexName="sweep",
+            KeyConditionExpression="sweep = :agenda AND sweep_at < :before",
+            ExpressionAttributeValues=_item({":agenda": agenda, ":before": _text(before)}),
+            Limit=limit,
+        )
+        return [row["pk"]["S"].partition("#")[2] for row in found["Items"]]
+
+    def write(self, *changes: Change) -> None:
+        """See `Ledger.write`."""
+        actions = [self._action(change) for change in changes]
+        for attempt in range(_CONTENTION_ATTEMPTS):
+            try:
+                self._client.transact_write_items(TransactItems=actions)
+                return
+            except ClientError as error:
+                if not _is_contention(error):
+                    raise _refusal(error, changes) from error
+            # Somebody writes one of the same rows this very moment; that says nothing about ours.
+            self._sleep(random.uniform(0, _CONTENTION_PAUSE * 2**attempt))  # noqa: S311 - jitter
+        raise LedgerConflict("the same records are written by too many at once")
+
+    def projected(self, drop: Drop) -> None:
+        """See `Ledger.projected`."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_item(_drop_key(drop.id)),
+                UpdateExpression="REMOVE sweep, sweep_at, due",
+                ConditionExpression="seq = :seq",
+                ExpressionAttributeValues=_item({":seq": drop.seq}),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
+
+    def _get(self, record: type[_Record], key: Mapping[str, str]) -> _Record | None:
+        found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
+        item = found.get("Item")
+        if item is None:
+            return None
+        deserialize = TypeDeserializer().deserialize
+        return record.model_validate({name: deserialize(value) for name, value in item.items()})
+
+    def _action(self, change: Change) -> Any:
+        match change:
+            case SaveDrop(drop):
+                agenda = Agenda.DROPS if drop.due else None
+                return self._put(drop, _drop_key(drop.id), agenda)
+            case SaveJob(job):
+                agenda = AGENDA_BY_JOB_STATE[job.state] if job.due else None
+                return self._put(job, _job_key(job.fingerprint), agenda)
+            case SaveGate(gate):
+                return self._put(gate, _GATE, None)
+            case Attach(fingerprint, drop_id):
+                item = _item(_attachment_key(fingerprint, drop_id))
+                return {"Put": {"TableName": self._table, "Item": item}}
+            case Detach(fingerprint, drop_id):
+                key = _item(_attachment_key(fingerprint, drop_id))
+                return {"Delete": {"TableName": self._table, "Key": key}}
+            case TakeSlot(limit):
+                return self._count_slot(1, limit)
+            case FreeSlot():
+                return self._count_slot(-1, None)
+            case RequireOpenGate():
+                condition = "attribute_not_exists(pk) OR is_open = :true"
+                check = {"Key": _item(_GATE), "ConditionExpression": condition}
+                values = _item({":true": True})
+                return self._on_table("ConditionCheck", check, values)
+
+    def _put(self, record: Drop | Job | Gate, key: Mapping[str, str], agenda: Agenda | None) -> Any:
+        row = {**record.model_dump(mode="json", exclude_none=True), **key}
+        if agenda is not None:
+            row |= {"sweep": agenda, "sweep_at": row["due"]}
+        put: dict[str, Any] = {"Item": _item(row)}
+        if record.seq == 1:
+            return self._on_table("Put", put | {"ConditionExpression": "attribute_not_exists(pk)"})
+        put["ConditionExpression"] = "seq = :before"
+        return self._on_table("Put", put, _item({":before": record.seq - 1}))
+
+    def _count_slot(self, step: int, limit: int | None) -> Any:
+        update: dict[str, Any] = {"Key": _item(_SLOTS), "UpdateExpression": "ADD taken :step"}
+        if limit is None:
+            return self._on_table("Update", update, _item({":step": step}))
+        update["ConditionExpression"] = "attribute_not_exists(pk) OR taken < :limit"
+        return self._on_table("Update", update, _item({":step": step, ":limit": limit}))
+
+    def _on_table(self, kind: str, action: dict[str, Any], values: Any = None) -> Any:
+        named = {"ExpressionAttributeValues": values} if values else {}
+        return {kind: {"TableName": self._table, **action, **named}}
+
+
+def _drop_key(drop_id: str) -> dict[str, str]:
+    return {"pk": f"drop#{drop_id}", "sk": "drop"}
+
+
+def _job_key(fingerprint: str) -> dict[str, str]:
+    return {"pk": f"job#{fingerprint}", "sk": "job"}
+
+
+def _attachment_key(fingerprint: str, drop_id: str) -> dict[str, str]:
+    return {"pk": f"job#{fingerprint}", "sk": f"drop#{drop_id}"}
+
+
+def _item(values: Mapping[str, Any]) -> dict[str, Any]:
+    serialize = TypeSerializer().serialize
+    return {name: serialize(value) for name, value in values.items()}
+
+
+def _text(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds")
+
+
+def _codes(error: ClientError) -> list[str]:
+    reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment] # the stubs know DynamoDB's own field not
+    return [reason.get("Code", "None") for reason in reasons]
+
+
+def _is_contention(error: ClientError) -> bool:
+    failed = {code for code in _codes(error) if code != "None"}
+    code = error.response["Error"]["Code"]
+    return failed == {"TransactionConflict"} or code == "TransactionInProgressException"
+
+
+def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
+    """Tell which change's condition did not hold; a record's own comes before slot and gate."""
+    codes = _codes(error)
+    failed = [
+        change
+        for change, code in zip(changes, codes, strict=False)
+        if code == "ConditionalCheckFailed"
+    ]
+    if not failed:
+        return LedgerConflict(str(error)) if "TransactionConflict" in codes else error
+    if any(isinstance(change, SaveDrop | SaveJob | SaveGate) for change in failed):
+        return LedgerConflict("a record was changed by somebody else")
+    if any(isinstance(change, RequireOpenGate) for change in failed):
+        return GateClosed()
+    return SlotsTaken()

@@ -1,0 +1,64 @@
+"""What each function is told by its environment; the template sets exactly these variables."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from dropscale.spec.model import ScaleFactor
+from dropscale.upscaler import Mode
+
+
+def _split(value: object) -> object:
+    return tuple(value.split(",")) if isinstance(value, str) else value
+
+
+class Settings(BaseModel):
+    """What every function is told. A field's variable is its name in capitals."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ledger_table: str
+    results_bucket: str
+    api_base_url: str
+    api_key_secret_arn: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings.
+
+        Raises:
+            pydantic.ValidationError: naming every variable that is missing or wrong.
+        """
+        named = {field: environment.get(field.upper()) for field in cls.model_fields}
+        return cls.model_validate({name: value for name, value in named.items() if value})
+
+
+class StartSettings(Settings):
+    """What a function is told that may start jobs: deliver, fail. Times in seconds."""
+
+    state_machine_arn: str
+    max_concurrent_jobs: int
+    job_deadline_seconds: int
+    first_check_seconds: int
+
+
+class SubmitSettings(StartSettings):
+    """What submit is told."""
+
+    default_scale_factor: Annotated[ScaleFactor, BeforeValidator(int)]
+    default_mode: Mode
+    sidecar_mode: Literal["optional", "required"]
+    sidecar_suffixes: Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+class CheckSettings(Settings):
+    """What check is told."""
+
+    poll_interval_cap_seconds: int
+
+
+class SweepSettings(StartSettings):
+    """What sweep is told."""
+
+    drop_queue_url: str

@@ -1,0 +1,163 @@
+"""Composes each function's use case from its settings: the only place that knows all parts."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+from botocore.config import Config
+
+from dropscale.aws.api_key import SecretApiKey
+from dropscale.aws.buckets import S3InputBucket, S3ResultsBucket
+from dropscale.aws.drop_queue import SqsDropQueue
+from dropscale.aws.executions import StepFunctionsExecutions
+from dropscale.aws.ledger import DynamoLedger
+from dropscale.aws.settings import (
+    CheckSettings,
+    Settings,
+    StartSettings,
+    SubmitSettings,
+    SweepSettings,
+)
+from dropscale.magichour.transport import CONNECT_TIMEOUT
+from dropscale.pipeline.check import Check
+from dropscale.pipeline.deliver import Deliver
+from dropscale.pipeline.fail import Fail
+from dropscale.pipeline.follow import FollowJob, Timing
+from dropscale.pipeline.gate import GateKeeper
+from dropscale.pipeline.magic_hour import MagicHourUpscaler
+from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.sidecars import SpecResolver
+from dropscale.pipeline.start import StartJob, StartPolicy
+from dropscale.pipeline.submit import Submit
+from dropscale.pipeline.sweep import Sweep
+from dropscale.spec.model import Spec, Style
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+_CALL_SECONDS = 45.0
+_CHECK_CALL_SECONDS = 15.0
+_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20
+)
+
+
+def submit(settings: SubmitSettings) -> Submit:
+    """Compose submit."""
+    parts = _StartParts(settings)
+    bucket = S3InputBucket(parts.s3)
+    defaults = Spec(
+        scale_factor=settings.default_scale_factor, style=Style(mode=settings.default_mode)
+    )
+    required = settings.sidecar_mode == "required"
+    return Submit(
+        bucket=bucket,
+        ledger=parts.ledger,
+        upscaler=parts.upscaler,
+        resolve=SpecResolver(bucket, defaults, settings.sidecar_suffixes, required),
+        start=parts.start,
+        follow=parts.follow,
+        gate=parts.gate,
+        project=parts.project,
+        clock=_now,
+    )
+
+
+def check(settings: CheckSettings) -> Check:
+    """Compose check."""
+    parts = _Parts(settings, _CHECK_CALL_SECONDS)
+    cap = settings.poll_interval_cap_seconds
+    return Check(parts.ledger, parts.upscaler, parts.project, _now, cap)
+
+
+def deliver(settings: StartSettings) -> Deliver:
+    """Compose deliver."""
+    parts = _StartParts(settings)
+    return Deliver(
+        ledger=parts.ledger,
+        upscaler=parts.upscaler,
+        results=parts.results,
+        project=parts.project,
+        start=parts.start,
+        clock=_now,
+    )
+
+
+def fail(settings: StartSettings) -> Fail:
+    """Compose fail."""
+    parts = _StartParts(settings)
+    return Fail(parts.ledger, parts.project, parts.start, _now)
+
+
+def sweep(settings: SweepSettings) -> Sweep:
+    """Compose sweep."""
+    parts = _StartParts(settings)
+    return Sweep(
+        ledger=parts.ledger,
+        bucket=S3InputBucket(parts.s3),
+        upscaler=parts.upscaler,
+        queue=SqsDropQueue(_client("sqs"), settings.drop_queue_url),
+        start=parts.start,
+        follow=parts.follow,
+        gate=parts.gate,
+        project=parts.project,
+        clock=_now,
+    )
+
+
+class _Parts:
+    """What every function is made of."""
+
+    def __init__(self, settings: Settings, call_seconds: float) -> None:
+        self.s3 = cast("S3Client", _client("s3"))
+        self.ledger = DynamoLedger(_client("dynamodb"), settings.ledger_table)
+        self.results = S3ResultsBucket(self.s3, settings.results_bucket)
+        self.project = ProjectManifest(self.ledger, self.results)
+        api_key = SecretApiKey(_client("secretsmanager"), settings.api_key_secret_arn)
+        self.upscaler = MagicHourUpscaler(api_key, settings.api_base_url, call_seconds)
+
+
+class _StartParts(_Parts):
+    """What a function is made of that may start jobs."""
+
+    def __init__(self, settings: StartSettings) -> None:
+        super().__init__(settings, _CALL_SECONDS)
+        self._settings = settings
+
+    @cached_property
+    def gate(self) -> GateKeeper:
+        return GateKeeper(self.ledger, _now, random.random)
+
+    @cached_property
+    def follow(self) -> FollowJob:
+        settings = self._settings
+        arn = settings.state_machine_arn
+        executions = StepFunctionsExecutions(_client("stepfunctions"), arn)
+        timing = Timing(settings.first_check_seconds, settings.job_deadline_seconds)
+        return FollowJob(self.ledger, self.project, executions, _now, timing)
+
+    @cached_property
+    def start(self) -> StartJob:
+        policy = StartPolicy(self._settings.max_concurrent_jobs, _CALL_SECONDS + CONNECT_TIMEOUT)
+        return StartJob(
+            ledger=self.ledger,
+            upscaler=self.upscaler,
+            follow=self.follow,
+            gate=self.gate,
+            clock=_now,
+            new_id=lambda: uuid.uuid4().hex,
+            policy=policy,
+        )
+
+
+def _client(service: str) -> Any:
+    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload] # chosen by name
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,111 @@
+"""How a project is waited for: when to look again, and when to give up."""
+
+import math
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dropscale.magichour.errors import TRANSIENT, DeadlinePassed, MagicHourError
+from dropscale.magichour.models import Project
+from dropscale.upscaler import FINAL_STATUSES
+
+INTERVAL_VARIABLE = "MAGIC_HOUR_POLL_INTERVAL"
+DEFAULT_INTERVAL = 3.0
+"""Seconds between two looks; the vendor asks for 3 to 10."""
+
+
+@dataclass(frozen=True)
+class Polling:
+    """Rules of waiting, in seconds.
+
+    Attributes:
+        interval: between two looks; None takes MAGIC_HOUR_POLL_INTERVAL, the vendor SDK's
+            variable, when a wait begins, else `DEFAULT_INTERVAL`.
+        deadline: after which waiting ends, counted from its beginning.
+        max_backoff: longest wait after transient errors, unless the API asks for more.
+        monotonic: clock of the deadline.
+        sleep: how to wait.
+        jitter: a random number from 0 to 1.
+    """
+
+    interval: float | None = None
+    deadline: float = 1800.0
+    max_backoff: float = 30.0
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+
+
+class Schedule:
+    """One wait for one project, free of I/O: says how long to pause before the next look."""
+
+    def __init__(self, polling: Polling, project_id: str) -> None:
+        self._polling = polling
+        self._project_id = project_id
+        self._interval = poll_interval(polling)
+        self._end = polling.monotonic() + polling.deadline
+        self._failures = 0
+
+    def pause_after(self, seen: Project | MagicHourError) -> float:
+        """Return the seconds to pause after a project that is not final, or a transient error.
+
+        Raises:
+            DeadlinePassed: the time is up.
+        """
+        pause = self._interval
+        if isinstance(seen, MagicHourError):
+            self._failures += 1
+            # Up to twice 2**10 intervals: beyond that only the bound counts.
+            backoff = min(self._polling.max_backoff, pause * 2 ** min(self._failures, 10))
+            pause = max(backoff * (1 + self._polling.jitter()) / 2, seen.retry_after or 0)
+        else:
+            self._failures = 0
+        left = self._end - self._polling.monotonic()
+        if left <= 0:
+            last = seen.status if isinstance(seen, Project) else type(seen).__name__
+            raise DeadlinePassed(
+                f"GET /v1/image-projects/{self._project_id}",
+                project_id=self._project_id,
+                message=f"last seen: {last}",
+            )
+        return min(pause, left)
+
+
+def wait_until_final(look: Callable[[], Project], project_id: str, polling: Polling) -> Project:
+    """Look at a project until it is complete, error or canceled; transient errors do not end it.
+
+    Raises:
+        DeadlinePassed: the time is up.
+        MagicHourError: any error that is not transient.
+    """
+    schedule = Schedule(polling, project_id)
+    while True:
+        seen: Project | MagicHourError
+        try:
+            seen = look()
+        except TRANSIENT as error:
+            seen = error
+        if isinstance(seen, Project) and seen.status in FINAL_STATUSES:
+            return seen
+        polling.sleep(schedule.pause_after(seen))
+
+
+def poll_interval(polling: Polling) -> float:
+    """Return the seconds between two looks.
+
+    Raises:
+        ValueError: the setting is not a positive number.
+    """
+    if polling.interval is not None:
+        text, source = str(polling.interval), "the polling interval"
+    else:
+        text, source = os.environ.get(INTERVAL_VARIABLE, str(DEFAULT_INTERVAL)), INTERVAL_VARIABLE
+    try:
+        interval = float(text)
+    except ValueError:
+        interval = math.nan
+    if not 0 < interval < math.inf:
+        raise ValueError(f"{source} is {text!r}; it must be a number of seconds above 0")
+    return interval

@@ -1,0 +1,1 @@
+"""The use cases: submit, check, deliver, fail, sweep. Collaborators are passed in."""

@@ -1,0 +1,70 @@
+"""Closes and opens the gate: whether the vendor takes jobs from this account now."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from types import MappingProxyType
+
+from dropscale.ledger.records import Gate
+from dropscale.ledger.states import WaitReason
+from dropscale.ledger.store import Ledger, LedgerConflict, SaveGate
+from dropscale.pipeline.ports import Clock
+
+_ATTEMPTS = 5
+_PROBE_SECONDS = 120.0
+_FIRST_AND_LONGEST = MappingProxyType(
+    {WaitReason.THROTTLED: (30.0, 900.0), WaitReason.ACCOUNT: (120.0, 3600.0)}
+)
+
+
+@dataclass(frozen=True)
+class GateKeeper:
+    """Lets everyone wait together when the vendor refuses one.
+
+    `jitter` returns a number in [0, 1).
+    """
+
+    ledger: Ledger
+    clock: Clock
+    jitter: Callable[[], float]
+
+    def close(self, reason: WaitReason, retry_after: float | None = None) -> None:
+        """Close it for `retry_after` seconds, or for longer with each refusal in a row."""
+        for _ in range(_ATTEMPTS):
+            gate = self.ledger.gate()
+            seconds = self._pause(reason, gate.strikes if gate else 0, retry_after)
+            until = self.clock() + timedelta(seconds=seconds)
+            if gate is None:
+                closed = Gate(is_open=False, reason=reason, until=until, strikes=1)
+            else:
+                closed = gate.closed(reason, until)
+            if self._saved(closed):
+                return
+
+    def open(self) -> None:
+        """Open it: the vendor has taken a job."""
+        for _ in range(_ATTEMPTS):
+            gate = self.ledger.gate()
+            if gate is None or (gate.is_open and not gate.strikes) or self._saved(gate.opened()):
+                return
+
+    def due_probe(self) -> Gate | None:
+        """Return the step that lets one job through a gate whose time is up, else None."""
+        gate = self.ledger.gate()
+        if gate is None or gate.is_open or gate.until > self.clock():
+            return None
+        return gate.probed(self.clock() + timedelta(seconds=_PROBE_SECONDS))
+
+    def _pause(self, reason: WaitReason, strikes: int, retry_after: float | None) -> float:
+        first, longest = _FIRST_AND_LONGEST[reason]
+        if retry_after is not None:
+            return min(max(retry_after, 1.0), longest) + self.jitter()
+        grown: float = min(first * 2**strikes, longest)
+        return grown * (0.75 + 0.5 * self.jitter())
+
+    def _saved(self, gate: Gate) -> bool:
+        try:
+            self.ledger.write(SaveGate(gate))
+        except LedgerConflict:
+            return False
+        return True

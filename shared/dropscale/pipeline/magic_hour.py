@@ -1,0 +1,53 @@
+"""The vendor as the use cases see it, on the client library."""
+
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from dropscale.magichour import Client, CreatedProject, Project, Unauthorized
+
+
+class MagicHourUpscaler:
+    """A `dropscale.pipeline.ports.Upscaler`.
+
+    Args:
+        token: gives the API key; asked for every call, so that a new key counts at once.
+        base_url: where the API is.
+        timeout: seconds that one call may take.
+    """
+
+    def __init__(self, token: Callable[[], str], base_url: str, timeout: float) -> None:
+        self._token = token
+        self._base_url = base_url
+        self._timeout = timeout
+
+    def upload(self, file: BinaryIO, extension: str) -> str:
+        """See `Upscaler.upload`."""
+        return self._client().v1.files.upload_file(file, extension)
+
+    def create(self, image_path: str, parameters: dict[str, Any], name: str) -> CreatedProject:
+        """See `Upscaler.create`."""
+        style = {
+            field: parameters[field]
+            for field in ("mode", "prompt")
+            if parameters.get(field) is not None
+        }
+        return self._client().v1.ai_image_upscaler.create(
+            assets={"image_file_path": image_path},
+            scale_factor=parameters["scale_factor"],
+            style=style,
+            name=name,
+        )
+
+    def project(self, project_id: str) -> Project:
+        """See `Upscaler.project`."""
+        return self._client().v1.image_projects.get(id=project_id)
+
+    def download(self, url: str, file: BinaryIO) -> int:
+        """See `Upscaler.download`."""
+        return self._client().download(url, file)
+
+    def _client(self) -> Client:
+        try:
+            return Client(token=self._token(), base_url=self._base_url, timeout=self._timeout)
+        except ValueError as error:
+            raise Unauthorized("the API key", message=str(error)) from None

@@ -1,0 +1,137 @@
+"""What the use cases need of the world around them."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, BinaryIO, Protocol
+
+from dropscale.magichour.models import CreatedProject, Project
+
+Clock = Callable[[], datetime]
+"""Gives the time, aware and in UTC."""
+
+RemainingTime = Callable[[], float]
+"""Gives the seconds until the function is killed."""
+
+
+class ObjectGone(Exception):
+    """There is no such object (any more)."""
+
+
+class ObjectOverwritten(Exception):
+    """The object has other bytes than the event told of; its newer event comes or came."""
+
+
+@dataclass(frozen=True)
+class ObjectVersion:
+    """One state of an object: its ETag and, in a versioned bucket, its version id."""
+
+    etag: str
+    version_id: str | None = None
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class OpenObject:
+    """An object's bytes, spooled to disk; `file` is seekable and stands at its beginning."""
+
+    version: ObjectVersion
+    sha256: str
+    file: BinaryIO
+
+
+class InputBucket(Protocol):
+    """The bucket that people drop images and specs into."""
+
+    def head(self, bucket: str, key: str) -> ObjectVersion | None:
+        """Return the current version of an object, None if there is none."""
+
+    def open(self, bucket: str, key: str, etag: str) -> AbstractContextManager[OpenObject]:
+        """Read an object whole, provided it still has this ETag.
+
+        Raises:
+            ObjectGone, ObjectOverwritten: as their names say.
+        """
+
+    def read(self, bucket: str, key: str, limit: int) -> bytes | None:
+        """Return an object's first `limit` bytes, None if there is none."""
+
+
+@dataclass(frozen=True)
+class OutputLabels:
+    """What an output says of itself: the job it came from and the drop it is for."""
+
+    fingerprint: str | None
+    drop_id: str | None
+
+
+@dataclass(frozen=True)
+class StoredOutput:
+    """An object that lies at an output's key; foreign objects have empty labels."""
+
+    etag: str
+    labels: OutputLabels
+
+
+class ResultsBucket(Protocol):
+    """The bucket that outputs and manifests are written to."""
+
+    def describe_output(self, key: str) -> StoredOutput | None:
+        """Return what lies at an output's key, None if nothing does."""
+
+    def put_output(
+        self, key: str, file: BinaryIO, image_type: str, labels: OutputLabels, over: str | None
+    ) -> bool:
+        """Write an output over the object with the ETag `over`, or over none.
+
+        Returns False, having written nothing, if something else lies there.
+        """
+
+    def manifest(self, key: str) -> tuple[int, str] | None:
+        """Return the `seq` and the ETag of the manifest at a key, None if there is none."""
+
+    def put_manifest(self, key: str, body: bytes, seq: int, over: str | None) -> bool:
+        """Write a manifest over the one with the ETag `over`, or over none; False: it is not."""
+
+
+class ExecutionStatus(StrEnum):
+    """What the state machine says of an execution."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+    NONE = "none"
+
+
+class Executions(Protocol):
+    """The state machine that watches jobs."""
+
+    def start(self, name: str, state: dict[str, Any]) -> None:
+        """Start the execution of a name; one that was started before is left alone."""
+
+    def status(self, name: str) -> ExecutionStatus:
+        """Tell whether the execution of a name runs, has ended, or never was."""
+
+
+class DropQueue(Protocol):
+    """The queue that feeds submit."""
+
+    def send(self, bucket: str, key: str, version: ObjectVersion) -> None:
+        """Let submit look at an object once more."""
+
+
+class Upscaler(Protocol):
+    """The vendor. Every call raises the errors of `dropscale.magichour.errors`."""
+
+    def upload(self, file: BinaryIO, extension: str) -> str:
+        """Store an image's bytes at the vendor; return their path."""
+
+    def create(self, image_path: str, parameters: dict[str, Any], name: str) -> CreatedProject:
+        """Start, and pay for, one upscale."""
+
+    def project(self, project_id: str) -> Project:
+        """Return a project as it is now."""
+
+    def download(self, url: str, file: BinaryIO) -> int:
+        """Write what lies at a download URL into a file; return the number of bytes."""

@@ -1,0 +1,188 @@
+"""Starts jobs: the one place that pays, and the rules that let it pay only once.
+
+The rules (the module's order follows them): a job is claimed in one transaction that only one
+caller can win, with a slot, through the open gate, before anything is sent; what surely created
+nothing gives the job back; whatever else happens is never repeated by the program.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from dropscale.ledger.records import Gate, Job, Reason
+from dropscale.ledger.states import JobState, WaitReason
+from dropscale.ledger.store import (
+    Agenda,
+    GateClosed,
+    Ledger,
+    LedgerConflict,
+    RequireOpenGate,
+    SaveGate,
+    SlotsTaken,
+    amend_job,
+    job_changes,
+)
+from dropscale.magichour import errors
+from dropscale.magichour.models import CreatedProject
+from dropscale.pipeline.follow import FollowJob, Verdict
+from dropscale.pipeline.gate import GateKeeper
+from dropscale.pipeline.ports import Clock, RemainingTime, Upscaler
+
+ACCOUNT_ERRORS = (errors.Unauthorized, errors.OutOfCredits)
+REJECTING_ERRORS = (errors.InvalidRequest, errors.PlanRefused, errors.NotFound)
+
+_SPARE_SECONDS = 10.0
+_ATTEMPT_LEASE = timedelta(minutes=16)
+"""Beyond Lambda's longest time-out: after it, nobody can still be at this attempt."""
+REVIEW = timedelta(minutes=2)
+"""When the sweeper sees whether what follows a job's step was done, or cut off by a crash."""
+_UNAVAILABLE_SECONDS = 30.0
+_CANDIDATES = 5
+
+
+class ProjectUnrecorded(Exception):
+    """A paid project's id could not be written to the ledger; the message holds the id."""
+
+
+class StartOutcome(StrEnum):
+    """What became of an attempt to start a job."""
+
+    STARTED = "started"
+    WAITING = "waiting"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    LEFT = "left"
+    """Somebody else has it, nobody wants it, or it is not ready."""
+
+
+@dataclass(frozen=True)
+class StartPolicy:
+    """How many jobs may be at the vendor at once, and how long one create call may take."""
+
+    slots: int
+    create_seconds: float
+
+
+@dataclass(frozen=True)
+class StartJob:
+    """Starts one job, if slot and gate allow and nobody else does."""
+
+    ledger: Ledger
+    upscaler: Upscaler
+    follow: FollowJob
+    gate: GateKeeper
+    clock: Clock
+    new_id: Callable[[], str]
+    policy: StartPolicy
+
+    def __call__(
+        self, fingerprint: str, remaining: RemainingTime, probe: Gate | None = None
+    ) -> StartOutcome:
+        """Start a ready job. `probe` is the gate's step that lets this one through while closed."""
+        job = self.ledger.job(fingerprint)
+        if job is None or job.state is not JobState.READY or job.upload is None:
+            return StartOutcome.LEFT
+        if remaining() < self.policy.create_seconds + _SPARE_SECONDS:
+            return StartOutcome.WAITING
+        if not self._is_wanted(job):
+            amend_job(self.ledger, fingerprint, lambda job: job.look_again(None))
+            return StartOutcome.LEFT
+        claimed = job.submitting(self.new_id(), self.clock() + _ATTEMPT_LEASE)
+        passage = SaveGate(probe) if probe else RequireOpenGate()
+        try:
+            self.ledger.write(*job_changes(job, claimed, self.policy.slots), passage)
+        except SlotsTaken:
+            return self._waits(job, WaitReason.SLOT)
+        except GateClosed:
+            gate = self.ledger.gate()
+            return self._waits(job, gate.reason if gate else WaitReason.THROTTLED)
+        except LedgerConflict:
+            return StartOutcome.LEFT
+        return self._pay(claimed, job.upload.path, probing=probe is not None)
+
+    def waiting(self, remaining: RemainingTime, limit: int = 1) -> int:
+        """Start up to `limit` jobs that have waited longest; return how many were started."""
+        started = 0
+        for fingerprint in self.ledger.due(Agenda.READY_JOBS, self.clock(), limit + _CANDIDATES):
+            outcome = self(fingerprint, remaining)
+            started += outcome is StartOutcome.STARTED
+            if started == limit or outcome is StartOutcome.WAITING:
+                break
+        return started
+
+    def _is_wanted(self, job: Job) -> bool:
+        drops = map(self.ledger.drop, self.ledger.attached(job.fingerprint))
+        return any(drop and drop.renditions[job.fingerprint].wants_result for drop in drops)
+
+    def _pay(self, job: Job, path: str, *, probing: bool) -> StartOutcome:
+        parameters = job.parameters.model_dump(mode="json", exclude={"revision"})
+        try:
+            created = self.upscaler.create(path, parameters, job.project_name)
+        except ACCOUNT_ERRORS:
+            return self._closed(job, WaitReason.ACCOUNT)
+        except errors.Throttled as error:
+            return self._closed(job, WaitReason.THROTTLED, error.retry_after)
+        except (errors.Unavailable, errors.Unreachable) as error:
+            pause = max(_UNAVAILABLE_SECONDS, error.retry_after or 0)
+            due = self.clock() + timedelta(seconds=pause)
+            return self._waits(self._given_back(job, lambda job: job.refused(due)))
+        except REJECTING_ERRORS as error:
+            later = self.clock() + REVIEW
+            refused = self._given_back(job, lambda job: job.refused(later))
+            self.follow.all(refused, Verdict(refusal=refusal_of(error)))
+            return StartOutcome.REJECTED
+        except errors.CreateOutcomeUnknown:
+            later = self.clock() + REVIEW
+            self.follow.all(self._given_back(job, lambda job: job.unknown(later)))
+            return StartOutcome.UNKNOWN
+        submitted = self._recorded(job, created)
+        if probing:
+            self.gate.open()
+        self.follow.all(submitted)
+        return StartOutcome.STARTED
+
+    def _closed(
+        self, job: Job, reason: WaitReason, retry_after: float | None = None
+    ) -> StartOutcome:
+        self.gate.close(reason, retry_after)
+        now = self.clock()
+        return self._waits(self._given_back(job, lambda job: job.refused(now)), reason)
+
+    def _waits(self, job: Job, reason: WaitReason = WaitReason.THROTTLED) -> StartOutcome:
+        self.follow.all(job, Verdict(wait=reason))
+        return StartOutcome.WAITING
+
+    def _given_back(self, claimed: Job, step: Callable[[Job], Job]) -> Job:
+        def change(job: Job) -> Job:
+            ours = job.attempt_id == claimed.attempt_id and job.state is JobState.SUBMITTING
+            return step(job) if ours else job
+
+        return amend_job(self.ledger, claimed.fingerprint, change)
+
+    def _recorded(self, claimed: Job, created: CreatedProject) -> Job:
+        """Write the project's id down before anything else; the attempt's late answer counts."""
+        now = self.clock()
+        charged = created.credits_charged
+        credits_charged = claimed.parameters.credits if charged is None else charged
+
+        def change(job: Job) -> Job:
+            if job.attempt_id != claimed.attempt_id or job.project_id is not None:
+                return job
+            return job.submitted(created.id, credits_charged, now, now + REVIEW)
+
+        try:
+            return amend_job(self.ledger, claimed.fingerprint, change)
+        except Exception as error:
+            raise ProjectUnrecorded(
+                f"project {created.id} of job {claimed.fingerprint} is paid but not recorded"
+            ) from error
+
+
+def refusal_of(error: errors.MagicHourError) -> Reason:
+    """Return why a drop is rejected whose request the vendor refused for good."""
+    return Reason(
+        code=type(error).__name__,
+        message=f"The vendor refuses it: {error.message}",
+        fix=error.advice,
+    )

@@ -1,0 +1,313 @@
+"""Submit: from an object in the input bucket to a job that is started, or waits to be."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+
+from dropscale import upscaler
+from dropscale.errors import DropscaleError
+from dropscale.image.header import ImageTooLarge, read_header, require_upscalable
+from dropscale.ledger.records import Drop, Job, Parameters, Reason, Rendition, Source
+from dropscale.ledger.states import OPEN_STATES, DropState, JobState, WaitReason
+from dropscale.ledger.store import (
+    Attach,
+    Change,
+    Detach,
+    Ledger,
+    LedgerConflict,
+    SaveDrop,
+    SaveJob,
+    amend_job,
+)
+from dropscale.magichour import errors
+from dropscale.pipeline.follow import FollowJob, Verdict
+from dropscale.pipeline.gate import GateKeeper
+from dropscale.pipeline.ports import (
+    Clock,
+    InputBucket,
+    ObjectGone,
+    ObjectOverwritten,
+    ObjectVersion,
+    OpenObject,
+    RemainingTime,
+    Upscaler,
+)
+from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.sidecars import SpecResolver
+from dropscale.pipeline.start import ACCOUNT_ERRORS, REJECTING_ERRORS, StartJob, refusal_of
+from dropscale.results.output_key import output_key
+from dropscale.spec.keys import KeyKind, image_key_of, kind_of
+from dropscale.spec.model import EffectiveSpec
+
+MAX_IMAGE_BYTES = 512 * 1024 * 1024
+"""dropscale's own limit: an image must fit submit's ephemeral storage."""
+
+_ATTEMPTS = 5
+_LABEL_LENGTH = 120
+
+ReadImage = Callable[[], OpenObject]
+
+
+class PriceAboveLimit(DropscaleError):
+    """The spec's `max_credits` is below the price."""
+
+
+class SourceGone(DropscaleError):
+    """The image was deleted before it was read."""
+
+
+class SubmitOutcome(StrEnum):
+    """What submit did about an object."""
+
+    IGNORED = "ignored"
+    OVERWRITTEN = "overwritten"
+    EVALUATED = "evaluated"
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What submit did; `drop` is the image's drop, if there is one."""
+
+    outcome: SubmitOutcome
+    kind: KeyKind
+    drop: Drop | None = None
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Looks at one object of the input bucket and does all that is to be done about it.
+
+    An event only says where to look: what counts is what lies there now. So duplicates, late
+    events and a sidecar's own event all lead to the same place.
+    """
+
+    bucket: InputBucket
+    ledger: Ledger
+    upscaler: Upscaler
+    resolve: SpecResolver
+    start: StartJob
+    follow: FollowJob
+    gate: GateKeeper
+    project: ProjectManifest
+    clock: Clock
+
+    def __call__(self, bucket: str, key: str, remaining: RemainingTime) -> Submitted:
+        """Evaluate the image at `key`, or the image whose sidecar lies there.
+
+        Raises:
+            MagicHourError: the vendor could not take the bytes now; call again later.
+            LedgerConflict: others change the same drop; call again later.
+        """
+        kind = kind_of(key, self.resolve.suffixes)
+        image_key = image_key_of(key, self.resolve.suffixes) if kind is KeyKind.SIDECAR else key
+        if kind not in {KeyKind.IMAGE, KeyKind.SIDECAR} or image_key is None:
+            return Submitted(SubmitOutcome.IGNORED, kind)
+        version = self.bucket.head(bucket, image_key)
+        if version is None and kind is KeyKind.SIDECAR:
+            return Submitted(SubmitOutcome.IGNORED, kind)
+        try:
+            drop = self._settled_by_now(bucket, image_key, version, remaining)
+        except ObjectOverwritten:
+            return Submitted(SubmitOutcome.OVERWRITTEN, kind)
+        if drop.due:
+            self.project(drop)
+        return Submitted(SubmitOutcome.EVALUATED, kind, drop)
+
+    def _settled_by_now(
+        self, bucket: str, key: str, version: ObjectVersion | None, remaining: RemainingTime
+    ) -> Drop:
+        for _ in range(_ATTEMPTS):
+            drop_id = Drop.id_of(bucket, key)
+            source = Source(bucket=bucket, key=key, etag="")
+            drop = self.ledger.drop(drop_id) or Drop(id=drop_id, source=source)
+            try:
+                if version is None:
+                    return self._gone(drop)
+                return self._evaluate(drop, version, remaining)
+            except ObjectGone:
+                version = None
+            except LedgerConflict:
+                continue
+        raise LedgerConflict(f"{key} is evaluated by many at once")
+
+    def _gone(self, drop: Drop) -> Drop:
+        if drop.renditions:
+            return drop
+        error = SourceGone(f"{drop.source.key} was deleted", fix="Drop it again if you want it.")
+        return self._decide(drop, DropState.CANCELED, _reason(error))
+
+    def _evaluate(self, drop: Drop, version: ObjectVersion, remaining: RemainingTime) -> Drop:
+        source = _source_now(drop, version)
+        key = source.key
+        with ExitStack() as stack:
+
+            @cache
+            def image() -> OpenObject:
+                opened = self.bucket.open(source.bucket, key, version.etag)
+                return stack.enter_context(opened)
+
+            try:
+                _require_size(version.size, key)
+                spec = self.resolve(source.bucket, key)
+                if spec is None:
+                    return self._decide(drop, DropState.WAITING, None, WaitReason.SIDECAR)
+                if (source, spec) != (drop.source, drop.spec) or not drop.renditions:
+                    drop = self._accept(drop, *_read_source(source, image), spec)
+            except DropscaleError as error:
+                return self._decide(drop, DropState.REJECTED, _reason(error), source=source)
+            for fingerprint, rendition in drop.renditions.items():
+                if rendition.wants_result:
+                    drop = self._advance(drop, fingerprint, image, remaining)
+        return drop
+
+    def _decide(
+        self,
+        drop: Drop,
+        state: DropState,
+        reason: Reason | None,
+        wait: WaitReason | None = None,
+        source: Source | None = None,
+    ) -> Drop:
+        source = source or drop.source
+        stands = (drop.state, drop.reason, drop.wait, drop.source) == (state, reason, wait, source)
+        if stands and drop.seq:
+            return drop
+        decided = drop.decided(state, self.clock(), reason=reason, wait=wait, source=source)
+        self.ledger.write(SaveDrop(decided))
+        return decided
+
+    def _accept(self, drop: Drop, source: Source, sha256: str, spec: EffectiveSpec) -> Drop:
+        """Write down what the drop is to get: its renditions, and a share in each one's job."""
+        parameters = Parameters.of(spec)
+        if spec.max_credits is not None and parameters.credits > spec.max_credits:
+            raise PriceAboveLimit(
+                f"{source.key} costs {parameters.credits} credits; max_credits is "
+                f"{spec.max_credits}",
+                fix="Raise max_credits, or choose a cheaper mode or scale factor.",
+            )
+        fingerprint = parameters.fingerprint(sha256)
+        now = self.clock()
+        kept, changes = self._without_others(drop, fingerprint)
+        wanted = _wanted(drop, spec, Rendition(fingerprint=fingerprint, parameters=parameters))
+        accepted = drop.evaluated({**kept, fingerprint: wanted}, now, source=source, spec=spec)
+        changes += [SaveDrop(accepted), Attach(fingerprint, drop.id)]
+        job = self.ledger.job(fingerprint)
+        if job is None:
+            changes.append(SaveJob(_new_job(fingerprint, parameters, spec.name or source.key, now)))
+        elif job.state is JobState.ERROR and wanted.wants_result:
+            changes.append(SaveJob(job.renewed(now)))
+        self.ledger.write(*changes)
+        return accepted
+
+    def _without_others(
+        self, drop: Drop, fingerprint: str
+    ) -> tuple[dict[str, Rendition], list[Change]]:
+        """Withdraw the drop from other jobs: from unpaid ones without a trace."""
+        kept: dict[str, Rendition] = {}
+        changes: list[Change] = []
+        for other, rendition in drop.renditions.items():
+            if other == fingerprint:
+                continue
+            job = self.ledger.job(other)
+            if job is None or job.state is JobState.READY:
+                changes.append(Detach(other, drop.id))
+            else:
+                kept[other] = rendition.moved(DropState.SUPERSEDED)
+        return kept, changes
+
+    def _advance(
+        self, drop: Drop, fingerprint: str, image: ReadImage, remaining: RemainingTime
+    ) -> Drop:
+        """Bring one rendition as far as it can come now."""
+        job = self.ledger.job(fingerprint)
+        if job is None or job.state is JobState.SUBMITTING:
+            return drop
+        if job.state is not JobState.READY:
+            return self.follow.one(drop.id, job)
+        if job.upload is None or not job.upload.is_fresh(self.clock()):
+            try:
+                self._upload(job, image)
+            except ACCOUNT_ERRORS:
+                self.gate.close(WaitReason.ACCOUNT)
+                return self.follow.one(drop.id, job, Verdict(wait=WaitReason.ACCOUNT))
+            except errors.Throttled as error:
+                self.gate.close(WaitReason.THROTTLED, error.retry_after)
+                return self.follow.one(drop.id, job, Verdict(wait=WaitReason.THROTTLED))
+            except REJECTING_ERRORS as error:
+                return self.follow.one(drop.id, job, Verdict(refusal=refusal_of(error)))
+        self.start(fingerprint, remaining)
+        return self.ledger.drop(drop.id) or drop
+
+    def _upload(self, job: Job, image: ReadImage) -> None:
+        opened = image()
+        header = read_header(opened.file, job.label)
+        opened.file.seek(0)
+        path = self.upscaler.upload(opened.file, upscaler.EXTENSION_BY_TYPE[header.type])
+        now = self.clock()
+        amend_job(self.ledger, job.fingerprint, lambda job: job.with_upload(path, now))
+
+
+def _new_job(fingerprint: str, parameters: Parameters, name: str, now: datetime) -> Job:
+    label = name[:_LABEL_LENGTH]
+    return Job(fingerprint=fingerprint, parameters=parameters, label=label, created_at=now, due=now)
+
+
+def _source_now(drop: Drop, version: ObjectVersion) -> Source:
+    """Return the drop's source, without what is known of it if its bytes have changed."""
+    known = drop.source
+    if known.etag == version.etag and known.version_id == version.version_id:
+        return known
+    return Source(
+        bucket=known.bucket, key=known.key, etag=version.etag, version_id=version.version_id
+    )
+
+
+def _require_size(size: int, key: str) -> None:
+    if size > MAX_IMAGE_BYTES:
+        raise ImageTooLarge(
+            f"{key} has {size:,} bytes", fix=f"Use an image of at most {MAX_IMAGE_BYTES:,} bytes."
+        )
+
+
+def _read_source(source: Source, image: ReadImage) -> tuple[Source, str]:
+    """Return the source with what its bytes say, and their SHA-256.
+
+    Raises:
+        DropscaleError: the vendor would refuse the image.
+    """
+    if source.sha256 is not None:
+        return source, source.sha256
+    opened = image()
+    header = read_header(opened.file, source.key)
+    require_upscalable(header, source.key)
+    facts = {
+        "version_id": opened.version.version_id,
+        "sha256": opened.sha256,
+        "type": header.type,
+        "width": header.width,
+        "height": header.height,
+        "bytes": opened.version.size,
+    }
+    return source.model_copy(update=facts), opened.sha256
+
+
+def _wanted(drop: Drop, spec: EffectiveSpec, fresh: Rendition) -> Rendition:
+    """Return the rendition that the drop now wants: the one it has, if that still serves."""
+    before = drop.renditions.get(fresh.fingerprint)
+    if before is None:
+        return fresh
+    if before.output is not None:
+        directory = spec.download_directory
+        key = output_key(drop.source.key, fresh.parameters, before.output.type, directory)
+        if key == before.output.key:
+            return before
+    elif before.state in OPEN_STATES:
+        return before
+    return fresh.model_copy(update={"generation": before.generation + 1})
+
+
+def _reason(error: DropscaleError) -> Reason:
+    return Reason(code=type(error).__name__, message=error.message, fix=error.fix)

@@ -1,0 +1,352 @@
+"""The calls of the API, as plain HTTP."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+
+from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine
+from dropscale_embedded.api.projects import Tier
+from tests.integration.embedded_api.conftest import Caller, GatedEngine
+
+
+def test_a_project_from_its_create_call_to_its_deletion(
+    call: Caller, engine: GatedEngine, photo: bytes
+) -> None:
+    first = call.create(call.upload(photo)).json()
+    engine.entered.wait(10)
+
+    created = call.create(call.upload(photo), name="Cat", style={"mode": "preserve"}).json()
+    queued = call.project(created["id"])
+    engine.gate.set()
+    finished = call.finish(created["id"])
+
+    assert created == {"id": created["id"], "credits_charged": 25, "frame_cost": 25}
+    assert call.project(first["id"])["name"].startswith("Image Upscaler - 20")
+    assert queued.pop("status") == "queued"
+    assert datetime.fromisoformat(queued.pop("created_at")) <= datetime.now(UTC)
+    assert queued == {
+        "id": created["id"],
+        "name": "Cat",
+        "type": "IMAGE_UPSCALER",
+        "image_count": 1,
+        "enabled": True,
+        "credits_charged": 25,
+        "total_frame_cost": 25,
+        "downloads": [],
+        "error": None,
+    }
+    url = finished["downloads"][0]["url"]
+    downloaded = requests.get(url, timeout=10)
+    assert downloaded.headers["Content-Type"] == "image/png"
+    assert int(downloaded.headers["Content-Length"]) == len(downloaded.content)
+
+    assert call("DELETE", f"/v1/image-projects/{created['id']}").status_code == 204
+    assert call("GET", f"/v1/image-projects/{created['id']}").status_code == 404
+    assert call("DELETE", f"/v1/image-projects/{created['id']}").status_code == 404
+    assert requests.get(url, timeout=10).status_code == 404
+
+
+def test_a_project_is_rendering_while_the_engine_works(
+    call: Caller, engine: GatedEngine, photo: bytes
+) -> None:
+    project_id = call.create(call.upload(photo)).json()["id"]
+
+    engine.entered.wait(10)
+
+    assert call.project(project_id)["status"] == "rendering"
+
+
+def test_a_project_deleted_while_rendering_leaves_nothing(
+    call: Caller, api: EmbeddedApi, engine: GatedEngine, photo: bytes
+) -> None:
+    deleted = call.create(call.upload(photo)).json()["id"]
+    engine.entered.wait(10)
+    call("DELETE", f"/v1/image-projects/{deleted}")
+    engine.gate.set()
+
+    # The only worker is done with the deleted project once it has finished the next one.
+    call.finish(call.create(call.upload(photo)).json()["id"])
+
+    assert call("GET", f"/v1/image-projects/{deleted}").status_code == 404
+    assert not api.book.entries(EntryKind.REFUND)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [(b"not an image", "invalid_file_format"), (b"", "invalid_file_format")],
+)
+def test_a_bad_image_ends_in_error_and_the_credits_come_back(
+    call: Caller, api: EmbeddedApi, data: bytes, code: str
+) -> None:
+    created = call.create(call.upload(data)).json()
+
+    project = call.finish(created["id"])
+
+    assert project["status"] == "error"
+    assert project["error"]["code"] == code
+    assert (created["credits_charged"], project["credits_charged"]) == (50, 0)
+    assert call("GET", "/v1/account").json()["credits"] == 120
+    assert api.book.credits_spent == 0
+
+
+def test_a_url_outside_this_machine_ends_in_error(call: Caller) -> None:
+    created = call.create("https://example.com/cat.png").json()
+
+    error = call.finish(created["id"])["error"]
+
+    assert error["code"] == "invalid_file_format"
+    assert "fetches nothing from outside" in error["message"]
+
+
+def test_a_fault_of_the_engine_itself_is_an_error_too(
+    call: Caller,
+    engine: GatedEngine,
+    photo: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def explode(*_: object, **__: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(engine, "upscale", explode)
+
+    project = call.finish(call.create(call.upload(photo)).json()["id"])
+
+    assert (project["status"], project["credits_charged"]) == ("error", 0)
+    assert "no room" in caplog.text
+    assert "no room" not in project["error"]["message"]
+
+
+def test_the_account(call: Caller, photo: bytes) -> None:
+    call.create(call.upload(photo))
+
+    assert call("GET", "/v1/account").json() == {
+        "id": "embedded",
+        "email": "embedded@localhost",
+        "credits": 70,
+        "tier": "creator",
+        "subscription": None,
+    }
+
+
+def test_a_create_beyond_the_credits_is_402(call: Caller, api: EmbeddedApi, photo: bytes) -> None:
+    path = call.upload(photo)
+
+    answers = [call.create(path) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 402]
+    assert "costs 50 credits" in answers[-1].json()["message"]
+    assert len(api.book.entries(EntryKind.CREATE)) == 3
+    assert len(api.book.entries(EntryKind.CHARGE)) == 2
+
+
+def test_4x_on_a_free_account_is_403(photo: bytes) -> None:
+    with EmbeddedApi(engine=StubEngine(seconds=0), tier=Tier.FREE) as api:
+        call = Caller(api)
+        answer = call.create(call.upload(photo), scale_factor=4)
+
+    assert answer.status_code == 403
+    assert "scale_factor" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"assets": None}, "assets"),
+        ({"assets": {}}, "assets.image_file_path"),
+        ({"scale_factor": None}, "scale_factor"),
+        ({"scale_factor": 3}, "scale_factor"),
+        ({"scale_factor": 2.5}, "scale_factor"),
+        ({"scale_factor": "2"}, "scale_factor"),
+        ({"scale_factor": True}, "scale_factor"),
+        ({"style": "balanced"}, "style"),
+        ({"style": {"mode": "wild"}}, "style.mode"),
+        ({"style": {"enhancement": "balanced"}}, "style.enhancement"),
+        ({"style": {"prompt": 1}}, "style.prompt"),
+        ({"name": 7}, "name"),
+    ],
+)
+def test_a_bad_field_is_400_and_named(
+    call: Caller, api: EmbeddedApi, fields: dict[str, Any], field: str
+) -> None:
+    answer = call.create("https://example.com/cat.png", **fields)
+
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith(f"{field}: ")
+    assert not api.book.entries()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "cat.png",
+        "/etc/cat.png",
+        "file:///etc/cat.png",
+        "ftp://example.com/cat.png",
+        "https://example.com/cat",
+        "https://example.com/cat.gif",
+        "https://example.com/?cat.png",
+        "https://magichour.ai/my-library",
+        "https://[cat.png",
+        "api-assets/../../cat.png",
+    ],
+)
+def test_an_image_path_of_no_known_kind_is_400(call: Caller, path: str) -> None:
+    answer = call.create(path)
+
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("assets.image_file_path: ")
+
+
+def test_a_path_that_nothing_was_uploaded_to_is_422(call: Caller, api: EmbeddedApi) -> None:
+    answer = call.create(call.upload_url()["file_path"])
+
+    assert answer.status_code == 422
+    assert answer.json()["message"].startswith("assets.image_file_path: ")
+    assert not api.book.entries()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "body: "),
+        (b"{", "body: "),
+        (b"\xff", "body: "),
+        (b"[]", "body: "),
+        (b"{}", "assets: Field required; scale_factor: Field required"),
+    ],
+)
+def test_a_body_of_another_shape_is_400(call: Caller, data: bytes, message: str) -> None:
+    answer = call("POST", "/v1/ai-image-upscaler", data=data)
+
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("fields", "credits_charged"),
+    [
+        ({}, 50),
+        ({"scale_factor": 2.0, "style": None, "name": None}, 50),
+        ({"style": {}}, 50),
+        ({"style": {"mode": "preserve"}}, 25),
+        ({"style": {"mode": "pro"}}, 25),
+        ({"style": {"enhancement": "Resemblance"}}, 25),
+        ({"style": {"enhancement": "Creative", "prompt": "fur"}, "scale_factor": 4.0}, 200),
+        ({"style": {"mode": "balanced", "later": 1}, "unknown": {"is": "ignored"}}, 50),
+    ],
+)
+def test_what_the_vendor_accepts_is_accepted(
+    photo: bytes, fields: dict[str, Any], credits_charged: int
+) -> None:
+    with EmbeddedApi(engine=StubEngine(seconds=0)) as api:
+        call = Caller(api)
+        answer = call.create(call.upload(photo), **fields)
+
+    assert answer.json()["credits_charged"] == credits_charged
+
+
+def test_only_creative_has_a_prompt(call: Caller, api: EmbeddedApi, photo: bytes) -> None:
+    path = call.upload(photo)
+
+    call.create(path, style={"mode": "creative", "prompt": "fur"})
+    call.create(path, style={"mode": "balanced", "prompt": "fur"})
+
+    assert [entry.params.prompt for entry in api.book.entries(EntryKind.CHARGE)] == ["fur", None]
+
+
+@pytest.mark.parametrize(
+    ("items", "field"),
+    [
+        (None, "items"),
+        ([], "items"),
+        ([{"type": "image"}], "items.0.extension"),
+        ([{"type": "image", "extension": "PNG"}], "items.0.extension"),
+        ([{"type": "image", "extension": ".png"}], "items.0.extension"),
+        ([{"type": "video", "extension": "mp4"}], "items.0.type"),
+    ],
+)
+def test_a_bad_request_for_upload_urls_is_400(call: Caller, items: object, field: str) -> None:
+    answer = call("POST", "/v1/files/upload-urls", json={"items": items})
+
+    assert answer.status_code == 400
+    assert f"{field}: " in answer.json()["message"]
+
+
+def test_upload_urls_come_in_the_order_of_the_items(call: Caller) -> None:
+    items = [{"type": "image", "extension": extension} for extension in ("png", "webp", "jpg")]
+
+    answer = call("POST", "/v1/files/upload-urls", json={"items": items}).json()["items"]
+
+    assert [item["file_path"].rpartition(".")[2] for item in answer] == ["png", "webp", "jpg"]
+    assert all(item["file_path"].startswith("api-assets/") for item in answer)
+    assert all(datetime.fromisoformat(item["expires_at"]) > datetime.now(UTC) for item in answer)
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "x"}])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/account"),
+        ("POST", "/v1/ai-image-upscaler"),
+        ("POST", "/v1/files/upload-urls"),
+        ("GET", "/v1/image-projects/x"),
+        ("DELETE", "/v1/image-projects/x"),
+    ],
+)
+def test_without_the_key_every_call_is_401(
+    api: EmbeddedApi, method: str, path: str, header: dict[str, str]
+) -> None:
+    answer = requests.request(method, api.base_url + path, headers=header, timeout=10)
+
+    assert answer.status_code == 401
+    assert "API key" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/image-projects/none", 404),
+        ("GET", "/v1/nothing-here", 404),
+        ("GET", "/v1/ai-image-upscaler", 405),
+    ],
+)
+def test_every_error_has_a_message(call: Caller, method: str, path: str, status: int) -> None:
+    answer = call(method, path)
+
+    assert answer.status_code == status
+    assert answer.json()["message"]
+
+
+def test_an_upload_needs_a_length(call: Caller) -> None:
+    answer = requests.put(call.upload_url()["upload_url"], data=iter([b"chunk"]), timeout=10)
+
+    assert answer.status_code == 411
+
+
+def test_an_upload_url_is_for_its_path_alone(call: Caller) -> None:
+    item = call.upload_url()
+
+    other = item["upload_url"].replace(item["file_path"], "api-assets/x/image.jpg")
+
+    assert requests.put(other, data=b"x", timeout=10).status_code == 403
+    assert requests.get(item["upload_url"], timeout=10).status_code == 403
+    assert (
+        requests.put(item["upload_url"].partition("?")[0], data=b"", timeout=10).status_code == 403
+    )
+
+
+def test_a_download_url_expires_and_a_new_get_gives_a_fresh_one(photo: bytes) -> None:
+    now = datetime(2026, 7, 1, tzinfo=UTC)
+    with EmbeddedApi(engine=StubEngine(seconds=0), clock=lambda: now) as api:
+        call = Caller(api)
+        project_id = call.create(call.upload(photo)).json()["id"]
+        old = call.finish(project_id)["downloads"][0]["url"]
+        now += timedelta(hours=24)
+        fresh = call.project(project_id)["downloads"][0]["url"]
+
+        assert requests.get(old, timeout=10).status_code == 403
+        assert requests.get(fresh, timeout=10).status_code == 200

@@ -1,0 +1,89 @@
+"""The vendor's own SDK, unchanged, against the embedded API with the real model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from magic_hour import Client  # type: ignore[import-untyped] # ships no py.typed
+from PIL import Image
+
+from dropscale_embedded.api import EmbeddedApi, ModelEngine
+from tests.integration.embedded_api.conftest import EXAMPLES
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[EmbeddedApi]:
+    with EmbeddedApi(engine=ModelEngine()) as running:
+        yield running
+
+
+@pytest.fixture
+def sdk(api: EmbeddedApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    monkeypatch.setenv("MAGIC_HOUR_POLL_INTERVAL", "0.02")
+    with httpx.Client(timeout=60) as connections:
+        yield Client(token=api.token, base_url=api.base_url, httpx_client=connections)
+
+
+def test_generate_as_the_vendor_documents_it(sdk: Client, tmp_path: Path) -> None:
+    result = sdk.v1.ai_image_upscaler.generate(
+        assets={"image_file_path": str(EXAMPLES / "été 2026" / "rocket.jpg")},
+        scale_factor=2.0,
+        style={"enhancement": "Balanced"},
+        name="Image Upscaler image",
+        wait_for_completion=True,
+        download_outputs=True,
+        download_directory=str(tmp_path),
+    )
+
+    assert (result.status, result.name) == ("complete", "Image Upscaler image")
+    assert result.credits_charged == 50
+    [path] = result.downloaded_paths or []
+    with Image.open(path) as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "RGB", (576, 384))
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "size"),
+    [("cup.png", "RGBA", (400, 360)), ("camera.png", "L", (448, 448))],
+)
+def test_alpha_and_grey_survive(
+    sdk: Client, tmp_path: Path, name: str, mode: str, size: tuple[int, int]
+) -> None:
+    result = sdk.v1.ai_image_upscaler.generate(
+        assets={"image_file_path": str(EXAMPLES / name)},
+        scale_factor=2,
+        style={"mode": "preserve"},
+        download_directory=str(tmp_path),
+    )
+
+    [path] = result.downloaded_paths or []
+    with Image.open(path) as image:
+        assert (image.mode, image.size) == (mode, size)
+
+
+def test_an_error_reaches_the_sdk(sdk: Client, tmp_path: Path) -> None:
+    file = tmp_path / "cat.png"
+    file.write_bytes(b"no cat")
+
+    result = sdk.v1.ai_image_upscaler.generate(
+        assets={"image_file_path": str(file)}, scale_factor=2
+    )
+
+    assert (result.status, result.credits_charged) == ("error", 0)
+    assert result.error is not None
+    assert result.error.code == "invalid_file_format"
+    assert result.downloaded_paths is None
+
+
+def test_account_and_delete(sdk: Client) -> None:
+    before = sdk.v1.account.list().credits
+    path = sdk.v1.files.upload_file(EXAMPLES / "chelsea.jpg")
+    project = sdk.v1.ai_image_upscaler.create(
+        assets={"image_file_path": path}, scale_factor=2, style={"mode": "preserve"}
+    )
+
+    assert sdk.v1.account.list().credits == before - 25
+    sdk.v1.image_projects.delete(id=project.id)
+    with pytest.raises(Exception, match="404"):
+        sdk.v1.image_projects.get(id=project.id)

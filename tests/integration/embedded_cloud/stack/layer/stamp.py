@@ -1,0 +1,3 @@
+"""Stands for what a layer ships."""
+
+STAMP = "from the layer"

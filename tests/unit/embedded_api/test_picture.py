@@ -1,0 +1,142 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from dropscale_embedded.api.picture import ImageFault, Picture, bleed, decode, encode
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def file_of(image: Image.Image, format_: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format_, **options)
+    return file.getvalue()
+
+
+def reopened(picture: Picture) -> Image.Image:
+    return Image.open(io.BytesIO(encode(picture)))
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and has no pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"")
+
+
+@pytest.mark.parametrize(
+    ("mode", "format_", "expected"),
+    [
+        ("1", "PNG", "L"),
+        ("L", "PNG", "L"),
+        ("LA", "PNG", "LA"),
+        ("P", "PNG", "RGB"),
+        ("RGB", "PNG", "RGB"),
+        ("RGB", "JPEG", "RGB"),
+        ("RGB", "WEBP", "RGB"),
+        ("RGB", "AVIF", "RGB"),
+        ("RGB", "JPEG2000", "RGB"),
+        ("RGB", "BMP", "RGB"),
+        ("RGBA", "PNG", "RGBA"),
+        ("CMYK", "JPEG", "RGB"),
+        ("CMYK", "TIFF", "RGB"),
+        ("YCbCr", "TIFF", "RGB"),
+        ("I;16", "PNG", "I;16"),
+        ("I;16", "TIFF", "I;16"),
+        ("F", "TIFF", "L"),
+    ],
+)
+def test_every_mode_comes_out_as_grey_or_rgb_with_its_alpha(
+    mode: str, format_: str, expected: str
+) -> None:
+    image = reopened(decode(file_of(Image.new(mode, (7, 5)), format_)))
+
+    assert (image.mode, image.size) == (expected, (7, 5))
+
+
+def test_a_transparent_colour_becomes_alpha() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+
+    picture = reopened(decode(file_of(image, transparency=0)))
+
+    assert picture.getpixel((0, 0)) == (10, 20, 30, 0)
+    assert picture.getpixel((1, 0)) == (40, 50, 60, 255)
+
+
+def test_16_bit_grey_keeps_its_values() -> None:
+    values = np.array([[0, 1, 257], [32768, 65534, 65535]], np.uint16)
+
+    picture = decode(file_of(Image.fromarray(values)))
+
+    assert np.array_equal(np.asarray(reopened(picture)), values)
+
+
+def test_exif_orientation_is_applied() -> None:
+    image = Image.new("RGB", (4, 2))
+    image.putpixel((0, 0), (255, 255, 255))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "rotate by 90 degrees, clockwise, to see it upright"
+
+    picture = decode(file_of(image, exif=exif))
+
+    assert picture.colour.shape == (4, 2, 3)
+    assert picture.colour[0, 1].tolist() == [255, 255, 255]
+
+
+def test_the_colour_profile_stays_with_the_colours_it_describes() -> None:
+    kept = decode(file_of(Image.new("RGB", (2, 2)), icc_profile=SRGB))
+    dropped = decode(file_of(Image.new("CMYK", (2, 2)), "JPEG", icc_profile=SRGB))
+
+    assert reopened(kept).info["icc_profile"] == SRGB
+    assert dropped.icc_profile is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"<html>not an image</html>", id="text"),
+        pytest.param(file_of(Image.effect_noise((64, 64), 90))[:-500], id="cut off"),
+        pytest.param(file_of(Image.new("L", (2, 2)), "GIF"), id="a format the vendor refuses"),
+        pytest.param(png_header(3, 3), id="no pixels"),
+    ],
+)
+def test_what_is_no_readable_image_is_an_invalid_file(data: bytes) -> None:
+    with pytest.raises(ImageFault, match="not an image that can be read") as caught:
+        decode(data)
+
+    assert caught.value.code == "invalid_file_format"
+
+
+@pytest.mark.parametrize("side", [4097, 10_000, 30_000])
+def test_an_image_over_the_vendors_limit_is_too_large(side: int) -> None:
+    with pytest.raises(ImageFault, match=r"too large|at most 4096 x 4096") as caught:
+        decode(png_header(side, side))
+
+    assert caught.value.code == "file_too_large"
+
+
+def test_the_vendors_limit_itself_is_allowed() -> None:
+    assert decode(file_of(Image.new("1", (4096, 1)))).colour.shape == (1, 4096, 1)
+
+
+def test_bleed_spreads_visible_colour_and_changes_no_visible_pixel() -> None:
+    colour = np.zeros((9, 9, 3), np.uint8)
+    alpha = np.zeros((9, 9, 1), np.uint8)
+    colour[4, 4], alpha[4, 4] = (200, 100, 50), 1
+
+    spread = bleed(colour, alpha)
+
+    assert (spread == (200, 100, 50)).all()
+    assert not colour[0].any(), "the original was changed"

@@ -1,0 +1,126 @@
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from dropscale.upscaler import Mode, ProjectStatus
+from dropscale_embedded.api import EntryKind
+from dropscale_embedded.api.projects import (
+    OutOfCredits,
+    PlanRefused,
+    Project,
+    ProjectError,
+    Projects,
+    Tier,
+    UnknownProject,
+    UpscaleParams,
+)
+
+NOW = datetime(2026, 7, 1, 12, 30, 5, tzinfo=UTC)
+BALANCED_2X = UpscaleParams(scale_factor=2, mode=Mode.BALANCED)
+FAULT = ProjectError(code="invalid_file_format", message="not an image")
+
+
+def account(credits_granted: int = 1000, tier: Tier = Tier.CREATOR) -> Projects:
+    return Projects(credits_granted=credits_granted, tier=tier, clock=lambda: NOW)
+
+
+def create(projects: Projects, params: UpscaleParams = BALANCED_2X) -> Project:
+    return projects.create(params, image_path="api-assets/a/image.png", name="cat")
+
+
+def kinds(projects: Projects) -> list[EntryKind]:
+    return [entry.kind for entry in projects.book.entries()]
+
+
+def test_a_create_takes_the_price_and_queues() -> None:
+    projects = account()
+
+    project = create(projects, UpscaleParams(scale_factor=4, mode=Mode.PRESERVE))
+
+    assert project.status is ProjectStatus.QUEUED
+    assert project.credits_charged == 100
+    assert projects.credits_left == 900
+    assert kinds(projects) == [EntryKind.CREATE, EntryKind.CHARGE]
+    charge = projects.book.entries(EntryKind.CHARGE)[0]
+    assert (charge.project_id, charge.credits, charge.at) == (project.id, 100, NOW)
+    assert (charge.name, charge.image_path) == ("cat", "api-assets/a/image.png")
+
+
+def test_a_project_without_a_name_gets_the_vendors_default() -> None:
+    project = account().create(BALANCED_2X, image_path="x", name=None)
+
+    assert project.name == "Image Upscaler - 2026-07-01 12:30:05"
+
+
+def test_an_answer_given_earlier_does_not_change() -> None:
+    projects = account()
+    before = create(projects)
+
+    projects.start(before.id)
+
+    assert before.status is ProjectStatus.QUEUED
+    assert projects.get(before.id).status is ProjectStatus.RENDERING
+
+
+def test_an_error_gives_the_credits_back() -> None:
+    projects = account()
+    project = create(projects)
+
+    projects.fail(project.id, FAULT)
+
+    failed = projects.get(project.id)
+    assert (failed.status, failed.error) == (ProjectStatus.ERROR, FAULT)
+    assert failed.credits_charged == 0
+    assert projects.credits_left == 1000
+    assert [entry.credits for entry in projects.book.entries(EntryKind.REFUND)] == [50]
+
+
+def test_a_create_that_the_credits_do_not_cover_is_refused_and_in_the_book() -> None:
+    projects = account(credits_granted=49)
+
+    with pytest.raises(OutOfCredits, match=r"costs 50 credits.* has 49"):
+        create(projects)
+
+    assert kinds(projects) == [EntryKind.CREATE]
+    assert projects.credits_left == 49
+
+
+def test_a_free_account_has_no_4x() -> None:
+    projects = account(tier=Tier.FREE)
+
+    with pytest.raises(PlanRefused, match="scale_factor"):
+        create(projects, UpscaleParams(scale_factor=4, mode=Mode.BALANCED))
+
+    assert create(projects).credits_charged == 50
+
+
+def test_creates_at_the_same_time_never_overdraw() -> None:
+    projects = account(credits_granted=5 * 50)
+
+    def try_to_create(_: int) -> bool:
+        try:
+            create(projects)
+        except OutOfCredits:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = list(threads.map(try_to_create, range(40)))
+
+    assert outcomes.count(True) == 5
+    assert projects.credits_left == 0
+
+
+def test_a_deleted_project_is_unknown_to_everyone() -> None:
+    projects = account()
+    project = create(projects)
+
+    projects.delete(project.id)
+
+    for call in (projects.get, projects.start, projects.complete, projects.delete):
+        with pytest.raises(UnknownProject, match=project.id):
+            call(project.id)
+    with pytest.raises(UnknownProject):
+        projects.fail(project.id, FAULT)
+    assert projects.book.credits_spent == 50

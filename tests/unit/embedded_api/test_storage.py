@@ -1,0 +1,89 @@
+import io
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dropscale_embedded.api.storage import SignatureRefused, Storage, UrlSigner
+
+PATH = "api-assets/a/image.png"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 7, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def signer(clock: Clock) -> UrlSigner:
+    return UrlSigner(key=b"secret", clock=clock)
+
+
+def test_a_signed_url_opens_its_path_until_it_expires(signer: UrlSigner, clock: Clock) -> None:
+    query, expires_at = signer.sign("PUT", PATH, timedelta(minutes=5))
+    signer.check("PUT", PATH, query)
+
+    clock.now = expires_at
+
+    with pytest.raises(SignatureRefused, match="expired"):
+        signer.check("PUT", PATH, query)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "changes"),
+    [
+        pytest.param("GET", PATH, {}, id="another method"),
+        pytest.param("PUT", "api-assets/b/image.png", {}, id="another path"),
+        pytest.param("PUT", PATH, {"expires": "9999999999.0"}, id="a later end"),
+        pytest.param("PUT", PATH, {"signature": ""}, id="no signature"),
+        pytest.param("PUT", PATH, {"signature": "é"}, id="a strange signature"),
+    ],
+)
+def test_a_signed_url_opens_nothing_else(
+    signer: UrlSigner, method: str, path: str, changes: dict[str, str]
+) -> None:
+    query, _ = signer.sign("PUT", PATH, timedelta(minutes=5))
+
+    with pytest.raises(SignatureRefused, match="does not match"):
+        signer.check(method, path, query | changes)
+
+
+def test_another_server_signs_differently(signer: UrlSigner, clock: Clock) -> None:
+    query, _ = UrlSigner(key=b"another", clock=clock).sign("PUT", PATH, timedelta(minutes=5))
+
+    with pytest.raises(SignatureRefused):
+        signer.check("PUT", PATH, query)
+
+
+@pytest.mark.parametrize("path", [PATH, "../../outside", "/etc/outside", "x" * 5000])
+def test_objects_never_leave_the_folder(tmp_path: Path, path: str) -> None:
+    storage = Storage(tmp_path)
+
+    storage.write(path, io.BytesIO(b"bytes"))
+
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"bytes"]
+    assert storage.file(path).read_bytes() == b"bytes"
+    storage.delete(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_upload_that_breaks_off_leaves_the_earlier_object(tmp_path: Path) -> None:
+    class BreaksOff(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise ConnectionResetError
+
+    storage = Storage(tmp_path)
+    storage.write(PATH, io.BytesIO(b"whole"))
+
+    with pytest.raises(ConnectionResetError):
+        storage.write(PATH, BreaksOff())
+
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"whole"]

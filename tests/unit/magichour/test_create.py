@@ -1,0 +1,181 @@
+"""The paid create: one attempt, and an honest verdict on whether it may have been charged."""
+
+from pathlib import Path
+
+import pytest
+import requests
+
+from dropscale.magichour import (
+    NOT_CHARGED,
+    Client,
+    CreatedProject,
+    CreateOutcomeUnknown,
+    MagicHourError,
+    Unreachable,
+    transport,
+)
+from tests.unit.magichour.conftest import TOKEN
+from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
+
+PATH = "/v1/ai-image-upscaler"
+VENDOR_BODY = b'{"message": "no"}'
+CREATED = json_reply({"id": "p1", "credits_charged": 50, "frame_cost": 50})
+
+
+def create(client: Client, name: str | None = "cat #7f3a") -> CreatedProject:
+    return client.v1.ai_image_upscaler.create(
+        assets={"image_file_path": "api-assets/id/1234.png"},
+        scale_factor=2.0,
+        style={"enhancement": "Balanced"},
+        name=name,
+    )
+
+
+def test_what_is_sent(server: ScriptedServer, client: Client) -> None:
+    server.on("POST", PATH, CREATED)
+    created = create(client)
+    assert (created.id, created.credits_charged, created.frame_cost) == ("p1", 50, 50)
+    [request] = server.received
+    assert request.json == {
+        "assets": {"image_file_path": "api-assets/id/1234.png"},
+        "scale_factor": 2.0,
+        "style": {"enhancement": "Balanced"},
+        "name": "cat #7f3a",
+    }
+    assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["Content-Length"] == str(len(request.body))
+
+
+def test_what_is_not_given_is_not_sent(server: ScriptedServer, client: Client) -> None:
+    server.on("POST", PATH, CREATED)
+    client.v1.ai_image_upscaler.create(assets={"image_file_path": "x"}, scale_factor=4)
+    assert server.received[0].json == {"assets": {"image_file_path": "x"}, "scale_factor": 4}
+
+
+def test_a_create_has_a_connection_of_its_own(server: ScriptedServer, client: Client) -> None:
+    server.on("POST", PATH, CREATED)
+    create(client)
+    create(client)
+    first, second = server.received
+    assert first.connection != second.connection
+
+
+def test_an_answer_without_the_price_still_gives_the_id(
+    server: ScriptedServer, client: Client
+) -> None:
+    server.on("POST", PATH, json_reply({"id": "p1", "new_field": 1}, 201))
+    assert create(client).model_dump() == {
+        "id": "p1",
+        "credits_charged": None,
+        "frame_cost": None,
+        "new_field": 1,
+    }
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422, 429, 502, 503])
+def test_a_definite_refusal_keeps_its_class(
+    server: ScriptedServer, client: Client, status: int
+) -> None:
+    server.on("POST", PATH, Reply(status, VENDOR_BODY))
+    with pytest.raises(NOT_CHARGED) as caught:
+        create(client)
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause"),
+    [
+        (Reply(500, VENDOR_BODY), "ServerFault"),
+        (Reply(504, VENDOR_BODY), "ServerFault"),
+        (Reply(502, b"<html>"), "ServerFault"),
+        (Reply(503, b""), "ServerFault"),
+        (Reply(418, VENDOR_BODY), "ServerFault"),
+        (Reply(307, headers={"Location": PATH}), "ServerFault"),
+        (Reply(302, headers={"Location": PATH}), "ServerFault"),
+        (Reply(200, b"<html>"), "ServerFault"),
+        (Reply(200, b""), "ServerFault"),
+        (Reply(200, b'{"credits_charged": 50}'), "ServerFault"),
+        (Reply(200, b'{"id": ""}'), "ServerFault"),
+        (Reply(200, b"not gzip", {"Content-Encoding": "gzip"}), "ConnectionLost"),
+        (Reply(behaviour=Behaviour.RESET_AFTER_REQUEST), "ConnectionLost"),
+        (Reply(200, b'{"id": "p1"}', behaviour=Behaviour.RESET_INSIDE_ANSWER), "ConnectionLost"),
+    ],
+)
+def test_everything_else_is_unknown_and_not_repeated(
+    server: ScriptedServer, client: Client, reply: Reply, cause: str
+) -> None:
+    server.on("POST", PATH, reply)
+    with pytest.raises(CreateOutcomeUnknown, match="may exist and be charged") as caught:
+        create(client)
+    assert caught.value.cause_name == cause
+    assert caught.value.project_name == "cat #7f3a"
+    assert "'cat #7f3a'" in str(caught.value)
+    assert len(server.received) == 1
+
+
+def test_no_answer_in_time_is_unknown(server: ScriptedServer, impatient_client: Client) -> None:
+    server.on("POST", PATH, Reply(behaviour=Behaviour.NEVER_ANSWER))
+    with pytest.raises(CreateOutcomeUnknown) as caught:
+        create(impatient_client, name=None)
+    assert caught.value.cause_name == "ConnectionLost"
+    assert "Image Upscaler - " in str(caught.value), "the vendor's name for a nameless project"
+    assert len(server.received) == 1
+
+
+def test_an_unforeseen_error_is_unknown(
+    server: ScriptedServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_body: bytes) -> CreatedProject:
+        raise RecursionError
+
+    monkeypatch.setattr(CreatedProject, "model_validate_json", broken)
+    server.on("POST", PATH, CREATED)
+    with pytest.raises(CreateOutcomeUnknown, match="RecursionError"):
+        create(client)
+
+
+def test_a_refused_connection_is_definite(closed_port_url: str) -> None:
+    with pytest.raises(Unreachable):
+        create(Client(token="t", base_url=closed_port_url))
+
+
+def test_failed_tls_is_definite_since_no_body_was_sent(server: ScriptedServer) -> None:
+    https = server.base_url.replace("http://", "https://")
+    with pytest.raises(Unreachable):
+        create(Client(token="t", base_url=https))
+
+
+def test_a_body_that_cannot_be_sent_is_the_callers_fault(
+    server: ScriptedServer, client: Client
+) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        client.v1.ai_image_upscaler.create(assets={}, scale_factor=float("nan"))
+    assert server.received == []
+
+
+def test_a_netrc_file_does_not_replace_the_token(
+    server: ScriptedServer, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    # As towards a public host: with the environment trusted.
+    monkeypatch.setattr(transport, "_session", lambda _url: requests.Session())
+    server.on("POST", PATH, CREATED)
+    create(client)
+    assert server.received[0].headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+def test_a_proxy_of_the_environment_is_not_used_on_loopback(
+    server: ScriptedServer, client: Client, monkeypatch: pytest.MonkeyPatch, closed_port_url: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", closed_port_url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    server.on("POST", PATH, CREATED)
+    assert create(client).id == "p1"
+
+
+def test_every_error_is_of_one_base() -> None:
+    assert all(issubclass(error, MagicHourError) for error in (*NOT_CHARGED, CreateOutcomeUnknown))

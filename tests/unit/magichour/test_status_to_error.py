@@ -1,0 +1,180 @@
+"""Which error class an answer becomes. `GET /v1/account` stands for every call that is free."""
+
+import pytest
+
+from dropscale.magichour import (
+    Client,
+    ConnectionLost,
+    InvalidRequest,
+    MagicHourError,
+    NotFound,
+    OutOfCredits,
+    PlanRefused,
+    ServerFault,
+    Throttled,
+    Unauthorized,
+    Unavailable,
+    UnknownProjectStatus,
+    Unreachable,
+    UnsafeUrl,
+)
+from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
+
+HTML = b"<html><body>a proxy's page</body></html>"
+VENDOR_BODY = b'{"message": "the vendor says so"}'
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (400, VENDOR_BODY, InvalidRequest),
+        (401, VENDOR_BODY, Unauthorized),
+        (402, VENDOR_BODY, OutOfCredits),
+        (403, VENDOR_BODY, PlanRefused),
+        (404, VENDOR_BODY, NotFound),
+        (422, VENDOR_BODY, InvalidRequest),
+        (429, VENDOR_BODY, Throttled),
+        (500, VENDOR_BODY, ServerFault),
+        (502, VENDOR_BODY, Unavailable),
+        (503, VENDOR_BODY, Unavailable),
+        (502, HTML, ServerFault),
+        (503, b'{"error": "not the vendor\'s shape"}', ServerFault),
+        (504, VENDOR_BODY, ServerFault),
+        (599, b"", ServerFault),
+        (418, VENDOR_BODY, ServerFault),
+        (302, b"", ServerFault),
+        (200, HTML, ServerFault),
+        (200, b"[]", ServerFault),
+        (200, b'{"id": "a"}', ServerFault),
+        (200, b"", ServerFault),
+    ],
+)
+def test_each_answer_has_its_class(
+    server: ScriptedServer, client: Client, status: int, body: bytes, expected: type[Exception]
+) -> None:
+    server.on("GET", "/v1/account", Reply(status, body))
+    with pytest.raises(MagicHourError) as caught:
+        client.v1.account.list()
+    assert type(caught.value) is expected
+    assert caught.value.status == status
+    assert caught.value.request == "GET /v1/account"
+    assert len(server.received) == 1, "a single call is never repeated"
+
+
+def test_the_text_says_what_where_and_what_to_do(server: ScriptedServer, client: Client) -> None:
+    server.on("GET", "/v1/account", json_reply({"message": "No credits left."}, 402))
+    with pytest.raises(OutOfCredits) as caught:
+        client.v1.account.list()
+    assert caught.value.message == "No credits left."
+    assert str(caught.value) == (
+        "GET /v1/account: the account has too few credits (HTTP 402): No credits left. "
+        "Buy credits or wait for the next period; nothing was charged."
+    )
+
+
+def test_an_unreadable_answer_names_the_field(server: ScriptedServer, client: Client) -> None:
+    server.on("GET", "/v1/account", json_reply({"id": "a", "credits": "many", "tier": "pro"}))
+    with pytest.raises(ServerFault, match="credits: int_parsing"):
+        client.v1.account.list()
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Retry-After": "7"}, 7.0),
+        (
+            {
+                "Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT",
+                "Date": "Wed, 21 Oct 2026 07:28:00 GMT",
+            },
+            30.0,
+        ),
+        (
+            {
+                "Retry-After": "Wed, 21 Oct 2026 07:00:00 GMT",
+                "Date": "Wed, 21 Oct 2026 07:28:00 GMT",
+            },
+            0.0,
+        ),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-1"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after(
+    server: ScriptedServer, client: Client, headers: dict[str, str], expected: float | None
+) -> None:
+    server.on("GET", "/v1/account", Reply(429, VENDOR_BODY, headers))
+    with pytest.raises(Throttled) as caught:
+        client.v1.account.list()
+    assert caught.value.retry_after == expected
+
+
+@pytest.mark.parametrize("status", ["paused", None, 3])
+def test_an_unknown_project_status_is_loud(
+    server: ScriptedServer, client: Client, status: object
+) -> None:
+    server.on("GET", "/v1/image-projects/p1", json_reply({"id": "p1", "status": status}))
+    with pytest.raises(UnknownProjectStatus, match="not in the contract") as caught:
+        client.v1.image_projects.check_result("p1", True, True)
+    assert caught.value.project_status == status
+    assert len(server.received) == 1, "it is not taken for a project that is still working"
+
+
+def test_a_reset_after_sending_is_a_lost_connection(
+    server: ScriptedServer, client: Client
+) -> None:
+    server.on("GET", "/v1/account", Reply(behaviour=Behaviour.RESET_AFTER_REQUEST))
+    with pytest.raises(ConnectionLost):
+        client.v1.account.list()
+
+
+def test_no_answer_in_time_is_a_lost_connection(
+    server: ScriptedServer, impatient_client: Client
+) -> None:
+    server.on("GET", "/v1/account", Reply(behaviour=Behaviour.NEVER_ANSWER))
+    with pytest.raises(ConnectionLost, match="TimeoutError|ReadTimeout"):
+        impatient_client.v1.account.list()
+
+
+def test_a_refused_connection_is_unreachable(closed_port_url: str) -> None:
+    with pytest.raises(Unreachable, match="NewConnectionError"):
+        Client(token="t", base_url=closed_port_url).v1.account.list()
+
+
+def test_failed_tls_is_unreachable(server: ScriptedServer) -> None:
+    https = server.base_url.replace("http://", "https://")
+    with pytest.raises(Unreachable, match="SSLError"):
+        Client(token="t", base_url=https).v1.account.list()
+
+
+def test_a_redirect_is_not_followed_with_the_token(server: ScriptedServer, client: Client) -> None:
+    server.on("GET", "/v1/account", Reply(307, headers={"Location": "/elsewhere"}))
+    with pytest.raises(ServerFault):
+        client.v1.account.list()
+    assert [request.path for request in server.received] == ["/v1/account"]
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    ["http://api.magichour.ai", "ftp://127.0.0.1", "api.magichour.ai", "https://", "http://[::1"],
+)
+def test_the_token_is_only_sent_over_https_or_loopback(base_url: str) -> None:
+    with pytest.raises(UnsafeUrl):
+        Client(token="t", base_url=base_url)
+
+
+@pytest.mark.parametrize("token", ["", "key\n", "two words", "schlüssel"])
+def test_a_token_that_cannot_be_a_header_is_refused_unseen(token: str) -> None:
+    with pytest.raises(ValueError, match="API key") as caught:
+        Client(token=token)
+    assert not token or token not in str(caught.value)
+
+
+def test_project_ids_cannot_leave_their_path(server: ScriptedServer, client: Client) -> None:
+    with pytest.raises(NotFound):
+        client.v1.image_projects.delete(id="../account?x=1")
+    assert server.received[0].path == "/v1/image-projects/..%2Faccount%3Fx%3D1"
+    with pytest.raises(ValueError, match="id is empty"):
+        client.v1.image_projects.delete(id="")

@@ -1,0 +1,168 @@
+"""Uploads and downloads over signed URLs."""
+
+import io
+import tempfile
+from pathlib import Path
+
+import pytest
+import requests
+
+from dropscale.magichour import Client, TransferFailed, UnsafeUrl, transport
+from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
+
+IMAGE = bytes(range(256)) * 4096  # 1 MiB: many chunks
+UPLOAD_URLS = "/v1/files/upload-urls"
+
+
+def offer_upload(server: ScriptedServer, *, extension: str = "png") -> str:
+    path = f"/storage/1.{extension}"
+    item = {"upload_url": f"{server.base_url}{path}?signature=s", "file_path": f"api-assets{path}"}
+    server.on("POST", UPLOAD_URLS, json_reply({"items": [item]}))
+    server.on("PUT", path, Reply())
+    return f"api-assets{path}"
+
+
+@pytest.mark.parametrize("kind", ["str", "Path", "file", "BytesIO", "spooled"])
+def test_upload_streams_the_file_without_the_token(
+    server: ScriptedServer, client: Client, tmp_path: Path, kind: str
+) -> None:
+    file_path = offer_upload(server)
+    image = tmp_path / "Cat.PNG"
+    image.write_bytes(IMAGE)
+    with image.open("rb") as opened, tempfile.SpooledTemporaryFile() as spooled:
+        spooled.write(IMAGE)
+        given = {"str": str(image), "Path": image, "file": opened, "BytesIO": io.BytesIO(IMAGE)}
+        extension = "png" if kind in {"BytesIO", "spooled"} else None
+        assert client.v1.files.upload_file(given.get(kind, spooled), extension) == file_path
+    asked, put = server.received
+    assert asked.json == {"items": [{"type": "image", "extension": "png"}]}
+    assert put.path == "/storage/1.png?signature=s"
+    assert put.body == IMAGE
+    assert put.headers["Content-Length"] == str(len(IMAGE))
+    assert "Transfer-Encoding" not in put.headers
+    assert "Authorization" not in put.headers
+
+
+def test_a_netrc_file_adds_no_credentials_to_a_signed_url(
+    server: ScriptedServer, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setattr(transport, "_session", lambda _url: requests.Session())
+    offer_upload(server)
+    server.on("GET", "/out.png", Reply(200, IMAGE))
+    client.v1.files.upload_file(io.BytesIO(IMAGE), "png")
+    client.download(f"{server.base_url}/out.png", io.BytesIO())
+    assert all("Authorization" not in transfer.headers for transfer in server.received[1:])
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["api-assets/id/1234.png", "https://example.com/a.png?signature=1", "http://example.com/a.png"],
+)
+def test_what_is_not_a_local_file_is_not_uploaded(
+    server: ScriptedServer, client: Client, reference: str
+) -> None:
+    assert client.v1.files.upload_file(reference) == reference
+    assert server.received == []
+
+
+@pytest.mark.parametrize("name", ["cat.gif", "cat", "cat.png.txt"])
+def test_an_extension_the_api_refuses_is_refused_before(
+    server: ScriptedServer, client: Client, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(IMAGE)
+    with pytest.raises(ValueError, match="the API accepts png, jpg"):
+        client.v1.files.upload_file(tmp_path / name)
+    with pytest.raises(ValueError, match="the API accepts png, jpg"):
+        client.v1.files.upload_file(io.BytesIO(IMAGE))
+    with pytest.raises(ValueError, match="empty"):
+        client.v1.files.upload_file(io.BytesIO(), "png")
+    assert server.received == []
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(403, b"<Error/>"),
+        Reply(307, headers={"Location": "/elsewhere"}),
+        Reply(behaviour=Behaviour.RESET_AFTER_REQUEST),
+    ],
+)
+def test_a_failed_upload(server: ScriptedServer, client: Client, reply: Reply) -> None:
+    offer_upload(server)
+    server.on("PUT", "/storage/1.png", reply)
+    with pytest.raises(TransferFailed) as caught:
+        client.v1.files.upload_file(io.BytesIO(IMAGE), "png")
+    assert caught.value.request == "PUT 127.0.0.1"
+    assert len(server.received) == 2
+
+
+def test_an_upload_url_over_plain_http_is_not_used(server: ScriptedServer, client: Client) -> None:
+    item = {"upload_url": "http://storage.example/1.png", "file_path": "api-assets/1.png"}
+    server.on("POST", UPLOAD_URLS, json_reply({"items": [item]}))
+    with pytest.raises(UnsafeUrl):
+        client.v1.files.upload_file(io.BytesIO(IMAGE), "png")
+
+
+def test_download_writes_the_body_and_counts_it(server: ScriptedServer, client: Client) -> None:
+    server.on("GET", "/out.png", Reply(200, IMAGE))
+    file = io.BytesIO()
+    assert client.download(f"{server.base_url}/out.png?signature=s", file) == len(IMAGE)
+    assert file.getvalue() == IMAGE
+    assert "Authorization" not in server.received[0].headers
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(200, IMAGE, {"Content-Length": str(len(IMAGE) + 1), "Connection": "close"}),
+        Reply(200, IMAGE, behaviour=Behaviour.RESET_INSIDE_ANSWER),
+        Reply(200, IMAGE, {"Transfer-Encoding": "chunked"}, Behaviour.RESET_INSIDE_ANSWER),
+        Reply(behaviour=Behaviour.RESET_AFTER_REQUEST),
+    ],
+)
+def test_a_download_that_is_cut_off(server: ScriptedServer, client: Client, reply: Reply) -> None:
+    server.on("GET", "/out.png", reply)
+    with pytest.raises(TransferFailed) as caught:
+        client.download(f"{server.base_url}/out.png", io.BytesIO())
+    assert not caught.value.expired
+
+
+@pytest.mark.parametrize(
+    ("status", "expired"), [(403, True), (404, True), (410, True), (500, False), (302, False)]
+)
+def test_a_refused_download(
+    server: ScriptedServer, client: Client, status: int, expired: bool
+) -> None:
+    server.on("GET", "/out.png", Reply(status, b"no", {"Location": "/elsewhere"}))
+    file = io.BytesIO()
+    with pytest.raises(TransferFailed) as caught:
+        client.download(f"{server.base_url}/out.png", file)
+    assert (caught.value.status, caught.value.expired) == (status, expired)
+    assert file.getvalue() == b""
+
+
+def test_a_full_disk_is_not_a_failed_transfer(server: ScriptedServer, client: Client) -> None:
+    class FullDisk(io.BytesIO):
+        def write(self, _data: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    server.on("GET", "/out.png", Reply(200, IMAGE))
+    with pytest.raises(OSError, match="No space left"):
+        client.download(f"{server.base_url}/out.png", FullDisk())
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.com/a.png", "file:///etc/passwd", "out.png", "http://[::1/a.png"]
+)
+def test_only_safe_urls_are_fetched(client: Client, url: str) -> None:
+    with pytest.raises(UnsafeUrl):
+        client.download(url, io.BytesIO())
+
+
+def test_a_public_api_cannot_send_us_to_loopback_over_http(server: ScriptedServer) -> None:
+    with pytest.raises(UnsafeUrl):
+        Client(token="t").download(f"{server.base_url}/out.png", io.BytesIO())
+    assert server.received == []
