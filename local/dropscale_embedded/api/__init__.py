@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dropscale_embedded.api.engines.lanczos import LanczosEngine
     from dropscale_embedded.api.engines.model import ModelEngine
     from dropscale_embedded.api.engines.stub import StubEngine
-    from dropscale_embedded.api.projects import Book, Entry, EntryKind
+    from dropscale_embedded.api.projects import Book, Entry, EntryKind, Tier
     from dropscale_embedded.api.server import EmbeddedApi
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "LanczosEngine",
     "ModelEngine",
     "StubEngine",
+    "Tier",
     "best_engine",
 ]
 
@@ -36,6 +37,7 @@ _MODULE_BY_NAME = {
     "LanczosEngine": "engines.lanczos",
     "ModelEngine": "engines.model",
     "StubEngine": "engines.stub",
+    "Tier": "projects",
     "best_engine": "engines",
 }
 

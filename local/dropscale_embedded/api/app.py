@@ -13,7 +13,6 @@ from secrets import token_hex
 from typing import Any
 from urllib.parse import urlencode
 
-from dropscale.upscaler import ProjectStatus
 from flask import Blueprint, Flask, Response, request, send_file
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import (
@@ -24,6 +23,7 @@ from werkzeug.exceptions import (
     UnprocessableEntity,
 )
 
+from dropscale.upscaler import ProjectStatus
 from dropscale_embedded.api import contract
 from dropscale_embedded.api.projects import OutOfCredits, PlanRefused, Projects, UnknownProject
 from dropscale_embedded.api.rendering import output_path

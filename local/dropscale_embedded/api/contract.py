@@ -10,6 +10,8 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field, StrictFloat
+
 from dropscale.upscaler import (
     MODE_BY_ENHANCEMENT,
     SCALE_FACTORS,
@@ -17,8 +19,6 @@ from dropscale.upscaler import (
     Mode,
     ProjectStatus,
 )
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field, StrictFloat
-
 from dropscale_embedded.api.projects import Project, Tier, UpscaleParams
 
 _UPLOAD_PATH = re.compile(r"api-assets/[\w-]+/[\w-]+\.[a-z0-9]+")

@@ -6,8 +6,9 @@ from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
-from dropscale.upscaler import MAX_SIDE
 from PIL import Image, ImageOps
+
+from dropscale.upscaler import MAX_SIDE
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 """Height x width x channels."""

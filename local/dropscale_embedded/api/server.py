@@ -12,10 +12,10 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from dropscale.upscaler import DOWNLOAD_URL_HOURS
 from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
+from dropscale.upscaler import DOWNLOAD_URL_HOURS
 from dropscale_embedded.api.app import StorageUrls, create_app
 from dropscale_embedded.api.engines import Engine
 from dropscale_embedded.api.projects import Book, Clock, Projects, Tier

@@ -2,14 +2,21 @@
 
 import os
 import threading
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import boto3
 import botocore.session
 from botocore.config import Config
 
-CREDENTIALS: Mapping[str, str] = {
+
+class Credentials(TypedDict):
+    """What boto3 signs with; nothing checks it here."""
+
+    aws_access_key_id: str
+    aws_secret_access_key: str
+
+
+CREDENTIALS: Credentials = {
     "aws_access_key_id": "embedded",
     "aws_secret_access_key": "embedded",
 }

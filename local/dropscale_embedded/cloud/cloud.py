@@ -36,7 +36,7 @@ _one_per_process = threading.Lock()
 
 
 class EmbeddedCloud:
-    """A context manager that runs a SAM template's stack until it is left.
+    """A context manager that runs a SAM template's stack until it is left; used once.
 
     Functions run in worker processes with the environment that the template gives them, queues and
     schedules invoke them, state machines call them. Permissions, encryption and retention are not
@@ -142,15 +142,14 @@ class EmbeddedCloud:
         self, stack: Stack, context: StackContext, log: TextIO, temporary_folder: Path
     ) -> None:
         base = self._template.parent.resolve()
+        replaced = None if self._layer is None else [self._layer.resolve()]
         for function in stack.of_type("AWS::Serverless::Function"):
             config = function_config(
                 function,
                 base=base,
-                layers=[self._layer.resolve()]
-                if self._layer
-                else layer_folders(function, stack, base),
+                layers=replaced or layer_folders(function, stack, base),
                 context=context,
-                credentials={name.upper(): value for name, value in CREDENTIALS.items()},
+                credentials=CREDENTIALS,
                 temporary_folder=temporary_folder,
                 now=datetime.now(UTC),
             )

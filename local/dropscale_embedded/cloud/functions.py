@@ -1,10 +1,10 @@
 """What a template says of a function, as its workers need it."""
 
 import os
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from dropscale_embedded.cloud.aws_clients import Credentials
 from dropscale_embedded.cloud.errors import InvalidTemplateError
 from dropscale_embedded.cloud.lambda_workers import FunctionConfig
 from dropscale_embedded.cloud.names import StackContext
@@ -38,7 +38,7 @@ def function_config(
     base: Path,
     layers: list[Path],
     context: StackContext,
-    credentials: Mapping[str, str],
+    credentials: Credentials,
     temporary_folder: Path,
     now: datetime,
 ) -> FunctionConfig:
@@ -49,7 +49,7 @@ def function_config(
         base: The folder that CodeUri is relative to.
         layers: The folders of its layers.
         context: Where the stack lives.
-        credentials: What the function's AWS clients sign with, as environment variables.
+        credentials: What the function's AWS clients sign with.
         temporary_folder: What the function takes for /tmp.
         now: Names the log stream.
 
@@ -72,7 +72,8 @@ def function_config(
         # The user's profiles must not send a function anywhere else.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        **credentials,
+        "AWS_ACCESS_KEY_ID": credentials["aws_access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": credentials["aws_secret_access_key"],
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(properties.get("MemorySize", _DEFAULT_MEMORY_MB)),

@@ -94,7 +94,7 @@ class Resolver:
         identity = self._identity(logical_id)
         if identity is None:
             raise InvalidTemplateError(
-                f"{where}: {logical_id} is neither a parameter nor a resource of the template"
+                f"{where}: {logical_id} is neither a parameter nor a resource of this stack"
             )
         return identity
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from samtranslator.plugins.globals.globals import (  # type: ignore[import-untyped]  # no types
     Globals,
     InvalidGlobalsSectionException,
@@ -78,7 +79,10 @@ def read_template(path: Path) -> dict[str, Any]:
         InvalidTemplateError: It is not a template.
         UnsupportedTemplateError: A section, resource type or resource attribute is not known here.
     """
-    template = yaml_parse(path.read_text(encoding="utf-8"))
+    try:
+        template = yaml_parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidTemplateError(f"{path} cannot be read as a template: {error}") from error
     if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):
         raise InvalidTemplateError(f"{path} is not a template: it has no Resources")
     if unknown := template.keys() - _SECTIONS:
@@ -126,12 +130,17 @@ def resolve_template(
     resolver = Resolver(
         values,
         template.get("Conditions") or {},
-        lambda logical_id: identity(logical_id) if logical_id in declared else None,
+        lambda logical_id: identity(logical_id) if logical_id in wanted else None,
     )
+    wanted = {
+        logical_id
+        for logical_id, resource in declared.items()
+        if _is_wanted(resource, f"Resources.{logical_id}", resolver)
+    }
     resources = {
         logical_id: _resolve_resource(logical_id, resource, resolver, identity(logical_id))
         for logical_id, resource in declared.items()
-        if _is_wanted(resource, f"Resources.{logical_id}", resolver)
+        if logical_id in wanted
     }
     outputs = {
         name: str(resolver.resolve(output["Value"], f"Outputs.{name}"))

@@ -40,8 +40,8 @@ from dropscale.spec.model import Spec, Style
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-_CALL_SECONDS = 45.0
-_CHECK_CALL_SECONDS = 15.0
+CALL_SECONDS = 45.0
+CHECK_CALL_SECONDS = 15.0
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20
 )
@@ -70,7 +70,7 @@ def submit(settings: SubmitSettings) -> Submit:
 
 def check(settings: CheckSettings) -> Check:
     """Compose check."""
-    parts = _Parts(settings, _CHECK_CALL_SECONDS)
+    parts = _Parts(settings, CHECK_CALL_SECONDS)
     cap = settings.poll_interval_cap_seconds
     return Check(parts.ledger, parts.upscaler, parts.project, _now, cap)
 
@@ -126,7 +126,7 @@ class _StartParts(_Parts):
     """What a function is made of that may start jobs."""
 
     def __init__(self, settings: StartSettings) -> None:
-        super().__init__(settings, _CALL_SECONDS)
+        super().__init__(settings, CALL_SECONDS)
         self._settings = settings
 
     @cached_property
@@ -143,7 +143,7 @@ class _StartParts(_Parts):
 
     @cached_property
     def start(self) -> StartJob:
-        policy = StartPolicy(self._settings.max_concurrent_jobs, _CALL_SECONDS + CONNECT_TIMEOUT)
+        policy = StartPolicy(self._settings.max_concurrent_jobs, CALL_SECONDS + CONNECT_TIMEOUT)
         return StartJob(
             ledger=self.ledger,
             upscaler=self.upscaler,

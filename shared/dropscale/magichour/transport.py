@@ -76,19 +76,14 @@ class Transport:
             TransferFailed: the storage did not take it.
             UnsafeUrl: the URL is not https.
         """
-        failure = TransferFailed(f"PUT {host_of(url)}")
-        require_safe(url, failure.request, loopback=self._loopback)
+        request, status, message = f"PUT {host_of(url)}", None, None
+        require_safe(url, request, loopback=self._loopback)
         try:
-            with (
-                _Session(url) as session,
-                session.put(url, data=file, auth=_NoAuth(), timeout=self._timeout) as response,
-            ):
-                if 200 <= response.status_code < 300:
-                    return
-                failure.status = response.status_code
+            status = _put(url, file, self._timeout)
         except _HTTP_ERRORS as error:
-            failure.message = _cause_name(error)
-        raise failure
+            message = _cause_name(error)
+        if status is None or not 200 <= status < 300:
+            raise TransferFailed(request, status=status, message=message)
 
     def download(self, url: str, file: BinaryIO) -> int:
         """Write what a signed URL holds into a file, streaming; return the number of bytes.
@@ -100,25 +95,15 @@ class Transport:
             TransferFailed: the storage did not give it, or not all of it.
             UnsafeUrl: the URL is not https.
         """
-        failure = TransferFailed(f"GET {host_of(url)}")
-        require_safe(url, failure.request, loopback=self._loopback)
+        request, status, written, message = f"GET {host_of(url)}", None, 0, None
+        require_safe(url, request, loopback=self._loopback)
         try:
-            with (
-                _Session(url) as session,
-                session.get(
-                    url,
-                    headers={"Accept-Encoding": "identity"},
-                    auth=_NoAuth(),
-                    timeout=self._timeout,
-                    stream=True,
-                ) as response,
-            ):
-                if response.status_code == requests.codes.ok:
-                    return sum(file.write(chunk) for chunk in response.iter_content(CHUNK))
-                failure.status = response.status_code
+            status, written = _get(url, file, self._timeout)
         except _HTTP_ERRORS as error:
-            failure.message = _cause_name(error)
-        raise failure
+            message = _cause_name(error)
+        if status != requests.codes.ok:
+            raise TransferFailed(request, status=status, message=message)
+        return written
 
     def _exchange(self, call: Call[T]) -> Answer:
         headers, body = {"Accept": "application/json"}, None
@@ -174,10 +159,30 @@ class _Session(requests.Session):
 
     def __init__(self, url: str) -> None:
         super().__init__()
+        self.headers["Connection"] = "close"
         self.trust_env = not is_loopback(url)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         return None
+
+
+def _put(url: str, file: BinaryIO, timeout: float) -> int:
+    with _Session(url) as session:
+        return session.put(url, data=file, auth=_NoAuth(), timeout=timeout).status_code
+
+
+def _get(url: str, file: BinaryIO, timeout: float) -> tuple[int, int]:
+    """Return the status, and how many bytes were written into the file."""
+    headers = {"Accept-Encoding": "identity"}
+    with (
+        _Session(url) as session,
+        session.get(url, headers=headers, auth=_NoAuth(), timeout=timeout, stream=True) as response,
+    ):
+        written = 0
+        if response.status_code == requests.codes.ok:
+            for chunk in response.iter_content(CHUNK):
+                written += file.write(chunk)
+        return response.status_code, written
 
 
 def _failure(label: str, error: Exception, body: _Body | None) -> MagicHourError:

@@ -17,9 +17,12 @@ from dropscale.upscaler import ProjectStatus
 
 _COLLECTED_LATER = frozenset(
     {error.__name__ for error in (*TRANSIENT, DeadlinePassed, Unauthorized)}
-    | {LedgerConflict.__name__, "States.Timeout", "Sandbox.Timedout"}
+    | {LedgerConflict.__name__}
 )
 """Errors that say nothing about the project: it goes on, and the sweeper looks at it again."""
+
+_PLATFORM_PREFIXES = ("Lambda.", "Runtime.", "Sandbox.", "States.")
+"""Of errors that AWS itself raises about a function or a task; they say nothing about it either."""
 
 _COLLECT = "The paid result stays at the vendor: drop the image again to collect it, free."
 
@@ -86,7 +89,7 @@ def _verdict(state: ExecutionState) -> tuple[DropState, Reason]:
 
 def _caught(error: CaughtError, project_id: str) -> tuple[DropState, Reason]:
     message = _message(error.Cause) or error.Error
-    if error.Error in _COLLECTED_LATER:
+    if error.Error in _COLLECTED_LATER or error.Error.startswith(_PLATFORM_PREFIXES):
         fix = f"It is looked at for seven days more, and delivered if it comes. {_COLLECT}"
         return DropState.TIMED_OUT, Reason(code=error.Error, message=message, fix=fix)
     reason = Reason(code=error.Error, message=f"{message} (project {project_id})", fix=_COLLECT)

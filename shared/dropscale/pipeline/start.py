@@ -32,7 +32,7 @@ from dropscale.pipeline.ports import Clock, RemainingTime, Upscaler
 ACCOUNT_ERRORS = (errors.Unauthorized, errors.OutOfCredits)
 REJECTING_ERRORS = (errors.InvalidRequest, errors.PlanRefused, errors.NotFound)
 
-_SPARE_SECONDS = 10.0
+SPARE_SECONDS = 10.0
 _ATTEMPT_LEASE = timedelta(minutes=16)
 """Beyond Lambda's longest time-out: after it, nobody can still be at this attempt."""
 REVIEW = timedelta(minutes=2)
@@ -83,7 +83,7 @@ class StartJob:
         job = self.ledger.job(fingerprint)
         if job is None or job.state is not JobState.READY or job.upload is None:
             return StartOutcome.LEFT
-        if remaining() < self.policy.create_seconds + _SPARE_SECONDS:
+        if remaining() < self.policy.create_seconds + SPARE_SECONDS:
             return StartOutcome.WAITING
         if not self._is_wanted(job):
             amend_job(self.ledger, fingerprint, lambda job: job.look_again(None))

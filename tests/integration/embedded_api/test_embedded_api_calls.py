@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine
-from dropscale_embedded.api.projects import Tier
+from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine, Tier
 from tests.integration.embedded_api.conftest import Caller, GatedEngine
 
 

@@ -4,6 +4,8 @@ import socket
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,40 @@ def test_a_taken_port_is_an_error_and_leaves_no_thread() -> None:
             pass
 
     assert set(threading.enumerate()) == threads
+
+
+def test_a_call_in_progress_is_answered_before_the_api_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with ExitStack() as stack:
+        api = stack.enter_context(EmbeddedApi(engine=StubEngine(seconds=0)))
+        address = ("127.0.0.1", int(api.base_url.rpartition(":")[2]))
+        path = Caller(api).upload_url()["upload_url"].removeprefix(api.base_url)
+        client = stack.enter_context(socket.create_connection(address, timeout=10))
+        client.sendall(f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nha".encode())
+        wait_until(lambda: any(tmp_path.glob("*/*")))
+        closing = threading.Thread(target=api.__exit__, args=(None, None, None))
+        closing.start()
+        wait_until(lambda: not accepts(address))
+
+        client.sendall(b"lf")
+
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+        closing.join(10)
+        assert not closing.is_alive()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def accepts(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=10).close()
+    except ConnectionError:  # refused; or reset, when it was in the backlog of a closing listener
+        return False
+    return True

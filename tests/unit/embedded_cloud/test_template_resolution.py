@@ -232,6 +232,14 @@ def test_a_parameter_that_the_template_does_not_have(load: Load) -> None:
         ("Parameters: {P: {Type: List<Number>}}\nResources: {}", UnsupportedTemplateError, "List"),
         ("Globals: {Function: {Bogus: 1}}\nResources: {}", InvalidTemplateError, "Bogus"),
         ("[]", InvalidTemplateError, "no Resources"),
+        ("Resources: {", InvalidTemplateError, "cannot be read as a template"),
+        (
+            "Conditions: {Never: !Equals [a, b]}\n"
+            "Resources: {Q: {Type: AWS::SQS::Queue, Condition: Never}}\n"
+            "Outputs: {O: {Value: !Ref Q}}",
+            InvalidTemplateError,
+            r"Outputs\.O: Q is neither",
+        ),
     ],
 )
 def test_refusals_name_the_place(

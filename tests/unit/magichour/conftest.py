@@ -9,6 +9,13 @@ from tests.unit.magichour.scripted_server import ScriptedServer
 TOKEN = "mhk_live_secret"
 
 
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
     with ScriptedServer() as running:
@@ -17,9 +24,7 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def client(server: ScriptedServer) -> Client:
-    return Client(
-        token=TOKEN, base_url=server.base_url, timeout=5, polling=Polling(interval=0.001)
-    )
+    return Client(token=TOKEN, base_url=server.base_url, timeout=5, polling=Polling(interval=0.001))
 
 
 @pytest.fixture

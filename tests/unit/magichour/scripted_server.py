@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,7 +42,9 @@ class Received:
 
 
 def json_reply(document: object, status: int = 200, **headers: str) -> Reply:
-    return Reply(status, json.dumps(document).encode(), headers)
+    return Reply(
+        status, json.dumps(document).encode(), {"Content-Type": "application/json", **headers}
+    )
 
 
 class ScriptedServer:
@@ -90,6 +93,7 @@ class ScriptedServer:
     ) -> None:
         self._released.set()
         self._server.shutdown()
+        self._server.hang_up()
         self._server.server_close()
         self._thread.join()
 
@@ -97,6 +101,21 @@ class ScriptedServer:
 class _Server(ThreadingHTTPServer):
     script: ScriptedServer
     daemon_threads = False  # server_close then waits for them, so no thread outlives a test
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._accepted: list[socket.socket] = []
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self._accepted.append(connection)
+        return connection, address
+
+    def hang_up(self) -> None:
+        """End the connections that clients keep open."""
+        for connection in self._accepted:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import requests
 
 from dropscale.magichour import (
     NOT_CHARGED,
@@ -161,7 +160,7 @@ def test_a_netrc_file_does_not_replace_the_token(
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     # As towards a public host: with the environment trusted.
-    monkeypatch.setattr(transport, "_session", lambda _url: requests.Session())
+    monkeypatch.setattr(transport, "is_loopback", lambda _url: False)
     server.on("POST", PATH, CREATED)
     create(client)
     assert server.received[0].headers["Authorization"] == f"Bearer {TOKEN}"
@@ -171,8 +170,6 @@ def test_a_proxy_of_the_environment_is_not_used_on_loopback(
     server: ScriptedServer, client: Client, monkeypatch: pytest.MonkeyPatch, closed_port_url: str
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", closed_port_url)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
     server.on("POST", PATH, CREATED)
     assert create(client).id == "p1"
 

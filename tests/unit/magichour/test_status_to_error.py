@@ -122,9 +122,7 @@ def test_an_unknown_project_status_is_loud(
     assert len(server.received) == 1, "it is not taken for a project that is still working"
 
 
-def test_a_reset_after_sending_is_a_lost_connection(
-    server: ScriptedServer, client: Client
-) -> None:
+def test_a_reset_after_sending_is_a_lost_connection(server: ScriptedServer, client: Client) -> None:
     server.on("GET", "/v1/account", Reply(behaviour=Behaviour.RESET_AFTER_REQUEST))
     with pytest.raises(ConnectionLost):
         client.v1.account.list()
@@ -134,7 +132,7 @@ def test_no_answer_in_time_is_a_lost_connection(
     server: ScriptedServer, impatient_client: Client
 ) -> None:
     server.on("GET", "/v1/account", Reply(behaviour=Behaviour.NEVER_ANSWER))
-    with pytest.raises(ConnectionLost, match="TimeoutError|ReadTimeout"):
+    with pytest.raises(ConnectionLost, match="TimeoutError"):
         impatient_client.v1.account.list()
 
 

@@ -4,7 +4,6 @@ from threading import Event
 from typing import Protocol
 
 from dropscale.upscaler import Mode
-
 from dropscale_embedded.api.picture import Picture
 
 

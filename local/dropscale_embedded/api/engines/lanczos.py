@@ -4,9 +4,9 @@ from functools import partial
 from threading import Event
 
 import numpy as np
-from dropscale.upscaler import Mode
 from PIL import Image
 
+from dropscale.upscaler import Mode
 from dropscale_embedded.api.engines.tiles import Tile, enlarge_in_tiles, sharpen
 from dropscale_embedded.api.picture import Picture
 

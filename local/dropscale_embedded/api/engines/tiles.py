@@ -11,8 +11,8 @@ from threading import Event
 
 import numpy as np
 import numpy.typing as npt
-from dropscale.upscaler import Mode
 
+from dropscale.upscaler import Mode
 from dropscale_embedded.api.engines import Stopped
 from dropscale_embedded.api.picture import Picture, Pixels, bleed
 

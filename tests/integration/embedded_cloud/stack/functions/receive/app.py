@@ -2,11 +2,12 @@
 
 import json
 import os
+from typing import Any
 
 import boto3
 
 
-def handler(event, context):
+def handler(event: dict[str, Any], context: Any) -> Any:
     """Write down the event, then act as the object's body says."""
     (record,) = event["Records"]
     drop = json.loads(record["body"])

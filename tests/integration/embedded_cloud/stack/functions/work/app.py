@@ -2,16 +2,17 @@
 
 import os
 import time
+from typing import Any
 
 import boto3
-import stamp
+import stamp  # type: ignore[import-not-found]  # comes with the layer
 
 
 class TryAgain(Exception):
     """Named in the state machine's Retry."""
 
 
-def handler(event, context):
+def handler(event: dict[str, Any], context: Any) -> Any:
     """Fail, hang, die or finish."""
     if event.get("detail-type") == "Scheduled Event":
         _count("scheduled")
@@ -19,11 +20,11 @@ def handler(event, context):
     runs = _count(event["key"])
     do = event["do"]
     if do == "hang":
-        print("about to hang")
+        print("about to hang")  # noqa: T201
         time.sleep(60)
     if do == "exit":
         os._exit(3)
-    if do == "raise":
+    if do == "break":
         raise ValueError("no good")
     if runs == 1:
         raise TryAgain("the first time fails")
@@ -35,7 +36,7 @@ def handler(event, context):
     return {**event, "status": "done"}
 
 
-def _count(key):
+def _count(key: str) -> int:
     answer = boto3.client("dynamodb").update_item(
         TableName=os.environ["TABLE"],
         Key={"pk": {"S": key}},

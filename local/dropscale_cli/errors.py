@@ -1,0 +1,33 @@
+"""Why a command cannot do what it was asked; click shows the message and takes the exit code."""
+
+import click
+
+
+class NothingToDrop(click.ClickException):
+    """There is no image at the path."""
+
+    exit_code = 2
+
+
+class UnusablePath(click.ClickException):
+    """A file or folder that the command needs cannot be used."""
+
+    exit_code = 2
+
+
+class PriceUnconfirmed(click.ClickException):
+    """There is nobody to ask whether the price is agreed to."""
+
+    exit_code = 2
+
+
+class PriceDeclined(click.ClickException):
+    """A person did not agree to the price."""
+
+
+class TemplateMissing(click.ClickException):
+    """The stack's template is not beside this package."""
+
+
+class StartFailed(click.ClickException):
+    """The embedded API or the embedded cloud could not start."""

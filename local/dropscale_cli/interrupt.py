@@ -1,0 +1,34 @@
+"""How a command ends when it is told to stop."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+
+EXIT_CODE = 130
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def ended_by_signals(farewell: str) -> Iterator[None]:
+    """Let SIGINT and SIGTERM unwind the block, print `farewell`, and exit with 130.
+
+    A second signal changes nothing: what the block started is being stopped by then. The signals
+    stay taken until the process ends.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    except (KeyboardInterrupt, click.Abort):
+        click.echo(farewell, err=True)
+        sys.exit(EXIT_CODE)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt

@@ -1,0 +1,157 @@
+"""The use case of `run`: drop files, follow the images to their end, collect what came out."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
+from dropscale.results.manifest import Manifest, manifest_key
+from dropscale_cli.collect import collect
+from dropscale_cli.drops import Drops
+from dropscale_cli.errors import UnusablePath
+from dropscale_cli.target import Target
+
+_AS_ASKED = frozenset(
+    {DropState.DELIVERED, DropState.COMPLETE, DropState.SKIPPED, DropState.SUBMITTED}
+)
+_ACCOUNT_WIDE = frozenset({WaitReason.BUDGET, WaitReason.ACCOUNT})
+_FOR_A_PERSON = _ACCOUNT_WIDE | {WaitReason.SIDECAR}
+_SILENCE_SECONDS = 15 * 60.0
+"""Longer than a failed receive of the drop queue takes to come again (12 minutes)."""
+
+
+@dataclass(frozen=True)
+class FollowedDrop:
+    """An image that was dropped, and the last that was heard of it.
+
+    Attributes:
+        seconds: From the drop to the last change of its state.
+        trouble: Why a result could not be written on this machine.
+    """
+
+    key: str
+    version_id: str | None
+    dropped_at: float
+    seconds: float = 0.0
+    manifest: Manifest | None = None
+    files: tuple[Path, ...] = ()
+    trouble: str | None = None
+
+    @property
+    def state(self) -> DropState | None:
+        """Its state; None as long as nothing is heard of it."""
+        return self.manifest.state if self.manifest else None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the pipeline is done with it, well or not."""
+        if self.manifest is None:
+            return False
+        if self.state is DropState.SUBMITTED and self.manifest.spec is not None:
+            return not self.manifest.spec.wait_for_completion
+        return self.state not in OPEN_STATES
+
+    @property
+    def is_as_asked(self) -> bool:
+        """Whether it came to what its spec asks for, and lies on this machine."""
+        return self.is_settled and self.state in _AS_ASKED and self.trouble is None
+
+
+class Reporter(Protocol):
+    """Is told what happens, as it happens."""
+
+    def update(self, drop: FollowedDrop) -> None:
+        """Take note that an image was dropped, or that something new is heard of it."""
+
+
+@dataclass
+class RoundTrip:
+    """Drops files on a target and brings the results into the folder `out`.
+
+    `clock` gives seconds that only grow; `pause` waits between two looks at the results.
+    """
+
+    target: Target
+    out: Path
+    reporter: Reporter
+    clock: Callable[[], float]
+    pause: Callable[[], None]
+    _followed: dict[str, FollowedDrop] = field(default_factory=dict, init=False)
+    _etags: dict[str, str] = field(default_factory=dict, init=False)
+    _last_news: float = field(default=0.0, init=False)
+
+    def __call__(self, drops: Drops) -> list[FollowedDrop]:
+        """Return all images, settled as far as they come without a person.
+
+        It ends early where only a person can go on: when all that is left waits for a sidecar, the
+        budget or the account, or when the pipeline is silent about an image for a quarter hour.
+
+        Raises:
+            UnusablePath: a file could not be read after all.
+        """
+        for key, path in drops.specs.items():
+            self._drop(key, path)
+        for key, path in drops.images.items():
+            version_id = self._drop(key, path)
+            self._note(FollowedDrop(key, version_id, dropped_at=self.clock()))
+        while self._is_moving():
+            self.pause()
+            self._look()
+        return list(self._followed.values())
+
+    def _drop(self, key: str, path: Path) -> str | None:
+        try:
+            with path.open("rb") as file:
+                return self.target.drop(key, file)
+        except OSError as error:
+            raise UnusablePath(f"{path}: cannot be read: {error.strerror}") from error
+
+    def _is_moving(self) -> bool:
+        silence = self.clock() - self._last_news
+        waiting: set[WaitReason | None] = set()
+        for drop in self._followed.values():
+            if drop.manifest is None:
+                if silence < _SILENCE_SECONDS:
+                    return True
+            elif drop.state is DropState.WAITING:
+                waiting.add(drop.manifest.waiting_for)
+            elif not drop.is_settled:
+                return True
+        if waiting & _ACCOUNT_WIDE:
+            return False
+        return bool(waiting - _FOR_A_PERSON)
+
+    def _look(self) -> None:
+        manifests = {manifest_key(key): key for key in self._followed}
+        # S3 compares prefixes character by character, too.
+        prefix = os.path.commonprefix(list(manifests))  # noqa: RUF071 # see above
+        etags = self.target.result_etags(prefix)
+        for name, key in manifests.items():
+            etag = etags.get(name)
+            if etag is not None and etag != self._etags.get(name):
+                self._etags[name] = etag
+                self._read(name, self._followed[key])
+
+    def _read(self, name: str, drop: FollowedDrop) -> None:
+        body = b"".join(self.target.read_result(name))
+        manifest = Manifest.model_validate_json(body)
+        if manifest.source.version_id not in {drop.version_id, None}:
+            return  # It tells of what lay at this key before.
+        changed = manifest.state is not drop.state
+        seconds = self.clock() - drop.dropped_at if changed else drop.seconds
+        drop = replace(drop, manifest=manifest, seconds=seconds)
+        outputs = [job.output.key for job in manifest.jobs if job.output]
+        try:
+            files = [collect(self.out, key, self.target.read_result(key)) for key in outputs]
+            collect(self.out, name, [body])
+            drop = replace(drop, files=tuple(files), trouble=None)
+        except OSError as error:
+            drop = replace(drop, trouble=f"{error.filename}: {error.strerror}")
+        self._note(drop)
+
+    def _note(self, drop: FollowedDrop) -> None:
+        self._last_news = self.clock()
+        self._followed[drop.key] = drop
+        self.reporter.update(drop)

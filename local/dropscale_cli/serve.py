@@ -1,0 +1,74 @@
+"""`dropscale up` and `dropscale api`: what keeps running until it is stopped."""
+
+import shlex
+from pathlib import Path
+from threading import Event
+from typing import NoReturn
+
+import click
+
+from dropscale_cli.local_stack import (
+    EMBEDDED_TIMING,
+    MagicHour,
+    embedded_api,
+    engine_named,
+    local_cloud,
+)
+
+_SETTLE_SECONDS = "2"
+"""Long enough for the sidecar of an `aws s3 sync` to come after its image."""
+
+
+def up(*, port: int, api_port: int, engine: str, log: Path | None) -> NoReturn:
+    """Run the stack on the embedded API and print how to use it, until a signal comes."""
+    chosen = engine_named(engine)
+    parameters = {"SettleSeconds": _SETTLE_SECONDS, **EMBEDDED_TIMING}
+    with (
+        embedded_api(chosen, api_port) as api,
+        local_cloud(api, parameters, log=log, port=port) as cloud,
+    ):
+        environment = [f"{name.upper()}={value}" for name, value in cloud.credentials.items()]
+        environment.append(f"AWS_DEFAULT_REGION={cloud.region}")
+        aws = f"{' '.join(environment)} aws --endpoint-url {cloud.endpoint_url}"
+        inputs, results = (cloud.outputs[f"{name}BucketName"] for name in ("Input", "Results"))
+        click.echo(
+            f"Nothing is charged. Engine: {chosen.description}\n"
+            f"S3 endpoint:     {cloud.endpoint_url}\n"
+            f"Input bucket:    {inputs}\n"
+            f"Results bucket:  {results}\n"
+            f"Magic Hour API:  {api.base_url}\n"
+            "Drop an image:\n"
+            f"  {aws} s3 cp photo.jpg s3://{inputs}/\n"
+            "Fetch what has come out:\n"
+            f"  {aws} s3 sync s3://{results}/ out/\n"
+            "Ctrl-C stops it."
+        )
+        _wait_for_signal()
+
+
+def api(*, port: int, engine: str, stub_seconds: float) -> NoReturn:
+    """Run the embedded API and print how to use it, until a signal comes."""
+    chosen = engine_named(engine, stub_seconds)
+    with embedded_api(chosen, port) as served:
+        click.echo(
+            f"Nothing is charged. Engine: {chosen.description}\n"
+            f"Base URL:  {served.base_url}\n"
+            f"Token:     {served.api_key}\n"
+            "Use it with the vendor's SDK (pip install magic-hour):\n"
+            f"  python -c {shlex.quote(_sdk_example(served))}\n"
+            "Ctrl-C stops it."
+        )
+        _wait_for_signal()
+
+
+def _sdk_example(api: MagicHour) -> str:
+    return (
+        "from magic_hour import Client; "
+        f'Client(token="{api.api_key}", base_url="{api.base_url}").v1.ai_image_upscaler.generate('
+        'assets={"image_file_path": "photo.jpg"}, scale_factor=2, download_directory=".")'
+    )
+
+
+def _wait_for_signal() -> NoReturn:
+    Event().wait()
+    raise AssertionError("nobody sets this event")

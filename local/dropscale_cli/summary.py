@@ -1,0 +1,127 @@
+"""What a run says at its end, as text or JSON."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
+from dropscale_cli.progress import state_in_words
+from dropscale_cli.round_trip import FollowedDrop
+
+_WIDTH = 10_000
+"""Columns that no table of ours reaches."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run's outcome.
+
+    Attributes:
+        is_charged: Whether the credits were real ones.
+        ignored: Files that were neither image nor spec.
+    """
+
+    drops: Sequence[FollowedDrop]
+    out: Path
+    is_charged: bool
+    ignored: int
+
+    @property
+    def is_as_asked(self) -> bool:
+        """Whether every image came to what its spec asks for."""
+        return all(drop.is_as_asked for drop in self.drops)
+
+    @property
+    def credits(self) -> int:
+        """What all jobs cost; one that several images share counts once."""
+        jobs = (job for drop in self.drops for job in _jobs(drop))
+        return sum({job.fingerprint: job.credits_charged or 0 for job in jobs}.values())
+
+    def print_text(self, console: Console) -> None:
+        """Print a table of what came out, then what did not, why, and what to do."""
+        if rows := [row for drop in self.drops for row in self._rows(drop)]:
+            table = Table("Image", "Size", "Mode", box=None, pad_edge=False)
+            table.add_column("Credits", justify="right")
+            table.add_column("Seconds", justify="right")
+            table.add_column("Result")
+            for row in rows:
+                table.add_row(*map(Text, row))
+            # A path that is not broken can be copied, even where the terminal is narrow.
+            console.print("", table, sep="\n", width=_WIDTH)
+        for line in self._closing_lines():
+            console.print(line)
+
+    def json(self) -> str:
+        """Return the outcome as one JSON object; a drop's `manifest` is the one in `out`."""
+        drops = [
+            {
+                "key": drop.key,
+                "as_asked": drop.is_as_asked,
+                "seconds": round(drop.seconds, 3),
+                "files": [str(file) for file in drop.files],
+                "trouble": drop.trouble,
+                "manifest": drop.manifest and drop.manifest.model_dump(mode="json"),
+            }
+            for drop in self.drops
+        ]
+        outcome = {
+            "as_asked": self.is_as_asked,
+            "charged": self.is_charged,
+            "credits": self.credits,
+            "ignored": self.ignored,
+            "drops": drops,
+        }
+        return json.dumps(outcome, indent=2, ensure_ascii=False)
+
+    def _rows(self, drop: FollowedDrop) -> Iterator[Iterable[str]]:
+        if drop.manifest is None or not drop.is_as_asked:
+            return
+        for job in drop.manifest.jobs:
+            where = job.output.key if job.output else manifest_key(drop.key)
+            yield (
+                drop.key,
+                _sizes(drop.manifest, job),
+                job.mode,
+                str(job.credits_charged or 0),
+                f"{drop.seconds:.1f}",
+                str(self.out / where),
+            )
+
+    def _closing_lines(self) -> Iterator[str]:
+        for drop in self.drops:
+            for warning in drop.manifest.warnings if drop.manifest else ():
+                yield f"Warning: {warning}"
+        left = [drop for drop in self.drops if not drop.is_as_asked]
+        for drop in left:
+            yield ""
+            yield f"{drop.key}: {state_in_words(drop)}"
+            yield from (f"  {line}" for line in _explanation(drop))
+        yield ""
+        done = len(self.drops) - len(left)
+        charged = "charged" if self.is_charged else "not charged: embedded API"
+        ignored = f"; other files ignored: {self.ignored}" if self.ignored else ""
+        yield f"{done} of {len(self.drops)} done, {self.credits} credits ({charged}){ignored}"
+
+
+def _jobs(drop: FollowedDrop) -> tuple[ManifestJob, ...]:
+    return drop.manifest.jobs if drop.manifest else ()
+
+
+def _sizes(manifest: Manifest, job: ManifestJob) -> str:
+    before = f"{manifest.source.width}x{manifest.source.height}"
+    return f"{before} → {job.output.width}x{job.output.height}" if job.output else before
+
+
+def _explanation(drop: FollowedDrop) -> Iterator[str]:
+    if drop.trouble:
+        yield drop.trouble
+    elif drop.manifest is None:
+        yield "Nothing was heard of it. Run again with --log FILE; the file tells what happened."
+    elif drop.manifest.reason:
+        yield drop.manifest.reason.message
+        yield drop.manifest.reason.fix

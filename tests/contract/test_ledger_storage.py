@@ -1,0 +1,223 @@
+"""The ledger's storage keeps one contract, in memory for tests and on DynamoDB."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+from dropscale.aws.ledger import DynamoLedger
+from dropscale.ledger.records import Drop, Gate, Job, Parameters, Rendition, Source
+from dropscale.ledger.states import DropState, JobState, WaitReason
+from dropscale.ledger.store import (
+    Agenda,
+    Attach,
+    Detach,
+    FreeSlot,
+    GateClosed,
+    Ledger,
+    LedgerConflict,
+    RequireOpenGate,
+    SaveDrop,
+    SaveGate,
+    SaveJob,
+    SlotsTaken,
+    TakeSlot,
+    amend_job,
+    job_changes,
+)
+from dropscale.spec.model import EffectiveSpec
+from dropscale.upscaler import Mode
+from tests.fakes import MemoryLedger
+
+NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+
+
+@pytest.fixture
+def dynamo(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoLedger]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    properties = yaml_parse(TEMPLATE.read_text())["Resources"]["Ledger"]["Properties"]
+    created = ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        client.create_table(TableName="ledger", **{name: properties[name] for name in created})
+        yield DynamoLedger(client, "ledger", sleep=lambda _: None)
+
+
+@pytest.fixture(params=["memory", "dynamo"])
+def ledger(request: pytest.FixtureRequest) -> Ledger:
+    if request.param == "memory":
+        return MemoryLedger()
+    storage: DynamoLedger = request.getfixturevalue("dynamo")
+    return storage
+
+
+def a_job(fingerprint: str = "f" * 64, age: int = 0) -> Job:
+    parameters = Parameters(scale_factor=4, mode=Mode.CREATIVE, prompt="fur", revision=2)
+    at = NOW - timedelta(seconds=age)
+    return Job(fingerprint=fingerprint, parameters=parameters, label="é cat", created_at=at, due=at)
+
+
+def a_drop() -> Drop:
+    source = Source(bucket="in", key="é t/cat.png", etag="e", sha256="5", width=8, height=6)
+    spec = EffectiveSpec(
+        scale_factor=4, mode=Mode.CREATIVE, revision="x", provenance={"mode": "cat.png.yaml"}
+    )
+    job = a_job()
+    rendition = Rendition(fingerprint=job.fingerprint, parameters=job.parameters)
+    blank = Drop(id=Drop.id_of("in", source.key), source=source)
+    return blank.evaluated({job.fingerprint: rendition}, NOW, spec=spec, warnings=("careful",))
+
+
+def rounded(record: Drop | Job | None) -> object:
+    assert record is not None
+    return record.model_dump(mode="json")
+
+
+def test_records_come_back_as_they_were_written(ledger: Ledger) -> None:
+    drop, job = a_drop(), a_job()
+    ledger.write(SaveDrop(drop), SaveJob(job), Attach(job.fingerprint, drop.id))
+
+    assert rounded(ledger.drop(drop.id)) == rounded(drop)
+    assert rounded(ledger.job(job.fingerprint)) == rounded(job)
+    assert ledger.attached(job.fingerprint) == [drop.id]
+    read = ledger.job(job.fingerprint)
+    assert read is not None
+    assert read.parameters.fingerprint("x") == job.parameters.fingerprint("x")
+
+
+def test_what_is_not_known_is_none(ledger: Ledger) -> None:
+    assert ledger.drop("x") is ledger.job("x") is ledger.gate() is None
+    assert ledger.attached("x") == []
+
+
+def test_a_step_that_somebody_else_took_is_a_conflict_and_changes_nothing(ledger: Ledger) -> None:
+    job = a_job()
+    ledger.write(SaveJob(job))
+    ledger.write(SaveJob(job.look_again(NOW)))
+
+    for late in (job, job.look_again(None)):
+        with pytest.raises(LedgerConflict):
+            ledger.write(SaveDrop(a_drop()), SaveJob(late), Attach(job.fingerprint, "d"))
+
+    assert ledger.drop(a_drop().id) is None
+    assert ledger.attached(job.fingerprint) == []
+
+
+def test_slots_are_taken_up_to_the_limit_and_given_back(ledger: Ledger) -> None:
+    ledger.write(TakeSlot(2))
+    ledger.write(TakeSlot(2))
+    with pytest.raises(SlotsTaken):
+        ledger.write(TakeSlot(2))
+    ledger.write(TakeSlot(None))
+    ledger.write(FreeSlot())
+    with pytest.raises(SlotsTaken):
+        ledger.write(TakeSlot(2))
+    ledger.write(FreeSlot())
+
+    ledger.write(TakeSlot(2))
+
+
+def test_a_claim_without_a_slot_leaves_the_job_as_it_was(ledger: Ledger) -> None:
+    job = a_job().with_upload("api-assets/1.png", NOW).model_copy(update={"seq": 1})
+    ledger.write(SaveJob(job))
+    ledger.write(TakeSlot(1))
+
+    with pytest.raises(SlotsTaken):
+        ledger.write(*job_changes(job, job.submitting("a", NOW), 1), RequireOpenGate())
+
+    found = ledger.job(job.fingerprint)
+    assert found is not None
+    assert found.state is JobState.READY
+
+
+def test_the_gate_stops_those_who_require_it_open(ledger: Ledger) -> None:
+    ledger.write(RequireOpenGate(), TakeSlot(9))
+    gate = Gate(is_open=False, reason=WaitReason.THROTTLED, until=NOW, strikes=1)
+    ledger.write(SaveGate(gate))
+    with pytest.raises(GateClosed):
+        ledger.write(RequireOpenGate(), TakeSlot(9))
+    with pytest.raises(LedgerConflict):
+        ledger.write(SaveGate(gate))
+
+    ledger.write(SaveGate(gate.opened()))
+
+    ledger.write(RequireOpenGate(), TakeSlot(9))
+
+
+def test_detached_drops_share_the_job_no_more(ledger: Ledger) -> None:
+    ledger.write(Attach("f", "one"), Attach("f", "two"))
+    ledger.write(Detach("f", "one"), Attach("f", "two"))
+
+    assert ledger.attached("f") == ["two"]
+
+
+def test_the_longest_due_come_first_and_only_from_their_agenda(ledger: Ledger) -> None:
+    for age in (10, 30, 20):
+        ledger.write(SaveJob(a_job(f"job-{age}", age)))
+    ledger.write(
+        SaveJob(a_job("future", -60)),
+        SaveJob(a_job("idle").look_again(None).model_copy(update={"seq": 1})),
+        SaveDrop(a_drop()),
+    )
+
+    assert ledger.due(Agenda.READY_JOBS, NOW, 2) == ["job-30", "job-20"]
+    assert ledger.due(Agenda.READY_JOBS, NOW, 9) == ["job-30", "job-20", "job-10"]
+    assert ledger.due(Agenda.SUBMITTED_JOBS, NOW, 9) == []
+    assert ledger.due(Agenda.DROPS, NOW + timedelta(seconds=1), 9) == [a_drop().id]
+
+
+def test_a_projected_drop_is_due_no_more_unless_it_has_changed(ledger: Ledger) -> None:
+    first = a_drop()
+    ledger.write(SaveDrop(first))
+    second = first.decided(DropState.CANCELED, NOW)
+    ledger.write(SaveDrop(second))
+    later = NOW + timedelta(seconds=1)
+
+    ledger.projected(first)
+    assert ledger.due(Agenda.DROPS, later, 9) == [first.id]
+    ledger.projected(second)
+
+    assert ledger.due(Agenda.DROPS, later, 9) == []
+    found = ledger.drop(first.id)
+    assert found is not None
+    assert found.due is None
+    ledger.write(SaveDrop(found.decided(DropState.WAITING, NOW)))
+
+
+def test_of_two_who_saw_a_job_ready_only_one_claims_it(ledger: Ledger) -> None:
+    job = a_job()
+    ledger.write(SaveJob(job))
+
+    ledger.write(*job_changes(job, job.submitting("first", NOW), 3))
+    with pytest.raises(LedgerConflict):
+        ledger.write(*job_changes(job, job.submitting("second", NOW), 3))
+
+    claimed = ledger.job(job.fingerprint)
+    assert claimed is not None
+    assert claimed.attempt_id == "first"
+    ledger.write(TakeSlot(2))
+    with pytest.raises(SlotsTaken):
+        ledger.write(TakeSlot(2))
+
+
+def test_a_change_is_made_again_on_the_newest_state(ledger: Ledger) -> None:
+    ledger.write(SaveJob(a_job()))
+    interrupted = []
+
+    def change(job: Job) -> Job:
+        if not interrupted:
+            interrupted.append(job)
+            ledger.write(SaveJob(job.with_upload("api-assets/1.png", NOW)))
+        return job.look_again(None)
+
+    amended = amend_job(ledger, a_job().fingerprint, change)
+
+    assert amended.upload is not None
+    assert amended.seq == 3

@@ -1,0 +1,183 @@
+"""Our client against the vendor's: same signatures, same requests, answers read alike."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, get_args
+
+import httpx
+import magic_hour  # type: ignore[import-untyped]  # the SDK ships no py.typed
+import pytest
+from magic_hour.types.models import (  # type: ignore[import-untyped]
+    V1AiImageUpscalerCreateResponse,
+    V1ImageProjectsGetResponse,
+)
+
+from dropscale import magichour
+from dropscale.upscaler import ProjectStatus
+from tests.unit.magichour.scripted_server import Received, Reply, ScriptedServer, json_reply
+
+CREATED = {"id": "cuid-example", "credits_charged": 50, "frame_cost": 50}
+PROJECT = {
+    "id": "cuid-example",
+    "name": None,
+    "status": "complete",
+    "type": "IMAGE_UPSCALER",
+    "image_count": 1,
+    "created_at": "2026-06-01T00:00:00.000Z",
+    "enabled": True,
+    "credits_charged": 50,
+    "total_frame_cost": 50,
+    "downloads": [{"url": "https://example.com/output.png", "expires_at": "2026-06-02T00:00:00Z"}],
+    "error": None,
+}
+SEED_PARAMETERS: dict[str, Any] = {
+    "scale_factor": 2.0,
+    "style": {"enhancement": "Balanced"},
+    "name": "Image Upscaler image",
+}
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as running:
+        running.on("POST", "/v1/ai-image-upscaler", json_reply(CREATED))
+        running.on("GET", "/v1/image-projects/cuid-example", json_reply(PROJECT))
+        running.on("DELETE", "/v1/image-projects/cuid-example", Reply(204))
+        item = {
+            "upload_url": f"{running.base_url}/put",
+            "file_path": "api-assets/id/1234.png",
+            "expires_at": "2026-06-02T00:00:00Z",
+        }
+        running.on("POST", "/v1/files/upload-urls", json_reply({"items": [item]}))
+        running.on("PUT", "/put", Reply())
+        yield running
+
+
+@pytest.fixture
+def ours(server: ScriptedServer) -> magichour.Client:
+    return magichour.Client(token="key", base_url=server.base_url)
+
+
+@pytest.fixture
+def theirs(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[magic_hour.Client]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")  # it downloads with an HTTP client of its own
+    with httpx.Client() as http:
+        yield magic_hour.Client(token="key", base_url=server.base_url, httpx_client=http)
+
+
+def parameters(function: Callable[..., object]) -> set[str]:
+    return set(inspect.signature(function).parameters) - {"request_options"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "ai_image_upscaler.create",
+        "ai_image_upscaler.generate",
+        "files.upload_file",
+        "files.upload_urls.create",
+        "image_projects.get",
+        "image_projects.check_result",
+        "image_projects.delete",
+        "account.list",
+    ],
+)
+def test_every_call_takes_what_the_vendors_takes(
+    ours: magichour.Client, theirs: magic_hour.Client, path: str
+) -> None:
+    call = attrgetter(path)
+    assert parameters(call(theirs.v1)) <= parameters(call(ours.v1))
+
+
+def essence(request: Received) -> tuple[object, ...]:
+    body = request.body if request.method == "PUT" else request.body and request.json
+    return request.method, request.path, body, request.headers.get("Authorization")
+
+
+def test_the_seed_documents_create_sends_what_the_vendors_sends(
+    server: ScriptedServer, ours: magichour.Client, theirs: magic_hour.Client
+) -> None:
+    def create(client: Any) -> list[tuple[object, ...]]:
+        server.received.clear()
+        client.v1.ai_image_upscaler.create(
+            assets={"image_file_path": "api-assets/id/1234.png"}, **SEED_PARAMETERS
+        )
+        return [essence(request) for request in server.received]
+
+    assert create(ours) == create(theirs)
+
+
+def test_the_seed_documents_generate_sends_what_the_vendors_sends(
+    server: ScriptedServer,
+    ours: magichour.Client,
+    theirs: magic_hour.Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MAGIC_HOUR_POLL_INTERVAL", "0.001")
+    output = {"url": f"{server.base_url}/output.png", "expires_at": "2026-06-02T00:00:00Z"}
+    server.on(
+        "GET", "/v1/image-projects/cuid-example", json_reply({**PROJECT, "downloads": [output]})
+    )
+    server.on("GET", "/output.png", Reply(200, b"upscaled"))
+    (tmp_path / "1234.png").write_bytes(b"an image")
+
+    def generate(client: Any) -> list[tuple[object, ...]]:
+        server.received.clear()
+        result = client.v1.ai_image_upscaler.generate(
+            assets={"image_file_path": str(tmp_path / "1234.png")},
+            **SEED_PARAMETERS,
+            wait_for_completion=True,
+            download_outputs=True,
+            download_directory=str(tmp_path),
+        )
+        [path] = result.downloaded_paths
+        assert Path(path).read_bytes() == b"upscaled"
+        return [essence(request) for request in server.received]
+
+    sent = generate(ours)
+    assert sent == generate(theirs)
+    assert [method for method, *_ in sent] == ["POST", "PUT", "POST", "GET", "GET"]
+
+
+def test_delete_and_account(server: ScriptedServer, ours: magichour.Client) -> None:
+    account = {"id": "a", "email": "a@example.com", "credits": 7, "tier": "free"}
+    server.on("GET", "/v1/account", json_reply({**account, "subscription": None}))
+    ours.v1.image_projects.delete(id="cuid-example")
+    assert ours.v1.account.list().credits == 7
+    assert [(request.method, request.path) for request in server.received] == [
+        ("DELETE", "/v1/image-projects/cuid-example"),
+        ("GET", "/v1/account"),
+    ]
+
+
+def test_our_models_know_every_field_of_the_vendors() -> None:
+    assert {field.alias for field in V1ImageProjectsGetResponse.model_fields.values()} <= set(
+        magichour.Project.model_fields
+    )
+    assert {field.alias for field in V1AiImageUpscalerCreateResponse.model_fields.values()} <= set(
+        magichour.CreatedProject.model_fields
+    )
+
+
+def test_we_know_every_status_of_the_vendors() -> None:
+    annotation = V1ImageProjectsGetResponse.model_fields["status"].annotation
+    assert set(ProjectStatus) == set(get_args(annotation))
+
+
+@pytest.mark.parametrize("optional", sorted(set(PROJECT) - {"id", "status"}))
+def test_a_project_may_lack_what_is_not_needed(optional: str) -> None:
+    answer = {key: value for key, value in PROJECT.items() if key != optional}
+    assert magichour.Project.model_validate(answer).status is ProjectStatus.COMPLETE
+
+
+def test_the_error_names_the_state_machine_relies_on() -> None:
+    names = {
+        "InvalidRequest", "Unauthorized", "OutOfCredits", "PlanRefused", "NotFound", "Throttled",
+        "ServerFault", "Unavailable", "Unreachable", "ConnectionLost", "TransferFailed",
+        "UnsafeUrl", "CreateOutcomeUnknown", "UnknownProjectStatus", "DeadlinePassed",
+    }  # fmt: skip
+    subclasses = {error.__name__ for error in magichour.MagicHourError.__subclasses__()}
+    assert names == subclasses

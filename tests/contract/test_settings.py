@@ -1,0 +1,72 @@
+"""Each function's settings model and its environment in the template say the same."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+from dropscale.aws.settings import (
+    CheckSettings,
+    Settings,
+    StartSettings,
+    SubmitSettings,
+    SweepSettings,
+)
+from dropscale.aws.wiring import CALL_SECONDS, CHECK_CALL_SECONDS
+from dropscale.magichour.transport import CONNECT_TIMEOUT
+from dropscale.pipeline.start import SPARE_SECONDS
+
+TEMPLATE: dict[str, Any] = yaml_parse((Path(__file__).parents[2] / "template.yaml").read_text())
+SHARED = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+SETTINGS = {
+    "SubmitFunction": SubmitSettings,
+    "CheckFunction": CheckSettings,
+    "DeliverFunction": StartSettings,
+    "FailFunction": StartSettings,
+    "SweepFunction": SweepSettings,
+}
+
+
+def function(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = TEMPLATE["Resources"][name]["Properties"]
+    return found
+
+
+@pytest.mark.parametrize(("name", "model"), SETTINGS.items())
+def test_the_environment_is_exactly_what_the_model_reads(name: str, model: type[Settings]) -> None:
+    own = function(name).get("Environment", {}).get("Variables", {})
+    variables = {variable for variable in SHARED | own if not variable.startswith("POWERTOOLS_")}
+
+    assert variables == {field.upper() for field in model.model_fields}
+
+
+def test_the_parameters_defaults_are_valid_settings() -> None:
+    defaults = {name: str(p["Default"]) for name, p in TEMPLATE["Parameters"].items()}
+    variables = SHARED | function("SubmitFunction")["Environment"]["Variables"]
+    environment = {
+        variable: defaults.get(value["Ref"], "x") if "Ref" in value else "x"
+        for variable, value in variables.items()
+        if isinstance(value, dict)
+    }
+
+    settings = SubmitSettings.from_environment(environment)
+
+    assert settings.default_scale_factor == 2
+    assert settings.sidecar_suffixes == (".yaml", ".yml", ".json")
+
+
+def test_a_missing_variable_is_named() -> None:
+    with pytest.raises(ValueError, match="ledger_table"):
+        Settings.from_environment({"RESULTS_BUCKET": "b"})
+
+
+def test_there_is_time_for_a_paid_create_in_every_function_that_may_start_jobs() -> None:
+    needed = CALL_SECONDS + CONNECT_TIMEOUT + SPARE_SECONDS
+    names = [name for name, model in SETTINGS.items() if issubclass(model, StartSettings)]
+
+    assert {name for name in names if function(name)["Timeout"] <= needed} == set()
+
+
+def test_a_look_at_a_project_ends_before_its_function_is_killed() -> None:
+    assert function("CheckFunction")["Timeout"] > CHECK_CALL_SECONDS + CONNECT_TIMEOUT

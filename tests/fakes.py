@@ -1,0 +1,303 @@
+"""Small hand-written stand-ins for what the use cases work with."""
+
+import hashlib
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO
+
+from dropscale.ledger.records import Drop, Gate, Job
+from dropscale.ledger.store import (
+    AGENDA_BY_JOB_STATE,
+    Agenda,
+    Attach,
+    Change,
+    Detach,
+    FreeSlot,
+    GateClosed,
+    LedgerConflict,
+    RequireOpenGate,
+    SaveDrop,
+    SaveGate,
+    SaveJob,
+    SlotsTaken,
+    TakeSlot,
+)
+from dropscale.magichour.models import CreatedProject, Project
+from dropscale.pipeline.ports import (
+    ExecutionStatus,
+    ObjectGone,
+    ObjectOverwritten,
+    ObjectVersion,
+    OpenObject,
+    OutputLabels,
+    StoredOutput,
+)
+from dropscale.upscaler import ProjectStatus
+
+
+def png(width: int = 8, height: int = 6, shade: int = 0) -> bytes:
+    """Return a whole grey PNG."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    rows = (b"\0" + bytes([shade]) * width) * height
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **amount: float) -> None:
+        self.now += timedelta(**amount)
+
+
+class MemoryLedger:
+    """A ledger in memory, one transaction at a time."""
+
+    def __init__(self) -> None:
+        self.drops: dict[str, Drop] = {}
+        self.jobs: dict[str, Job] = {}
+        self.gate_record: Gate | None = None
+        self.attachments: dict[str, list[str]] = {}
+        self.taken = 0
+
+    def drop(self, drop_id: str) -> Drop | None:
+        return self.drops.get(drop_id)
+
+    def job(self, fingerprint: str) -> Job | None:
+        return self.jobs.get(fingerprint)
+
+    def gate(self) -> Gate | None:
+        return self.gate_record
+
+    def attached(self, fingerprint: str) -> list[str]:
+        return sorted(self.attachments.get(fingerprint, []))
+
+    def due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
+        records: list[tuple[datetime, str]] = []
+        if agenda is Agenda.DROPS:
+            records += [(drop.due, drop.id) for drop in self.drops.values() if drop.due]
+        for job in self.jobs.values():
+            if job.due and AGENDA_BY_JOB_STATE[job.state] is agenda:
+                records.append((job.due, job.fingerprint))
+        return [name for due, name in sorted(records) if due < before][:limit]
+
+    def write(self, *changes: Change) -> None:
+        for change in changes:
+            self._require(change)
+        for change in changes:
+            self._make(change)
+
+    def projected(self, drop: Drop) -> None:
+        known = self.drops[drop.id]
+        if known.seq == drop.seq:
+            self.drops[drop.id] = known.model_copy(update={"due": None})
+
+    def _require(self, change: Change) -> None:
+        known: Drop | Job | Gate | None
+        match change:
+            case SaveDrop(record):
+                known = self.drops.get(record.id)
+                holds = record.seq == (known.seq if known else 0) + 1
+            case SaveJob(record):
+                known = self.jobs.get(record.fingerprint)
+                holds = record.seq == (known.seq if known else 0) + 1
+            case SaveGate(record):
+                known = self.gate_record
+                holds = record.seq == (known.seq if known else 0) + 1
+            case RequireOpenGate():
+                if self.gate_record and not self.gate_record.is_open:
+                    raise GateClosed
+                return
+            case TakeSlot(limit):
+                if limit is not None and self.taken >= limit:
+                    raise SlotsTaken
+                return
+            case _:
+                return
+        if not holds:
+            raise LedgerConflict(str(change))
+
+    def _make(self, change: Change) -> None:
+        match change:
+            case SaveDrop(drop):
+                self.drops[drop.id] = drop
+            case SaveJob(job):
+                self.jobs[job.fingerprint] = job
+            case SaveGate(gate):
+                self.gate_record = gate
+            case Attach(fingerprint, drop_id):
+                attached = self.attachments.setdefault(fingerprint, [])
+                if drop_id not in attached:
+                    attached.append(drop_id)
+            case Detach(fingerprint, drop_id):
+                self.attachments[fingerprint].remove(drop_id)
+            case TakeSlot():
+                self.taken += 1
+            case FreeSlot():
+                self.taken -= 1
+            case RequireOpenGate():
+                pass
+
+
+class FakeInputBucket:
+    """Objects in memory; counts how often each is read whole."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.reads: dict[str, int] = {}
+        self.before_open: Callable[[], None] = lambda: None
+
+    def head(self, bucket: str, key: str) -> ObjectVersion | None:
+        body = self.objects.get(key)
+        return None if body is None else ObjectVersion(_etag(body), size=len(body))
+
+    @contextmanager
+    def open(self, bucket: str, key: str, etag: str) -> Iterator[OpenObject]:
+        self.before_open()
+        version = self.head(bucket, key)
+        if version is None:
+            raise ObjectGone(key)
+        if version.etag != etag:
+            raise ObjectOverwritten(key)
+        self.reads[key] = self.reads.get(key, 0) + 1
+        body = self.objects[key]
+        yield OpenObject(version, hashlib.sha256(body).hexdigest(), io.BytesIO(body))
+
+    def read(self, bucket: str, key: str, limit: int) -> bytes | None:
+        body = self.objects.get(key)
+        return None if body is None else body[:limit]
+
+
+@dataclass
+class FakeResults:
+    """Outputs and manifests in memory."""
+
+    outputs: dict[str, tuple[bytes, OutputLabels]] = field(default_factory=dict)
+    manifests: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+
+    def describe_output(self, key: str) -> StoredOutput | None:
+        if key not in self.outputs:
+            return None
+        body, labels = self.outputs[key]
+        return StoredOutput(_etag(body), labels)
+
+    def put_output(
+        self, key: str, file: BinaryIO, image_type: str, labels: OutputLabels, over: str | None
+    ) -> bool:
+        there = self.describe_output(key)
+        if (there.etag if there else None) != over:
+            return False
+        self.outputs[key] = (file.read(), labels)
+        return True
+
+    def manifest(self, key: str) -> tuple[int, str] | None:
+        if key not in self.manifests:
+            return None
+        seq, body = self.manifests[key]
+        return seq, _etag(body)
+
+    def put_manifest(self, key: str, body: bytes, seq: int, over: str | None) -> bool:
+        there = self.manifest(key)
+        if (there[1] if there else None) != over:
+            return False
+        self.manifests[key] = (seq, body)
+        return True
+
+
+@dataclass
+class FakeExecutions:
+    """Remembers which executions were started with what; the test moves them on."""
+
+    started: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+
+    def start(self, name: str, state: dict[str, Any]) -> None:
+        self.started.setdefault(name, state)
+
+    def status(self, name: str) -> ExecutionStatus:
+        if name not in self.started:
+            return ExecutionStatus.NONE
+        return ExecutionStatus.ENDED if name in self.ended else ExecutionStatus.RUNNING
+
+    def end_all(self) -> None:
+        self.ended.update(self.started)
+
+
+@dataclass
+class FakeQueue:
+    """Remembers the keys it was sent."""
+
+    keys: list[str] = field(default_factory=list)
+
+    def send(self, bucket: str, key: str, version: ObjectVersion) -> None:
+        self.keys.append(key)
+
+
+class FakeUpscaler:
+    """A vendor in memory: takes uploads, charges for creates, answers what the test says.
+
+    `fail_upload` and `fail_create` raise once if they hold an error; with `charge_before_failing`
+    the project exists all the same.
+    """
+
+    def __init__(self) -> None:
+        self.uploads: list[bytes] = []
+        self.creates: list[tuple[str, dict[str, Any], str]] = []
+        self.projects: dict[str, Project] = {}
+        self.result = png(16, 12)
+        self.fail_upload: Exception | None = None
+        self.fail_create: Exception | None = None
+        self.fail_download: Exception | None = None
+
+    def upload(self, file: BinaryIO, extension: str) -> str:
+        error, self.fail_upload = self.fail_upload, None
+        if error is not None:
+            raise error
+        self.uploads.append(file.read())
+        return f"api-assets/{len(self.uploads)}.{extension}"
+
+    def create(self, image_path: str, parameters: dict[str, Any], name: str) -> CreatedProject:
+        error, self.fail_create = self.fail_create, None
+        if error is not None:
+            raise error
+        self.creates.append((image_path, parameters, name))
+        project_id = f"project-{len(self.creates)}"
+        self.projects[project_id] = Project(id=project_id, status=ProjectStatus.QUEUED)
+        return CreatedProject(id=project_id, credits_charged=50)
+
+    def project(self, project_id: str) -> Project:
+        return self.projects[project_id]
+
+    def download(self, url: str, file: BinaryIO) -> int:
+        error, self.fail_download = self.fail_download, None
+        if error is not None:
+            raise error
+        return file.write(self.result)
+
+    def finish(self, status: ProjectStatus = ProjectStatus.COMPLETE, **facts: Any) -> None:
+        """Bring every project to this status."""
+        downloads = [{"url": "https://vendor.example/output.png"}]
+        found = {"downloads": downloads} if status is ProjectStatus.COMPLETE else {}
+        for project_id in self.projects:
+            answer = {"id": project_id, "status": status, **found, **facts}
+            self.projects[project_id] = Project.model_validate(answer)
+
+
+def _etag(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()

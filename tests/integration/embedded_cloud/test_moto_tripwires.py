@@ -1,0 +1,161 @@
+"""One test per place where the embedded cloud leans on moto's private parts.
+
+A failure here means that moto has changed under moto_hooks.py or moto_server.py: look at both sides
+before repairing either.
+"""
+
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from moto.awslambda.models import LambdaFunction
+from moto.core.base_backend import BackendDict
+from moto.core.config import default_user_config
+from moto.core.responses import BaseResponse
+from moto.dynamodb.responses import DynamoHandler
+from moto.events.models import Rule, events_backends
+from moto.moto_api._internal.models import MotoAPIBackend, moto_api_backend
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from moto.s3 import notifications
+from moto.s3.models import S3Backend, s3_backends
+from moto.s3.responses import S3Response
+from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
+from moto.sqs.responses import SQSResponse
+from moto.stepfunctions.parser import models as interpreter
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.program.program import Program
+from moto.stepfunctions.parser.asl.utils import boto_client
+from moto.stepfunctions.parser.backend.execution import Execution
+from moto.stepfunctions.responses import get_backend
+
+from dropscale_embedded.cloud.object_events import REASONS
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "parameters", "caller"),
+    [
+        (LambdaFunction, "_invoke_lambda", "self event", LambdaFunction.invoke),
+        (notifications, "send_event", "account_id event_name bucket key", S3Backend.put_object),
+        (
+            notifications,
+            "send_event",
+            "account_id event_name bucket key",
+            S3Backend.complete_multipart_upload,
+        ),
+        (Queue, "wait_for_messages", "self timeout", SQSBackend.receive_message),
+        (
+            SQSBackend,
+            "receive_message",
+            "self queue_name count wait_seconds_timeout visibility_timeout message_attribute_names",
+            SQSResponse.receive_message,
+        ),
+        (
+            SQSBackend,
+            "delete_message",
+            "self queue_name receipt_handle",
+            SQSResponse.delete_message,
+        ),
+        (
+            SQSBackend,
+            "change_message_visibility",
+            "self queue_name receipt_handle visibility_timeout",
+            SQSResponse.change_message_visibility,
+        ),
+        (DynamoHandler, "call_action", "self", BaseResponse._dispatch),
+        (S3Response, "_key_response_put", "self query key_name", S3Response._key_response),
+        (
+            S3Response,
+            "_key_response_post",
+            "self request body bucket_name query key_name",
+            S3Response._key_response,
+        ),
+        (
+            S3Response,
+            "_key_response_delete",
+            "self bucket_name query key_name",
+            S3Response._key_response,
+        ),
+        (Rule, "send_to_targets", "self original_event transform_input", None),
+        (Execution, "stop", "self stop_date error cause", None),
+        (MotoAPIBackend, "reset", "self", None),
+        (MotoRequestHandler, "log_request", "self code size", None),
+    ],
+)
+def test_a_hooked_function_is_called_as_expected(
+    owner: Any, name: str, parameters: str, caller: Callable[..., Any] | None
+) -> None:
+    assert list(inspect.signature(getattr(owner, name)).parameters) == parameters.split()
+    if caller is not None:
+        assert name in caller.__code__.co_names
+
+
+def test_every_interpreter_client_comes_from_boto3_by_service_name() -> None:
+    code = boto_client.boto_client_for.__code__
+    assert {"boto3", "client"} <= set(code.co_names)
+    assert "service_name" in str(code.co_consts)
+
+
+def test_a_retry_waits_by_time_sleep() -> None:
+    assert {"time", "sleep"} <= set(retrier_decl.RetrierDecl._eval_body.__code__.co_names)
+
+
+def test_the_interpreter_is_chosen_by_configuration() -> None:
+    assert default_user_config["stepfunctions"] == {"execute_state_machine": False}
+    assert "execute_state_machine" in get_backend.__code__.co_consts
+    assert isinstance(interpreter.stepfunctions_parser_backends, BackendDict)
+
+
+def test_every_execution_thread_is_listed() -> None:
+    assert "TMP_THREADS" in Program.eval.__code__.co_names
+
+
+def test_a_queues_lock_is_a_condition_that_its_owner_may_take_again() -> None:
+    queue = sqs_backends["123456789012"]["us-east-1"].create_queue("tripwire", None)
+    try:
+        assert isinstance(queue._messages_lock, threading.Condition)
+        with queue._messages_lock, queue._messages_lock:
+            queue._messages_lock.notify_all()
+        assert queue._messages == []
+    finally:
+        moto_api_backend.reset()
+
+
+def test_a_message_is_due_at_visible_at_and_delayed_until_in_milliseconds() -> None:
+    message = Message("id", "body")
+    message.mark_sent(delay_seconds=2)
+    message.mark_received(visibility_timeout=3)
+    sent = message.sent_timestamp
+    assert sent is not None
+    assert message.delayed_until - sent == pytest.approx(2000, abs=50)
+    assert message.visible_at - sent == pytest.approx(3000, abs=50)
+
+
+def test_objects_and_buckets_tell_what_an_event_needs() -> None:
+    try:
+        backend = s3_backends["123456789012"]["aws"]
+        bucket = backend.create_bucket("inbox", "us-east-1")
+        key = backend.put_object("inbox", "k", b"abc")
+        assert bucket.notification_configuration is None
+        assert (bucket.region_name, bucket.is_versioned) == ("us-east-1", False)
+        assert (key.name, key.size, key.version_id, key.multipart) == ("k", 3, "null", None)
+        assert key.etag == '"900150983cd24fb0d6963f7d28e17f72"'
+    finally:
+        moto_api_backend.reset()
+
+
+def test_rules_are_found_on_the_default_bus() -> None:
+    try:
+        backend = events_backends["123456789012"]["us-east-1"]
+        backend.put_rule("tripwire", event_pattern='{"source": ["aws.s3"]}')
+        assert backend.event_buses["default"].rules["tripwire"].state == "ENABLED"
+    finally:
+        moto_api_backend.reset()
+
+
+def test_event_names_have_reasons() -> None:
+    created = {str(item.value) for item in notifications.S3NotificationEvent}
+    created = {name for name in created if name.startswith("s3:ObjectCreated:")}
+    assert created - {"s3:ObjectCreated:*"} == set(REASONS)
+    assert REASONS[notifications.S3NotificationEvent.OBJECT_CREATED_PUT_EVENT] == "PutObject"

@@ -1,0 +1,211 @@
+"""The whole way: upload, create, wait, download."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropscale.magichour import Client, CreateOutcomeUnknown, NotFound, TransferFailed, UnsafeUrl
+from tests.unit.magichour.scripted_server import Reply, ScriptedServer, json_reply
+
+PROJECT = "/v1/image-projects/p1"
+CREATE = "/v1/ai-image-upscaler"
+
+
+def project(server: ScriptedServer, status: str, *urls: str, **fields: object) -> Reply:
+    downloads = [{"url": server.base_url + url, "expires_at": "2026-10-22"} for url in urls]
+    return json_reply({"id": "p1", "status": status, "downloads": downloads, **fields})
+
+
+@pytest.fixture
+def image(server: ScriptedServer, tmp_path: Path) -> Path:
+    """Return a local image; the server takes it and creates the project p1 of it."""
+    item = {"upload_url": f"{server.base_url}/put?signature=s", "file_path": "api-assets/1.png"}
+    server.on("POST", "/v1/files/upload-urls", json_reply({"items": [item]}))
+    server.on("PUT", "/put", Reply())
+    server.on("POST", CREATE, json_reply({"id": "p1", "credits_charged": 50}))
+    path = tmp_path / "cat.png"
+    path.write_bytes(b"an image")
+    return path
+
+
+def generate(client: Client, image: Path, **options: Any) -> Any:
+    return client.v1.ai_image_upscaler.generate(
+        assets={"image_file_path": str(image)}, scale_factor=2.0, **options
+    )
+
+
+def test_the_outputs_are_downloaded(
+    server: ScriptedServer, client: Client, image: Path, tmp_path: Path
+) -> None:
+    server.on(
+        "GET",
+        PROJECT,
+        project(server, "queued"),
+        Reply(503, b'{"message": "busy"}'),
+        project(server, "rendering"),
+        project(server, "complete", "/p1/output.png?signature=s", credits_charged=50, future=1),
+    )
+    server.on("GET", "/p1/output.png", Reply(200, b"upscaled"))
+    assets, style = {"image_file_path": str(image)}, {"enhancement": "Balanced"}
+    given = deepcopy((assets, style))
+    result = client.v1.ai_image_upscaler.generate(
+        assets=assets,
+        scale_factor=2.0,
+        style=style,
+        name="Cat",
+        download_directory=str(tmp_path / "new" / "outputs"),
+    )
+    assert (assets, style) == given, "the caller's dicts are left alone"
+    assert server.sent_to("POST", CREATE)[0].json["assets"] == {
+        "image_file_path": "api-assets/1.png"
+    }
+    expected = tmp_path / "new" / "outputs" / "p1-output.png"
+    assert result.downloaded_paths == [str(expected)]
+    assert expected.read_bytes() == b"upscaled"
+    assert [path.name for path in expected.parent.iterdir()] == ["p1-output.png"]
+    assert (result.id, result.status, result.credits_charged) == ("p1", "complete", 50)
+    assert result.model_extra == {"future": 1}
+
+
+def test_outputs_go_to_the_current_directory_by_default(
+    server: ScriptedServer,
+    client: Client,
+    image: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server.on("GET", PROJECT, project(server, "complete", "/output.png"))
+    server.on("GET", "/output.png", Reply(200, b"upscaled"))
+    assert generate(client, image).downloaded_paths == ["p1-output.png"]
+    assert (tmp_path / "p1-output.png").read_bytes() == b"upscaled"
+
+
+def test_two_outputs_of_one_name_are_two_files(
+    server: ScriptedServer, client: Client, tmp_path: Path
+) -> None:
+    server.on("GET", PROJECT, project(server, "complete", "/a/output.png", "/b/output.png"))
+    server.on("GET", "/a/output.png", Reply(200, b"a"))
+    server.on("GET", "/b/output.png", Reply(200, b"b"))
+    result = client.v1.image_projects.check_result("p1", True, True, tmp_path)
+    assert [Path(path).read_bytes() for path in result.downloaded_paths or ()] == [b"a", b"b"]
+
+
+def test_an_output_cannot_be_written_outside_the_directory(
+    server: ScriptedServer, client: Client, tmp_path: Path
+) -> None:
+    server.on("GET", PROJECT, project(server, "complete", "/..%2F..%2Fevil.png", id="../p1"))
+    server.on("GET", "/..%2F..%2Fevil.png", Reply(200, b"a"))
+    result = client.v1.image_projects.check_result("p1", True, True, tmp_path / "out")
+    [path] = result.downloaded_paths or [""]
+    assert Path(path).resolve().parent == tmp_path / "out"
+
+
+@pytest.mark.parametrize("status", ["error", "canceled"])
+def test_a_project_that_failed_is_returned(
+    server: ScriptedServer, client: Client, image: Path, status: str
+) -> None:
+    error = {"code": "invalid_file_format", "message": "not an image"}
+    server.on("GET", PROJECT, project(server, status, error=error, credits_charged=0, name=None))
+    result = generate(client, image)
+    assert result.status == status
+    assert result.error.code == "invalid_file_format"
+    assert (result.credits_charged, result.downloaded_paths) == (0, None)
+
+
+def test_without_waiting_it_looks_once(server: ScriptedServer, client: Client, image: Path) -> None:
+    server.on("GET", PROJECT, project(server, "queued", downloads=None))
+    result = generate(client, image, wait_for_completion=False)
+    assert (result.status, result.downloads, result.downloaded_paths) == ("queued", [], None)
+    assert len(server.sent_to("GET", PROJECT)) == 1
+
+
+def test_without_downloading_the_urls_are_returned(
+    server: ScriptedServer, client: Client, image: Path
+) -> None:
+    server.on("GET", PROJECT, project(server, "complete", "/output.png"))
+    result = generate(client, image, download_outputs=False)
+    assert result.downloads[0].url.endswith("/output.png")
+    assert result.downloaded_paths is None
+    assert server.sent_to("GET", "/output.png") == []
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_an_expired_url_is_fetched_anew_once(
+    server: ScriptedServer, client: Client, tmp_path: Path, status: int
+) -> None:
+    server.on(
+        "GET",
+        PROJECT,
+        project(server, "complete", "/old.png"),
+        project(server, "complete", "/fresh.png"),
+    )
+    server.on("GET", "/old.png", Reply(status))
+    server.on("GET", "/fresh.png", Reply(200, b"upscaled"))
+    result = client.v1.image_projects.check_result("p1", True, True, tmp_path)
+    assert Path((result.downloaded_paths or [""])[0]).read_bytes() == b"upscaled"
+    assert len(server.sent_to("GET", PROJECT)) == 2
+
+
+@pytest.mark.parametrize("refreshed", ["/old.png", None])
+def test_a_url_that_stays_expired_fails(
+    server: ScriptedServer, client: Client, tmp_path: Path, refreshed: str | None
+) -> None:
+    fresh = project(server, "complete", *([refreshed] if refreshed else []))
+    server.on("GET", PROJECT, project(server, "complete", "/old.png"), fresh)
+    server.on("GET", "/old.png", Reply(410))
+    with pytest.raises(TransferFailed):
+        client.v1.image_projects.check_result("p1", True, True, tmp_path)
+    assert len(server.sent_to("GET", PROJECT)) == 2
+
+
+def test_a_failed_download_leaves_no_file_and_names_the_project(
+    server: ScriptedServer, client: Client, image: Path, tmp_path: Path
+) -> None:
+    server.on("GET", PROJECT, project(server, "complete", "/output.png"))
+    server.on("GET", "/output.png", Reply(200, b"part", {"Content-Length": "100"}))
+    with pytest.raises(TransferFailed) as caught:
+        generate(client, image, download_directory=tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+    assert "check_result(id='p1'" in caught.value.__notes__[0]
+
+
+def test_a_project_that_vanishes_ends_the_wait(
+    server: ScriptedServer, client: Client, image: Path
+) -> None:
+    server.on("GET", PROJECT, Reply(404, b'{"message": "no such project"}'))
+    with pytest.raises(NotFound) as caught:
+        generate(client, image)
+    assert "p1" in caught.value.__notes__[0]
+
+
+def test_an_unsafe_download_url_is_not_fetched(
+    server: ScriptedServer, client: Client, tmp_path: Path
+) -> None:
+    downloads = [{"url": "http://storage.example/output.png"}]
+    server.on("GET", PROJECT, project(server, "complete", downloads=downloads))
+    with pytest.raises(UnsafeUrl):
+        client.v1.image_projects.check_result("p1", True, True, tmp_path)
+
+
+def test_an_unknown_create_is_the_end_of_it(
+    server: ScriptedServer, client: Client, image: Path
+) -> None:
+    server.on("POST", CREATE, Reply(500))
+    with pytest.raises(CreateOutcomeUnknown):
+        generate(client, image, name="Cat #1")
+    assert len(server.sent_to("POST", CREATE)) == 1
+
+
+def test_nothing_is_paid_when_the_result_could_not_be_collected(
+    server: ScriptedServer, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(token="t", base_url=server.base_url)
+    with pytest.raises(FileExistsError):
+        generate(client, image, download_directory=image)
+    monkeypatch.setenv("MAGIC_HOUR_POLL_INTERVAL", "often")
+    with pytest.raises(ValueError, match="MAGIC_HOUR_POLL_INTERVAL"):
+        generate(client, image)
+    assert server.sent_to("POST", CREATE) == []

@@ -1,0 +1,116 @@
+"""When to look again at a project, and when to give up; no server, no real time."""
+
+import pytest
+
+from dropscale.magichour import (
+    DeadlinePassed,
+    MagicHourError,
+    NotFound,
+    Polling,
+    Project,
+    ServerFault,
+    Throttled,
+)
+from dropscale.magichour.polling import wait_until_final
+from dropscale.upscaler import ProjectStatus
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+def wait(
+    clock: Clock,
+    *seen: ProjectStatus | MagicHourError,
+    interval: float | None = 3.0,
+    deadline: float = 1800.0,
+) -> Project:
+    """Wait for a project that shows `seen` one after the other, the last one for ever."""
+    script = list(seen)
+
+    def look() -> Project:
+        now = script.pop(0) if len(script) > 1 else script[0]
+        if isinstance(now, MagicHourError):
+            raise now
+        return Project(id="p1", status=now)
+
+    polling = Polling(
+        interval=interval,
+        deadline=deadline,
+        max_backoff=30.0,
+        monotonic=lambda: clock.now,
+        sleep=clock.sleep,
+        jitter=lambda: 0.5,
+    )
+    return wait_until_final(look, "p1", polling)
+
+
+@pytest.mark.parametrize(
+    "final", [ProjectStatus.COMPLETE, ProjectStatus.ERROR, ProjectStatus.CANCELED]
+)
+def test_a_final_status_ends_the_wait(final: ProjectStatus) -> None:
+    clock = Clock()
+    assert wait(clock, ProjectStatus.QUEUED, ProjectStatus.RENDERING, final).status is final
+    assert clock.pauses == [3.0, 3.0]
+
+
+@pytest.mark.parametrize("status", [ProjectStatus.DRAFT, ProjectStatus.RENDERING])
+def test_the_deadline_ends_what_never_becomes_final(status: ProjectStatus) -> None:
+    clock = Clock()
+    with pytest.raises(DeadlinePassed, match=f"last seen: {status}") as caught:
+        wait(clock, status, deadline=10.0)
+    assert clock.pauses == [3.0, 3.0, 3.0, 1.0]
+    assert caught.value.project_id == "p1"
+    assert "image_projects.check_result(id='p1', " in str(caught.value)
+
+
+def test_transient_errors_back_off_up_to_a_bound_and_start_anew_after_an_answer() -> None:
+    clock = Clock()
+    fault = ServerFault("GET /v1/image-projects/p1", status=500)
+    wait(clock, *[fault] * 5, ProjectStatus.RENDERING, fault, ProjectStatus.COMPLETE)
+    assert clock.pauses == [4.5, 9.0, 18.0, 22.5, 22.5, 3.0, 4.5]
+
+
+def test_the_api_may_ask_for_a_longer_pause() -> None:
+    clock = Clock()
+    throttled = Throttled("GET /v1/image-projects/p1", status=429, retry_after=60.0)
+    wait(clock, throttled, ProjectStatus.COMPLETE)
+    assert clock.pauses == [60.0]
+
+
+def test_errors_that_never_end_meet_the_deadline() -> None:
+    clock = Clock()
+    with pytest.raises(DeadlinePassed, match="last seen: ServerFault"):
+        wait(clock, ServerFault("GET /v1/image-projects/p1"), deadline=100_000.0)
+    assert max(clock.pauses) == 22.5
+
+
+def test_other_errors_end_the_wait_at_once() -> None:
+    clock = Clock()
+    with pytest.raises(NotFound):
+        wait(clock, ProjectStatus.QUEUED, NotFound("GET /v1/image-projects/p1", status=404))
+    assert clock.pauses == [3.0]
+
+
+def test_the_interval_comes_from_the_environment_as_it_is_when_the_wait_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setenv("MAGIC_HOUR_POLL_INTERVAL", "0.25")
+    wait(clock, ProjectStatus.QUEUED, ProjectStatus.COMPLETE, interval=None)
+    monkeypatch.delenv("MAGIC_HOUR_POLL_INTERVAL")
+    wait(clock, ProjectStatus.QUEUED, ProjectStatus.COMPLETE, interval=None)
+    assert clock.pauses == [0.25, 3.0]
+
+
+@pytest.mark.parametrize("value", ["", "soon", "0", "-1", "nan", "inf"])
+def test_a_wrong_interval_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("MAGIC_HOUR_POLL_INTERVAL", value)
+    with pytest.raises(ValueError, match=f"MAGIC_HOUR_POLL_INTERVAL is '{value}'"):
+        wait(Clock(), ProjectStatus.COMPLETE, interval=None)

@@ -1,0 +1,113 @@
+"""Neither the token nor a signature appears in any text that an error or a model can show."""
+
+import io
+import pickle
+import traceback
+from collections.abc import Callable
+
+import pytest
+
+from dropscale.magichour import Client, MagicHourError, Project, UploadUrls
+from tests.unit.magichour.conftest import TOKEN
+from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
+
+SIGNATURE = "X-Amz-Signature=5ec2e7"
+CREATE, PROJECT = "/v1/ai-image-upscaler", "/v1/image-projects/p1"
+
+
+def create(client: Client, _base_url: str) -> None:
+    client.v1.ai_image_upscaler.create(
+        assets={"image_file_path": f"https://example.com/a.png?{SIGNATURE}"}, scale_factor=2
+    )
+
+
+def get(client: Client, _base_url: str) -> None:
+    client.v1.image_projects.get(id="p1")
+
+
+def upload(client: Client, _base_url: str) -> None:
+    client.v1.files.upload_file(io.BytesIO(b"an image"), "png")
+
+
+def download(client: Client, base_url: str) -> None:
+    client.download(f"{base_url}/out.png?{SIGNATURE}", io.BytesIO())
+
+
+def download_from_nowhere(client: Client, _base_url: str) -> None:
+    client.download(f"https://127.0.0.1:1/out.png?{SIGNATURE}", io.BytesIO())
+
+
+def download_unsafely(client: Client, _base_url: str) -> None:
+    client.download(f"http://example.com/out.png?{SIGNATURE}", io.BytesIO())
+
+
+QUOTING = json_reply(
+    {"message": f"bad key {TOKEN} or bad URL https://example.com/a.png?{SIGNATURE}&b=1 given"}, 400
+)
+RESET = Reply(behaviour=Behaviour.RESET_AFTER_REQUEST)
+HANGING = Reply(behaviour=Behaviour.NEVER_ANSWER)
+WRONG_MODEL = json_reply(
+    {"id": "p1", "status": "complete", "downloads": {"url": f"https://x/?{SIGNATURE}"}}
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "method", "path", "reply"),
+    [
+        (create, "POST", CREATE, QUOTING),
+        (create, "POST", CREATE, RESET),
+        (create, "POST", CREATE, HANGING),
+        (get, "GET", PROJECT, QUOTING),
+        (get, "GET", PROJECT, RESET),
+        (get, "GET", PROJECT, HANGING),
+        (get, "GET", PROJECT, WRONG_MODEL),
+        (upload, "PUT", "/put", QUOTING),
+        (upload, "PUT", "/put", RESET),
+        (upload, "PUT", "/put", HANGING),
+        (download, "GET", "/out.png", QUOTING),
+        (download, "GET", "/out.png", RESET),
+        (download, "GET", "/out.png", HANGING),
+        (download_from_nowhere, "GET", "/", RESET),
+        (download_unsafely, "GET", "/", RESET),
+    ],
+)
+def test_errors(
+    server: ScriptedServer,
+    call: Callable[[Client, str], None],
+    method: str,
+    path: str,
+    reply: Reply,
+) -> None:
+    client = Client(token=TOKEN, base_url=server.base_url, timeout=0.2)
+    item = {"upload_url": f"{server.base_url}/put?{SIGNATURE}", "file_path": "api-assets/1.png"}
+    server.on("POST", "/v1/files/upload-urls", json_reply({"items": [item]}))
+    server.on(method, path, reply)
+    with pytest.raises(MagicHourError) as caught:
+        call(client, server.base_url)
+    error = caught.value
+    shown = "".join(
+        [str(error), repr(error), repr(vars(error)), *traceback.format_exception(error)]
+    )
+    assert TOKEN not in shown
+    assert SIGNATURE not in shown
+    assert error.__context__ is None, "tools that show contexts would show the library's texts"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_vendor_message_keeps_what_is_not_secret(server: ScriptedServer, client: Client) -> None:
+    server.on("GET", "/v1/account", QUOTING)
+    with pytest.raises(MagicHourError) as caught:
+        client.v1.account.list()
+    assert caught.value.message == "bad key [key] or bad URL https://example.com/a.png?… given"
+
+
+def test_models() -> None:
+    signed = {"url": f"https://x/?{SIGNATURE}"}
+    project = Project.model_validate({"id": "p1", "status": "complete", "downloads": [signed]})
+    item = {"upload_url": f"https://x/?{SIGNATURE}", "file_path": "api-assets/1.png"}
+    assert SIGNATURE not in repr(project) + str(project)
+    assert SIGNATURE not in repr(UploadUrls.model_validate({"items": [item]}))
+
+
+def test_client(client: Client) -> None:
+    assert TOKEN not in repr(client) + repr(vars(client))

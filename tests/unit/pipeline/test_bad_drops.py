@@ -1,0 +1,87 @@
+"""Bad input gets a clear manifest, costs nothing and takes nobody with it."""
+
+import pytest
+from tests.fakes import png
+from tests.world import World
+
+from dropscale.ledger.states import DropState
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "EmptyImage"),
+        (b"<html>not an image</html>", "NotAnImage"),
+        (png()[:20], "DamagedImage"),
+        (png(4097, 1), "ImageTooLarge"),
+    ],
+)
+def test_a_bad_image_is_rejected_before_anything_is_sent(
+    world: World, body: bytes, code: str
+) -> None:
+    world.drop("cat.png", body)
+
+    manifest = world.manifest("cat.png")
+    assert (manifest["state"], manifest["reason"]["code"]) == ("rejected", code)
+    assert manifest["reason"]["fix"]
+    assert world.upscaler.uploads == world.upscaler.creates == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("cat.png.yaml", "scale_factor: 3", "cat.png.yaml: scale_factor: must be the number 2"),
+        ("cat.png.json", '{"style": {"mode": "best"}}', "style.mode"),
+        ("cat.png.yml", "scale: 2", "scale: is not a field"),
+        ("cat.png.yaml", "- 2", "mapping"),
+        ("cat.png.yaml", "a: [", "neither YAML nor JSON"),
+        ("cat.png.yaml", "x" * 70_000, "70,000"),
+        ("cat.png.yaml", "assets: {image_file_path: dog.png}", "own image, cat.png"),
+    ],
+)
+def test_a_bad_sidecar_is_rejected_by_file_and_field(
+    world: World, name: str, text: str, words: str
+) -> None:
+    world.put(name, text[:65537])
+    world.put(name, text)
+    world.drop("cat.png", png())
+
+    manifest = world.manifest("cat.png")
+    assert manifest["state"] == "rejected"
+    assert name in manifest["reason"]["message"]
+    assert world.upscaler.creates == []
+    if len(text) < 65536:
+        assert words in manifest["reason"]["message"]
+
+
+def test_a_sidecar_may_name_its_own_image(world: World) -> None:
+    world.put("a/cat.png.yaml", "assets: {image_file_path: cat.png}")
+    world.drop("a/cat.png", png())
+
+    assert world.row("a/cat.png").state is DropState.SUBMITTED
+
+
+def test_two_sidecars_of_one_image_are_a_fault_that_names_both(world: World) -> None:
+    world.put("cat.png.yaml", "scale_factor: 2")
+    world.put("cat.png.json", "{}")
+    world.drop("cat.png", png())
+
+    message = world.manifest("cat.png")["reason"]["message"]
+    assert "cat.png.yaml" in message
+    assert "cat.png.json" in message
+
+
+def test_a_corrected_sidecar_puts_it_right(world: World) -> None:
+    world.put("cat.png.yaml", "scale_factor: 3")
+    world.drop("cat.png", png())
+    world.drop("cat.png.yaml", "scale_factor: 4")
+
+    manifest = world.manifest("cat.png")
+    assert (manifest["state"], manifest["reason"]) == ("submitted", None)
+    assert [entry["state"] for entry in manifest["timeline"]][0] == "rejected"
+
+
+def test_a_sidecar_without_its_image_starts_nothing(world: World) -> None:
+    world.drop("cat.png.yaml", "scale_factor: 4")
+
+    assert world.ledger.drops == {}

@@ -1,0 +1,213 @@
+"""What a person is told when no result comes, and what the sweeper still does about it."""
+
+import pytest
+from tests.fakes import png
+from tests.world import World
+
+from dropscale.image.verify import UnreadableResult
+from dropscale.ledger.states import DropState, JobState
+from dropscale.magichour import errors
+from dropscale.pipeline.deliver import OutputOccupied, ProjectNotComplete
+from dropscale.pipeline.ports import OutputLabels
+from dropscale.upscaler import ProjectStatus
+
+
+def submitted(world: World) -> None:
+    world.drop("cat.png", png())
+
+
+def test_an_error_of_the_vendor_gives_slot_and_credits_back(world: World) -> None:
+    submitted(world)
+    vendor_error = {"code": "content_policy_violation", "message": "not this one"}
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0, error=vendor_error)
+
+    world.fail(world.check(world.running()[0]))
+
+    manifest = world.manifest("cat.png")
+    assert (manifest["state"], manifest["reason"]["code"]) == ("failed", vendor_error["code"])
+    assert manifest["reason"]["message"] == "not this one"
+    assert manifest["jobs"][0]["credits_charged"] == 0
+    assert world.ledger.taken == 0
+
+
+def test_a_canceled_project_ends_canceled(world: World) -> None:
+    submitted(world)
+    world.upscaler.finish(ProjectStatus.CANCELED)
+
+    world.fail(world.check(world.running()[0]))
+
+    assert world.row("cat.png").state is DropState.CANCELED
+    assert world.ledger.taken == 0
+
+
+def test_a_draft_for_ever_ends_at_the_deadline(world: World) -> None:
+    submitted(world)
+    world.upscaler.finish(ProjectStatus.DRAFT)
+    state = world.running()[0]
+    looks = 0
+    with pytest.raises(errors.DeadlinePassed):
+        while True:
+            world.clock.advance(seconds=state.wait_seconds)
+            state = world.check(state)
+            looks += 1
+
+    world.fail(state, "DeadlinePassed", '{"errorMessage": "too late"}')
+
+    assert world.clock.now.timestamp() == state.deadline
+    assert looks < 150
+    manifest = world.manifest("cat.png")
+    assert (manifest["state"], manifest["reason"]["message"]) == ("timed_out", "too late")
+
+
+def test_a_result_after_the_deadline_is_still_collected(world: World) -> None:
+    submitted(world)
+    world.fail(world.running()[0], "DeadlinePassed")
+    world.upscaler.finish()
+    world.clock.advance(hours=5)
+
+    world.sweep()
+    (state,) = world.running()
+    world.deliver(world.check(state))
+
+    assert state.generation == 1
+    assert world.row("cat.png").state is DropState.DELIVERED
+    assert len(world.upscaler.creates) == 1
+    assert world.ledger.taken == 0
+
+
+def test_a_job_without_a_verdict_frees_its_slot_after_seven_days(world: World) -> None:
+    submitted(world)
+    world.fail(world.running()[0], "DeadlinePassed")
+    for _ in range(8 * 24):
+        world.clock.advance(hours=1)
+        world.sweep()
+
+    (job,) = world.ledger.jobs.values()
+    assert (job.state, job.due) == (JobState.ABANDONED, None)
+    assert world.ledger.taken == 0
+    assert world.row("cat.png").state is DropState.FAILED
+
+
+def test_an_outage_while_polling_loses_nothing(world: World) -> None:
+    submitted(world)
+    world.fail(world.running()[0], "ServerFault", "the API failed")
+    assert world.row("cat.png").state is DropState.TIMED_OUT
+    world.upscaler.finish()
+    world.clock.advance(minutes=30)
+
+    world.sweep()
+    world.deliver(world.check(world.running()[0]))
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+
+
+def test_an_execution_that_died_without_a_verdict_is_replaced(world: World) -> None:
+    submitted(world)
+    world.executions.end_all()
+    world.upscaler.finish()
+    world.clock.advance(minutes=3)
+
+    world.sweep()
+    world.deliver(world.check(world.running()[0]))
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+
+
+def test_an_execution_that_was_never_started_is_started(world: World) -> None:
+    submitted(world)
+    world.executions.started.clear()
+    world.clock.advance(minutes=3)
+
+    world.sweep()
+
+    assert len(world.running()) == 1
+
+
+def test_a_job_nobody_waits_for_is_settled(world: World) -> None:
+    world.put("cat.png.yaml", "wait_for_completion: false")
+    submitted(world)
+    world.upscaler.finish()
+    world.clock.advance(minutes=3)
+
+    world.sweep()
+
+    (job,) = world.ledger.jobs.values()
+    assert job.state is JobState.COMPLETE
+    assert world.ledger.taken == 0
+    assert world.row("cat.png").state is DropState.SUBMITTED
+
+
+def test_what_is_no_image_is_not_published(world: World) -> None:
+    submitted(world)
+    world.upscaler.finish()
+    state = world.check(world.running()[0])
+    for body in (b"<html>gone</html>", b"", png(16, 12)[:-12]):
+        world.upscaler.result = body
+        with pytest.raises(UnreadableResult):
+            world.deliver(state)
+
+    assert world.results.outputs == {}
+
+
+def test_a_foreign_object_in_the_outputs_place_is_not_overwritten(world: World) -> None:
+    world.results.outputs["cat.png@2x.png"] = (b"mine", OutputLabels(None, None))
+    submitted(world)
+    world.upscaler.finish()
+    with pytest.raises(OutputOccupied) as caught:
+        world.deliver(world.check(world.running()[0]))
+
+    assert "cat.png@2x.png" in str(caught.value)
+    assert world.results.outputs["cat.png@2x.png"][0] == b"mine"
+
+
+def test_the_sources_own_earlier_output_is_replaced(world: World) -> None:
+    for shade in (1, 2):
+        world.upscaler.result = png(16, 12, shade)
+        world.drop("cat.png", png(shade=shade))
+        world.upscaler.finish()
+        world.deliver(world.check(world.running()[-1]))
+
+    assert world.results.outputs["cat.png@2x.png"][0] == png(16, 12, 2)
+
+
+def test_a_project_that_is_not_complete_is_not_delivered(world: World) -> None:
+    submitted(world)
+    with pytest.raises(ProjectNotComplete):
+        world.deliver(world.running()[0])
+
+
+def test_a_failed_delivery_is_collected_free_by_dropping_again(world: World) -> None:
+    submitted(world)
+    world.upscaler.finish()
+    state = world.check(world.running()[0])
+    world.fail(state, "OutputOccupied", '{"errorMessage": "in the way"}')
+    assert world.row("cat.png").state is DropState.FAILED
+
+    world.drop("copy.png", png())
+    world.deliver(world.check(world.running()[0]))
+
+    assert world.row("copy.png").state is DropState.DELIVERED
+    assert len(world.upscaler.creates) == 1
+
+
+def test_a_manifest_that_was_not_written_is_written_by_the_sweeper(world: World) -> None:
+    submitted(world)
+    row = world.row("cat.png")
+    world.results.manifests.clear()
+    world.ledger.drops[row.id] = row.model_copy(update={"due": world.clock()})
+    world.clock.advance(minutes=2)
+
+    world.sweep()
+
+    assert world.manifest("cat.png")["state"] == "submitted"
+    assert world.row("cat.png").due is None
+
+
+def test_an_older_state_never_replaces_a_newer_manifest(world: World) -> None:
+    submitted(world)
+    older = world.row("cat.png")
+    world.fail(world.running()[0], "SomeBug", "boom")
+
+    world.project(older)
+
+    assert world.manifest("cat.png")["state"] == "failed"

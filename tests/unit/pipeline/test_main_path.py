@@ -1,0 +1,281 @@
+"""A drop on its way from the input bucket to the results."""
+
+from tests.fakes import png
+from tests.world import World
+
+from dropscale.ledger.states import DropState, JobState
+from dropscale.pipeline.submit import SubmitOutcome
+from dropscale.upscaler import ProjectStatus
+
+
+def test_a_dropped_image_is_paid_once_and_delivered(world: World) -> None:
+    world.drop("photos/cat.jpg", png())
+    (state,) = world.running()
+    world.upscaler.finish(credits_charged=50)
+
+    found = world.check(state)
+    world.deliver(found)
+
+    assert found.status is ProjectStatus.COMPLETE
+    assert len(world.upscaler.creates) == 1
+    assert world.results.outputs["photos/cat.jpg@2x.png"][0] == world.upscaler.result
+    manifest = world.manifest("photos/cat.jpg")
+    assert manifest["state"] == "delivered"
+    assert [entry["state"] for entry in manifest["timeline"]] == [
+        "waiting",
+        "submitted",
+        "delivered",
+    ]
+    (job,) = manifest["jobs"]
+    assert (job["credits_charged"], job["project_id"]) == (50, "project-1")
+    assert (job["output"]["width"], job["output"]["height"]) == (16, 12)
+    assert world.ledger.taken == 0
+
+
+def test_the_execution_waits_for_a_typical_job_and_knows_its_deadline(world: World) -> None:
+    world.drop("cat.png", png())
+
+    (state,) = world.running()
+
+    assert state.wait_seconds == 20
+    assert state.deadline == int(world.clock().timestamp()) + 3600
+
+
+def test_a_second_event_of_the_same_object_changes_nothing(world: World) -> None:
+    world.drop("cat.png", png())
+    before = world.row("cat.png")
+
+    world.submit("cat.png")
+
+    assert world.row("cat.png") == before
+    assert world.bucket.reads == {"cat.png": 1}
+    assert len(world.upscaler.creates) == len(world.running()) == 1
+
+
+def test_the_same_bytes_at_two_keys_are_paid_once_and_delivered_twice(world: World) -> None:
+    world.drop("a.png", png())
+    world.drop("b.png", png())
+    world.upscaler.finish()
+
+    for state in world.running():
+        world.deliver(world.check(state))
+
+    assert len(world.upscaler.creates) == 1
+    assert set(world.results.outputs) == {"a.png@2x.png", "b.png@2x.png"}
+
+
+def test_a_drop_after_the_job_is_complete_gets_the_result_free(world: World) -> None:
+    world.drop("a.png", png())
+    world.upscaler.finish()
+    world.deliver(world.check(world.running()[0]))
+
+    world.drop("b.png", png())
+    (state,) = world.running()
+    world.deliver(world.check(state))
+
+    assert state.wait_seconds == 1
+    assert len(world.upscaler.creates) == 1
+    assert world.row("b.png").state is DropState.DELIVERED
+
+
+def test_a_sidecar_decides_scale_mode_prompt_name_and_folder(world: World) -> None:
+    world.put(
+        "cat.png.yaml",
+        "scale_factor: 4\nstyle: {mode: creative, prompt: fur}\nname: Cat\n"
+        "download_directory: best\n",
+    )
+    world.drop("cat.png", png())
+    world.upscaler.finish()
+    world.deliver(world.check(world.running()[0]))
+
+    ((path, parameters, name),) = world.upscaler.creates
+    assert path == "api-assets/1.png"
+    assert parameters == {"scale_factor": 4, "mode": "creative", "prompt": "fur"}
+    assert name.startswith("Cat [")
+    assert set(world.results.outputs) == {"best/cat.png@4x-creative.png"}
+    spec = world.manifest("cat.png")["spec"]
+    assert spec["provenance"]["scale_factor"] == "cat.png.yaml"
+
+
+def test_a_sidecar_that_comes_late_withdraws_the_image_from_an_unpaid_job(world: World) -> None:
+    world.slots = 0
+    world.__post_init__()
+    world.drop("cat.png", png())
+    world.drop("cat.png.yaml", "scale_factor: 4")
+
+    (rendition,) = world.row("cat.png").renditions.values()
+    assert rendition.parameters.scale_factor == 4
+    assert world.bucket.reads == {"cat.png": 2}
+    assert world.upscaler.creates == []
+
+
+def test_a_sidecar_that_comes_after_payment_is_a_job_of_its_own(world: World) -> None:
+    world.drop("cat.png", png())
+    world.drop("cat.png.json", '{"scale_factor": 4}')
+
+    states = {r.parameters.scale_factor: r.state for r in world.row("cat.png").renditions.values()}
+    assert states == {2: DropState.SUPERSEDED, 4: DropState.SUBMITTED}
+    assert [job["credits_charged"] for job in world.manifest("cat.png")["jobs"]] == [50, 50]
+
+
+def test_a_sidecar_that_changes_no_pixel_costs_nothing(world: World) -> None:
+    world.drop("cat.png", png())
+    world.drop("cat.png.yaml", "name: My cat")
+
+    assert len(world.upscaler.creates) == 1
+    assert len(world.running()) == 1
+
+
+def test_another_folder_for_the_result_is_free(world: World) -> None:
+    world.drop("cat.png", png())
+    world.upscaler.finish()
+    world.deliver(world.check(world.running()[0]))
+
+    world.drop("cat.png.yaml", "download_directory: elsewhere")
+    world.deliver(world.check(world.running()[0]))
+
+    assert "elsewhere/cat.png@2x.png" in world.results.outputs
+    assert len(world.upscaler.creates) == 1
+
+
+def test_another_revision_is_paid_again(world: World) -> None:
+    world.drop("cat.png", png())
+    world.drop("cat.png.yaml", "revision: 2")
+
+    assert len(world.upscaler.creates) == 2
+
+
+def test_an_overwritten_image_is_a_new_job(world: World) -> None:
+    world.drop("cat.png", png())
+    world.drop("cat.png", png(shade=9))
+
+    states = [rendition.state for rendition in world.row("cat.png").renditions.values()]
+    assert states == [DropState.SUPERSEDED, DropState.SUBMITTED]
+
+
+def test_an_image_overwritten_while_it_is_read_is_left_to_its_newer_event(world: World) -> None:
+    world.put("cat.png", png())
+    world.bucket.before_open = lambda: world.put("cat.png", png(shade=9))
+
+    submitted = world.submit("cat.png")
+
+    assert submitted.outcome is SubmitOutcome.OVERWRITTEN
+    assert world.ledger.drops == {}
+
+
+def test_an_image_deleted_before_it_is_read_ends_with_a_manifest(world: World) -> None:
+    world.submit("cat.png")
+
+    manifest = world.manifest("cat.png")
+    assert (manifest["state"], manifest["reason"]["code"]) == ("canceled", "SourceGone")
+
+
+def test_without_wait_for_completion_the_drop_ends_submitted(world: World) -> None:
+    world.put("cat.png.yaml", "wait_for_completion: false")
+    world.drop("cat.png", png())
+
+    assert world.row("cat.png").state is DropState.SUBMITTED
+    assert world.row("cat.png").is_settled
+    assert world.running() == []
+
+
+def test_without_download_outputs_the_manifest_holds_the_urls(world: World) -> None:
+    world.put("cat.png.yaml", "download_outputs: false")
+    world.drop("cat.png", png())
+    world.upscaler.finish()
+    world.deliver(world.check(world.running()[0]))
+
+    manifest = world.manifest("cat.png")
+    assert manifest["state"] == "complete"
+    assert manifest["jobs"][0]["downloads"][0]["url"] == "https://vendor.example/output.png"
+    assert world.results.outputs == {}
+
+
+def test_a_required_sidecar_is_waited_for(world: World) -> None:
+    world.sidecar_required = True
+    world.__post_init__()
+    world.drop("cat.png", png())
+    assert world.manifest("cat.png")["waiting_for"] == "sidecar"
+
+    world.drop("cat.png.yaml", "")
+
+    assert world.row("cat.png").state is DropState.SUBMITTED
+
+
+def test_what_is_neither_image_nor_sidecar_is_ignored(world: World) -> None:
+    for key in ("notes.txt", "folder/", "dropscale.yaml", "cat.gif", "data.json"):
+        assert world.drop(key, "x").outcome is SubmitOutcome.IGNORED
+    assert world.ledger.drops == {}
+
+
+def test_jobs_beyond_the_slots_wait_and_start_when_one_is_delivered(world: World) -> None:
+    world.slots = 1
+    world.__post_init__()
+    world.drop("a.png", png(shade=1))
+    world.drop("b.png", png(shade=2))
+    assert world.manifest("b.png")["waiting_for"] == "slot"
+    world.upscaler.finish()
+    world.clock.advance(seconds=30)
+
+    world.deliver(world.check(world.running()[0]))
+
+    assert world.row("b.png").state is DropState.SUBMITTED
+    assert world.bucket.reads == {"a.png": 1, "b.png": 1}
+    assert world.ledger.taken == 1
+
+
+def test_rendering_is_shown(world: World) -> None:
+    world.drop("cat.png", png())
+    world.upscaler.finish(ProjectStatus.RENDERING)
+
+    found = world.check(world.running()[0])
+
+    assert world.manifest("cat.png")["state"] == "rendering"
+    assert found.wait_seconds >= 1
+
+
+def test_delivery_after_a_crash_before_the_ledger_knew_is_not_repeated(world: World) -> None:
+    world.drop("cat.png", png())
+    world.upscaler.finish()
+    state = world.check(world.running()[0])
+    world.deliver(state)
+    row = world.row("cat.png")
+    (fingerprint,) = row.renditions
+    undone = row.renditions[fingerprint].moved(DropState.SUBMITTED)
+    world.ledger.drops[row.id] = row.with_rendition(undone, world.clock())
+    world.results.outputs["cat.png@2x.png"] = (
+        b"the delivery",
+        world.results.outputs["cat.png@2x.png"][1],
+    )
+
+    world.deliver(state)
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+    assert world.results.outputs["cat.png@2x.png"][0] == b"the delivery"
+
+
+def test_a_result_of_unexpected_size_is_delivered_with_a_warning(world: World) -> None:
+    world.upscaler.result = png(10, 10)
+    world.drop("cat.png", png(8, 6))
+    world.upscaler.finish()
+    world.deliver(world.check(world.running()[0]))
+
+    manifest = world.manifest("cat.png")
+    assert manifest["state"] == "delivered"
+    assert "16 x 12 were expected" in manifest["warnings"][0]
+
+
+def test_a_job_that_ended_in_error_is_paid_again_only_by_a_new_drop(world: World) -> None:
+    world.drop("a.png", png())
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
+    world.fail(world.check(world.running()[0]))
+    world.submit("a.png")
+    assert len(world.upscaler.creates) == 1
+
+    world.drop("b.png", png())
+
+    assert len(world.upscaler.creates) == 2
+    assert world.row("a.png").state is DropState.FAILED
+    assert world.row("b.png").state is DropState.SUBMITTED
+    (job,) = world.ledger.jobs.values()
+    assert (job.state, job.attempt) == (JobState.SUBMITTED, 2)

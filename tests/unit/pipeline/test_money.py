@@ -1,0 +1,215 @@
+"""Never pay twice: what becomes of a job when the paid create goes wrong."""
+
+import pytest
+from tests.fakes import png
+from tests.world import World
+
+from dropscale.ledger.records import Job
+from dropscale.ledger.states import DropState, JobState
+from dropscale.magichour import errors
+
+CREATE = "POST /v1/ai-image-upscaler"
+
+
+def the_job(world: World) -> Job:
+    (job,) = world.ledger.jobs.values()
+    return job
+
+
+def test_an_unknown_outcome_is_never_repeated(world: World) -> None:
+    world.upscaler.fail_create = errors.CreateOutcomeUnknown(CREATE, cause_name="ConnectionLost")
+    world.drop("cat.png", png())
+    for _ in range(3):
+        world.submit("cat.png")
+        world.clock.advance(minutes=20)
+        world.sweep()
+
+    assert world.upscaler.creates == []
+    assert the_job(world).state is JobState.UNKNOWN
+    manifest = world.manifest("cat.png")
+    assert manifest["state"] == "unknown"
+    assert the_job(world).project_name in manifest["reason"]["fix"]
+    assert world.ledger.taken == 0
+
+
+def test_a_crash_between_claim_and_answer_becomes_unknown_after_the_lease(world: World) -> None:
+    world.upscaler.fail_create = RuntimeError("killed")
+    with pytest.raises(RuntimeError):
+        world.drop("cat.png", png())
+    world.submit("cat.png")
+    world.sweep()
+    assert the_job(world).state is JobState.SUBMITTING
+
+    world.clock.advance(minutes=17)
+    world.sweep()
+
+    assert the_job(world).state is JobState.UNKNOWN
+    assert world.upscaler.creates == []
+    assert world.manifest("cat.png")["state"] == "unknown"
+    assert world.ledger.taken == 0
+
+
+def test_a_late_answer_of_the_same_attempt_still_counts(world: World) -> None:
+    create = world.upscaler.create
+
+    def slow_create(*arguments):  # type: ignore[no-untyped-def]
+        answer = create(*arguments)
+        world.clock.advance(minutes=17)
+        world.sweep()
+        assert the_job(world).state is JobState.UNKNOWN
+        return answer
+
+    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    world.drop("cat.png", png())
+
+    assert the_job(world).project_id == "project-1"
+    assert world.row("cat.png").state is DropState.SUBMITTED
+    assert world.ledger.taken == 1
+
+
+@pytest.mark.parametrize(
+    "error", [errors.Unavailable(CREATE, status=503), errors.Unreachable(CREATE)]
+)
+def test_what_surely_created_nothing_is_tried_again_later(
+    world: World, error: errors.MagicHourError
+) -> None:
+    world.upscaler.fail_create = error
+    world.drop("cat.png", png())
+    assert the_job(world).state is JobState.READY
+    assert world.manifest("cat.png")["state"] == "waiting"
+
+    world.sweep()
+    assert world.upscaler.creates == []
+    world.clock.advance(seconds=31)
+    world.sweep()
+
+    assert world.row("cat.png").state is DropState.SUBMITTED
+    assert world.bucket.reads == {"cat.png": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "waiting_for"),
+    [
+        (errors.Unauthorized(CREATE, status=401), "account"),
+        (errors.OutOfCredits(CREATE, status=402), "account"),
+        (errors.Throttled(CREATE, status=429), "throttled"),
+        (errors.Throttled(CREATE, status=429, retry_after=600.0), "throttled"),
+    ],
+)
+def test_a_closed_gate_holds_everyone_and_one_job_opens_it(
+    world: World, error: errors.MagicHourError, waiting_for: str
+) -> None:
+    world.upscaler.fail_create = error
+    world.drop("a.png", png(shade=1))
+    world.drop("b.png", png(shade=2))
+    assert world.upscaler.creates == []
+    assert world.manifest("b.png")["waiting_for"] == waiting_for
+    world.clock.advance(seconds=20)
+    world.sweep()
+    assert world.upscaler.creates == []
+
+    world.upscaler.fail_create = error
+    world.clock.advance(minutes=15)
+    world.sweep()
+    assert world.upscaler.creates == []
+    world.clock.advance(minutes=60)
+    world.sweep()
+
+    assert len(world.upscaler.creates) == 2
+    assert world.bucket.reads == {"a.png": 1, "b.png": 1}
+    assert world.ledger.taken == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.InvalidRequest(CREATE, status=422, message="scale_factor is wrong"),
+        errors.PlanRefused(CREATE, status=403, message="scale_factor is wrong"),
+        errors.NotFound(CREATE, status=404, message="scale_factor is wrong"),
+    ],
+)
+def test_a_refusal_for_good_rejects_the_drop_with_the_vendors_words(
+    world: World, error: errors.MagicHourError
+) -> None:
+    world.upscaler.fail_create = error
+    world.drop("cat.png", png())
+    world.clock.advance(minutes=5)
+    world.sweep()
+    world.sweep()
+
+    manifest = world.manifest("cat.png")
+    assert manifest["state"] == "rejected"
+    assert "scale_factor is wrong" in manifest["reason"]["message"]
+    assert world.upscaler.creates == []
+    assert the_job(world).due is None
+    assert world.ledger.taken == 0
+
+
+def test_a_drop_on_a_refused_job_tries_again(world: World) -> None:
+    world.upscaler.fail_create = errors.PlanRefused(CREATE, status=403)
+    world.drop("a.png", png())
+    world.drop("b.png", png())
+
+    assert world.row("a.png").state is DropState.REJECTED
+    assert world.row("b.png").state is DropState.SUBMITTED
+
+
+def test_nothing_is_paid_with_too_little_time_left(world: World) -> None:
+    world.put("cat.png", png())
+    world.submit("cat.png", remaining=55.0)
+    assert world.upscaler.creates == []
+    assert the_job(world).state is JobState.READY
+
+    world.clock.advance(seconds=1)
+    world.sweep()
+
+    assert len(world.upscaler.creates) == 1
+
+
+def test_an_upload_that_the_account_forbids_waits_and_is_read_again(world: World) -> None:
+    world.upscaler.fail_upload = errors.Unauthorized("POST /v1/files/upload-urls", status=401)
+    world.drop("cat.png", png())
+    assert world.manifest("cat.png")["waiting_for"] == "account"
+
+    world.clock.advance(minutes=10)
+    world.sweep()
+    assert world.queue.keys == ["cat.png"]
+    world.submit("cat.png")
+    world.clock.advance(minutes=10)
+    world.sweep()
+
+    assert world.row("cat.png").state is DropState.SUBMITTED
+    assert len(world.upscaler.creates) == 1
+
+
+def test_an_upload_that_fails_for_now_is_left_to_the_queue(world: World) -> None:
+    world.upscaler.fail_upload = errors.TransferFailed("PUT storage", status=500)
+    with pytest.raises(errors.TransferFailed):
+        world.drop("cat.png", png())
+
+    world.submit("cat.png")
+
+    assert world.row("cat.png").state is DropState.SUBMITTED
+
+
+def test_bytes_that_the_vendor_has_forgotten_are_uploaded_again(world: World) -> None:
+    world.slots = 0
+    world.__post_init__()
+    world.drop("cat.png", png())
+    world.slots = 1
+    world.__post_init__()
+    world.clock.advance(days=7)
+
+    world.sweep()
+    world.submit(world.queue.keys.pop())
+
+    assert [path for path, _, _ in world.upscaler.creates] == ["api-assets/2.png"]
+
+
+def test_a_price_above_the_specs_limit_is_refused(world: World) -> None:
+    world.put("cat.png.yaml", "scale_factor: 4\nmax_credits: 100")
+    world.drop("cat.png", png())
+
+    manifest = world.manifest("cat.png")
+    assert (manifest["state"], manifest["reason"]["code"]) == ("rejected", "PriceAboveLimit")
+    assert world.upscaler.uploads == []

@@ -1,0 +1,155 @@
+"""All use cases composed on fakes."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from dropscale.ledger.records import Drop
+from dropscale.pipeline.check import Check
+from dropscale.pipeline.deliver import Deliver
+from dropscale.pipeline.execution import CaughtError, ExecutionState
+from dropscale.pipeline.fail import Fail
+from dropscale.pipeline.follow import FollowJob, Timing
+from dropscale.pipeline.gate import GateKeeper
+from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.sidecars import SpecResolver
+from dropscale.pipeline.start import StartJob, StartPolicy
+from dropscale.pipeline.submit import Submit, Submitted
+from dropscale.pipeline.sweep import Sweep
+from dropscale.results.manifest import manifest_key
+from dropscale.spec.model import Spec, Style
+from dropscale.upscaler import Mode
+from tests.fakes import (
+    Clock,
+    FakeExecutions,
+    FakeInputBucket,
+    FakeQueue,
+    FakeResults,
+    FakeUpscaler,
+    MemoryLedger,
+)
+
+BUCKET = "input"
+PLENTY = 900.0
+
+
+@dataclass
+class World:
+    """All use cases on fakes, and the moves that a test makes."""
+
+    slots: int = 3
+    sidecar_required: bool = False
+    suffixes: Sequence[str] = (".yaml", ".yml", ".json")
+    clock: Clock = field(default_factory=Clock)
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    bucket: FakeInputBucket = field(default_factory=FakeInputBucket)
+    results: FakeResults = field(default_factory=FakeResults)
+    executions: FakeExecutions = field(default_factory=FakeExecutions)
+    queue: FakeQueue = field(default_factory=FakeQueue)
+    upscaler: FakeUpscaler = field(default_factory=FakeUpscaler)
+
+    def __post_init__(self) -> None:
+        ids = count(1)
+        self.project = ProjectManifest(self.ledger, self.results)
+        self.gate = GateKeeper(self.ledger, self.clock, lambda: 0.5)
+        self.follow = FollowJob(
+            self.ledger, self.project, self.executions, self.clock, Timing(20, 3600)
+        )
+        self.start = StartJob(
+            ledger=self.ledger,
+            upscaler=self.upscaler,
+            follow=self.follow,
+            gate=self.gate,
+            clock=self.clock,
+            new_id=lambda: f"attempt-{next(ids)}",
+            policy=StartPolicy(self.slots, 50),
+        )
+        defaults = Spec(scale_factor=2, style=Style(mode=Mode.BALANCED))
+        resolve = SpecResolver(self.bucket, defaults, self.suffixes, self.sidecar_required)
+        self.submit_object = Submit(
+            bucket=self.bucket,
+            ledger=self.ledger,
+            upscaler=self.upscaler,
+            resolve=resolve,
+            start=self.start,
+            follow=self.follow,
+            gate=self.gate,
+            project=self.project,
+            clock=self.clock,
+        )
+        self.check = Check(self.ledger, self.upscaler, self.project, self.clock, 30)
+        self._deliver = Deliver(
+            ledger=self.ledger,
+            upscaler=self.upscaler,
+            results=self.results,
+            project=self.project,
+            start=self.start,
+            clock=self.clock,
+        )
+        self._fail = Fail(self.ledger, self.project, self.start, self.clock)
+        self._sweep = Sweep(
+            ledger=self.ledger,
+            bucket=self.bucket,
+            upscaler=self.upscaler,
+            queue=self.queue,
+            start=self.start,
+            follow=self.follow,
+            gate=self.gate,
+            project=self.project,
+            clock=self.clock,
+        )
+
+    def put(self, key: str, body: bytes | str) -> None:
+        """Put an object into the input bucket, without its event."""
+        self.bucket.objects[key] = body.encode() if isinstance(body, str) else body
+
+    def submit(self, key: str, remaining: float = PLENTY) -> Submitted:
+        """Deliver the event of an object."""
+        return self.submit_object(BUCKET, key, lambda: remaining)
+
+    def drop(self, key: str, body: bytes | str | None = None) -> Submitted:
+        """Put an object and deliver its event."""
+        if body is not None:
+            self.put(key, body)
+        return self.submit(key)
+
+    def row(self, key: str) -> Drop:
+        """Return a drop as the ledger knows it."""
+        return self.ledger.drops[Drop.id_of(BUCKET, key)]
+
+    def manifest(self, key: str) -> dict[str, Any]:
+        """Return the manifest of an image."""
+        found: dict[str, Any] = json.loads(self.results.manifests[manifest_key(key)][1])
+        return found
+
+    def running(self) -> list[ExecutionState]:
+        """Return the input of every execution that has not ended."""
+        return [
+            ExecutionState.model_validate(state)
+            for name, state in self.executions.started.items()
+            if name not in self.executions.ended
+        ]
+
+    def deliver(self, state: ExecutionState) -> Drop:
+        """Run deliver as the last state of an execution."""
+        drop = self._deliver(state, lambda: PLENTY)
+        self._end(state)
+        return drop
+
+    def fail(self, state: ExecutionState, error: str | None = None, cause: str = "") -> Drop:
+        """Run fail as the last state of an execution."""
+        caught = CaughtError(Error=error, Cause=cause) if error else None
+        drop = self._fail(state.model_copy(update={"error": caught}), lambda: PLENTY)
+        self._end(state)
+        return drop
+
+    def sweep(self) -> dict[str, int]:
+        """Let the sweeper run once."""
+        return dict(self._sweep(lambda: PLENTY))
+
+    def _end(self, state: ExecutionState) -> None:
+        rendition = self.ledger.drops[state.drop_id].renditions[state.fingerprint]
+        ended = rendition.model_copy(update={"generation": state.generation})
+        self.executions.ended.add(self.follow.execution_name(state.drop_id, ended))
