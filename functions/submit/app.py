@@ -58,6 +58,7 @@ def _submit_objects(event: dict[str, Any], context: LambdaContext) -> None:
             _report(_submit()(bucket, key, lambda: context.get_remaining_time_in_millis() / 1000))
         except Exception:
             logger.exception("submit failed and is tried again")
+            metrics.add_metric(name="objects_failed", unit=MetricUnit.Count, value=1)
             raise
 
 
@@ -84,5 +85,6 @@ def _report(submitted: Submitted) -> None:
         state=drop and drop.state,
         reason=drop and drop.reason and drop.reason.message,
     )
+    metrics.add_metric(name=f"objects_{submitted.outcome}", unit=MetricUnit.Count, value=1)
     if drop is not None:
         metrics.add_metric(name=f"drops_{drop.state}", unit=MetricUnit.Count, value=1)

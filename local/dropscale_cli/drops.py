@@ -34,15 +34,14 @@ def find_drops(path: Path, out: Path) -> Drops:
         UnusablePath: a file cannot be read, or its name cannot be a key of its own.
     """
     if path.is_dir():
-        files = list(_files_below(path, out))
+        folder, files = path, list(_files_below(path, out))
     else:
         beside = (path.with_name(name) for name in sidecar_keys_of(path.name))
-        files = [path, *(sidecar for sidecar in beside if sidecar.is_file())]
-        path = path.parent
+        folder, files = path.parent, [path, *filter(Path.is_file, beside)]
     images: dict[str, Path] = {}
     specs: dict[str, Path] = {}
     by_kind = {KeyKind.IMAGE: images, KeyKind.SIDECAR: specs, KeyKind.FOLDER_SPEC: specs}
-    for key, file in _by_key(path, files).items():
+    for key, file in _by_key(folder, files).items():
         if (kind := kind_of(key)) in by_kind:
             by_kind[kind][key] = _readable(file)
     if not images:

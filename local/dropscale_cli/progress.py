@@ -87,6 +87,6 @@ class TableProgress:
         table.add_column("State", overflow="ellipsis", no_wrap=True)
         table.add_column("Seconds", justify="right")
         for drop in drops:
-            seconds = f"{drop.seconds:.1f}" if drop.manifest else ""
+            seconds = f"{drop.seconds:.1f}" if drop.is_settled else ""
             table.add_row(Text(drop.key), state_in_words(drop), seconds)
         return table

@@ -84,7 +84,7 @@ def run(options: RunOptions, environment: Mapping[str, str]) -> int:
     if options.as_json:
         click.echo(summary.json())
     else:
-        summary.print_text(console)
+        summary.print_text()
     return 0 if summary.is_as_asked else 1
 
 
@@ -104,7 +104,10 @@ def _agree_to_price(drops: Drops, base_url: str, options: RunOptions, console: C
             "--engine is the embedded API's, but MAGIC_HOUR_API_KEY is set; leave out one of them."
         )
     price = highest_price(drops)
-    offer = f"Images: {len(drops.images)}. They cost up to {price} credits, charged at {base_url}."
+    offer = (
+        f"Images: {len(drops.images)}. They cost up to {price} credits, charged at {base_url}. "
+        "A job once paid goes on there, even if you interrupt."
+    )
     if price and not options.is_agreed and not sys.stdin.isatty():
         raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
     console.print(offer)

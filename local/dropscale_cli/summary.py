@@ -42,8 +42,10 @@ class Summary:
         jobs = (job for drop in self.drops for job in _jobs(drop))
         return sum({job.fingerprint: job.credits_charged or 0 for job in jobs}.values())
 
-    def print_text(self, console: Console) -> None:
+    def print_text(self) -> None:
         """Print a table of what came out, then what did not, why, and what to do."""
+        # A path that is not broken can be copied, even where the terminal is narrow.
+        console = Console(width=_WIDTH, highlight=False, markup=False, soft_wrap=True)
         if rows := [row for drop in self.drops for row in self._rows(drop)]:
             table = Table("Image", "Size", "Mode", box=None, pad_edge=False)
             table.add_column("Credits", justify="right")
@@ -51,8 +53,7 @@ class Summary:
             table.add_column("Result")
             for row in rows:
                 table.add_row(*map(Text, row))
-            # A path that is not broken can be copied, even where the terminal is narrow.
-            console.print("", table, sep="\n", width=_WIDTH)
+            console.print("", table, sep="\n")
         for line in self._closing_lines():
             console.print(line)
 

@@ -93,7 +93,7 @@ def test_records_come_back_as_they_were_written(ledger: Ledger) -> None:
 
 
 def test_what_is_not_known_is_none(ledger: Ledger) -> None:
-    assert ledger.drop("x") is ledger.job("x") is ledger.gate() is None
+    assert (ledger.drop("x"), ledger.job("x"), ledger.gate()) == (None, None, None)
     assert ledger.attached("x") == []
 
 
@@ -209,7 +209,7 @@ def test_of_two_who_saw_a_job_ready_only_one_claims_it(ledger: Ledger) -> None:
 
 def test_a_change_is_made_again_on_the_newest_state(ledger: Ledger) -> None:
     ledger.write(SaveJob(a_job()))
-    interrupted = []
+    interrupted: list[Job] = []
 
     def change(job: Job) -> Job:
         if not interrupted:

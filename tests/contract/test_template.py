@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
-from dropscale.ledger.store import LedgerConflict
-from dropscale.magichour.errors import TRANSIENT
-from dropscale.upscaler import DEFAULT_BASE_URL, SCALE_FACTORS, Mode, ProjectStatus
 
 # The package ships no type information.
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+from dropscale.ledger.store import LedgerConflict
+from dropscale.magichour.errors import TRANSIENT
+from dropscale.upscaler import DEFAULT_BASE_URL, SCALE_FACTORS, Mode, ProjectStatus
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())

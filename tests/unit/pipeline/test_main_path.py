@@ -1,11 +1,10 @@
 """A drop on its way from the input bucket to the results."""
 
-from tests.fakes import png
-from tests.world import World
-
 from dropscale.ledger.states import DropState, JobState
 from dropscale.pipeline.submit import SubmitOutcome
 from dropscale.upscaler import ProjectStatus
+from tests.fakes import png
+from tests.world import World
 
 
 def test_a_dropped_image_is_paid_once_and_delivered(world: World) -> None:

@@ -1,12 +1,12 @@
 """Never pay twice: what becomes of a job when the paid create goes wrong."""
 
 import pytest
-from tests.fakes import png
-from tests.world import World
 
 from dropscale.ledger.records import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
+from tests.fakes import png
+from tests.world import World
 
 CREATE = "POST /v1/ai-image-upscaler"
 

@@ -1,0 +1,35 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PINS := pyproject.toml shared/requirements.txt constraints.txt
+# The runs below must never spend money, whatever the environment holds.
+FREE := env -u MAGIC_HOUR_API_KEY -u MAGIC_HOUR_BASE_URL
+
+.PHONY: help setup run test clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.local ## Make .venv with what running needs
+
+run: $(VENV)/.local ## Upscale examples/ into out/ on this machine: no account, no charge
+	$(FREE) $(BIN)/dropscale run examples --out out
+
+test: $(VENV)/.test ## Run every test
+	$(FREE) $(BIN)/python -m pytest
+
+clean: ## Remove what these commands made
+	rm -rf $(VENV) out build .aws-sam .mypy_cache .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.local: $(PINS) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local]'
+	@touch $@
+
+$(VENV)/.test: $(PINS) | $(VENV)/.local
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,test]'
+	@touch $@

@@ -1,0 +1,42 @@
+from typing import Any
+
+from dropscale.ledger.records import Drop, Output, Parameters, Reason, Rendition, Source
+from dropscale.ledger.states import DropState, WaitReason
+from dropscale.results.manifest import Manifest, manifest_of
+from dropscale.spec.model import EffectiveSpec
+from dropscale.upscaler import Mode
+
+
+def manifest(
+    key: str,
+    state: DropState,
+    *,
+    version_id: str | None = "1",
+    wait: WaitReason | None = None,
+    reason: Reason | None = None,
+    output: str | None = None,
+    warnings: tuple[str, ...] = (),
+    fingerprint: str = "f",
+    **spec: Any,
+) -> Manifest:
+    """The manifest of a drop whose only job cost 50 credits."""
+    parameters = Parameters(scale_factor=2, mode=Mode.BALANCED)
+    rendition = Rendition(
+        fingerprint=fingerprint,
+        parameters=parameters,
+        state=state,
+        credits_charged=50,
+        output=output
+        and Output(key=output, type="png", width=16, height=12, bytes=4, sha256="0" * 64),
+    )
+    drop = Drop(
+        id="d",
+        source=Source(bucket="in", key=key, etag="e", version_id=version_id, width=8, height=6),
+        spec=EffectiveSpec(scale_factor=2, mode=Mode.BALANCED, **spec),
+        renditions={} if state is DropState.REJECTED else {fingerprint: rendition},
+        state=state,
+        wait=wait,
+        reason=reason,
+        warnings=warnings,
+    )
+    return manifest_of(drop)

@@ -1,0 +1,155 @@
+"""What a run shows, on a terminal and elsewhere."""
+
+import json
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from dropscale.ledger.records import Reason
+from dropscale.ledger.states import DropState, WaitReason
+from dropscale_cli.progress import TableProgress, progress_on, state_in_words
+from dropscale_cli.round_trip import FollowedDrop
+from dropscale_cli.summary import Summary
+from tests.unit.cli.samples import manifest
+
+REASON = Reason(
+    code="SpecInvalid", message="b.jpg.yaml: scale_factor: must be 2", fix="Correct it."
+)
+
+
+def followed(
+    key: str, state: DropState | None = None, wait: WaitReason | None = None, **facts: str
+) -> FollowedDrop:
+    return FollowedDrop(
+        key,
+        version_id="1",
+        dropped_at=0,
+        seconds=3.21,
+        manifest=None if state is None else manifest(key, state, wait=wait, output=f"{key}@2x.png"),
+        **facts,  # type: ignore[arg-type] # only texts are given
+    )
+
+
+def summary(*drops: FollowedDrop, is_charged: bool = False, ignored: int = 0) -> Summary:
+    return Summary(drops, Path("out"), is_charged, ignored)
+
+
+def lines(console: Console) -> list[str]:
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("wait", WaitReason)
+def test_every_wait_is_explained(wait: WaitReason) -> None:
+    assert state_in_words(followed("a.jpg", DropState.WAITING, wait)).startswith("waiting ")
+
+
+def test_a_pipe_gets_one_line_per_change_of_state() -> None:
+    console = Console(file=StringIO(), width=20, markup=False, soft_wrap=True)
+    with progress_on(console) as reporter:
+        for state in (None, DropState.RENDERING, DropState.RENDERING, DropState.DELIVERED):
+            reporter.update(followed("photos/[b]a long name.jpg", state))
+    assert lines(console) == [
+        "photos/[b]a long name.jpg: dropped",
+        "photos/[b]a long name.jpg: rendering",
+        "photos/[b]a long name.jpg: delivered after 3.2 s",
+    ]
+
+
+def test_a_terminal_gets_a_table_that_goes_away() -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=60, height=20)
+    with progress_on(console) as reporter:
+        reporter.update(followed("a.jpg", DropState.DELIVERED))
+    shown = "\n".join(lines(console))
+    assert "a.jpg" in shown
+    assert shown.endswith("\x1b[2K")
+
+
+def table_text(drops: Sequence[FollowedDrop], height: int) -> str:
+    console = Console(file=StringIO(), width=60, height=height)
+    table = TableProgress(console)
+    for drop in drops:
+        table.update(drop)
+    console.print(table.render())
+    return "\n".join(lines(console))
+
+
+def test_the_table_shows_what_moves_where_there_is_no_room_for_all() -> None:
+    drops = [followed(f"{n}.jpg", DropState.DELIVERED) for n in range(9)]
+    drops += [followed("unheard.jpg"), followed("moving.jpg", DropState.RENDERING)]
+    text = table_text(drops, height=6)
+    assert "moving.jpg" in text
+    assert "unheard.jpg" in text
+    assert "0.jpg" not in text
+    assert "9 of 11" in text
+    assert "0.jpg" in table_text(drops, height=20)
+
+
+def test_the_summary_tells_what_came_out_and_where(capsys: pytest.CaptureFixture[str]) -> None:
+    long = f"été 2026/{'x' * 150}.jpg"
+    summary(followed(long, DropState.DELIVERED), ignored=2).print_text()
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1].split() == ["Image", "Size", "Mode", "Credits", "Seconds", "Result"]
+    assert printed[2].split("  ")[0] == long
+    assert "8x6 → 16x12" in printed[2]
+    assert printed[2].split()[-5:-2] == ["balanced", "50", "3.2"]
+    assert printed[2].rstrip().endswith(f"out/{long}@2x.png")
+    assert (
+        printed[-1] == "1 of 1 done, 50 credits (not charged: embedded API); other files ignored: 2"
+    )
+
+
+def test_the_summary_tells_what_did_not_come_out_why_and_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rejected = FollowedDrop(
+        "b.jpg", "1", 0, manifest=manifest("b.jpg", DropState.REJECTED, reason=REASON)
+    )
+    summary(
+        followed("a.jpg", DropState.DELIVERED, trouble="out/a.png: Is a directory"),
+        rejected,
+        followed("c.jpg"),
+        followed("d.jpg", DropState.WAITING, WaitReason.ACCOUNT),
+        is_charged=True,
+    ).print_text()
+    assert capsys.readouterr().out.splitlines() == [
+        "",
+        "a.jpg: not written",
+        "  out/a.png: Is a directory",
+        "",
+        "b.jpg: rejected",
+        "  b.jpg.yaml: scale_factor: must be 2",
+        "  Correct it.",
+        "",
+        "c.jpg: dropped",
+        "  Nothing was heard of it. Run again with --log FILE; the file tells what happened.",
+        "",
+        "d.jpg: waiting for the account: is the API key right, are credits left?",
+        "",
+        "0 of 4 done, 50 credits (charged)",
+    ]
+
+
+def test_warnings_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    odd = manifest("a.jpg", DropState.DELIVERED, output="a.png", warnings=("a.png is odd",))
+    summary(FollowedDrop("a.jpg", "1", 0, manifest=odd)).print_text()
+    assert "Warning: a.png is odd\n" in capsys.readouterr().out
+
+
+def test_a_job_that_two_images_share_is_counted_once() -> None:
+    drops = [followed("a.jpg", DropState.DELIVERED), followed("b.jpg", DropState.DELIVERED)]
+    assert summary(*drops).credits == 50
+
+
+def test_json_carries_the_manifests() -> None:
+    drop = followed("été.jpg", DropState.DELIVERED)
+    outcome = json.loads(summary(drop, followed("b.jpg"), ignored=3).json())
+    assert (outcome["as_asked"], outcome["charged"]) == (False, False)
+    assert (outcome["credits"], outcome["ignored"]) == (50, 3)
+    told, silent = outcome["drops"]
+    assert (told["key"], told["as_asked"], told["seconds"]) == ("été.jpg", True, 3.21)
+    assert told["manifest"]["jobs"][0]["output"]["key"] == "été.jpg@2x.png"
+    assert (silent["as_asked"], silent["manifest"]) == (False, None)

@@ -1,0 +1,251 @@
+"""Dropping, following and collecting, against a target that plays a script."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from dropscale.ledger.records import Reason
+from dropscale.ledger.states import DropState, WaitReason
+from dropscale.results.manifest import Manifest, manifest_key
+from dropscale_cli.drops import Drops
+from dropscale_cli.round_trip import FollowedDrop, RoundTrip
+from tests.unit.cli.samples import manifest
+
+Write = Callable[..., Path]
+Results = dict[str, bytes]
+
+DELIVERED = DropState.DELIVERED
+MINUTE = 60.0
+
+
+@dataclass
+class ScriptedTarget:
+    """A target whose results are, at each look, those of the script's next step."""
+
+    script: list[Results]
+    dropped: list[tuple[str, bytes]] = field(default_factory=list)
+    results: Results = field(default_factory=dict)
+    now: float = 0.0
+    step_seconds: float = 1.0
+
+    def drop(self, key: str, file: BinaryIO) -> str | None:
+        self.dropped.append((key, file.read()))
+        return "1"
+
+    def result_etags(self, prefix: str) -> dict[str, str]:
+        found = {key: body for key, body in self.results.items() if key.startswith(prefix)}
+        return {key: hashlib.sha256(body).hexdigest() for key, body in found.items()}
+
+    def read_result(self, key: str) -> Iterator[bytes]:
+        yield from (self.results[key][:1], self.results[key][1:])
+
+    def pause(self) -> None:
+        self.now += self.step_seconds
+        assert self.now < 100 * self.step_seconds, "it follows on and on"
+        if self.script:
+            self.results |= self.script.pop(0)
+
+
+@dataclass
+class Updates:
+    """Remembers what it is told."""
+
+    seen: list[tuple[str, DropState | None]] = field(default_factory=list)
+
+    def update(self, drop: FollowedDrop) -> None:
+        self.seen.append((drop.key, drop.state))
+
+
+def step(*manifests: Manifest, **outputs: bytes) -> Results:
+    written = {
+        manifest_key(manifest.source.key): manifest.model_dump_json().encode()
+        for manifest in manifests
+    }
+    return written | outputs
+
+
+@dataclass
+class Trip:
+    """A round trip of empty images."""
+
+    write: Write
+    out: Path
+    updates: Updates = field(default_factory=Updates)
+
+    def __call__(self, target: ScriptedTarget, *keys: str) -> dict[str, FollowedDrop]:
+        images = {key: self.write(f"in/{key}") for key in keys}
+        trip = RoundTrip(target, self.out, self.updates, lambda: target.now, target.pause)
+        return {drop.key: drop for drop in trip(Drops({}, images, 0))}
+
+
+@pytest.fixture
+def trip(write: Write, tmp_path: Path) -> Trip:
+    return Trip(write, tmp_path / "out")
+
+
+def test_specs_are_dropped_before_images(write: Write, trip: Trip) -> None:
+    images = {"a.jpg": write("a.jpg", "image")}
+    specs = {"z.jpg.yaml": write("z.jpg.yaml", "spec")}
+    target = ScriptedTarget([step(manifest("a.jpg", DropState.REJECTED))])
+    RoundTrip(target, trip.out, trip.updates, lambda: target.now, target.pause)(
+        Drops(specs, images, 0)
+    )
+    assert target.dropped == [("z.jpg.yaml", b"spec"), ("a.jpg", b"image")]
+
+
+def test_an_image_is_followed_until_its_result_lies_in_the_folder(trip: Trip) -> None:
+    key, output = "été 2026/a.jpg", "été 2026/a.jpg@2x.png"
+    last = step(manifest(key, DELIVERED, output=output)) | {output: b"pixels"}
+    target = ScriptedTarget(
+        [
+            {},
+            step(manifest(key, DropState.WAITING, wait=WaitReason.SLOT)),
+            step(manifest(key, DropState.WAITING, wait=WaitReason.THROTTLED)),
+            step(manifest(key, DropState.SUBMITTED)),
+            step(manifest(key, DropState.RENDERING)),
+            last,
+        ]
+    )
+    drop = trip(target, key)[key]
+    assert drop.is_as_asked
+    assert drop.seconds == 6
+    assert drop.files == (trip.out / output,)
+    assert (trip.out / output).read_bytes() == b"pixels"
+    assert (trip.out / manifest_key(key)).read_bytes() == last[manifest_key(key)]
+    assert [state for _, state in trip.updates.seen] == [
+        None, "waiting", "waiting", "submitted", "rendering", "delivered"
+    ]  # fmt: skip
+
+
+def test_results_come_as_they_are_ready_not_at_the_end(trip: Trip) -> None:
+    seen = []
+
+    class Watching(ScriptedTarget):
+        def pause(self) -> None:
+            seen.append(sorted(path.name for path in trip.out.glob("*")))
+            super().pause()
+
+    target = Watching(
+        [
+            step(manifest("a.jpg", DELIVERED, output="a.png"), **{"a.png": b"a"}),
+            step(manifest("b.jpg", DELIVERED, output="b.png"), **{"b.png": b"b"}),
+        ]
+    )
+    trip(target, "a.jpg", "b.jpg")
+    assert seen == [[], ["a.jpg.dropscale.json", "a.png"]]
+
+
+@pytest.mark.parametrize("state", [DropState.COMPLETE, DropState.SKIPPED])
+def test_what_wanted_no_download_is_as_asked(state: DropState, trip: Trip) -> None:
+    target = ScriptedTarget([step(manifest("a.jpg", state))])
+    assert trip(target, "a.jpg")["a.jpg"].is_as_asked
+
+
+def test_submitted_is_the_end_where_nobody_wants_to_wait(trip: Trip) -> None:
+    submitted = manifest("a.jpg", DropState.SUBMITTED, wait_for_completion=False)
+    assert trip(ScriptedTarget([step(submitted)]), "a.jpg")["a.jpg"].is_as_asked
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        DropState.REJECTED,
+        DropState.FAILED,
+        DropState.CANCELED,
+        DropState.TIMED_OUT,
+        DropState.UNKNOWN,
+        DropState.SUPERSEDED,
+    ],
+)
+def test_other_ends_are_not_as_asked(state: DropState, trip: Trip) -> None:
+    reason = Reason(code="Why", message="it is so", fix="change it")
+    target = ScriptedTarget([step(manifest("a.jpg", state, reason=reason))])
+    drop = trip(target, "a.jpg")["a.jpg"]
+    assert drop.is_settled
+    assert not drop.is_as_asked
+    assert (trip.out / "a.jpg.dropscale.json").exists()
+
+
+@pytest.mark.parametrize("wait", [WaitReason.SIDECAR, WaitReason.BUDGET, WaitReason.ACCOUNT])
+def test_nobody_waits_for_a_person_but_the_others_are_followed(
+    wait: WaitReason, trip: Trip
+) -> None:
+    target = ScriptedTarget(
+        [
+            step(
+                manifest("a.jpg", DropState.WAITING, wait=wait),
+                manifest("b.jpg", DropState.RENDERING),
+            ),
+            step(manifest("b.jpg", DELIVERED, output="b.png"), **{"b.png": b"b"}),
+        ]
+    )
+    drops = trip(target, "a.jpg", "b.jpg")
+    assert drops["b.jpg"].is_as_asked
+    assert drops["a.jpg"].state is DropState.WAITING
+    assert not drops["a.jpg"].is_as_asked
+
+
+@pytest.mark.parametrize("wait", [WaitReason.BUDGET, WaitReason.ACCOUNT])
+def test_no_slot_helps_where_the_account_is_stuck(wait: WaitReason, trip: Trip) -> None:
+    stuck = step(
+        manifest("a.jpg", DropState.WAITING, wait=wait),
+        manifest("b.jpg", DropState.WAITING, wait=WaitReason.SLOT),
+    )
+    drops = trip(ScriptedTarget([stuck]), "a.jpg", "b.jpg")
+    assert [drop.is_settled for drop in drops.values()] == [False, False]
+
+
+def test_a_missing_sidecar_stops_nobody_else(trip: Trip) -> None:
+    target = ScriptedTarget(
+        [
+            step(
+                manifest("a.jpg", DropState.WAITING, wait=WaitReason.SIDECAR),
+                manifest("b.jpg", DropState.WAITING, wait=WaitReason.SLOT),
+            ),
+            step(manifest("b.jpg", DropState.REJECTED)),
+        ]
+    )
+    assert trip(target, "a.jpg", "b.jpg")["b.jpg"].is_settled
+
+
+def test_the_manifest_of_an_earlier_image_at_the_key_says_nothing(trip: Trip) -> None:
+    earlier = manifest("a.jpg", DELIVERED, version_id="0", output="old.png")
+    target = ScriptedTarget([step(earlier), step(manifest("a.jpg", DropState.FAILED))])
+    assert trip(target, "a.jpg")["a.jpg"].state is DropState.FAILED
+    assert not (trip.out / "old.png").exists()
+
+
+def test_a_result_that_cannot_be_written_keeps_nobody_else_from_theirs(trip: Trip) -> None:
+    (trip.out / "a.png").mkdir(parents=True)
+    target = ScriptedTarget(
+        [
+            step(
+                manifest("a.jpg", DELIVERED, output="a.png"),
+                manifest("b.jpg", DELIVERED, output="b.png"),
+            )
+            | {"a.png": b"a", "b.png": b"b"}
+        ]
+    )
+    drops = trip(target, "a.jpg", "b.jpg")
+    assert "Is a directory" in (drops["a.jpg"].trouble or "")
+    assert [drop.is_as_asked for drop in drops.values()] == [False, True]
+    assert {path.name for path in trip.out.iterdir()} == {
+        "a.png", "b.png", "b.jpg.dropscale.json"
+    }  # fmt: skip
+
+
+def test_a_silent_pipeline_is_given_up_after_a_quarter_hour(trip: Trip) -> None:
+    target = ScriptedTarget([step(manifest("b.jpg", DropState.REJECTED))], step_seconds=MINUTE)
+    drops = trip(target, "a.jpg", "b.jpg")
+    assert (drops["a.jpg"].state, target.now) == (None, 16 * MINUTE)
+
+
+def test_a_job_may_render_for_as_long_as_the_pipeline_lets_it(trip: Trip) -> None:
+    script: list[Results] = [step(manifest("a.jpg", DropState.RENDERING)), *[{}] * 50]
+    last = step(manifest("a.jpg", DropState.TIMED_OUT))
+    target = ScriptedTarget([*script, last], step_seconds=MINUTE)
+    assert trip(target, "a.jpg")["a.jpg"].state is DropState.TIMED_OUT

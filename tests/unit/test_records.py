@@ -1,0 +1,71 @@
+"""The ledger's records allow only the steps that make sense."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from dropscale.ledger.records import IllegalTransition, Job, Parameters
+from dropscale.ledger.states import DropState, combined_state
+from dropscale.spec.model import EffectiveSpec
+from dropscale.upscaler import Mode
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+BALANCED = Parameters(scale_factor=2, mode=Mode.BALANCED)
+
+
+def ready() -> Job:
+    return Job(fingerprint="f", parameters=BALANCED, label="cat", created_at=NOW, due=NOW)
+
+
+def test_a_job_cannot_be_paid_from_any_state_but_ready() -> None:
+    submitting = ready().submitting("a", NOW)
+    submitted = submitting.submitted("p", 50, NOW, NOW)
+    for job in (submitting, submitting.unknown(NOW), submitted):
+        with pytest.raises(IllegalTransition):
+            job.submitting("b", NOW)
+
+
+def test_each_step_counts_and_each_attempt_is_named() -> None:
+    job = ready().submitting("a", NOW).refused(NOW).submitting("b", NOW)
+
+    assert (job.seq, job.attempt, job.project_name) == (4, 2, "cat [f-2]")
+
+
+def spec(**fields: object) -> EffectiveSpec:
+    return EffectiveSpec.model_validate({"scale_factor": 2, "mode": Mode.BALANCED, **fields})
+
+
+def test_the_fingerprint_covers_what_changes_the_pixels_and_nothing_else() -> None:
+    same = [
+        spec(),
+        spec(name="x"),
+        spec(download_directory="d"),
+        spec(wait_for_completion=False),
+        spec(prompt="ignored unless creative"),
+    ]
+    others = [
+        spec(scale_factor=4),
+        spec(mode=Mode.PRESERVE),
+        spec(mode=Mode.CREATIVE),
+        spec(mode=Mode.CREATIVE, prompt="fur"),
+        spec(revision=2),
+        spec(revision="2"),
+    ]
+
+    assert len({Parameters.of(one).fingerprint("bytes") for one in same}) == 1
+    assert len({Parameters.of(one).fingerprint("bytes") for one in [same[0], *others]}) == 7
+    assert BALANCED.fingerprint("bytes") != BALANCED.fingerprint("other bytes")
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (["delivered", "waiting"], "waiting"),
+        (["delivered", "unknown"], "unknown"),
+        (["delivered", "failed"], "failed"),
+        (["superseded", "delivered"], "delivered"),
+        (["skipped", "delivered"], "delivered"),
+    ],
+)
+def test_the_state_that_needs_most_attention_is_the_drops(states: list[str], expected: str) -> None:
+    assert combined_state(map(DropState, states)) is DropState(expected)
