@@ -5,7 +5,7 @@ PINS := pyproject.toml shared/requirements.txt constraints.txt
 # The runs below must never spend money, whatever the environment holds.
 FREE := env -u MAGIC_HOUR_API_KEY -u MAGIC_HOUR_BASE_URL
 
-.PHONY: help setup run test clean
+.PHONY: help setup run test generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,10 @@ run: $(VENV)/.local ## Upscale examples/ into out/ on this machine: no account, 
 
 test: $(VENV)/.test ## Run every test
 	$(FREE) $(BIN)/python -m pytest
+
+generate: $(VENV)/.local ## Write the files that come from the code
+	$(BIN)/python -c 'from dropscale.results.manifest import json_schema; print(json_schema())' \
+		> docs/manifest.schema.json
 
 clean: ## Remove what these commands made
 	rm -rf $(VENV) out build .aws-sam .mypy_cache .pytest_cache .ruff_cache

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.fakes import png
 
 from dropscale.results.manifest import Manifest
 from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine
+from tests.fakes import png
 
 Finish = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -158,7 +158,7 @@ def test_the_real_api_is_not_called_before_the_price_is_agreed_to(
     assert ended.returncode == 2
     assert f"Images: 2. They cost up to 25 credits, charged at {paid_api.base_url}" in ended.stderr
     assert "--yes" in ended.stderr
-    assert paid_api.book.entries() == []
+    assert paid_api.book.entries() == ()
 
 
 def test_the_real_api_charges_the_price_that_was_agreed_to(
@@ -170,8 +170,7 @@ def test_the_real_api_charges_the_price_that_was_agreed_to(
     assert "Nothing is charged" not in ended.stdout
     assert "1 of 2 done, 25 credits (charged)" in ended.stdout
     assert ended.returncode == 1  # for the bad one
-    charges = [entry for entry in paid_api.book.entries() if entry.kind is EntryKind.CHARGE]
-    assert [entry.credits for entry in charges] == [25]
+    assert [entry.credits for entry in paid_api.book.entries(EntryKind.CHARGE)] == [25]
 
 
 def test_an_engine_and_a_key_contradict_each_other(finish: Finish, priced: Path) -> None:

@@ -1,4 +1,4 @@
-"""Submit's handler: every shape of event leads to the object it is about."""
+"""Submit's handler: what it makes of messages that name many objects, none, or bad ones."""
 
 import json
 from collections.abc import Callable
@@ -6,28 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from dropscale.pipeline.submit import SubmitOutcome, Submitted
 from dropscale.spec.keys import KeyKind
 from functions.submit import app
-
-HARD_KEY = "été 2026/a+b %20 'c' \"d\".jpg"
-ENCODED_KEY = "%C3%A9t%C3%A9+2026/a%2Bb+%2520+%27c%27+%22d%22.jpg"
-
-
-@dataclass
-class Context(LambdaContext):
-    """What a handler uses of Lambda's context."""
-
-    _function_name: str = "submit"
-    _memory_limit_in_mb: int = 512
-    _invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:submit"
-    _aws_request_id: str = "request"
-
-    @staticmethod
-    def get_remaining_time_in_millis() -> int:
-        return 90_000
+from tests.lambda_context import FakeLambdaContext
 
 
 @dataclass
@@ -72,19 +55,13 @@ def from_s3(key: str, name: str = "ObjectCreated:Put") -> dict[str, Any]:
     return {"Records": [{"eventSource": "aws:s3", "eventName": name, "s3": described}]}
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        in_sqs(from_eventbridge(HARD_KEY)),
-        in_sqs(from_s3(ENCODED_KEY)),
-        from_s3(ENCODED_KEY),
-    ],
-    ids=["EventBridge in SQS", "S3 in SQS", "S3 alone"],
-)
-def test_the_key_comes_out_as_it_was_dropped(seen: Seen, event: dict[str, Any]) -> None:
-    app.handler(event, Context())
+def test_several_objects_of_one_message_are_all_submitted(seen: Seen) -> None:
+    both = from_s3("a.png")
+    both["Records"] += from_s3("b.png")["Records"]
 
-    assert seen.objects == [("in", HARD_KEY)]
+    app.handler(in_sqs(both), FakeLambdaContext())
+
+    assert seen.objects == [("in", "a.png"), ("in", "b.png")]
     assert seen.remaining == 90.0
 
 
@@ -98,7 +75,7 @@ def test_the_key_comes_out_as_it_was_dropped(seen: Seen, event: dict[str, Any]) 
     ids=["S3's test event", "a deletion"],
 )
 def test_what_created_nothing_is_acknowledged(seen: Seen, event: dict[str, Any]) -> None:
-    answer = app.handler(event, Context())
+    answer = app.handler(event, FakeLambdaContext())
 
     assert seen.objects == []
     assert answer == {"batchItemFailures": []}
@@ -107,7 +84,9 @@ def test_what_created_nothing_is_acknowledged(seen: Seen, event: dict[str, Any])
 def test_a_message_that_fails_takes_no_other_with_it(seen: Seen) -> None:
     seen.bad_key = "bad.png"
 
-    answer = app.handler(in_sqs(*map(from_eventbridge, ("bad.png", "good.png"))), Context())
+    answer = app.handler(
+        in_sqs(*map(from_eventbridge, ("bad.png", "good.png"))), FakeLambdaContext()
+    )
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     assert [key for _, key in seen.objects] == ["bad.png", "good.png"]
@@ -116,7 +95,7 @@ def test_a_message_that_fails_takes_no_other_with_it(seen: Seen) -> None:
 def test_a_batch_that_fails_whole_is_reported_not_raised(seen: Seen) -> None:
     seen.bad_key = "bad.png"
 
-    answer = app.handler(in_sqs(from_eventbridge("bad.png")), Context())
+    answer = app.handler(in_sqs(from_eventbridge("bad.png")), FakeLambdaContext())
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
 
@@ -125,4 +104,4 @@ def test_a_direct_event_that_fails_is_raised_for_lambda_to_retry(seen: Seen) -> 
     seen.bad_key = "bad.png"
 
     with pytest.raises(OSError, match="no luck"):
-        app.handler(from_s3("bad.png"), Context())
+        app.handler(from_s3("bad.png"), FakeLambdaContext())

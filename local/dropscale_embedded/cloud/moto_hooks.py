@@ -153,12 +153,8 @@ def _wait_for_messages(stopping: threading.Event) -> Callable[..., None]:
 def _with_queue_locked(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def locked(backend: Any, queue_name: str, *args: Any, **kwargs: Any) -> Any:
-        lock = backend.get_queue(queue_name)._messages_lock
-        with lock:
-            try:
-                return original(backend, queue_name, *args, **kwargs)
-            finally:
-                lock.notify_all()  # a message may have become visible
+        with backend.get_queue(queue_name)._messages_lock:
+            return original(backend, queue_name, *args, **kwargs)
 
     return locked
 

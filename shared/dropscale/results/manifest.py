@@ -1,5 +1,6 @@
 """The manifest: a drop's row of the ledger, for people and programs."""
 
+import json
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -49,6 +50,13 @@ class Manifest(BaseModel):
     warnings: tuple[str, ...]
     reason: Reason | None
     timeline: tuple[TimelineEntry, ...]
+
+
+def json_schema() -> str:
+    """Return the JSON Schema (2020-12) of the manifest, as text."""
+    schema = Manifest.model_json_schema(mode="serialization")
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(dialect | schema, indent=2)
 
 
 def manifest_key(input_key: str) -> str:

@@ -269,10 +269,13 @@ def test_no_message_comes_between_the_steps_of_a_queue_operation(
     original = getattr(owner, step)
     lock_was_free = []
 
+    def look_at_lock() -> None:
+        lock_was_free.append(queue._messages_lock.acquire(blocking=False))
+        if lock_was_free[-1]:
+            queue._messages_lock.release()
+
     def look_at_lock_then_go_on(*args: Any) -> Any:
-        sender = threading.Thread(
-            target=lambda: lock_was_free.append(queue._messages_lock.acquire(blocking=False))
-        )
+        sender = threading.Thread(target=look_at_lock)
         sender.start()
         sender.join()
         return original(*args)

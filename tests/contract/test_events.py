@@ -1,0 +1,101 @@
+"""Each sample in events/ is taken by the handler it is named after."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropscale.ledger.records import Drop, Source
+from dropscale.pipeline.execution import ExecutionState
+from dropscale.pipeline.submit import SubmitOutcome, Submitted
+from dropscale.spec.keys import KeyKind
+from functions.check import app as check
+from functions.deliver import app as deliver
+from functions.fail import app as fail
+from functions.submit import app as submit
+from functions.sweep import app as sweep
+from tests.lambda_context import FakeLambdaContext
+
+EVENTS = Path(__file__).parents[2] / "events"
+HARD_KEY = "été 2026/a+b %20 'c' \"d\".jpg"
+DROP = Drop(id="d", source=Source(bucket="in", key=HARD_KEY, etag="e"))
+
+
+def event(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    return found
+
+
+def test_every_sample_is_tested_here() -> None:
+    text = Path(__file__).read_text()
+
+    assert {path.stem for path in EVENTS.iterdir() if f'"{path.stem}"' not in text} == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("submit-eventbridge-in-sqs", HARD_KEY),
+        ("submit-s3-notification-in-sqs", HARD_KEY),
+        ("submit-s3-put", "photos/cat one.jpg"),
+    ],
+)
+def test_submit_gets_the_key_as_it_was_dropped(
+    monkeypatch: pytest.MonkeyPatch, name: str, key: str
+) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def use_case(bucket: str, key: str, remaining: Callable[[], float]) -> Submitted:
+        seen.append((bucket, key))
+        return Submitted(SubmitOutcome.IGNORED, KeyKind.OTHER)
+
+    monkeypatch.setattr(submit, "_submit", lambda: use_case)
+
+    submit.handler(event(name), FakeLambdaContext())
+
+    assert seen == [("dropscale-inputbucket", key)]
+
+
+def test_check_answers_the_input_of_the_next_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    def use_case(state: ExecutionState) -> ExecutionState:
+        return state.model_copy(update={"wait_seconds": 7})
+
+    monkeypatch.setattr(check, "_check", lambda: use_case)
+
+    answer = check.handler(event("check"), FakeLambdaContext())
+
+    assert answer == {**event("check"), "wait_seconds": 7}
+
+
+@pytest.mark.parametrize(
+    ("app", "name"),
+    [
+        (deliver, "deliver"),
+        (fail, "fail-project-error"),
+        (fail, "fail-caught-error"),
+    ],
+)
+def test_the_last_states_take_what_the_state_machine_hands_them(
+    monkeypatch: pytest.MonkeyPatch, app: Any, name: str
+) -> None:
+    seen: list[ExecutionState] = []
+
+    def use_case(state: ExecutionState, remaining: Callable[[], float]) -> Drop:
+        seen.append(state)
+        return DROP
+
+    monkeypatch.setattr(app, f"_{name.partition('-')[0]}", lambda: use_case)
+
+    answer = app.handler(event(name), FakeLambdaContext())
+
+    assert seen[0].to_json() == event(name)
+    assert answer == {"drop_id": "d", "state": "waiting"}
+
+
+def test_sweep_says_what_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "_sweep", lambda: lambda remaining: Counter(started=2))
+
+    assert sweep.handler(event("sweep-schedule"), FakeLambdaContext()) == {"started": 2}

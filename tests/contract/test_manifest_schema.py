@@ -1,0 +1,33 @@
+"""The manifest's JSON Schema in the repository is the one of the code, and manifests keep it."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+
+from dropscale.results.manifest import json_schema
+from tests.fakes import png
+from tests.world import World
+
+SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
+
+
+def test_the_committed_schema_is_current() -> None:
+    assert json.loads(SCHEMA_FILE.read_text()) == json.loads(json_schema()), "run: make generate"
+
+
+def test_manifests_of_every_kind_keep_the_schema() -> None:
+    world = World()
+    world.drop("delivered.png", png(shade=1))
+    world.upscaler.finish()
+    world.deliver(world.check(world.running()[0]))
+    world.drop("rejected.png", b"")
+    world.drop("submitted.png", png(shade=2))
+    world.put("urls.png.yaml", "download_outputs: false\nrevision: 7")
+    world.drop("urls.png", png(shade=3))
+    world.upscaler.finish()
+    world.deliver(world.check(world.running()[-1]))
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text()))
+
+    for key in ("delivered.png", "rejected.png", "submitted.png", "urls.png"):
+        validator.validate(world.manifest(key))

@@ -1,0 +1,131 @@
+"""What keeps running: what it prints works as printed, and a signal ends all of it."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import IO
+
+import boto3
+import pytest
+from PIL import Image
+
+from tests.fakes import png
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+DEADLINE_SECONDS = 30.0
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A pipe, which ends for its reader when the last process that holds it has ended.
+
+    Every worker of a stack has the log as its standard output.
+    """
+    os.mkfifo(tmp_path / "log")
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def reader() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+def lines_until(end: str, output: IO[str] | None) -> list[str]:
+    assert output is not None
+    lines = []
+    for line in output:
+        lines.append(line.strip())
+        if end in line:
+            return lines
+    raise AssertionError(f"it ended with {lines}")
+
+
+def last_words(process: "subprocess.Popen[str]", logged: "Future[bytes] | None" = None) -> str:
+    """What a stopped process says, once it and all that it started have ended."""
+    _, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    if logged is not None:
+        assert b"submit" in logged.result(DEADLINE_SECONDS)
+    assert process.returncode == 130
+    return errors
+
+
+def test_a_run_ends_on_a_signal_to_itself_however_many_follow(
+    start: Start, log: Path, reader: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    (tmp_path / "cat.png").write_bytes(png())
+    out = tmp_path / "out"
+    options = ["--engine", "stub", "--log", log, "--out", out]
+    with start("run", tmp_path / "cat.png", *options) as process:
+        logged = reader.submit(log.read_bytes)
+        lines_until("submitted", process.stdout)
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+            process.send_signal(number)
+        assert last_words(process, logged) == (
+            f"Interrupted; nothing runs on here. What came out lies in {out}.\n"
+        )
+
+
+def test_a_stack_takes_drops_as_it_says_until_ctrl_c(
+    start: Start, log: Path, reader: ThreadPoolExecutor
+) -> None:
+    with start("up", "--engine", "stub", "--log", log) as process:
+        logged = reader.submit(log.read_bytes)
+        printed = lines_until("Ctrl-C", process.stdout)
+        assert printed[0].startswith("Nothing is charged.")
+        upload = shlex.split(printed[printed.index("Drop an image:") + 1])
+        assert upload[3:5] + upload[6:9] == ["aws", "--endpoint-url", "s3", "cp", "photo.jpg"]
+        given = dict(word.split("=", 1) for word in upload[:3])
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=upload[5],
+            aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+            region_name=given["AWS_DEFAULT_REGION"],
+        )
+        inputs = upload[9].removeprefix("s3://").removesuffix("/")
+        s3.put_object(Bucket=inputs, Key="photo.jpg", Body=png())
+        download = shlex.split(printed[printed.index("Fetch what has come out:") + 1])
+        results = download[8].removeprefix("s3://").removesuffix("/")
+        s3.get_waiter("object_exists").wait(
+            Bucket=results,
+            Key="photo.jpg@2x.png",
+            WaiterConfig={"Delay": 1, "MaxAttempts": int(DEADLINE_SECONDS)},
+        )
+        s3.close()
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        assert last_words(process, logged) == "Stopped; what was in the buckets is gone.\n"
+
+
+def test_the_api_works_as_it_says_until_it_is_told_to_stop(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(png())
+    with start("api", "--engine", "stub", "--stub-seconds", "0") as process:
+        printed = lines_until("Ctrl-C", process.stdout)
+        example = shlex.split(next(line for line in printed if line.startswith("python ")))
+        subprocess.run(
+            [sys.executable, *example[1:]],
+            cwd=tmp_path,
+            env=os.environ | {"MAGIC_HOUR_POLL_INTERVAL": "0.1"},
+            timeout=DEADLINE_SECONDS,
+            check=True,
+        )
+        process.terminate()
+        assert last_words(process) == "Stopped.\n"
+    (output,) = tmp_path.glob("*.png")
+    with Image.open(output) as image:
+        assert image.size == (16, 12)
+
+
+def test_a_taken_port_is_named(start: Start) -> None:
+    with start("api", "--engine", "stub") as first:
+        base_url = lines_until("Base URL", first.stdout)[-1]
+        with start("api", "--engine", "stub", "--port", base_url.rpartition(":")[2]) as second:
+            _, errors = second.communicate(timeout=DEADLINE_SECONDS)
+        first.terminate()
+    assert (second.returncode, "in use" in errors) == (1, True)
