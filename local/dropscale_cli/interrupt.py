@@ -16,19 +16,24 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def ended_by_signals(farewell: str) -> Iterator[None]:
     """Let SIGINT and SIGTERM unwind the block, print `farewell`, and exit with 130.
 
-    A second signal changes nothing: what the block started is being stopped by then. The signals
-    stay taken until the process ends.
+    A second signal changes nothing: what the block started is being stopped by then.
     """
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     try:
         yield
     except (KeyboardInterrupt, click.Abort):
+        # While it exits, Python hands signals back to the system, which would end it otherwise.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         click.echo(farewell, err=True)
         sys.exit(EXIT_CODE)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _pass)
     raise KeyboardInterrupt
+
+
+def _pass(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing; with SIG_IGN instead, Python would complain of signals that are here already."""

@@ -1,4 +1,9 @@
-"""The stack on this machine: the embedded API and the embedded cloud, put together."""
+"""The stack on this machine: the embedded API and the embedded cloud, put together.
+
+Neither is imported before it is started: that takes a second, and wrong usage should show sooner.
+"""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
@@ -6,11 +11,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dropscale_cli.errors import StartFailed, TemplateMissing
-from dropscale_embedded.api import EmbeddedApi, Engine, StubEngine, best_engine
-from dropscale_embedded.cloud import EmbeddedCloud, EmbeddedCloudError
+from dropscale_embedded import api
+
+if TYPE_CHECKING:
+    from dropscale_embedded.cloud import EmbeddedCloud
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
@@ -35,37 +42,42 @@ class MagicHour:
     api_key: str = field(repr=False)
 
 
-def engine_named(name: str | None, stub_seconds: float = 1.0) -> Engine:
+def engine_named(name: str | None, stub_seconds: float = 1.0) -> api.Engine:
     """Return the stub, whose jobs take a fixed time, or the best engine this machine can run."""
-    return StubEngine(stub_seconds) if name == "stub" else best_engine()
+    return api.StubEngine(stub_seconds) if name == "stub" else api.best_engine()
 
 
 @contextmanager
-def embedded_api(engine: Engine, port: int = 0) -> Iterator[MagicHour]:
+def embedded_api(engine: api.Engine, port: int = 0) -> Iterator[MagicHour]:
     """Serve the embedded API until the block ends.
 
     Raises:
         StartFailed: the port is taken.
     """
-    with _started(EmbeddedApi(engine=engine, port=port)) as api:
-        yield MagicHour(api.base_url, api.token)
+    with _started(api.EmbeddedApi(engine=engine, port=port), OSError) as served:
+        yield MagicHour(served.base_url, served.token)
 
 
 @contextmanager
 def local_cloud(
-    api: MagicHour,
+    magic_hour: MagicHour,
     parameters: Mapping[str, str],
     *,
     log: Path | None,
     port: int = 0,
     template: Path = TEMPLATE,
 ) -> Iterator[EmbeddedCloud]:
-    """Run the stack on this machine, with `api` as its Magic Hour, until the block ends.
+    """Run the stack on this machine, on `magic_hour`, until the block ends.
 
     Raises:
         TemplateMissing: as its name says.
         StartFailed: the port is taken, or a parameter will not do.
     """
+    from dropscale_embedded.cloud import (  # noqa: PLC0415 # see above
+        EmbeddedCloud,
+        EmbeddedCloudError,
+    )
+
     if not template.is_file():
         raise TemplateMissing(
             f"{template} is missing: the command runs the stack of its own checkout. "
@@ -73,20 +85,20 @@ def local_cloud(
         )
     cloud = EmbeddedCloud(
         template=template,
-        parameters={"ApiBaseUrl": api.base_url, **parameters},
-        secrets={"ApiKeySecret": api.api_key},
+        parameters={"ApiBaseUrl": magic_hour.base_url, **parameters},
+        secrets={"ApiKeySecret": magic_hour.api_key},
         port=port,
         log=log,
     )
-    with _started(cloud) as running:
+    with _started(cloud, EmbeddedCloudError) as running:
         yield running
 
 
 @contextmanager
-def _started(server: AbstractContextManager[Server]) -> Iterator[Server]:
+def _started(server: AbstractContextManager[Server], failure: type[Exception]) -> Iterator[Server]:
     with ExitStack() as stack:
         try:
             running = stack.enter_context(server)
-        except (EmbeddedCloudError, OSError) as error:
+        except failure as error:
             raise StartFailed(str(error)) from error
         yield running
