@@ -71,6 +71,7 @@ def hooked_moto(
         (retrier_decl, "time", lambda _: interpreter_time),
         (notifications, "send_event", lambda _: _send_event(object_event)),
         (Queue, "wait_for_messages", lambda _: _wait_for_messages(stopping)),
+        (SQSBackend, "receive_message", _with_queue_locked),
         (SQSBackend, "delete_message", _with_queue_locked),
         (SQSBackend, "change_message_visibility", _with_queue_locked),
         # Conditional writes check first and write then: two of them must not interleave.
