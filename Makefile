@@ -13,10 +13,10 @@ help: ## Show this list
 setup: $(VENV)/.local ## Make .venv with what running needs
 
 run: $(VENV)/.local ## Upscale examples/ into out/ on this machine: no account, no charge
-	$(FREE) $(BIN)/dropscale run examples --out out
+	@$(FREE) $(BIN)/dropscale run examples --out out
 
 test: $(VENV)/.test ## Run every test
-	$(FREE) $(BIN)/python -m pytest
+	@$(FREE) $(BIN)/python -m pytest
 
 generate: $(VENV)/.local ## Write the files that come from the code
 	$(BIN)/python -c 'from dropscale.results.manifest import json_schema; print(json_schema())' \

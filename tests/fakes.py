@@ -27,6 +27,7 @@ from dropscale.ledger.store import (
     SlotsTaken,
     TakeSlot,
 )
+from dropscale.magichour.errors import NotFound
 from dropscale.magichour.models import CreatedProject, Project
 from dropscale.pipeline.ports import (
     ExecutionStatus,
@@ -252,8 +253,8 @@ class FakeQueue:
 class FakeUpscaler:
     """A vendor in memory: takes uploads, charges for creates, answers what the test says.
 
-    `fail_upload` and `fail_create` raise once if they hold an error; with `charge_before_failing`
-    the project exists all the same.
+    What `fail_upload`, `fail_create` and `fail_download` hold is raised once; what `fail_project`
+    holds for a project, always.
     """
 
     def __init__(self) -> None:
@@ -264,6 +265,7 @@ class FakeUpscaler:
         self.fail_upload: Exception | None = None
         self.fail_create: Exception | None = None
         self.fail_download: Exception | None = None
+        self.fail_project: dict[str, Exception] = {}
 
     def upload(self, file: BinaryIO, extension: str) -> str:
         error, self.fail_upload = self.fail_upload, None
@@ -282,6 +284,10 @@ class FakeUpscaler:
         return CreatedProject(id=project_id, credits_charged=50)
 
     def project(self, project_id: str) -> Project:
+        if project_id in self.fail_project:
+            raise self.fail_project[project_id]
+        if project_id not in self.projects:
+            raise NotFound(f"GET /v1/image-projects/{project_id}", status=404)
         return self.projects[project_id]
 
     def download(self, url: str, file: BinaryIO) -> int:

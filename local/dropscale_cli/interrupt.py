@@ -23,8 +23,9 @@ def ended_by_signals(farewell: str) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, click.Abort):
-        # While it exits, Python hands signals back to the system, which would end it otherwise.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        # While it exits, Python hands its handlers' signals back to the system, which would kill.
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         click.echo(farewell, err=True)
         sys.exit(EXIT_CODE)
 
@@ -36,4 +37,4 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _pass(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing; with SIG_IGN instead, Python would complain of signals that are here already."""
+    """Do nothing; SIG_IGN would make Python complain of a signal that came with the first."""

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from dropscale_cli.errors import StartFailed, TemplateMissing
@@ -23,16 +22,6 @@ TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 Server = TypeVar("Server")
 
-EMBEDDED_TIMING = MappingProxyType(
-    {
-        "FirstCheckSeconds": "1",
-        "PollIntervalCapSeconds": "1",
-        # Renders on all cores, with as many jobs ready to follow.
-        "MaxConcurrentJobs": str(2 * (os.cpu_count() or 1)),
-    }
-)
-"""Stack parameters that suit the embedded API, which is near, quick and free."""
-
 
 @dataclass(frozen=True)
 class MagicHour:
@@ -40,6 +29,17 @@ class MagicHour:
 
     base_url: str
     api_key: str = field(repr=False)
+
+
+def embedded_parameters() -> dict[str, str]:
+    """Return stack parameters that suit the embedded API, which is near, quick and free."""
+    # Renders on all cores, with as many jobs ready to follow.
+    slots = 2 * (os.cpu_count() or 1)
+    return {
+        "FirstCheckSeconds": "1",
+        "PollIntervalCapSeconds": "1",
+        "MaxConcurrentJobs": str(slots),
+    }
 
 
 def engine_named(name: str | None, stub_seconds: float = 1.0) -> api.Engine:
@@ -71,34 +71,33 @@ def local_cloud(
 
     Raises:
         TemplateMissing: as its name says.
-        StartFailed: the port is taken, or a parameter will not do.
+        StartFailed: the port is taken, a parameter will not do, or the log cannot be opened.
     """
-    from dropscale_embedded.cloud import (  # noqa: PLC0415 # see above
-        EmbeddedCloud,
-        EmbeddedCloudError,
-    )
-
     if not template.is_file():
         raise TemplateMissing(
             f"{template} is missing: the command runs the stack of its own checkout. "
             "Clone dropscale and install it there: pip install -e '.[local]'"
         )
-    cloud = EmbeddedCloud(
+    from dropscale_embedded import cloud  # noqa: PLC0415 # see above
+
+    stack = cloud.EmbeddedCloud(
         template=template,
         parameters={"ApiBaseUrl": magic_hour.base_url, **parameters},
         secrets={"ApiKeySecret": magic_hour.api_key},
         port=port,
         log=log,
     )
-    with _started(cloud, EmbeddedCloudError) as running:
+    with _started(stack, cloud.EmbeddedCloudError, OSError) as running:
         yield running
 
 
 @contextmanager
-def _started(server: AbstractContextManager[Server], failure: type[Exception]) -> Iterator[Server]:
+def _started(
+    server: AbstractContextManager[Server], *failures: type[Exception]
+) -> Iterator[Server]:
     with ExitStack() as stack:
         try:
             running = stack.enter_context(server)
-        except failure as error:
+        except failures as error:
             raise StartFailed(str(error)) from error
         yield running

@@ -34,7 +34,11 @@ def main() -> None:
     help="Where results go.",
 )
 @click.option("--yes", is_flag=True, help="Agree to the price without being asked.")
-@click.option("--engine", type=_ENGINES, help="What upscales, unless MAGIC_HOUR_API_KEY is set.")
+@click.option(
+    "--engine",
+    type=_ENGINES,
+    help="What upscales, unless MAGIC_HOUR_API_KEY is set.  [default: model]",
+)
 @click.option(
     "--format",
     "output_format",

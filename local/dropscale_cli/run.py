@@ -16,9 +16,9 @@ from dropscale.upscaler import DEFAULT_BASE_URL
 from dropscale_cli.drops import Drops, find_drops
 from dropscale_cli.errors import PriceDeclined, PriceUnconfirmed, UnusablePath
 from dropscale_cli.local_stack import (
-    EMBEDDED_TIMING,
     MagicHour,
     embedded_api,
+    embedded_parameters,
     engine_named,
     local_cloud,
 )
@@ -68,13 +68,13 @@ def run(options: RunOptions, environment: Mapping[str, str]) -> int:
         if api_key:
             base_url = environment.get("MAGIC_HOUR_BASE_URL") or DEFAULT_BASE_URL
             _agree_to_price(drops, base_url, options, console)
-            api, timing = MagicHour(base_url.rstrip("/"), api_key), {}
+            api, parameters = MagicHour(base_url.rstrip("/"), api_key), {}
         else:
             engine = engine_named(options.engine)
             console.print(f"Nothing is charged. Engine: {engine.description}")
-            api, timing = started.enter_context(embedded_api(engine)), dict(EMBEDDED_TIMING)
+            api, parameters = started.enter_context(embedded_api(engine)), embedded_parameters()
         # Specs are dropped before images, so nothing needs time to settle.
-        parameters = {"SettleSeconds": "0", **timing}
+        parameters["SettleSeconds"] = "0"
         cloud = started.enter_context(local_cloud(api, parameters, log=options.log))
         target = S3Target.of_stack(cloud.client("s3"), cloud.outputs)
         reporter = started.enter_context(progress_on(console))
@@ -82,7 +82,7 @@ def run(options: RunOptions, environment: Mapping[str, str]) -> int:
         followed = RoundTrip(target, options.out, reporter, time.monotonic, pause)(drops)
     summary = Summary(followed, options.out, is_charged=bool(api_key), ignored=drops.ignored)
     if options.as_json:
-        click.echo(summary.json())
+        click.echo(summary.as_json())
     else:
         summary.print_text()
     return 0 if summary.is_as_asked else 1

@@ -3,14 +3,13 @@
 import shlex
 from pathlib import Path
 from threading import Event
-from typing import NoReturn
 
 import click
 
 from dropscale_cli.local_stack import (
-    EMBEDDED_TIMING,
     MagicHour,
     embedded_api,
+    embedded_parameters,
     engine_named,
     local_cloud,
 )
@@ -19,10 +18,10 @@ _SETTLE_SECONDS = "2"
 """Long enough for the sidecar of an `aws s3 sync` to come after its image."""
 
 
-def up(*, port: int, api_port: int, engine: str, log: Path | None) -> NoReturn:
+def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
     """Run the stack on the embedded API and print how to use it, until a signal comes."""
     chosen = engine_named(engine)
-    parameters = {"SettleSeconds": _SETTLE_SECONDS, **EMBEDDED_TIMING}
+    parameters = {"SettleSeconds": _SETTLE_SECONDS, **embedded_parameters()}
     with (
         embedded_api(chosen, api_port) as api,
         local_cloud(api, parameters, log=log, port=port) as cloud,
@@ -43,10 +42,10 @@ def up(*, port: int, api_port: int, engine: str, log: Path | None) -> NoReturn:
             f"  {aws} s3 sync s3://{results}/ out/\n"
             "Ctrl-C stops it."
         )
-        _wait_for_signal()
+        Event().wait()
 
 
-def api(*, port: int, engine: str, stub_seconds: float) -> NoReturn:
+def api(*, port: int, engine: str, stub_seconds: float) -> None:
     """Run the embedded API and print how to use it, until a signal comes."""
     chosen = engine_named(engine, stub_seconds)
     with embedded_api(chosen, port) as served:
@@ -58,7 +57,7 @@ def api(*, port: int, engine: str, stub_seconds: float) -> NoReturn:
             f"  python -c {shlex.quote(_sdk_example(served))}\n"
             "Ctrl-C stops it."
         )
-        _wait_for_signal()
+        Event().wait()
 
 
 def _sdk_example(api: MagicHour) -> str:
@@ -67,8 +66,3 @@ def _sdk_example(api: MagicHour) -> str:
         f'Client(token="{api.api_key}", base_url="{api.base_url}").v1.ai_image_upscaler.generate('
         'assets={"image_file_path": "photo.jpg"}, scale_factor=2, download_directory=".")'
     )
-
-
-def _wait_for_signal() -> NoReturn:
-    Event().wait()
-    raise AssertionError("nobody sets this event")

@@ -57,7 +57,7 @@ class Summary:
         for line in self._closing_lines():
             console.print(line)
 
-    def json(self) -> str:
+    def as_json(self) -> str:
         """Return the outcome as one JSON object; a drop's `manifest` is the one in `out`."""
         drops = [
             {

@@ -1,6 +1,7 @@
 import pytest
 
 from dropscale.ledger.records import Parameters
+from dropscale.results.manifest import manifest_key
 from dropscale.results.output_key import output_key
 from dropscale.upscaler import Mode
 
@@ -25,3 +26,15 @@ def test_two_sources_never_meet() -> None:
     parameters = Parameters(scale_factor=2, mode=Mode.BALANCED)
 
     assert output_key("a.jpg", parameters, "png") != output_key("a.png", parameters, "png")
+
+
+def test_keys_as_long_as_s3_allows_have_results_of_their_own() -> None:
+    longest = ["é" * 500 + f"/cat-{number:03}" + "x" * 12 + ".png" for number in range(2)]
+    assert [len(key.encode()) for key in longest] == [1024, 1024]
+    parameters = Parameters(scale_factor=2, mode=Mode.BALANCED)
+
+    keys = [output_key(key, parameters, "png") for key in longest] + [*map(manifest_key, longest)]
+
+    assert len(set(keys)) == 4
+    assert all(len(key.encode()) <= 1024 and key.startswith("é" * 480) for key in keys)
+    assert all(key.endswith((".png", ".dropscale.json")) for key in keys)

@@ -16,6 +16,7 @@ from dropscale.ledger.states import (
     COLLECTABLE_STATES,
     JOB_TRANSITIONS,
     OPEN_STATES,
+    SLOT_STATES,
     DropState,
     JobState,
     WaitReason,
@@ -137,8 +138,15 @@ class Job(_Record):
     credits_charged: int | None = None
     created_at: Instant
     submitted_at: Instant | None = None
+    is_overdue: bool = False
+    """Whether its deadline has passed without a verdict; it no longer holds others up."""
     due: Instant | None = None
     """When the sweeper is to look at this job and its drops; None: nothing is left to do."""
+
+    @property
+    def holds_slot(self) -> bool:
+        """Whether it takes one of the vendor's concurrent places."""
+        return self.state in SLOT_STATES and not self.is_overdue
 
     @property
     def project_name(self) -> str:
@@ -169,6 +177,10 @@ class Job(_Record):
         facts = {"project_id": project_id, "credits_charged": charged, "submitted_at": now}
         return self._step(JobState.SUBMITTED, **facts, due=due)
 
+    def overdue(self) -> Self:
+        """No verdict came in time; the job goes on, but others need not wait for it."""
+        return self._step(is_overdue=True)
+
     def unknown(self, due: datetime) -> Self:
         """The attempt may have been charged, and no answer tells; never repeat it."""
         return self._step(JobState.UNKNOWN, due=due)
@@ -184,7 +196,8 @@ class Job(_Record):
 
     def renewed(self, now: datetime) -> Self:
         """The vendor gave the credits back; a new drop may pay for another attempt."""
-        return self._step(JobState.READY, project_id=None, credits_charged=None, due=now)
+        cleared = {"project_id": None, "credits_charged": None, "is_overdue": False}
+        return self._step(JobState.READY, **cleared, due=now)
 
     def _step(self, state: JobState | None = None, **changes: Any) -> Self:
         if state is not None:
@@ -249,6 +262,12 @@ class Drop(_Record):
     def id_of(bucket: str, key: str) -> str:
         """Return the name of the drop at a key; a key itself can be too long for an index."""
         return hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()[:32]
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether its state is that of its renditions, and no decision on the drop itself."""
+        states = [rendition.state for rendition in self.renditions.values()]
+        return bool(states) and self.state is combined_state(states)
 
     @property
     def is_settled(self) -> bool:

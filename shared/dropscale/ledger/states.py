@@ -34,7 +34,7 @@ JOB_TRANSITIONS = MappingProxyType(
 )
 
 SLOT_STATES = frozenset({JobState.SUBMITTING, JobState.SUBMITTED})
-"""A job holds one of the vendor's concurrent places exactly while it is in one of these."""
+"""A job holds one of the vendor's concurrent places while it is in one of these."""
 
 
 class DropState(StrEnum):

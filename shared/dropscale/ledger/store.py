@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from dropscale.ledger.records import Drop, Gate, Job
-from dropscale.ledger.states import SLOT_STATES, JobState
+from dropscale.ledger.states import JobState
 
 _AMEND_ATTEMPTS = 10
 
@@ -142,16 +142,15 @@ class Ledger(Protocol):
 
 
 def job_changes(before: Job, after: Job, slots: int | None = None) -> list[Change]:
-    """Return the changes that a job's step makes; its slot moves with its state.
+    """Return the changes that a job's step makes; its slot moves with it.
 
     `slots` limits the taking of one; None takes it even beyond the limit, which is right only for
     a job that the vendor has already.
     """
     changes: list[Change] = [SaveJob(after)]
-    held, holds = before.state in SLOT_STATES, after.state in SLOT_STATES
-    if holds and not held:
+    if after.holds_slot and not before.holds_slot:
         changes.append(TakeSlot(slots))
-    if held and not holds:
+    if before.holds_slot and not after.holds_slot:
         changes.append(FreeSlot())
     return changes
 

@@ -65,15 +65,17 @@ class Deliver:
         if drop is None or state.fingerprint not in drop.renditions:
             raise KeyError(state.drop_id)
         rendition = drop.renditions[state.fingerprint]
-        if rendition.wants_result:
+        job = self.ledger.job(state.fingerprint)
+        if rendition.wants_result or (job and job.state is JobState.SUBMITTED):
             project = self._complete_project(state)
             due = self.clock() + REVIEW
-            settled = amend_job(
+            job = amend_job(
                 self.ledger, state.fingerprint, lambda job: _complete(job, project, due)
             )
-            done = self._done(drop, rendition, project)
-            done = done.model_copy(update={"credits_charged": settled.credits_charged})
-            drop = self._write_down(drop, done)
+            if rendition.wants_result:
+                done = self._done(drop, rendition, project)
+                done = done.model_copy(update={"credits_charged": job.credits_charged})
+                drop = self._write_down(drop, done)
         if drop.due:
             self.project(drop)
         self.start.waiting(remaining)

@@ -58,8 +58,11 @@ class Fail:
 
 def _settled(job: Job, state: ExecutionState, due: datetime) -> Job:
     """Return the job with the vendor's verdict, if there is one; else the sweeper looks on."""
-    if job.state is not JobState.SUBMITTED or state.error is not None:
+    if job.state is not JobState.SUBMITTED:
         return job
+    if state.error is not None:
+        is_late = state.error.Error == DeadlinePassed.__name__ and not job.is_overdue
+        return job.overdue() if is_late else job
     if state.status is ProjectStatus.ERROR:
         # The vendor gives the credits back with the error, even where the answer does not say so.
         return job.settled(JobState.ERROR, state.credits_charged or 0, due)

@@ -142,7 +142,7 @@ def _unknown(job: Job) -> Reason:
 def _abandoned(job: Job) -> Reason:
     return Reason(
         code="JobAbandoned",
-        message=f"The vendor reached no verdict on project {job.project_id} in seven days",
+        message=f"The vendor has no project {job.project_id}, or no verdict on it in seven days",
         fix="Ask the vendor about that project; another `revision` in the spec starts a new job.",
     )
 

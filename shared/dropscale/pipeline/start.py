@@ -6,6 +6,7 @@ nothing gives the job back; whatever else happens is never repeated by the progr
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -19,6 +20,7 @@ from dropscale.ledger.store import (
     LedgerConflict,
     RequireOpenGate,
     SaveGate,
+    SaveJob,
     SlotsTaken,
     amend_job,
     job_changes,
@@ -86,8 +88,7 @@ class StartJob:
         if remaining() < self.policy.create_seconds + SPARE_SECONDS:
             return StartOutcome.WAITING
         if not self._is_wanted(job):
-            amend_job(self.ledger, fingerprint, lambda job: job.look_again(None))
-            return StartOutcome.LEFT
+            return self._laid_aside(job)
         claimed = job.submitting(self.new_id(), self.clock() + _ATTEMPT_LEASE)
         passage = SaveGate(probe) if probe else RequireOpenGate()
         try:
@@ -114,6 +115,12 @@ class StartJob:
     def _is_wanted(self, job: Job) -> bool:
         drops = map(self.ledger.drop, self.ledger.attached(job.fingerprint))
         return any(drop and drop.renditions[job.fingerprint].wants_result for drop in drops)
+
+    def _laid_aside(self, job: Job) -> StartOutcome:
+        """Look at it no more, unless a drop was attached since: that counts the job's `seq` up."""
+        with suppress(LedgerConflict):
+            self.ledger.write(SaveJob(job.look_again(None)))
+        return StartOutcome.LEFT
 
     def _pay(self, job: Job, path: str, *, probing: bool) -> StartOutcome:
         parameters = job.parameters.model_dump(mode="json", exclude={"revision"})

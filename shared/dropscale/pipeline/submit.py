@@ -154,7 +154,7 @@ class Submit:
                 spec = self.resolve(source.bucket, key)
                 if spec is None:
                     return self._decide(drop, DropState.WAITING, None, WaitReason.SIDECAR)
-                if (source, spec) != (drop.source, drop.spec) or not drop.renditions:
+                if (source, spec) != (drop.source, drop.spec) or not drop.is_evaluated:
                     drop = self._accept(drop, *_read_source(source, image), spec)
             except DropscaleError as error:
                 return self._decide(drop, DropState.REJECTED, _reason(error), source=source)
@@ -199,6 +199,9 @@ class Submit:
             changes.append(SaveJob(_new_job(fingerprint, parameters, spec.name or source.key, now)))
         elif job.state is JobState.ERROR and wanted.wants_result:
             changes.append(SaveJob(job.renewed(now)))
+        elif job.state is JobState.READY:
+            # Whoever is about to lay the job aside as unwanted must see that it is wanted now.
+            changes.append(SaveJob(job.look_again(job.due or now)))
         self.ledger.write(*changes)
         return accepted
 

@@ -1,13 +1,18 @@
 """Sweep: settles whatever the fast path left behind. Bounded work in each run."""
 
+from __future__ import annotations
+
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from dropscale.ledger.records import Drop, Job
 from dropscale.ledger.states import VERDICTS, JobState
 from dropscale.ledger.store import Agenda, Ledger, amend_job
+from dropscale.magichour.errors import NotFound
 from dropscale.pipeline.follow import FollowJob
 from dropscale.pipeline.gate import GateKeeper
 from dropscale.pipeline.ports import (
@@ -29,6 +34,8 @@ _PROJECTION_GRACE = timedelta(minutes=1)
 _LONGEST_LOOK = timedelta(hours=1)
 _PATIENCE = timedelta(days=7)
 
+_Record = TypeVar("_Record", Job, Drop)
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -45,19 +52,22 @@ class Sweep:
     clock: Clock
 
     def __call__(self, remaining: RemainingTime) -> Counter[str]:
-        """Do what is due; return how much of what was done."""
-        done: Counter[str] = Counter()
-        parts: tuple[tuple[str, Callable[[RemainingTime], int]], ...] = (
-            ("expired", lambda _: self._expire_attempts()),
-            ("started", self._start_ready_jobs),
-            ("looked_at", self._look_at_jobs),
-            ("projected", lambda _: self._project_stale_manifests()),
-        )
-        for name, part in parts:
-            done[name] = part(remaining)
-        return done
+        """Do what is due; return how much of what was done.
 
-    def _expire_attempts(self) -> int:
+        Raises:
+            ExceptionGroup: what went wrong with single records; all others were seen to.
+        """
+        run = _Run(remaining)
+        run.each("expired", self._due_jobs(Agenda.SUBMITTING_JOBS), self._expire)
+        self._start_ready_jobs(run)
+        for agenda in (Agenda.ENDED_JOBS, Agenda.SUBMITTED_JOBS):
+            run.each("looked_at", self._due_jobs(agenda), self._look_at)
+        run.each("projected", self._stale_drops(), self._project)
+        if run.problems:
+            raise ExceptionGroup("the sweep could not see to everything", run.problems)
+        return run.done
+
+    def _expire(self, job: Job) -> bool:
         """An attempt that outlived its function may have been paid: nobody will ever know here."""
         now = self.clock()
 
@@ -65,30 +75,30 @@ class Sweep:
             dead = job.state is JobState.SUBMITTING and job.due is not None and job.due < now
             return job.unknown(now + REVIEW) if dead else job
 
-        expired = 0
-        for job in self._due_jobs(Agenda.SUBMITTING_JOBS):
-            after = amend_job(self.ledger, job.fingerprint, expire)
-            self.follow.all(after)
-            expired += after.state is JobState.UNKNOWN
-        return expired
+        after = amend_job(self.ledger, job.fingerprint, expire)
+        self.follow.all(after)
+        return after.state is JobState.UNKNOWN
 
-    def _start_ready_jobs(self, remaining: RemainingTime) -> int:
+    def _start_ready_jobs(self, run: _Run) -> None:
+        """Start jobs until one must wait; through a closed gate whose time is up, one first."""
         gate = self.ledger.gate()
-        closed = gate is not None and not gate.is_open
         probe = self.gate.due_probe()
-        if closed and probe is None:
-            return 0
-        started = 0
+        if gate is not None and not gate.is_open and probe is None:
+            return
         for job in self._due_jobs(Agenda.READY_JOBS):
-            if job.upload is None or not job.upload.is_fresh(self.clock()):
-                self._requeue(job)
-                continue
-            outcome = self.start(job.fingerprint, remaining, probe)
-            started += outcome is StartOutcome.STARTED
-            if outcome is StartOutcome.WAITING or (closed and outcome is not StartOutcome.STARTED):
-                break
-            probe = None
-        return started
+            with run.collecting_problems():
+                if job.upload is None or not job.upload.is_fresh(self.clock()):
+                    self._requeue(job)
+                    continue
+                outcome = self.start(job.fingerprint, run.remaining, probe)
+                run.done["started"] += outcome is StartOutcome.STARTED
+                if outcome is StartOutcome.LEFT:
+                    continue
+                if outcome is StartOutcome.WAITING or (
+                    probe and outcome is not StartOutcome.STARTED
+                ):
+                    return
+                probe = None
 
     def _requeue(self, job: Job) -> None:
         """Have the image read again: its bytes are not, or no longer, at the vendor."""
@@ -99,17 +109,7 @@ class Sweep:
                 break
         self._look_again(job, self.clock() + _REQUEUE_PAUSE)
 
-    def _look_at_jobs(self, remaining: RemainingTime) -> int:
-        looked = 0
-        for agenda in (Agenda.ENDED_JOBS, Agenda.SUBMITTED_JOBS):
-            for job in self._due_jobs(agenda):
-                if remaining() < _SPARE_SECONDS:
-                    return looked
-                self._look_at(job)
-                looked += 1
-        return looked
-
-    def _look_at(self, job: Job) -> None:
+    def _look_at(self, job: Job) -> bool:
         """See that every drop of a job is watched, or knows how it ended."""
         drops = [
             drop for drop in self._open_drops(job) if drop.spec and drop.spec.wait_for_completion
@@ -127,15 +127,20 @@ class Sweep:
             for drop in ended:
                 self.follow.renew(drop.id, job)
         self._plan_next_look(job, bool(drops))
+        return True
 
     def _with_verdict(self, job: Job) -> Job:
         """Return the job as the vendor says it is, nobody else looking."""
         if job.state is not JobState.SUBMITTED or job.project_id is None:
             return job
-        project = self.upscaler.project(job.project_id)
+        due = self.clock() + REVIEW
+        try:
+            project = self.upscaler.project(job.project_id)
+        except NotFound:
+            return self._abandoned(job, due)
         if project.status not in FINAL_STATUSES:
             return job
-        verdict, due = JobState(project.status), self.clock() + REVIEW
+        verdict = JobState(project.status)
 
         def settle(job: Job) -> Job:
             if job.state is not JobState.SUBMITTED:
@@ -150,15 +155,17 @@ class Sweep:
         if job.state is not JobState.SUBMITTED and (not has_open_drops or age > _PATIENCE):
             self._look_again(job, None)
         elif age > _PATIENCE:
-            self._abandon(job, now + REVIEW)
+            self._abandoned(job, now + REVIEW)
         else:
             self._look_again(job, now + min(max(age / 4, REVIEW), _LONGEST_LOOK))
 
-    def _abandon(self, job: Job, due: datetime) -> None:
+    def _abandoned(self, job: Job, due: datetime) -> Job:
         def abandon(job: Job) -> Job:
             return job.abandoned(due) if job.state is JobState.SUBMITTED else job
 
-        self.follow.all(amend_job(self.ledger, job.fingerprint, abandon))
+        after = amend_job(self.ledger, job.fingerprint, abandon)
+        self.follow.all(after)
+        return after
 
     def _look_again(self, job: Job, due: datetime | None) -> None:
         amend_job(
@@ -167,12 +174,13 @@ class Sweep:
             lambda now: now.look_again(due) if now.state is job.state else now,
         )
 
-    def _project_stale_manifests(self) -> int:
+    def _project(self, drop: Drop) -> bool:
+        self.project(drop)
+        return True
+
+    def _stale_drops(self) -> Iterable[Drop]:
         stale = self.ledger.due(Agenda.DROPS, self.clock() - _PROJECTION_GRACE, _BATCH)
-        drops = [drop for drop_id in stale if (drop := self.ledger.drop(drop_id)) and drop.due]
-        for drop in drops:
-            self.project(drop)
-        return len(drops)
+        return (drop for drop_id in stale if (drop := self.ledger.drop(drop_id)) and drop.due)
 
     def _due_jobs(self, agenda: Agenda) -> Iterable[Job]:
         for fingerprint in self.ledger.due(agenda, self.clock(), _BATCH):
@@ -187,3 +195,28 @@ class Sweep:
     def _execution(self, drop: Drop, job: Job) -> ExecutionStatus:
         rendition = drop.renditions[job.fingerprint]
         return self.follow.executions.status(self.follow.execution_name(drop.id, rendition))
+
+
+class _Run:
+    """What one run has done, and what went wrong with single records."""
+
+    def __init__(self, remaining: RemainingTime) -> None:
+        self.remaining = remaining
+        self.done: Counter[str] = Counter()
+        self.problems: list[Exception] = []
+
+    def each(self, name: str, records: Iterable[_Record], act: Callable[[_Record], bool]) -> None:
+        """Act on each record while time allows; count those that `act` answers True for."""
+        for record in records:
+            if self.remaining() < _SPARE_SECONDS:
+                return
+            with self.collecting_problems():
+                self.done[name] += act(record)
+
+    @contextmanager
+    def collecting_problems(self) -> Iterator[None]:
+        """One record that cannot be seen to must not keep all others from it."""
+        try:
+            yield
+        except Exception as error:
+            self.problems.append(error)

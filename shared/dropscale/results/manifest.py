@@ -15,6 +15,7 @@ from dropscale.ledger.records import (
     TimelineEntry,
 )
 from dropscale.ledger.states import DropState, WaitReason
+from dropscale.results.output_key import fitting_key
 from dropscale.spec.model import EffectiveSpec
 from dropscale.upscaler import Mode
 
@@ -61,7 +62,7 @@ def json_schema() -> str:
 
 def manifest_key(input_key: str) -> str:
     """Return where the manifest of the drop at an input key lies."""
-    return input_key + SUFFIX
+    return fitting_key(input_key, SUFFIX)
 
 
 def manifest_of(drop: Drop) -> Manifest:

@@ -1,8 +1,12 @@
 """Where an output lies: a pure function of key, spec and delivered type."""
 
+import hashlib
+
 from dropscale import upscaler
 from dropscale.ledger.records import Parameters
 from dropscale.upscaler import Mode
+
+_LONGEST_KEY = 1024
 
 
 def output_key(
@@ -15,4 +19,17 @@ def output_key(
     mode = "" if parameters.mode is Mode.BALANCED else f"-{parameters.mode}"
     extension = upscaler.EXTENSION_BY_TYPE[image_type]
     folder = f"{directory}/" if directory else ""
-    return f"{folder}{input_key}@{parameters.scale_factor}x{mode}.{extension}"
+    return fitting_key(folder + input_key, f"@{parameters.scale_factor}x{mode}.{extension}")
+
+
+def fitting_key(stem: str, suffix: str) -> str:
+    """Return stem and suffix as one key; a stem that is too long for S3 ends in its hash instead.
+
+    A key has at most 1,024 bytes
+    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html).
+    """
+    if len((stem + suffix).encode()) <= _LONGEST_KEY:
+        return stem + suffix
+    tail = "~" + hashlib.sha256(stem.encode()).hexdigest()[:16] + suffix
+    room = _LONGEST_KEY - len(tail.encode())
+    return stem.encode()[:room].decode(errors="ignore") + tail

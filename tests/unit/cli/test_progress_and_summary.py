@@ -143,7 +143,7 @@ def test_a_job_that_two_images_share_is_counted_once() -> None:
 
 def test_json_carries_the_manifests() -> None:
     drop = followed("été.jpg", DropState.DELIVERED)
-    outcome = json.loads(summary(drop, followed("b.jpg"), ignored=3).json())
+    outcome = json.loads(summary(drop, followed("b.jpg"), ignored=3).as_json())
     assert (outcome["as_asked"], outcome["charged"]) == (False, False)
     assert (outcome["credits"], outcome["ignored"]) == (50, 3)
     told, silent = outcome["drops"]

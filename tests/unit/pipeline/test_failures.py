@@ -77,6 +77,55 @@ def test_a_result_after_the_deadline_is_still_collected(world: World) -> None:
     assert world.ledger.taken == 0
 
 
+def test_a_job_past_its_deadline_holds_nobody_up(world: World) -> None:
+    world.slots = 1
+    world.__post_init__()
+    submitted(world)
+    world.drop("dog.png", png(shade=9))
+    world.clock.advance(hours=1)
+
+    world.fail(world.running()[0], "DeadlinePassed")
+
+    assert world.row("dog.png").state is DropState.SUBMITTED
+    assert world.ledger.taken == 1
+    world.upscaler.finish()
+    world.clock.advance(hours=2)
+    world.sweep()
+    for state in world.running():
+        world.deliver(world.check(state))
+    assert world.row("cat.png").state is DropState.DELIVERED
+    assert world.ledger.taken == 0
+
+
+def test_a_project_that_was_deleted_at_the_vendor_is_given_up(world: World) -> None:
+    submitted(world)
+    world.fail(world.running()[0], "NotFound")
+    world.upscaler.projects.clear()
+    world.clock.advance(minutes=3)
+
+    world.sweep()
+
+    (job,) = world.ledger.jobs.values()
+    assert job.state is JobState.ABANDONED
+    assert world.ledger.taken == 0
+
+
+def test_one_record_that_cannot_be_seen_to_keeps_no_other_from_it(world: World) -> None:
+    for shade, key in enumerate(("bad.png", "good.png")):
+        world.put(f"{key}.yaml", "wait_for_completion: false")
+        world.drop(key, png(shade=shade))
+    world.upscaler.finish()
+    world.upscaler.fail_project["project-1"] = errors.ServerFault("GET project", status=500)
+    world.clock.advance(minutes=3)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        world.sweep()
+
+    assert [type(error) for error in caught.value.exceptions] == [errors.ServerFault]
+    states = {job.project_id: job.state for job in world.ledger.jobs.values()}
+    assert states == {"project-1": JobState.SUBMITTED, "project-2": JobState.COMPLETE}
+
+
 def test_a_job_without_a_verdict_frees_its_slot_after_seven_days(world: World) -> None:
     submitted(world)
     world.fail(world.running()[0], "DeadlinePassed")

@@ -278,3 +278,50 @@ def test_a_job_that_ended_in_error_is_paid_again_only_by_a_new_drop(world: World
     assert world.row("b.png").state is DropState.SUBMITTED
     (job,) = world.ledger.jobs.values()
     assert (job.state, job.attempt) == (JobState.SUBMITTED, 2)
+
+
+def test_a_drop_on_a_job_that_nobody_wanted_is_not_forgotten_while_slots_are_taken(
+    world: World,
+) -> None:
+    world.slots = 0
+    world.__post_init__()
+    world.drop("a.png", png())
+    world.drop("a.png.yaml", "scale_factor: 4")
+    world.slots = 1
+    world.__post_init__()
+    world.clock.advance(seconds=1)
+    world.sweep()
+    world.drop("b.png", png())
+    assert world.manifest("b.png")["waiting_for"] == "slot"
+    world.upscaler.finish()
+
+    world.deliver(world.check(world.running()[0]))
+    world.clock.advance(seconds=1)
+    world.sweep()
+
+    assert world.row("b.png").state is DropState.SUBMITTED
+
+
+def test_a_superseded_job_frees_its_slot_and_publishes_nothing(world: World) -> None:
+    world.drop("cat.png", png())
+    world.drop("cat.png.yaml", "scale_factor: 4")
+    world.upscaler.finish()
+
+    for state in world.running():
+        world.deliver(world.check(state))
+
+    assert set(world.results.outputs) == {"cat.png@4x.png"}
+    assert world.ledger.taken == 0
+
+
+def test_a_sidecar_put_right_again_shows_what_was_delivered_before(world: World) -> None:
+    world.drop("cat.png", png())
+    world.upscaler.finish()
+    world.deliver(world.check(world.running()[0]))
+    world.drop("cat.png.yaml", "scale_factor: 3")
+    assert world.manifest("cat.png")["state"] == "rejected"
+
+    world.drop("cat.png.yaml", "scale_factor: 2")
+
+    assert world.manifest("cat.png")["state"] == "delivered"
+    assert len(world.upscaler.creates) == 1
