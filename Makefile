@@ -23,7 +23,7 @@ generate: $(VENV)/.local ## Write the files that come from the code
 		> docs/manifest.schema.json
 
 clean: ## Remove what these commands made
-	rm -rf $(VENV) out build .aws-sam .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-3.* .tools out build .aws-sam .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -37,3 +37,5 @@ $(VENV)/.local: $(PINS) | $(BIN)/python
 $(VENV)/.test: $(PINS) | $(VENV)/.local
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,test]'
 	@touch $@
+
+include tests/gate/check.mk
