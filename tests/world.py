@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Drop
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
@@ -40,6 +41,7 @@ class World:
     """All use cases on fakes, and the moves that a test makes."""
 
     slots: int = 3
+    budget: Budget = field(default_factory=Budget)
     sidecar_required: bool = False
     suffixes: Sequence[str] = (".yaml", ".yml", ".json")
     clock: Clock = field(default_factory=Clock)
@@ -64,7 +66,7 @@ class World:
             gate=self.gate,
             clock=self.clock,
             new_id=lambda: f"attempt-{next(ids)}",
-            policy=StartPolicy(self.slots, 50),
+            policy=StartPolicy(self.slots, 50, self.budget),
         )
         defaults = Spec(scale_factor=2, style=Style(mode=Mode.BALANCED))
         resolve = SpecResolver(self.bucket, defaults, self.suffixes, self.sidecar_required)

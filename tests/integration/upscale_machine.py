@@ -15,11 +15,9 @@ A time-out of a task cannot be made virtual; `Scenario.task_seconds` shortens it
 
 import json
 import threading
-import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,9 +26,7 @@ from typing import Any, TypeVar
 import boto3
 import pytest
 import yaml
-from moto import mock_aws
 from moto.awslambda.models import LambdaFunction
-from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
@@ -38,16 +34,10 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
 
 from dropscale.aws import wiring
 from dropscale.aws.settings import CheckSettings, StartSettings, SubmitSettings, SweepSettings
-from dropscale.ledger.records import Drop
 from dropscale.magichour.errors import MagicHourError
 from dropscale.magichour.models import Project
-from dropscale.results.manifest import manifest_key
 from dropscale.upscaler import ProjectStatus
-from dropscale_embedded.cloud.aws_clients import ClientFactory
-from dropscale_embedded.cloud.lambda_workers import Invocation, failed_invocation
-from dropscale_embedded.cloud.names import StackContext
-from dropscale_embedded.cloud.resources import create_resources
-from dropscale_embedded.cloud.template import Stack, read_template, resolve_template
+from dropscale_embedded.cloud.template import Stack
 from functions.check import app as check
 from functions.deliver import app as deliver
 from functions.fail import app as fail
@@ -169,9 +159,17 @@ class UpscaleMachine:
             composed = self._on_stand_ins(use_case)
             patch.setattr(app, name, lambda composed=composed: composed)
         advance = self.clock.advance
-        patch.setattr(WaitFunction, "_wait_interval", lambda *_, wait_seconds, env: advance(seconds=wait_seconds))
+        patch.setattr(
+            WaitFunction,
+            "_wait_interval",
+            lambda *_, wait_seconds, env: advance(seconds=wait_seconds),
+        )
         patch.setattr(retrier_decl, "time", SimpleNamespace(sleep=lambda s: advance(seconds=s)))
-        patch.setattr(LambdaFunction, "_invoke_lambda", lambda function, event: self._invoke(function.function_name, event))
+        patch.setattr(
+            LambdaFunction,
+            "_invoke_lambda",
+            lambda function, event: self._invoke(function.function_name, event),
+        )
 
     def run(self, scenario: Scenario) -> Ended:
         """Drop an image on an empty ledger and follow its execution to the end."""

@@ -23,6 +23,7 @@ from dropscale.aws.settings import (
     SubmitSettings,
     SweepSettings,
 )
+from dropscale.ledger.budget import Budget
 from dropscale.magichour.transport import CONNECT_TIMEOUT
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
@@ -143,7 +144,12 @@ class _StartParts(_Parts):
 
     @cached_property
     def start(self) -> StartJob:
-        policy = StartPolicy(self._settings.max_concurrent_jobs, CALL_SECONDS + CONNECT_TIMEOUT)
+        settings = self._settings
+        policy = StartPolicy(
+            slots=settings.max_concurrent_jobs,
+            create_seconds=CALL_SECONDS + CONNECT_TIMEOUT,
+            budget=Budget(settings.daily_credit_limit, settings.monthly_credit_limit),
+        )
         return StartJob(
             ledger=self.ledger,
             upscaler=self.upscaler,

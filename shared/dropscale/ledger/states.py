@@ -64,6 +64,58 @@ class WaitReason(StrEnum):
     ACCOUNT = "account"
 
 
+_ENDINGS = frozenset(
+    {DropState.DELIVERED, DropState.COMPLETE, DropState.FAILED, DropState.CANCELED}
+)
+
+RENDITION_TRANSITIONS = MappingProxyType(
+    {
+        DropState.WAITING: frozenset(
+            {
+                DropState.WAITING,
+                DropState.SUBMITTED,
+                DropState.UNKNOWN,
+                DropState.REJECTED,
+                DropState.FAILED,
+                DropState.SUPERSEDED,
+            }
+        ),
+        DropState.SUBMITTED: _ENDINGS
+        | {DropState.SUBMITTED, DropState.RENDERING, DropState.TIMED_OUT, DropState.SUPERSEDED},
+        DropState.RENDERING: _ENDINGS
+        | {DropState.SUBMITTED, DropState.TIMED_OUT, DropState.SUPERSEDED},
+        DropState.TIMED_OUT: _ENDINGS
+        | {
+            DropState.SUBMITTED,
+            DropState.TIMED_OUT,
+            DropState.WAITING,
+            DropState.SUPERSEDED,
+        },
+        DropState.UNKNOWN: frozenset(
+            {
+                DropState.UNKNOWN,
+                DropState.SUBMITTED,
+                DropState.WAITING,
+                DropState.FAILED,
+                DropState.SUPERSEDED,
+            }
+        ),
+        **dict.fromkeys(
+            (
+                DropState.DELIVERED,
+                DropState.COMPLETE,
+                DropState.REJECTED,
+                DropState.FAILED,
+                DropState.CANCELED,
+            ),
+            frozenset({DropState.WAITING, DropState.SUPERSEDED}),
+        ),
+        DropState.SKIPPED: frozenset({DropState.SUPERSEDED}),
+        DropState.SUPERSEDED: frozenset({DropState.WAITING, DropState.SUPERSEDED}),
+    }
+)
+"""What may become of a rendition. Back to waiting: it is dropped, or retried, once more."""
+
 _BY_PRECEDENCE = (
     DropState.WAITING,
     DropState.SUBMITTED,

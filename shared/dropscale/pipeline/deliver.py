@@ -165,7 +165,7 @@ class _HashingSink:
 
 
 def _complete(job: Job, project: Project, due: datetime) -> Job:
-    if job.state is not JobState.SUBMITTED:
+    if job.state is not JobState.SUBMITTED or job.project_id != project.id:
         return job
     return job.settled(JobState.COMPLETE, project.credits_charged, due)
 

@@ -58,7 +58,7 @@ class Fail:
 
 def _settled(job: Job, state: ExecutionState, due: datetime) -> Job:
     """Return the job with the vendor's verdict, if there is one; else the sweeper looks on."""
-    if job.state is not JobState.SUBMITTED:
+    if job.state is not JobState.SUBMITTED or job.project_id != state.project_id:
         return job
     if state.error is not None:
         is_late = state.error.Error == DeadlinePassed.__name__ and not job.is_overdue

@@ -28,6 +28,7 @@ class Verdict:
     """What the job's state alone does not tell: why drops wait, or why they are refused."""
 
     wait: WaitReason | None = None
+    wait_until: datetime | None = None
     refusal: Reason | None = None
 
 
@@ -106,22 +107,23 @@ def rendition_after(rendition: Rendition, job: Job, verdict: Verdict) -> Renditi
     """Return a rendition as the state of its job makes it."""
     if not rendition.wants_result:
         return rendition
-    if verdict.refusal is not None:
-        return rendition.moved(DropState.REJECTED, reason=verdict.refusal)
+    fresh = rendition.state in {DropState.WAITING, DropState.UNKNOWN}
     facts = {
         "attempt": job.attempt,
         "project_id": job.project_id,
         "credits_charged": job.credits_charged,
     }
-    if job.state is JobState.UNKNOWN:
+    if job.state is JobState.UNKNOWN and fresh:
         return rendition.moved(DropState.UNKNOWN, attempt=job.attempt, reason=_unknown(job))
     if job.state is JobState.ABANDONED:
         return rendition.moved(DropState.FAILED, **facts, reason=_abandoned(job))
     if job.state in _AT_VENDOR:
-        fresh = rendition.state in {DropState.WAITING, DropState.UNKNOWN}
         return rendition.moved(DropState.SUBMITTED, **facts) if fresh else rendition
-    if verdict.wait is not None:
-        return rendition.moved(DropState.WAITING, wait=verdict.wait)
+    if verdict.refusal is not None and fresh:
+        return rendition.moved(DropState.REJECTED, reason=verdict.refusal)
+    if verdict.wait is not None and fresh:
+        waits = {"wait": verdict.wait, "wait_until": verdict.wait_until}
+        return rendition.moved(DropState.WAITING, **waits)
     return rendition
 
 
