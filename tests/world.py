@@ -15,6 +15,9 @@ from dropscale.pipeline.fail import Fail
 from dropscale.pipeline.follow import FollowJob, Timing
 from dropscale.pipeline.gate import GateKeeper
 from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.publish import PublishOutput
+from dropscale.pipeline.resolve import Decision, Resolve
+from dropscale.pipeline.retry import Retry
 from dropscale.pipeline.sidecars import SpecResolver
 from dropscale.pipeline.start import StartJob, StartPolicy
 from dropscale.pipeline.submit import Submit, Submitted
@@ -86,6 +89,7 @@ class World:
             ledger=self.ledger,
             upscaler=self.upscaler,
             results=self.results,
+            publish=PublishOutput(self.results),
             project=self.project,
             start=self.start,
             clock=self.clock,
@@ -99,6 +103,17 @@ class World:
             start=self.start,
             follow=self.follow,
             gate=self.gate,
+            project=self.project,
+            clock=self.clock,
+        )
+
+        self._resolve = Resolve(self.ledger, self.upscaler, self.start, self.follow, self.clock)
+        self._retry = Retry(
+            ledger=self.ledger,
+            bucket=self.bucket,
+            queue=self.queue,
+            start=self.start,
+            follow=self.follow,
             project=self.project,
             clock=self.clock,
         )
@@ -150,6 +165,18 @@ class World:
     def sweep(self) -> dict[str, int]:
         """Let the sweeper run once."""
         return dict(self._sweep(lambda: PLENTY))
+
+    def retry(self, key: str) -> bool:
+        """Let a person try a drop again."""
+        return self._retry(self.row(key), lambda: PLENTY)
+
+    def adopt(self, key: str, project_id: str) -> None:
+        """Let a person adopt a project."""
+        self._resolve.adopt(self.row(key), project_id)
+
+    def decide(self, key: str, decision: Decision) -> None:
+        """Let a person decide on an unknown outcome."""
+        self._resolve.decide(self.row(key), decision, lambda: PLENTY)
 
     def _end(self, state: ExecutionState) -> None:
         rendition = self.ledger.drops[state.drop_id].renditions[state.fingerprint]

@@ -81,7 +81,13 @@ RENDITION_TRANSITIONS = MappingProxyType(
             }
         ),
         DropState.SUBMITTED: _ENDINGS
-        | {DropState.SUBMITTED, DropState.RENDERING, DropState.TIMED_OUT, DropState.SUPERSEDED},
+        | {
+            DropState.SUBMITTED,
+            DropState.RENDERING,
+            DropState.TIMED_OUT,
+            DropState.WAITING,
+            DropState.SUPERSEDED,
+        },
         DropState.RENDERING: _ENDINGS
         | {DropState.SUBMITTED, DropState.TIMED_OUT, DropState.SUPERSEDED},
         DropState.TIMED_OUT: _ENDINGS

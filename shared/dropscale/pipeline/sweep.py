@@ -111,9 +111,7 @@ class Sweep:
 
     def _look_at(self, job: Job) -> bool:
         """See that every drop of a job is watched, or knows how it ended."""
-        drops = [
-            drop for drop in self._open_drops(job) if drop.spec and drop.spec.wait_for_completion
-        ]
+        drops = [drop for drop in self._open_drops(job) if drop.watches(job.fingerprint)]
         if job.state in {JobState.UNKNOWN, JobState.ABANDONED}:
             self.follow.all(job)
             drops = []

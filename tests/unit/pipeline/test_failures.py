@@ -5,8 +5,9 @@ import pytest
 from dropscale.image.verify import UnreadableResult
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
-from dropscale.pipeline.deliver import OutputOccupied, ProjectNotComplete
+from dropscale.pipeline.deliver import ProjectNotComplete
 from dropscale.pipeline.ports import OutputLabels
+from dropscale.pipeline.publish import OutputOccupied
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import World
