@@ -73,7 +73,7 @@ class Deliver:
         if project.status is not ProjectStatus.COMPLETE or not project.downloads:
             raise ProjectNotComplete(
                 f"project {project.id} is {project.status} with {len(project.downloads)} outputs",
-                fix="Ask the vendor about that project; drop the image again to look once more.",
+                fix="Ask the vendor about that project; `dropscale retry KEY` looks once more.",
             )
         return project
 

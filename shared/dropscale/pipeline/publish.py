@@ -79,7 +79,7 @@ class PublishOutput:
                 return
         raise OutputOccupied(
             f"{output.key} exists in the results bucket and is not from this image",
-            fix="Move it away and drop the image again: the paid result is collected, free.",
+            fix="Move it away; `dropscale retry KEY` then collects the paid result, free.",
         )
 
 
