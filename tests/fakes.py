@@ -15,6 +15,7 @@ from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,
     Attach,
+    BudgetSpent,
     Change,
     Detach,
     FreeSlot,
@@ -25,6 +26,7 @@ from dropscale.ledger.store import (
     SaveGate,
     SaveJob,
     SlotsTaken,
+    Spend,
     TakeSlot,
 )
 from dropscale.magichour.errors import NotFound
@@ -76,6 +78,7 @@ class MemoryLedger:
         self.gate_record: Gate | None = None
         self.attachments: dict[str, list[str]] = {}
         self.taken = 0
+        self.credits: dict[str, int] = {}
 
     def drop(self, drop_id: str) -> Drop | None:
         return self.drops.get(drop_id)
@@ -97,6 +100,9 @@ class MemoryLedger:
             if job.due and AGENDA_BY_JOB_STATE[job.state] is agenda:
                 records.append((job.due, job.fingerprint))
         return [name for due, name in sorted(records) if due < before][:limit]
+
+    def spent(self, window: str) -> int:
+        return self.credits.get(window, 0)
 
     def write(self, *changes: Change) -> None:
         for change in changes:
@@ -129,6 +135,10 @@ class MemoryLedger:
                 if limit is not None and self.taken >= limit:
                     raise SlotsTaken
                 return
+            case Spend(window, credits, limit):
+                if limit is not None and self.spent(window) + credits > limit:
+                    raise BudgetSpent(window)
+                return
             case _:
                 return
         if not holds:
@@ -152,6 +162,8 @@ class MemoryLedger:
                 self.taken += 1
             case FreeSlot():
                 self.taken -= 1
+            case Spend(window, credits, _):
+                self.credits[window] = self.spent(window) + credits
             case RequireOpenGate():
                 pass
 
@@ -206,6 +218,11 @@ class FakeResults:
             return False
         self.outputs[key] = (file.read(), labels)
         return True
+
+    def read_output(self, key: str, file: BinaryIO) -> int:
+        if key not in self.outputs:
+            raise ObjectGone(key)
+        return file.write(self.outputs[key][0])
 
     def manifest(self, key: str) -> tuple[int, str] | None:
         if key not in self.manifests:

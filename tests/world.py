@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Drop
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
@@ -14,6 +15,9 @@ from dropscale.pipeline.fail import Fail
 from dropscale.pipeline.follow import FollowJob, Timing
 from dropscale.pipeline.gate import GateKeeper
 from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.publish import PublishOutput
+from dropscale.pipeline.resolve import Decision, Resolve
+from dropscale.pipeline.retry import Retry
 from dropscale.pipeline.sidecars import SpecResolver
 from dropscale.pipeline.start import StartJob, StartPolicy
 from dropscale.pipeline.submit import Submit, Submitted
@@ -40,6 +44,7 @@ class World:
     """All use cases on fakes, and the moves that a test makes."""
 
     slots: int = 3
+    budget: Budget = field(default_factory=Budget)
     sidecar_required: bool = False
     suffixes: Sequence[str] = (".yaml", ".yml", ".json")
     clock: Clock = field(default_factory=Clock)
@@ -64,7 +69,7 @@ class World:
             gate=self.gate,
             clock=self.clock,
             new_id=lambda: f"attempt-{next(ids)}",
-            policy=StartPolicy(self.slots, 50),
+            policy=StartPolicy(self.slots, 50, self.budget),
         )
         defaults = Spec(scale_factor=2, style=Style(mode=Mode.BALANCED))
         resolve = SpecResolver(self.bucket, defaults, self.suffixes, self.sidecar_required)
@@ -84,6 +89,7 @@ class World:
             ledger=self.ledger,
             upscaler=self.upscaler,
             results=self.results,
+            publish=PublishOutput(self.results),
             project=self.project,
             start=self.start,
             clock=self.clock,
@@ -97,6 +103,17 @@ class World:
             start=self.start,
             follow=self.follow,
             gate=self.gate,
+            project=self.project,
+            clock=self.clock,
+        )
+
+        self._resolve = Resolve(self.ledger, self.upscaler, self.start, self.follow, self.clock)
+        self._retry = Retry(
+            ledger=self.ledger,
+            bucket=self.bucket,
+            queue=self.queue,
+            start=self.start,
+            follow=self.follow,
             project=self.project,
             clock=self.clock,
         )
@@ -148,6 +165,18 @@ class World:
     def sweep(self) -> dict[str, int]:
         """Let the sweeper run once."""
         return dict(self._sweep(lambda: PLENTY))
+
+    def retry(self, key: str) -> bool:
+        """Let a person try a drop again."""
+        return self._retry(self.row(key), lambda: PLENTY)
+
+    def adopt(self, key: str, project_id: str) -> None:
+        """Let a person adopt a project."""
+        self._resolve.adopt(self.row(key), project_id)
+
+    def decide(self, key: str, decision: Decision) -> None:
+        """Let a person decide on an unknown outcome."""
+        self._resolve.decide(self.row(key), decision, lambda: PLENTY)
 
     def _end(self, state: ExecutionState) -> None:
         rendition = self.ledger.drops[state.drop_id].renditions[state.fingerprint]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
+from dropscale.ledger.states import DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale_cli.collect import collect
 from dropscale_cli.drops import Drops
@@ -47,11 +47,7 @@ class FollowedDrop:
     @property
     def is_settled(self) -> bool:
         """Whether the pipeline is done with it, well or not."""
-        if self.manifest is None:
-            return False
-        if self.state is DropState.SUBMITTED and self.manifest.spec is not None:
-            return not self.manifest.spec.wait_for_completion
-        return self.state not in OPEN_STATES
+        return self.manifest is not None and self.manifest.is_settled
 
     @property
     def is_as_asked(self) -> bool:

@@ -15,16 +15,19 @@ from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import (
     Agenda,
     Attach,
+    BudgetSpent,
     Detach,
     FreeSlot,
     GateClosed,
     Ledger,
     LedgerConflict,
+    Limits,
     RequireOpenGate,
     SaveDrop,
     SaveGate,
     SaveJob,
     SlotsTaken,
+    Spend,
     TakeSlot,
     amend_job,
     job_changes,
@@ -124,13 +127,44 @@ def test_slots_are_taken_up_to_the_limit_and_given_back(ledger: Ledger) -> None:
     ledger.write(TakeSlot(2))
 
 
+def test_credits_are_taken_up_to_the_limit_and_given_back(ledger: Ledger) -> None:
+    with pytest.raises(BudgetSpent):
+        ledger.write(Spend("day#1", 101, 100))
+    ledger.write(Spend("day#1", 60, 100), Spend("month#1", 60, None))
+    with pytest.raises(BudgetSpent) as caught:
+        ledger.write(Spend("month#1", 41, 200), Spend("day#1", 41, 100))
+    assert caught.value.window == "day#1"
+    assert (ledger.spent("day#1"), ledger.spent("month#1"), ledger.spent("x")) == (60, 60, 0)
+
+    ledger.write(Spend("day#1", 40, 100))
+    ledger.write(Spend("day#1", -50, None))
+    ledger.write(Spend("day#1", 50, 100))
+
+    assert ledger.spent("day#1") == 100
+
+
+def test_of_many_jobs_at_the_edge_of_the_budget_none_overspends(ledger: Ledger) -> None:
+    limits = Limits(100, {"day#1": 1000})
+    started = 0
+    for number in range(100):
+        job = a_job(f"job-{number}")
+        ledger.write(SaveJob(job))
+        try:
+            ledger.write(*job_changes(job, job.submitting("a", NOW, limits.credits), limits))
+            started += 1
+        except BudgetSpent:
+            continue
+
+    assert (started, ledger.spent("day#1")) == (5, 1000)
+
+
 def test_a_claim_without_a_slot_leaves_the_job_as_it_was(ledger: Ledger) -> None:
     job = a_job().with_upload("api-assets/1.png", NOW).model_copy(update={"seq": 1})
     ledger.write(SaveJob(job))
     ledger.write(TakeSlot(1))
 
     with pytest.raises(SlotsTaken):
-        ledger.write(*job_changes(job, job.submitting("a", NOW), 1), RequireOpenGate())
+        ledger.write(*job_changes(job, job.submitting("a", NOW, []), Limits(1)), RequireOpenGate())
 
     found = ledger.job(job.fingerprint)
     assert found is not None
@@ -195,9 +229,9 @@ def test_of_two_who_saw_a_job_ready_only_one_claims_it(ledger: Ledger) -> None:
     job = a_job()
     ledger.write(SaveJob(job))
 
-    ledger.write(*job_changes(job, job.submitting("first", NOW), 3))
+    ledger.write(*job_changes(job, job.submitting("first", NOW, []), Limits(3)))
     with pytest.raises(LedgerConflict):
-        ledger.write(*job_changes(job, job.submitting("second", NOW), 3))
+        ledger.write(*job_changes(job, job.submitting("second", NOW, []), Limits(3)))
 
     claimed = ledger.job(job.fingerprint)
     assert claimed is not None

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
+from dropscale.spec.parse import parse_spec
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
@@ -20,8 +22,6 @@ def test_every_parameter_has_its_row_and_no_other_does() -> None:
 
 
 def test_the_sidecar_example_is_a_valid_spec() -> None:
-    from dropscale.spec.parse import parse_spec
-
     example = README.partition("```yaml\n")[2].partition("```")[0]
 
     assert parse_spec(example.encode(), "README.md").scale_factor == 4

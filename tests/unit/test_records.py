@@ -1,11 +1,12 @@
 """The ledger's records allow only the steps that make sense."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dropscale.ledger.records import IllegalTransition, Job, Parameters
-from dropscale.ledger.states import DropState, combined_state
+from dropscale.ledger.budget import Budget, window_end
+from dropscale.ledger.records import IllegalTransition, Job, Parameters, Rendition
+from dropscale.ledger.states import DropState, JobState, combined_state
 from dropscale.spec.model import EffectiveSpec
 from dropscale.upscaler import Mode
 
@@ -18,15 +19,15 @@ def ready() -> Job:
 
 
 def test_a_job_cannot_be_paid_from_any_state_but_ready() -> None:
-    submitting = ready().submitting("a", NOW)
+    submitting = ready().submitting("a", NOW, [])
     submitted = submitting.submitted("p", 50, NOW, NOW)
     for job in (submitting, submitting.unknown(NOW), submitted):
         with pytest.raises(IllegalTransition):
-            job.submitting("b", NOW)
+            job.submitting("b", NOW, [])
 
 
 def test_each_step_counts_and_each_attempt_is_named() -> None:
-    job = ready().submitting("a", NOW).refused(NOW).submitting("b", NOW)
+    job = ready().submitting("a", NOW, []).refused(NOW).submitting("b", NOW, [])
 
     assert (job.seq, job.attempt, job.project_name) == (4, 2, "cat [f-2]")
 
@@ -69,3 +70,43 @@ def test_the_fingerprint_covers_what_changes_the_pixels_and_nothing_else() -> No
 )
 def test_the_state_that_needs_most_attention_is_the_drops(states: list[str], expected: str) -> None:
     assert combined_state(map(DropState, states)) is DropState(expected)
+
+
+def test_a_rendition_that_is_delivered_is_never_moved_back_to_the_vendor() -> None:
+    delivered = (
+        Rendition(fingerprint="f", parameters=BALANCED)
+        .moved(DropState.SUBMITTED)
+        .moved(DropState.DELIVERED)
+    )
+
+    with pytest.raises(IllegalTransition):
+        delivered.moved(DropState.SUBMITTED)
+    assert delivered.again().generation == 1
+
+
+@pytest.mark.parametrize(
+    ("window", "end"),
+    [
+        ("day#2026-11-23", datetime(2026, 11, 24, tzinfo=UTC)),
+        ("day#2026-12-31", datetime(2027, 1, 1, tzinfo=UTC)),
+        ("month#2026-11", datetime(2026, 12, 1, tzinfo=UTC)),
+        ("month#2026-12", datetime(2027, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_window_of_the_budget_ends_when_the_next_begins(window: str, end: datetime) -> None:
+    assert window_end(window) == end
+    assert window not in Budget().windows(end)
+    assert window in Budget().windows(end - timedelta(seconds=1))
+
+
+def test_what_a_job_holds_follows_its_state() -> None:
+    windows = Budget(daily=100).windows(NOW)
+    claimed = ready().submitting("a", NOW, windows)
+    submitted = claimed.submitted("p", 40, NOW, NOW)
+
+    assert claimed.reserved == {"day#2026-11-23": 50, "month#2026-11": 50}
+    assert claimed.refused(NOW).reserved == {}
+    assert claimed.unknown(NOW).reserved == claimed.reserved
+    assert set(submitted.reserved.values()) == {40}
+    assert set(submitted.settled(JobState.ERROR, 0, NOW).reserved.values()) == {0}
+    assert submitted.settled(JobState.COMPLETE, None, NOW).reserved == submitted.reserved

@@ -27,6 +27,8 @@ _BACKLOG = 128
 _SHUTDOWN_POLL_SECONDS = 0.05
 _EXECUTIONS_END_SECONDS = 5.0
 
+_START_PAUSE_SECONDS = 0.01
+
 _log = logging.getLogger(__name__)
 
 
@@ -87,6 +89,11 @@ def end_executions() -> None:
     deadline = time.monotonic() + _EXECUTIONS_END_SECONDS
     while TMP_THREADS:
         thread = TMP_THREADS.pop()
+        if thread.ident is None and time.monotonic() < deadline:
+            # moto lists a thread a moment before it starts it.
+            TMP_THREADS.append(thread)
+            time.sleep(_START_PAUSE_SECONDS)
+            continue
         thread.join(max(0.0, deadline - time.monotonic()))
         if thread.is_alive():
             _log.warning("an execution did not end in time")

@@ -1,8 +1,9 @@
 """The ledger's storage in one DynamoDB table.
 
-Rows: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`, `job#<fingerprint>`/`drop#<id>` (attached),
-`slots`/`slots`, `gate`/`gate`. Records with something due carry `sweep` and `sweep_at`, the keys
-of the sparse index `sweep`.
+Rows, by partition and sort key: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`,
+`job#<fingerprint>`/`drop#<id>` (attached), `slots`/`slots`, `gate`/`gate`,
+`budget#<window>`/`budget`. Records with something due carry `sweep` and `sweep_at`, the keys of
+the sparse index `sweep`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,
     Attach,
+    BudgetSpent,
     Change,
     Detach,
     FreeSlot,
@@ -32,6 +34,7 @@ from dropscale.ledger.store import (
     SaveGate,
     SaveJob,
     SlotsTaken,
+    Spend,
     TakeSlot,
 )
 
@@ -97,6 +100,12 @@ class DynamoLedger:
         )
         return [row["pk"]["S"].partition("#")[2] for row in found["Items"]]
 
+    def spent(self, window: str) -> int:
+        """See `Ledger.spent`."""
+        key = _item(_window_key(window))
+        found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return int(found["Item"]["spent"]["N"]) if "Item" in found else 0
+
     def write(self, *changes: Change) -> None:
         """See `Ledger.write`."""
         actions = [self._action(change) for change in changes]
@@ -152,6 +161,8 @@ class DynamoLedger:
                 return self._count_slot(1, limit)
             case FreeSlot():
                 return self._count_slot(-1, None)
+            case Spend(window, credits, limit):
+                return self._spend(window, credits, limit)
             case RequireOpenGate():
                 condition = "attribute_not_exists(pk) OR is_open = :true"
                 check = {"Key": _item(_GATE), "ConditionExpression": condition}
@@ -175,6 +186,18 @@ class DynamoLedger:
         update["ConditionExpression"] = "attribute_not_exists(pk) OR taken < :limit"
         return self._on_table("Update", update, _item({":step": step, ":limit": limit}))
 
+    def _spend(self, window: str, spent: int, limit: int | None) -> Any:
+        update: dict[str, Any] = {
+            "Key": _item(_window_key(window)),
+            "UpdateExpression": "ADD spent :spent",
+        }
+        if limit is None:
+            return self._on_table("Update", update, _item({":spent": spent}))
+        # A window that nobody has spent from has no row, and comparisons with nothing fail.
+        fits_alone = "attribute_not_exists(pk) OR " if spent <= limit else ""
+        update["ConditionExpression"] = f"{fits_alone}spent <= :most"
+        return self._on_table("Update", update, _item({":spent": spent, ":most": limit - spent}))
+
     def _on_table(self, kind: str, action: dict[str, Any], values: Any = None) -> Any:
         named = {"ExpressionAttributeValues": values} if values else {}
         return {kind: {"TableName": self._table, **action, **named}}
@@ -190,6 +213,10 @@ def _job_key(fingerprint: str) -> dict[str, str]:
 
 def _attachment_key(fingerprint: str, drop_id: str) -> dict[str, str]:
     return {"pk": f"job#{fingerprint}", "sk": f"drop#{drop_id}"}
+
+
+def _window_key(window: str) -> dict[str, str]:
+    return {"pk": f"budget#{window}", "sk": "budget"}
 
 
 def _item(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,4 +253,6 @@ def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
         return LedgerConflict("a record was changed by somebody else")
     if any(isinstance(change, RequireOpenGate) for change in failed):
         return GateClosed()
-    return SlotsTaken()
+    if any(isinstance(change, TakeSlot) for change in failed):
+        return SlotsTaken()
+    return BudgetSpent(next(change.window for change in failed if isinstance(change, Spend)))

@@ -41,6 +41,8 @@ class StartSettings(Settings):
     max_concurrent_jobs: int
     job_deadline_seconds: int
     first_check_seconds: int
+    daily_credit_limit: int
+    monthly_credit_limit: int
 
 
 class SubmitSettings(StartSettings):

@@ -23,6 +23,7 @@ from dropscale.aws.settings import (
     SubmitSettings,
     SweepSettings,
 )
+from dropscale.ledger.budget import Budget
 from dropscale.magichour.transport import CONNECT_TIMEOUT
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
@@ -31,6 +32,9 @@ from dropscale.pipeline.follow import FollowJob, Timing
 from dropscale.pipeline.gate import GateKeeper
 from dropscale.pipeline.magic_hour import MagicHourUpscaler
 from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.publish import PublishOutput
+from dropscale.pipeline.resolve import Resolve
+from dropscale.pipeline.retry import Retry
 from dropscale.pipeline.sidecars import SpecResolver
 from dropscale.pipeline.start import StartJob, StartPolicy
 from dropscale.pipeline.submit import Submit
@@ -82,6 +86,7 @@ def deliver(settings: StartSettings) -> Deliver:
         ledger=parts.ledger,
         upscaler=parts.upscaler,
         results=parts.results,
+        publish=PublishOutput(parts.results),
         project=parts.project,
         start=parts.start,
         clock=_now,
@@ -108,6 +113,26 @@ def sweep(settings: SweepSettings) -> Sweep:
         project=parts.project,
         clock=_now,
     )
+
+
+def retry(settings: SweepSettings) -> Retry:
+    """Compose retry, for the command line."""
+    parts = _StartParts(settings)
+    return Retry(
+        ledger=parts.ledger,
+        bucket=S3InputBucket(parts.s3),
+        queue=SqsDropQueue(_client("sqs"), settings.drop_queue_url),
+        start=parts.start,
+        follow=parts.follow,
+        project=parts.project,
+        clock=_now,
+    )
+
+
+def resolve(settings: StartSettings) -> Resolve:
+    """Compose resolve, for the command line."""
+    parts = _StartParts(settings)
+    return Resolve(parts.ledger, parts.upscaler, parts.start, parts.follow, _now)
 
 
 class _Parts:
@@ -143,7 +168,12 @@ class _StartParts(_Parts):
 
     @cached_property
     def start(self) -> StartJob:
-        policy = StartPolicy(self._settings.max_concurrent_jobs, CALL_SECONDS + CONNECT_TIMEOUT)
+        settings = self._settings
+        policy = StartPolicy(
+            slots=settings.max_concurrent_jobs,
+            create_seconds=CALL_SECONDS + CONNECT_TIMEOUT,
+            budget=Budget(settings.daily_credit_limit, settings.monthly_credit_limit),
+        )
         return StartJob(
             ledger=self.ledger,
             upscaler=self.upscaler,

@@ -32,7 +32,7 @@ def verify_result(file: BinaryIO, name: str) -> ImageHeader:
 def _unreadable(message: str) -> UnreadableResult:
     return UnreadableResult(
         f"The result could not be used: {message}",
-        fix="The vendor keeps the paid result; drop the image again to collect it, free.",
+        fix="The vendor keeps the paid result; `dropscale retry KEY` collects it, free.",
     )
 
 

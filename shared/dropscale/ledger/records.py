@@ -6,6 +6,7 @@ Records are immutable. Each method that returns a changed record is one allowed 
 
 import hashlib
 import json
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -15,7 +16,7 @@ from dropscale import upscaler
 from dropscale.ledger.states import (
     COLLECTABLE_STATES,
     JOB_TRANSITIONS,
-    OPEN_STATES,
+    RENDITION_TRANSITIONS,
     SLOT_STATES,
     DropState,
     JobState,
@@ -35,7 +36,7 @@ _UPLOAD_LIFETIME = timedelta(days=upscaler.UPLOAD_DAYS) - timedelta(hours=12)
 
 
 class IllegalTransition(Exception):
-    """A job was asked to take a step that its state does not allow."""
+    """A job or a rendition was asked to take a step that its state does not allow."""
 
 
 class _Record(BaseModel):
@@ -138,6 +139,10 @@ class Job(_Record):
     credits_charged: int | None = None
     created_at: Instant
     submitted_at: Instant | None = None
+    reserved: dict[str, int] = Field(default_factory=dict)
+    """Credits taken from each window of the budget."""
+    orphans: tuple[str, ...] = ()
+    """Projects of earlier attempts whose answers came after a person had decided to pay again."""
     is_overdue: bool = False
     """Whether its deadline has passed without a verdict; it no longer holds others up."""
     due: Instant | None = None
@@ -161,21 +166,28 @@ class Job(_Record):
         """Nothing has changed, but the sweeper is to look again at `due`."""
         return self._step(due=due)
 
-    def submitting(self, attempt_id: str, expires_at: datetime) -> Self:
-        """An attempt is about to be paid; it is dead after `expires_at`."""
-        attempt = self.attempt + 1
+    def submitting(self, attempt_id: str, expires_at: datetime, windows: Iterable[str]) -> Self:
+        """An attempt is about to be paid from `windows`; it is dead after `expires_at`."""
         return self._step(
-            JobState.SUBMITTING, attempt=attempt, attempt_id=attempt_id, due=expires_at
+            JobState.SUBMITTING,
+            attempt=self.attempt + 1,
+            attempt_id=attempt_id,
+            reserved=dict.fromkeys(windows, self.parameters.credits),
+            due=expires_at,
         )
 
     def refused(self, due: datetime) -> Self:
         """The attempt surely created nothing; whoever still wants it may try again at `due`."""
-        return self._step(JobState.READY, attempt_id=None, due=due)
+        return self._step(JobState.READY, attempt_id=None, reserved={}, due=due)
 
     def submitted(self, project_id: str, charged: int, now: datetime, due: datetime) -> Self:
         """The vendor has taken the job."""
-        facts = {"project_id": project_id, "credits_charged": charged, "submitted_at": now}
+        facts = {"project_id": project_id, "submitted_at": now, **self._charged(charged)}
         return self._step(JobState.SUBMITTED, **facts, due=due)
+
+    def with_orphan(self, project_id: str) -> Self:
+        """An earlier attempt has been paid after all; its project is not forgotten."""
+        return self._step(orphans=(*self.orphans, project_id))
 
     def overdue(self) -> Self:
         """No verdict came in time; the job goes on, but others need not wait for it."""
@@ -187,8 +199,8 @@ class Job(_Record):
 
     def settled(self, state: JobState, credits_charged: int | None, due: datetime) -> Self:
         """The vendor has reached a verdict: complete, error or canceled."""
-        charged = self.credits_charged if credits_charged is None else credits_charged
-        return self._step(state, credits_charged=charged, due=due)
+        facts = {} if credits_charged is None else self._charged(credits_charged)
+        return self._step(state, **facts, due=due)
 
     def abandoned(self, due: datetime) -> Self:
         """No verdict came in all the time the sweeper looked."""
@@ -197,7 +209,15 @@ class Job(_Record):
     def renewed(self, now: datetime) -> Self:
         """The vendor gave the credits back; a new drop may pay for another attempt."""
         cleared = {"project_id": None, "credits_charged": None, "is_overdue": False}
-        return self._step(JobState.READY, **cleared, due=now)
+        return self._step(JobState.READY, **cleared, reserved={}, due=now)
+
+    def paid_again(self, now: datetime) -> Self:
+        """A person has decided that the unknown attempt counts as lost; its credits stay spent."""
+        return self._step(JobState.READY, reserved={}, due=now)
+
+    def _charged(self, credits_charged: int) -> dict[str, Any]:
+        reserved = dict.fromkeys(self.reserved, credits_charged)
+        return {"credits_charged": credits_charged, "reserved": reserved}
 
     def _step(self, state: JobState | None = None, **changes: Any) -> Self:
         if state is not None:
@@ -214,9 +234,12 @@ class Rendition(_Record):
     parameters: Parameters
     state: DropState = DropState.WAITING
     wait: WaitReason | None = WaitReason.SLOT
+    wait_until: Instant | None = None
     reason: Reason | None = None
     generation: int = 0
     """Counts the executions started for it."""
+    is_collected: bool = False
+    """Whether a person asked for the result, though the spec waits for none."""
     attempt: int = 0
     project_id: str | None = None
     credits_charged: int | None = None
@@ -229,9 +252,22 @@ class Rendition(_Record):
         return self.state in COLLECTABLE_STATES
 
     def moved(self, state: DropState, **changes: Any) -> Self:
-        """Return it in another state; wait and reason are those of the new state."""
-        cleared: dict[str, Any] = {"wait": None, "reason": None}
+        """Return it in another state; wait and reason are those of the new state.
+
+        Raises:
+            IllegalTransition: it cannot come to that state from its own.
+        """
+        if state not in RENDITION_TRANSITIONS[self.state]:
+            raise IllegalTransition(f"rendition {self.fingerprint}: {self.state} -> {state}")
+        cleared: dict[str, Any] = {"wait": None, "wait_until": None, "reason": None}
         return self.model_copy(update={**cleared, **changes, "state": state})
+
+    def again(self, *, is_collected: bool = False) -> Self:
+        """Want it once more, watched by an execution of its own."""
+        cleared = {"output": None, "downloads": (), "generation": self.generation + 1}
+        return self.moved(
+            DropState.WAITING, wait=WaitReason.SLOT, is_collected=is_collected, **cleared
+        )
 
 
 class TimelineEntry(_Record):
@@ -252,6 +288,7 @@ class Drop(_Record):
     renditions: dict[str, Rendition] = Field(default_factory=dict)
     state: DropState = DropState.WAITING
     wait: WaitReason | None = None
+    wait_until: Instant | None = None
     reason: Reason | None = None
     warnings: tuple[str, ...] = ()
     timeline: tuple[TimelineEntry, ...] = ()
@@ -269,12 +306,12 @@ class Drop(_Record):
         states = [rendition.state for rendition in self.renditions.values()]
         return bool(states) and self.state is combined_state(states)
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether the pipeline is done with it, well or not."""
-        if self.state is DropState.SUBMITTED and self.spec is not None:
-            return not self.spec.wait_for_completion
-        return self.state not in OPEN_STATES
+    def watches(self, fingerprint: str) -> bool:
+        """Whether an execution is to follow a rendition to its result."""
+        rendition = self.renditions.get(fingerprint)
+        if rendition is None or self.spec is None or not rendition.wants_result:
+            return False
+        return self.spec.wait_for_completion or rendition.is_collected
 
     def with_rendition(self, rendition: Rendition, now: datetime, *warnings: str) -> Self:
         """Replace one rendition; the drop's own state follows."""
@@ -286,13 +323,17 @@ class Drop(_Record):
         """Take these renditions; the drop's state, wait and reason follow from them."""
         state = combined_state(rendition.state for rendition in renditions.values())
         telling = next(r for r in renditions.values() if r.state is state)
-        return self._step(
-            state, now, renditions=renditions, wait=telling.wait, reason=telling.reason, **changes
-        )
+        told = {
+            "wait": telling.wait,
+            "wait_until": telling.wait_until,
+            "reason": telling.reason,
+        }
+        return self._step(state, now, renditions=renditions, **told, **changes)
 
     def decided(self, state: DropState, now: datetime, **changes: Any) -> Self:
         """Reach a state that no rendition tells, such as rejected or waiting for a sidecar."""
-        return self._step(state, now, **{"wait": None, "reason": None, **changes})
+        cleared = {"wait": None, "wait_until": None, "reason": None}
+        return self._step(state, now, **{**cleared, **changes})
 
     def _step(self, state: DropState, now: datetime, **changes: Any) -> Self:
         if not self.timeline or self.timeline[-1].state is not state:

@@ -1,7 +1,7 @@
 """What the rules need of a ledger's storage, and the changes that it makes all or nothing."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -19,6 +19,18 @@ class LedgerConflict(Exception):
 
 class SlotsTaken(Exception):
     """As many jobs are at the vendor as `MaxConcurrentJobs` allows."""
+
+
+class BudgetSpent(Exception):
+    """A window of the budget has too few credits left.
+
+    Attributes:
+        window: which one.
+    """
+
+    def __init__(self, window: str) -> None:
+        super().__init__(window)
+        self.window = window
 
 
 class GateClosed(Exception):
@@ -75,11 +87,25 @@ class FreeSlot:
 
 
 @dataclass(frozen=True)
+class Spend:
+    """Take credits from a window of the budget, or give them back (negative).
+
+    `limit` is the window's; None: take them even beyond it.
+    """
+
+    window: str
+    credits: int
+    limit: int | None
+
+
+@dataclass(frozen=True)
 class RequireOpenGate:
     """Hold only if the gate is open."""
 
 
-Change = SaveDrop | SaveJob | SaveGate | Attach | Detach | TakeSlot | FreeSlot | RequireOpenGate
+Change = (
+    SaveDrop | SaveJob | SaveGate | Attach | Detach | TakeSlot | FreeSlot | Spend | RequireOpenGate
+)
 
 
 class Agenda(StrEnum):
@@ -132,26 +158,41 @@ class Ledger(Protocol):
         """Make all changes or none.
 
         Raises:
-            SlotsTaken: a `TakeSlot` found none free.
             GateClosed: a `RequireOpenGate` found it closed.
+            SlotsTaken: a `TakeSlot` found none free.
+            BudgetSpent: a `Spend` found too little left.
             LedgerConflict: a record was changed by somebody else.
         """
+
+    def spent(self, window: str) -> int:
+        """Return the credits taken from a window of the budget."""
 
     def projected(self, drop: Drop) -> None:
         """Note that the manifest shows this drop, unless the drop has changed since."""
 
 
-def job_changes(before: Job, after: Job, slots: int | None = None) -> list[Change]:
-    """Return the changes that a job's step makes; its slot moves with it.
+@dataclass(frozen=True)
+class Limits:
+    """What the start of a job must leave room for: slots, and credits in windows of the budget."""
 
-    `slots` limits the taking of one; None takes it even beyond the limit, which is right only for
-    a job that the vendor has already.
+    slots: int | None = None
+    credits: Mapping[str, int | None] = field(default_factory=dict)
+
+
+def job_changes(before: Job, after: Job, limits: Limits = Limits()) -> list[Change]:
+    """Return the changes that a job's step makes; its slot and its credits move with it.
+
+    Without limits it takes them even beyond, which is right only for what the vendor has done.
     """
     changes: list[Change] = [SaveJob(after)]
     if after.holds_slot and not before.holds_slot:
-        changes.append(TakeSlot(slots))
+        changes.append(TakeSlot(limits.slots))
     if before.holds_slot and not after.holds_slot:
         changes.append(FreeSlot())
+    for window in sorted(before.reserved.keys() | after.reserved.keys()):
+        spent = after.reserved.get(window, 0) - before.reserved.get(window, 0)
+        if spent:
+            changes.append(Spend(window, spent, limits.credits.get(window)))
     return changes
 
 

@@ -28,6 +28,7 @@ class Verdict:
     """What the job's state alone does not tell: why drops wait, or why they are refused."""
 
     wait: WaitReason | None = None
+    wait_until: datetime | None = None
     refusal: Reason | None = None
 
 
@@ -77,10 +78,8 @@ class FollowJob:
         return drop
 
     def _watch(self, drop: Drop, job: Job) -> None:
-        rendition = drop.renditions.get(job.fingerprint)
-        if rendition is None or not rendition.wants_result or job.state not in _AT_VENDOR:
-            return
-        if drop.spec is not None and drop.spec.wait_for_completion:
+        if drop.watches(job.fingerprint) and job.state in _AT_VENDOR:
+            rendition = drop.renditions[job.fingerprint]
             name = self.execution_name(drop.id, rendition)
             self.executions.start(name, self._input(drop, rendition, job))
 
@@ -106,22 +105,23 @@ def rendition_after(rendition: Rendition, job: Job, verdict: Verdict) -> Renditi
     """Return a rendition as the state of its job makes it."""
     if not rendition.wants_result:
         return rendition
-    if verdict.refusal is not None:
-        return rendition.moved(DropState.REJECTED, reason=verdict.refusal)
+    fresh = rendition.state in {DropState.WAITING, DropState.UNKNOWN}
     facts = {
         "attempt": job.attempt,
         "project_id": job.project_id,
         "credits_charged": job.credits_charged,
     }
-    if job.state is JobState.UNKNOWN:
+    if job.state is JobState.UNKNOWN and fresh:
         return rendition.moved(DropState.UNKNOWN, attempt=job.attempt, reason=_unknown(job))
     if job.state is JobState.ABANDONED:
         return rendition.moved(DropState.FAILED, **facts, reason=_abandoned(job))
     if job.state in _AT_VENDOR:
-        fresh = rendition.state in {DropState.WAITING, DropState.UNKNOWN}
         return rendition.moved(DropState.SUBMITTED, **facts) if fresh else rendition
-    if verdict.wait is not None:
-        return rendition.moved(DropState.WAITING, wait=verdict.wait)
+    if verdict.refusal is not None and fresh:
+        return rendition.moved(DropState.REJECTED, reason=verdict.refusal)
+    if verdict.wait is not None and fresh:
+        waits = {"wait": verdict.wait, "wait_until": verdict.wait_until}
+        return rendition.moved(DropState.WAITING, **waits)
     return rendition
 
 
@@ -133,13 +133,20 @@ def _unknown(job: Job) -> Reason:
             "It is never repeated by itself"
         ),
         fix=(
-            f'Look for "{job.project_name}" in your Magic Hour library. If it is there, take the '
-            "result from there. If not, nothing was charged: give the spec another `revision`."
+            f'Look for "{job.project_name}" in your Magic Hour library. If it is there: dropscale '
+            "resolve KEY --adopt ID. If not, nothing was charged: dropscale resolve KEY "
+            "--pay-again, or --abandon."
         ),
     )
 
 
 def _abandoned(job: Job) -> Reason:
+    if job.project_id is None:
+        return Reason(
+            code="JobAbandoned",
+            message="The attempt whose answer never came was given up",
+            fix="Set another `revision` in the spec to pay for a fresh try.",
+        )
     return Reason(
         code="JobAbandoned",
         message=f"The vendor has no project {job.project_id}, or no verdict on it in seven days",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from dropscale.ledger.records import Gate
@@ -28,8 +28,12 @@ class GateKeeper:
     clock: Clock
     jitter: Callable[[], float]
 
-    def close(self, reason: WaitReason, retry_after: float | None = None) -> None:
-        """Close it for `retry_after` seconds, or for longer with each refusal in a row."""
+    def close(self, reason: WaitReason, retry_after: float | None = None) -> datetime:
+        """Close it for `retry_after` seconds, or for longer with each refusal in a row.
+
+        Returns until when.
+        """
+        until = self.clock()
         for _ in range(_ATTEMPTS):
             gate = self.ledger.gate()
             seconds = self._pause(reason, gate.strikes if gate else 0, retry_after)
@@ -39,7 +43,8 @@ class GateKeeper:
             else:
                 closed = gate.closed(reason, until)
             if self._saved(closed):
-                return
+                break
+        return until
 
     def open(self) -> None:
         """Open it: the vendor has taken a job."""

@@ -42,7 +42,14 @@ class OpenObject:
     file: BinaryIO
 
 
-class InputBucket(Protocol):
+class SpecFiles(Protocol):
+    """Where specs can be read."""
+
+    def read(self, bucket: str, key: str, limit: int) -> bytes | None:
+        """Return an object's first `limit` bytes, None if there is none."""
+
+
+class InputBucket(SpecFiles, Protocol):
     """The bucket that people drop images and specs into."""
 
     def head(self, bucket: str, key: str) -> ObjectVersion | None:
@@ -54,9 +61,6 @@ class InputBucket(Protocol):
         Raises:
             ObjectGone, ObjectOverwritten: as their names say.
         """
-
-    def read(self, bucket: str, key: str, limit: int) -> bytes | None:
-        """Return an object's first `limit` bytes, None if there is none."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,13 @@ class ResultsBucket(Protocol):
         """Write an output over the object with the ETag `over`, or over none.
 
         Returns False, having written nothing, if something else lies there.
+        """
+
+    def read_output(self, key: str, file: BinaryIO) -> int:
+        """Write an output into a file; return the number of bytes.
+
+        Raises:
+            ObjectGone: there is none.
         """
 
     def manifest(self, key: str) -> tuple[int, str] | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropscale.pipeline.ports import InputBucket
+from dropscale.pipeline.ports import SpecFiles
 from dropscale.spec.keys import sidecar_keys_of
 from dropscale.spec.merge import merge
 from dropscale.spec.model import EffectiveSpec, Spec
@@ -16,7 +16,7 @@ _DEFAULTS_ORIGIN = "stack parameters"
 class SpecResolver:
     """Resolves effective specs; `suffixes` are those that a sidecar may end in."""
 
-    bucket: InputBucket
+    files: SpecFiles
     defaults: Spec
     suffixes: Sequence[str]
     sidecar_required: bool
@@ -31,7 +31,7 @@ class SpecResolver:
         found = {
             name: text
             for name in sidecar_keys_of(key, self.suffixes)
-            if (text := self.bucket.read(bucket, name, MAX_BYTES + 1)) is not None
+            if (text := self.files.read(bucket, name, MAX_BYTES + 1)) is not None
         }
         if len(found) > 1:
             raise SidecarAmbiguous(

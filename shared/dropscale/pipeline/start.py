@@ -8,16 +8,19 @@ nothing gives the job back; whatever else happens is never repeated by the progr
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from dropscale.ledger.budget import Budget, window_end
 from dropscale.ledger.records import Gate, Job, Reason
 from dropscale.ledger.states import JobState, WaitReason
 from dropscale.ledger.store import (
     Agenda,
+    BudgetSpent,
     GateClosed,
     Ledger,
     LedgerConflict,
+    Limits,
     RequireOpenGate,
     SaveGate,
     SaveJob,
@@ -60,10 +63,11 @@ class StartOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class StartPolicy:
-    """How many jobs may be at the vendor at once, and how long one create call may take."""
+    """What the start of a job must leave room for: slots, seconds for one create call, credits."""
 
     slots: int
     create_seconds: float
+    budget: Budget
 
 
 @dataclass(frozen=True)
@@ -89,15 +93,18 @@ class StartJob:
             return StartOutcome.WAITING
         if not self._is_wanted(job):
             return self._laid_aside(job)
-        claimed = job.submitting(self.new_id(), self.clock() + _ATTEMPT_LEASE)
+        limits = Limits(self.policy.slots, self.policy.budget.windows(self.clock()))
+        claimed = job.submitting(self.new_id(), self.clock() + _ATTEMPT_LEASE, limits.credits)
         passage = SaveGate(probe) if probe else RequireOpenGate()
         try:
-            self.ledger.write(*job_changes(job, claimed, self.policy.slots), passage)
-        except SlotsTaken:
-            return self._waits(job, WaitReason.SLOT)
+            self.ledger.write(passage, *job_changes(job, claimed, limits))
         except GateClosed:
             gate = self.ledger.gate()
-            return self._waits(job, gate.reason if gate else WaitReason.THROTTLED)
+            return self._waits(job, gate.reason, gate.until) if gate else StartOutcome.LEFT
+        except SlotsTaken:
+            return self._waits(job, WaitReason.SLOT)
+        except BudgetSpent as error:
+            return self._waits(job, WaitReason.BUDGET, window_end(error.window))
         except LedgerConflict:
             return StartOutcome.LEFT
         return self._pay(claimed, job.upload.path, probing=probe is not None)
@@ -133,7 +140,8 @@ class StartJob:
         except (errors.Unavailable, errors.Unreachable) as error:
             pause = max(_UNAVAILABLE_SECONDS, error.retry_after or 0)
             due = self.clock() + timedelta(seconds=pause)
-            return self._waits(self._given_back(job, lambda job: job.refused(due)))
+            refused = self._given_back(job, lambda job: job.refused(due))
+            return self._waits(refused, WaitReason.THROTTLED, due)
         except REJECTING_ERRORS as error:
             later = self.clock() + REVIEW
             refused = self._given_back(job, lambda job: job.refused(later))
@@ -152,12 +160,12 @@ class StartJob:
     def _closed(
         self, job: Job, reason: WaitReason, retry_after: float | None = None
     ) -> StartOutcome:
-        self.gate.close(reason, retry_after)
+        until = self.gate.close(reason, retry_after)
         now = self.clock()
-        return self._waits(self._given_back(job, lambda job: job.refused(now)), reason)
+        return self._waits(self._given_back(job, lambda job: job.refused(now)), reason, until)
 
-    def _waits(self, job: Job, reason: WaitReason = WaitReason.THROTTLED) -> StartOutcome:
-        self.follow.all(job, Verdict(wait=reason))
+    def _waits(self, job: Job, reason: WaitReason, until: datetime | None = None) -> StartOutcome:
+        self.follow.all(job, Verdict(wait=reason, wait_until=until))
         return StartOutcome.WAITING
 
     def _given_back(self, claimed: Job, step: Callable[[Job], Job]) -> Job:
@@ -174,8 +182,10 @@ class StartJob:
         credits_charged = claimed.parameters.credits if charged is None else charged
 
         def change(job: Job) -> Job:
-            if job.attempt_id != claimed.attempt_id or job.project_id is not None:
+            if created.id == job.project_id or created.id in job.orphans:
                 return job
+            if job.attempt_id != claimed.attempt_id or job.project_id is not None:
+                return job.with_orphan(created.id)
             return job.submitted(created.id, credits_charged, now, now + REVIEW)
 
         try:

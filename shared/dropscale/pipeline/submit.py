@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 
@@ -35,6 +35,7 @@ from dropscale.pipeline.ports import (
     RemainingTime,
     Upscaler,
 )
+from dropscale.pipeline.price import require_affordable
 from dropscale.pipeline.projection import ProjectManifest
 from dropscale.pipeline.sidecars import SpecResolver
 from dropscale.pipeline.start import ACCOUNT_ERRORS, REJECTING_ERRORS, StartJob, refusal_of
@@ -47,12 +48,9 @@ MAX_IMAGE_BYTES = 512 * 1024 * 1024
 
 _ATTEMPTS = 5
 _LABEL_LENGTH = 120
+_UPLOAD_PAUSE = timedelta(seconds=60)
 
 ReadImage = Callable[[], OpenObject]
-
-
-class PriceAboveLimit(DropscaleError):
-    """The spec's `max_credits` is below the price."""
 
 
 class SourceGone(DropscaleError):
@@ -98,7 +96,6 @@ class Submit:
         """Evaluate the image at `key`, or the image whose sidecar lies there.
 
         Raises:
-            MagicHourError: the vendor could not take the bytes now; call again later.
             LedgerConflict: others change the same drop; call again later.
         """
         kind = kind_of(key, self.resolve.suffixes)
@@ -182,12 +179,7 @@ class Submit:
     def _accept(self, drop: Drop, source: Source, sha256: str, spec: EffectiveSpec) -> Drop:
         """Write down what the drop is to get: its renditions, and a share in each one's job."""
         parameters = Parameters.of(spec)
-        if spec.max_credits is not None and parameters.credits > spec.max_credits:
-            raise PriceAboveLimit(
-                f"{source.key} costs {parameters.credits} credits; max_credits is "
-                f"{spec.max_credits}",
-                fix="Raise max_credits, or choose a cheaper mode or scale factor.",
-            )
+        require_affordable(parameters.credits, source.key, spec, self.start.policy.budget)
         fingerprint = parameters.fingerprint(sha256)
         now = self.clock()
         kept, changes = self._without_others(drop, fingerprint)
@@ -234,15 +226,27 @@ class Submit:
             try:
                 self._upload(job, image)
             except ACCOUNT_ERRORS:
-                self.gate.close(WaitReason.ACCOUNT)
-                return self.follow.one(drop.id, job, Verdict(wait=WaitReason.ACCOUNT))
+                return self._held_back(drop, job, WaitReason.ACCOUNT)
             except errors.Throttled as error:
-                self.gate.close(WaitReason.THROTTLED, error.retry_after)
-                return self.follow.one(drop.id, job, Verdict(wait=WaitReason.THROTTLED))
+                return self._held_back(drop, job, WaitReason.THROTTLED, error.retry_after)
+            except errors.TRANSIENT:
+                return self._read_later(drop, job)
             except REJECTING_ERRORS as error:
                 return self.follow.one(drop.id, job, Verdict(refusal=refusal_of(error)))
         self.start(fingerprint, remaining)
         return self.ledger.drop(drop.id) or drop
+
+    def _held_back(
+        self, drop: Drop, job: Job, reason: WaitReason, retry_after: float | None = None
+    ) -> Drop:
+        until = self.gate.close(reason, retry_after)
+        return self.follow.one(drop.id, job, Verdict(wait=reason, wait_until=until))
+
+    def _read_later(self, drop: Drop, job: Job) -> Drop:
+        """The vendor cannot take the bytes now: the sweeper has the image read again."""
+        due = self.clock() + _UPLOAD_PAUSE
+        job = amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(due))
+        return self.follow.one(drop.id, job, Verdict(wait=WaitReason.THROTTLED, wait_until=due))
 
     def _upload(self, job: Job, image: ReadImage) -> None:
         opened = image()
@@ -309,7 +313,7 @@ def _wanted(drop: Drop, spec: EffectiveSpec, fresh: Rendition) -> Rendition:
             return before
     elif before.state in OPEN_STATES:
         return before
-    return fresh.model_copy(update={"generation": before.generation + 1})
+    return before.again()
 
 
 def _reason(error: DropscaleError) -> Reason:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from dropscale.ledger.records import Drop, Job
 from dropscale.ledger.states import VERDICTS, JobState
 from dropscale.ledger.store import Agenda, Ledger, amend_job
-from dropscale.magichour.errors import NotFound
+from dropscale.magichour.errors import MagicHourError, NotFound
 from dropscale.pipeline.follow import FollowJob
 from dropscale.pipeline.gate import GateKeeper
 from dropscale.pipeline.ports import (
@@ -111,9 +111,7 @@ class Sweep:
 
     def _look_at(self, job: Job) -> bool:
         """See that every drop of a job is watched, or knows how it ended."""
-        drops = [
-            drop for drop in self._open_drops(job) if drop.spec and drop.spec.wait_for_completion
-        ]
+        drops = [drop for drop in self._open_drops(job) if drop.watches(job.fingerprint)]
         if job.state in {JobState.UNKNOWN, JobState.ABANDONED}:
             self.follow.all(job)
             drops = []
@@ -122,7 +120,12 @@ class Sweep:
             if status is ExecutionStatus.NONE:
                 self.follow.one(drop.id, job)
         ended = [drop for drop, status in statuses if status is ExecutionStatus.ENDED]
-        job = self._with_verdict(job) if ended or not drops else job
+        if ended or not drops:
+            try:
+                job = self._with_verdict(job)
+            except MagicHourError:
+                self._plan_next_look(job, bool(drops))
+                raise
         if job.state in VERDICTS:
             for drop in ended:
                 self.follow.renew(drop.id, job)

@@ -8,13 +8,14 @@ from pydantic import BaseModel, ConfigDict
 from dropscale.ledger.records import (
     Download,
     Drop,
+    Instant,
     Output,
     Reason,
     Rendition,
     Source,
     TimelineEntry,
 )
-from dropscale.ledger.states import DropState, WaitReason
+from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
 from dropscale.results.output_key import fitting_key
 from dropscale.spec.model import EffectiveSpec
 from dropscale.upscaler import Mode
@@ -45,12 +46,20 @@ class Manifest(BaseModel):
     seq: int
     state: DropState
     waiting_for: WaitReason | None
+    waiting_until: Instant | None
     source: Source
     spec: EffectiveSpec | None
     jobs: tuple[ManifestJob, ...]
     warnings: tuple[str, ...]
     reason: Reason | None
     timeline: tuple[TimelineEntry, ...]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the pipeline is done with the drop, well or not."""
+        if self.state is DropState.SUBMITTED and self.spec is not None:
+            return not self.spec.wait_for_completion
+        return self.state not in OPEN_STATES
 
 
 def json_schema() -> str:
@@ -71,6 +80,7 @@ def manifest_of(drop: Drop) -> Manifest:
         seq=drop.seq,
         state=drop.state,
         waiting_for=drop.wait,
+        waiting_until=drop.wait_until,
         source=drop.source,
         spec=drop.spec,
         jobs=tuple(_job(rendition) for rendition in drop.renditions.values()),

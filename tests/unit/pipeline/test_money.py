@@ -182,12 +182,14 @@ def test_an_upload_that_the_account_forbids_waits_and_is_read_again(world: World
     assert len(world.upscaler.creates) == 1
 
 
-def test_an_upload_that_fails_for_now_is_left_to_the_queue(world: World) -> None:
+def test_an_upload_that_fails_for_now_waits_and_is_read_again(world: World) -> None:
     world.upscaler.fail_upload = errors.TransferFailed("PUT storage", status=500)
-    with pytest.raises(errors.TransferFailed):
-        world.drop("cat.png", png())
+    world.drop("cat.png", png())
+    assert world.manifest("cat.png")["waiting_for"] == "throttled"
+    world.clock.advance(seconds=61)
 
-    world.submit("cat.png")
+    world.sweep()
+    world.submit(world.queue.keys.pop())
 
     assert world.row("cat.png").state is DropState.SUBMITTED
 
