@@ -13,7 +13,8 @@ TESTED = $(sort 3.11 3.13 $(VENV_VERSION))
 VENV_VERSION = $(shell $(or $(wildcard $(BIN)/python),$(PYTHON)) \
 	-c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-STATIC := $(addprefix check-,format lint types imports dead-code dependencies machine-names)
+STATIC := $(addprefix check-,format lint types imports dead-code dependencies generated \
+	machine-names)
 TEMPLATE := $(addprefix check-,sam-files sam-validate template state-machine checkov)
 
 .PHONY: check $(STATIC) $(TEMPLATE) check-sam-build check-seeded-faults
@@ -31,7 +32,7 @@ check-lint: $(VENV)/.check
 	$(STEP) $(BIN)/ruff check .
 
 check-types: $(VENV)/.check
-	$(STEP) $(BIN)/mypy shared/dropscale local functions tests
+	$(STEP) $(BIN)/mypy shared/dropscale local functions docs tests
 
 check-imports: $(VENV)/.check
 	$(STEP) $(OFFLINE) $(BIN)/lint-imports --no-cache
@@ -44,6 +45,9 @@ check-dependencies: $(VENV)/.check
 	$(STEP) $(OFFLINE) sh -ec '$(abspath $(BIN))/deptry shared functions local; cd shared; \
 		$(abspath $(BIN))/deptry dropscale ../functions --known-first-party dropscale \
 		--per-rule-ignores "DEP001=boto3|botocore,DEP003=boto3|botocore|urllib3"'
+
+check-generated: $(VENV)/.check
+	$(STEP) $(OFFLINE) $(BIN)/python docs/generate.py --check
 
 check-machine-names:
 	$(STEP) $(GATE)/machine-names

@@ -190,6 +190,9 @@ FAULTS = {
         "\ndef forgotten() -> None: ...\n",
         r"upscaler\.py:\d+: unused function 'forgotten'",
     ),
+    "stale page": Fault(
+        "generated", "docs/ledger.md", "", "\nBy hand.\n", r"not current: ledger\.md"
+    ),
     "unused dependency": Fault(
         "dependencies",
         "shared/requirements.txt",

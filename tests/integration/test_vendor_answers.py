@@ -73,8 +73,7 @@ class Outcome:
     """What one bad answer leads to.
 
     Attributes:
-        error: the class of what leaves submit, for the queue to deliver again, or check or deliver,
-            for the state machine to retry or to catch.
+        error: the class of what leaves check or deliver, for the state machine to retry or catch.
     """
 
     drop: DropState
@@ -95,10 +94,6 @@ NOBODY_KNOWS = Outcome(DropState.UNKNOWN, JobState.UNKNOWN, recovery=Recovery.NE
 UNHARMED = Outcome(DropState.DELIVERED, JobState.COMPLETE)
 
 
-def redelivered(error: str) -> Outcome:
-    return Outcome(DropState.WAITING, JobState.READY, WaitReason.SLOT, error)
-
-
 def retried(error: str, job: JobState = JobState.SUBMITTED) -> Outcome:
     return Outcome(DropState.SUBMITTED, job, error=error)
 
@@ -111,7 +106,7 @@ def failed(error: str, job: JobState = JobState.SUBMITTED) -> Outcome:
     return Outcome(DropState.FAILED, job, error=error, recovery=Recovery.DROPPED_AGAIN)
 
 
-BROKEN_RESULT = failed("UnreadableResult", JobState.COMPLETE)
+BROKEN_RESULT = retried("UnreadableResult", JobState.COMPLETE)
 NOT_TRANSFERRED = retried("TransferFailed", JobState.COMPLETE)
 
 
@@ -123,14 +118,11 @@ TABLE = {
     VendorCall.UPLOAD_URLS: {
         **on("400 403 404 422", REJECTED),
         **on("401 402", NO_ACCOUNT),
-        **on("429 429+Retry-After", THROTTLED),
-        **on("502 503", redelivered("Unavailable")),
-        **on("500 200-page 502-page 503-page", redelivered("ServerFault")),
-        **on("reset", redelivered("ConnectionLost")),
+        **on("429 429+Retry-After 500 502 503 200-page 502-page 503-page reset", THROTTLED),
     },
     VendorCall.PUT: {
-        **on("400 401 402 403 404 422 429 429+Retry-After", redelivered("TransferFailed")),
-        **on("500 502 503 502-page 503-page reset", redelivered("TransferFailed")),
+        **on("400 401 402 403 404 422 429 429+Retry-After", THROTTLED),
+        **on("500 502 503 502-page 503-page reset", THROTTLED),
         # A storage says no more than 200; what it took, only the create can tell.
         **on("200-page", UNHARMED),
     },
@@ -198,11 +190,7 @@ class Meeting:
         keys = self.world.queue.keys
         error = None
         for key in [keys.pop() for _ in range(len(keys))]:
-            try:
-                self.world.submit(key)
-            except MagicHourError as raised:
-                error = type(raised).__name__
-                keys.append(key)
+            self.world.submit(key)
         for state in self.world.running():
             error = self._execute(state)
         return error
@@ -267,9 +255,6 @@ def test_a_bad_answer_leads_where_the_table_says(
     expected = TABLE[call][answer]
     assert error == expected.error
     assert meeting.states == (expected.drop, expected.job, expected.wait)
-    if call in {VendorCall.UPLOAD_URLS, VendorCall.PUT} and error:
-        meeting.world.clock.advance(minutes=2)
-        meeting.world.sweep()
     manifest = meeting.world.manifest(KEY)
     assert manifest["state"] == expected.drop
     if expected.recovery is not Recovery.BY_ITSELF:

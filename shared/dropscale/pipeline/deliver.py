@@ -89,6 +89,10 @@ class Deliver:
 
     def _published(self, drop: Drop, rendition: Rendition, project: Project | None) -> Output:
         """Publish what the vendor has; if it has it no more, what another drop got of it."""
+        gone: DropscaleError | TransferFailed = ResultGone(
+            f"the vendor no longer has the result of project {rendition.project_id}",
+            fix="Set another `revision` in the spec to pay for a fresh try.",
+        )
         if project is not None:
             url = project.downloads[0].url
             try:
@@ -96,21 +100,20 @@ class Deliver:
             except TransferFailed as error:
                 if not error.expired:
                     raise
-        earlier = self._earlier_output(rendition)
-        return self.publish(
-            drop, rendition, lambda file: self.results.read_output(earlier.key, file)
-        )
+                gone = error
+        earlier = self._earlier_output(rendition.fingerprint)
+        if earlier is None:
+            raise gone
+        key = earlier.key
+        return self.publish(drop, rendition, lambda file: self.results.read_output(key, file))
 
-    def _earlier_output(self, rendition: Rendition) -> Output:
-        for drop_id in self.ledger.attached(rendition.fingerprint):
+    def _earlier_output(self, fingerprint: str) -> Output | None:
+        for drop_id in self.ledger.attached(fingerprint):
             drop = self.ledger.drop(drop_id)
-            output = drop.renditions[rendition.fingerprint].output if drop else None
+            output = drop.renditions[fingerprint].output if drop else None
             if output and self.results.describe_output(output.key) is not None:
                 return output
-        raise ResultGone(
-            f"the vendor no longer has the result of project {rendition.project_id}",
-            fix="Set another `revision` in the spec to pay for a fresh try.",
-        )
+        return None
 
     def _write_down(self, drop: Drop, done: Rendition) -> Drop:
         def change(drop: Drop) -> Drop:
