@@ -8,6 +8,7 @@ from typing import Any
 
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Drop
+from dropscale.ledger.states import DropState
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.execution import CaughtError, ExecutionState
@@ -57,7 +58,10 @@ class World:
 
     def __post_init__(self) -> None:
         ids = count(1)
-        self.project = ProjectManifest(self.ledger, self.results)
+        self.observed: list[DropState] = []
+        self.project = ProjectManifest(
+            self.ledger, self.results, lambda drop: self.observed.append(drop.state)
+        )
         self.gate = GateKeeper(self.ledger, self.clock, lambda: 0.5)
         self.follow = FollowJob(
             self.ledger, self.project, self.executions, self.clock, Timing(20, 3600)

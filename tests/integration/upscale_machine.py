@@ -73,7 +73,7 @@ _PARAMETERS = {
     "PollIntervalCapSeconds": "300",
 }
 _CONTEXT = StackContext("dropscale", "us-east-1", DEFAULT_ACCOUNT_ID, "http://127.0.0.1:9")
-_FUNCTIONS: Mapping[str, tuple[Any, Callable[[Any], Any], type[Settings]]] = {
+_FUNCTIONS: Mapping[str, tuple[Any, Callable[..., Any], type[Settings]]] = {
     "SubmitFunction": (submit, wiring.submit, SubmitSettings),
     "CheckFunction": (check, wiring.check, CheckSettings),
     "DeliverFunction": (deliver, wiring.deliver, StartSettings),
@@ -295,7 +295,7 @@ def deployed_machine() -> Iterator[UpscaleMachine]:
         for logical_id, (app, compose, settings) in _FUNCTIONS.items():
             variables = stack.resources[logical_id].properties["Environment"]["Variables"]
             environment = {name: str(value) for name, value in variables.items()}
-            composed = compose(settings.from_environment(environment))
+            composed = compose(settings.from_environment(environment), lambda drop: None)
             use_cases[app] = _with_stand_ins(composed, {"clock": clock, "upscaler": vendor})
             patch.setattr(app, f"_{compose.__name__}", partial(use_cases.get, app))
         machine = UpscaleMachine(stack, clock, vendor, use_cases[submit])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -24,6 +25,7 @@ from dropscale.aws.settings import (
     SweepSettings,
 )
 from dropscale.ledger.budget import Budget
+from dropscale.ledger.records import Drop
 from dropscale.magichour.transport import CONNECT_TIMEOUT
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
@@ -51,9 +53,13 @@ _CONFIG = Config(
 )
 
 
-def submit(settings: SubmitSettings) -> Submit:
+Observer = Callable[[Drop], None]
+"""Is told of each drop that has a new manifest."""
+
+
+def submit(settings: SubmitSettings, observe: Observer) -> Submit:
     """Compose submit."""
-    parts = _StartParts(settings)
+    parts = _StartParts(settings, observe)
     bucket = S3InputBucket(parts.s3)
     defaults = Spec(
         scale_factor=settings.default_scale_factor, style=Style(mode=settings.default_mode)
@@ -72,16 +78,16 @@ def submit(settings: SubmitSettings) -> Submit:
     )
 
 
-def check(settings: CheckSettings) -> Check:
+def check(settings: CheckSettings, observe: Observer) -> Check:
     """Compose check."""
-    parts = _Parts(settings, CHECK_CALL_SECONDS)
+    parts = _Parts(settings, observe, CHECK_CALL_SECONDS)
     cap = settings.poll_interval_cap_seconds
     return Check(parts.ledger, parts.upscaler, parts.project, _now, cap)
 
 
-def deliver(settings: StartSettings) -> Deliver:
+def deliver(settings: StartSettings, observe: Observer) -> Deliver:
     """Compose deliver."""
-    parts = _StartParts(settings)
+    parts = _StartParts(settings, observe)
     return Deliver(
         ledger=parts.ledger,
         upscaler=parts.upscaler,
@@ -93,15 +99,15 @@ def deliver(settings: StartSettings) -> Deliver:
     )
 
 
-def fail(settings: StartSettings) -> Fail:
+def fail(settings: StartSettings, observe: Observer) -> Fail:
     """Compose fail."""
-    parts = _StartParts(settings)
+    parts = _StartParts(settings, observe)
     return Fail(parts.ledger, parts.project, parts.start, _now)
 
 
-def sweep(settings: SweepSettings) -> Sweep:
+def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
     """Compose sweep."""
-    parts = _StartParts(settings)
+    parts = _StartParts(settings, observe)
     return Sweep(
         ledger=parts.ledger,
         bucket=S3InputBucket(parts.s3),
@@ -115,9 +121,9 @@ def sweep(settings: SweepSettings) -> Sweep:
     )
 
 
-def retry(settings: SweepSettings) -> Retry:
+def retry(settings: SweepSettings, observe: Observer) -> Retry:
     """Compose retry, for the command line."""
-    parts = _StartParts(settings)
+    parts = _StartParts(settings, observe)
     return Retry(
         ledger=parts.ledger,
         bucket=S3InputBucket(parts.s3),
@@ -129,20 +135,20 @@ def retry(settings: SweepSettings) -> Retry:
     )
 
 
-def resolve(settings: StartSettings) -> Resolve:
+def resolve(settings: StartSettings, observe: Observer) -> Resolve:
     """Compose resolve, for the command line."""
-    parts = _StartParts(settings)
+    parts = _StartParts(settings, observe)
     return Resolve(parts.ledger, parts.upscaler, parts.start, parts.follow, _now)
 
 
 class _Parts:
     """What every function is made of."""
 
-    def __init__(self, settings: Settings, call_seconds: float) -> None:
+    def __init__(self, settings: Settings, observe: Observer, call_seconds: float) -> None:
         self.s3 = cast("S3Client", _client("s3"))
         self.ledger = DynamoLedger(_client("dynamodb"), settings.ledger_table)
         self.results = S3ResultsBucket(self.s3, settings.results_bucket)
-        self.project = ProjectManifest(self.ledger, self.results)
+        self.project = ProjectManifest(self.ledger, self.results, observe)
         api_key = SecretApiKey(_client("secretsmanager"), settings.api_key_secret_arn)
         self.upscaler = MagicHourUpscaler(api_key, settings.api_base_url, call_seconds)
 
@@ -150,8 +156,8 @@ class _Parts:
 class _StartParts(_Parts):
     """What a function is made of that may start jobs."""
 
-    def __init__(self, settings: StartSettings) -> None:
-        super().__init__(settings, CALL_SECONDS)
+    def __init__(self, settings: StartSettings, observe: Observer) -> None:
+        super().__init__(settings, observe, CALL_SECONDS)
         self._settings = settings
 
     @cached_property
