@@ -48,13 +48,15 @@ def engine_named(name: str | None, stub_seconds: float = 1.0) -> api.Engine:
 
 
 @contextmanager
-def embedded_api(engine: api.Engine, port: int = 0) -> Iterator[MagicHour]:
+def embedded_api(
+    engine: api.Engine, port: int = 0, faults: api.FaultPlan | None = None
+) -> Iterator[MagicHour]:
     """Serve the embedded API until the block ends.
 
     Raises:
         StartFailed: the port is taken.
     """
-    with _started(api.EmbeddedApi(engine=engine, port=port), OSError) as served:
+    with _started(api.EmbeddedApi(engine=engine, port=port, faults=faults), OSError) as served:
         yield MagicHour(served.base_url, served.token)
 
 

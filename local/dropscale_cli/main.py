@@ -90,9 +90,14 @@ def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
     show_default=True,
     help="What a job takes on the stub engine.",
 )
-def api(*, port: int, engine: str, stub_seconds: float) -> None:
+@click.option(
+    "--faults",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Misbehave as this plan says (docs/embedded-api.md).",
+)
+def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> None:
     """Run only the embedded Magic Hour API, until Ctrl-C, and print how to call it."""
     with ended_by_signals("Stopped."):
         from dropscale_cli import serve  # noqa: PLC0415 # see above
 
-        serve.api(port=port, engine=engine, stub_seconds=stub_seconds)
+        serve.api(port=port, engine=engine, stub_seconds=stub_seconds, faults=faults)

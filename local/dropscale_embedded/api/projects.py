@@ -62,6 +62,7 @@ class Project:
     Attributes:
         image_path: `assets.image_file_path` of the create call.
         credits_charged: 0 again once they were given back.
+        status: a `ProjectStatus`, unless a fault made up another.
     """
 
     id: str
@@ -70,7 +71,7 @@ class Project:
     image_path: str
     created_at: datetime
     credits_charged: int
-    status: ProjectStatus = ProjectStatus.QUEUED
+    status: str = ProjectStatus.QUEUED
     error: ProjectError | None = None
 
 
@@ -200,6 +201,15 @@ class Projects:
         """
         with self._lock:
             self._change(project_id, status=ProjectStatus.COMPLETE)
+
+    def hold(self, project_id: str, status: str) -> None:
+        """Give the project a status that it keeps; nothing is given back.
+
+        Raises:
+            UnknownProject: it was deleted.
+        """
+        with self._lock:
+            self._change(project_id, status=status)
 
     def fail(self, project_id: str, error: ProjectError) -> None:
         """End the project in error and give its credits back.

@@ -2,15 +2,16 @@
 
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_bytes, token_urlsafe
 from tempfile import TemporaryDirectory
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
@@ -18,9 +19,14 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from dropscale.upscaler import DOWNLOAD_URL_HOURS
 from dropscale_embedded.api.app import StorageUrls, create_app
 from dropscale_embedded.api.engines import Engine
+from dropscale_embedded.api.fault_injection import FaultInjection
+from dropscale_embedded.api.faults import FaultPlan, Faults
 from dropscale_embedded.api.projects import Book, Clock, Projects, Tier
 from dropscale_embedded.api.rendering import RenderPool
 from dropscale_embedded.api.storage import Storage, UrlSigner
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 _HOST = "127.0.0.1"
 _UPLOAD_URL_LIFETIME = timedelta(hours=1)
@@ -37,6 +43,16 @@ class _RequestHandler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Stay quiet: the book has what matters."""
 
+    def connection_dropped(
+        self, error: BaseException, environ: "WSGIEnvironment | None" = None
+    ) -> None:
+        """Reset the connection: either its client is gone, or the fault plan says so."""
+        # Closing with a linger time of 0 sends RST instead of FIN.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.rfile.close()
+        self.connection.close()
+
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
@@ -47,9 +63,13 @@ class EmbeddedApi:
 
     Uploads and outputs live in a temporary folder that goes with it; so do all threads. It can be
     opened once.
+
+    Attributes:
+        token: the API key that it accepts.
+        faults: what goes wrong; its plan may be changed at any time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # all but the engine have defaults
         self,
         *,
         engine: Engine,
@@ -60,6 +80,7 @@ class EmbeddedApi:
         tier: Tier = Tier.CREATOR,
         download_url_lifetime: timedelta = timedelta(hours=DOWNLOAD_URL_HOURS),
         clock: Clock = _utc_now,
+        faults: FaultPlan | None = None,
     ) -> None:
         """Prepare the API; nothing runs yet.
 
@@ -72,8 +93,10 @@ class EmbeddedApi:
             tier: the account's plan.
             download_url_lifetime: how long a download URL works.
             clock: the present time, in UTC.
+            faults: what goes wrong; nothing by default.
         """
         self.token = token or token_urlsafe(24)
+        self.faults = Faults(faults or FaultPlan())
         self._engine = engine
         self._port = port
         self._workers = workers or os.cpu_count() or 1
@@ -109,16 +132,20 @@ class EmbeddedApi:
                 storage=storage,
                 engine=self._engine,
                 workers=self._workers,
+                faults=self.faults,
             )
             stack.callback(pool.close)
+            stopping = Event()
             app = create_app(
                 token=self.token,
                 projects=self._projects,
                 storage=storage,
                 urls=self._urls,
                 submit=pool.submit,
+                injection=FaultInjection(self.faults, self._projects, stopping),
             )
             self._port = stack.enter_context(_serving(app, self._port))
+            stack.callback(stopping.set)
             self._stack = stack.pop_all()
         return self
 
