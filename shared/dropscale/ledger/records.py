@@ -302,6 +302,11 @@ class Drop(_Record):
         states = [rendition.state for rendition in self.renditions.values()]
         return bool(states) and self.state is combined_state(states)
 
+    def wants(self, fingerprint: str) -> bool:
+        """Whether a result of that job is (still) wanted for it."""
+        rendition = self.renditions.get(fingerprint)
+        return rendition is not None and rendition.wants_result
+
     def with_rendition(self, rendition: Rendition, now: datetime, *warnings: str) -> Self:
         """Replace one rendition; the drop's own state follows."""
         renditions = {**self.renditions, rendition.fingerprint: rendition}

@@ -121,7 +121,7 @@ class StartJob:
 
     def _is_wanted(self, job: Job) -> bool:
         drops = map(self.ledger.drop, self.ledger.attached(job.fingerprint))
-        return any(drop and drop.renditions[job.fingerprint].wants_result for drop in drops)
+        return any(drop and drop.wants(job.fingerprint) for drop in drops)
 
     def _laid_aside(self, job: Job) -> StartOutcome:
         """Look at it no more, unless a drop was attached since: that counts the job's `seq` up."""

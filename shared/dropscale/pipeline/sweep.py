@@ -190,7 +190,7 @@ class Sweep:
 
     def _open_drops(self, job: Job) -> list[Drop]:
         drops = [self.ledger.drop(drop_id) for drop_id in self.ledger.attached(job.fingerprint)]
-        return [drop for drop in drops if drop and drop.renditions[job.fingerprint].wants_result]
+        return [drop for drop in drops if drop and drop.wants(job.fingerprint)]
 
     def _execution(self, drop: Drop, job: Job) -> ExecutionStatus:
         rendition = drop.renditions[job.fingerprint]
