@@ -20,6 +20,7 @@ from dropscale.pipeline.ports import (
     DropQueue,
     ExecutionStatus,
     InputBucket,
+    ObjectVersion,
     RemainingTime,
     Upscaler,
 )
@@ -102,10 +103,16 @@ class Sweep:
 
     def _requeue(self, job: Job) -> None:
         """Have the image read again: its bytes are not, or no longer, at the vendor."""
-        for drop in self._open_drops(job):
-            version = self.bucket.head(drop.source.bucket, drop.source.key)
+        drops = self._open_drops(job)
+        if not drops:
+            self.start.lay_aside(job)
+            return
+        for drop in drops:
+            source = drop.source
+            version = self.bucket.head(source.bucket, source.key)
+            # Of an image that is gone, submit takes note.
+            self.queue.send(source.bucket, source.key, version or ObjectVersion(source.etag))
             if version is not None:
-                self.queue.send(drop.source.bucket, drop.source.key, version)
                 break
         self._look_again(job, self.clock() + _REQUEUE_PAUSE)
 
