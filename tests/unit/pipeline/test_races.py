@@ -1,7 +1,20 @@
 """What happens when two functions work on the same rows at the same moment."""
 
+from collections.abc import Callable
+from typing import Any
+
+from dropscale.ledger.store import Change, LedgerConflict
+from dropscale.magichour.models import CreatedProject
 from tests.fakes import png
 from tests.world import World
+
+
+def outcome_of(write: Callable[..., None], *changes: Change) -> Exception | None:
+    try:
+        write(*changes)
+    except LedgerConflict as conflict:
+        return conflict
+    return None
 
 
 def test_a_drop_that_leaves_a_job_while_it_is_about_to_start_is_no_error(world: World) -> None:
@@ -20,5 +33,34 @@ def test_a_drop_that_leaves_a_job_while_it_is_about_to_start_is_no_error(world: 
     world.ledger.attached = attached_and_left  # type: ignore[method-assign]
     world.start(fingerprint, lambda: 900.0)
 
-    assert world.ledger.jobs[fingerprint].due is None
     assert world.upscaler.creates == []
+
+
+def test_a_drop_does_not_leave_a_job_that_is_being_paid_at_that_moment(world: World) -> None:
+    world.slots = 0
+    world.__post_init__()
+    world.drop("a.png", png())
+    (fingerprint,) = world.ledger.jobs
+    world.slots = 3
+    world.__post_init__()
+    write, create = world.ledger.write, world.upscaler.create
+
+    def write_while_paying(*changes: Change) -> None:
+        def create_and_write(*arguments: Any) -> CreatedProject:
+            written.append(outcome_of(write, *changes))
+            return create(*arguments)
+
+        written: list[Exception | None] = []
+        world.ledger.write = write  # type: ignore[method-assign]
+        world.upscaler.create = create_and_write  # type: ignore[method-assign]
+        world.start(fingerprint, lambda: 900.0)
+        world.upscaler.create = create  # type: ignore[method-assign]
+        if written[0]:
+            raise written[0]
+
+    world.ledger.write = write_while_paying  # type: ignore[method-assign]
+    world.drop("a.png.yaml", "scale_factor: 4")
+
+    assert len(world.upscaler.creates) == 2
+    renditions = world.row("a.png").renditions.values()
+    assert [rendition.state for rendition in renditions] == ["superseded", "submitted"]
