@@ -103,6 +103,7 @@ def _money_violations(stack: SimulatedStack) -> Iterator[str]:
 
 def _job_violations(stack: SimulatedStack) -> Iterator[str]:
     ledger = stack.ledger
+    shown = {fingerprint for drop in ledger.drops.values() for fingerprint in drop.renditions}
     held = sum(job.holds_slot for job in ledger.jobs.values())
     if ledger.taken != held:
         yield f"{ledger.taken} slots are taken, and {held} jobs hold one"
@@ -111,3 +112,5 @@ def _job_violations(stack: SimulatedStack) -> Iterator[str]:
             yield f"job {job.fingerprint[:8]} is submitting for ever"
         if job.due is not None:
             yield f"job {job.fingerprint[:8]} ({job.state}) is due for ever"
+        if job.project_id and job.fingerprint not in shown:
+            yield f"job {job.fingerprint[:8]} is paid, and no drop shows it"

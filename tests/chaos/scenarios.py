@@ -23,10 +23,10 @@ _HOUR = 3600.0
 
 @dataclass(frozen=True)
 class Put:
-    """An object that is put into the input bucket, `at` seconds from the start."""
+    """An object that is put into the input bucket, `at` seconds from the start, or deleted."""
 
     key: str
-    body: bytes
+    body: bytes | None
     at: float = 0.0
 
 
@@ -89,6 +89,11 @@ SCENARIOS: Sequence[Scenario] = (
         "overwritten image",
         [Put("a.png", png()), Put("a.png", png(shade=9), at=18)],
         {"a.png": _DELIVERED},
+    ),
+    Scenario(
+        "deleted while it is submitted",
+        [Put("a.png", png()), Put("a.png", None, at=19)],
+        {"a.png": frozenset({DropState.DELIVERED, DropState.CANCELED})},
     ),
     Scenario(
         "the vendor ends it in error; dropped again an hour later",

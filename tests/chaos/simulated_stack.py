@@ -81,8 +81,11 @@ class SimulatedStack:
         )
         self.time.after(0, self._tick)
 
-    def put(self, key: str, body: bytes) -> None:
-        """Put an object into the input bucket; its event comes soon."""
+    def put(self, key: str, body: bytes | None) -> None:
+        """Put an object into the input bucket, and its event soon after; None deletes it."""
+        if body is None:
+            self.bucket.objects.pop(key, None)
+            return
         self.bucket.objects[key] = body
         self.send(key, self.random.uniform(0, 3))
 
