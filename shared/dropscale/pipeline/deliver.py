@@ -27,6 +27,7 @@ from dropscale.results.output_key import output_key
 from dropscale.upscaler import ProjectStatus
 
 _SPOOL_BYTES = 8 * 1024 * 1024
+_PUT_ATTEMPTS = 3
 
 
 class ProjectNotComplete(DropscaleError):
@@ -126,16 +127,19 @@ class Deliver:
         before the ledger knew.
         """
         labels = OutputLabels(fingerprint=fingerprint, drop_id=drop_id)
-        there = self.results.describe_output(output.key)
-        if there is not None and there.labels == labels:
-            return
-        if there is None or there.labels.drop_id == drop_id:
+        for _ in range(_PUT_ATTEMPTS):
+            there = self.results.describe_output(output.key)
+            if there is not None and there.labels == labels:
+                return
+            # Asked after the look: a newer result that is there already is not replaced.
+            drop = self.ledger.drop(drop_id)
+            if drop is None or not drop.wants(fingerprint):
+                return
+            if there is not None and there.labels.drop_id != drop_id:
+                break
             file.seek(0)
             over = there.etag if there else None
             if self.results.put_output(output.key, file, output.type, labels, over):
-                return
-            there = self.results.describe_output(output.key)
-            if there is not None and there.labels == labels:
                 return
         raise OutputOccupied(
             f"{output.key} exists in the results bucket and is not from this image",

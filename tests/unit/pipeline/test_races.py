@@ -1,8 +1,9 @@
 """What happens when two functions work on the same rows at the same moment."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
+from dropscale.ledger.states import DropState
 from dropscale.ledger.store import Change, LedgerConflict
 from dropscale.magichour.models import CreatedProject
 from tests.fakes import png
@@ -64,3 +65,25 @@ def test_a_drop_does_not_leave_a_job_that_is_being_paid_at_that_moment(world: Wo
     assert len(world.upscaler.creates) == 2
     renditions = world.row("a.png").renditions.values()
     assert [rendition.state for rendition in renditions] == ["superseded", "submitted"]
+
+
+def test_a_slow_delivery_does_not_replace_that_of_a_newer_image(world: World) -> None:
+    world.drop("a.png", png())
+    world.upscaler.finish()
+    slow = world.running()[0]
+    download = world.upscaler.download
+
+    def download_and_deliver_newer(url: str, file: BinaryIO) -> int:
+        size = download(url, file)
+        world.upscaler.download = download  # type: ignore[method-assign]
+        world.upscaler.result = png(16, 12, shade=9)
+        world.drop("a.png", png(shade=9))
+        world.upscaler.finish()
+        world.deliver(world.check(world.running()[-1]))
+        return size
+
+    world.upscaler.download = download_and_deliver_newer  # type: ignore[method-assign]
+    world.deliver(slow)
+
+    assert world.row("a.png").state is DropState.DELIVERED
+    assert world.results.outputs["a.png@2x.png"][0] == png(16, 12, shade=9)
