@@ -89,17 +89,17 @@ class World:
             clock=self.clock,
         )
         self.check = Check(self.ledger, self.upscaler, self.project, self.clock, 30)
-        self._deliver = Deliver(
+        self.deliver_result = Deliver(
             ledger=self.ledger,
             upscaler=self.upscaler,
             results=self.results,
-            publish=PublishOutput(self.results),
+            publish=PublishOutput(self.ledger, self.results),
             project=self.project,
             start=self.start,
             clock=self.clock,
         )
-        self._fail = Fail(self.ledger, self.project, self.start, self.clock)
-        self._sweep = Sweep(
+        self.report_failure = Fail(self.ledger, self.project, self.start, self.clock)
+        self.sweep_once = Sweep(
             ledger=self.ledger,
             bucket=self.bucket,
             upscaler=self.upscaler,
@@ -155,20 +155,20 @@ class World:
 
     def deliver(self, state: ExecutionState) -> Drop:
         """Run deliver as the last state of an execution."""
-        drop = self._deliver(state, lambda: PLENTY)
+        drop = self.deliver_result(state, lambda: PLENTY)
         self._end(state)
         return drop
 
     def fail(self, state: ExecutionState, error: str | None = None, cause: str = "") -> Drop:
         """Run fail as the last state of an execution."""
         caught = CaughtError(Error=error, Cause=cause) if error else None
-        drop = self._fail(state.model_copy(update={"error": caught}), lambda: PLENTY)
+        drop = self.report_failure(state.model_copy(update={"error": caught}), lambda: PLENTY)
         self._end(state)
         return drop
 
     def sweep(self) -> dict[str, int]:
         """Let the sweeper run once."""
-        return dict(self._sweep(lambda: PLENTY))
+        return dict(self.sweep_once(lambda: PLENTY))
 
     def retry(self, key: str) -> bool:
         """Let a person try a drop again."""

@@ -92,7 +92,7 @@ def deliver(settings: StartSettings, observe: Observer) -> Deliver:
         ledger=parts.ledger,
         upscaler=parts.upscaler,
         results=parts.results,
-        publish=PublishOutput(parts.results),
+        publish=PublishOutput(parts.ledger, parts.results),
         project=parts.project,
         start=parts.start,
         clock=_now,

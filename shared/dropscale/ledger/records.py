@@ -306,12 +306,16 @@ class Drop(_Record):
         states = [rendition.state for rendition in self.renditions.values()]
         return bool(states) and self.state is combined_state(states)
 
+    def wants(self, fingerprint: str) -> bool:
+        """Whether a result of that job is (still) wanted for it."""
+        rendition = self.renditions.get(fingerprint)
+        return rendition is not None and rendition.wants_result
+
     def watches(self, fingerprint: str) -> bool:
         """Whether an execution is to follow a rendition to its result."""
-        rendition = self.renditions.get(fingerprint)
-        if rendition is None or self.spec is None or not rendition.wants_result:
+        if self.spec is None or not self.wants(fingerprint):
             return False
-        return self.spec.wait_for_completion or rendition.is_collected
+        return self.spec.wait_for_completion or self.renditions[fingerprint].is_collected
 
     def with_rendition(self, rendition: Rendition, now: datetime, *warnings: str) -> Self:
         """Replace one rendition; the drop's own state follows."""

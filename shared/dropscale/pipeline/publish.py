@@ -9,10 +9,12 @@ from typing import IO, BinaryIO, Protocol, cast
 from dropscale.errors import DropscaleError
 from dropscale.image.verify import verify_result
 from dropscale.ledger.records import Drop, Output, Rendition
+from dropscale.ledger.store import Ledger
 from dropscale.pipeline.ports import OutputLabels, ResultsBucket
 from dropscale.results.output_key import output_key
 
 _SPOOL_BYTES = 8 * 1024 * 1024
+_PUT_ATTEMPTS = 3
 
 
 class OutputOccupied(DropscaleError):
@@ -28,6 +30,7 @@ class _Hash(Protocol):
 class PublishOutput:
     """Writes outputs into the results bucket, each once."""
 
+    ledger: Ledger
     results: ResultsBucket
 
     def __call__(
@@ -66,16 +69,19 @@ class PublishOutput:
         before the ledger knew.
         """
         labels = OutputLabels(fingerprint=fingerprint, drop_id=drop_id)
-        there = self.results.describe_output(output.key)
-        if there is not None and there.labels == labels:
-            return
-        if there is None or there.labels.drop_id == drop_id:
+        for _ in range(_PUT_ATTEMPTS):
+            there = self.results.describe_output(output.key)
+            if there is not None and there.labels == labels:
+                return
+            # Asked after the look: a newer result that is there already is not replaced.
+            drop = self.ledger.drop(drop_id)
+            if drop is None or not drop.wants(fingerprint):
+                return
+            if there is not None and there.labels.drop_id != drop_id:
+                break
             file.seek(0)
             over = there.etag if there else None
             if self.results.put_output(output.key, file, output.type, labels, over):
-                return
-            there = self.results.describe_output(output.key)
-            if there is not None and there.labels == labels:
                 return
         raise OutputOccupied(
             f"{output.key} exists in the results bucket and is not from this image",

@@ -92,7 +92,8 @@ class StartJob:
         if remaining() < self.policy.create_seconds + SPARE_SECONDS:
             return StartOutcome.WAITING
         if not self._is_wanted(job):
-            return self._laid_aside(job)
+            self.lay_aside(job)
+            return StartOutcome.LEFT
         limits = Limits(self.policy.slots, self.policy.budget.windows(self.clock()))
         claimed = job.submitting(self.new_id(), self.clock() + _ATTEMPT_LEASE, limits.credits)
         passage = SaveGate(probe) if probe else RequireOpenGate()
@@ -119,15 +120,14 @@ class StartJob:
                 break
         return started
 
-    def _is_wanted(self, job: Job) -> bool:
-        drops = map(self.ledger.drop, self.ledger.attached(job.fingerprint))
-        return any(drop and drop.renditions[job.fingerprint].wants_result for drop in drops)
-
-    def _laid_aside(self, job: Job) -> StartOutcome:
-        """Look at it no more, unless a drop was attached since: that counts the job's `seq` up."""
+    def lay_aside(self, job: Job) -> None:
+        """Look at an unwanted job no more, unless a drop has come since: that counts `seq` up."""
         with suppress(LedgerConflict):
             self.ledger.write(SaveJob(job.look_again(None)))
-        return StartOutcome.LEFT
+
+    def _is_wanted(self, job: Job) -> bool:
+        drops = map(self.ledger.drop, self.ledger.attached(job.fingerprint))
+        return any(drop and drop.wants(job.fingerprint) for drop in drops)
 
     def _pay(self, job: Job, path: str, *, probing: bool) -> StartOutcome:
         parameters = job.parameters.model_dump(mode="json", exclude={"revision"})

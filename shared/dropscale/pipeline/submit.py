@@ -1,6 +1,6 @@
 """Submit: from an object in the input bucket to a job that is started, or waits to be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -131,10 +131,19 @@ class Submit:
         raise LedgerConflict(f"{key} is evaluated by many at once")
 
     def _gone(self, drop: Drop) -> Drop:
-        if drop.renditions:
+        """End what waits for bytes that nobody can send any more; all else goes on."""
+        wanted = [
+            self.ledger.job(r.fingerprint) for r in drop.renditions.values() if r.wants_result
+        ]
+        stuck = [job for job in wanted if job and self._lacks_bytes(job)]
+        if drop.renditions and not stuck:
             return drop
         error = SourceGone(f"{drop.source.key} was deleted", fix="Drop it again if you want it.")
-        return self._decide(drop, DropState.CANCELED, _reason(error))
+        return self._decide(drop, DropState.CANCELED, _reason(error), leaving=stuck)
+
+    def _lacks_bytes(self, job: Job) -> bool:
+        is_sent = job.upload is not None and job.upload.is_fresh(self.clock())
+        return job.state is JobState.READY and not is_sent
 
     def _evaluate(self, drop: Drop, version: ObjectVersion, remaining: RemainingTime) -> Drop:
         source = _source_now(drop, version)
@@ -167,13 +176,18 @@ class Submit:
         reason: Reason | None,
         wait: WaitReason | None = None,
         source: Source | None = None,
+        leaving: Sequence[Job] = (),
     ) -> Drop:
         source = source or drop.source
         stands = (drop.state, drop.reason, drop.wait, drop.source) == (state, reason, wait, source)
-        if stands and drop.seq:
+        if stands and drop.seq and not leaving:
             return drop
-        decided = drop.decided(state, self.clock(), reason=reason, wait=wait, source=source)
-        self.ledger.write(SaveDrop(decided))
+        left = {job.fingerprint for job in leaving}
+        kept = {name: rendition for name, rendition in drop.renditions.items() if name not in left}
+        facts = {"reason": reason, "wait": wait, "source": source, "renditions": kept}
+        decided = drop.decided(state, self.clock(), **facts)
+        departures = [change for job in leaving for change in _departure(drop.id, job)]
+        self.ledger.write(SaveDrop(decided), *departures)
         return decided
 
     def _accept(self, drop: Drop, source: Source, sha256: str, spec: EffectiveSpec) -> Drop:
@@ -207,8 +221,8 @@ class Submit:
             if other == fingerprint:
                 continue
             job = self.ledger.job(other)
-            if job is None or job.state is JobState.READY:
-                changes.append(Detach(other, drop.id))
+            if job is not None and job.state is JobState.READY:
+                changes += _departure(drop.id, job)
             else:
                 kept[other] = rendition.moved(DropState.SUPERSEDED)
         return kept, changes
@@ -222,7 +236,7 @@ class Submit:
             return drop
         if job.state is not JobState.READY:
             return self.follow.one(drop.id, job)
-        if job.upload is None or not job.upload.is_fresh(self.clock()):
+        if self._lacks_bytes(job):
             try:
                 self._upload(job, image)
             except ACCOUNT_ERRORS:
@@ -260,6 +274,11 @@ class Submit:
 def _new_job(fingerprint: str, parameters: Parameters, name: str, now: datetime) -> Job:
     label = name[:_LABEL_LENGTH]
     return Job(fingerprint=fingerprint, parameters=parameters, label=label, created_at=now, due=now)
+
+
+def _departure(drop_id: str, job: Job) -> list[Change]:
+    """Return what withdraws a drop from an unpaid job, unless it is being paid at this moment."""
+    return [Detach(job.fingerprint, drop_id), SaveJob(job.look_again(job.due))]
 
 
 def _source_now(drop: Drop, version: ObjectVersion) -> Source:

@@ -20,6 +20,7 @@ from dropscale.pipeline.ports import (
     DropQueue,
     ExecutionStatus,
     InputBucket,
+    ObjectVersion,
     RemainingTime,
     Upscaler,
 )
@@ -102,10 +103,16 @@ class Sweep:
 
     def _requeue(self, job: Job) -> None:
         """Have the image read again: its bytes are not, or no longer, at the vendor."""
-        for drop in self._open_drops(job):
-            version = self.bucket.head(drop.source.bucket, drop.source.key)
+        drops = self._open_drops(job)
+        if not drops:
+            self.start.lay_aside(job)
+            return
+        for drop in drops:
+            source = drop.source
+            version = self.bucket.head(source.bucket, source.key)
+            # Of an image that is gone, submit takes note.
+            self.queue.send(source.bucket, source.key, version or ObjectVersion(source.etag))
             if version is not None:
-                self.queue.send(drop.source.bucket, drop.source.key, version)
                 break
         self._look_again(job, self.clock() + _REQUEUE_PAUSE)
 
@@ -193,7 +200,7 @@ class Sweep:
 
     def _open_drops(self, job: Job) -> list[Drop]:
         drops = [self.ledger.drop(drop_id) for drop_id in self.ledger.attached(job.fingerprint)]
-        return [drop for drop in drops if drop and drop.renditions[job.fingerprint].wants_result]
+        return [drop for drop in drops if drop and drop.wants(job.fingerprint)]
 
     def _execution(self, drop: Drop, job: Job) -> ExecutionStatus:
         rendition = drop.renditions[job.fingerprint]

@@ -288,6 +288,46 @@ def test_a_failed_delivery_is_collected_free_by_dropping_again(world: World) -> 
     assert len(world.upscaler.creates) == 1
 
 
+def test_a_job_without_its_bytes_that_nobody_wants_is_left_alone(world: World) -> None:
+    world.upscaler.fail_upload = errors.TransferFailed("PUT storage", status=500)
+    submitted(world)
+    world.drop("cat.png", png(shade=9))
+    world.clock.advance(hours=1)
+
+    world.sweep()
+
+    unpaid, _ = world.ledger.jobs.values()
+    assert (unpaid.state, unpaid.due) == (JobState.READY, None)
+
+
+def test_an_image_deleted_before_its_bytes_were_sent_ends_with_a_reason(world: World) -> None:
+    world.upscaler.fail_upload = errors.TransferFailed("PUT storage", status=500)
+    submitted(world)
+    world.bucket.objects.clear()
+    world.clock.advance(hours=1)
+    world.sweep()
+
+    world.submit(world.queue.keys.pop())
+    world.clock.advance(hours=1)
+    world.sweep()
+
+    manifest = world.manifest("cat.png")
+    assert (manifest["state"], manifest["reason"]["code"]) == ("canceled", "SourceGone")
+    assert manifest["jobs"] == []
+    assert [job.due for job in world.ledger.jobs.values()] == [None]
+
+
+def test_an_image_deleted_after_its_bytes_were_sent_goes_on(world: World) -> None:
+    world.slots = 0
+    world.__post_init__()
+    submitted(world)
+    world.bucket.objects.clear()
+
+    world.submit("cat.png")
+
+    assert world.row("cat.png").state is DropState.WAITING
+
+
 def test_a_manifest_that_was_not_written_is_written_by_the_sweeper(world: World) -> None:
     submitted(world)
     row = world.row("cat.png")

@@ -1,0 +1,29 @@
+"""What template.yaml and upscale.asl.yaml say about the deployed stack."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# The package ships no type information.
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+_ROOT = Path(__file__).parents[2]
+_TEMPLATE: dict[str, Any] = yaml_parse((_ROOT / "template.yaml").read_text())
+_QUEUE = _TEMPLATE["Resources"]["DropQueue"]["Properties"]
+
+MACHINE: dict[str, Any] = yaml.safe_load((_ROOT / "functions/upscale.asl.yaml").read_text())
+VISIBILITY_SECONDS: int = _QUEUE["VisibilityTimeout"]
+MAX_RECEIVES: int = _QUEUE["RedrivePolicy"]["maxReceiveCount"]
+
+
+def parameter(name: str) -> Any:
+    """Return the default of a stack parameter."""
+    return _TEMPLATE["Parameters"][name]["Default"]
+
+
+def time_out(function: str) -> int:
+    """Return a function's time-out in seconds."""
+    resource = _TEMPLATE["Resources"][f"{function.capitalize()}Function"]
+    seconds: int = resource["Properties"]["Timeout"]
+    return seconds

@@ -1,0 +1,112 @@
+"""What must hold once all has come to rest, whatever befell the functions on the way."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+
+from dropscale.ledger.records import Drop, Rendition
+from dropscale.ledger.states import OPEN_STATES, DropState, JobState
+from dropscale.results.manifest import manifest_key, manifest_of
+from tests.chaos.simulated_stack import SimulatedStack
+from tests.world import BUCKET
+
+_WITH_REASON = {
+    DropState.FAILED,
+    DropState.CANCELED,
+    DropState.REJECTED,
+    DropState.TIMED_OUT,
+    DropState.UNKNOWN,
+}
+_BUGS = (AttributeError, KeyError, TypeError, ValueError, AssertionError)
+_BUG_NAMES = {"IllegalTransition", "ProjectUnrecorded", "ManifestContended"}
+
+
+def violations(stack: SimulatedStack, allowed: dict[str, Collection[DropState]]) -> Iterator[str]:
+    """Yield what does not hold; `allowed` names every image, and how it may have ended."""
+    for key, states in allowed.items():
+        yield from _drop_violations(stack, key, states)
+    yield from _money_violations(stack)
+    yield from _job_violations(stack)
+    for message in stack.dead_letters:
+        yield f"{message.key}: its message is in the dead-letter queue"
+    for error in stack.errors:
+        if isinstance(error, _BUGS) or type(error).__name__ in _BUG_NAMES:
+            yield f"{type(error).__name__} was raised: {error}"
+
+
+def _drop_violations(
+    stack: SimulatedStack, key: str, allowed: Collection[DropState]
+) -> Iterator[str]:
+    drop = stack.ledger.drop(Drop.id_of(BUCKET, key))
+    if drop is None:
+        yield f"{key}: silence, the ledger does not know it"
+        return
+    manifest = stack.results.manifests.get(manifest_key(key))
+    if manifest is None or manifest[1] != manifest_of(drop).model_dump_json(indent=2).encode():
+        yield f"{key}: the manifest is not the ledger's row"
+    if drop.state not in allowed and not _is_unknown_rightly(stack, drop):
+        yield f"{key}: {drop.state} ({drop.reason and drop.reason.message}), not {sorted(allowed)}"
+    for rendition in drop.renditions.values():
+        yield from _rendition_violations(stack, drop, rendition)
+
+
+def _rendition_violations(stack: SimulatedStack, drop: Drop, rendition: Rendition) -> Iterator[str]:
+    key, job = drop.source.key, stack.ledger.jobs.get(rendition.fingerprint)
+    waits = drop.spec is None or drop.spec.wait_for_completion
+    if rendition.state in OPEN_STATES and waits:
+        yield f"{key}: {rendition.state} for ever"
+    if rendition.state in _WITH_REASON and not (rendition.reason and rendition.reason.fix):
+        yield f"{key}: {rendition.state} without a reason"
+    if drop.id not in stack.ledger.attached(rendition.fingerprint):
+        yield f"{key}: it is not attached to its job"
+    if rendition.state is DropState.DELIVERED:
+        output = rendition.output
+        stored = stack.results.outputs.get(output.key) if output else None
+        result = stack.vendor.result(job.project_id) if job and job.project_id else b""
+        is_newest = drop.state is DropState.DELIVERED
+        if is_newest and (stored is None or stored[0] != result):
+            yield f"{key}: delivered, but its output is not the project's result"
+
+
+def _is_unknown_rightly(stack: SimulatedStack, drop: Drop) -> bool:
+    """Whether an answer was truly lost: then unknown is the only honest state."""
+    return drop.state is DropState.UNKNOWN and any(
+        stack.ledger.jobs[rendition.fingerprint].state is JobState.UNKNOWN
+        for rendition in drop.renditions.values()
+        if rendition.state is DropState.UNKNOWN
+    )
+
+
+def _money_violations(stack: SimulatedStack) -> Iterator[str]:
+    vendor, jobs = stack.vendor, stack.ledger.jobs.values()
+    for projects in vendor.paid_twice:
+        yield f"paid twice: {projects}"
+    known = {job.project_id for job in jobs} | {orphan for job in jobs for orphan in job.orphans}
+    lost = {job.fingerprint[:8] for job in jobs if job.state is JobState.UNKNOWN}
+    for entry in vendor.book.values():
+        is_lost = entry.fingerprint in lost or entry.is_refunded(stack.clock.now)
+        if entry.id not in known and not is_lost:
+            yield f"{entry.id} is in the vendor's book and in no row"
+    reserved: Counter[str] = Counter()
+    for job in jobs:
+        reserved.update(job.reserved)
+    for window in reserved.keys() | stack.ledger.credits.keys():
+        if reserved[window] != stack.ledger.spent(window):
+            yield f"{window}: {stack.ledger.spent(window)} spent, {reserved[window]} reserved"
+    months = [credits for window, credits in reserved.items() if window.startswith("month#")]
+    if sum(months) < vendor.charged():
+        yield f"{vendor.charged()} credits are charged, but only {sum(months)} are counted"
+
+
+def _job_violations(stack: SimulatedStack) -> Iterator[str]:
+    ledger = stack.ledger
+    shown = {fingerprint for drop in ledger.drops.values() for fingerprint in drop.renditions}
+    held = sum(job.holds_slot for job in ledger.jobs.values())
+    if ledger.taken != held:
+        yield f"{ledger.taken} slots are taken, and {held} jobs hold one"
+    for job in ledger.jobs.values():
+        if job.state is JobState.SUBMITTING:
+            yield f"job {job.fingerprint[:8]} is submitting for ever"
+        if job.due is not None:
+            yield f"job {job.fingerprint[:8]} ({job.state}) is due for ever"
+        if job.project_id and job.fingerprint not in shown:
+            yield f"job {job.fingerprint[:8]} is paid, and no drop shows it"

@@ -1,0 +1,148 @@
+"""Every call that a use case makes to the outside passes here: it takes time, and can go wrong.
+
+Adapters are wrapped whole, whatever methods they have, so no call can be forgotten.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+from greenlet import getcurrent, greenlet
+
+from tests.chaos.virtual_time import Signal, VirtualTime
+
+STALL_SECONDS = 17 * 60.0
+"""Beyond the lease of an attempt (16 minutes) and the queue's visibility time-out (12)."""
+
+_SECONDS = MappingProxyType(
+    {
+        "ledger": 0.01,
+        "bucket": 0.04,
+        "results": 0.04,
+        "executions": 0.03,
+        "queue": 0.02,
+        "upscaler.upload": 1.0,
+        "upscaler.create": 1.5,
+        "upscaler.project": 0.3,
+        "upscaler.download": 0.8,
+    }
+)
+"""Typical duration of a call, by adapter or by call; each one takes half to one and a half."""
+
+
+class Killed(BaseException):
+    """The function is gone at this point; no code can catch that."""
+
+
+class Mishap(StrEnum):
+    """What can befall a function at an outside call."""
+
+    KILLED_BEFORE = "killed before"
+    KILLED_AFTER = "killed after"
+    KILLED_DURING = "killed during"
+    """The call has its effect all the same, up to minutes later."""
+    STALLED = "stalled before"
+    """The function stands still for longer than any lease, then goes on as if nothing were."""
+    OVERTAKEN = "overtaken before"
+    """The same event is handled whole by another instance, then this one goes on."""
+
+
+@dataclass(eq=False)
+class Invocation:
+    """One run of a function. `deadline` is when Lambda kills it; a stalled one escapes that."""
+
+    function: str
+    event: Any
+    deadline: datetime
+    ended: Signal
+    answer: Any = None
+    error: BaseException | None = None
+    is_stalled: bool = False
+
+
+class InvocationTask(greenlet):
+    """The task that an invocation runs in."""
+
+    def __init__(self, invocation: Invocation, work: Callable[[], None]) -> None:
+        super().__init__(work)
+        self.invocation = invocation
+
+
+@dataclass
+class OutsideCalls:
+    """Makes the calls of all invocations.
+
+    `mishaps` says what goes wrong at which call, counted from 1 over the whole run; `twin` invokes
+    once more what is invoked already. `made` names each call by function, adapter and method.
+    """
+
+    time: VirtualTime
+    random: random.Random
+    twin: Callable[[Invocation], Signal]
+    mishaps: Mapping[int, Mishap] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
+
+    def through(self, name: str, adapter: object) -> Any:
+        """Return an adapter all of whose calls pass here."""
+        return _Wrapped(self, name, adapter)
+
+    def make(self, name: str, method: Callable[[], Any]) -> Any:
+        """Make one call of the running invocation; a test's own look inside is none."""
+        task = getcurrent()
+        if not isinstance(task, InvocationTask):
+            return method()
+        invocation = task.invocation
+        if self.time.clock.now > invocation.deadline and not invocation.is_stalled:
+            raise Killed
+        self.made.append(f"{invocation.function}: {name}")
+        mishap = self.mishaps.get(len(self.made))
+        seconds = _SECONDS.get(name) or _SECONDS[name.partition(".")[0]]
+        self.time.sleep(seconds * (0.25 + self.random.random() / 2))
+        if mishap is not None:
+            self._befall(mishap, invocation, method)
+        try:
+            answer = method()
+        finally:
+            if mishap is Mishap.KILLED_AFTER:
+                raise Killed
+        self.time.sleep(seconds * (0.25 + self.random.random() / 2))
+        return answer
+
+    def _befall(self, mishap: Mishap, invocation: Invocation, method: Callable[[], Any]) -> None:
+        match mishap:
+            case Mishap.KILLED_BEFORE:
+                raise Killed
+            case Mishap.KILLED_DURING:
+                # What a dead function sent still arrives; nobody is there for its error.
+                self.time.after(self.random.choice((1, 90, 1100)), partial(_unheard, method))
+                raise Killed
+            case Mishap.STALLED:
+                invocation.is_stalled = True
+                self.time.sleep(STALL_SECONDS)
+            case Mishap.OVERTAKEN:
+                self.twin(invocation).wait(STALL_SECONDS)
+
+
+class _Wrapped:
+    def __init__(self, calls: OutsideCalls, name: str, adapter: object) -> None:
+        self._calls = calls
+        self._name = name
+        self._adapter = adapter
+
+    def __getattr__(self, attribute: str) -> Any:
+        found = getattr(self._adapter, attribute)
+        if not callable(found):
+            return found
+        name = f"{self._name}.{attribute}"
+        return lambda *given, **named: self._calls.make(name, partial(found, *given, **named))
+
+
+def _unheard(method: Callable[[], Any]) -> None:
+    with suppress(Exception):
+        method()

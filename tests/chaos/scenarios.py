@@ -1,0 +1,158 @@
+"""What people drop and what the vendor does, and how each image may end."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from dropscale.ledger.budget import Budget
+from dropscale.ledger.states import DropState
+from dropscale.upscaler import ProjectStatus
+from tests.chaos.invariants import violations
+from tests.chaos.outside_calls import Mishap
+from tests.chaos.simulated_stack import Setting, SimulatedStack
+from tests.chaos.vendor import Answer, Plan, Vendor
+from tests.fakes import Clock, png
+
+_REST = timedelta(days=10)
+"""Beyond the seven days for which the sweeper looks at a project without a verdict."""
+
+_DELIVERED = frozenset({DropState.DELIVERED})
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Put:
+    """An object that is put into the input bucket, `at` seconds from the start, or deleted."""
+
+    key: str
+    body: bytes | None
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A story. An image in `ends` may end so, or `unknown` where an answer was truly lost."""
+
+    name: str
+    puts: Sequence[Put]
+    ends: Mapping[str, frozenset[DropState]]
+    answers: Sequence[Answer] = ()
+    plans: Sequence[Plan] = ()
+    setting: Setting = field(default_factory=Setting)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of a scenario: the outside calls that were made, and what does not hold."""
+
+    calls: Sequence[str]
+    violations: Sequence[str]
+    unknown: int
+
+
+def play(scenario: Scenario, seed: int, mishaps: Mapping[int, Mishap]) -> Run:
+    """Play a scenario to its rest with these mishaps, by the number of the outside call."""
+    vendor = Vendor(Clock(), iter(scenario.answers), iter(scenario.plans))
+    stack = SimulatedStack(vendor, scenario.setting, seed, mishaps)
+    for put in scenario.puts:
+        stack.time.after(put.at, partial(stack.put, put.key, put.body))
+    found = [] if stack.settle(_REST) else ["it never comes to rest"]
+    found += violations(stack, scenario.ends)
+    unknown = sum(drop.state is DropState.UNKNOWN for drop in stack.ledger.drops.values())
+    return Run(stack.calls.made, found, unknown)
+
+
+SCENARIOS: Sequence[Scenario] = (
+    Scenario("one drop", [Put("a.png", png())], {"a.png": _DELIVERED}),
+    Scenario(
+        "an event that comes twice",
+        [Put("a.png", png()), Put("a.png", png(), at=1)],
+        {"a.png": _DELIVERED},
+    ),
+    Scenario(
+        "two drops of the same bytes",
+        [Put("a.png", png()), Put("b.png", png(), at=1)],
+        {"a.png": _DELIVERED, "b.png": _DELIVERED},
+    ),
+    Scenario(
+        "image before sidecar",
+        [Put("a.png", png()), Put("a.png.yaml", b"scale_factor: 4", at=30)],
+        {"a.png": _DELIVERED},
+    ),
+    Scenario(
+        "sidecar before image",
+        [Put("a.png.yaml", b"scale_factor: 4"), Put("a.png", png(), at=2)],
+        {"a.png": _DELIVERED},
+    ),
+    Scenario(
+        "overwritten image",
+        [Put("a.png", png()), Put("a.png", png(shade=9), at=18)],
+        {"a.png": _DELIVERED},
+    ),
+    Scenario(
+        "deleted while it is submitted",
+        [Put("a.png", png()), Put("a.png", None, at=19)],
+        {"a.png": frozenset({DropState.DELIVERED, DropState.CANCELED})},
+    ),
+    Scenario(
+        "the vendor ends it in error; dropped again an hour later",
+        [Put("a.png", png()), Put("b.png", png(), at=_HOUR)],
+        {"a.png": frozenset({DropState.FAILED, DropState.DELIVERED}), "b.png": _DELIVERED},
+        plans=[Plan(verdict=ProjectStatus.ERROR)],
+    ),
+    Scenario(
+        "the vendor cancels it",
+        [Put("a.png", png())],
+        {"a.png": frozenset({DropState.CANCELED})},
+        plans=[Plan(verdict=ProjectStatus.CANCELED)],
+    ),
+    Scenario(
+        "throttled twice",
+        [Put("a.png", png()), Put("b.png", png(shade=9), at=1)],
+        {"a.png": _DELIVERED, "b.png": _DELIVERED},
+        answers=[Answer.THROTTLED] * 2,
+    ),
+    Scenario(
+        "the key is refused",
+        [Put("a.png", png()), Put("b.png", png(shade=9), at=1)],
+        {"a.png": _DELIVERED, "b.png": _DELIVERED},
+        answers=[Answer.UNAUTHORIZED] * 2,
+    ),
+    Scenario(
+        "unavailable",
+        [Put("a.png", png())],
+        {"a.png": _DELIVERED},
+        answers=[Answer.UNAVAILABLE] * 2,
+    ),
+    Scenario(
+        "the answer is lost",
+        [Put("a.png", png()), Put("b.png", png(), at=_HOUR)],
+        {"a.png": frozenset(), "b.png": frozenset()},
+        answers=[Answer.LOST],
+    ),
+    Scenario(
+        "past its deadline",
+        [Put("a.png", png()), Put("b.png", png(shade=9), at=30)],
+        {"a.png": _DELIVERED, "b.png": _DELIVERED},
+        plans=[Plan(2 * _HOUR)],
+        setting=Setting(slots=1),
+    ),
+    Scenario(
+        "nobody waits for it",
+        [Put("a.png.yaml", b"wait_for_completion: false"), Put("a.png", png(), at=2)],
+        {"a.png": frozenset({DropState.SUBMITTED})},
+    ),
+    Scenario(
+        "one slot for two",
+        [Put("a.png", png()), Put("b.png", png(shade=9), at=1)],
+        {"a.png": _DELIVERED, "b.png": _DELIVERED},
+        setting=Setting(slots=1),
+    ),
+    Scenario(
+        "a budget for one a day",
+        [Put("a.png", png()), Put("b.png", png(shade=9), at=1)],
+        {"a.png": _DELIVERED, "b.png": _DELIVERED},
+        setting=Setting(budget=Budget(daily=50), start=datetime(2026, 11, 23, 23, 50, tzinfo=UTC)),
+    ),
+)
