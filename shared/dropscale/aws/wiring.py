@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -34,6 +35,7 @@ from dropscale.pipeline.magic_hour import MagicHourUpscaler
 from dropscale.pipeline.projection import ProjectManifest
 from dropscale.pipeline.publish import PublishOutput
 from dropscale.pipeline.resolve import Resolve
+from dropscale.pipeline.restart import Restart
 from dropscale.pipeline.retry import Retry
 from dropscale.pipeline.sidecars import SpecResolver
 from dropscale.pipeline.start import StartJob, StartPolicy
@@ -44,6 +46,9 @@ from dropscale.spec.model import Spec, Style
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+ClientOf = Callable[[str], Any]
+"""Makes the client of an AWS service, by its name."""
+
 CALL_SECONDS = 45.0
 CHECK_CALL_SECONDS = 15.0
 _CONFIG = Config(
@@ -53,7 +58,7 @@ _CONFIG = Config(
 
 def submit(settings: SubmitSettings) -> Submit:
     """Compose submit."""
-    parts = _StartParts(settings)
+    parts = _StartParts(settings, _client)
     bucket = S3InputBucket(parts.s3)
     defaults = Spec(
         scale_factor=settings.default_scale_factor, style=Style(mode=settings.default_mode)
@@ -74,14 +79,14 @@ def submit(settings: SubmitSettings) -> Submit:
 
 def check(settings: CheckSettings) -> Check:
     """Compose check."""
-    parts = _Parts(settings, CHECK_CALL_SECONDS)
+    parts = _Parts(settings, CHECK_CALL_SECONDS, _client)
     cap = settings.poll_interval_cap_seconds
     return Check(parts.ledger, parts.upscaler, parts.project, _now, cap)
 
 
 def deliver(settings: StartSettings) -> Deliver:
     """Compose deliver."""
-    parts = _StartParts(settings)
+    parts = _StartParts(settings, _client)
     return Deliver(
         ledger=parts.ledger,
         upscaler=parts.upscaler,
@@ -95,13 +100,13 @@ def deliver(settings: StartSettings) -> Deliver:
 
 def fail(settings: StartSettings) -> Fail:
     """Compose fail."""
-    parts = _StartParts(settings)
+    parts = _StartParts(settings, _client)
     return Fail(parts.ledger, parts.project, parts.start, _now)
 
 
 def sweep(settings: SweepSettings) -> Sweep:
     """Compose sweep."""
-    parts = _StartParts(settings)
+    parts = _StartParts(settings, _client)
     return Sweep(
         ledger=parts.ledger,
         bucket=S3InputBucket(parts.s3),
@@ -115,13 +120,14 @@ def sweep(settings: SweepSettings) -> Sweep:
     )
 
 
-def retry(settings: SweepSettings) -> Retry:
-    """Compose retry, for the command line."""
-    parts = _StartParts(settings)
+def retry(settings: SweepSettings, client: ClientOf) -> Retry:
+    """Compose retry, for the command line; `client` makes its AWS clients."""
+    parts = _StartParts(settings, client)
     return Retry(
         ledger=parts.ledger,
         bucket=S3InputBucket(parts.s3),
-        queue=SqsDropQueue(_client("sqs"), settings.drop_queue_url),
+        results=parts.results,
+        queue=SqsDropQueue(client("sqs"), settings.drop_queue_url),
         start=parts.start,
         follow=parts.follow,
         project=parts.project,
@@ -129,30 +135,42 @@ def retry(settings: SweepSettings) -> Retry:
     )
 
 
-def resolve(settings: StartSettings) -> Resolve:
-    """Compose resolve, for the command line."""
-    parts = _StartParts(settings)
+def resolve(settings: StartSettings, client: ClientOf) -> Resolve:
+    """Compose resolve, for the command line; `client` makes its AWS clients."""
+    parts = _StartParts(settings, client)
     return Resolve(parts.ledger, parts.upscaler, parts.start, parts.follow, _now)
+
+
+def restart(settings: StartSettings, client: ClientOf) -> Restart:
+    """Compose restart, for the stack on one machine; `client` makes its AWS clients."""
+    parts = _StartParts(settings, client)
+    return Restart(parts.ledger, parts.follow, _now)
+
+
+def ledger(settings: Settings, client: ClientOf) -> DynamoLedger:
+    """Compose the ledger alone, for the command line; `client` makes its AWS client."""
+    return DynamoLedger(client("dynamodb"), settings.ledger_table)
 
 
 class _Parts:
     """What every function is made of."""
 
-    def __init__(self, settings: Settings, call_seconds: float) -> None:
-        self.s3 = cast("S3Client", _client("s3"))
-        self.ledger = DynamoLedger(_client("dynamodb"), settings.ledger_table)
+    def __init__(self, settings: Settings, call_seconds: float, client: ClientOf) -> None:
+        self.s3 = cast("S3Client", client("s3"))
+        self.ledger = DynamoLedger(client("dynamodb"), settings.ledger_table)
         self.results = S3ResultsBucket(self.s3, settings.results_bucket)
         self.project = ProjectManifest(self.ledger, self.results)
-        api_key = SecretApiKey(_client("secretsmanager"), settings.api_key_secret_arn)
+        api_key = SecretApiKey(client("secretsmanager"), settings.api_key_secret_arn)
         self.upscaler = MagicHourUpscaler(api_key, settings.api_base_url, call_seconds)
 
 
 class _StartParts(_Parts):
     """What a function is made of that may start jobs."""
 
-    def __init__(self, settings: StartSettings) -> None:
-        super().__init__(settings, CALL_SECONDS)
+    def __init__(self, settings: StartSettings, client: ClientOf) -> None:
+        super().__init__(settings, CALL_SECONDS, client)
         self._settings = settings
+        self._client = client
 
     @cached_property
     def gate(self) -> GateKeeper:
@@ -162,7 +180,7 @@ class _StartParts(_Parts):
     def follow(self) -> FollowJob:
         settings = self._settings
         arn = settings.state_machine_arn
-        executions = StepFunctionsExecutions(_client("stepfunctions"), arn)
+        executions = StepFunctionsExecutions(self._client("stepfunctions"), arn)
         timing = Timing(settings.first_check_seconds, settings.job_deadline_seconds)
         return FollowJob(self.ledger, self.project, executions, _now, timing)
 
