@@ -111,6 +111,7 @@ class EmbeddedApi:
         """
         with ExitStack() as stack:
             folder = self._folder or Path(stack.enter_context(TemporaryDirectory()))
+            folder = folder.resolve()  # Flask takes a relative path for one in its own folder.
             storage = _opened_storage(folder / "storage", self._clock() - _STORAGE_LIFETIME)
             account = stack.enter_context(AccountFile.opened(folder / "account.sqlite"))
             unfinished = self._projects.restore(account)

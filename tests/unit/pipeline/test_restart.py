@@ -66,6 +66,7 @@ def test_paid_jobs_are_watched_again_by_the_first_sweep(world: World) -> None:
     world.sweep()
     assert world.running() == []
     world.restart()
+    world.clock.advance(seconds=1)
     world.sweep()
 
     assert [state.key for state in world.running()] == ["cat.png"]
