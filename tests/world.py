@@ -18,6 +18,7 @@ from dropscale.pipeline.gate import GateKeeper
 from dropscale.pipeline.projection import ProjectManifest
 from dropscale.pipeline.publish import PublishOutput
 from dropscale.pipeline.resolve import Decision, Resolve
+from dropscale.pipeline.restart import Restart
 from dropscale.pipeline.retry import Retry
 from dropscale.pipeline.sidecars import SpecResolver
 from dropscale.pipeline.start import StartJob, StartPolicy
@@ -115,12 +116,14 @@ class World:
         self._retry = Retry(
             ledger=self.ledger,
             bucket=self.bucket,
+            results=self.results,
             queue=self.queue,
             start=self.start,
             follow=self.follow,
             project=self.project,
             clock=self.clock,
         )
+        self.restart = Restart(self.ledger, self.follow, self.clock)
 
     def put(self, key: str, body: bytes | str) -> None:
         """Put an object into the input bucket, without its event."""

@@ -50,7 +50,7 @@ def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> 
     """Run the embedded API and print how to use it, until a signal comes."""
     plan = _fault_plan(faults) if faults else None
     chosen = engine_named(engine, stub_seconds)
-    with embedded_api(chosen, port, plan) as served:
+    with embedded_api(chosen, port, faults=plan) as served:
         click.echo(
             f"Nothing is charged. Engine: {chosen.description}\n"
             f"Base URL:  {served.base_url}\n"

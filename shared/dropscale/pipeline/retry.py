@@ -7,7 +7,7 @@ from dropscale.ledger.records import Drop, Job, Rendition
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop, amend_job
 from dropscale.pipeline.follow import FollowJob
-from dropscale.pipeline.ports import Clock, DropQueue, InputBucket, RemainingTime
+from dropscale.pipeline.ports import Clock, DropQueue, InputBucket, RemainingTime, ResultsBucket
 from dropscale.pipeline.projection import ProjectManifest
 from dropscale.pipeline.start import StartJob
 
@@ -22,6 +22,7 @@ class Retry:
 
     ledger: Ledger
     bucket: InputBucket
+    results: ResultsBucket
     queue: DropQueue
     start: StartJob
     follow: FollowJob
@@ -29,21 +30,21 @@ class Retry:
     clock: Clock
 
     def __call__(self, drop: Drop, remaining: RemainingTime) -> bool:
-        """Try a drop again; return whether there was anything to try.
+        """Try a drop again; return whether there was anything that could be tried.
 
-        A result that is paid is collected, an upscale whose credits were given back is paid anew,
-        and a drop that was never evaluated is looked at from the start.
+        A result that is paid is collected, also one that was delivered and is no longer in the
+        results bucket; an upscale whose credits were given back is paid anew; and a drop that was
+        never evaluated is looked at from the start, provided that its image is still there.
         """
         again = [
             fingerprint
             for fingerprint, rendition in drop.renditions.items()
             if self._can_be_tried(drop, rendition)
         ]
-        for fingerprint in again:
-            self._try_again(drop.id, fingerprint, remaining)
+        tried = [self._try_again(drop.id, fingerprint, remaining) for fingerprint in again]
         if not drop.is_evaluated:
-            return self._look_at_it_anew(drop) or bool(again)
-        return bool(again)
+            tried.append(self._look_at_it_anew(drop))
+        return any(tried)
 
     def _can_be_tried(self, drop: Drop, rendition: Rendition) -> bool:
         job = self.ledger.job(rendition.fingerprint)
@@ -51,24 +52,28 @@ class Retry:
             return False
         if rendition.state is DropState.SUBMITTED and not drop.watches(rendition.fingerprint):
             return True
+        if rendition.state is DropState.DELIVERED and rendition.output is not None:
+            return self.results.describe_output(rendition.output.key) is None
         return rendition.state not in _DONE | OPEN_STATES
 
-    def _try_again(self, drop_id: str, fingerprint: str, remaining: RemainingTime) -> None:
+    def _try_again(self, drop_id: str, fingerprint: str, remaining: RemainingTime) -> bool:
         def want(drop: Drop) -> Drop:
             wanted = drop.renditions[fingerprint].again(is_collected=True)
             return drop.with_rendition(wanted, self.clock())
 
         drop = amend_drop(self.ledger, drop_id, want)
         job = amend_job(self.ledger, fingerprint, self._made_ready())
+        is_tried = True
         if job.state is not JobState.READY:
             self.follow.one(drop_id, job)
         elif job.upload is None or not job.upload.is_fresh(self.clock()):
-            self._look_at_it_anew(drop)
+            is_tried = self._look_at_it_anew(drop)
         else:
             self.start(fingerprint, remaining)
         latest = self.ledger.drop(drop_id)
         if latest is not None and latest.due:
             self.project(latest)
+        return is_tried
 
     def _made_ready(self) -> Callable[[Job], Job]:
         now = self.clock()

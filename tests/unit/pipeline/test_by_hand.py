@@ -137,6 +137,45 @@ def test_retry_leaves_alone_what_is_delivered_or_under_way(world: World) -> None
     assert not world.retry("cat.png")
 
 
+def test_retry_delivers_again_what_has_left_the_results_bucket_free(world: World) -> None:
+    world.drop("cat.png", png())
+    finish(world)
+    world.results.outputs.clear()
+
+    assert world.retry("cat.png")
+    finish(world)
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+    assert world.results.outputs["cat.png@2x.png"][0] == world.upscaler.result
+    assert len(world.upscaler.creates) == 1
+
+
+def test_a_delivered_result_that_is_gone_everywhere_fails_and_is_not_paid_again(
+    world: World,
+) -> None:
+    world.drop("cat.png", png())
+    finish(world)
+    world.results.outputs.clear()
+    world.upscaler.projects.clear()
+
+    assert world.retry("cat.png")
+    (state,) = world.running()
+    with pytest.raises(ResultGone):
+        world.deliver(world.check(state))
+    world.fail(state, "ResultGone")
+
+    assert world.row("cat.png").state is DropState.FAILED
+    assert len(world.upscaler.creates) == 1
+
+
+def test_retry_says_so_if_the_image_it_needs_is_gone(world: World) -> None:
+    world.put("cat.png.yaml", "scale_factor: 3")
+    world.drop("cat.png", png())
+    del world.bucket.objects["cat.png"]
+
+    assert not world.retry("cat.png")
+
+
 def test_an_earlier_delivery_serves_when_the_vendors_copy_is_gone(world: World) -> None:
     world.drop("a.png", png())
     finish(world)
