@@ -11,7 +11,7 @@ from dropscale.image.header import ImageHeader
 from dropscale.image.verify import verify_result
 from dropscale.ledger.records import Download, Drop, Job, Output, Rendition, Source
 from dropscale.ledger.states import DropState, JobState
-from dropscale.ledger.store import Ledger, amend_drop, amend_job
+from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
 from dropscale.magichour.models import Project
 from dropscale.pipeline.execution import ExecutionState
 from dropscale.pipeline.ports import (
@@ -61,6 +61,7 @@ class Deliver:
             ProjectNotComplete, OutputOccupied: as their names say.
             UnreadableResult: what came is no whole image.
             MagicHourError: the result could not be fetched.
+            LedgerConflict: others changed the drop, or its spec, meanwhile; call again.
         """
         drop = self.ledger.drop(state.drop_id)
         if drop is None or state.fingerprint not in drop.renditions:
@@ -147,11 +148,12 @@ class Deliver:
         )
 
     def _write_down(self, drop: Drop, done: Rendition) -> Drop:
-        def change(drop: Drop) -> Drop:
-            now_wanted = drop.renditions.get(done.fingerprint)
-            if now_wanted is None or not now_wanted.wants_result:
-                return drop
-            return drop.with_rendition(done, self.clock(), *_warnings(drop.source, done))
+        def change(now: Drop) -> Drop:
+            if not now.wants(done.fingerprint):
+                return now
+            if now.spec != drop.spec:
+                raise LedgerConflict(f"the spec of {drop.id} changed during its delivery")
+            return now.with_rendition(done, self.clock(), *_warnings(now.source, done))
 
         return amend_drop(self.ledger, drop.id, change)
 
