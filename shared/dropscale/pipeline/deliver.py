@@ -153,7 +153,10 @@ class Deliver:
                 return now
             if now.spec != drop.spec:
                 raise LedgerConflict(f"the spec of {drop.id} changed during its delivery")
-            return now.with_rendition(done, self.clock(), *_warnings(now.source, done))
+            # The sweeper may have replaced this execution; a generation must not come twice.
+            generation = now.renditions[done.fingerprint].generation
+            ended = done.model_copy(update={"generation": generation})
+            return now.with_rendition(ended, self.clock(), *_warnings(now.source, ended))
 
         return amend_drop(self.ledger, drop.id, change)
 
