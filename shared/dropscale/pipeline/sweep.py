@@ -118,12 +118,14 @@ class Sweep:
 
     def _look_at(self, job: Job) -> bool:
         """See that every drop of a job is watched, or knows how it ended."""
-        drops = [
-            drop for drop in self._open_drops(job) if drop.spec and drop.spec.wait_for_completion
-        ]
+        drops = self._open_drops(job)
         if job.state in {JobState.UNKNOWN, JobState.ABANDONED}:
             self.follow.all(job)
             drops = []
+        for drop in drops:
+            if not _is_watched(drop):
+                self.follow.one(drop.id, job)
+        drops = [drop for drop in drops if _is_watched(drop)]
         statuses = [(drop, self._execution(drop, job)) for drop in drops]
         for drop, status in statuses:
             if status is ExecutionStatus.NONE:
@@ -202,6 +204,10 @@ class Sweep:
     def _execution(self, drop: Drop, job: Job) -> ExecutionStatus:
         rendition = drop.renditions[job.fingerprint]
         return self.follow.executions.status(self.follow.execution_name(drop.id, rendition))
+
+
+def _is_watched(drop: Drop) -> bool:
+    return drop.spec is not None and drop.spec.wait_for_completion
 
 
 class _Run:
