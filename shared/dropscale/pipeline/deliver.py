@@ -68,21 +68,19 @@ class Deliver:
             raise KeyError(state.drop_id)
         rendition = drop.renditions[state.fingerprint]
         job = self.ledger.job(state.fingerprint)
-        project = None
         if rendition.wants_result or (job and job.state is JobState.SUBMITTED):
             project = self._complete_project(state)
             due = self.clock() + REVIEW
             job = amend_job(
                 self.ledger, state.fingerprint, lambda job: _complete(job, project, due)
             )
-        # The place at the vendor is free: the next job need not wait for this one's transfer.
-        self.start.waiting(remaining)
-        if rendition.wants_result and project and job:
-            done = self._done(drop, rendition, project)
-            done = done.model_copy(update={"credits_charged": job.credits_charged})
-            drop = self._write_down(drop, done)
+            if rendition.wants_result:
+                done = self._done(drop, rendition, project)
+                done = done.model_copy(update={"credits_charged": job.credits_charged})
+                drop = self._write_down(drop, done)
         if drop.due:
             self.project(drop)
+        self.start.waiting(remaining)
         return drop
 
     def _complete_project(self, state: ExecutionState) -> Project:
