@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from dropscale.ledger.records import Drop, Rendition
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.results.manifest import manifest_key, manifest_of
+from dropscale.results.output_key import output_key
 from tests.chaos.simulated_stack import SimulatedStack
 from tests.world import BUCKET
 
@@ -58,13 +59,21 @@ def _rendition_violations(stack: SimulatedStack, drop: Drop, rendition: Renditio
         yield f"{key}: {rendition.state} without a reason"
     if drop.id not in stack.ledger.attached(rendition.fingerprint):
         yield f"{key}: it is not attached to its job"
-    if rendition.state is DropState.DELIVERED:
-        output = rendition.output
-        stored = stack.results.outputs.get(output.key) if output else None
-        result = stack.vendor.result(job.project_id) if job and job.project_id else b""
-        is_newest = drop.state is DropState.DELIVERED
-        if is_newest and (stored is None or stored[0] != result):
-            yield f"{key}: delivered, but its output is not the project's result"
+    if rendition.state is DropState.DELIVERED and drop.state is DropState.DELIVERED:
+        yield from _output_violations(stack, drop, rendition)
+
+
+def _output_violations(stack: SimulatedStack, drop: Drop, rendition: Rendition) -> Iterator[str]:
+    job, output, spec = stack.ledger.jobs[rendition.fingerprint], rendition.output, drop.spec
+    if output is None or spec is None or job.project_id is None:
+        yield f"{drop.source.key}: delivered, without output, spec or project"
+        return
+    stored = stack.results.outputs.get(output.key)
+    if stored is None or stored[0] != stack.vendor.result(job.project_id):
+        yield f"{drop.source.key}: delivered, but its output is not the project's result"
+    directory = spec.download_directory
+    if output.key != output_key(drop.source.key, rendition.parameters, output.type, directory):
+        yield f"{drop.source.key}: delivered to {output.key}, not to where its spec says"
 
 
 def _is_unknown_rightly(stack: SimulatedStack, drop: Drop) -> bool:

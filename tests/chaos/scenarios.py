@@ -91,6 +91,16 @@ SCENARIOS: Sequence[Scenario] = (
         {"a.png": _DELIVERED},
     ),
     Scenario(
+        "another folder while it renders",
+        [Put("a.png", png()), Put("a.png.yaml", b"download_directory: best", at=25)],
+        {"a.png": _DELIVERED},
+    ),
+    Scenario(
+        "another folder after the delivery",
+        [Put("a.png", png()), Put("a.png.yaml", b"download_directory: best", at=2 * _HOUR)],
+        {"a.png": _DELIVERED},
+    ),
+    Scenario(
         "deleted while it is submitted",
         [Put("a.png", png()), Put("a.png", None, at=19)],
         {"a.png": frozenset({DropState.DELIVERED, DropState.CANCELED})},

@@ -354,6 +354,8 @@ class Gate(_Record):
     is_open: bool
     reason: WaitReason
     until: Instant
+    is_asked: bool = False
+    """Whether the vendor itself said until when."""
     strikes: int
     """Refusals in a row, by which the next closing grows."""
 
@@ -361,9 +363,9 @@ class Gate(_Record):
         """One job is let through to see; nobody else tries before `until`."""
         return self.model_copy(update={"until": until, "seq": self.seq + 1})
 
-    def closed(self, reason: WaitReason, until: datetime) -> Self:
+    def closed(self, reason: WaitReason, until: datetime, is_asked: bool) -> Self:
         """The vendor has refused once more."""
-        changes = {"is_open": False, "reason": reason, "until": until}
+        changes = {"is_open": False, "reason": reason, "until": until, "is_asked": is_asked}
         return self.model_copy(update={**changes, "strikes": self.strikes + 1, "seq": self.seq + 1})
 
     def opened(self) -> Self:

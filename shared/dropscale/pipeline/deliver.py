@@ -6,7 +6,7 @@ from datetime import datetime
 from dropscale.errors import DropscaleError
 from dropscale.ledger.records import Download, Drop, Job, Output, Rendition, Source
 from dropscale.ledger.states import DropState, JobState
-from dropscale.ledger.store import Ledger, amend_drop, amend_job
+from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
 from dropscale.magichour.errors import NotFound, TransferFailed
 from dropscale.magichour.models import Project
 from dropscale.pipeline.execution import ExecutionState
@@ -44,6 +44,7 @@ class Deliver:
             ProjectNotComplete, ResultGone, OutputOccupied: as their names say.
             UnreadableResult: what came is no whole image.
             MagicHourError: the result could not be fetched.
+            LedgerConflict: others changed the drop, or its spec, meanwhile; call again.
         """
         drop, job = self.ledger.drop(state.drop_id), self.ledger.job(state.fingerprint)
         if drop is None or job is None or state.fingerprint not in drop.renditions:
@@ -116,11 +117,15 @@ class Deliver:
         return None
 
     def _write_down(self, drop: Drop, done: Rendition) -> Drop:
-        def change(drop: Drop) -> Drop:
-            now_wanted = drop.renditions.get(done.fingerprint)
-            if now_wanted is None or not now_wanted.wants_result:
-                return drop
-            return drop.with_rendition(done, self.clock(), *_warnings(drop.source, done))
+        def change(now: Drop) -> Drop:
+            if not now.wants(done.fingerprint):
+                return now
+            if now.spec != drop.spec:
+                raise LedgerConflict(f"the spec of {drop.id} changed during its delivery")
+            # The sweeper may have replaced this execution; a generation must not come twice.
+            generation = now.renditions[done.fingerprint].generation
+            ended = done.model_copy(update={"generation": generation})
+            return now.with_rendition(ended, self.clock(), *_warnings(now.source, ended))
 
         return amend_drop(self.ledger, drop.id, change)
 

@@ -38,10 +38,8 @@ class GateKeeper:
             gate = self.ledger.gate()
             seconds = self._pause(reason, gate.strikes if gate else 0, retry_after)
             until = self.clock() + timedelta(seconds=seconds)
-            if gate is None:
-                closed = Gate(is_open=False, reason=reason, until=until, strikes=1)
-            else:
-                closed = gate.closed(reason, until)
+            first = Gate(is_open=True, reason=reason, until=until, strikes=0, seq=0)
+            closed = (gate or first).closed(reason, until, is_asked=retry_after is not None)
             if self._saved(closed):
                 break
         return until
@@ -53,12 +51,19 @@ class GateKeeper:
             if gate is None or (gate.is_open and not gate.strikes) or self._saved(gate.opened()):
                 return
 
-    def due_probe(self) -> Gate | None:
-        """Return the step that lets one job through a gate whose time is up, else None."""
-        gate = self.ledger.gate()
-        if gate is None or gate.is_open or gate.until > self.clock():
+    def due_probe(self, *, place_is_free: bool = False) -> Gate | None:
+        """Return the step that lets one job through a gate whose time is up, else None.
+
+        If a place at the vendor has just become free, there is no point in waiting out a time
+        that the vendor did not ask for: a 429 mostly says that all places are taken.
+        """
+        gate, now = self.ledger.gate(), self.clock()
+        if gate is None or gate.is_open:
             return None
-        return gate.probed(self.clock() + timedelta(seconds=_PROBE_SECONDS))
+        is_guess = gate.reason is WaitReason.THROTTLED and not gate.is_asked
+        if gate.until > now and not (place_is_free and is_guess):
+            return None
+        return gate.probed(now + timedelta(seconds=_PROBE_SECONDS))
 
     def _pause(self, reason: WaitReason, strikes: int, retry_after: float | None) -> float:
         first, longest = _FIRST_AND_LONGEST[reason]

@@ -111,10 +111,14 @@ class StartJob:
         return self._pay(claimed, job.upload.path, probing=probe is not None)
 
     def waiting(self, remaining: RemainingTime, limit: int = 1) -> int:
-        """Start up to `limit` jobs that have waited longest; return how many were started."""
+        """Start up to `limit` jobs that have waited longest; return how many were started.
+
+        Called when a job has ended: the place it had at the vendor is free.
+        """
         started = 0
+        probe = self.gate.due_probe(place_is_free=True)
         for fingerprint in self.ledger.due(Agenda.READY_JOBS, self.clock(), limit + _CANDIDATES):
-            outcome = self(fingerprint, remaining)
+            outcome = self(fingerprint, remaining, probe)
             started += outcome is StartOutcome.STARTED
             if started == limit or outcome is StartOutcome.WAITING:
                 break

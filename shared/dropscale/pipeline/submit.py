@@ -38,7 +38,7 @@ from dropscale.pipeline.ports import (
 from dropscale.pipeline.price import require_affordable
 from dropscale.pipeline.projection import ProjectManifest
 from dropscale.pipeline.sidecars import SpecResolver
-from dropscale.pipeline.start import ACCOUNT_ERRORS, REJECTING_ERRORS, StartJob, refusal_of
+from dropscale.pipeline.start import ACCOUNT_ERRORS, REJECTING_ERRORS, REVIEW, StartJob, refusal_of
 from dropscale.results.output_key import output_key
 from dropscale.spec.keys import KeyKind, image_key_of, kind_of
 from dropscale.spec.model import EffectiveSpec
@@ -272,8 +272,14 @@ class Submit:
 
 
 def _new_job(fingerprint: str, parameters: Parameters, name: str, now: datetime) -> Job:
-    label = name[:_LABEL_LENGTH]
-    return Job(fingerprint=fingerprint, parameters=parameters, label=label, created_at=now, due=now)
+    return Job(
+        fingerprint=fingerprint,
+        parameters=parameters,
+        label=name[:_LABEL_LENGTH],
+        created_at=now,
+        # By then its bytes are at the vendor, or whoever was to send them is gone.
+        due=now + REVIEW,
+    )
 
 
 def _departure(drop_id: str, job: Job) -> list[Change]:

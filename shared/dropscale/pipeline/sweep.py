@@ -118,10 +118,14 @@ class Sweep:
 
     def _look_at(self, job: Job) -> bool:
         """See that every drop of a job is watched, or knows how it ended."""
-        drops = [drop for drop in self._open_drops(job) if drop.watches(job.fingerprint)]
+        drops = self._open_drops(job)
         if job.state in {JobState.UNKNOWN, JobState.ABANDONED}:
             self.follow.all(job)
             drops = []
+        for drop in drops:
+            if not drop.watches(job.fingerprint):
+                self.follow.one(drop.id, job)
+        drops = [drop for drop in drops if drop.watches(job.fingerprint)]
         statuses = [(drop, self._execution(drop, job)) for drop in drops]
         for drop, status in statuses:
             if status is ExecutionStatus.NONE:

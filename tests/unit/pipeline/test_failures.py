@@ -235,6 +235,24 @@ def test_a_job_nobody_waits_for_is_settled(world: World) -> None:
     assert world.row("cat.png").state is DropState.SUBMITTED
 
 
+def test_a_drop_that_waits_for_nobody_learns_that_its_job_was_submitted(world: World) -> None:
+    world.put("cat.png.yaml", "wait_for_completion: false")
+    world.slots = 0
+    world.__post_init__()
+    submitted(world)
+    waiting = world.row("cat.png")
+    world.slots = 1
+    world.__post_init__()
+    world.clock.advance(minutes=3)
+    world.sweep()
+    world.ledger.drops[waiting.id] = waiting
+    world.clock.advance(minutes=3)
+
+    world.sweep()
+
+    assert world.row("cat.png").state is DropState.SUBMITTED
+
+
 def test_what_is_no_image_is_not_published(world: World) -> None:
     submitted(world)
     world.upscaler.finish()

@@ -216,3 +216,28 @@ def test_a_price_above_the_specs_limit_is_refused(world: World) -> None:
     manifest = world.manifest("cat.png")
     assert (manifest["state"], manifest["reason"]["code"]) == ("rejected", "PriceAboveLimit")
     assert world.upscaler.uploads == []
+
+
+def test_a_place_that_becomes_free_lets_one_job_through_a_throttled_gate(world: World) -> None:
+    throttle_second_of_three(world, errors.Throttled(CREATE, status=429))
+
+    world.deliver(world.check(world.running()[0]))
+
+    assert len(world.upscaler.creates) == 2
+
+
+def test_a_time_that_the_vendor_asks_for_is_waited_out(world: World) -> None:
+    throttle_second_of_three(world, errors.Throttled(CREATE, status=429, retry_after=600.0))
+
+    world.deliver(world.check(world.running()[0]))
+
+    assert len(world.upscaler.creates) == 1
+
+
+def throttle_second_of_three(world: World, error: errors.Throttled) -> None:
+    world.drop("a.png", png(shade=1))
+    world.upscaler.fail_create = error
+    world.drop("b.png", png(shade=2))
+    world.drop("c.png", png(shade=3))
+    world.upscaler.finish()
+    world.clock.advance(seconds=20)

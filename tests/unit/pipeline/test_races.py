@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+import pytest
+
 from dropscale.ledger.states import DropState
 from dropscale.ledger.store import Change, LedgerConflict
 from dropscale.magichour.models import CreatedProject
@@ -87,3 +89,46 @@ def test_a_slow_delivery_does_not_replace_that_of_a_newer_image(world: World) ->
 
     assert world.row("a.png").state is DropState.DELIVERED
     assert world.results.outputs["a.png@2x.png"][0] == png(16, 12, shade=9)
+
+
+def test_a_spec_that_changes_during_the_delivery_has_it_done_again(world: World) -> None:
+    world.drop("a.png", png())
+    world.upscaler.finish()
+    (state,) = world.running()
+    download = world.upscaler.download
+
+    def download_and_change_spec(url: str, file: BinaryIO) -> int:
+        world.upscaler.download = download  # type: ignore[method-assign]
+        world.drop("a.png.yaml", "download_directory: best")
+        return download(url, file)
+
+    world.upscaler.download = download_and_change_spec  # type: ignore[method-assign]
+    with pytest.raises(LedgerConflict):
+        world.deliver(state)
+    world.deliver(state)
+
+    (rendition,) = world.row("a.png").renditions.values()
+    assert rendition.output is not None
+    assert rendition.output.key == "best/a.png@2x.png"
+
+
+def test_a_delivery_whose_execution_was_replaced_keeps_the_newer_generation(world: World) -> None:
+    world.drop("a.png", png())
+    world.upscaler.finish()
+    (state,) = world.running()
+    download = world.upscaler.download
+
+    def download_and_replace(url: str, file: BinaryIO) -> int:
+        world.executions.end_all()
+        world.clock.advance(minutes=3)
+        world.sweep()
+        return download(url, file)
+
+    world.upscaler.download = download_and_replace  # type: ignore[method-assign]
+    world.deliver(state)
+    world.upscaler.download = download  # type: ignore[method-assign]
+    world.drop("a.png.yaml", "download_directory: best")
+    world.deliver(world.running()[-1])
+
+    assert "best/a.png@2x.png" in world.results.outputs
+    assert len(world.executions.started) == 3

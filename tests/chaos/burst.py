@@ -1,0 +1,77 @@
+"""A burst of drops against a vendor that runs few jobs at a time, in virtual time."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from dropscale.ledger.states import DropState
+from tests.chaos.invariants import violations
+from tests.chaos.simulated_stack import Setting, SimulatedStack
+from tests.chaos.vendor import Plan, Vendor
+from tests.fakes import Clock, png
+
+PLACES = 3
+"""Jobs that the vendor runs at a time; it answers 429 to one more."""
+
+_MEDIAN_SECONDS = 22.0
+_SPREAD = 0.4
+_ARRIVAL_SECONDS = 60.0
+_REST = timedelta(days=10)
+
+
+@dataclass(frozen=True)
+class Burst:
+    """What came of a burst.
+
+    `utilisation` is the share of the vendor's places, as far as the slots allow, that were busy
+    between the first create and the last: as long as work was waiting.
+    """
+
+    violations: list[str]
+    delivered: int
+    most_reads: int
+    refusals: int
+    hours: float
+    utilisation: float
+    calls: int
+
+
+def burst(drops: int, slots: int, seed: int) -> Burst:
+    """Drop so many different images within a minute and let everything come to rest."""
+    chance = random.Random(seed)
+    vendor = Vendor(Clock(), plans=_plans(chance), places=PLACES)
+    stack = SimulatedStack(vendor, Setting(slots=slots), seed)
+    keys = [f"{number:05}.png" for number in range(drops)]
+    for number, key in enumerate(keys):
+        image = png(8 + number // 250, 6, number % 250)
+        stack.time.after(chance.uniform(0, _ARRIVAL_SECONDS), partial(stack.put, key, image))
+    begin = stack.clock.now
+    found = [] if stack.settle(_REST) else ["it never comes to rest"]
+    found += violations(stack, dict.fromkeys(keys, {DropState.DELIVERED}))
+    states = [drop.state for drop in stack.ledger.drops.values()]
+    return Burst(
+        violations=found,
+        delivered=states.count(DropState.DELIVERED),
+        most_reads=max(stack.bucket.reads.values()),
+        refusals=vendor.refusals,
+        hours=(max(entry.ends_at for entry in vendor.book.values()) - begin) / timedelta(hours=1),
+        utilisation=_utilisation(vendor, min(slots, PLACES)),
+        calls=len(stack.calls.made),
+    )
+
+
+def _plans(chance: random.Random) -> Iterator[Plan]:
+    while True:
+        yield Plan(_MEDIAN_SECONDS * chance.lognormvariate(0, _SPREAD))
+
+
+def _utilisation(vendor: Vendor, places: int) -> float:
+    begins: list[datetime] = [entry.created_at for entry in vendor.book.values()]
+    first, last = min(begins), max(begins)
+    busy = sum(
+        (min(entry.ends_at, last) - entry.created_at for entry in vendor.book.values()),
+        timedelta(),
+    )
+    return busy / (places * (last - first))
