@@ -74,7 +74,7 @@ class Deliver:
         if project.status is not ProjectStatus.COMPLETE or not project.downloads:
             raise ProjectNotComplete(
                 f"project {project.id} is {project.status} with {len(project.downloads)} outputs",
-                fix="Ask the vendor about that project; `dropscale retry KEY` looks once more.",
+                fix="Drop the image again (or `dropscale retry KEY`) to look once more.",
             )
         return project
 

@@ -25,7 +25,10 @@ _COLLECTED_LATER = frozenset(
 _PLATFORM_PREFIXES = ("Lambda.", "Runtime.", "Sandbox.", "States.")
 """Of errors that AWS itself raises about a function or a task; they say nothing about it either."""
 
-_COLLECT = "The paid result stays at the vendor: `dropscale retry KEY` collects it, free."
+_COLLECT = (
+    "The paid result stays at the vendor. Drop the image again (or `dropscale retry KEY`) to collect "
+    "it, free."
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def _verdict(state: ExecutionState) -> tuple[DropState, Reason]:
     reason = Reason(
         code=(failure and failure.code) or "ProjectError",
         message=(failure and failure.message) or f"Project {state.project_id} ended in an error",
-        fix="Nothing is charged. `dropscale retry KEY` tries once more.",
+        fix="Nothing is charged. Drop the image again (or `dropscale retry KEY`) to try once more.",
     )
     return DropState.FAILED, reason
 

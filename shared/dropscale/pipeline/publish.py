@@ -85,7 +85,7 @@ class PublishOutput:
                 return
         raise OutputOccupied(
             f"{output.key} exists in the results bucket and is not from this image",
-            fix="Move it away; `dropscale retry KEY` then collects the paid result, free.",
+            fix="Move it away and drop the image again (or `dropscale retry KEY`): that is free.",
         )
 
 
