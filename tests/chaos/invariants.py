@@ -1,7 +1,7 @@
 """What must hold once all has come to rest, whatever befell the functions on the way."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from dropscale.ledger.records import Drop, Rendition
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
@@ -18,11 +18,11 @@ _WITH_REASON = {
     DropState.UNKNOWN,
 }
 _BUGS = (AttributeError, KeyError, TypeError, ValueError, AssertionError)
-_BUG_NAMES = {"IllegalTransition", "ProjectUnrecorded", "ManifestContended"}
+_BUG_NAMES = {"IllegalTransition", "ManifestContended"}
 
 
 def violations(
-    stack: SimulatedStack, allowed: dict[str, Collection[DropState]]
+    stack: SimulatedStack, allowed: Mapping[str, Collection[DropState]]
 ) -> Iterator[str]:
     """Yield what does not hold; `allowed` names every image, and how it may have ended."""
     for key, states in allowed.items():
