@@ -52,10 +52,8 @@ def _drop_violations(
         yield from _rendition_violations(stack, drop, rendition)
 
 
-def _rendition_violations(
-    stack: SimulatedStack, drop: Drop, rendition: Rendition
-) -> Iterator[str]:
-    key, job = drop.source.key, stack.ledger.jobs.get(rendition.fingerprint)
+def _rendition_violations(stack: SimulatedStack, drop: Drop, rendition: Rendition) -> Iterator[str]:
+    key = drop.source.key
     waits = drop.spec is None or drop.spec.wait_for_completion
     if rendition.state in OPEN_STATES and waits:
         yield f"{key}: {rendition.state} for ever"
@@ -67,9 +65,7 @@ def _rendition_violations(
         yield from _output_violations(stack, drop, rendition)
 
 
-def _output_violations(
-    stack: SimulatedStack, drop: Drop, rendition: Rendition
-) -> Iterator[str]:
+def _output_violations(stack: SimulatedStack, drop: Drop, rendition: Rendition) -> Iterator[str]:
     job, output, spec = stack.ledger.jobs[rendition.fingerprint], rendition.output, drop.spec
     if output is None or spec is None or job.project_id is None:
         yield f"{drop.source.key}: delivered, without output, spec or project"
@@ -107,9 +103,9 @@ def _money_violations(stack: SimulatedStack) -> Iterator[str]:
     for window in reserved.keys() | stack.ledger.credits.keys():
         if reserved[window] != stack.ledger.spent(window):
             yield f"{window}: {stack.ledger.spent(window)} spent, {reserved[window]} reserved"
-    months = [credits for window, credits in reserved.items() if window.startswith("month#")]
-    if sum(months) < vendor.charged():
-        yield f"{vendor.charged()} credits are charged, but only {sum(months)} are counted"
+    counted = sum(reserved[window] for window in reserved if window.startswith("month#"))
+    if counted < vendor.charged():
+        yield f"{vendor.charged()} credits are charged, but only {counted} are counted"
 
 
 def _job_violations(stack: SimulatedStack) -> Iterator[str]:

@@ -119,9 +119,7 @@ class OutsideCalls:
             raise _lost(name)
         return answer
 
-    def _befall(
-        self, mishap: Mishap, invocation: Invocation, method: Callable[[], Any]
-    ) -> None:
+    def _befall(self, mishap: Mishap, invocation: Invocation, method: Callable[[], Any]) -> None:
         match mishap:
             case Mishap.KILLED_BEFORE:
                 raise Killed

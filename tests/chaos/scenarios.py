@@ -172,8 +172,6 @@ SCENARIOS: Sequence[Scenario] = (
         "a budget for one a day",
         [Put("a.png", png()), Put("b.png", png(shade=9), at=1)],
         {"a.png": _DELIVERED, "b.png": _DELIVERED},
-        setting=Setting(
-            budget=Budget(daily=50), start=datetime(2026, 11, 23, 23, 50, tzinfo=UTC)
-        ),
+        setting=Setting(budget=Budget(daily=50), start=datetime(2026, 11, 23, 23, 50, tzinfo=UTC)),
     ),
 )

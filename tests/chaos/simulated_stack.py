@@ -13,6 +13,8 @@ from functools import partial
 from math import ceil
 from typing import Any
 
+from greenlet import greenlet
+
 from dropscale.ledger.budget import Budget
 from dropscale.pipeline.execution import ExecutionState
 from dropscale.pipeline.ports import ExecutionStatus, ObjectVersion
@@ -22,10 +24,8 @@ from tests.chaos.outside_calls import Invocation, InvocationTask, Killed, Mishap
 from tests.chaos.state_machine import StateMachine
 from tests.chaos.vendor import Vendor
 from tests.chaos.virtual_time import Signal, VirtualTime
-from tests.fakes import Clock, FakeInputBucket, FakeResults
+from tests.fakes import FakeInputBucket, FakeResults
 from tests.world import BUCKET, World
-
-from greenlet import greenlet
 
 
 @dataclass
@@ -54,7 +54,7 @@ class SimulatedStack:
         vendor: Vendor,
         setting: Setting,
         seed: int,
-        mishaps: Mapping[int, Mishap] = {},  # noqa: B006 - never changed
+        mishaps: Mapping[int, Mishap],
     ) -> None:
         self.clock, self.vendor, self.random = vendor.clock, vendor, random.Random(seed)
         self.clock.now = setting.start or self.clock.now

@@ -45,7 +45,9 @@ class StateMachine:
             case "Choice":
                 return _chosen(state, data), data
             case "Pass":
-                cause = re.sub(r"^States.Format\('(.*)', .*\)$", r"\1", state["Parameters"]["Cause.$"])
+                cause = re.sub(
+                    r"^States.Format\('(.*)', .*\)$", r"\1", state["Parameters"]["Cause.$"]
+                )
                 data = {**data, "error": {"Error": state["Parameters"]["Error"], "Cause": cause}}
         return state.get("Next"), data
 
@@ -77,7 +79,9 @@ class StateMachine:
 
     def _attempted(self, state: Any, data: Any) -> Any:
         function = state["Parameters"]["FunctionName"].removeprefix("${").lower()
-        invocation = self.invoke(function.removesuffix("functionarn}"), json.loads(json.dumps(data)))
+        invocation = self.invoke(
+            function.removesuffix("functionarn}"), json.loads(json.dumps(data))
+        )
         if not invocation.ended.wait(state["TimeoutSeconds"]):
             raise TaskFailed("States.Timeout", "")
         if isinstance(invocation.error, Killed):

@@ -132,7 +132,9 @@ class Submit:
 
     def _gone(self, drop: Drop) -> Drop:
         """End what waits for bytes that nobody can send any more; all else goes on."""
-        wanted = [self.ledger.job(r.fingerprint) for r in drop.renditions.values() if r.wants_result]
+        wanted = [
+            self.ledger.job(r.fingerprint) for r in drop.renditions.values() if r.wants_result
+        ]
         stuck = [job for job in wanted if job and self._lacks_bytes(job)]
         if drop.renditions and not stuck:
             return drop
