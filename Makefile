@@ -5,7 +5,7 @@ PINS := pyproject.toml shared/requirements.txt constraints.txt
 # The runs below must never spend money, whatever the environment holds.
 FREE := env -u MAGIC_HOUR_API_KEY -u MAGIC_HOUR_BASE_URL
 
-.PHONY: help setup run test generate clean
+.PHONY: help setup run test generate bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,11 +19,13 @@ test: $(VENV)/.test ## Run every test
 	@$(FREE) $(BIN)/python -m pytest
 
 generate: $(VENV)/.local ## Write the files that come from the code
-	$(BIN)/python -c 'from dropscale.results.manifest import json_schema; print(json_schema())' \
-		> docs/manifest.schema.json
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/.local ## Measure what a 100 MB image takes in memory
+	@$(FREE) $(BIN)/python -m tests.bench.memory
 
 clean: ## Remove what these commands made
-	rm -rf $(VENV) out build .aws-sam .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-3.* .tools out build .aws-sam .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -37,3 +39,5 @@ $(VENV)/.local: $(PINS) | $(BIN)/python
 $(VENV)/.test: $(PINS) | $(VENV)/.local
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,test]'
 	@touch $@
+
+include tests/gate/check.mk

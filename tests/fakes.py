@@ -219,6 +219,11 @@ class FakeResults:
         self.outputs[key] = (file.read(), labels)
         return True
 
+    def read_output(self, key: str, file: BinaryIO) -> int:
+        if key not in self.outputs:
+            raise ObjectGone(key)
+        return file.write(self.outputs[key][0])
+
     def manifest(self, key: str) -> tuple[int, str] | None:
         if key not in self.manifests:
             return None

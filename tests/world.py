@@ -8,6 +8,7 @@ from typing import Any
 
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Drop
+from dropscale.ledger.states import DropState
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.execution import CaughtError, ExecutionState
@@ -15,6 +16,10 @@ from dropscale.pipeline.fail import Fail
 from dropscale.pipeline.follow import FollowJob, Timing
 from dropscale.pipeline.gate import GateKeeper
 from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.publish import PublishOutput
+from dropscale.pipeline.resolve import Decision, Resolve
+from dropscale.pipeline.restart import Restart
+from dropscale.pipeline.retry import Retry
 from dropscale.pipeline.sidecars import SpecResolver
 from dropscale.pipeline.start import StartJob, StartPolicy
 from dropscale.pipeline.submit import Submit, Submitted
@@ -54,7 +59,10 @@ class World:
 
     def __post_init__(self) -> None:
         ids = count(1)
-        self.project = ProjectManifest(self.ledger, self.results)
+        self.observed: list[DropState] = []
+        self.project = ProjectManifest(
+            self.ledger, self.results, lambda drop: self.observed.append(drop.state)
+        )
         self.gate = GateKeeper(self.ledger, self.clock, lambda: 0.5)
         self.follow = FollowJob(
             self.ledger, self.project, self.executions, self.clock, Timing(20, 3600)
@@ -86,6 +94,7 @@ class World:
             ledger=self.ledger,
             upscaler=self.upscaler,
             results=self.results,
+            publish=PublishOutput(self.ledger, self.results),
             project=self.project,
             start=self.start,
             clock=self.clock,
@@ -102,6 +111,19 @@ class World:
             project=self.project,
             clock=self.clock,
         )
+
+        self._resolve = Resolve(self.ledger, self.upscaler, self.start, self.follow, self.clock)
+        self._retry = Retry(
+            ledger=self.ledger,
+            bucket=self.bucket,
+            results=self.results,
+            queue=self.queue,
+            start=self.start,
+            follow=self.follow,
+            project=self.project,
+            clock=self.clock,
+        )
+        self.restart = Restart(self.ledger, self.follow, self.clock)
 
     def put(self, key: str, body: bytes | str) -> None:
         """Put an object into the input bucket, without its event."""
@@ -150,6 +172,18 @@ class World:
     def sweep(self) -> dict[str, int]:
         """Let the sweeper run once."""
         return dict(self.sweep_once(lambda: PLENTY))
+
+    def retry(self, key: str) -> bool:
+        """Let a person try a drop again."""
+        return self._retry(self.row(key), lambda: PLENTY)
+
+    def adopt(self, key: str, project_id: str) -> None:
+        """Let a person adopt a project."""
+        self._resolve.adopt(self.row(key), project_id)
+
+    def decide(self, key: str, decision: Decision) -> None:
+        """Let a person decide on an unknown outcome."""
+        self._resolve.decide(self.row(key), decision, lambda: PLENTY)
 
     def _end(self, state: ExecutionState) -> None:
         rendition = self.ledger.drops[state.drop_id].renditions[state.fingerprint]

@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from dropscale.aws import wiring
 from dropscale.aws.settings import StartSettings
+from dropscale.ledger.records import Drop
 from dropscale.pipeline.execution import ExecutionState
 from dropscale.pipeline.fail import Fail
 
@@ -17,9 +18,13 @@ logger = Logger()
 metrics = Metrics()
 
 
+def _count(drop: Drop) -> None:
+    metrics.add_metric(name=f"drops_{drop.state}", unit=MetricUnit.Count, value=1)
+
+
 @cache
 def _fail() -> Fail:
-    return wiring.fail(StartSettings.from_environment(os.environ))
+    return wiring.fail(StartSettings.from_environment(os.environ), _count)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -30,5 +35,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(key=state.key, drop_id=state.drop_id, project_id=state.project_id)
     drop = _fail()(state, lambda: context.get_remaining_time_in_millis() / 1000)
     logger.info("fail", state=drop.state, reason=drop.reason and drop.reason.message)
-    metrics.add_metric(name=f"drops_{drop.state}", unit=MetricUnit.Count, value=1)
     return {"drop_id": drop.id, "state": drop.state}

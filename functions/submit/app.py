@@ -20,6 +20,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from dropscale.aws import wiring
 from dropscale.aws.settings import SubmitSettings
+from dropscale.ledger.records import Drop
 from dropscale.pipeline.submit import Submit, Submitted
 
 logger = Logger()
@@ -27,9 +28,13 @@ metrics = Metrics()
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
+def _count(drop: Drop) -> None:
+    metrics.add_metric(name=f"drops_{drop.state}", unit=MetricUnit.Count, value=1)
+
+
 @cache
 def _submit() -> Submit:
-    return wiring.submit(SubmitSettings.from_environment(os.environ))
+    return wiring.submit(SubmitSettings.from_environment(os.environ), _count)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -86,5 +91,3 @@ def _report(submitted: Submitted) -> None:
         reason=drop and drop.reason and drop.reason.message,
     )
     metrics.add_metric(name=f"objects_{submitted.outcome}", unit=MetricUnit.Count, value=1)
-    if drop is not None:
-        metrics.add_metric(name=f"drops_{drop.state}", unit=MetricUnit.Count, value=1)

@@ -10,15 +10,20 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from dropscale.aws import wiring
 from dropscale.aws.settings import SweepSettings
+from dropscale.ledger.records import Drop
 from dropscale.pipeline.sweep import Sweep
 
 logger = Logger()
 metrics = Metrics()
 
 
+def _count(drop: Drop) -> None:
+    metrics.add_metric(name=f"drops_{drop.state}", unit=MetricUnit.Count, value=1)
+
+
 @cache
 def _sweep() -> Sweep:
-    return wiring.sweep(SweepSettings.from_environment(os.environ))
+    return wiring.sweep(SweepSettings.from_environment(os.environ), _count)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -31,3 +31,17 @@ class TemplateMissing(click.ClickException):
 
 class StartFailed(click.ClickException):
     """The embedded API or the embedded cloud could not start."""
+
+
+class JournalStopped(click.ClickException):
+    """The journal cannot be written any more, so the stack takes nothing and pays nothing."""
+
+
+class UnknownImage(click.ClickException):
+    """The ledger of the output folder knows no such image."""
+
+    exit_code = 2
+
+
+class NotResolved(click.ClickException):
+    """What is unknown about an image could not be settled as asked."""

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dropscale_cli.errors import StartFailed, TemplateMissing
 from dropscale_embedded import api
+from dropscale_embedded.durable_sqlite import FileUnusable
+from dropscale_embedded.journal import Journal
 
 if TYPE_CHECKING:
+    from dropscale_cli.aws_target import AwsTarget
     from dropscale_embedded.cloud import EmbeddedCloud
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
@@ -48,13 +51,20 @@ def engine_named(name: str | None, stub_seconds: float = 1.0) -> api.Engine:
 
 
 @contextmanager
-def embedded_api(engine: api.Engine, port: int = 0) -> Iterator[MagicHour]:
-    """Serve the embedded API until the block ends.
+def embedded_api(
+    engine: api.Engine,
+    port: int = 0,
+    *,
+    faults: api.FaultPlan | None = None,
+    folder: Path | None = None,
+) -> Iterator[MagicHour]:
+    """Serve the embedded API until the block ends; a folder keeps its account.
 
     Raises:
-        StartFailed: the port is taken.
+        StartFailed: the port is taken, or the folder cannot be used.
     """
-    with _started(api.EmbeddedApi(engine=engine, port=port), OSError) as served:
+    server = api.EmbeddedApi(engine=engine, port=port, faults=faults, folder=folder)
+    with _started(server, OSError, FileUnusable) as served:
         yield MagicHour(served.base_url, served.token)
 
 
@@ -66,8 +76,11 @@ def local_cloud(
     log: Path | None,
     port: int = 0,
     template: Path = TEMPLATE,
+    journal: Journal | None = None,
 ) -> Iterator[EmbeddedCloud]:
     """Run the stack on this machine, on `magic_hour`, until the block ends.
+
+    With a journal, it goes on where the stack was stopped whose journal that is.
 
     Raises:
         TemplateMissing: as its name says.
@@ -86,9 +99,18 @@ def local_cloud(
         secrets={"ApiKeySecret": magic_hour.api_key},
         port=port,
         log=log,
+        journal=journal,
+        before_events=lambda cloud: target_of(cloud).restart(),
     )
     with _started(stack, cloud.EmbeddedCloudError, OSError) as running:
         yield running
+
+
+def target_of(cloud: EmbeddedCloud) -> AwsTarget:
+    """Return an embedded cloud as commands use it."""
+    from dropscale_cli.aws_target import AwsTarget  # noqa: PLC0415 # see above
+
+    return AwsTarget.of_stack(cloud.client, cloud.outputs, cloud.variables("SweepFunction"))
 
 
 @contextmanager

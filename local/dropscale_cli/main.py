@@ -6,7 +6,9 @@ import, and help should not.
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -16,6 +18,44 @@ _PORT = click.IntRange(0, 65535)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _ENGINES = click.Choice(["model", "stub"])
 _LOG_HELP = "Append the stack's log to this file."
+_YES_HELP = "Agree to the price without being asked."
+_GO_ON = "Interrupted; nothing runs on here. `dropscale status` tells what is left."
+_PROGRESS_HELP = "With json, progress goes to standard error."
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+def _out(help_text: str, *, exists: bool = False) -> Callable[[_Command], _Command]:
+    return click.option(
+        "--out",
+        type=click.Path(file_okay=False, exists=exists, path_type=Path),
+        default=Path("out"),
+        show_default=True,
+        help=help_text,
+    )
+
+
+def _format(help_text: str | None = None) -> Callable[[_Command], _Command]:
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help=help_text,
+    )
+
+
+def _by_hand(command: _Command) -> _Command:
+    """Add what `retry` and `resolve` have in common."""
+    for option in (
+        click.option("--log", type=_FILE, help=_LOG_HELP),
+        _format(_PROGRESS_HELP),
+        click.option("--yes", is_flag=True, help=_YES_HELP),
+        _out("Where an earlier run has put its results.", exists=True),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,27 +66,14 @@ def main() -> None:
 
 @main.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("out"),
-    show_default=True,
-    help="Where results go.",
-)
-@click.option("--yes", is_flag=True, help="Agree to the price without being asked.")
+@_out("Where results go, and where the next run goes on.")
+@click.option("--yes", is_flag=True, help=_YES_HELP)
 @click.option(
     "--engine",
     type=_ENGINES,
     help="What upscales, unless MAGIC_HOUR_API_KEY is set.  [default: model]",
 )
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="With json, progress goes to standard error.",
-)
+@_format(_PROGRESS_HELP)
 @click.option("--log", type=_FILE, help=_LOG_HELP)
 def run(
     *, path: Path, out: Path, yes: bool, engine: str | None, output_format: str, log: Path | None
@@ -57,6 +84,8 @@ def run(
     ends with the command. Its Magic Hour API is embedded and free, unless MAGIC_HOUR_API_KEY is
     set: then it is the real one (or that at MAGIC_HOUR_BASE_URL), and you are asked first.
 
+    What earlier runs with the same --out have brought is not paid again, even if they were killed.
+
     Exits with 0 if all images came to what was asked, 1 if not, 2 on wrong usage or a price not
     agreed to, 130 if interrupted.
     """
@@ -65,6 +94,75 @@ def run(
 
         options = command.RunOptions(path, out, yes, engine, output_format == "json", log)
         sys.exit(command.run(options, os.environ))
+
+
+@main.command()
+@_out("Where an earlier run has put its results.", exists=True)
+@_format()
+@click.option("--failed", is_flag=True, help="Show only images that did not come out.")
+def status(*, out: Path, output_format: str, failed: bool) -> None:
+    """Show where the images of earlier runs stand.
+
+    Exits with 0 if all came to what was asked, 1 if not.
+    """
+    from dropscale_cli import status as command  # noqa: PLC0415 # see above
+
+    sys.exit(command.status(out, as_json=output_format == "json", only_failed=failed))
+
+
+@main.command()
+@click.argument("key", required=False)
+@click.option("--all", "retry_all", is_flag=True, help="Every image that did not come out.")
+@_by_hand
+def retry(
+    *, key: str | None, retry_all: bool, out: Path, yes: bool, output_format: str, log: Path | None
+) -> None:
+    """Try the image KEY again, which did not come out or is no longer in the output folder.
+
+    What is paid is collected, free; what the vendor gave the credits back for is paid anew. What
+    may have been charged is never repeated: see `dropscale resolve`.
+
+    Exits with 0 if what was tried came to what was asked, 1 if not.
+    """
+    if retry_all == (key is not None):
+        raise click.UsageError("Name an image, or say --all.")
+    with ended_by_signals(_GO_ON):
+        from dropscale_cli import by_hand  # noqa: PLC0415 # see above
+
+        options = by_hand.ByHandOptions(out, yes, output_format == "json", log)
+        sys.exit(by_hand.retry(key, options, os.environ))
+
+
+@main.command()
+@click.argument("key")
+@click.option("--adopt", "project_id", metavar="ID", help="This project is the one: collect it.")
+@click.option("--pay-again", is_flag=True, help="There is none: pay for another.")
+@click.option("--abandon", is_flag=True, help="Give the image up.")
+@_by_hand
+def resolve(
+    *,
+    key: str,
+    project_id: str | None,
+    pay_again: bool,
+    abandon: bool,
+    out: Path,
+    yes: bool,
+    output_format: str,
+    log: Path | None,
+) -> None:
+    """Settle the image KEY, whose upscale may have been charged: nobody but you can know.
+
+    Exits with 0 if it was abandoned as asked, or came to what was asked; 1 if not.
+    """
+    if (project_id is not None) + pay_again + abandon != 1:
+        raise click.UsageError("Say one of --adopt ID, --pay-again and --abandon.")
+    with ended_by_signals(_GO_ON):
+        from dropscale.pipeline.resolve import Decision  # noqa: PLC0415 # see above
+        from dropscale_cli import by_hand  # noqa: PLC0415 # see above
+
+        options = by_hand.ByHandOptions(out, yes, output_format == "json", log)
+        decision = Decision.PAY_AGAIN if pay_again else Decision.ABANDON
+        sys.exit(by_hand.resolve(key, project_id or decision, options, os.environ))
 
 
 @main.command()
@@ -90,9 +188,14 @@ def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
     show_default=True,
     help="What a job takes on the stub engine.",
 )
-def api(*, port: int, engine: str, stub_seconds: float) -> None:
+@click.option(
+    "--faults",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Misbehave as this plan says (docs/embedded-api.md).",
+)
+def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> None:
     """Run only the embedded Magic Hour API, until Ctrl-C, and print how to call it."""
     with ended_by_signals("Stopped."):
         from dropscale_cli import serve  # noqa: PLC0415 # see above
 
-        serve.api(port=port, engine=engine, stub_seconds=stub_seconds)
+        serve.api(port=port, engine=engine, stub_seconds=stub_seconds, faults=faults)

@@ -1,10 +1,14 @@
-"""What a run will cost at most, before anything is dropped."""
+"""What a command will cost at most, and whether that is agreed to."""
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import click
+from rich.console import Console
 
 from dropscale.errors import DropscaleError
 from dropscale.image.header import read_header, require_upscalable
@@ -15,6 +19,8 @@ from dropscale.spec.keys import SIDECAR_SUFFIXES
 from dropscale.spec.model import Spec, Style
 from dropscale.upscaler import Mode
 from dropscale_cli.drops import Drops
+from dropscale_cli.errors import PriceDeclined, PriceUnconfirmed
+from dropscale_cli.kept_ledger import KeptLedger
 
 DEFAULTS = Spec(scale_factor=2, style=Style(mode=Mode.BALANCED))
 """What an image gets whose specs say nothing, in a stack that `run` starts."""
@@ -33,15 +39,16 @@ class _SpecFiles:
             return file.read(limit)
 
 
-def highest_price(drops: Drops) -> int:
-    """Return the credits that the drops cost if every paid job succeeds.
+def highest_price(drops: Drops, ledger: KeptLedger) -> int:
+    """Return the credits that a run costs if every paid job succeeds.
 
-    Faulty images and specs cost nothing, and images that share a job pay once.
+    Faulty images and specs cost nothing, images that share a job pay once, and what was paid
+    before is not paid again. What earlier runs left unpaid goes on with this one.
     """
     resolve = SpecResolver(
         _SpecFiles(drops.specs), DEFAULTS, SIDECAR_SUFFIXES, sidecar_required=False
     )
-    credits_by_job: dict[str, int] = {}
+    credits_by_job = dict(ledger.unpaid_prices)
     for key, path in drops.images.items():
         with suppress(DropscaleError), path.open("rb") as file:
             require_upscalable(read_header(file, key), key)
@@ -52,4 +59,17 @@ def highest_price(drops: Drops) -> int:
                 file.seek(0)
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 credits_by_job[parameters.fingerprint(sha256)] = parameters.credits
-    return sum(credits_by_job.values())
+    return sum(price for job, price in credits_by_job.items() if job not in ledger.paid)
+
+
+def agree_to_price(price: int, offer: str, console: Console, *, is_agreed: bool) -> None:
+    """Show an offer, and ask a person whether to go on, unless nothing is to be paid.
+
+    Raises:
+        PriceUnconfirmed, PriceDeclined: as their names say.
+    """
+    if price and not is_agreed and not sys.stdin.isatty():
+        raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
+    console.print(offer)
+    if price and not is_agreed and not click.confirm("Go on?", err=True):
+        raise PriceDeclined("Nothing was done, nothing is charged.")

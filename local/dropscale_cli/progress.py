@@ -29,7 +29,7 @@ _WAITS = MappingProxyType(
 def state_in_words(drop: FollowedDrop) -> str:
     """Say in a few words where an image stands."""
     if drop.trouble:
-        return "not written"
+        return "not in the folder"
     if drop.manifest is None:
         return "dropped"
     if drop.state is DropState.WAITING and drop.manifest.waiting_for:

@@ -1,17 +1,18 @@
-"""The use case of `run`: drop files, follow the images to their end, collect what came out."""
+"""Drops files, follows images to their end, and collects what came out."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from dropscale.ledger.records import Output
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_key
-from dropscale_cli.collect import collect
+from dropscale_cli.collect import collect, is_collected
 from dropscale_cli.drops import Drops
 from dropscale_cli.errors import UnusablePath
-from dropscale_cli.target import Target
+from dropscale_cli.target import ResultMissing, Target
 
 _AS_ASKED = frozenset(
     {DropState.DELIVERED, DropState.COMPLETE, DropState.SKIPPED, DropState.SUBMITTED}
@@ -24,7 +25,7 @@ _SILENCE_SECONDS = 15 * 60.0
 
 @dataclass(frozen=True)
 class FollowedDrop:
-    """An image that was dropped, and the last that was heard of it.
+    """An image, and the last that was heard of it.
 
     Attributes:
         seconds: From the drop to the last change of its state.
@@ -79,10 +80,7 @@ class RoundTrip:
     _last_news: float = field(default=0.0, init=False)
 
     def __call__(self, drops: Drops) -> list[FollowedDrop]:
-        """Return all images, settled as far as they come without a person.
-
-        It ends early where only a person can go on: when all that is left waits for a sidecar, the
-        budget or the account, or when the pipeline is silent about an image for a quarter hour.
+        """Drop all files, and follow the images.
 
         Raises:
             UnusablePath: a file could not be read after all.
@@ -91,6 +89,17 @@ class RoundTrip:
             self._drop(key, path)
         for key, path in drops.images.items():
             version_id = self._drop(key, path)
+            self._note(FollowedDrop(key, version_id, dropped_at=self.clock()))
+        return self.follow(())
+
+    def follow(self, versions: Iterable[tuple[str, str | None]]) -> list[FollowedDrop]:
+        """Return all images, settled as far as they come without a person.
+
+        Those that were dropped earlier are given by key and version id. It ends early where only a
+        person can go on: when all that is left waits for a sidecar, the budget or the account, or
+        when the pipeline is silent about an image for a quarter hour.
+        """
+        for key, version_id in versions:
             self._note(FollowedDrop(key, version_id, dropped_at=self.clock()))
         while self._is_moving():
             self.pause()
@@ -138,14 +147,27 @@ class RoundTrip:
         changed = manifest.state is not drop.state
         seconds = self.clock() - drop.dropped_at if changed else drop.seconds
         drop = replace(drop, manifest=manifest, seconds=seconds)
-        outputs = [job.output.key for job in manifest.jobs if job.output]
+        outputs = [job.output for job in manifest.jobs if job.output]
         try:
-            files = [collect(self.out, key, self.target.read_result(key)) for key in outputs]
+            files = [self._collected(output) for output in outputs]
             collect(self.out, name, [body])
             drop = replace(drop, files=tuple(files), trouble=None)
+        except ResultMissing as missing:
+            drop = self._fetched_again(drop, str(missing))
         except OSError as error:
             drop = replace(drop, trouble=f"{error.filename}: {error.strerror}")
         self._note(drop)
+
+    def _collected(self, output: Output) -> Path:
+        if is_collected(self.out, output):
+            return self.out / output.key
+        return collect(self.out, output.key, self.target.read_result(output.key))
+
+    def _fetched_again(self, drop: FollowedDrop, result: str) -> FollowedDrop:
+        """Have a result delivered again that left both the bucket and the folder."""
+        if self.target.retry(drop.key):
+            return replace(drop, manifest=None)  # the next one counts
+        return replace(drop, trouble=f"{result}: the paid result is no longer there")
 
     def _note(self, drop: FollowedDrop) -> None:
         self._last_news = self.clock()

@@ -13,6 +13,7 @@ from dropscale_cli.local_stack import (
     engine_named,
     local_cloud,
 )
+from dropscale_embedded.api import FaultPlan, FaultPlanInvalid, parse_fault_plan
 
 _SETTLE_SECONDS = "2"
 """Long enough for the sidecar of an `aws s3 sync` to come after its image."""
@@ -45,19 +46,29 @@ def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
         Event().wait()
 
 
-def api(*, port: int, engine: str, stub_seconds: float) -> None:
+def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> None:
     """Run the embedded API and print how to use it, until a signal comes."""
+    plan = _fault_plan(faults) if faults else None
     chosen = engine_named(engine, stub_seconds)
-    with embedded_api(chosen, port) as served:
+    with embedded_api(chosen, port, faults=plan) as served:
         click.echo(
             f"Nothing is charged. Engine: {chosen.description}\n"
             f"Base URL:  {served.base_url}\n"
             f"Token:     {served.api_key}\n"
+            f"Faults:    {served.base_url}/_control/faults\n"
+            f"Book:      {served.base_url}/_control/book\n"
             "Use it with the vendor's SDK (pip install magic-hour):\n"
             f"  python -c {shlex.quote(_sdk_example(served))}\n"
             "Ctrl-C stops it."
         )
         Event().wait()
+
+
+def _fault_plan(path: Path) -> FaultPlan:
+    try:
+        return parse_fault_plan(path.read_bytes(), str(path))
+    except FaultPlanInvalid as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _sdk_example(api: MagicHour) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -24,12 +25,14 @@ class Summary:
     Attributes:
         is_charged: Whether the credits were real ones.
         ignored: Files that were neither image nor spec.
+        paid_before: The fingerprints of jobs that other commands have paid.
     """
 
     drops: Sequence[FollowedDrop]
     out: Path
     is_charged: bool
-    ignored: int
+    ignored: int = 0
+    paid_before: frozenset[str] = frozenset()
 
     @property
     def is_as_asked(self) -> bool:
@@ -38,14 +41,18 @@ class Summary:
 
     @property
     def credits(self) -> int:
-        """What all jobs cost; one that several images share counts once."""
-        jobs = (job for drop in self.drops for job in _jobs(drop))
-        return sum({job.fingerprint: job.credits_charged or 0 for job in jobs}.values())
+        """What all jobs cost that were not paid before; a shared one counts once."""
+        charged = self._credits_by_job
+        return sum(charged[job] for job in charged.keys() - self.paid_before)
+
+    @property
+    def credits_before(self) -> int:
+        """What the other jobs cost."""
+        return sum(self._credits_by_job.values()) - self.credits
 
     def print_text(self) -> None:
         """Print a table of what came out, then what did not, why, and what to do."""
-        # A path that is not broken can be copied, even where the terminal is narrow.
-        console = Console(width=_WIDTH, highlight=False, markup=False, soft_wrap=True)
+        console = console_for_outcomes()
         if rows := [row for drop in self.drops for row in self._rows(drop)]:
             table = Table("Image", "Size", "Mode", box=None, pad_edge=False)
             table.add_column("Credits", justify="right")
@@ -59,21 +66,12 @@ class Summary:
 
     def as_json(self) -> str:
         """Return the outcome as one JSON object; a drop's `manifest` is the one in `out`."""
-        drops = [
-            {
-                "key": drop.key,
-                "as_asked": drop.is_as_asked,
-                "seconds": round(drop.seconds, 3),
-                "files": [str(file) for file in drop.files],
-                "trouble": drop.trouble,
-                "manifest": drop.manifest and drop.manifest.model_dump(mode="json"),
-            }
-            for drop in self.drops
-        ]
+        drops = [{**as_json_object(drop), "seconds": round(drop.seconds, 3)} for drop in self.drops]
         outcome = {
             "as_asked": self.is_as_asked,
             "charged": self.is_charged,
             "credits": self.credits,
+            "credits_before": self.credits_before,
             "ignored": self.ignored,
             "drops": drops,
         }
@@ -99,14 +97,45 @@ class Summary:
                 yield f"Warning: {warning}"
         left = [drop for drop in self.drops if not drop.is_as_asked]
         for drop in left:
-            yield ""
-            yield f"{drop.key}: {state_in_words(drop)}"
-            yield from (f"  {line}" for line in _explanation(drop))
+            yield from explanation(drop)
         yield ""
         done = len(self.drops) - len(left)
         charged = "charged" if self.is_charged else "not charged: embedded API"
+        before = f"; paid before: {self.credits_before}" if self.credits_before else ""
         ignored = f"; other files ignored: {self.ignored}" if self.ignored else ""
-        yield f"{done} of {len(self.drops)} done, {self.credits} credits ({charged}){ignored}"
+        of_all = f"{done} of {len(self.drops)} done"
+        yield f"{of_all}, {self.credits} credits ({charged}){before}{ignored}"
+
+    @property
+    def _credits_by_job(self) -> dict[str, int]:
+        jobs = (job for drop in self.drops for job in _jobs(drop))
+        return {job.fingerprint: job.credits_charged or 0 for job in jobs}
+
+
+def as_json_object(drop: FollowedDrop) -> dict[str, Any]:
+    """Return an image as JSON shows it."""
+    return {
+        "key": drop.key,
+        "as_asked": drop.is_as_asked,
+        "files": [str(file) for file in drop.files],
+        "trouble": drop.trouble,
+        "manifest": drop.manifest and drop.manifest.model_dump(mode="json"),
+    }
+
+
+def console_for_outcomes() -> Console:
+    """Return the console for what a command came to.
+
+    A path that is not broken can be copied, even where the terminal is narrow.
+    """
+    return Console(width=_WIDTH, highlight=False, markup=False, soft_wrap=True)
+
+
+def explanation(drop: FollowedDrop) -> Iterator[str]:
+    """Tell where an image stands that did not come to what was asked, why, and what to do."""
+    yield ""
+    yield f"{drop.key}: {state_in_words(drop)}"
+    yield from (f"  {line}" for line in _explanation(drop))
 
 
 def _jobs(drop: FollowedDrop) -> tuple[ManifestJob, ...]:

@@ -12,6 +12,6 @@ class DropscaleError(Exception):
     """
 
     def __init__(self, message: str, *, fix: str) -> None:
-        super().__init__(f"{message}. {fix}")
+        super().__init__(f"{message}.\n{fix}")
         self.message = message
         self.fix = fix

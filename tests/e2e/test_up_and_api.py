@@ -13,6 +13,7 @@ from typing import IO
 
 import boto3
 import pytest
+import requests
 from PIL import Image
 
 from tests.fakes import png
@@ -129,3 +130,28 @@ def test_a_taken_port_is_named(finish: Finish) -> None:
         port = other.getsockname()[1]
         ended = finish("api", "--engine", "stub", "--port", str(port))
     assert (ended.returncode, "in use" in ended.stderr) == (1, True)
+
+
+def test_the_api_misbehaves_as_its_plan_says(start: Start, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("rules: [{call: account, fault: {kind: answer, status: 503}}]")
+    with start("api", "--engine", "stub", "--faults", plan) as process:
+        said = [line.rpartition(" ") for line in lines_until("Ctrl-C", process.stdout)]
+        printed = {label.strip(): value for label, _, value in said}
+        token = {"Authorization": f"Bearer {printed['Token:']}"}
+        account = requests.get(f"{printed['Base URL:']}/v1/account", headers=token, timeout=10)
+        faults = requests.get(printed["Faults:"], timeout=10).json()
+        book = requests.get(printed["Book:"], timeout=10).json()
+        process.terminate()
+        last_words(process)
+    assert account.status_code == 503
+    assert faults["tallies"] == [{"calls": 1, "faults": 1}]
+    assert book == {"credits_spent": 0, "entries": []}
+
+
+def test_an_unusable_fault_plan_is_wrong_usage(finish: Finish, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("seed: none")
+    ended = finish("api", "--engine", "stub", "--faults", plan)
+    assert ended.returncode == 2
+    assert f"Error: {plan}: seed: Input should be a valid integer\n" in ended.stderr

@@ -3,63 +3,90 @@
 Real: the definition as it ships, the resources and settings of template.yaml, the handlers, their
 use cases as `wiring` composes them, and the AWS adapters (S3, DynamoDB, Step Functions on moto).
 
-Stand-ins: the vendor follows a script, a function may be made to fail, and time is virtual. Waits
-and retries of the interpreter move the use cases' clock forward and return at once, through two
-hooks on private names of moto 5.2.5:
+Stand-ins: the vendor follows a script, functions fail on request, and time is virtual: waits and
+retries of the interpreter move the use cases' clock on and return at once. So the definition runs
+as it is; only the TimeoutSeconds of a task that is to hang is shortened, because the interpreter
+measures it in real time (`Scenario.task_seconds`).
 
-- `WaitFunction._wait_interval(self, env, wait_seconds)`, which would wait for real;
-- `time` of `retrier_decl`, whose `sleep` it calls before each retry.
-
-A time-out of a task cannot be made virtual; `Scenario.task_seconds` shortens it in the definition.
+Virtual time leans on two private names of moto 5.2.5: `WaitFunction._wait_interval`, which would
+wait, and `retrier_decl.time`, whose `sleep` would. `test_waits_and_retries_pass_in_virtual_time`
+fails when moto changes under them.
 """
 
 import json
-import threading
+import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any
 
 import boto3
 import pytest
-import yaml
+from moto import mock_aws
 from moto.awslambda.models import LambdaFunction
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
 )
 
 from dropscale.aws import wiring
-from dropscale.aws.settings import CheckSettings, StartSettings, SubmitSettings, SweepSettings
+from dropscale.aws.settings import (
+    CheckSettings,
+    Settings,
+    StartSettings,
+    SubmitSettings,
+    SweepSettings,
+)
+from dropscale.ledger.records import Drop
 from dropscale.magichour.errors import MagicHourError
 from dropscale.magichour.models import Project
+from dropscale.pipeline.submit import Submit
+from dropscale.results.manifest import manifest_key
 from dropscale.upscaler import ProjectStatus
-from dropscale_embedded.cloud.template import Stack
+from dropscale_embedded.cloud.aws_clients import ClientFactory
+from dropscale_embedded.cloud.names import StackContext
+from dropscale_embedded.cloud.resources import create_resources
+from dropscale_embedded.cloud.template import Stack, read_template, resolve_template
 from functions.check import app as check
 from functions.deliver import app as deliver
 from functions.fail import app as fail
+from functions.submit import app as submit
 from functions.sweep import app as sweep
 from tests.fakes import Clock, FakeUpscaler, png
 from tests.lambda_context import FakeLambdaContext
 
-ROOT = Path(__file__).parents[2]
-DEFINITION: dict[str, Any] = yaml.safe_load((ROOT / "functions/upscale.asl.yaml").read_text())
+Handler = Callable[[Any], Any]
 
+DEADLINE_SECONDS = 3600
 VENDOR_ERROR = {"code": "content_policy_violation", "message": "not this one"}
 
-_REGION = "us-east-1"
-_SECONDS_TO_END = 30.0
+_TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+_PARAMETERS = {
+    "JobDeadlineSeconds": str(DEADLINE_SECONDS),
+    # Seldom, so that executions which wait for the deadline take few steps.
+    "PollIntervalCapSeconds": "300",
+}
+_CONTEXT = StackContext("dropscale", "us-east-1", DEFAULT_ACCOUNT_ID, "http://127.0.0.1:9")
+_FUNCTIONS: Mapping[str, tuple[Any, Callable[..., Any], type[Settings]]] = {
+    "SubmitFunction": (submit, wiring.submit, SubmitSettings),
+    "CheckFunction": (check, wiring.check, CheckSettings),
+    "DeliverFunction": (deliver, wiring.deliver, StartSettings),
+    "FailFunction": (fail, wiring.fail, StartSettings),
+    "SweepFunction": (sweep, wiring.sweep, SweepSettings),
+}
 _FACTS: Mapping[ProjectStatus, dict[str, Any]] = {
     ProjectStatus.COMPLETE: {"downloads": [{"url": "https://vendor.example/output.png"}]},
     # The vendor gives the credits back.
     ProjectStatus.ERROR: {"credits_charged": 0, "error": VENDOR_ERROR},
 }
-
-Handler = Callable[[Any], Any]
-_Part = TypeVar("_Part")
+_LAMBDA_SECONDS = 90.0
+_SECONDS_TO_END = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +94,9 @@ class Scenario:
     """What an execution meets.
 
     Attributes:
-        vendor: What each look at the project brings; the last is repeated for ever.
-        instead: By the name of a Task state, what its function does in its first invocations
-            instead of its work.
-        task_seconds: TimeoutSeconds of the states in `instead`, if not the definition's own.
+        vendor: The steps of a `SteppedVendor`.
+        instead: By Task state, what its function does in its first invocations instead of its work.
+        task_seconds: TimeoutSeconds of the states in `instead`; None: the definition's own.
     """
 
     vendor: Sequence[ProjectStatus | MagicHourError]
@@ -83,12 +109,12 @@ class Ended:
     """An execution that has ended.
 
     Attributes:
-        status: As Step Functions tells it, e.g. "SUCCEEDED".
-        error: The error's name, if it failed.
+        status: What Step Functions says of it, such as SUCCEEDED.
+        error: The name of the error that it failed with.
         entered: The states, in the order in which they were entered.
-        invocations: How often the function of each Task state was invoked.
+        invocations: How often each Task state's function was invoked.
         seconds: How long it took, in virtual time.
-        manifest: What the drop's manifest says then.
+        manifest: The drop's manifest, as it then was.
     """
 
     status: str
@@ -98,91 +124,211 @@ class Ended:
     seconds: float
     manifest: Mapping[str, Any]
 
+    @property
+    def verdict(self) -> tuple[str, str | None, str, str | None]:
+        """Status and error of the execution, state and reason of the drop."""
+        reason = self.manifest["reason"]
+        return self.status, self.error, self.manifest["state"], reason and reason["code"]
 
-def failing(error: str) -> Handler:
-    """Return a handler that fails, for Lambda, with an error of this name."""
+
+class _TaskTimedOut(TimeoutError):
+    """Raised through an invocation: the interpreter takes it for its own time-out of the task."""
+
+
+def failing(error: str, message: str | None = None) -> Handler:
+    """Return a handler that fails with an error of this name, as Lambda tells it.
+
+    States.Timeout, which is not Lambda's, comes as if the task's TimeoutSeconds had passed.
+    """
+    kind = _TaskTimedOut if error == "States.Timeout" else type(error, (Exception,), {})
 
     def handler(_: Any) -> Any:
-        raise type(error, (Exception,), {})(f"{error} was injected")
+        raise kind(message or f"{error} was injected")
 
     return handler
 
 
-class ScriptedVendor(FakeUpscaler):
-    """A vendor that has its projects follow a script."""
+class SteppedVendor(FakeUpscaler):
+    """A vendor whose project takes one step with each look; the last is for ever."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.script: deque[ProjectStatus | MagicHourError] = deque()
+        self._steps: deque[ProjectStatus | MagicHourError] = deque()
+
+    def step(self, *steps: ProjectStatus | MagicHourError) -> None:
+        """Take these steps from now on."""
+        self._steps = deque(steps)
 
     def project(self, project_id: str) -> Project:
-        answer = self.script.popleft() if len(self.script) > 1 else self.script[0]
+        answer = self._steps.popleft() if len(self._steps) > 1 else self._steps[0]
         if isinstance(answer, MagicHourError):
             raise answer
-        facts = _FACTS.get(answer, {})
-        return Project.model_validate({"id": project_id, "status": answer, **facts})
+        facts = {"id": project_id, "status": answer, **_FACTS.get(answer, {})}
+        return Project.model_validate(facts)
 
 
 class UpscaleMachine:
-    """The deployed stack, as far as the state machine goes. Runs one drop at a time."""
+    """The state machine of a stack, and what it works on. One execution at a time."""
 
-    def __init__(self, stack: Stack) -> None:
-        self.clock, self.vendor = Clock(), ScriptedVendor()
-        self.released = threading.Event()
-        """Set when the test is over, for handlers that hang."""
-        self._stack = stack
+    def __init__(self, stack: Stack, clock: Clock, vendor: SteppedVendor, submit: Submit) -> None:
+        names = {name: resource.identity.name for name, resource in stack.resources.items()}
+        self.clock, self.vendor, self._submit = clock, vendor, submit
+        self._arn = stack.resources["UpscaleStateMachine"].identity.ref
+        self._input, self._results = names["InputBucket"], names["ResultsBucket"]
+        self._ledger = boto3.resource("dynamodb").Table(names["Ledger"])
+        self._s3, self._states = boto3.client("s3"), boto3.client("stepfunctions")
+        described = self._states.describe_state_machine(stateMachineArn=self._arn)
+        self._definition: dict[str, Any] = json.loads(described["definition"])
+        self._task_by_function = {
+            state["Parameters"]["FunctionName"].rpartition(":")[2]: name
+            for name, state in self._definition["States"].items()
+            if state["Type"] == "Task"
+        }
+        self._apps = {names[logical_id]: app for logical_id, (app, _, _) in _FUNCTIONS.items()}
         self._numbers = count(1)
-        self._invocations: Counter[str] = Counter()
-        self._instead: dict[str, deque[Handler]] = {}
-        self._states = boto3.client("stepfunctions")
-        self._s3 = boto3.client("s3")
-        self._table = boto3.resource("dynamodb").Table(self._name("Ledger"))
         self._key = ""
-        submit = SubmitSettings.from_environment(self._environment("SubmitFunction"))
-        self._submit = self._on_stand_ins(wiring.submit(submit))
-        self._machine = stack.resources["UpscaleStateMachine"].identity.ref
-        self._definition = json.loads(
-            self._states.describe_state_machine(stateMachineArn=self._machine)["definition"]
-        )
-
-    def connect(self, patch: pytest.MonkeyPatch) -> None:
-        """Put the use cases behind the handlers, and the handlers and the clock behind moto."""
-        looking = CheckSettings.from_environment(self._environment("CheckFunction"))
-        starting = StartSettings.from_environment(self._environment("DeliverFunction"))
-        sweeping = SweepSettings.from_environment(self._environment("SweepFunction"))
-        for app, name, use_case in (
-            (check, "_check", wiring.check(looking)),
-            (deliver, "_deliver", wiring.deliver(starting)),
-            (fail, "_fail", wiring.fail(starting)),
-            (sweep, "_sweep", wiring.sweep(sweeping)),
-        ):
-            composed = self._on_stand_ins(use_case)
-            patch.setattr(app, name, lambda composed=composed: composed)
-        advance = self.clock.advance
-        patch.setattr(
-            WaitFunction,
-            "_wait_interval",
-            lambda *_, wait_seconds, env: advance(seconds=wait_seconds),
-        )
-        patch.setattr(retrier_decl, "time", SimpleNamespace(sleep=lambda s: advance(seconds=s)))
-        patch.setattr(
-            LambdaFunction,
-            "_invoke_lambda",
-            lambda function, event: self._invoke(function.function_name, event),
-        )
+        self._instead: dict[str, deque[Handler]] = {}
+        self._invocations: Counter[str] = Counter()
 
     def run(self, scenario: Scenario) -> Ended:
         """Drop an image on an empty ledger and follow its execution to the end."""
-        self._empty_ledger()
-        self.vendor.script = deque(scenario.vendor)
+        with self._ledger.batch_writer() as batch:
+            for item in self._ledger.scan()["Items"]:
+                batch.delete_item(Key={"pk": item["pk"], "sk": item["sk"]})
+        self.vendor.step(*scenario.vendor)
         self._instead = {state: deque(handlers) for state, handlers in scenario.instead.items()}
         self._key = f"{next(self._numbers)}.png"
-        self._s3.put_object(Bucket=self._name("InputBucket"), Key=self._key, Body=png())
-        with self._task_seconds(scenario):
-            return self._end_of_what(
-                lambda: self._submit(self._name("InputBucket"), self._key, lambda: 900.0)
+        self._s3.put_object(Bucket=self._input, Key=self._key, Body=png())
+        with self._task_timeouts(scenario):
+            return self._followed(
+                lambda: self._submit(self._input, self._key, lambda: _LAMBDA_SECONDS)
             )
 
     def sweep(self) -> Ended:
-        """Let the sweeper run, and follow the last drop's execution, a new one or not."""
-        return self._end_of_what(lambda: sweep.handler({}, FakeLambdaContext()))
+        """Let the sweeper run once; follow the execution that then is the drop's last."""
+        return self._followed(lambda: sweep.handler({}, FakeLambdaContext()))
+
+    def output(self, key: str) -> bytes:
+        """Return what lies at a key of the results bucket."""
+        return self._s3.get_object(Bucket=self._results, Key=key)["Body"].read()
+
+    def invoke(self, function_name: str, event: Any) -> tuple[str, bool, str]:
+        """Run a function; return its payload, whether that is an error, and no log."""
+        task = self._task_by_function[function_name]
+        self._invocations[task] += 1
+        instead = self._instead.get(task)
+        try:
+            if instead:
+                answer = instead.popleft()(event)
+            else:
+                answer = self._apps[function_name].handler(event, FakeLambdaContext())
+        except _TaskTimedOut:
+            raise
+        except Exception as error:
+            fault = {"errorType": type(error).__name__, "errorMessage": str(error)}
+            return json.dumps(fault), True, ""
+        return json.dumps(answer), False, ""
+
+    def _followed(self, start: Callable[[], object]) -> Ended:
+        self._invocations.clear()
+        begun = self.clock()
+        start()
+        drop = self._submit.ledger.drop(Drop.id_of(self._input, self._key))
+        assert drop is not None
+        (rendition,) = drop.renditions.values()
+        name = self._submit.follow.execution_name(drop.id, rendition)
+        arn = f"{self._arn.replace(':stateMachine:', ':execution:')}:{name}"
+        deadline = time.monotonic() + _SECONDS_TO_END
+        while (found := self._states.describe_execution(executionArn=arn))["status"] == "RUNNING":
+            assert time.monotonic() < deadline, f"{self._key} never ends: {self._entered(arn)}"
+            time.sleep(0.02)
+        return Ended(
+            status=found["status"],
+            error=found.get("error"),
+            entered=self._entered(arn),
+            invocations=dict(self._invocations),
+            seconds=(self.clock() - begun).total_seconds(),
+            manifest=json.loads(self.output(manifest_key(self._key))),
+        )
+
+    def _entered(self, arn: str) -> tuple[str, ...]:
+        history = self._states.get_execution_history(executionArn=arn)["events"]
+        return tuple(
+            event["stateEnteredEventDetails"]["name"]
+            for event in history
+            if "stateEnteredEventDetails" in event
+        )
+
+    @contextmanager
+    def _task_timeouts(self, scenario: Scenario) -> Iterator[None]:
+        if scenario.task_seconds is None:
+            yield
+            return
+        states = self._definition["States"]
+        short = {
+            name: states[name] | {"TimeoutSeconds": scenario.task_seconds}
+            for name in scenario.instead
+        }
+        self._define(self._definition | {"States": states | short})
+        try:
+            yield
+        finally:
+            self._define(self._definition)
+
+    def _define(self, definition: dict[str, Any]) -> None:
+        text = json.dumps(definition)
+        self._states.update_state_machine(stateMachineArn=self._arn, definition=text)
+
+
+@contextmanager
+def deployed_machine() -> Iterator[UpscaleMachine]:
+    """Deploy template.yaml on moto, in this process, with stand-ins for vendor and time."""
+    clock, vendor = Clock(), SteppedVendor()
+    interpreting = mock_aws(config={"stepfunctions": {"execute_state_machine": True}})
+    with interpreting, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_DEFAULT_REGION", _CONTEXT.region)
+        patch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
+        stack = resolve_template(read_template(_TEMPLATE), _PARAMETERS, _CONTEXT)
+        clients = _InProcessClients(_CONTEXT.endpoint_url, _CONTEXT.region)
+        create_resources(stack, clients=clients, base=_TEMPLATE.parent, secrets={})
+        use_cases = {}
+        for logical_id, (app, compose, settings) in _FUNCTIONS.items():
+            variables = stack.resources[logical_id].properties["Environment"]["Variables"]
+            environment = {name: str(value) for name, value in variables.items()}
+            composed = compose(settings.from_environment(environment), lambda drop: None)
+            use_cases[app] = _with_stand_ins(composed, {"clock": clock, "upscaler": vendor})
+            patch.setattr(app, f"_{compose.__name__}", partial(use_cases.get, app))
+        machine = UpscaleMachine(stack, clock, vendor, use_cases[submit])
+
+        def pass_time(seconds: float) -> None:
+            clock.advance(seconds=seconds)
+
+        def wait(_: WaitFunction, *, env: object, wait_seconds: int) -> None:
+            pass_time(wait_seconds)
+
+        def invoke(function: LambdaFunction, event: Any) -> tuple[str, bool, str]:
+            return machine.invoke(function.function_name, event)
+
+        patch.setattr(WaitFunction, "_wait_interval", wait)
+        patch.setattr(retrier_decl, "time", SimpleNamespace(sleep=pass_time))
+        patch.setattr(LambdaFunction, "_invoke_lambda", invoke)
+        yield machine
+
+
+class _InProcessClients(ClientFactory):
+    """Clients that moto answers without an endpoint."""
+
+    def client(self, service: str, **_: Any) -> Any:
+        return boto3.client(service)  # type: ignore[call-overload] # chosen by name
+
+
+def _with_stand_ins(part: Any, stand_ins: Mapping[str, object]) -> Any:
+    """Return a dataclass with the fields of these names replaced, its parts' fields too."""
+    changes = {}
+    for item in fields(part):
+        value = getattr(part, item.name)
+        if item.name in stand_ins:
+            changes[item.name] = stand_ins[item.name]
+        elif is_dataclass(value):
+            changes[item.name] = _with_stand_ins(value, stand_ins)
+    return replace(part, **changes)

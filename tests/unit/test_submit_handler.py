@@ -65,7 +65,6 @@ def test_several_objects_of_one_message_are_all_submitted(seen: Seen) -> None:
     assert seen.remaining == 90.0
 
 
-@pytest.mark.filterwarnings("ignore:No application metrics")
 @pytest.mark.parametrize(
     "event",
     [

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dropscale_embedded.api.engines.lanczos import LanczosEngine
     from dropscale_embedded.api.engines.model import ModelEngine
     from dropscale_embedded.api.engines.stub import StubEngine
+    from dropscale_embedded.api.faults import FaultPlan, FaultPlanInvalid, parse_fault_plan
     from dropscale_embedded.api.projects import Book, Entry, EntryKind, Tier
     from dropscale_embedded.api.server import EmbeddedApi
 
@@ -21,11 +22,14 @@ __all__ = [
     "Engine",
     "Entry",
     "EntryKind",
+    "FaultPlan",
+    "FaultPlanInvalid",
     "LanczosEngine",
     "ModelEngine",
     "StubEngine",
     "Tier",
     "best_engine",
+    "parse_fault_plan",
 ]
 
 _MODULE_BY_NAME = {
@@ -34,11 +38,14 @@ _MODULE_BY_NAME = {
     "Engine": "engines",
     "Entry": "projects",
     "EntryKind": "projects",
+    "FaultPlan": "faults",
+    "FaultPlanInvalid": "faults",
     "LanczosEngine": "engines.lanczos",
     "ModelEngine": "engines.model",
     "StubEngine": "engines.stub",
     "Tier": "projects",
     "best_engine": "engines",
+    "parse_fault_plan": "faults",
 }
 
 

@@ -25,6 +25,9 @@ from werkzeug.exceptions import (
 
 from dropscale.upscaler import ProjectStatus
 from dropscale_embedded.api import contract
+from dropscale_embedded.api.control import control_blueprint
+from dropscale_embedded.api.fault_injection import FaultInjection
+from dropscale_embedded.api.faults import Call, FaultPlanInvalid
 from dropscale_embedded.api.projects import OutOfCredits, PlanRefused, Projects, UnknownProject
 from dropscale_embedded.api.rendering import output_path
 from dropscale_embedded.api.sources import MAX_IMAGE_BYTES
@@ -33,6 +36,7 @@ from dropscale_embedded.api.storage import UPLOADS, SignatureRefused, Storage, U
 _Error = tuple[dict[str, str], int]
 
 _STATUS_BY_ERROR: dict[type[Exception], int] = {
+    FaultPlanInvalid: 400,
     OutOfCredits: 402,
     PlanRefused: 403,
     SignatureRefused: 403,
@@ -72,6 +76,7 @@ def create_app(
     storage: Storage,
     urls: StorageUrls,
     submit: Callable[[str], None],
+    injection: FaultInjection,
 ) -> Flask:
     """Return the application.
 
@@ -81,20 +86,23 @@ def create_app(
         storage: where uploads go and outputs come from.
         urls: makes the storage URLs.
         submit: has a new project rendered, by its id.
+        injection: makes calls go wrong.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_IMAGE_BYTES
     calls = _Calls(projects, storage, urls, submit)
     v1 = Blueprint("v1", __name__, url_prefix="/v1")
     v1.before_request(partial(_authorize, token))
-    v1.post("/files/upload-urls")(calls.create_upload_urls)
-    v1.post("/ai-image-upscaler")(calls.create_project)
-    v1.get("/image-projects/<project_id>")(calls.get_project)
-    v1.delete("/image-projects/<project_id>")(calls.delete_project)
-    v1.get("/account")(calls.get_account)
+    wrap = injection.wrap
+    v1.post("/files/upload-urls")(wrap(Call.UPLOAD_URLS, calls.create_upload_urls))
+    v1.post("/ai-image-upscaler")(wrap(Call.CREATE, calls.create_project))
+    v1.get("/image-projects/<project_id>")(wrap(Call.PROJECT, calls.get_project))
+    v1.delete("/image-projects/<project_id>")(wrap(Call.DELETE, calls.delete_project))
+    v1.get("/account")(wrap(Call.ACCOUNT, calls.get_account))
     app.register_blueprint(v1)
-    app.put("/storage/<path:path>")(calls.upload)
-    app.get("/storage/<path:path>")(calls.download)
+    app.put("/storage/<path:path>")(wrap(Call.UPLOAD, calls.upload))
+    app.get("/storage/<path:path>")(wrap(Call.DOWNLOAD, calls.download))
+    app.register_blueprint(control_blueprint(injection.faults, projects.book))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(ValidationError, _validation_error)
     for error in _STATUS_BY_ERROR:
@@ -128,7 +136,7 @@ class _Calls:
 
     def get_project(self, project_id: str) -> dict[str, Any]:
         project = self.projects.get(project_id)
-        complete = project.status is ProjectStatus.COMPLETE
+        complete = project.status == ProjectStatus.COMPLETE
         downloads = [self.urls.download(output_path(project_id))] if complete else []
         return _dump(contract.ProjectAnswer.of(project, downloads))
 

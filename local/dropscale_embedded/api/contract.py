@@ -17,7 +17,6 @@ from dropscale.upscaler import (
     SCALE_FACTORS,
     TYPE_BY_EXTENSION,
     Mode,
-    ProjectStatus,
 )
 from dropscale_embedded.api.projects import Project, Tier, UpscaleParams
 
@@ -143,7 +142,7 @@ class ProjectAnswer(BaseModel):
 
     id: str
     name: str
-    status: ProjectStatus
+    status: str
     type: Literal["IMAGE_UPSCALER"] = "IMAGE_UPSCALER"
     image_count: int = 1
     created_at: AwareDatetime

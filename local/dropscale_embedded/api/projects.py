@@ -3,18 +3,20 @@
 State alone: no HTTP, no files, no threads of its own. Every class may be used by many threads.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from secrets import token_hex
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol, Self
 
 from dropscale.upscaler import Mode, ProjectStatus, price
 
 Clock = Callable[[], datetime]
 """Returns the present time, in UTC."""
+
+_UNFINISHED = frozenset({ProjectStatus.QUEUED, ProjectStatus.RENDERING})
 
 
 class Tier(StrEnum):
@@ -62,6 +64,7 @@ class Project:
     Attributes:
         image_path: `assets.image_file_path` of the create call.
         credits_charged: 0 again once they were given back.
+        status: a `ProjectStatus`, unless a fault made up another.
     """
 
     id: str
@@ -70,7 +73,7 @@ class Project:
     image_path: str
     created_at: datetime
     credits_charged: int
-    status: ProjectStatus = ProjectStatus.QUEUED
+    status: str = ProjectStatus.QUEUED
     error: ProjectError | None = None
 
 
@@ -95,17 +98,10 @@ class Entry:
     credits: int
     at: datetime
 
-
-class Book:
-    """Everything that was asked, charged and given back, in order. Nothing is ever removed."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._entries: list[Entry] = []
-
-    def write(self, kind: EntryKind, project: Project, at: datetime) -> None:
-        """Add an entry about a project at its full price."""
-        entry = Entry(
+    @classmethod
+    def about(cls, project: Project, kind: EntryKind, at: datetime) -> Self:
+        """Return an entry about a project at its full price."""
+        return cls(
             kind=kind,
             project_id=project.id,
             name=project.name,
@@ -114,8 +110,35 @@ class Book:
             credits=_price(project.params),
             at=at,
         )
+
+
+class Keeper(Protocol):
+    """Where an account outlives the process. Each call is made whole, or not at all."""
+
+    def projects(self) -> list[Project]:
+        """Return the projects, oldest first."""
+
+    def entries(self) -> list[Entry]:
+        """Return the book's entries, oldest first."""
+
+    def keep(self, project: Project | None, *entries: Entry) -> None:
+        """Write a project as it is now, and new entries."""
+
+    def forget(self, project_id: str) -> None:
+        """Remove a project."""
+
+
+class Book:
+    """Everything that was asked, charged and given back, in order. Nothing is ever removed."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._entries: list[Entry] = []
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        """Add entries."""
         with self._lock:
-            self._entries.append(entry)
+            self._entries.extend(entries)
 
     def entries(self, kind: EntryKind | None = None) -> tuple[Entry, ...]:
         """Return the entries of one kind, or all of them."""
@@ -139,6 +162,15 @@ class Projects:
         self._clock = clock
         self._lock = Lock()
         self._projects: dict[str, Project] = {}
+        self._keeper: Keeper | None = None
+
+    def restore(self, keeper: Keeper) -> list[Project]:
+        """Go on with what is kept, and keep what comes; return the unfinished projects."""
+        with self._lock:
+            self._keeper = keeper
+            self._projects = {project.id: project for project in keeper.projects()}
+            self.book.write(keeper.entries())
+            return [item for item in self._projects.values() if item.status in _UNFINISHED]
 
     @property
     def credits_left(self) -> int:
@@ -162,7 +194,7 @@ class Projects:
             credits_charged=_price(params),
         )
         with self._lock:
-            self.book.write(EntryKind.CREATE, project, now)
+            self._record(None, Entry.about(project, EntryKind.CREATE, now))
             if params.scale_factor == 4 and self.tier is Tier.FREE:
                 raise PlanRefused("scale_factor: 4x needs the Creator, Pro or Business tier")
             if self.credits_left < project.credits_charged:
@@ -170,8 +202,7 @@ class Projects:
                     f"The upscale costs {project.credits_charged} credits;"
                     f" the account has {self.credits_left}"
                 )
-            self.book.write(EntryKind.CHARGE, project, now)
-            self._projects[project.id] = project
+            self._record(project, Entry.about(project, EntryKind.CHARGE, now))
         return project
 
     def get(self, project_id: str) -> Project:
@@ -201,6 +232,15 @@ class Projects:
         with self._lock:
             self._change(project_id, status=ProjectStatus.COMPLETE)
 
+    def hold(self, project_id: str, status: str) -> None:
+        """Give the project a status that it keeps; nothing is given back.
+
+        Raises:
+            UnknownProject: it was deleted.
+        """
+        with self._lock:
+            self._change(project_id, status=status)
+
     def fail(self, project_id: str, error: ProjectError) -> None:
         """End the project in error and give its credits back.
 
@@ -209,10 +249,10 @@ class Projects:
         """
         now = self._clock()
         with self._lock:
-            project = self._change(
-                project_id, status=ProjectStatus.ERROR, error=error, credits_charged=0
+            refund = Entry.about(self._get(project_id), EntryKind.REFUND, now)
+            self._change(
+                project_id, refund, status=ProjectStatus.ERROR, error=error, credits_charged=0
             )
-            self.book.write(EntryKind.REFUND, project, now)
 
     def delete(self, project_id: str) -> None:
         """Forget the project.
@@ -222,9 +262,11 @@ class Projects:
         """
         with self._lock:
             self._get(project_id)
+            if self._keeper:
+                self._keeper.forget(project_id)
             del self._projects[project_id]
 
-    # The two below need the lock.
+    # What follows needs the lock.
 
     def _get(self, project_id: str) -> Project:
         try:
@@ -232,9 +274,17 @@ class Projects:
         except KeyError:
             raise UnknownProject(f"There is no image project {project_id}") from None
 
-    def _change(self, project_id: str, **changes: Any) -> Project:
-        project = self._projects[project_id] = replace(self._get(project_id), **changes)
+    def _change(self, project_id: str, *entries: Entry, **changes: Any) -> Project:
+        project = replace(self._get(project_id), **changes)
+        self._record(project, *entries)
         return project
+
+    def _record(self, project: Project | None, *entries: Entry) -> None:
+        if self._keeper:
+            self._keeper.keep(project, *entries)
+        if project:
+            self._projects[project.id] = project
+        self.book.write(entries)
 
 
 def _price(params: UpscaleParams) -> int:

@@ -6,7 +6,9 @@ from contextlib import suppress
 from io import BytesIO
 from threading import Event
 
+from dropscale.upscaler import ProjectStatus
 from dropscale_embedded.api.engines import Engine, Stopped
+from dropscale_embedded.api.faults import Call, Faults, Outcome
 from dropscale_embedded.api.picture import ImageFault, decode, encode
 from dropscale_embedded.api.projects import Project, ProjectError, Projects, UnknownProject
 from dropscale_embedded.api.sources import read_image
@@ -24,22 +26,41 @@ class RenderPool:
     """Renders projects in the order of their submission, a fixed number at a time."""
 
     def __init__(
-        self, *, projects: Projects, storage: Storage, engine: Engine, workers: int
+        self,
+        *,
+        projects: Projects,
+        storage: Storage,
+        engine: Engine,
+        workers: int,
+        faults: Faults,
     ) -> None:
         self._projects = projects
         self._storage = storage
         self._engine = engine
+        self._faults = faults
         self._stopping = Event()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="embedded-api-render")
 
     def submit(self, project_id: str) -> None:
         """Render the project when a thread is free; its outcome is in `projects`."""
-        self._threads.submit(self._render, project_id)
+        project = self._projects.get(project_id)
+        fault = self._faults.draw(Call.RENDER, (project.name, project.image_path))
+        if isinstance(fault, Outcome):
+            self._end(project, fault)
+        else:
+            self._threads.submit(self._render, project_id)
 
     def close(self) -> None:
         """Give up queued and running projects and wait until every thread has ended."""
         self._stopping.set()
         self._threads.shutdown(cancel_futures=True)
+
+    def _end(self, project: Project, outcome: Outcome) -> None:
+        if outcome.status == ProjectStatus.ERROR:
+            error = ProjectError(outcome.code, "As the fault plan says")
+            self._projects.fail(project.id, error)
+        else:
+            self._projects.hold(project.id, outcome.status)
 
     def _render(self, project_id: str) -> None:
         # Deleted while queued or while rendering: nobody will ask for the outcome.

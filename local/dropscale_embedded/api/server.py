@@ -2,28 +2,36 @@
 
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_bytes, token_urlsafe
 from tempfile import TemporaryDirectory
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from dropscale.upscaler import DOWNLOAD_URL_HOURS
+from dropscale.upscaler import DOWNLOAD_URL_HOURS, UPLOAD_DAYS
+from dropscale_embedded.api.account_file import AccountFile
 from dropscale_embedded.api.app import StorageUrls, create_app
 from dropscale_embedded.api.engines import Engine
+from dropscale_embedded.api.fault_injection import FaultInjection
+from dropscale_embedded.api.faults import FaultPlan, Faults
 from dropscale_embedded.api.projects import Book, Clock, Projects, Tier
 from dropscale_embedded.api.rendering import RenderPool
 from dropscale_embedded.api.storage import Storage, UrlSigner
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 _HOST = "127.0.0.1"
 _UPLOAD_URL_LIFETIME = timedelta(hours=1)
+_STORAGE_LIFETIME = timedelta(days=UPLOAD_DAYS)
 
 
 class _Server(ThreadedWSGIServer):
@@ -37,6 +45,16 @@ class _RequestHandler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Stay quiet: the book has what matters."""
 
+    def connection_dropped(
+        self, error: BaseException, environ: "WSGIEnvironment | None" = None
+    ) -> None:
+        """Reset the connection: either its client is gone, or the fault plan says so."""
+        # Closing with a linger time of 0 sends RST instead of FIN.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.rfile.close()
+        self.connection.close()
+
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
@@ -45,11 +63,15 @@ def _utc_now() -> datetime:
 class EmbeddedApi:
     """A context manager that serves the Magic Hour API while it is open.
 
-    Uploads and outputs live in a temporary folder that goes with it; so do all threads. It can be
-    opened once.
+    All threads end with it, and so does the account, unless a folder keeps it: projects that were
+    not finished are then rendered when the folder is opened again. It can be opened once.
+
+    Attributes:
+        token: the API key that it accepts.
+        faults: what goes wrong; its plan may be changed at any time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # all by name, and most of them are tests' to choose
         self,
         *,
         engine: Engine,
@@ -60,6 +82,8 @@ class EmbeddedApi:
         tier: Tier = Tier.CREATOR,
         download_url_lifetime: timedelta = timedelta(hours=DOWNLOAD_URL_HOURS),
         clock: Clock = _utc_now,
+        faults: FaultPlan | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Prepare the API; nothing runs yet.
 
@@ -72,9 +96,15 @@ class EmbeddedApi:
             tier: the account's plan.
             download_url_lifetime: how long a download URL works.
             clock: the present time, in UTC.
+            faults: what goes wrong; nothing by default.
+            folder: keeps the account, and for seven days what was uploaded and put out; None: a
+                temporary one. Only one API may have it open.
         """
         self.token = token or token_urlsafe(24)
+        self.faults = Faults(faults or FaultPlan())
         self._engine = engine
+        self._folder = folder
+        self._clock = clock
         self._port = port
         self._workers = workers or os.cpu_count() or 1
         self._projects = Projects(credits_granted=credits_granted, tier=tier, clock=clock)
@@ -99,26 +129,36 @@ class EmbeddedApi:
         """Open the API; it answers from now on.
 
         Raises:
-            OSError: the port is taken.
+            OSError: the port is taken, or the folder cannot be used.
+            FileUnusable: the folder has no account of ours.
         """
         with ExitStack() as stack:
-            folder = stack.enter_context(TemporaryDirectory(prefix="dropscale-api-"))
-            storage = Storage(Path(folder))
+            folder = self._folder or Path(stack.enter_context(TemporaryDirectory()))
+            folder = folder.resolve()  # Flask takes a relative path for one in its own folder.
+            storage = _opened_storage(folder / "storage", self._clock() - _STORAGE_LIFETIME)
+            account = stack.enter_context(AccountFile.opened(folder / "account.sqlite"))
+            unfinished = self._projects.restore(account)
             pool = RenderPool(
                 projects=self._projects,
                 storage=storage,
                 engine=self._engine,
                 workers=self._workers,
+                faults=self.faults,
             )
             stack.callback(pool.close)
+            stopping = Event()
             app = create_app(
                 token=self.token,
                 projects=self._projects,
                 storage=storage,
                 urls=self._urls,
                 submit=pool.submit,
+                injection=FaultInjection(self.faults, self._projects, stopping),
             )
             self._port = stack.enter_context(_serving(app, self._port))
+            stack.callback(stopping.set)
+            for project in unfinished:
+                pool.submit(project.id)
             self._stack = stack.pop_all()
         return self
 
@@ -128,8 +168,15 @@ class EmbeddedApi:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop answering, give up unfinished projects, wait for every thread, remove the files."""
+        """Stop answering, leave unfinished projects, wait for every thread."""
         self._stack.close()
+
+
+def _opened_storage(folder: Path, oldest: datetime) -> Storage:
+    folder.mkdir(parents=True, exist_ok=True)
+    storage = Storage(folder)
+    storage.delete_older(oldest)
+    return storage
 
 
 @contextmanager

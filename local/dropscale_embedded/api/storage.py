@@ -46,6 +46,12 @@ class Storage:
         """Remove an object, if it is there."""
         self.file(path).unlink(missing_ok=True)
 
+    def delete_older(self, than: datetime) -> None:
+        """Remove what was stored before a time, and what was cut off while it was."""
+        for file in self._folder.iterdir():
+            if file.stat().st_mtime < than.timestamp():
+                file.unlink()
+
 
 class UrlSigner:
     """Signs the method and path of a URL until a time, as S3's presigned URLs do."""

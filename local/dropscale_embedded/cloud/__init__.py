@@ -4,6 +4,7 @@ from dropscale_embedded.cloud.cloud import EmbeddedCloud
 from dropscale_embedded.cloud.errors import (
     AlreadyRunningError,
     EmbeddedCloudError,
+    InvalidJournalError,
     InvalidParameterError,
     InvalidTemplateError,
     PortInUseError,
@@ -14,6 +15,7 @@ __all__ = [
     "AlreadyRunningError",
     "EmbeddedCloud",
     "EmbeddedCloudError",
+    "InvalidJournalError",
     "InvalidParameterError",
     "InvalidTemplateError",
     "PortInUseError",

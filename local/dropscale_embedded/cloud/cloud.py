@@ -12,10 +12,12 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
 
 from dropscale_embedded.cloud.aws_clients import CREDENTIALS, ClientFactory
 from dropscale_embedded.cloud.errors import AlreadyRunningError
 from dropscale_embedded.cloud.functions import function_config, layer_folders
+from dropscale_embedded.cloud.journalled_tables import replay
 from dropscale_embedded.cloud.lambda_workers import FunctionPool, Invocation
 from dropscale_embedded.cloud.log_file import opened_log
 from dropscale_embedded.cloud.moto_hooks import hooked_moto, wake_queues
@@ -31,6 +33,7 @@ from dropscale_embedded.cloud.queue_mapping import QueuePoller, function_queue_m
 from dropscale_embedded.cloud.resources import create_resources
 from dropscale_embedded.cloud.schedule import Schedule, function_schedules
 from dropscale_embedded.cloud.template import Stack, read_template, resolve_template
+from dropscale_embedded.journal import Journal
 
 _one_per_process = threading.Lock()
 
@@ -52,6 +55,9 @@ class EmbeddedCloud:
             append to, or None for nowhere.
         layer: The folder to use as content of the template's layers, instead of theirs.
         stop_grace_seconds: How long running handlers may take to end when the cloud stops.
+        journal: Keeps the rows of tables, and gives them back at the start; None: nothing does.
+        before_events: Is called with the cloud when all resources are there, before anything is
+            invoked.
     """
 
     region = "us-east-1"
@@ -60,7 +66,7 @@ class EmbeddedCloud:
     endpoint_url: str
     outputs: Mapping[str, str]
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # all by name, and only the template is needed
         self,
         *,
         template: Path,
@@ -71,6 +77,8 @@ class EmbeddedCloud:
         log: TextIO | Path | None = None,
         layer: Path | None = None,
         stop_grace_seconds: float = 10.0,
+        journal: Journal | None = None,
+        before_events: Callable[["EmbeddedCloud"], None] | None = None,
     ) -> None:
         self._template = template
         self._parameters = parameters or {}
@@ -80,8 +88,11 @@ class EmbeddedCloud:
         self._log = log
         self._layer = layer
         self._stop_grace_seconds = stop_grace_seconds
+        self._journal = journal
+        self._before_events = before_events
         self._stopping = threading.Event()
         self._pools: dict[str, FunctionPool] = {}
+        self._variables: dict[str, Mapping[str, str]] = {}
         self._threads: list[threading.Thread] = []
         self._teardown = ExitStack()
 
@@ -112,6 +123,10 @@ class EmbeddedCloud:
         """Return a boto3 client of one of the stack's services."""
         return self._clients.client(service)
 
+    def variables(self, function: str) -> Mapping[str, str]:
+        """Return the environment variables of a function, by its logical id."""
+        return self._variables[function]
+
     def _start(self, started: ExitStack) -> None:
         template = read_template(self._template)
         log = started.enter_context(opened_log(self._log))
@@ -129,6 +144,7 @@ class EmbeddedCloud:
                 invoke=self._invoke,
                 object_event=events.created,
                 stopping=self._stopping,
+                journal=self._journal,
             )
         )
         started.enter_context(served_moto(listener))
@@ -136,6 +152,10 @@ class EmbeddedCloud:
         create_resources(
             stack, clients=self._clients, base=self._template.parent, secrets=self._secrets
         )
+        if self._journal is not None:
+            replay(self._journal, dynamodb_backends[DEFAULT_ACCOUNT_ID][self.region])
+        if self._before_events is not None:
+            self._before_events(self)
         self._start_event_sources(stack, context)
 
     def _make_pools(
@@ -154,6 +174,7 @@ class EmbeddedCloud:
                 now=datetime.now(UTC),
             )
             self._pools[config.name] = FunctionPool(config, log)
+            self._variables[function.logical_id] = config.environment
 
     def _start_event_sources(self, stack: Stack, context: StackContext) -> None:
         sqs = self._clients.client("sqs")

@@ -23,3 +23,7 @@ class AlreadyRunningError(EmbeddedCloudError):
 
 class PortInUseError(EmbeddedCloudError):
     """The port asked for belongs to another program."""
+
+
+class InvalidJournalError(EmbeddedCloudError):
+    """The journal was not written by this template's stack."""

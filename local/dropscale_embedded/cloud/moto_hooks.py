@@ -24,8 +24,10 @@ from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.utils import boto_client
 
 from dropscale_embedded.cloud.aws_clients import ClientFactory
+from dropscale_embedded.cloud.journalled_tables import journalled
 from dropscale_embedded.cloud.lambda_workers import Invocation
 from dropscale_embedded.cloud.object_events import REASONS, CreatedObject
+from dropscale_embedded.journal import Journal
 
 Invoke = Callable[[str, Any], Invocation]
 ObjectEvent = Callable[[CreatedObject], Any]
@@ -41,6 +43,7 @@ def hooked_moto(
     invoke: Invoke,
     object_event: ObjectEvent,
     stopping: threading.Event,
+    journal: Journal | None,
 ) -> Iterator[None]:
     """Change moto for the time of the context.
 
@@ -49,6 +52,7 @@ def hooked_moto(
         invoke: Runs a function, by its name, on an event.
         object_event: Makes the EventBridge event of an object that was created.
         stopping: Once set, nothing waits any longer.
+        journal: Keeps the rows of tables; None: nothing does.
     """
     # A client of its own per step would cost the interpreter half its time.
     interpreter_client = functools.cache(
@@ -65,6 +69,7 @@ def hooked_moto(
     )
     interpreter_time = SimpleNamespace(sleep=stopping.wait)
     dynamodb_lock, s3_lock = threading.RLock(), threading.RLock()
+    keep = (lambda action: action) if journal is None else journalled(journal)
     hooks: list[tuple[Any, str, Callable[[Any], Any]]] = [
         (LambdaFunction, "_invoke_lambda", lambda _: _run_function(invoke)),
         (boto_client, "boto3", lambda _: interpreter_boto3),
@@ -75,6 +80,7 @@ def hooked_moto(
         (SQSBackend, "delete_message", _with_queue_locked),
         (SQSBackend, "change_message_visibility", _with_queue_locked),
         # Conditional writes check first and write then: two of them must not interleave.
+        (DynamoHandler, "call_action", keep),
         (DynamoHandler, "call_action", _serialized(dynamodb_lock)),
         (S3Response, "_key_response_put", _serialized(s3_lock)),
         (S3Response, "_key_response_post", _serialized(s3_lock)),

@@ -100,6 +100,16 @@ class S3ResultsBucket:
         metadata = {"fingerprint": labels.fingerprint or "", "drop-id": labels.drop_id or ""}
         return self._put(key, file, f"image/{image_type}", metadata, over)
 
+    def read_output(self, key: str, file: BinaryIO) -> int:
+        """See `ResultsBucket.read_output`."""
+        try:
+            found = self._client.get_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if _code(error) in _MISSING:
+                raise ObjectGone(key) from error
+            raise
+        return sum(file.write(chunk) for chunk in found["Body"].iter_chunks(_CHUNK))
+
     def manifest(self, key: str) -> tuple[int, str] | None:
         """See `ResultsBucket.manifest`."""
         found = _head(self._client, self._bucket, key)

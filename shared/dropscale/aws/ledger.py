@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 _Record = TypeVar("_Record", bound=BaseModel)
 _SLOTS = {"pk": "slots", "sk": "slots"}
 _GATE = {"pk": "gate", "sk": "gate"}
+_RECORD_BY_SORT_KEY: Mapping[str, type[Drop | Job]] = MappingProxyType({"drop": Drop, "job": Job})
 _CONTENTION_ATTEMPTS = 8
 _CONTENTION_PAUSE = 0.05
 
@@ -135,11 +137,7 @@ class DynamoLedger:
 
     def _get(self, record: type[_Record], key: Mapping[str, str]) -> _Record | None:
         found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
-        item = found.get("Item")
-        if item is None:
-            return None
-        deserialize = TypeDeserializer().deserialize
-        return record.model_validate({name: deserialize(value) for name, value in item.items()})
+        return _record(record, found["Item"]) if "Item" in found else None
 
     def _action(self, change: Change) -> Any:
         match change:
@@ -201,6 +199,19 @@ class DynamoLedger:
     def _on_table(self, kind: str, action: dict[str, Any], values: Any = None) -> Any:
         named = {"ExpressionAttributeValues": values} if values else {}
         return {kind: {"TableName": self._table, **action, **named}}
+
+
+def records_in(rows: Iterable[Mapping[str, Any]]) -> Iterator[Drop | Job]:
+    """Return the drops and jobs among rows of the table, as DynamoDB's API gives them."""
+    for row in rows:
+        record = _RECORD_BY_SORT_KEY.get(row["sk"]["S"])
+        if record is not None:
+            yield _record(record, row)
+
+
+def _record(record: type[_Record], row: Mapping[str, Any]) -> _Record:
+    deserialize = TypeDeserializer().deserialize
+    return record.model_validate({name: deserialize(value) for name, value in row.items()})
 
 
 def _drop_key(drop_id: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -24,6 +25,7 @@ from dropscale.aws.settings import (
     SweepSettings,
 )
 from dropscale.ledger.budget import Budget
+from dropscale.ledger.records import Drop
 from dropscale.magichour.transport import CONNECT_TIMEOUT
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
@@ -32,6 +34,10 @@ from dropscale.pipeline.follow import FollowJob, Timing
 from dropscale.pipeline.gate import GateKeeper
 from dropscale.pipeline.magic_hour import MagicHourUpscaler
 from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.publish import PublishOutput
+from dropscale.pipeline.resolve import Resolve
+from dropscale.pipeline.restart import Restart
+from dropscale.pipeline.retry import Retry
 from dropscale.pipeline.sidecars import SpecResolver
 from dropscale.pipeline.start import StartJob, StartPolicy
 from dropscale.pipeline.submit import Submit
@@ -41,6 +47,12 @@ from dropscale.spec.model import Spec, Style
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+Observer = Callable[[Drop], None]
+"""Is told of each drop that has a new manifest."""
+
+ClientOf = Callable[[str], Any]
+"""Makes the client of an AWS service, by its name."""
+
 CALL_SECONDS = 45.0
 CHECK_CALL_SECONDS = 15.0
 _CONFIG = Config(
@@ -48,9 +60,9 @@ _CONFIG = Config(
 )
 
 
-def submit(settings: SubmitSettings) -> Submit:
+def submit(settings: SubmitSettings, observe: Observer) -> Submit:
     """Compose submit."""
-    parts = _StartParts(settings)
+    parts = _StartParts(settings, observe)
     bucket = S3InputBucket(parts.s3)
     defaults = Spec(
         scale_factor=settings.default_scale_factor, style=Style(mode=settings.default_mode)
@@ -69,35 +81,36 @@ def submit(settings: SubmitSettings) -> Submit:
     )
 
 
-def check(settings: CheckSettings) -> Check:
+def check(settings: CheckSettings, observe: Observer) -> Check:
     """Compose check."""
-    parts = _Parts(settings, CHECK_CALL_SECONDS)
+    parts = _Parts(settings, observe, call_seconds=CHECK_CALL_SECONDS)
     cap = settings.poll_interval_cap_seconds
     return Check(parts.ledger, parts.upscaler, parts.project, _now, cap)
 
 
-def deliver(settings: StartSettings) -> Deliver:
+def deliver(settings: StartSettings, observe: Observer) -> Deliver:
     """Compose deliver."""
-    parts = _StartParts(settings)
+    parts = _StartParts(settings, observe)
     return Deliver(
         ledger=parts.ledger,
         upscaler=parts.upscaler,
         results=parts.results,
+        publish=PublishOutput(parts.ledger, parts.results),
         project=parts.project,
         start=parts.start,
         clock=_now,
     )
 
 
-def fail(settings: StartSettings) -> Fail:
+def fail(settings: StartSettings, observe: Observer) -> Fail:
     """Compose fail."""
-    parts = _StartParts(settings)
+    parts = _StartParts(settings, observe)
     return Fail(parts.ledger, parts.project, parts.start, _now)
 
 
-def sweep(settings: SweepSettings) -> Sweep:
+def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
     """Compose sweep."""
-    parts = _StartParts(settings)
+    parts = _StartParts(settings, observe)
     return Sweep(
         ledger=parts.ledger,
         bucket=S3InputBucket(parts.s3),
@@ -111,24 +124,76 @@ def sweep(settings: SweepSettings) -> Sweep:
     )
 
 
+def retry(settings: SweepSettings, client: ClientOf) -> Retry:
+    """Compose retry, for the command line; `client` makes its AWS clients."""
+    parts = _StartParts(settings, client=client)
+    return Retry(
+        ledger=parts.ledger,
+        bucket=S3InputBucket(parts.s3),
+        results=parts.results,
+        queue=SqsDropQueue(client("sqs"), settings.drop_queue_url),
+        start=parts.start,
+        follow=parts.follow,
+        project=parts.project,
+        clock=_now,
+    )
+
+
+def resolve(settings: StartSettings, client: ClientOf) -> Resolve:
+    """Compose resolve, for the command line; `client` makes its AWS clients."""
+    parts = _StartParts(settings, client=client)
+    return Resolve(parts.ledger, parts.upscaler, parts.start, parts.follow, _now)
+
+
+def restart(settings: StartSettings, client: ClientOf) -> Restart:
+    """Compose restart, for the stack on one machine; `client` makes its AWS clients."""
+    parts = _StartParts(settings, client=client)
+    return Restart(parts.ledger, parts.follow, _now)
+
+
+def ledger(settings: Settings, client: ClientOf) -> DynamoLedger:
+    """Compose the ledger alone, for the command line; `client` makes its AWS client."""
+    return DynamoLedger(client("dynamodb"), settings.ledger_table)
+
+
+def _client(service: str) -> Any:
+    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload] # chosen by name
+
+
+def _unobserved(_: Drop) -> None:
+    """What a command does is counted by nobody."""
+
+
 class _Parts:
     """What every function is made of."""
 
-    def __init__(self, settings: Settings, call_seconds: float) -> None:
-        self.s3 = cast("S3Client", _client("s3"))
-        self.ledger = DynamoLedger(_client("dynamodb"), settings.ledger_table)
+    def __init__(
+        self,
+        settings: Settings,
+        observe: Observer = _unobserved,
+        client: ClientOf = _client,
+        call_seconds: float = CALL_SECONDS,
+    ) -> None:
+        self.s3 = cast("S3Client", client("s3"))
+        self.ledger = DynamoLedger(client("dynamodb"), settings.ledger_table)
         self.results = S3ResultsBucket(self.s3, settings.results_bucket)
-        self.project = ProjectManifest(self.ledger, self.results)
-        api_key = SecretApiKey(_client("secretsmanager"), settings.api_key_secret_arn)
+        self.project = ProjectManifest(self.ledger, self.results, observe)
+        api_key = SecretApiKey(client("secretsmanager"), settings.api_key_secret_arn)
         self.upscaler = MagicHourUpscaler(api_key, settings.api_base_url, call_seconds)
 
 
 class _StartParts(_Parts):
     """What a function is made of that may start jobs."""
 
-    def __init__(self, settings: StartSettings) -> None:
-        super().__init__(settings, CALL_SECONDS)
+    def __init__(
+        self,
+        settings: StartSettings,
+        observe: Observer = _unobserved,
+        client: ClientOf = _client,
+    ) -> None:
+        super().__init__(settings, observe, client)
         self._settings = settings
+        self._client = client
 
     @cached_property
     def gate(self) -> GateKeeper:
@@ -138,7 +203,7 @@ class _StartParts(_Parts):
     def follow(self) -> FollowJob:
         settings = self._settings
         arn = settings.state_machine_arn
-        executions = StepFunctionsExecutions(_client("stepfunctions"), arn)
+        executions = StepFunctionsExecutions(self._client("stepfunctions"), arn)
         timing = Timing(settings.first_check_seconds, settings.job_deadline_seconds)
         return FollowJob(self.ledger, self.project, executions, _now, timing)
 
@@ -159,10 +224,6 @@ class _StartParts(_Parts):
             new_id=lambda: uuid.uuid4().hex,
             policy=policy,
         )
-
-
-def _client(service: str) -> Any:
-    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload] # chosen by name
 
 
 def _now() -> datetime:

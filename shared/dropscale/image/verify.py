@@ -32,7 +32,7 @@ def verify_result(file: BinaryIO, name: str) -> ImageHeader:
 def _unreadable(message: str) -> UnreadableResult:
     return UnreadableResult(
         f"The result could not be used: {message}",
-        fix="The vendor keeps the paid result; drop the image again to collect it, free.",
+        fix="Drop the image again (or `dropscale retry KEY`) to collect the paid result, free.",
     )
 
 

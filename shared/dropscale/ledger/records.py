@@ -238,6 +238,8 @@ class Rendition(_Record):
     reason: Reason | None = None
     generation: int = 0
     """Counts the executions started for it."""
+    is_collected: bool = False
+    """Whether a person asked for the result, though the spec waits for none."""
     attempt: int = 0
     project_id: str | None = None
     credits_charged: int | None = None
@@ -260,10 +262,12 @@ class Rendition(_Record):
         cleared: dict[str, Any] = {"wait": None, "wait_until": None, "reason": None}
         return self.model_copy(update={**cleared, **changes, "state": state})
 
-    def again(self) -> Self:
+    def again(self, *, is_collected: bool = False) -> Self:
         """Want it once more, watched by an execution of its own."""
         cleared = {"output": None, "downloads": (), "generation": self.generation + 1}
-        return self.moved(DropState.WAITING, wait=WaitReason.SLOT, **cleared)
+        return self.moved(
+            DropState.WAITING, wait=WaitReason.SLOT, is_collected=is_collected, **cleared
+        )
 
 
 class TimelineEntry(_Record):
@@ -306,6 +310,12 @@ class Drop(_Record):
         """Whether a result of that job is (still) wanted for it."""
         rendition = self.renditions.get(fingerprint)
         return rendition is not None and rendition.wants_result
+
+    def watches(self, fingerprint: str) -> bool:
+        """Whether an execution is to follow a rendition to its result."""
+        if self.spec is None or not self.wants(fingerprint):
+            return False
+        return self.spec.wait_for_completion or self.renditions[fingerprint].is_collected
 
     def with_rendition(self, rendition: Rendition, now: datetime, *warnings: str) -> Self:
         """Replace one rendition; the drop's own state follows."""

@@ -1,6 +1,6 @@
 """The states of jobs and drops, and which may follow which."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -18,20 +18,36 @@ class JobState(StrEnum):
     ABANDONED = "abandoned"
 
 
-JOB_TRANSITIONS = MappingProxyType(
+JOB_TRANSITIONS: Mapping[JobState, Mapping[JobState, str]] = MappingProxyType(
     {
-        JobState.READY: frozenset({JobState.SUBMITTING}),
-        JobState.SUBMITTING: frozenset({JobState.READY, JobState.SUBMITTED, JobState.UNKNOWN}),
-        JobState.UNKNOWN: frozenset({JobState.READY, JobState.SUBMITTED, JobState.ABANDONED}),
-        JobState.SUBMITTED: frozenset(
-            {JobState.COMPLETE, JobState.ERROR, JobState.CANCELED, JobState.ABANDONED}
-        ),
-        JobState.ERROR: frozenset({JobState.READY}),
-        JobState.COMPLETE: frozenset(),
-        JobState.CANCELED: frozenset(),
-        JobState.ABANDONED: frozenset(),
+        JobState.READY: {
+            JobState.SUBMITTING: "claimed: slot and credits taken, through the open gate",
+        },
+        JobState.SUBMITTING: {
+            JobState.SUBMITTED: "the vendor answered with a project",
+            JobState.READY: "surely nothing was created: slot and credits given back",
+            JobState.UNKNOWN: "no answer tells whether it is paid",
+        },
+        JobState.UNKNOWN: {
+            JobState.SUBMITTED: "the same attempt's late answer, or adopted by a person",
+            JobState.READY: "a person decides to pay again",
+            JobState.ABANDONED: "a person gives it up",
+        },
+        JobState.SUBMITTED: {
+            JobState.COMPLETE: "the result is there",
+            JobState.ERROR: "the vendor failed and gave the credits back",
+            JobState.CANCELED: "canceled at the vendor",
+            JobState.ABANDONED: "no verdict in seven days, or no such project",
+        },
+        JobState.ERROR: {
+            JobState.READY: "dropped or retried once more",
+        },
+        JobState.COMPLETE: {},
+        JobState.CANCELED: {},
+        JobState.ABANDONED: {},
     }
 )
+"""Which state may follow which, and when; docs/ledger.md is made of this table."""
 
 SLOT_STATES = frozenset({JobState.SUBMITTING, JobState.SUBMITTED})
 """A job holds one of the vendor's concurrent places while it is in one of these."""
@@ -81,7 +97,13 @@ RENDITION_TRANSITIONS = MappingProxyType(
             }
         ),
         DropState.SUBMITTED: _ENDINGS
-        | {DropState.SUBMITTED, DropState.RENDERING, DropState.TIMED_OUT, DropState.SUPERSEDED},
+        | {
+            DropState.SUBMITTED,
+            DropState.RENDERING,
+            DropState.TIMED_OUT,
+            DropState.WAITING,
+            DropState.SUPERSEDED,
+        },
         DropState.RENDERING: _ENDINGS
         | {DropState.SUBMITTED, DropState.TIMED_OUT, DropState.SUPERSEDED},
         DropState.TIMED_OUT: _ENDINGS

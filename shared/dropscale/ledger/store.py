@@ -1,16 +1,19 @@
 """What the rules need of a ledger's storage, and the changes that it makes all or nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from dropscale.ledger.records import Drop, Gate, Job
 from dropscale.ledger.states import JobState
 
 _AMEND_ATTEMPTS = 10
+
+_Record = TypeVar("_Record", Drop, Job)
 
 
 class LedgerConflict(Exception):
@@ -203,19 +206,7 @@ def amend_drop(ledger: Ledger, drop_id: str, change: Callable[[Drop], Drop]) -> 
         KeyError: the drop is not known.
         LedgerConflict: others came first every time.
     """
-    for _ in range(_AMEND_ATTEMPTS):
-        drop = ledger.drop(drop_id)
-        if drop is None:
-            raise KeyError(drop_id)
-        changed = change(drop)
-        if changed is drop:
-            return drop
-        try:
-            ledger.write(SaveDrop(changed))
-        except LedgerConflict:
-            continue
-        return changed
-    raise LedgerConflict(f"drop {drop_id} is changed by many at once")
+    return _amend(ledger, drop_id, ledger.drop, change, lambda _, changed: [SaveDrop(changed)])
 
 
 def amend_job(ledger: Ledger, fingerprint: str, change: Callable[[Job], Job]) -> Job:
@@ -225,16 +216,24 @@ def amend_job(ledger: Ledger, fingerprint: str, change: Callable[[Job], Job]) ->
         KeyError: the job is not known.
         LedgerConflict: others came first every time.
     """
+    return _amend(ledger, fingerprint, ledger.job, change, job_changes)
+
+
+def _amend(
+    ledger: Ledger,
+    name: str,
+    read: Callable[[str], _Record | None],
+    change: Callable[[_Record], _Record],
+    changes: Callable[[_Record, _Record], Sequence[Change]],
+) -> _Record:
     for _ in range(_AMEND_ATTEMPTS):
-        job = ledger.job(fingerprint)
-        if job is None:
-            raise KeyError(fingerprint)
-        changed = change(job)
-        if changed is job:
-            return job
-        try:
-            ledger.write(*job_changes(job, changed))
-        except LedgerConflict:
-            continue
-        return changed
-    raise LedgerConflict(f"job {fingerprint} is changed by many at once")
+        record = read(name)
+        if record is None:
+            raise KeyError(name)
+        changed = change(record)
+        if changed is record:
+            return record
+        with suppress(LedgerConflict):
+            ledger.write(*changes(record, changed))
+            return changed
+    raise LedgerConflict(f"{name} is changed by many at once")

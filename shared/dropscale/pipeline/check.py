@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from dropscale.ledger.records import Drop
-from dropscale.ledger.states import DropState
+from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop
-from dropscale.magichour.errors import DeadlinePassed
+from dropscale.magichour.errors import DeadlinePassed, NotFound
 from dropscale.magichour.models import Project
 from dropscale.pipeline.execution import ExecutionState, ProjectFailure
 from dropscale.pipeline.poll_schedule import next_wait
@@ -32,7 +32,14 @@ class Check:
             UnknownProjectStatus: the vendor answers a status that is not in the contract.
             MagicHourError: the project could not be looked at.
         """
-        project = self.upscaler.project(state.project_id)
+        try:
+            project = self.upscaler.project(state.project_id)
+        except NotFound:
+            job = self.ledger.job(state.fingerprint)
+            if job is None or job.state is not JobState.COMPLETE:
+                raise
+            # Deliver may still find the result where an earlier delivery put it.
+            return state.model_copy(update={"status": ProjectStatus.COMPLETE})
         found = _with_findings(state, project)
         if project.status in FINAL_STATUSES:
             return found

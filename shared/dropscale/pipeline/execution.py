@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from dropscale.upscaler import ProjectStatus
 
@@ -31,7 +31,8 @@ class ExecutionState(BaseModel):
     generation: int
     key: str
     project_id: str
-    status: ProjectStatus = ProjectStatus.QUEUED
+    status: ProjectStatus | str = Field(ProjectStatus.QUEUED, union_mode="left_to_right")
+    """As the vendor says; a status that is not in the contract is still to be reported."""
     started_at: int
     wait_seconds: int
     deadline: int

@@ -8,6 +8,7 @@ from typing import Any
 from dropscale.ledger.records import Drop, Job, Reason
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
+from dropscale.magichour import errors
 from dropscale.magichour.errors import TRANSIENT, DeadlinePassed, Unauthorized
 from dropscale.pipeline.execution import CaughtError, ExecutionState
 from dropscale.pipeline.ports import Clock, RemainingTime
@@ -24,7 +25,10 @@ _COLLECTED_LATER = frozenset(
 _PLATFORM_PREFIXES = ("Lambda.", "Runtime.", "Sandbox.", "States.")
 """Of errors that AWS itself raises about a function or a task; they say nothing about it either."""
 
-_COLLECT = "The paid result stays at the vendor: drop the image again to collect it, free."
+_COLLECT = (
+    "The paid result stays at the vendor. Drop the image again (or `dropscale retry KEY`) to collect "
+    "it, free."
+)
 
 
 @dataclass(frozen=True)
@@ -85,18 +89,30 @@ def _verdict(state: ExecutionState) -> tuple[DropState, Reason]:
     reason = Reason(
         code=(failure and failure.code) or "ProjectError",
         message=(failure and failure.message) or f"Project {state.project_id} ended in an error",
-        fix="Nothing is charged. Drop the image again to try once more.",
+        fix="Nothing is charged. Drop the image again (or `dropscale retry KEY`) to try once more.",
     )
     return DropState.FAILED, reason
 
 
 def _caught(error: CaughtError, project_id: str) -> tuple[DropState, Reason]:
-    message = _message(error.Cause) or error.Error
+    message, advice = _told(error)
     if error.Error in _COLLECTED_LATER or error.Error.startswith(_PLATFORM_PREFIXES):
         fix = f"It is looked at for seven days more, and delivered if it comes. {_COLLECT}"
         return DropState.TIMED_OUT, Reason(code=error.Error, message=message, fix=fix)
-    reason = Reason(code=error.Error, message=f"{message} (project {project_id})", fix=_COLLECT)
+    fix = advice or _COLLECT
+    reason = Reason(code=error.Error, message=f"{message} (project {project_id})", fix=fix)
     return DropState.FAILED, reason
+
+
+def _told(error: CaughtError) -> tuple[str, str]:
+    """Return what an error says is wrong, and what to do if it says so to the owner of a drop."""
+    text = _message(error.Cause) or error.Error
+    vendor_error = getattr(errors, error.Error, None)
+    if vendor_error is not None:
+        # Its advice is for callers of the client library.
+        return text.partition(f". {vendor_error.advice.partition('{')[0]}")[0], ""
+    message, _, fix = text.partition(".\n")
+    return message, fix
 
 
 def _message(cause: str) -> str:

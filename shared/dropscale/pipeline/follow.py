@@ -78,10 +78,8 @@ class FollowJob:
         return drop
 
     def _watch(self, drop: Drop, job: Job) -> None:
-        rendition = drop.renditions.get(job.fingerprint)
-        if rendition is None or not rendition.wants_result or job.state not in _AT_VENDOR:
-            return
-        if drop.spec is not None and drop.spec.wait_for_completion:
+        if drop.watches(job.fingerprint) and job.state in _AT_VENDOR:
+            rendition = drop.renditions[job.fingerprint]
             name = self.execution_name(drop.id, rendition)
             self.executions.start(name, self._input(drop, rendition, job))
 
@@ -135,13 +133,20 @@ def _unknown(job: Job) -> Reason:
             "It is never repeated by itself"
         ),
         fix=(
-            f'Look for "{job.project_name}" in your Magic Hour library. If it is there, take the '
-            "result from there. If not, nothing was charged: give the spec another `revision`."
+            f'Look for "{job.project_name}" in your Magic Hour library. If it is there, take it, or '
+            "`dropscale resolve KEY --adopt ID`. If not, nothing was charged: set another `revision` "
+            "in the spec, or `dropscale resolve KEY --pay-again`."
         ),
     )
 
 
 def _abandoned(job: Job) -> Reason:
+    if job.project_id is None:
+        return Reason(
+            code="JobAbandoned",
+            message="The attempt whose answer never came was given up",
+            fix="Set another `revision` in the spec to pay for a fresh try.",
+        )
     return Reason(
         code="JobAbandoned",
         message=f"The vendor has no project {job.project_id}, or no verdict on it in seven days",

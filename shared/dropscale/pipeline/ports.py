@@ -93,6 +93,13 @@ class ResultsBucket(Protocol):
         Returns False, having written nothing, if something else lies there.
         """
 
+    def read_output(self, key: str, file: BinaryIO) -> int:
+        """Write an output into a file; return the number of bytes.
+
+        Raises:
+            ObjectGone: there is none.
+        """
+
     def manifest(self, key: str) -> tuple[int, str] | None:
         """Return the `seq` and the ETag of the manifest at a key, None if there is none."""
 

@@ -1,5 +1,6 @@
 """Projects drops of the ledger into manifests in the results bucket."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dropscale.ledger.records import Drop
@@ -16,10 +17,14 @@ class ManifestContended(Exception):
 
 @dataclass(frozen=True)
 class ProjectManifest:
-    """Writes the manifest of a drop; never an older state over a newer one."""
+    """Writes the manifest of a drop; never an older state over a newer one.
+
+    `observe` is told of each drop that has a new manifest.
+    """
 
     ledger: Ledger
     results: ResultsBucket
+    observe: Callable[[Drop], None]
 
     def __call__(self, drop: Drop) -> None:
         """Write `drop` down, unless a later state of it is written down already.
@@ -31,7 +36,11 @@ class ProjectManifest:
         body = manifest_of(drop).model_dump_json(indent=2).encode()
         for _ in range(_ATTEMPTS):
             seq, etag = self.results.manifest(key) or (0, None)
-            if seq >= drop.seq or self.results.put_manifest(key, body, drop.seq, etag):
+            if seq >= drop.seq:
                 self.ledger.projected(drop)
+                return
+            if self.results.put_manifest(key, body, drop.seq, etag):
+                self.ledger.projected(drop)
+                self.observe(drop)
                 return
         raise ManifestContended(f"the manifest {key} is written by many at once")

@@ -244,7 +244,8 @@ class Submit:
             except errors.Throttled as error:
                 return self._held_back(drop, job, WaitReason.THROTTLED, error.retry_after)
             except errors.TRANSIENT:
-                return self._read_later(drop, job)
+                until = self.clock() + _UPLOAD_PAUSE
+                return self._read_later(drop, job, WaitReason.THROTTLED, until)
             except REJECTING_ERRORS as error:
                 return self.follow.one(drop.id, job, Verdict(refusal=refusal_of(error)))
         self.start(fingerprint, remaining)
@@ -253,14 +254,12 @@ class Submit:
     def _held_back(
         self, drop: Drop, job: Job, reason: WaitReason, retry_after: float | None = None
     ) -> Drop:
-        until = self.gate.close(reason, retry_after)
-        return self.follow.one(drop.id, job, Verdict(wait=reason, wait_until=until))
+        return self._read_later(drop, job, reason, self.gate.close(reason, retry_after))
 
-    def _read_later(self, drop: Drop, job: Job) -> Drop:
+    def _read_later(self, drop: Drop, job: Job, reason: WaitReason, until: datetime) -> Drop:
         """The vendor cannot take the bytes now: the sweeper has the image read again."""
-        due = self.clock() + _UPLOAD_PAUSE
-        job = amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(due))
-        return self.follow.one(drop.id, job, Verdict(wait=WaitReason.THROTTLED, wait_until=due))
+        job = amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(until))
+        return self.follow.one(drop.id, job, Verdict(wait=reason, wait_until=until))
 
     def _upload(self, job: Job, image: ReadImage) -> None:
         opened = image()

@@ -12,7 +12,7 @@ from typing import TypeVar
 from dropscale.ledger.records import Drop, Job
 from dropscale.ledger.states import VERDICTS, JobState
 from dropscale.ledger.store import Agenda, Ledger, amend_job
-from dropscale.magichour.errors import NotFound
+from dropscale.magichour.errors import MagicHourError, NotFound
 from dropscale.pipeline.follow import FollowJob
 from dropscale.pipeline.gate import GateKeeper
 from dropscale.pipeline.ports import (
@@ -123,15 +123,20 @@ class Sweep:
             self.follow.all(job)
             drops = []
         for drop in drops:
-            if not _is_watched(drop):
+            if not drop.watches(job.fingerprint):
                 self.follow.one(drop.id, job)
-        drops = [drop for drop in drops if _is_watched(drop)]
+        drops = [drop for drop in drops if drop.watches(job.fingerprint)]
         statuses = [(drop, self._execution(drop, job)) for drop in drops]
         for drop, status in statuses:
             if status is ExecutionStatus.NONE:
                 self.follow.one(drop.id, job)
         ended = [drop for drop, status in statuses if status is ExecutionStatus.ENDED]
-        job = self._with_verdict(job) if ended or not drops else job
+        if ended or not drops:
+            try:
+                job = self._with_verdict(job)
+            except MagicHourError:
+                self._plan_next_look(job, bool(drops))
+                raise
         if job.state in VERDICTS:
             for drop in ended:
                 self.follow.renew(drop.id, job)
@@ -204,10 +209,6 @@ class Sweep:
     def _execution(self, drop: Drop, job: Job) -> ExecutionStatus:
         rendition = drop.renditions[job.fingerprint]
         return self.follow.executions.status(self.follow.execution_name(drop.id, rendition))
-
-
-def _is_watched(drop: Drop) -> bool:
-    return drop.spec is not None and drop.spec.wait_for_completion
 
 
 class _Run:

@@ -4,9 +4,8 @@ import hashlib
 
 from dropscale import upscaler
 from dropscale.ledger.records import Parameters
+from dropscale.spec.keys import MAX_KEY_BYTES
 from dropscale.upscaler import Mode
-
-_LONGEST_KEY = 1024
 
 
 def output_key(
@@ -23,13 +22,9 @@ def output_key(
 
 
 def fitting_key(stem: str, suffix: str) -> str:
-    """Return stem and suffix as one key; a stem that is too long for S3 ends in its hash instead.
-
-    A key has at most 1,024 bytes
-    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html).
-    """
-    if len((stem + suffix).encode()) <= _LONGEST_KEY:
+    """Return stem and suffix as one key; a stem too long for S3 ends in its hash instead."""
+    if len((stem + suffix).encode()) <= MAX_KEY_BYTES:
         return stem + suffix
     tail = "~" + hashlib.sha256(stem.encode()).hexdigest()[:16] + suffix
-    room = _LONGEST_KEY - len(tail.encode())
+    room = MAX_KEY_BYTES - len(tail.encode())
     return stem.encode()[:room].decode(errors="ignore") + tail

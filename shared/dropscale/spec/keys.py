@@ -8,6 +8,11 @@ from dropscale import upscaler
 
 FOLDER_SPEC_NAME = "dropscale.yaml"
 SIDECAR_SUFFIXES = (".yaml", ".yml", ".json")
+MAX_KEY_BYTES = 1024
+"""Longest key in S3, in UTF-8; it answers 400, not 404, to a read of a longer one.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html.
+"""
 
 
 class KeyKind(StrEnum):
@@ -44,7 +49,8 @@ def image_key_of(sidecar_key: str, suffixes: Sequence[str] = SIDECAR_SUFFIXES) -
 
 def sidecar_keys_of(image_key: str, suffixes: Sequence[str] = SIDECAR_SUFFIXES) -> list[str]:
     """Return every key at which the image's sidecar may lie."""
-    return [image_key + suffix for suffix in suffixes]
+    keys = (image_key + suffix for suffix in suffixes)
+    return [key for key in keys if len(key.encode()) <= MAX_KEY_BYTES]
 
 
 def _has_image_extension(name: str) -> bool:

@@ -14,6 +14,7 @@ from moto.awslambda.models import LambdaFunction
 from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
 from moto.core.responses import BaseResponse
+from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
 from moto.events.models import Rule, events_backends
 from moto.moto_api._internal.models import MotoAPIBackend, moto_api_backend
@@ -141,6 +142,33 @@ def test_objects_and_buckets_tell_what_an_event_needs() -> None:
         assert (bucket.region_name, bucket.is_versioned) == ("us-east-1", False)
         assert (key.name, key.size, key.version_id, key.multipart) == ("k", 3, "null", None)
         assert key.etag == '"900150983cd24fb0d6963f7d28e17f72"'
+    finally:
+        moto_api_backend.reset()
+
+
+def test_a_row_goes_into_a_table_and_out_again() -> None:
+    row = {"pk": {"S": "a"}, "nested": {"M": {"list": {"L": [{"N": "1"}, {"NULL": True}]}}}}
+    backend = dynamodb_backends["123456789012"]["us-east-1"]
+    try:
+        table = backend.create_table(
+            "tripwire",
+            schema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            attr=[{"AttributeName": "pk", "AttributeType": "S"}],
+            throughput=None,
+            indexes=[],
+            global_indexes=[],
+            streams=None,
+            billing_mode="PAY_PER_REQUEST",
+            sse_specification=None,
+            tags=[],
+            deletion_protection_enabled=False,
+            warm_throughput=None,
+        )
+        table.put_item(row)
+        found = backend.get_item("tripwire", {"pk": row["pk"]})
+        assert found is not None
+        assert {name: value.to_regular_json() for name, value in found.attrs.items()} == row
+        assert (table.hash_key_attr, table.range_key_attr) == ("pk", None)
     finally:
         moto_api_backend.reset()
 

@@ -259,7 +259,7 @@ def test_a_refused_start_leaves_nothing_behind(
 
 def test_a_function_without_code(tmp_path: Path) -> None:
     shutil.copytree(STACK, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "functions" / "work" / "app.py").unlink()
+    (tmp_path / "functions" / "task" / "app.py").unlink()
     with (
         pytest.raises(InvalidTemplateError, match=r"WorkFunction: there is no app\.py"),
         EmbeddedCloud(template=tmp_path / "template.yaml"),

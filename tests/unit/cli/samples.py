@@ -1,3 +1,4 @@
+import hashlib
 from typing import Any
 
 from dropscale.ledger.records import Drop, Output, Parameters, Reason, Rendition, Source
@@ -5,6 +6,8 @@ from dropscale.ledger.states import DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_of
 from dropscale.spec.model import EffectiveSpec
 from dropscale.upscaler import Mode
+
+PIXELS = b"pixels"
 
 
 def manifest(
@@ -19,7 +22,8 @@ def manifest(
     fingerprint: str = "f",
     **spec: Any,
 ) -> Manifest:
-    """The manifest of a drop whose only job cost 50 credits."""
+    """The manifest of a drop whose only job cost 50 credits; its output is `PIXELS`."""
+    sha256 = hashlib.sha256(PIXELS).hexdigest()
     parameters = Parameters(scale_factor=2, mode=Mode.BALANCED)
     rendition = Rendition(
         fingerprint=fingerprint,
@@ -27,7 +31,7 @@ def manifest(
         state=state,
         credits_charged=50,
         output=output
-        and Output(key=output, type="png", width=16, height=12, bytes=4, sha256="0" * 64),
+        and Output(key=output, type="png", width=16, height=12, bytes=len(PIXELS), sha256=sha256),
     )
     drop = Drop(
         id="d",

@@ -1,15 +1,23 @@
 """The price that a run names before it asks."""
 
+import hashlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dropscale.ledger.records import Job, Parameters
+from dropscale.ledger.states import JobState
+from dropscale.upscaler import Mode
 from dropscale_cli.drops import find_drops
+from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.price import highest_price
 from tests.fakes import png
 
 Write = Callable[..., Path]
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -32,21 +40,21 @@ def test_an_image_costs_what_its_sidecar_makes_it(
     write("cat.png", png())
     if spec:
         write("cat.png.yaml", spec)
-    assert highest_price(find_drops(tmp_path, tmp_path / "out")) == price
+    assert highest_price(find_drops(tmp_path, tmp_path / "out"), KeptLedger()) == price
 
 
 def test_the_price_is_that_of_all_images(write: Write, tmp_path: Path) -> None:
     write("a.png", png(shade=1))
     write("b/a.png", png(shade=2))
     write("b/a.png.json", '{"scale_factor": 4}')
-    assert highest_price(find_drops(tmp_path, tmp_path / "out")) == 250
+    assert highest_price(find_drops(tmp_path, tmp_path / "out"), KeptLedger()) == 250
 
 
 def test_images_that_share_a_job_pay_once(write: Write, tmp_path: Path) -> None:
     for name in ("a.png", "b.png", "c.png"):
         write(name, png())
     write("c.png.yaml", "revision: 2")
-    assert highest_price(find_drops(tmp_path, tmp_path / "out")) == 100
+    assert highest_price(find_drops(tmp_path, tmp_path / "out"), KeptLedger()) == 100
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", png()[:20], png(4097, 1)])
@@ -54,11 +62,51 @@ def test_an_image_that_is_refused_costs_nothing(
     content: bytes, write: Write, tmp_path: Path
 ) -> None:
     write("cat.png", content)
-    assert highest_price(find_drops(tmp_path, tmp_path / "out")) == 0
+    assert highest_price(find_drops(tmp_path, tmp_path / "out"), KeptLedger()) == 0
 
 
 def test_two_sidecars_cost_nothing(write: Write, tmp_path: Path) -> None:
     write("cat.png", png())
     write("cat.png.yaml", "scale_factor: 2")
     write("cat.png.json", "{}")
-    assert highest_price(find_drops(tmp_path, tmp_path / "out")) == 0
+    assert highest_price(find_drops(tmp_path, tmp_path / "out"), KeptLedger()) == 0
+
+
+def known(state: JobState, job_of: Path, **facts: Any) -> Job:
+    """The 2x balanced job of an image, in a state."""
+    sha256 = hashlib.sha256(job_of.read_bytes()).hexdigest()
+    parameters = Parameters(scale_factor=2, mode=Mode.BALANCED)
+    return Job(
+        fingerprint=parameters.fingerprint(sha256),
+        state=state,
+        parameters=parameters,
+        label="",
+        created_at=NOW,
+        **facts,
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "price"),
+    [
+        (JobState.READY, 50),
+        (JobState.ERROR, 50),
+        *((state, 0) for state in set(JobState) - {JobState.READY, JobState.ERROR}),
+    ],
+)
+def test_what_an_earlier_run_has_paid_is_not_paid_again(
+    state: JobState, price: int, write: Write, tmp_path: Path
+) -> None:
+    job = known(state, write("cat.png", png()))
+    ledger = KeptLedger(jobs={job.fingerprint: job})
+    assert highest_price(find_drops(tmp_path, tmp_path / "out"), ledger) == price
+
+
+@pytest.mark.parametrize(("due", "price"), [(NOW, 100), (None, 50)])
+def test_what_earlier_runs_left_unpaid_is_part_of_the_price(
+    due: datetime | None, price: int, write: Write, tmp_path: Path
+) -> None:
+    job = known(JobState.READY, write("other/dog.png", png(shade=7)), due=due)
+    cat = write("cat.png", png())
+    ledger = KeptLedger(jobs={job.fingerprint: job})
+    assert highest_price(find_drops(cat, tmp_path / "out"), ledger) == price

@@ -114,7 +114,7 @@ def test_the_summary_tells_what_did_not_come_out_why_and_what_to_do(
     ).print_text()
     assert capsys.readouterr().out.splitlines() == [
         "",
-        "a.jpg: not written",
+        "a.jpg: not in the folder",
         "  out/a.png: Is a directory",
         "",
         "b.jpg: rejected",

@@ -13,6 +13,7 @@ from dropscale.ledger.states import DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale_cli.drops import Drops
 from dropscale_cli.round_trip import FollowedDrop, RoundTrip
+from dropscale_cli.target import ResultMissing
 from tests.unit.cli.samples import manifest
 
 Write = Callable[..., Path]
@@ -29,6 +30,8 @@ class ScriptedTarget:
     script: list[Results]
     dropped: list[tuple[str, bytes]] = field(default_factory=list)
     results: Results = field(default_factory=dict)
+    retried: list[str] = field(default_factory=list)
+    can_retry: bool = True
     now: float = 0.0
     step_seconds: float = 1.0
 
@@ -41,7 +44,13 @@ class ScriptedTarget:
         return {key: hashlib.sha256(body).hexdigest() for key, body in found.items()}
 
     def read_result(self, key: str) -> Iterator[bytes]:
+        if key not in self.results:
+            raise ResultMissing(key)
         yield from (self.results[key][:1], self.results[key][1:])
+
+    def retry(self, key: str) -> bool:
+        self.retried.append(key)
+        return self.can_retry
 
     def pause(self) -> None:
         self.now += self.step_seconds
@@ -126,7 +135,7 @@ def test_results_come_as_they_are_ready_not_at_the_end(trip: Trip) -> None:
 
     class Watching(ScriptedTarget):
         def pause(self) -> None:
-            seen.append(sorted(path.name for path in trip.out.glob("*")))
+            seen.append(sorted(path.name for path in trip.out.glob("a*")))
             super().pause()
 
     target = Watching(
@@ -234,8 +243,46 @@ def test_a_result_that_cannot_be_written_keeps_nobody_else_from_theirs(trip: Tri
     assert "Is a directory" in (drops["a.jpg"].trouble or "")
     assert [drop.is_as_asked for drop in drops.values()] == [False, True]
     assert {path.name for path in trip.out.iterdir()} == {
-        "a.png", "b.png", "b.jpg.dropscale.json"
+        ".dropscale", "a.png", "b.png", "b.jpg.dropscale.json"
     }  # fmt: skip
+    assert list((trip.out / ".dropscale").iterdir()) == []
+
+
+def test_a_result_that_left_the_bucket_is_delivered_again_if_it_is_not_here(trip: Trip) -> None:
+    gone = manifest("a.jpg", DELIVERED, output="a.png")
+    again = [manifest("a.jpg", DropState.SUBMITTED), gone.model_copy(update={"seq": 9})]
+    target = ScriptedTarget([step(gone), step(again[0]), step(again[1]) | {"a.png": b"pixels"}])
+    drop = trip(target, "a.jpg")["a.jpg"]
+    assert target.retried == ["a.jpg"]
+    assert drop.is_as_asked
+    assert (trip.out / "a.png").read_bytes() == b"pixels"
+
+
+def test_a_result_that_is_here_is_not_fetched_again(trip: Trip) -> None:
+    trip.out.mkdir()
+    (trip.out / "a.png").write_bytes(b"pixels")
+    delivered = manifest("a.jpg", DELIVERED, output="a.png")
+    target = ScriptedTarget([step(delivered)])
+    drop = trip(target, "a.jpg")["a.jpg"]
+    assert (drop.is_as_asked, drop.files, target.retried) == (True, (trip.out / "a.png",), [])
+
+
+def test_other_bytes_at_a_results_place_are_not_the_result(trip: Trip) -> None:
+    trip.out.mkdir()
+    (trip.out / "a.png").write_bytes(b"pix")
+    delivered = manifest("a.jpg", DELIVERED, output="a.png")
+    target = ScriptedTarget([step(delivered), step(delivered) | {"a.png": b"pixels"}])
+    target.can_retry = False
+    drop = trip(target, "a.jpg")["a.jpg"]
+    assert target.retried == ["a.jpg"]
+    assert "a.png: the paid result is no longer there" in (drop.trouble or "")
+
+
+def test_images_of_an_earlier_run_are_followed_without_dropping_them(trip: Trip) -> None:
+    target = ScriptedTarget([step(manifest("a.jpg", DropState.FAILED, version_id="7"))])
+    follow = RoundTrip(target, trip.out, trip.updates, lambda: target.now, target.pause).follow
+    (drop,) = follow([("a.jpg", "7")])
+    assert (drop.state, target.dropped) == (DropState.FAILED, [])
 
 
 def test_a_silent_pipeline_is_given_up_after_a_quarter_hour(trip: Trip) -> None:

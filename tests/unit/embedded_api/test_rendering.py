@@ -6,6 +6,7 @@ from threading import Event
 from PIL import Image
 
 from dropscale.upscaler import Mode
+from dropscale_embedded.api.faults import FaultPlan, Faults
 from dropscale_embedded.api.picture import Picture
 from dropscale_embedded.api.projects import Projects, Tier, UpscaleParams
 from dropscale_embedded.api.rendering import RenderPool
@@ -35,7 +36,13 @@ def test_the_output_of_a_project_deleted_while_rendering_is_not_kept(tmp_path: P
             rendered.set()
             return picture
 
-    pool = RenderPool(projects=projects, storage=storage, engine=DeletesTheProject(), workers=1)
+    pool = RenderPool(
+        projects=projects,
+        storage=storage,
+        engine=DeletesTheProject(),
+        workers=1,
+        faults=Faults(FaultPlan()),
+    )
     pool.submit(project.id)
     assert rendered.wait(10)
     pool.close()

@@ -1,12 +1,15 @@
 """What a person is told when no result comes, and what the sweeper still does about it."""
 
+import json
+
 import pytest
 
 from dropscale.image.verify import UnreadableResult
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
-from dropscale.pipeline.deliver import OutputOccupied, ProjectNotComplete
+from dropscale.pipeline.deliver import ProjectNotComplete
 from dropscale.pipeline.ports import OutputLabels
+from dropscale.pipeline.publish import OutputOccupied
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import World
@@ -124,6 +127,50 @@ def test_one_record_that_cannot_be_seen_to_keeps_no_other_from_it(world: World) 
     assert [type(error) for error in caught.value.exceptions] == [errors.ServerFault]
     states = {job.project_id: job.state for job in world.ledger.jobs.values()}
     assert states == {"project-1": JobState.SUBMITTED, "project-2": JobState.COMPLETE}
+
+
+def test_a_job_that_cannot_be_looked_at_is_given_up_in_the_end(world: World) -> None:
+    submitted(world)
+    world.fail(world.running()[0], "UnknownProjectStatus")
+    world.upscaler.fail_project["project-1"] = errors.UnknownProjectStatus("GET project")
+    problems = 0
+    for _ in range(8 * 24):
+        world.clock.advance(hours=1)
+        try:
+            world.sweep()
+        except ExceptionGroup:
+            problems += 1
+
+    (job,) = world.ledger.jobs.values()
+    assert job.state is JobState.ABANDONED
+    assert world.ledger.taken == 0
+    assert 0 < problems < 8 * 24
+
+
+def test_an_error_tells_the_owner_of_a_drop_what_to_do_not_the_caller_of_a_library(
+    world: World,
+) -> None:
+    submitted(world)
+    late = errors.DeadlinePassed("GET project", project_id="project-1", message="still queued")
+    cause = json.dumps({"errorMessage": str(late)})
+
+    world.fail(world.running()[0], "DeadlinePassed", cause)
+
+    reason = world.manifest("cat.png")["reason"]
+    assert reason["message"].endswith("not finished in time: still queued")
+    assert "check_result" not in reason["message"]
+
+
+def test_an_error_of_dropscale_itself_keeps_its_own_advice(world: World) -> None:
+    submitted(world)
+    occupied = OutputOccupied("a. b@2x.png is in the way", fix="Move it.")
+    cause = json.dumps({"errorMessage": str(occupied)})
+
+    world.fail(world.running()[0], "OutputOccupied", cause)
+
+    reason = world.manifest("cat.png")["reason"]
+    assert reason["message"] == "a. b@2x.png is in the way (project project-1)"
+    assert reason["fix"] == "Move it."
 
 
 def test_a_job_without_a_verdict_frees_its_slot_after_seven_days(world: World) -> None:

@@ -28,6 +28,7 @@ def test_an_unknown_outcome_is_never_repeated(world: World) -> None:
     assert the_job(world).state is JobState.UNKNOWN
     manifest = world.manifest("cat.png")
     assert manifest["state"] == "unknown"
+    assert world.observed.count(DropState.UNKNOWN) == 1
     assert the_job(world).project_name in manifest["reason"]["fix"]
     assert world.ledger.taken == 0
 

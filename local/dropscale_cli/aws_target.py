@@ -1,0 +1,109 @@
+"""A stack behind AWS clients, on this machine or elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from botocore.exceptions import ClientError
+
+from dropscale.aws import wiring
+from dropscale.aws.settings import SweepSettings
+from dropscale.ledger.records import Drop
+from dropscale.pipeline.resolve import Decision
+from dropscale_cli.target import ResultMissing
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True)
+class AwsTarget:
+    """A `Target` behind AWS clients.
+
+    Attributes:
+        client: Makes the client of a service, by its name.
+        input_bucket: The stack's input bucket.
+        settings: The sweeper's: it may do all that a person may.
+    """
+
+    client: Callable[[str], Any]
+    input_bucket: str
+    settings: SweepSettings
+
+    @classmethod
+    def of_stack(
+        cls,
+        client: Callable[[str], Any],
+        outputs: Mapping[str, str],
+        sweep_variables: Mapping[str, str],
+    ) -> AwsTarget:
+        """Return the target that a stack's outputs and its sweeper's environment name."""
+        settings = SweepSettings.from_environment(sweep_variables)
+        return cls(client, outputs["InputBucketName"], settings)
+
+    def drop(self, key: str, file: BinaryIO) -> str | None:
+        """See `Target.drop`."""
+        return self._s3.put_object(Bucket=self.input_bucket, Key=key, Body=file).get("VersionId")
+
+    def result_etags(self, prefix: str) -> dict[str, str]:
+        """See `Target.result_etags`."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.settings.results_bucket, Prefix=prefix
+        )
+        return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
+
+    def read_result(self, key: str) -> Iterator[bytes]:
+        """See `Target.read_result`."""
+        try:
+            found = self._s3.get_object(Bucket=self.settings.results_bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                raise ResultMissing(key) from error
+            raise
+        with closing(found["Body"]) as body:
+            yield from body.iter_chunks(1024 * 1024)
+
+    def retry(self, key: str) -> bool:
+        """See `Target.retry`."""
+        return wiring.retry(self.settings, self.client)(self._drop(key), _no_hurry)
+
+    def adopt(self, key: str, project_id: str) -> None:
+        """Take a project for the one whose answer was lost.
+
+        Raises:
+            NothingToResolve, MagicHourError: as `Resolve.adopt` says.
+        """
+        wiring.resolve(self.settings, self.client).adopt(self._drop(key), project_id)
+
+    def decide(self, key: str, decision: Decision) -> None:
+        """Settle a drop's unknown outcome without a project.
+
+        Raises:
+            NothingToResolve: as `Resolve.decide` says.
+        """
+        wiring.resolve(self.settings, self.client).decide(self._drop(key), decision, _no_hurry)
+
+    def restart(self) -> None:
+        """Take up what was cut off when the stack, now not yet running, was stopped."""
+        wiring.restart(self.settings, self.client)()
+
+    def _drop(self, key: str) -> Drop:
+        ledger = wiring.ledger(self.settings, self.client)
+        drop = ledger.drop(Drop.id_of(self.input_bucket, key))
+        if drop is None:
+            raise KeyError(key)
+        return drop
+
+    @cached_property
+    def _s3(self) -> S3Client:
+        s3: S3Client = self.client("s3")
+        return s3
+
+
+def _no_hurry() -> float:
+    return math.inf

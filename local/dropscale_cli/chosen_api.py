@@ -1,0 +1,107 @@
+"""Which Magic Hour API a stack calls: the real one, or an embedded one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import click
+from rich.console import Console
+
+from dropscale.upscaler import DEFAULT_BASE_URL
+from dropscale_cli.local_stack import (
+    MagicHour,
+    embedded_api,
+    embedded_parameters,
+    engine_named,
+)
+
+_EMBEDDED = "the embedded API, engine "
+
+
+class ChosenApi(Protocol):
+    """An API that is not opened yet.
+
+    Attributes:
+        is_charged: Whether its credits are real ones.
+    """
+
+    is_charged: ClassVar[bool]
+
+    @property
+    def name(self) -> str:
+        """What an output folder remembers it by."""
+
+    @contextmanager
+    def opened(self, folder: Path, console: Console) -> Iterator[tuple[MagicHour, dict[str, str]]]:
+        """Yield it and the stack parameters that suit it; `folder` is for its account."""
+
+
+@dataclass(frozen=True)
+class RealApi:
+    """The vendor's, or whatever speaks like it and is not ours."""
+
+    name: str
+    """Its base URL."""
+    api_key: str = field(repr=False)
+    is_charged: ClassVar[bool] = True
+
+    @contextmanager
+    def opened(self, folder: Path, console: Console) -> Iterator[tuple[MagicHour, dict[str, str]]]:
+        """See `ChosenApi.opened`; its account is its own matter."""
+        yield MagicHour(self.name, self.api_key), {}
+
+
+@dataclass(frozen=True)
+class EmbeddedApi:
+    """Ours, on this machine, with an engine by its name."""
+
+    engine: str
+    is_charged: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """See `ChosenApi.name`."""
+        return _EMBEDDED + self.engine
+
+    @contextmanager
+    def opened(self, folder: Path, console: Console) -> Iterator[tuple[MagicHour, dict[str, str]]]:
+        """See `ChosenApi.opened`."""
+        engine = engine_named(self.engine)
+        console.print(f"Nothing is charged. Engine: {engine.description}")
+        with embedded_api(engine, folder=folder) as served:
+            yield served, embedded_parameters()
+
+
+def chosen_api(environment: Mapping[str, str], engine: str | None) -> ChosenApi:
+    """Return the API that the environment's key is for; without a key, an embedded one.
+
+    Raises:
+        click.UsageError: there is a key, and also an engine.
+    """
+    api_key = environment.get("MAGIC_HOUR_API_KEY")
+    if not api_key:
+        return EmbeddedApi(engine or "model")
+    if engine is not None:
+        raise click.UsageError(
+            "--engine is the embedded API's, but MAGIC_HOUR_API_KEY is set; leave out one of them."
+        )
+    base_url = environment.get("MAGIC_HOUR_BASE_URL") or DEFAULT_BASE_URL
+    return RealApi(base_url.rstrip("/"), api_key)
+
+
+def remembered_api(name: str, environment: Mapping[str, str]) -> ChosenApi:
+    """Return the API that an output folder remembers by its name.
+
+    Raises:
+        click.UsageError: it is a real one, and its key is not there.
+    """
+    if name.startswith(_EMBEDDED):
+        return EmbeddedApi(name.removeprefix(_EMBEDDED))
+    api_key = environment.get("MAGIC_HOUR_API_KEY")
+    if not api_key:
+        raise click.UsageError(f"The folder's results are of {name}; set MAGIC_HOUR_API_KEY.")
+    return RealApi(name, api_key)

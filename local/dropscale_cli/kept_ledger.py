@@ -1,0 +1,60 @@
+"""The ledger as the journal of an output folder has it, without a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from dropscale.ledger.records import Drop, Job
+from dropscale.ledger.states import JobState
+from dropscale_cli.errors import UnusablePath
+from dropscale_cli.state_folder import StateFolder
+from dropscale_embedded.durable_sqlite import FileUnusable
+from dropscale_embedded.journal import Journal
+
+_UNPAID = frozenset({JobState.READY, JobState.ERROR})
+
+
+@dataclass(frozen=True)
+class KeptLedger:
+    """Drops by their images' keys, and jobs by their fingerprints."""
+
+    drops: Mapping[str, Drop] = field(default_factory=dict)
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: StateFolder) -> Self:
+        """Read what a folder has; nothing, if no run has been there.
+
+        Raises:
+            UnusablePath: the journal cannot be read.
+        """
+        if not folder.journal.is_file():
+            return cls()
+        from dropscale.aws.ledger import records_in  # noqa: PLC0415 # boto3 takes its time
+
+        try:
+            with Journal.opened(folder.journal) as journal:
+                records = list(records_in(row for _, row in journal.rows()))
+        except FileUnusable as error:
+            raise UnusablePath(str(error)) from error
+        return cls(
+            {record.source.key: record for record in records if isinstance(record, Drop)},
+            {record.fingerprint: record for record in records if isinstance(record, Job)},
+        )
+
+    @property
+    def paid(self) -> frozenset[str]:
+        """The fingerprints of jobs that nothing will be paid for any more, by itself."""
+        return frozenset(job.fingerprint for job in self.jobs.values() if job.state not in _UNPAID)
+
+    @property
+    def unpaid_prices(self) -> dict[str, int]:
+        """What the jobs cost, by fingerprint, that a stack starts by itself."""
+        jobs = self.jobs.values()
+        return {
+            job.fingerprint: job.parameters.credits
+            for job in jobs
+            if job.state is JobState.READY and job.due is not None
+        }

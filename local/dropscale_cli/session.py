@@ -1,0 +1,67 @@
+"""A stack on an output folder, for as long as one command takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from dropscale_cli.chosen_api import ChosenApi
+from dropscale_cli.errors import JournalStopped, StartFailed
+from dropscale_cli.local_stack import local_cloud, target_of
+from dropscale_cli.progress import progress_on
+from dropscale_cli.round_trip import RoundTrip
+from dropscale_cli.state_folder import StateFolder
+from dropscale_embedded.durable_sqlite import FileUnusable
+from dropscale_embedded.journal import Journal, JournalFailed
+
+if TYPE_CHECKING:
+    from dropscale_cli.aws_target import AwsTarget
+
+_LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Session:
+    """A running stack, and what follows images on it into the output folder."""
+
+    target: AwsTarget
+    round_trip: RoundTrip
+
+
+@contextmanager
+def session(
+    folder: StateFolder, api: ChosenApi, console: Console, log: Path | None
+) -> Iterator[Session]:
+    """Run the stack of an output folder, which this process holds, until the block ends.
+
+    Raises:
+        StartFailed: the stack could not start.
+        JournalStopped: while images were followed, the journal could no longer be written.
+    """
+    folder.bind(api.name)
+    with ExitStack() as started:
+        try:
+            journal = started.enter_context(Journal.opened(folder.journal))
+        except FileUnusable as error:
+            raise StartFailed(str(error)) from error
+        served, parameters = started.enter_context(api.opened(folder.account, console))
+        # Specs are dropped before images, so nothing needs time to settle.
+        parameters["SettleSeconds"] = "0"
+        cloud = started.enter_context(local_cloud(served, parameters, log=log, journal=journal))
+        reporter = started.enter_context(progress_on(console))
+
+        def pause() -> None:
+            time.sleep(_LOOK_SECONDS)
+            try:
+                journal.require_working()
+            except JournalFailed as error:
+                raise JournalStopped(f"{folder.journal}: {error.__cause__}") from error
+
+        target = target_of(cloud)
+        yield Session(target, RoundTrip(target, folder.out, reporter, time.monotonic, pause))

@@ -1,0 +1,83 @@
+"""moto's DynamoDB tables, with a journal: every write is kept before it is answered."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from moto.dynamodb.exceptions import ResourceNotFoundException
+from moto.dynamodb.models import DynamoDBBackend
+
+from dropscale_embedded.cloud.errors import InvalidJournalError
+from dropscale_embedded.journal import Journal, Row, RowChange
+
+_CHANGE_NOTHING = frozenset(
+    {
+        "BatchGetItem",
+        "CreateTable",
+        "DescribeTable",
+        "GetItem",
+        "ListTables",
+        "Query",
+        "Scan",
+        "TransactGetItems",
+    }
+)
+"""Actions that leave all rows as they are."""
+
+
+def journalled(journal: Journal) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what wraps DynamoHandler.call_action; calls must come one at a time.
+
+    A write that was kept but not answered, the process having died between, stands: as on AWS, the
+    caller cannot know.
+    """
+
+    def keep(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def call_action(handler: Any) -> Any:
+            journal.require_working()
+            touched = list(_touched(handler._get_action(), handler.params))
+            answer = original(handler)
+            if touched and answer[0] == 200:
+                backend = handler.dynamodb_backend
+                journal.write(_change(backend, table, item) for table, item in touched)
+            return answer
+
+        return call_action
+
+    return keep
+
+
+def replay(journal: Journal, backend: DynamoDBBackend) -> None:
+    """Put all rows of a journal into the tables, which must be there.
+
+    Raises:
+        InvalidJournalError: it has rows of a table that is not.
+    """
+    for table, row in journal.rows():
+        try:
+            backend.get_table(table).put_item(dict(row))
+        except ResourceNotFoundException:
+            raise InvalidJournalError(f"the journal is of another stack: it has {table}") from None
+
+
+def _touched(action: str, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
+    """Return the tables and keys (or items) that an action may change."""
+    match action:
+        case "PutItem" | "UpdateItem" | "DeleteItem":
+            yield parameters["TableName"], parameters.get("Item") or parameters["Key"]
+        case "TransactWriteItems":
+            for (operation,) in (item.values() for item in parameters["TransactItems"]):
+                yield operation["TableName"], operation.get("Item") or operation["Key"]
+        case _ if action not in _CHANGE_NOTHING:
+            raise NotImplementedError(f"{action} is not known to the journal")
+
+
+def _change(backend: DynamoDBBackend, table_name: str, item: Row) -> RowChange:
+    table = backend.get_table(table_name)
+    key = {name: item[name] for name in (table.hash_key_attr, table.range_key_attr) if name}
+    found = backend.get_item(table_name, key)
+    if found is None:
+        return RowChange(table.name, key, None)
+    row = {name: value.to_regular_json() for name, value in found.attrs.items()}
+    return RowChange(table.name, key, row)

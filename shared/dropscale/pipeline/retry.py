@@ -1,0 +1,92 @@
+"""Retry: a person wants a drop that did not come out tried once more."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dropscale.ledger.records import Drop, Job, Rendition
+from dropscale.ledger.states import OPEN_STATES, DropState, JobState
+from dropscale.ledger.store import Ledger, amend_drop, amend_job
+from dropscale.pipeline.follow import FollowJob
+from dropscale.pipeline.ports import Clock, DropQueue, InputBucket, RemainingTime, ResultsBucket
+from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.start import StartJob
+
+_DONE = frozenset(
+    {DropState.DELIVERED, DropState.COMPLETE, DropState.SKIPPED, DropState.SUPERSEDED}
+)
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Tries again what is free or was given back; never a create that may have been charged."""
+
+    ledger: Ledger
+    bucket: InputBucket
+    results: ResultsBucket
+    queue: DropQueue
+    start: StartJob
+    follow: FollowJob
+    project: ProjectManifest
+    clock: Clock
+
+    def __call__(self, drop: Drop, remaining: RemainingTime) -> bool:
+        """Try a drop again; return whether there was anything that could be tried.
+
+        A result that is paid is collected, also one that was delivered and is no longer in the
+        results bucket; an upscale whose credits were given back is paid anew; and a drop that was
+        never evaluated is looked at from the start, provided that its image is still there.
+        """
+        again = [
+            fingerprint
+            for fingerprint, rendition in drop.renditions.items()
+            if self._can_be_tried(drop, rendition)
+        ]
+        tried = [self._try_again(drop.id, fingerprint, remaining) for fingerprint in again]
+        if not drop.is_evaluated:
+            tried.append(self._look_at_it_anew(drop))
+        return any(tried)
+
+    def _can_be_tried(self, drop: Drop, rendition: Rendition) -> bool:
+        job = self.ledger.job(rendition.fingerprint)
+        if job is None or job.state in {JobState.UNKNOWN, JobState.ABANDONED, JobState.CANCELED}:
+            return False
+        if rendition.state is DropState.SUBMITTED and not drop.watches(rendition.fingerprint):
+            return True
+        if rendition.state is DropState.DELIVERED and rendition.output is not None:
+            return self.results.describe_output(rendition.output.key) is None
+        return rendition.state not in _DONE | OPEN_STATES
+
+    def _try_again(self, drop_id: str, fingerprint: str, remaining: RemainingTime) -> bool:
+        def want(drop: Drop) -> Drop:
+            wanted = drop.renditions[fingerprint].again(is_collected=True)
+            return drop.with_rendition(wanted, self.clock())
+
+        drop = amend_drop(self.ledger, drop_id, want)
+        job = amend_job(self.ledger, fingerprint, self._made_ready())
+        is_tried = True
+        if job.state is not JobState.READY:
+            self.follow.one(drop_id, job)
+        elif job.upload is None or not job.upload.is_fresh(self.clock()):
+            is_tried = self._look_at_it_anew(drop)
+        else:
+            self.start(fingerprint, remaining)
+        latest = self.ledger.drop(drop_id)
+        if latest is not None and latest.due:
+            self.project(latest)
+        return is_tried
+
+    def _made_ready(self) -> Callable[[Job], Job]:
+        now = self.clock()
+
+        def change(job: Job) -> Job:
+            if job.state is JobState.ERROR:
+                return job.renewed(now)
+            return job.look_again(now) if job.state is JobState.READY else job
+
+        return change
+
+    def _look_at_it_anew(self, drop: Drop) -> bool:
+        version = self.bucket.head(drop.source.bucket, drop.source.key)
+        if version is not None:
+            self.queue.send(drop.source.bucket, drop.source.key, version)
+        return version is not None

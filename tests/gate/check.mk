@@ -1,0 +1,95 @@
+# The steps of `make check`. Each can be run by itself: `make check-types`.
+
+GATE := tests/gate
+TOOLS := .tools
+SAM := $(TOOLS)/sam
+CHECKOV := $(TOOLS)/checkov
+STEP = @$(GATE)/step $(@:check-%=%)
+# Nothing sent home, no account looked up.
+OFFLINE := env SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 PYTHONPATH=.:shared:local
+
+# The Lambda functions run on 3.13; 3.11 is the oldest that `make run` works on.
+TESTED = $(sort 3.11 3.13 $(VENV_VERSION))
+VENV_VERSION = $(shell $(or $(wildcard $(BIN)/python),$(PYTHON)) \
+	-c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+STATIC := $(addprefix check-,format lint types imports dead-code dependencies generated \
+	machine-names)
+TEMPLATE := $(addprefix check-,sam-files sam-validate template state-machine checkov)
+
+.PHONY: check $(STATIC) $(TEMPLATE) check-sam-build check-seeded-faults
+
+check: ## What CI runs: tests on each Python, lint, types, imports, template, state machine
+	@rm -rf build/check && mkdir -p build/check
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
+		$(STATIC) $(TEMPLATE) $(TESTED:%=check-tests-%) check-sam-build check-seeded-faults; \
+		status=$$?; $(GATE)/summary; exit $$status
+
+check-format: $(VENV)/.check
+	$(STEP) $(BIN)/ruff format --check --diff .
+
+check-lint: $(VENV)/.check
+	$(STEP) $(BIN)/ruff check .
+
+check-types: $(VENV)/.check
+	$(STEP) $(BIN)/mypy shared/dropscale local functions docs tests
+
+check-imports: $(VENV)/.check
+	$(STEP) $(OFFLINE) $(BIN)/lint-imports --no-cache
+
+check-dead-code: $(VENV)/.check
+	$(STEP) $(BIN)/vulture
+
+# From shared/, deptry goes by the layer's requirements.txt: what ships must ship what it needs.
+check-dependencies: $(VENV)/.check
+	$(STEP) $(OFFLINE) sh -ec '$(abspath $(BIN))/deptry shared functions local; cd shared; \
+		$(abspath $(BIN))/deptry dropscale ../functions --known-first-party dropscale \
+		--per-rule-ignores "DEP001=boto3|botocore,DEP003=boto3|botocore|urllib3"'
+
+check-generated: $(VENV)/.check
+	$(STEP) $(OFFLINE) $(BIN)/python docs/generate.py --check
+
+check-machine-names:
+	$(STEP) $(GATE)/machine-names
+
+check-sam-files: $(SAM)/.installed
+	$(STEP) $(OFFLINE) $(SAM)/bin/python $(GATE)/sam_files.py
+
+# First without linting (samconfig.toml asks for it), which alone knows the policy templates.
+check-sam-validate: $(SAM)/.installed
+	$(STEP) $(OFFLINE) sh -ec '$(SAM)/bin/sam validate --config-env plain; \
+		$(SAM)/bin/sam validate --lint'
+
+check-template: $(SAM)/.installed
+	$(STEP) $(OFFLINE) $(SAM)/bin/python $(GATE)/transformed_template.py
+
+check-state-machine: $(SAM)/.installed
+	$(STEP) $(SAM)/bin/statelint --yaml functions/upscale.asl.yaml
+
+# Waivers stand in the template, each with its reason: "checkov:skip=".
+check-checkov: $(CHECKOV)/.installed
+	$(STEP) $(CHECKOV)/bin/checkov --file template.yaml --framework cloudformation \
+		--skip-download --quiet --compact
+
+check-sam-build: $(SAM)/.installed
+	$(STEP) $(OFFLINE) $(GATE)/with-python 3.13 $(SAM)/bin/sam build
+
+check-tests-%: $(VENV)/.check
+	$(STEP) $(GATE)/with-python $* $(MAKE) test PYTHON=python$* \
+		VENV=$(if $(filter $*,$(VENV_VERSION)),$(VENV),$(VENV)-$*)
+
+# Only where the steps pass does it mean anything that they fail on a seeded fault.
+check-seeded-faults: $(STATIC) $(TEMPLATE)
+	$(STEP) env VENV=$(abspath $(VENV)) TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest $(GATE)
+
+# At once all that the other two stamps stand for, as they are needed, too.
+$(VENV)/.check: $(PINS) | $(BIN)/python
+	@$(GATE)/step install$(VENV) $(BIN)/python -m pip install --quiet \
+		--constraint constraints.txt --editable '.[local,test,check]'
+	@touch $(VENV)/.local $(VENV)/.test $@
+
+$(TOOLS)/%/.installed: $(GATE)/requirements-%.txt
+	@rm -rf $(@D)
+	@$(GATE)/step install-$* sh -ec '$(PYTHON) -m venv $(@D); \
+		$(@D)/bin/python -m pip install --quiet --requirement $<'
+	@touch $@

@@ -1,0 +1,238 @@
+"""Each step of `make check` passes on a copy of the tree and fails on the copy with one fault.
+
+Not part of `make test`: `make check` runs it, with VENV and TOOLS naming the environments.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = "template.yaml"
+MODULE = "shared/dropscale/upscaler.py"
+
+Check = Callable[[str], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, so that no fault gets into the real one and mypy is quick all the same."""
+    cache = tmp_path_factory.mktemp("mypy") / "cache"
+    shutil.copytree(ROOT / ".mypy_cache", cache)
+    return cache
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of what git knows or would take."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for file in filter(Path.is_file, (ROOT / name for name in names.split("\0") if name)):
+        target = tmp_path / file.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, target)
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+@pytest.fixture
+def check(copy: Path, mypy_cache: Path) -> Check:
+    """Return what runs one step of `make check` in the copy, with this tree's environments."""
+    venv, tools = os.environ["VENV"], os.environ["TOOLS"]
+    # Whatever a fault does to their requirements, these are not installed anew.
+    stamps = [f"{tools}/sam/.installed", f"{tools}/checkov/.installed", f"{venv}/.check"]
+    # What make hands down to its children is not for another make's.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+
+    def run(step: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", f"check-{step}", f"VENV={venv}", f"TOOLS={tools}"]
+            + [f"--assume-old={stamp}" for stamp in stamps],
+            cwd=copy,
+            env={**inherited, "MYPY_CACHE_DIR": str(mypy_cache)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+class Fault(NamedTuple):
+    """A fault to seed, and what must come of it."""
+
+    step: str  # the step of `make check` that is to find it
+    file: str
+    old: str  # the text to replace, which stands in the file once; empty: add at the end
+    new: str
+    report: str  # a pattern for what the step must say: the place and the fault
+
+
+FAULTS = {
+    "bad GetAtt": Fault(
+        "template",
+        TEMPLATE,
+        "DelaySeconds: !Ref SettleSeconds",
+        "DelaySeconds: !GetAtt SubmitFunction.Seconds",
+        r"E1010 Resources/DropQueue/Properties/DelaySeconds/.*'Seconds'",
+    ),
+    "visibility below the function's time-out": Fault(
+        "template",
+        TEMPLATE,
+        "VisibilityTimeout: 720",
+        "VisibilityTimeout: 119",
+        r"E3505 Resources/DropQueue/Properties/VisibilityTimeout",
+    ),
+    "missing substitution": Fault(
+        "template",
+        TEMPLATE,
+        "        FailFunctionArn: !GetAtt FailFunction.Arn\n",
+        "",
+        r"E1029 Resources/UpscaleStateMachine/.*FailFunctionArn",
+    ),
+    "cycle through generated roles": Fault(
+        "template",
+        TEMPLATE,
+        "POLL_INTERVAL_CAP_SECONDS: !Ref PollIntervalCapSeconds",
+        "STATE_MACHINE_ARN: !Ref UpscaleStateMachine",
+        r"E3004 Resources/UpscaleStateMachine.*CheckFunction",
+    ),
+    "unknown IAM action": Fault(
+        "template",
+        TEMPLATE,
+        "Action: states:StartExecution",
+        "Action: states:BeginExecution",
+        r"W3037 Resources/StartUpscalePolicy/.*beginexecution",
+    ),
+    "unused parameter": Fault(
+        "template",
+        TEMPLATE,
+        "\nGlobals:\n",
+        "  Unused: { Type: String, Default: x }\n\nGlobals:\n",
+        r"W2001 Parameters/Unused",
+    ),
+    "wrong policy template name": Fault(
+        "sam-validate",
+        TEMPLATE,
+        "        - !Ref RuntimePolicy\n  CheckLogGroup:",
+        "        - S3WritingPolicy: { BucketName: x }\n  CheckLogGroup:",
+        r"CheckFunction.*Policy at index 0",
+    ),
+    "missing definition file": Fault(
+        "sam-files",
+        TEMPLATE,
+        "DefinitionUri: functions/upscale.asl.yaml",
+        "DefinitionUri: functions/upscale.asl.yml",
+        r"UpscaleStateMachine\.DefinitionUri: functions/upscale\.asl\.yml",
+    ),
+    "missing code": Fault(
+        "sam-files",
+        TEMPLATE,
+        "CodeUri: functions/fail/",
+        "CodeUri: functions/fial/",
+        r"FailFunction\.CodeUri: functions/fial/",
+    ),
+    "unknown samconfig key": Fault(
+        "sam-files",
+        "samconfig.toml",
+        "confirm_changeset",
+        "confirm_changes",
+        r"samconfig\.toml: default\.deploy\.parameters\.confirm_changes",
+    ),
+    "dangling Next": Fault(
+        "state-machine",
+        "functions/upscale.asl.yaml",
+        "        Next: Deliver\n",
+        "        Next: Delivery\n",
+        r"\"Delivery\".*ChooseByStatus",
+    ),
+    "over-broad policy": Fault(
+        "checkov",
+        TEMPLATE,
+        "Action: secretsmanager:GetSecretValue\n            Resource: !Ref ApiKeySecret",
+        'Action: "*"\n            Resource: "*"',
+        r"AWS::IAM::ManagedPolicy\.RuntimePolicy",
+    ),
+    "public bucket": Fault(
+        "checkov",
+        TEMPLATE,
+        "\nOutputs:\n",
+        "  Copies: { Type: AWS::S3::Bucket }\n\nOutputs:\n",
+        r"AWS::S3::Bucket\.Copies",
+    ),
+    "not formatted": Fault("format", MODULE, "", "\nFACTORS = {2:4}\n", r"upscaler\.py"),
+    "unused import": Fault("lint", MODULE, "", "\nimport os\n", r"F401.*\n.*upscaler\.py"),
+    "type error": Fault(
+        "types",
+        MODULE,
+        "",
+        '\nFACTOR: int = "two"\n',
+        r"upscaler\.py:\d+: error: Incompatible types",
+    ),
+    "boto3 in the pipeline": Fault(
+        "imports",
+        "shared/dropscale/pipeline/check.py",
+        "",
+        "\nimport boto3\n",
+        r"dropscale\.pipeline\.check -> boto3",
+    ),
+    "dead function": Fault(
+        "dead-code",
+        MODULE,
+        "",
+        "\ndef forgotten() -> None: ...\n",
+        r"upscaler\.py:\d+: unused function 'forgotten'",
+    ),
+    "stale page": Fault(
+        "generated", "docs/ledger.md", "", "\nBy hand.\n", r"not current: ledger\.md"
+    ),
+    "unused dependency": Fault(
+        "dependencies",
+        "shared/requirements.txt",
+        "requests==",
+        "six==1.17.0\nrequests==",
+        r"DEP002.*'six'",
+    ),
+    "dependency that does not ship": Fault(
+        "dependencies", MODULE, "", "\nimport flask\n", r"upscaler\.py.*DEP.*'flask'"
+    ),
+    "machine path": Fault(
+        "machine-names", "README.md", "", f"\ncd /{'home'}/ann/dropscale\n", r"README\.md:\d+:cd"
+    ),
+    "registry host": Fault(
+        "machine-names", "README.md", "", f"\nhttps://{'pypi'}.org\n", r"README\.md:\d+:https"
+    ),
+}
+
+
+def seed(fault: Fault, tree: Path) -> None:
+    """Put a fault into a tree."""
+    file = tree / fault.file
+    text = file.read_text()
+    if fault.old:
+        assert text.count(fault.old) == 1, f"{fault.file} has changed: seed the fault elsewhere"
+        file.write_text(text.replace(fault.old, fault.new))
+    else:
+        file.write_text(text + fault.new)
+
+
+@pytest.mark.parametrize("step", sorted({fault.step for fault in FAULTS.values()}))
+def test_a_step_passes_where_there_is_no_fault(step: str, check: Check) -> None:
+    run = check(step)
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_step_finds_its_fault_and_names_the_place(fault: Fault, copy: Path, check: Check) -> None:
+    seed(fault, copy)
+    run = check(fault.step)
+
+    assert run.returncode != 0, f"{fault.step} did not find the fault"
+    assert re.search(fault.report, run.stdout), run.stdout

@@ -1,0 +1,328 @@
+"""Every fault of the documentation, as dropscale's own client sees it and as the book has it."""
+
+import io
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from PIL import Image
+
+from dropscale.magichour import (
+    Client,
+    ConnectionLost,
+    CreateOutcomeUnknown,
+    OutOfCredits,
+    ServerFault,
+    Throttled,
+    TransferFailed,
+    Unauthorized,
+    Unavailable,
+    UnknownProjectStatus,
+)
+from dropscale.upscaler import ProjectStatus
+from dropscale_embedded.api import EmbeddedApi, EntryKind, FaultPlan, StubEngine, parse_fault_plan
+from dropscale_embedded.api.faults import Call, Latency, Reset, Rule
+from tests.fakes import png
+from tests.integration.embedded_api.conftest import DEADLINE_SECONDS, Caller
+
+DOCUMENTATION = (Path(__file__).parents[3] / "docs/embedded-api.md").read_text()
+PLANS = {
+    title: parse_fault_plan(plan.encode(), title)
+    for title, plan in re.findall(
+        r"^#### (.+?)\n(?:.*\n)*?```yaml\n((?:.*\n)*?)```", DOCUMENTATION, re.MULTILINE
+    )
+}
+
+
+class User:
+    """Does the calls of a fault plan by dropscale's own client, on an API that is shared."""
+
+    def __init__(self, api: EmbeddedApi, client: Client) -> None:
+        self.api = api
+        self.client = client
+
+    def upload(self) -> str:
+        return self.client.v1.files.upload_file(io.BytesIO(png(8, 6)), "png")
+
+    def create(self, path: str) -> str:
+        return self.client.v1.ai_image_upscaler.create(
+            assets={"image_file_path": path}, scale_factor=2, name="cat"
+        ).id
+
+    def finished(self) -> str:
+        project_id = self.create(self.upload())
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while self.client.v1.image_projects.get(id=project_id).status != ProjectStatus.COMPLETE:
+            assert time.monotonic() < deadline
+        return project_id
+
+    def download(self, project_id: str) -> bytes:
+        file = io.BytesIO()
+        [download] = self.client.v1.image_projects.get(id=project_id).downloads
+        self.client.download(download.url, file)
+        return file.getvalue()
+
+    def prepared(self, call: Call) -> Callable[[], Any]:
+        """Do all that comes before a call; return the call."""
+        v1 = self.client.v1
+        match call:
+            case Call.CREATE:
+                path = self.upload()
+                return lambda: self.create(path)
+            case Call.RENDER:
+                path = self.upload()
+                return lambda: v1.image_projects.get(id=self.create(path))
+            case Call.PROJECT:
+                project_id = self.finished()
+                return lambda: v1.image_projects.get(id=project_id)
+            case Call.DELETE:
+                project_id = self.finished()
+                return lambda: v1.image_projects.delete(id=project_id)
+            case Call.DOWNLOAD:
+                project_id = self.finished()
+                return lambda: self.download(project_id)
+            case Call.UPLOAD_URLS:
+                items = [{"type": "image", "extension": "png"}]
+                return lambda: v1.files.upload_urls.create(items=items)
+            case Call.UPLOAD:
+                return self.upload
+            case Call.ACCOUNT:
+                return v1.account.list
+
+    def under(self, plan: FaultPlan) -> Any:
+        """Do the call of the plan's only rule under the plan."""
+        [rule] = plan.rules
+        self.api.faults.use(FaultPlan())
+        act = self.prepared(rule.call)
+        self.api.faults.use(plan)
+        try:
+            return act()
+        finally:
+            assert self.api.faults.tallies[0].faults == 1
+            self.api.faults.use(FaultPlan())
+
+    def charges(self) -> int:
+        return len(self.api.book.entries(EntryKind.CHARGE))
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[EmbeddedApi]:
+    with EmbeddedApi(engine=StubEngine(seconds=0)) as running:
+        yield running
+
+
+@pytest.fixture
+def user(api: EmbeddedApi) -> User:
+    api.faults.use(FaultPlan())
+    return User(api, Client(token=api.token, base_url=api.base_url, timeout=5))
+
+
+ERRORS: dict[str, tuple[type[Exception], int]] = {
+    "Throttled": (Throttled, 0),
+    "Throttled until a date": (Throttled, 0),
+    "Wrong key": (Unauthorized, 0),
+    "Out of credits": (OutOfCredits, 0),
+    "Unavailable, in the vendor's words": (Unavailable, 0),
+    "A proxy's page": (CreateOutcomeUnknown, 0),
+    "A proxy that gives up after the job was created": (CreateOutcomeUnknown, 1),
+    "An answer without a body": (ServerFault, 1),
+    "Latency": (CreateOutcomeUnknown, 1),
+    "Reset before the job is created": (CreateOutcomeUnknown, 0),
+    "Reset after the job is created": (CreateOutcomeUnknown, 1),
+    "Truncated answer": (CreateOutcomeUnknown, 1),
+    "Truncated answer that looks whole": (ServerFault, 1),
+    "Upload cut off": (TransferFailed, 0),
+    "Expired upload URL": (TransferFailed, 0),
+    "Expired download URL": (TransferFailed, 1),
+    "Truncated download": (TransferFailed, 1),
+    "A status outside the contract": (UnknownProjectStatus, 1),
+}
+"""By title: the error, and the charges of the call and what has to come before it."""
+
+STATUSES = {
+    "Draft for ever": ("draft", 50),
+    "Error": ("error", 0),
+    "Canceled": ("canceled", 50),
+    "Complete without an output": ("complete", 50),
+}
+"""By title: the project's status and the credits that it keeps."""
+
+DOWNLOADS: dict[str, Callable[[bytes], bool]] = {
+    "Truncated download that looks whole": lambda data: (
+        data.startswith(b"\x89PNG") and not whole(data)
+    ),
+    "Image of the wrong size": lambda data: opened(data).size == (8, 6),
+    "Blank image": lambda data: opened(data).size == (16, 12) and not opened(data).getbbox(),
+    "Empty download": lambda data: data == b"",
+    "HTML instead of an image": lambda data: data.startswith(b"<html>"),
+    "Slow drip": lambda data: opened(data).size == (16, 12),
+}
+"""By title: what is true of the bytes that come, without an error."""
+
+
+def opened(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        return image
+
+
+def whole(data: bytes) -> bool:
+    return data.rstrip().endswith(b"IEND\xaeB`\x82")
+
+
+def test_the_documentation_has_an_example_of_every_fault_and_each_is_tested() -> None:
+    fault = FaultPlan.model_json_schema()["$defs"]["Rule"]["properties"]["fault"]
+
+    assert {*ERRORS, *STATUSES, *DOWNLOADS} == {*PLANS}
+    assert {plan.rules[0].fault.kind for plan in PLANS.values()} == {
+        *fault["discriminator"]["mapping"]
+    }
+
+
+def test_the_first_example_of_the_documentation_is_a_plan() -> None:
+    example = DOCUMENTATION.partition("```yaml\n")[2].partition("```")[0]
+
+    assert len(parse_fault_plan(example.encode(), "docs").rules) == 2
+
+
+def test_the_python_example_of_the_documentation_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(png())
+    monkeypatch.chdir(tmp_path)
+    variables: dict[str, Any] = {}
+
+    exec(DOCUMENTATION.partition("```python\n")[2].partition("```")[0], variables)
+
+    assert len(variables["api"].book.entries(EntryKind.CHARGE)) == 1
+
+
+@pytest.mark.parametrize("title", ERRORS)
+def test_the_client_sees_the_error_and_the_book_the_charge(title: str, user: User) -> None:
+    error, charges = ERRORS[title]
+    before = user.charges()
+    if title == "Latency":
+        user = User(user.api, Client(token=user.api.token, base_url=user.api.base_url, timeout=0.3))
+
+    with pytest.raises(error) as caught:
+        user.under(PLANS[title])
+
+    assert type(caught.value) is error
+    assert user.charges() - before == charges
+
+
+@pytest.mark.parametrize("title", STATUSES)
+def test_a_project_keeps_its_outcome(title: str, user: User) -> None:
+    status, kept = STATUSES[title]
+    spent = user.api.book.credits_spent
+
+    project = user.under(PLANS[title])
+
+    assert (project.status, project.credits_charged) == (status, kept)
+    assert user.client.v1.image_projects.get(id=project.id).status == status
+    assert user.api.book.credits_spent - spent == kept
+
+
+@pytest.mark.parametrize("title", DOWNLOADS)
+def test_a_download_that_ends_well_holds_something_else(title: str, user: User) -> None:
+    assert DOWNLOADS[title](user.under(PLANS[title]))
+
+
+def test_a_drip_takes_its_time(user: User) -> None:
+    project_id = user.finished()
+    user.api.faults.use(PLANS["Slow drip"])
+    began = time.monotonic()
+    user.download(project_id)
+
+    assert 1 <= time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("call", set(Call) - {Call.RENDER})
+def test_every_call_can_be_reset(call: Call, user: User) -> None:
+    plan = FaultPlan(rules=(Rule(call=call, fault=Reset(moment="after")),))
+
+    with pytest.raises((ConnectionLost, CreateOutcomeUnknown, TransferFailed)):
+        user.under(plan)
+
+
+def test_a_reset_is_a_reset_and_no_fault_of_the_server(capfd: pytest.CaptureFixture[str]) -> None:
+    plan = FaultPlan(rules=(Rule(call=Call.ACCOUNT, fault=Reset(moment="before")),))
+    with (
+        EmbeddedApi(engine=StubEngine(seconds=0), faults=plan) as api,
+        pytest.raises(requests.ConnectionError, match="Connection reset by peer"),
+    ):
+        Caller(api)("GET", "/v1/account")
+
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("title", ["Throttled", "Throttled until a date"])
+def test_both_forms_of_retry_after_say_the_same(title: str, user: User) -> None:
+    with pytest.raises(Throttled) as caught:
+        user.under(PLANS[title])
+
+    assert caught.value.retry_after == pytest.approx(7, abs=1)  # dates have whole seconds
+
+
+def test_a_refusal_can_be_lost_too(user: User) -> None:
+    user.api.faults.use(PLANS["Reset after the job is created"])
+
+    with pytest.raises(CreateOutcomeUnknown):
+        user.create("no such path")
+
+
+def test_names_and_paths_choose(user: User) -> None:
+    def failed(call: str, match: str, act: Callable[[], object]) -> bool:
+        fault = {"kind": "answer", "status": 500}
+        rules = [{"call": call, "match": match, "fault": fault}]
+        user.api.faults.use(parse_fault_plan(json.dumps({"rules": rules}).encode(), "test"))
+        try:
+            act()
+        except (CreateOutcomeUnknown, ServerFault, TransferFailed):
+            return True
+        finally:
+            user.api.faults.use(FaultPlan())
+        return False
+
+    path = user.upload()
+    project_id = user.finished()
+    project = user.client.v1.image_projects.get
+    assert failed("upload", "api-assets/*.png", user.upload)
+    assert not failed("upload", "*.jpg", user.upload)
+    assert failed("create", "c?t", lambda: user.create(path))
+    assert failed("create", path, lambda: user.create(path))
+    assert not failed("create", "dog", lambda: user.create(path))
+    assert failed("project", "cat", lambda: project(id=project_id))
+    assert failed("project", project_id, lambda: project(id=project_id))
+    assert not failed("project", "dog", lambda: project(id=project_id))
+    assert failed("download", "cat", lambda: user.download(project_id))
+    assert failed("download", "*/output.png", lambda: user.download(project_id))
+
+
+def test_a_call_with_a_wrong_key_is_not_counted(user: User) -> None:
+    user.api.faults.use(PLANS["Wrong key"])
+
+    Caller(user.api)("GET", "/v1/account", headers={"Authorization": "Bearer wrong"})
+
+    assert user.api.faults.tallies[0].calls == 0
+
+
+def test_closing_the_api_does_not_wait_for_what_it_holds_back() -> None:
+    plan = FaultPlan(rules=(Rule(call=Call.ACCOUNT, fault=Latency(seconds=3600)),))
+    with (
+        EmbeddedApi(engine=StubEngine(seconds=0), faults=plan) as api,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        answer = pool.submit(Caller(api), "GET", "/v1/account")
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not api.faults.tallies[0].faults:
+            assert time.monotonic() < deadline
+        api.__exit__(None, None, None)
+
+        assert answer.result(DEADLINE_SECONDS).status_code == 200

@@ -1,0 +1,323 @@
+"""One bad answer to each call of the vendor, over HTTP: what becomes of drop, job and money.
+
+Real: the client, its `MagicHourUpscaler` and the use cases. The fakes' World is the rest of AWS;
+what the state machine retries is read from its definition.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from pathlib import Path
+from typing import cast
+
+import pytest
+import yaml
+
+from dropscale.errors import DropscaleError
+from dropscale.ledger.states import DropState, JobState, WaitReason
+from dropscale.magichour.errors import MagicHourError
+from dropscale.pipeline.execution import ExecutionState
+from dropscale.pipeline.magic_hour import MagicHourUpscaler
+from dropscale.pipeline.ports import ObjectVersion
+from tests.fakes import FakeInputBucket, FakeUpscaler, png
+from tests.integration.scripted_vendor import ScriptedVendor, VendorCall
+from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
+from tests.world import World
+
+KEY = "cat.png"
+SOURCE, RESULT, WRONG_SIZE = png(8, 6), png(16, 12), png(5, 5)
+DEFINITION = yaml.safe_load(
+    (Path(__file__).parents[2] / "functions/upscale.asl.yaml").read_text(encoding="utf-8")
+)
+RETRIED = {
+    task: {name for rule in DEFINITION["States"][task]["Retry"] for name in rule["ErrorEquals"]}
+    for task in ("CheckProject", "Deliver")
+}
+
+
+def refusal(status: int, **headers: str) -> Reply:
+    return json_reply({"message": f"answered {status}"}, status, **headers)
+
+
+def page(status: int) -> Reply:
+    return Reply(status, b"<html>a proxy's page</html>", {"Content-Type": "text/html"})
+
+
+ANSWERS = {
+    **{str(status): refusal(status) for status in (400, 401, 402, 403, 404, 422, 429)},
+    "429+Retry-After": refusal(429, **{"Retry-After": "600"}),
+    **{str(status): refusal(status) for status in (500, 502, 503)},
+    **{f"{status}-page": page(status) for status in (200, 502, 503)},
+    "reset": Reply(behaviour=Behaviour.RESET_AFTER_REQUEST),
+}
+DOWNLOADS = ANSWERS | {
+    "truncated": Reply(200, RESULT[:-20], {"Content-Length": str(len(RESULT))}),
+    "reset-inside": Reply(200, RESULT, behaviour=Behaviour.RESET_INSIDE_ANSWER),
+    "cut-off-at-the-vendor": Reply(200, RESULT[:-20]),
+    "blank": Reply(200),
+    "wrong-size": Reply(200, WRONG_SIZE),
+}
+
+
+class Recovery(Enum):
+    """How a drop comes to its result once the vendor is well again."""
+
+    BY_ITSELF = auto()
+    DROPPED_AGAIN = auto()
+    NEVER = auto()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one bad answer leads to.
+
+    Attributes:
+        error: the class of what leaves check or deliver, for the state machine to retry or catch.
+    """
+
+    drop: DropState
+    job: JobState
+    wait: WaitReason | None = None
+    error: str | None = None
+    recovery: Recovery = Recovery.BY_ITSELF
+
+    @property
+    def create_may_be_called(self) -> bool:
+        return self.job is JobState.READY
+
+
+REJECTED = Outcome(DropState.REJECTED, JobState.READY, recovery=Recovery.DROPPED_AGAIN)
+NO_ACCOUNT = Outcome(DropState.WAITING, JobState.READY, WaitReason.ACCOUNT)
+THROTTLED = Outcome(DropState.WAITING, JobState.READY, WaitReason.THROTTLED)
+NOBODY_KNOWS = Outcome(DropState.UNKNOWN, JobState.UNKNOWN, recovery=Recovery.NEVER)
+UNHARMED = Outcome(DropState.DELIVERED, JobState.COMPLETE)
+
+
+def retried(error: str, job: JobState = JobState.SUBMITTED) -> Outcome:
+    return Outcome(DropState.SUBMITTED, job, error=error)
+
+
+def collected_later(error: str) -> Outcome:
+    return Outcome(DropState.TIMED_OUT, JobState.SUBMITTED, error=error)
+
+
+def failed(error: str, job: JobState = JobState.SUBMITTED) -> Outcome:
+    return Outcome(DropState.FAILED, job, error=error, recovery=Recovery.DROPPED_AGAIN)
+
+
+BROKEN_RESULT = retried("UnreadableResult", JobState.COMPLETE)
+NOT_TRANSFERRED = retried("TransferFailed", JobState.COMPLETE)
+
+
+def on(answers: str, outcome: Outcome) -> dict[str, Outcome]:
+    return dict.fromkeys(answers.split(), outcome)
+
+
+TABLE = {
+    VendorCall.UPLOAD_URLS: {
+        **on("400 403 404 422", REJECTED),
+        **on("401 402", NO_ACCOUNT),
+        **on("429 429+Retry-After 500 502 503 200-page 502-page 503-page reset", THROTTLED),
+    },
+    VendorCall.PUT: {
+        **on("400 401 402 403 404 422 429 429+Retry-After", THROTTLED),
+        **on("500 502 503 502-page 503-page reset", THROTTLED),
+        # A storage says no more than 200; what it took, only the create can tell.
+        **on("200-page", UNHARMED),
+    },
+    VendorCall.CREATE: {
+        **on("400 403 404 422", REJECTED),
+        **on("401 402", NO_ACCOUNT),
+        **on("429 429+Retry-After 502 503", THROTTLED),
+        **on("500 200-page 502-page 503-page reset", NOBODY_KNOWS),
+    },
+    VendorCall.GET_PROJECT: {
+        **on("400 422", failed("InvalidRequest")),
+        **on("401", collected_later("Unauthorized")),
+        **on("402", failed("OutOfCredits")),
+        **on("403", failed("PlanRefused")),
+        **on("404", failed("NotFound")),
+        **on("429 429+Retry-After", retried("Throttled")),
+        **on("502 503", retried("Unavailable")),
+        **on("500 200-page 502-page 503-page", retried("ServerFault")),
+        **on("reset", retried("ConnectionLost")),
+    },
+    VendorCall.DOWNLOAD: {
+        **on("400 401 402 403 404 422 429 429+Retry-After", NOT_TRANSFERRED),
+        **on("500 502 503 502-page 503-page reset", NOT_TRANSFERRED),
+        **on("truncated reset-inside", NOT_TRANSFERRED),
+        **on("200-page cut-off-at-the-vendor blank", BROKEN_RESULT),
+        **on("wrong-size", UNHARMED),
+    },
+}
+CASES = [
+    (call, answer)
+    for call in VendorCall
+    for answer in (DOWNLOADS if call is VendorCall.DOWNLOAD else ANSWERS)
+]
+each_case = pytest.mark.parametrize(
+    ("call", "answer"), CASES, ids=[f"{call.name}-{answer}" for call, answer in CASES]
+)
+
+
+class VersionedBucket(FakeInputBucket):
+    """Tells versions apart, so that the same bytes can be dropped again."""
+
+    version = 0
+
+    def head(self, bucket: str, key: str) -> ObjectVersion | None:
+        found = super().head(bucket, key)
+        return found and replace(found, version_id=str(self.version))
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """A world with one drop, and the vendor that it meets."""
+
+    world: World
+    bucket: VersionedBucket
+    vendor: ScriptedVendor
+
+    def drop(self) -> str | None:
+        """Drop the same bytes (again); return as `work`."""
+        self.bucket.version += 1
+        self.world.queue.keys.append(KEY)
+        return self.work()
+
+    def work(self) -> str | None:
+        """Take what the queue holds, run every execution; return the class of what is raised."""
+        keys = self.world.queue.keys
+        error = None
+        for key in [keys.pop() for _ in range(len(keys))]:
+            self.world.submit(key)
+        for state in self.world.running():
+            error = self._execute(state)
+        return error
+
+    def hours(self) -> None:
+        """Let time pass, with the sweeper at work."""
+        for _ in range(4):
+            self.world.clock.advance(minutes=20)
+            self.sweep_and_work()
+
+    def sweep_and_work(self) -> None:
+        """Let the sweeper run, then what it queued, then the sweeper again."""
+        self.world.sweep()
+        self.work()
+        self.world.sweep()
+
+    @property
+    def states(self) -> tuple[DropState, JobState, WaitReason | None]:
+        (job,) = self.world.ledger.jobs.values()
+        row = self.world.row(KEY)
+        return row.state, job.state, row.wait
+
+    def _execute(self, state: ExecutionState) -> str | None:
+        """Run the state machine until it ends, or waits to retry; return the class of an error."""
+        task = "CheckProject"
+        try:
+            state = self.world.check(state)
+            task = "Deliver"
+            self.world.deliver(state)
+        except (MagicHourError, DropscaleError) as error:
+            name = type(error).__name__
+            if name not in RETRIED[task]:
+                self.world.fail(state, name, json.dumps({"errorMessage": str(error)}))
+            return name
+        return None
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as running:
+        yield running
+
+
+@pytest.fixture
+def meeting(server: ScriptedServer) -> Meeting:
+    server.received.clear()
+    bucket = VersionedBucket()
+    upscaler = MagicHourUpscaler(lambda: "key", server.base_url, timeout=5)
+    # A World takes any Upscaler, but its own tests want the fake's knobs.
+    world = World(bucket=bucket, upscaler=cast(FakeUpscaler, upscaler))
+    world.put(KEY, SOURCE)
+    return Meeting(world, bucket, ScriptedVendor(server, RESULT))
+
+
+@each_case
+def test_a_bad_answer_leads_where_the_table_says(
+    meeting: Meeting, call: VendorCall, answer: str
+) -> None:
+    meeting.vendor.answer(call, DOWNLOADS[answer])
+    error = meeting.drop()
+
+    expected = TABLE[call][answer]
+    assert error == expected.error
+    assert meeting.states == (expected.drop, expected.job, expected.wait)
+    manifest = meeting.world.manifest(KEY)
+    assert manifest["state"] == expected.drop
+    if expected.recovery is not Recovery.BY_ITSELF:
+        assert manifest["reason"]["message"]
+        assert manifest["reason"]["fix"]
+
+
+@each_case
+def test_once_the_vendor_is_well_all_that_can_recover_does_and_pays_once(
+    meeting: Meeting, call: VendorCall, answer: str
+) -> None:
+    expected = TABLE[call][answer]
+    meeting.vendor.answer(call, DOWNLOADS[answer])
+    meeting.drop()
+    meeting.vendor.heal()
+
+    meeting.hours()
+    by_itself = expected.recovery is Recovery.BY_ITSELF
+    assert meeting.states[0] is (DropState.DELIVERED if by_itself else expected.drop)
+    meeting.drop()
+    meeting.hours()
+    never = expected.recovery is Recovery.NEVER
+    assert meeting.states[0] is (DropState.UNKNOWN if never else DropState.DELIVERED)
+
+    refused = call is VendorCall.CREATE and expected.create_may_be_called
+    assert meeting.vendor.times(VendorCall.CREATE) - refused == 1
+    assert meeting.world.ledger.taken == 0
+    outputs = [body for body, _ in meeting.world.results.outputs.values()]
+    delivered = WRONG_SIZE if answer == "wrong-size" else RESULT
+    assert outputs == ([] if never else [delivered])
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "seconds"),
+    [
+        (VendorCall.UPLOAD_URLS, "429", 30),
+        (VendorCall.UPLOAD_URLS, "429+Retry-After", 600),
+        (VendorCall.CREATE, "429", 30),
+        (VendorCall.CREATE, "429+Retry-After", 600),
+        (VendorCall.CREATE, "503", 30),
+    ],
+)
+def test_nobody_asks_again_before_the_vendor_wants_it(
+    meeting: Meeting, call: VendorCall, answer: str, seconds: int
+) -> None:
+    meeting.vendor.answer(call, DOWNLOADS[answer])
+    meeting.drop()
+    meeting.vendor.heal()
+    before = meeting.vendor.times(VendorCall.CREATE)
+
+    meeting.world.clock.advance(seconds=seconds - 1)
+    meeting.sweep_and_work()
+    assert meeting.vendor.times(VendorCall.CREATE) == before
+    meeting.world.clock.advance(seconds=2)
+    meeting.sweep_and_work()
+
+    assert meeting.vendor.times(VendorCall.CREATE) == before + 1
+
+
+def test_a_result_of_another_size_is_delivered_with_a_warning(meeting: Meeting) -> None:
+    meeting.vendor.answer(VendorCall.DOWNLOAD, DOWNLOADS["wrong-size"])
+    meeting.drop()
+
+    (warning,) = meeting.world.manifest(KEY)["warnings"]
+    assert "5 x 5" in warning
+    assert "16 x 12" in warning

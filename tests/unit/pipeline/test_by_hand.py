@@ -1,0 +1,202 @@
+"""What a person can do about a drop: resolve what is unknown, retry what did not come out."""
+
+import pytest
+
+from dropscale.ledger.states import DropState, JobState
+from dropscale.magichour import errors
+from dropscale.pipeline.deliver import ResultGone
+from dropscale.pipeline.resolve import Decision, NothingToResolve
+from dropscale.upscaler import ProjectStatus
+from tests.fakes import png
+from tests.world import World
+
+LOST = errors.CreateOutcomeUnknown("POST /v1/ai-image-upscaler", cause_name="ConnectionLost")
+
+
+@pytest.fixture
+def unknown(world: World) -> World:
+    world.upscaler.fail_create = LOST
+    world.drop("cat.png", png())
+    assert world.row("cat.png").state is DropState.UNKNOWN
+    return world
+
+
+def finish(world: World) -> None:
+    world.upscaler.finish()
+    for state in world.running():
+        world.deliver(world.check(state))
+
+
+def test_an_orphan_that_was_found_is_adopted_and_delivered_free(unknown: World) -> None:
+    unknown.upscaler.create("api-assets/1.png", {}, "the orphan")
+
+    unknown.adopt("cat.png", "project-1")
+    finish(unknown)
+
+    assert unknown.row("cat.png").state is DropState.DELIVERED
+    assert len(unknown.upscaler.creates) == 1
+
+
+def test_an_orphan_that_the_vendor_does_not_know_is_not_adopted(unknown: World) -> None:
+    with pytest.raises(errors.NotFound):
+        unknown.adopt("cat.png", "project-9")
+
+    assert unknown.row("cat.png").state is DropState.UNKNOWN
+
+
+def test_paying_again_is_a_persons_decision(unknown: World) -> None:
+    unknown.decide("cat.png", Decision.PAY_AGAIN)
+    finish(unknown)
+
+    assert unknown.row("cat.png").state is DropState.DELIVERED
+    (job,) = unknown.ledger.jobs.values()
+    assert job.attempt == 2
+
+
+def test_what_is_given_up_stays_given_up(unknown: World) -> None:
+    unknown.decide("cat.png", Decision.ABANDON)
+
+    assert unknown.manifest("cat.png")["reason"]["code"] == "JobAbandoned"
+    assert not unknown.retry("cat.png")
+    with pytest.raises(NothingToResolve):
+        unknown.decide("cat.png", Decision.PAY_AGAIN)
+
+
+def test_an_answer_that_comes_after_paying_again_is_kept(world: World) -> None:
+    create = world.upscaler.create
+
+    def slow_create(*arguments):  # type: ignore[no-untyped-def]
+        answer = create(*arguments)
+        world.upscaler.create = create  # type: ignore[method-assign]
+        world.clock.advance(minutes=17)
+        world.sweep()
+        world.decide("cat.png", Decision.PAY_AGAIN)
+        return answer
+
+    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    world.drop("cat.png", png())
+
+    (job,) = world.ledger.jobs.values()
+    assert (job.project_id, job.orphans) == ("project-2", ("project-1",))
+
+
+def test_retry_never_touches_an_unknown_outcome(unknown: World) -> None:
+    assert not unknown.retry("cat.png")
+    assert unknown.upscaler.creates == []
+
+
+def test_retry_collects_a_paid_result_free(world: World) -> None:
+    world.drop("cat.png", png())
+    world.upscaler.finish()
+    world.fail(world.check(world.running()[0]), "OutputOccupied")
+    assert world.row("cat.png").state is DropState.FAILED
+
+    assert world.retry("cat.png")
+    finish(world)
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+    assert len(world.upscaler.creates) == 1
+
+
+def test_retry_pays_anew_where_the_credits_were_given_back(world: World) -> None:
+    world.drop("cat.png", png())
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
+    world.fail(world.check(world.running()[0]))
+
+    assert world.retry("cat.png")
+    finish(world)
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+    assert len(world.upscaler.creates) == 2
+
+
+def test_retry_collects_what_nobody_waited_for(world: World) -> None:
+    world.put("cat.png.yaml", "wait_for_completion: false")
+    world.drop("cat.png", png())
+
+    assert world.retry("cat.png")
+    finish(world)
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+    assert len(world.upscaler.creates) == 1
+
+
+def test_retry_looks_anew_at_a_drop_that_was_rejected(world: World) -> None:
+    world.put("cat.png.yaml", "scale_factor: 3")
+    world.drop("cat.png", png())
+
+    assert world.retry("cat.png")
+
+    assert world.queue.keys == ["cat.png"]
+
+
+def test_retry_leaves_alone_what_is_delivered_or_under_way(world: World) -> None:
+    world.drop("cat.png", png())
+    assert not world.retry("cat.png")
+    finish(world)
+    assert not world.retry("cat.png")
+
+
+def test_retry_delivers_again_what_has_left_the_results_bucket_free(world: World) -> None:
+    world.drop("cat.png", png())
+    finish(world)
+    world.results.outputs.clear()
+
+    assert world.retry("cat.png")
+    finish(world)
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+    assert world.results.outputs["cat.png@2x.png"][0] == world.upscaler.result
+    assert len(world.upscaler.creates) == 1
+
+
+def test_a_delivered_result_that_is_gone_everywhere_fails_and_is_not_paid_again(
+    world: World,
+) -> None:
+    world.drop("cat.png", png())
+    finish(world)
+    world.results.outputs.clear()
+    world.upscaler.projects.clear()
+
+    assert world.retry("cat.png")
+    (state,) = world.running()
+    with pytest.raises(ResultGone):
+        world.deliver(world.check(state))
+    world.fail(state, "ResultGone")
+
+    assert world.row("cat.png").state is DropState.FAILED
+    assert len(world.upscaler.creates) == 1
+
+
+def test_retry_says_so_if_the_image_it_needs_is_gone(world: World) -> None:
+    world.put("cat.png.yaml", "scale_factor: 3")
+    world.drop("cat.png", png())
+    del world.bucket.objects["cat.png"]
+
+    assert not world.retry("cat.png")
+
+
+def test_an_earlier_delivery_serves_when_the_vendors_copy_is_gone(world: World) -> None:
+    world.drop("a.png", png())
+    finish(world)
+    world.upscaler.projects.clear()
+
+    world.drop("b.png", png())
+    world.deliver(world.check(world.running()[0]))
+
+    assert world.results.outputs["b.png@2x.png"][0] == world.upscaler.result
+    assert world.row("b.png").state is DropState.DELIVERED
+    (job,) = world.ledger.jobs.values()
+    assert job.state is JobState.COMPLETE
+
+
+def test_a_result_that_is_gone_everywhere_is_said_to_be(world: World) -> None:
+    world.drop("a.png", png())
+    finish(world)
+    world.upscaler.projects.clear()
+    world.results.outputs.clear()
+
+    world.drop("b.png", png())
+
+    with pytest.raises(ResultGone, match="revision"):
+        world.deliver(world.check(world.running()[0]))
