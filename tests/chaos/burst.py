@@ -42,14 +42,14 @@ def burst(drops: int, slots: int, seed: int) -> Burst:
     """Drop so many different images within a minute and let everything come to rest."""
     chance = random.Random(seed)
     vendor = Vendor(Clock(), plans=_plans(chance), places=PLACES)
-    stack = SimulatedStack(vendor, Setting(slots=slots), seed)
+    stack = SimulatedStack(vendor, Setting(slots=slots), seed, mishaps={})
     keys = [f"{number:05}.png" for number in range(drops)]
     for number, key in enumerate(keys):
         image = png(8 + number // 250, 6, number % 250)
         stack.time.after(chance.uniform(0, _ARRIVAL_SECONDS), partial(stack.put, key, image))
     begin = stack.clock.now
     found = [] if stack.settle(_REST) else ["it never comes to rest"]
-    found += violations(stack, dict.fromkeys(keys, {DropState.DELIVERED}))
+    found += violations(stack, {key: {DropState.DELIVERED} for key in keys})
     states = [drop.state for drop in stack.ledger.drops.values()]
     return Burst(
         violations=found,

@@ -1,7 +1,7 @@
 """What must hold once all has come to rest, whatever befell the functions on the way."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from dropscale.ledger.records import Drop, Rendition
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
@@ -18,10 +18,12 @@ _WITH_REASON = {
     DropState.UNKNOWN,
 }
 _BUGS = (AttributeError, KeyError, TypeError, ValueError, AssertionError)
-_BUG_NAMES = {"IllegalTransition", "ProjectUnrecorded", "ManifestContended"}
+_BUG_NAMES = {"IllegalTransition", "ManifestContended"}
 
 
-def violations(stack: SimulatedStack, allowed: dict[str, Collection[DropState]]) -> Iterator[str]:
+def violations(
+    stack: SimulatedStack, allowed: Mapping[str, Collection[DropState]]
+) -> Iterator[str]:
     """Yield what does not hold; `allowed` names every image, and how it may have ended."""
     for key, states in allowed.items():
         yield from _drop_violations(stack, key, states)
@@ -51,7 +53,7 @@ def _drop_violations(
 
 
 def _rendition_violations(stack: SimulatedStack, drop: Drop, rendition: Rendition) -> Iterator[str]:
-    key, job = drop.source.key, stack.ledger.jobs.get(rendition.fingerprint)
+    key = drop.source.key
     waits = drop.spec is None or drop.spec.wait_for_completion
     if rendition.state in OPEN_STATES and waits:
         yield f"{key}: {rendition.state} for ever"
@@ -101,9 +103,9 @@ def _money_violations(stack: SimulatedStack) -> Iterator[str]:
     for window in reserved.keys() | stack.ledger.credits.keys():
         if reserved[window] != stack.ledger.spent(window):
             yield f"{window}: {stack.ledger.spent(window)} spent, {reserved[window]} reserved"
-    months = [credits for window, credits in reserved.items() if window.startswith("month#")]
-    if sum(months) < vendor.charged():
-        yield f"{vendor.charged()} credits are charged, but only {sum(months)} are counted"
+    counted = sum(reserved[window] for window in reserved if window.startswith("month#"))
+    if counted < vendor.charged():
+        yield f"{vendor.charged()} credits are charged, but only {counted} are counted"
 
 
 def _job_violations(stack: SimulatedStack) -> Iterator[str]:

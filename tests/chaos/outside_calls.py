@@ -15,6 +15,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
+from dropscale.magichour import errors
 from tests.chaos.virtual_time import Signal, VirtualTime
 
 STALL_SECONDS = 17 * 60.0
@@ -47,6 +48,8 @@ class Mishap(StrEnum):
     KILLED_AFTER = "killed after"
     KILLED_DURING = "killed during"
     """The call has its effect all the same, up to minutes later."""
+    ANSWER_LOST = "answer lost"
+    """The call has its effect, and an error comes back instead of its answer."""
     STALLED = "stalled before"
     """The function stands still for longer than any lease, then goes on as if nothing were."""
     OVERTAKEN = "overtaken before"
@@ -112,6 +115,8 @@ class OutsideCalls:
             if mishap is Mishap.KILLED_AFTER:
                 raise Killed
         self.time.sleep(seconds * (0.25 + self.random.random() / 2))
+        if mishap is Mishap.ANSWER_LOST:
+            raise _lost(name)
         return answer
 
     def _befall(self, mishap: Mishap, invocation: Invocation, method: Callable[[], Any]) -> None:
@@ -141,6 +146,12 @@ class _Wrapped:
             return found
         name = f"{self._name}.{attribute}"
         return lambda *given, **named: self._calls.make(name, partial(found, *given, **named))
+
+
+def _lost(name: str) -> Exception:
+    if name == "upscaler.create":
+        return errors.CreateOutcomeUnknown(name, cause_name="ConnectionLost")
+    return errors.ConnectionLost(name) if name.startswith("upscaler.") else OSError(name)
 
 
 def _unheard(method: Callable[[], Any]) -> None:

@@ -54,7 +54,7 @@ class SimulatedStack:
         vendor: Vendor,
         setting: Setting,
         seed: int,
-        mishaps: Mapping[int, Mishap] = {},
+        mishaps: Mapping[int, Mishap],
     ) -> None:
         self.clock, self.vendor, self.random = vendor.clock, vendor, random.Random(seed)
         self.clock.now = setting.start or self.clock.now

@@ -1,5 +1,7 @@
 """A drop on its way from the input bucket to the results."""
 
+from typing import BinaryIO
+
 from dropscale.ledger.states import DropState, JobState
 from dropscale.pipeline.submit import SubmitOutcome
 from dropscale.results.manifest import Manifest
@@ -222,6 +224,22 @@ def test_jobs_beyond_the_slots_wait_and_start_when_one_is_delivered(world: World
     assert world.row("b.png").state is DropState.SUBMITTED
     assert world.bucket.reads == {"a.png": 1, "b.png": 1}
     assert world.ledger.taken == 1
+
+
+def test_an_image_is_not_read_twice_because_the_sweeper_comes_while_it_is_sent(
+    world: World,
+) -> None:
+    upload = world.upscaler.upload
+
+    def upload_slowly(file: BinaryIO, extension: str) -> str:
+        world.clock.advance(seconds=30)
+        world.sweep()
+        return upload(file, extension)
+
+    world.upscaler.upload = upload_slowly  # type: ignore[method-assign]
+    world.drop("a.png", png())
+
+    assert world.queue.keys == []
 
 
 def test_rendering_is_shown(world: World) -> None:

@@ -33,7 +33,7 @@ def test_a_drop_that_leaves_a_job_while_it_is_about_to_start_is_no_error(world: 
         world.drop("a.png", png(shade=9))
         return before
 
-    world.ledger.attached = attached_and_left  # type: ignore[method-assign]
+    world.ledger.attached = attached_and_left  # type: ignore[method-assign, assignment]
     world.start(fingerprint, lambda: 900.0)
 
     assert world.upscaler.creates == []
@@ -55,7 +55,7 @@ def test_a_drop_does_not_leave_a_job_that_is_being_paid_at_that_moment(world: Wo
 
         written: list[Exception | None] = []
         world.ledger.write = write  # type: ignore[method-assign]
-        world.upscaler.create = create_and_write  # type: ignore[method-assign]
+        world.upscaler.create = create_and_write  # type: ignore[method-assign, assignment]
         world.start(fingerprint, lambda: 900.0)
         world.upscaler.create = create  # type: ignore[method-assign]
         if written[0]:
