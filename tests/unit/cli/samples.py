@@ -31,9 +31,7 @@ def manifest(
         state=state,
         credits_charged=50,
         output=output
-        and Output(
-            key=output, type="png", width=16, height=12, bytes=len(content or b""), sha256=sha256
-        ),
+        and Output(key=output, type="png", width=16, height=12, bytes=len(PIXELS), sha256=sha256),
     )
     drop = Drop(
         id="d",
