@@ -22,7 +22,7 @@ from tests.fakes import png
 Start = Callable[..., "subprocess.Popen[str]"]
 Finish = Callable[..., "subprocess.CompletedProcess[str]"]
 
-KEYS = [f"{number}.png" for number in range(5)]
+KEYS = [f"{number}.png" for number in range(3)]
 _LOOK_SECONDS = 0.002
 
 
@@ -50,7 +50,7 @@ def kill_after(process: "subprocess.Popen[str]", commits: int, out: Path) -> Non
         time.sleep(_LOOK_SECONDS)
     # Whoever only reads leaves the file to the next run just as the killed one left it.
     with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as watching:
-        seen = set()
+        seen: set[tuple[int]] = set()
         while process.poll() is None and len(seen) <= commits:
             assert time.monotonic() < deadline
             seen.add(watching.execute("PRAGMA data_version").fetchone())
@@ -68,14 +68,14 @@ def settle(finish: Finish, out: Path, drop: dict[str, Any]) -> None:
     assert finish("resolve", drop["key"], *decision, "--out", out).returncode == 0
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_a_run_killed_again_and_again_ends_with_each_image_paid_once(
     seed: int, start: Start, finish: Finish, photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     run = ["run", photos, "--out", out, "--engine", "stub"]
     moments = random.Random(seed)
-    for _ in range(2):
+    for _ in range(3):
         with start(*run) as process:
             kill_after(process, moments.randrange(1, 40), out)
     outcome = json.loads(finish(*run, "--format", "json").stdout)
