@@ -97,12 +97,13 @@ def test_a_run_killed_again_and_again_ends_with_each_image_paid_once(
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory, finish: Finish) -> tuple[Path, Path]:
-    """A run's images and its output folder: one image came out, one is refused."""
+    """A run's images and its output folder: one came out, one is refused, one is for later."""
     folder = tmp_path_factory.mktemp("done")
     (folder / "photos").mkdir()
-    for shade, key in enumerate(["bad.png", "cat.png"]):
+    for shade, key in enumerate(["bad.png", "cat.png", "later.png"]):
         (folder / "photos" / key).write_bytes(png(shade=shade))
     (folder / "photos" / "bad.png.yaml").write_text("scale_factor: 3\n")
+    (folder / "photos" / "later.png.yaml").write_text("wait_for_completion: false\n")
     options = ["--out", folder / "out", "--engine", "stub"]
     assert finish("run", folder / "photos", *options).returncode == 1
     return folder / "photos", folder / "out"
@@ -115,12 +116,13 @@ def test_status_tells_between_runs_what_came_out_and_what_did_not(
     ended = finish("status", "--out", out)
     assert (ended.returncode, ended.stderr) == (1, "")
     lines = ended.stdout.splitlines()
-    assert [line.split()[:2] for line in lines[1:3]] == [
+    assert [line.split()[:2] for line in lines[1:4]] == [
         ["bad.png", "rejected"],
         ["cat.png", "delivered"],
+        ["later.png", "submitted"],
     ]
     assert "scale_factor: must be the number 2 or 4" in ended.stdout
-    assert lines[-1] == "1 of 2 done"
+    assert lines[-1] == "2 of 3 done"
     failed = json.loads(finish("status", "--out", out, "--failed", "--format", "json").stdout)
     assert [drop["key"] for drop in failed["drops"]] == ["bad.png"]
 
@@ -140,7 +142,9 @@ def test_retry_fetches_what_was_removed_and_says_what_it_cannot_try(
     assert "bad.png: rejected" in ended.stdout
     assert "Correct the file" in ended.stdout
     assert result.read_bytes() == content
-    assert len(charges(out)) == 1
+    later = finish("retry", "later.png", "--out", out)
+    assert (later.returncode, (out / "later.png@2x.png").is_file()) == (0, True)
+    assert len(charges(out)) == 2
     nothing = finish("retry", "cat.png", "--out", out)
     assert (nothing.returncode, "Nothing to retry" in nothing.stdout) == (0, True)
 
