@@ -26,6 +26,7 @@ bench: $(VENV)/.local ## Measure what a 100 MB image takes in memory
 
 chaos: $(VENV)/.test ## Break every use case at every point, in virtual time (minutes; SEED=n replays)
 	@$(FREE) $(BIN)/python -m tests.chaos $(SEED:%=--seed %)
+	@$(FREE) $(BIN)/python -m tests.chaos.burst_on_the_stack
 
 clean: ## Remove what these commands made
 	rm -rf $(VENV) $(VENV)-3.* .tools out build .aws-sam .mypy_cache .pytest_cache .ruff_cache
