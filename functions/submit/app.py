@@ -33,8 +33,13 @@ def _count(drop: Drop) -> None:
 
 
 @cache
+def _settings() -> SubmitSettings:
+    return SubmitSettings.from_environment(os.environ)
+
+
+@cache
 def _submit() -> Submit:
-    return wiring.submit(SubmitSettings.from_environment(os.environ), _count)
+    return wiring.submit(_settings(), _count)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -53,7 +58,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 
 def _handle_message(record: SQSRecord, lambda_context: LambdaContext) -> None:
-    _submit_objects(json.loads(record.body), lambda_context)
+    event = json.loads(record.body)
+    try:
+        _submit_objects(event, lambda_context)
+    except Exception as error:
+        receives = int(record.attributes.approximate_receive_count or 1)
+        if receives >= _settings().max_receives:
+            for bucket, key in _objects(event):
+                _submit().give_up(bucket, key, error)
+        raise
 
 
 def _submit_objects(event: dict[str, Any], context: LambdaContext) -> None:

@@ -45,9 +45,10 @@ def test_the_parameters_defaults_are_valid_settings() -> None:
     defaults = {name: str(p["Default"]) for name, p in TEMPLATE["Parameters"].items()}
     variables = SHARED | function("SubmitFunction")["Environment"]["Variables"]
     environment = {
-        variable: defaults.get(value["Ref"], "x") if "Ref" in value else "x"
+        variable: str(value)
+        if not isinstance(value, dict)
+        else defaults.get(value.get("Ref", ""), "x")
         for variable, value in variables.items()
-        if isinstance(value, dict)
     }
 
     settings = SubmitSettings.from_environment(environment)
@@ -70,3 +71,10 @@ def test_there_is_time_for_a_paid_create_in_every_function_that_may_start_jobs()
 
 def test_a_look_at_a_project_ends_before_its_function_is_killed() -> None:
     assert function("CheckFunction")["Timeout"] > CHECK_CALL_SECONDS + CONNECT_TIMEOUT
+
+
+def test_submit_knows_after_how_many_receives_a_message_is_a_dead_letter() -> None:
+    environment = function("SubmitFunction")["Environment"]["Variables"]
+    redrive = TEMPLATE["Resources"]["DropQueue"]["Properties"]["RedrivePolicy"]
+
+    assert environment["MAX_RECEIVES"] == redrive["maxReceiveCount"]

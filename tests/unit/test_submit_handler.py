@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ class Seen:
     objects: list[tuple[str, str]] = field(default_factory=list)
     remaining: float = 0.0
     bad_key: str = ""
+    given_up: list[str] = field(default_factory=list)
 
     def __call__(self, bucket: str, key: str, remaining: Callable[[], float]) -> Submitted:
         self.remaining = remaining()
@@ -29,17 +31,27 @@ class Seen:
         return Submitted(SubmitOutcome.IGNORED, KeyKind.OTHER)
 
 
+    def give_up(self, bucket: str, key: str, error: Exception) -> None:
+        self.given_up.append(f"{key}: {error}")
+
+
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     use_case = Seen()
     monkeypatch.setattr(app, "_submit", lambda: use_case)
+    monkeypatch.setattr(app, "_settings", lambda: SimpleNamespace(max_receives=5))
     monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
     return use_case
 
 
-def in_sqs(*bodies: dict[str, Any]) -> dict[str, Any]:
+def in_sqs(*bodies: dict[str, Any], receives: int = 1) -> dict[str, Any]:
     records = [
-        {"messageId": f"m{number}", "eventSource": "aws:sqs", "body": json.dumps(body)}
+        {
+            "messageId": f"m{number}",
+            "eventSource": "aws:sqs",
+            "attributes": {"ApproximateReceiveCount": str(receives)},
+            "body": json.dumps(body),
+        }
         for number, body in enumerate(bodies)
     ]
     return {"Records": records}
@@ -104,3 +116,16 @@ def test_a_direct_event_that_fails_is_raised_for_lambda_to_retry(seen: Seen) -> 
 
     with pytest.raises(OSError, match="no luck"):
         app.handler(from_s3("bad.png"), FakeLambdaContext())
+
+
+@pytest.mark.parametrize(("receives", "given_up"), [(4, []), (5, ["bad.png: no luck"])])
+def test_a_drop_is_described_before_its_message_becomes_a_dead_letter(
+    seen: Seen, receives: int, given_up: list[str]
+) -> None:
+    seen.bad_key = "bad.png"
+    message = in_sqs(from_eventbridge("bad.png"), receives=receives)
+
+    answer = app.handler(message, FakeLambdaContext())
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    assert seen.given_up == given_up

@@ -20,6 +20,7 @@ _ACCESS = "no meaning locally: only this machine reaches the endpoint"
 _LOGGING = "no meaning locally: all functions write to the cloud's log"
 _PLATFORM = "no meaning locally: the Python that runs the cloud runs the functions"
 _DESCRIPTION = "no meaning locally: for people"
+_ALARM = "no meaning locally: nobody is on call"
 _RELIABLE = "no meaning locally: delivery does not fail"
 
 # A schema is APPLIED, a reason, or a mapping of known properties (of an object, or each in a list).
@@ -94,6 +95,7 @@ RESOURCE_TYPES: Mapping[str, Mapping[str, Schema]] = {
         "KmsKeyId": _ENCRYPTION,
         "Tags": _DESCRIPTION,
     },
+    "AWS::CloudWatch::Alarm": {ANY_NAME: _ALARM},
     "AWS::Serverless::LayerVersion": {
         "LayerName": APPLIED,
         "ContentUri": APPLIED,

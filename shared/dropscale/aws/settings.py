@@ -51,6 +51,8 @@ class SubmitSettings(StartSettings):
     default_scale_factor: Annotated[ScaleFactor, BeforeValidator(int)]
     default_mode: Mode
     sidecar_mode: Literal["optional", "required"]
+    max_receives: int
+    """How often a message is received before it goes to the dead-letter queue."""
     sidecar_suffixes: Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 

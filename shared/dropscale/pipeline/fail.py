@@ -19,6 +19,9 @@ from dropscale.upscaler import ProjectStatus
 _COLLECTED_LATER = frozenset(
     {error.__name__ for error in (*TRANSIENT, DeadlinePassed, Unauthorized)}
     | {LedgerConflict.__name__}
+    # AWS itself did not answer, longer than botocore tries.
+    | {"ClientError", "EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError"}
+    | {"ConnectionClosedError", "ThrottlingException", "ProvisionedThroughputExceededException"}
 )
 """Errors that say nothing about the project: it goes on, and the sweeper looks at it again."""
 

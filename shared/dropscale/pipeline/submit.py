@@ -98,9 +98,8 @@ class Submit:
         Raises:
             LedgerConflict: others change the same drop; call again later.
         """
-        kind = kind_of(key, self.resolve.suffixes)
-        image_key = image_key_of(key, self.resolve.suffixes) if kind is KeyKind.SIDECAR else key
-        if kind not in {KeyKind.IMAGE, KeyKind.SIDECAR} or image_key is None:
+        kind, image_key = self._sorted(key)
+        if image_key is None:
             return Submitted(SubmitOutcome.IGNORED, kind)
         version = self.bucket.head(bucket, image_key)
         if version is None and kind is KeyKind.SIDECAR:
@@ -113,13 +112,40 @@ class Submit:
             self.project(drop)
         return Submitted(SubmitOutcome.EVALUATED, kind, drop)
 
+    def give_up(self, bucket: str, key: str, error: Exception) -> None:
+        """Describe a drop whose message goes to the dead-letter queue.
+
+        What the ledger knows of already goes on without the message.
+        """
+        _, image_key = self._sorted(key)
+        if image_key is None:
+            return
+        drop = self._known_or_new(bucket, image_key)
+        if not drop.renditions:
+            reason = Reason(
+                code=type(error).__name__,
+                message=f"{image_key} could not be submitted: {error}",
+                fix="Drop the image again (or `dropscale retry KEY`).",
+            )
+            self.project(self._decide(drop, DropState.FAILED, reason))
+
+    def _sorted(self, key: str) -> tuple[KeyKind, str | None]:
+        """Return what lies at a key, and the key of the image it is about, if any."""
+        kind = kind_of(key, self.resolve.suffixes)
+        if kind is KeyKind.SIDECAR:
+            return kind, image_key_of(key, self.resolve.suffixes)
+        return kind, key if kind is KeyKind.IMAGE else None
+
+    def _known_or_new(self, bucket: str, key: str) -> Drop:
+        drop_id = Drop.id_of(bucket, key)
+        source = Source(bucket=bucket, key=key, etag="")
+        return self.ledger.drop(drop_id) or Drop(id=drop_id, source=source)
+
     def _settled_by_now(
         self, bucket: str, key: str, version: ObjectVersion | None, remaining: RemainingTime
     ) -> Drop:
         for _ in range(_ATTEMPTS):
-            drop_id = Drop.id_of(bucket, key)
-            source = Source(bucket=bucket, key=key, etag="")
-            drop = self.ledger.drop(drop_id) or Drop(id=drop_id, source=source)
+            drop = self._known_or_new(bucket, key)
             try:
                 if version is None:
                     return self._gone(drop)

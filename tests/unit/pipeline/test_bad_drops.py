@@ -83,3 +83,21 @@ def test_a_sidecar_without_its_image_starts_nothing(world: World) -> None:
     world.drop("cat.png.yaml", "scale_factor: 4")
 
     assert world.ledger.drops == {}
+
+
+def test_a_drop_that_submit_gives_up_is_described(world: World) -> None:
+    world.submit_object.give_up("input", "cat.png.yaml", OSError("no luck"))
+
+    manifest = world.manifest("cat.png")
+    assert (manifest["state"], manifest["reason"]["code"]) == ("failed", "OSError")
+    assert "no luck" in manifest["reason"]["message"]
+    world.drop("cat.png", png())
+    assert world.row("cat.png").state is DropState.SUBMITTED
+
+
+def test_what_the_ledger_knows_of_is_not_given_up(world: World) -> None:
+    world.drop("cat.png", png())
+
+    world.submit_object.give_up("input", "cat.png", OSError("no luck"))
+
+    assert world.row("cat.png").state is DropState.SUBMITTED
