@@ -5,7 +5,7 @@ PINS := pyproject.toml shared/requirements.txt constraints.txt
 # The runs below must never spend money, whatever the environment holds.
 FREE := env -u MAGIC_HOUR_API_KEY -u MAGIC_HOUR_BASE_URL
 
-.PHONY: help setup run test generate bench clean
+.PHONY: help setup run test generate bench chaos clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ generate: $(VENV)/.local ## Write the files that come from the code
 
 bench: $(VENV)/.local ## Measure what a 100 MB image takes in memory
 	@$(FREE) $(BIN)/python -m tests.bench.memory
+
+chaos: $(VENV)/.test ## Break every use case at every point, in virtual time (minutes; SEED=n replays)
+	@$(FREE) $(BIN)/python -m tests.chaos $(SEED:%=--seed %)
+	@$(FREE) $(BIN)/python -m tests.chaos.burst_on_the_stack
 
 clean: ## Remove what these commands made
 	rm -rf $(VENV) $(VENV)-3.* .tools out build .aws-sam .mypy_cache .pytest_cache .ruff_cache

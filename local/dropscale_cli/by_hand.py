@@ -59,8 +59,12 @@ def retry(key: str | None, options: ByHandOptions, environment: Mapping[str, str
     """
     with _kept(options, environment) as kept:
         chosen = kept.ledger.drops.values() if key is None else [kept.drop(key)]
+        # Who names an image that was not to be waited for wants its result now.
         left = {
-            drop.source.key: drop for drop in chosen if not as_kept(drop, options.out).is_as_asked
+            drop.source.key: drop
+            for drop in chosen
+            if (key and drop.state is DropState.SUBMITTED)
+            or not as_kept(drop, options.out).is_as_asked
         }
         if not left:
             click.echo("Nothing to retry.", err=options.as_json)
@@ -71,9 +75,9 @@ def retry(key: str | None, options: ByHandOptions, environment: Mapping[str, str
                 for key, drop in left.items()
                 if running.target.retry(key) or drop.state in _AT_VENDOR
             }
-            followed = running.round_trip.follow(moving.items())
+            followed = running.round_trip.follow(moving.items(), is_collected=True)
         now = KeptLedger.read(kept.folder).drops
-        others = [as_kept(now[key], options.out) for key in left.keys() - moving.keys()]
+        others = [as_kept(now[key], options.out) for key in left if key not in moving]
         return kept.report([*followed, *others])
 
 

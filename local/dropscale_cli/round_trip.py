@@ -30,6 +30,7 @@ class FollowedDrop:
     Attributes:
         seconds: From the drop to the last change of its state.
         trouble: Why a result could not be written on this machine.
+        is_collected: Whether its result is waited for, whatever its spec says.
     """
 
     key: str
@@ -39,6 +40,7 @@ class FollowedDrop:
     manifest: Manifest | None = None
     files: tuple[Path, ...] = ()
     trouble: str | None = None
+    is_collected: bool = False
 
     @property
     def state(self) -> DropState | None:
@@ -48,6 +50,8 @@ class FollowedDrop:
     @property
     def is_settled(self) -> bool:
         """Whether the pipeline is done with it, well or not."""
+        if self.is_collected and self.state is DropState.SUBMITTED:
+            return False
         return self.manifest is not None and self.manifest.is_settled
 
     @property
@@ -92,7 +96,9 @@ class RoundTrip:
             self._note(FollowedDrop(key, version_id, dropped_at=self.clock()))
         return self.follow(())
 
-    def follow(self, versions: Iterable[tuple[str, str | None]]) -> list[FollowedDrop]:
+    def follow(
+        self, versions: Iterable[tuple[str, str | None]], *, is_collected: bool = False
+    ) -> list[FollowedDrop]:
         """Return all images, settled as far as they come without a person.
 
         Those that were dropped earlier are given by key and version id. It ends early where only a
@@ -100,7 +106,8 @@ class RoundTrip:
         when the pipeline is silent about an image for a quarter hour.
         """
         for key, version_id in versions:
-            self._note(FollowedDrop(key, version_id, dropped_at=self.clock()))
+            now = self.clock()
+            self._note(FollowedDrop(key, version_id, dropped_at=now, is_collected=is_collected))
         while self._is_moving():
             self.pause()
             self._look()

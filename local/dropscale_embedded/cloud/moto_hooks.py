@@ -14,6 +14,8 @@ from typing import Any
 from moto.awslambda.models import LambdaFunction
 from moto.core.config import default_user_config
 from moto.core.utils import unix_time_millis
+from moto.dynamodb import models as dynamodb_models
+from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.responses import DynamoHandler
 from moto.events.models import events_backends
 from moto.s3 import notifications
@@ -27,6 +29,7 @@ from dropscale_embedded.cloud.aws_clients import ClientFactory
 from dropscale_embedded.cloud.journalled_tables import journalled
 from dropscale_embedded.cloud.lambda_workers import Invocation
 from dropscale_embedded.cloud.object_events import REASONS, CreatedObject
+from dropscale_embedded.cloud.table_snapshots import snapshot, with_fresh_row
 from dropscale_embedded.journal import Journal
 
 Invoke = Callable[[str, Any], Invocation]
@@ -80,6 +83,8 @@ def hooked_moto(
         (SQSBackend, "delete_message", _with_queue_locked),
         (SQSBackend, "change_message_visibility", _with_queue_locked),
         # Conditional writes check first and write then: two of them must not interleave.
+        (dynamodb_models, "copy", lambda _: SimpleNamespace(deepcopy=snapshot)),
+        (DynamoDBBackend, "update_item", with_fresh_row),
         (DynamoHandler, "call_action", keep),
         (DynamoHandler, "call_action", _serialized(dynamodb_lock)),
         (S3Response, "_key_response_put", _serialized(s3_lock)),

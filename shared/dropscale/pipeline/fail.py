@@ -26,8 +26,8 @@ _PLATFORM_PREFIXES = ("Lambda.", "Runtime.", "Sandbox.", "States.")
 """Of errors that AWS itself raises about a function or a task; they say nothing about it either."""
 
 _COLLECT = (
-    "The paid result stays at the vendor. Drop the image again (or `dropscale retry KEY`) to collect "
-    "it, free."
+    "The paid result stays at the vendor. "
+    "Drop the image again (or `dropscale retry KEY`) to collect it, free."
 )
 
 

@@ -133,9 +133,9 @@ def _unknown(job: Job) -> Reason:
             "It is never repeated by itself"
         ),
         fix=(
-            f'Look for "{job.project_name}" in your Magic Hour library. If it is there, take it, or '
-            "`dropscale resolve KEY --adopt ID`. If not, nothing was charged: set another `revision` "
-            "in the spec, or `dropscale resolve KEY --pay-again`."
+            f'Look for "{job.project_name}" in your Magic Hour library. If it is there, take it, '
+            "or `dropscale resolve KEY --adopt ID`. If not, nothing was charged: set another "
+            "`revision` in the spec, or `dropscale resolve KEY --pay-again`."
         ),
     )
 

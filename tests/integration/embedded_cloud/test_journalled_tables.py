@@ -99,6 +99,29 @@ def test_a_cloud_on_the_same_journal_has_the_same_rows(opened: Callable[..., Any
         assert due["Count"] == 12
 
 
+def test_a_transaction_that_fails_late_changes_nothing(opened: Callable[..., Any]) -> None:
+    count = {
+        "UpdateExpression": "ADD taken :one",
+        "ExpressionAttributeValues": {":one": {"N": "1"}},
+    }
+    there = {"ConditionExpression": "attribute_exists(pk)"}
+    with opened() as dynamodb:
+        dynamodb.put_item(TableName=TABLE, Item={**key("a"), "taken": {"N": "1"}})
+        dynamodb.put_item(TableName=TABLE, Item=key("b"))
+        before = rows(dynamodb)
+        with pytest.raises(ClientError, match="TransactionCanceled"):
+            dynamodb.transact_write_items(
+                TransactItems=[
+                    {"Update": {"TableName": TABLE, "Key": key("a"), **count}},
+                    {"Update": {"TableName": TABLE, "Key": key("new"), **count}},
+                    {"Put": {"TableName": TABLE, "Item": {**key("c"), "new": {"S": "c"}}}},
+                    {"Delete": {"TableName": TABLE, "Key": key("b")}},
+                    {"ConditionCheck": {"TableName": TABLE, "Key": key("d"), **there}},
+                ]
+            )
+        assert rows(dynamodb) == before
+
+
 def test_what_was_refused_is_not_there_later_either(opened: Callable[..., Any]) -> None:
     with opened() as dynamodb:
         never = {"ConditionExpression": "attribute_exists(pk)", "TableName": TABLE}

@@ -14,7 +14,7 @@ from moto.awslambda.models import LambdaFunction
 from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
 from moto.core.responses import BaseResponse
-from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
 from moto.events.models import Rule, events_backends
 from moto.moto_api._internal.models import MotoAPIBackend, moto_api_backend
@@ -65,6 +65,14 @@ from dropscale_embedded.cloud.object_events import REASONS
             SQSResponse.change_message_visibility,
         ),
         (DynamoHandler, "call_action", "self", BaseResponse._dispatch),
+        (
+            DynamoDBBackend,
+            "update_item",
+            "self table_name key update_expression expression_attribute_names "
+            "expression_attribute_values attribute_updates expected condition_expression "
+            "return_values_on_condition_check_failure",
+            DynamoDBBackend.transact_write_items,
+        ),
         (S3Response, "_key_response_put", "self query key_name", S3Response._key_response),
         (
             S3Response,
@@ -171,6 +179,11 @@ def test_a_row_goes_into_a_table_and_out_again() -> None:
         assert (table.hash_key_attr, table.range_key_attr) == ("pk", None)
     finally:
         moto_api_backend.reset()
+
+
+def test_a_transaction_goes_back_to_a_deep_copy_of_the_table() -> None:
+    code = DynamoDBBackend.transact_write_items.__code__
+    assert {"copy", "deepcopy"} <= set(code.co_names)
 
 
 def test_rules_are_found_on_the_default_bus() -> None:

@@ -1,0 +1,50 @@
+"""What moto's DynamoDB transactions go back to if they fail, without copying whole tables.
+
+moto copies every row of a table for each item of a transaction: with the ledger of 300 drops, half
+a second for what it may answer in a millisecond.
+"""
+
+import copy
+import functools
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import Item
+from moto.dynamodb.models.table import Table
+
+
+def snapshot(subject: Any) -> Any:
+    """Return what copy.deepcopy would, but of a table a copy that shares its rows."""
+    if not isinstance(subject, Table):
+        return copy.deepcopy(subject)
+    table = copy.copy(subject)
+    rows = {
+        key: copy.copy(value) if subject.has_range_key else value
+        for key, value in subject.items.items()
+    }
+    table.items = defaultdict(dict, rows)
+    return table
+
+
+def with_fresh_row(update_item: Callable[..., Any]) -> Callable[..., Any]:
+    """Return update_item so that it changes a copy of the row, which no snapshot shares."""
+
+    @functools.wraps(update_item)
+    def update(
+        backend: DynamoDBBackend, table_name: str, key: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        row = backend.get_item(table_name, key)
+        if row is not None:
+            _replace(backend.get_table(table_name), copy.deepcopy(row))
+        return update_item(backend, table_name, key, *args, **kwargs)
+
+    return update
+
+
+def _replace(table: Table, row: Item) -> None:
+    if row.range_key is None:
+        table.items[row.hash_key] = row  # type: ignore[assignment] # declared for both kinds
+    else:
+        table.items[row.hash_key][row.range_key] = row
