@@ -2,7 +2,8 @@
 
     python -m tests.chaos [--seed N] [--trials N] [--drops N]
 
-A failure prints its seed; `--seed` (or CHAOS_SEED) with it plays it again, as the first trial.
+A failure prints its seed. `--seed N` plays the same again; of trials with several mishaps,
+`CHAOS_SEED=N python -m pytest tests/chaos -k several` plays that one first.
 """
 
 import argparse
