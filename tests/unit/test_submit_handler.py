@@ -30,7 +30,6 @@ class Seen:
             raise OSError("no luck")
         return Submitted(SubmitOutcome.IGNORED, KeyKind.OTHER)
 
-
     def give_up(self, bucket: str, key: str, error: Exception) -> None:
         self.given_up.append(f"{key}: {error}")
 
