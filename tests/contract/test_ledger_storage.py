@@ -95,6 +95,19 @@ def test_records_come_back_as_they_were_written(ledger: Ledger) -> None:
     assert read.parameters.fingerprint("x") == job.parameters.fingerprint("x")
 
 
+def test_what_is_over_comes_back_as_over(ledger: Ledger) -> None:
+    waiting = a_drop()
+    (rendition,) = waiting.renditions.values()
+    waits = rendition.moved(DropState.WAITING, wait=WaitReason.BUDGET, wait_until=NOW)
+    until_then = waiting.with_rendition(waits, NOW).model_copy(update={"seq": 1})
+    done = waits.moved(DropState.SUBMITTED).moved(DropState.DELIVERED)
+    delivered = until_then.with_rendition(done, NOW)
+    for drop in (until_then, delivered):
+        ledger.write(SaveDrop(drop))
+
+        assert rounded(ledger.drop(drop.id)) == rounded(drop)
+
+
 def test_what_is_not_known_is_none(ledger: Ledger) -> None:
     assert (ledger.drop("x"), ledger.job("x"), ledger.gate()) == (None, None, None)
     assert ledger.attached("x") == []

@@ -233,7 +233,7 @@ class Rendition(_Record):
     fingerprint: str
     parameters: Parameters
     state: DropState = DropState.WAITING
-    wait: WaitReason | None = WaitReason.SLOT
+    wait: WaitReason | None = None
     wait_until: Instant | None = None
     reason: Reason | None = None
     generation: int = 0

@@ -223,7 +223,8 @@ class Submit:
         fingerprint = parameters.fingerprint(sha256)
         now = self.clock()
         kept, changes = self._without_others(drop, fingerprint)
-        wanted = _wanted(drop, spec, Rendition(fingerprint=fingerprint, parameters=parameters))
+        fresh = Rendition(fingerprint=fingerprint, parameters=parameters, wait=WaitReason.SLOT)
+        wanted = _wanted(drop, spec, fresh)
         accepted = drop.evaluated({**kept, fingerprint: wanted}, now, source=source, spec=spec)
         changes += [SaveDrop(accepted), Attach(fingerprint, drop.id)]
         job = self.ledger.job(fingerprint)
