@@ -99,7 +99,7 @@ def _money_violations(stack: SimulatedStack) -> Iterator[str]:
             yield f"{entry.id} is in the vendor's book and in no row"
     reserved: Counter[str] = Counter()
     for job in jobs:
-        reserved.update(job.reserved)
+        reserved.update(job.spent)
     for window in reserved.keys() | stack.ledger.credits.keys():
         if reserved[window] != stack.ledger.spent(window):
             yield f"{window}: {stack.ledger.spent(window)} spent, {reserved[window]} reserved"

@@ -104,9 +104,19 @@ def test_what_a_job_holds_follows_its_state() -> None:
     claimed = ready().submitting("a", NOW, windows)
     submitted = claimed.submitted("p", 40, NOW, NOW)
 
-    assert claimed.reserved == {"day#2026-11-23": 50, "month#2026-11": 50}
-    assert claimed.refused(NOW).reserved == {}
-    assert claimed.unknown(NOW).reserved == claimed.reserved
-    assert set(submitted.reserved.values()) == {40}
-    assert set(submitted.settled(JobState.ERROR, 0, NOW).reserved.values()) == {0}
-    assert submitted.settled(JobState.COMPLETE, None, NOW).reserved == submitted.reserved
+    assert claimed.spent == {"day#2026-11-23": 50, "month#2026-11": 50}
+    assert not claimed.refused(NOW).spent
+    assert claimed.unknown(NOW).spent == claimed.spent
+    assert set(submitted.spent.values()) == {40}
+    assert not submitted.settled(JobState.ERROR, 0, NOW).spent
+    assert submitted.settled(JobState.COMPLETE, None, NOW).spent == submitted.spent
+
+
+def test_credits_of_an_attempt_that_may_have_been_charged_stay_spent() -> None:
+    windows = Budget(daily=100).windows(NOW)
+    lost = ready().submitting("a", NOW, windows).unknown(NOW)
+
+    again = lost.paid_again(NOW).submitting("b", NOW, windows)
+
+    assert set(again.spent.values()) == {100}
+    assert again.refused(NOW).spent == lost.spent

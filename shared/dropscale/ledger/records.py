@@ -6,6 +6,7 @@ Records are immutable. Each method that returns a changed record is one allowed 
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
@@ -140,7 +141,9 @@ class Job(_Record):
     created_at: Instant
     submitted_at: Instant | None = None
     reserved: dict[str, int] = Field(default_factory=dict)
-    """Credits taken from each window of the budget."""
+    """Credits that the present attempt has taken from each window of the budget."""
+    written_off: dict[str, int] = Field(default_factory=dict)
+    """Credits that earlier attempts have taken and may have cost."""
     orphans: tuple[str, ...] = ()
     """Projects of earlier attempts whose answers came after a person had decided to pay again."""
     is_overdue: bool = False
@@ -152,6 +155,11 @@ class Job(_Record):
     def holds_slot(self) -> bool:
         """Whether it takes one of the vendor's concurrent places."""
         return self.state in SLOT_STATES and not self.is_overdue
+
+    @property
+    def spent(self) -> Counter[str]:
+        """Credits taken from each window of the budget, by all its attempts."""
+        return Counter(self.reserved) + Counter(self.written_off)
 
     @property
     def project_name(self) -> str:
@@ -209,11 +217,14 @@ class Job(_Record):
     def renewed(self, now: datetime) -> Self:
         """The vendor gave the credits back; a new drop may pay for another attempt."""
         cleared = {"project_id": None, "credits_charged": None, "is_overdue": False}
-        return self._step(JobState.READY, **cleared, reserved={}, due=now)
+        return self._step(JobState.READY, **cleared, **self._writing_off(), due=now)
 
     def paid_again(self, now: datetime) -> Self:
         """A person has decided that the unknown attempt counts as lost; its credits stay spent."""
-        return self._step(JobState.READY, reserved={}, due=now)
+        return self._step(JobState.READY, **self._writing_off(), due=now)
+
+    def _writing_off(self) -> dict[str, Any]:
+        return {"reserved": {}, "written_off": dict(self.spent)}
 
     def _charged(self, credits_charged: int) -> dict[str, Any]:
         reserved = dict.fromkeys(self.reserved, credits_charged)

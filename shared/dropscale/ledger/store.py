@@ -192,8 +192,8 @@ def job_changes(before: Job, after: Job, limits: Limits = Limits()) -> list[Chan
         changes.append(TakeSlot(limits.slots))
     if before.holds_slot and not after.holds_slot:
         changes.append(FreeSlot())
-    for window in sorted(before.reserved.keys() | after.reserved.keys()):
-        spent = after.reserved.get(window, 0) - before.reserved.get(window, 0)
+    for window in sorted(before.spent | after.spent):
+        spent = after.spent[window] - before.spent[window]
         if spent:
             changes.append(Spend(window, spent, limits.credits.get(window)))
     return changes
