@@ -75,7 +75,7 @@ def test_a_call_in_progress_is_answered_before_the_api_is_closed(
         path = Caller(api).upload_url()["upload_url"].removeprefix(api.base_url)
         client = stack.enter_context(socket.create_connection(address, timeout=10))
         client.sendall(f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nha".encode())
-        wait_until(lambda: any(tmp_path.glob("*/*")))
+        wait_until(lambda: any(tmp_path.glob("*/storage/*")))
         closing = threading.Thread(target=api.__exit__, args=(None, None, None))
         closing.start()
         wait_until(lambda: not accepts(address))
