@@ -58,6 +58,10 @@ class World:
     upscaler: FakeUpscaler = field(default_factory=FakeUpscaler)
 
     def __post_init__(self) -> None:
+        self.compose()
+
+    def compose(self) -> None:
+        """Compose the use cases, anew after a setting was changed."""
         ids = count(1)
         self.observed: list[DropState] = []
         self.project = ProjectManifest(

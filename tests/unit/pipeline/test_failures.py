@@ -82,7 +82,7 @@ def test_a_result_after_the_deadline_is_still_collected(world: World) -> None:
 
 def test_a_job_past_its_deadline_holds_nobody_up(world: World) -> None:
     world.slots = 1
-    world.__post_init__()
+    world.compose()
     submitted(world)
     world.drop("dog.png", png(shade=9))
     world.clock.advance(hours=1)
@@ -238,11 +238,11 @@ def test_a_job_nobody_waits_for_is_settled(world: World) -> None:
 def test_a_drop_that_waits_for_nobody_learns_that_its_job_was_submitted(world: World) -> None:
     world.put("cat.png.yaml", "wait_for_completion: false")
     world.slots = 0
-    world.__post_init__()
+    world.compose()
     submitted(world)
     waiting = world.row("cat.png")
     world.slots = 1
-    world.__post_init__()
+    world.compose()
     world.clock.advance(minutes=3)
     world.sweep()
     world.ledger.drops[waiting.id] = waiting
@@ -337,7 +337,7 @@ def test_an_image_deleted_before_its_bytes_were_sent_ends_with_a_reason(world: W
 
 def test_an_image_deleted_after_its_bytes_were_sent_goes_on(world: World) -> None:
     world.slots = 0
-    world.__post_init__()
+    world.compose()
     submitted(world)
     world.bucket.objects.clear()
 

@@ -101,7 +101,7 @@ def test_a_sidecar_decides_scale_mode_prompt_name_and_folder(world: World) -> No
 
 def test_a_sidecar_that_comes_late_withdraws_the_image_from_an_unpaid_job(world: World) -> None:
     world.slots = 0
-    world.__post_init__()
+    world.compose()
     world.drop("cat.png", png())
     world.drop("cat.png.yaml", "scale_factor: 4")
 
@@ -195,7 +195,7 @@ def test_without_download_outputs_the_manifest_holds_the_urls(world: World) -> N
 
 def test_a_required_sidecar_is_waited_for(world: World) -> None:
     world.sidecar_required = True
-    world.__post_init__()
+    world.compose()
     world.drop("cat.png", png())
     assert world.manifest("cat.png")["waiting_for"] == "sidecar"
 
@@ -212,7 +212,7 @@ def test_what_is_neither_image_nor_sidecar_is_ignored(world: World) -> None:
 
 def test_jobs_beyond_the_slots_wait_and_start_when_one_is_delivered(world: World) -> None:
     world.slots = 1
-    world.__post_init__()
+    world.compose()
     world.drop("a.png", png(shade=1))
     world.drop("b.png", png(shade=2))
     assert world.manifest("b.png")["waiting_for"] == "slot"
@@ -301,11 +301,11 @@ def test_a_drop_on_a_job_that_nobody_wanted_is_not_forgotten_while_slots_are_tak
     world: World,
 ) -> None:
     world.slots = 0
-    world.__post_init__()
+    world.compose()
     world.drop("a.png", png())
     world.drop("a.png.yaml", "scale_factor: 4")
     world.slots = 1
-    world.__post_init__()
+    world.compose()
     world.clock.advance(seconds=1)
     world.sweep()
     world.drop("b.png", png())

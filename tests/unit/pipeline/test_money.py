@@ -197,10 +197,10 @@ def test_an_upload_that_fails_for_now_waits_and_is_read_again(world: World) -> N
 
 def test_bytes_that_the_vendor_has_forgotten_are_uploaded_again(world: World) -> None:
     world.slots = 0
-    world.__post_init__()
+    world.compose()
     world.drop("cat.png", png())
     world.slots = 1
-    world.__post_init__()
+    world.compose()
     world.clock.advance(days=7)
 
     world.sweep()

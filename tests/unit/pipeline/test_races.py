@@ -22,7 +22,7 @@ def outcome_of(write: Callable[..., None], *changes: Change) -> Exception | None
 
 def test_a_drop_that_leaves_a_job_while_it_is_about_to_start_is_no_error(world: World) -> None:
     world.slots = 0
-    world.__post_init__()
+    world.compose()
     world.drop("a.png", png())
     (fingerprint,) = world.ledger.jobs
     attached = world.ledger.attached
@@ -41,11 +41,11 @@ def test_a_drop_that_leaves_a_job_while_it_is_about_to_start_is_no_error(world: 
 
 def test_a_drop_does_not_leave_a_job_that_is_being_paid_at_that_moment(world: World) -> None:
     world.slots = 0
-    world.__post_init__()
+    world.compose()
     world.drop("a.png", png())
     (fingerprint,) = world.ledger.jobs
     world.slots = 3
-    world.__post_init__()
+    world.compose()
     write, create = world.ledger.write, world.upscaler.create
 
     def write_while_paying(*changes: Change) -> None:
