@@ -53,6 +53,8 @@ class SubmitSettings(StartSettings):
     sidecar_mode: Literal["optional", "required"]
     max_receives: int
     """How often a message is received before it goes to the dead-letter queue."""
+    settle_seconds: int
+    """Between a drop and its evaluation."""
     sidecar_suffixes: Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
+from cachetools import TTLCache
 
 from dropscale.aws.api_key import SecretApiKey
 from dropscale.aws.buckets import S3InputBucket, S3ResultsBucket
@@ -38,11 +39,11 @@ from dropscale.pipeline.publish import PublishOutput
 from dropscale.pipeline.resolve import Resolve
 from dropscale.pipeline.restart import Restart
 from dropscale.pipeline.retry import Retry
-from dropscale.pipeline.sidecars import SpecResolver
+from dropscale.pipeline.spec_resolver import SpecResolver
 from dropscale.pipeline.start import StartJob, StartPolicy
 from dropscale.pipeline.submit import Submit
 from dropscale.pipeline.sweep import Sweep
-from dropscale.spec.model import Spec, Style
+from dropscale.spec.merge import stack_defaults
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -52,6 +53,11 @@ Observer = Callable[[Drop], None]
 
 ClientOf = Callable[[str], Any]
 """Makes the client of an AWS service, by its name."""
+
+_MOST_FOLDER_SPECS = 1000
+_SHARE_OF_SETTLING = 1 / 3
+"""For how much of the settle time a folder spec is kept. What is dropped with an image, or in the
+rest of its settle time, is seen when the image is evaluated."""
 
 CALL_SECONDS = 45.0
 CHECK_CALL_SECONDS = 15.0
@@ -64,15 +70,18 @@ def submit(settings: SubmitSettings, observe: Observer) -> Submit:
     """Compose submit."""
     parts = _StartParts(settings, observe)
     bucket = S3InputBucket(parts.s3)
-    defaults = Spec(
-        scale_factor=settings.default_scale_factor, style=Style(mode=settings.default_mode)
+    resolve = SpecResolver(
+        files=bucket,
+        defaults=stack_defaults(settings.default_scale_factor, settings.default_mode),
+        suffixes=settings.sidecar_suffixes,
+        sidecar_required=settings.sidecar_mode == "required",
+        folder_specs=TTLCache(_MOST_FOLDER_SPECS, settings.settle_seconds * _SHARE_OF_SETTLING),
     )
-    required = settings.sidecar_mode == "required"
     return Submit(
         bucket=bucket,
         ledger=parts.ledger,
         upscaler=parts.upscaler,
-        resolve=SpecResolver(bucket, defaults, settings.sidecar_suffixes, required),
+        resolve=resolve,
         start=parts.start,
         follow=parts.follow,
         gate=parts.gate,
