@@ -277,7 +277,7 @@ def test_a_bad_sidecar_rejects_its_image_by_name(aftermath: Aftermath, sidecar: 
     assert (manifest.state, manifest.jobs) == (DropState.REJECTED, ())
     assert manifest.reason is not None
     assert manifest.reason.code == "SpecInvalid"
-    assert manifest.reason.message.startswith(f"{sidecar}:1:")
+    assert manifest.reason.message.startswith(f"{sidecar}:")
     assert BAD_SIDECARS[sidecar][1] in manifest.reason.message
 
 
