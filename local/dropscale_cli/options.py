@@ -32,3 +32,8 @@ def format_option(help_text: str | None = None, *others: str) -> Callable[[Comma
         show_default=True,
         help=help_text,
     )
+
+
+def examples(*commands: str) -> str:
+    """Return what a command's help ends with."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
