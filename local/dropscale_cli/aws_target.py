@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from dropscale.aws import wiring
 from dropscale.aws.settings import CommandSettings
 from dropscale.ledger.records import Drop
+from dropscale.pipeline.ports import ObjectVersion
 from dropscale.pipeline.resolve import Decision
 from dropscale_cli.target import ResultMissing
 
@@ -67,6 +68,17 @@ class AwsTarget:
     def drop(self, key: str, file: BinaryIO) -> str | None:
         """See `Target.drop`."""
         return self._s3.put_object(Bucket=self.input_bucket, Key=key, Body=file).get("VersionId")
+
+    def input_pages(self, prefix: str) -> Iterator[list[tuple[str, ObjectVersion]]]:
+        """Yield all objects of the input bucket whose keys start with `prefix`, page by page."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.input_bucket, Prefix=prefix
+        )
+        for page in pages:
+            yield [
+                (item["Key"], ObjectVersion(item["ETag"].strip('"'), size=item["Size"]))
+                for item in page.get("Contents", [])
+            ]
 
     def result_etags(self, prefix: str) -> dict[str, str]:
         """See `Target.result_etags`."""

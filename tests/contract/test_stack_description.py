@@ -1,4 +1,4 @@
-"""What commands are told by a stack's description is what its functions are told by its template."""
+"""What a stack's description tells commands is what its template tells functions."""
 
 from pathlib import Path
 from typing import Any
