@@ -13,7 +13,8 @@ from dropscale_cli.state_folder import StateFolder
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal
 
-_UNPAID = frozenset({JobState.READY, JobState.ERROR})
+UNPAID = frozenset({JobState.READY, JobState.ERROR})
+"""States of jobs that are paid (again) when they are started."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class KeptLedger:
     @property
     def paid(self) -> frozenset[str]:
         """The fingerprints of jobs that nothing will be paid for any more, by itself."""
-        return frozenset(job.fingerprint for job in self.jobs.values() if job.state not in _UNPAID)
+        return frozenset(job.fingerprint for job in self.jobs.values() if job.state not in UNPAID)
 
     @property
     def unpaid_prices(self) -> dict[str, int]:
