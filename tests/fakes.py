@@ -3,6 +3,7 @@
 import hashlib
 import io
 import struct
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
-from dropscale.ledger.records import Drop, Gate, Job
+from dropscale.ledger.records import Drop, Gate, Job, Source
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,
@@ -192,6 +193,18 @@ class FakeInputBucket:
         self.reads[key] = self.reads.get(key, 0) + 1
         body = self.objects[key]
         yield OpenObject(version, hashlib.sha256(body).hexdigest(), io.BytesIO(body))
+
+    @contextmanager
+    def open_original(self, source: Source) -> Iterator[BinaryIO]:
+        version = self.head(source.bucket, source.key)
+        if version is None:
+            raise ObjectGone(source.key)
+        if version.etag != source.etag:
+            raise ObjectOverwritten(source.key)
+        with tempfile.TemporaryFile() as file:
+            file.write(self.objects[source.key])
+            file.seek(0)
+            yield file
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         self.spec_reads.append(key)

@@ -15,6 +15,7 @@ from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.execution import CaughtError, ExecutionState
 from dropscale.pipeline.fail import Fail
+from dropscale.pipeline.finish import FinishResult
 from dropscale.pipeline.follow import FollowJob, Timing
 from dropscale.pipeline.gate import GateKeeper
 from dropscale.pipeline.projection import ProjectManifest
@@ -106,7 +107,7 @@ class World:
             ledger=self.ledger,
             upscaler=self.upscaler,
             results=self.results,
-            publish=PublishOutput(self.ledger, self.results),
+            publish=PublishOutput(self.ledger, self.results, FinishResult(self.bucket)),
             project=self.project,
             start=self.start,
             clock=self.clock,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -170,10 +170,12 @@ def _is_change(drop: Drop | None, planned: PlannedDrop) -> bool:
         return True
     if planned.refusal is not None:
         return drop.reason is None or drop.reason.message != planned.refusal.message
-    wanted = {one.fingerprint: one.directory for one in planned.renditions}
-    return not drop.is_evaluated or wanted != {
-        one.fingerprint: one.directory for one in _current(drop)
-    }
+    before, wanted = _written(_current(drop)), _written(planned.renditions)
+    return not drop.is_evaluated or before != wanted
+
+
+def _written(renditions: Iterable[Rendition]) -> dict[str, tuple[object, ...]]:
+    return {one.fingerprint: (one.directory, one.output_settings) for one in renditions}
 
 
 def _current(drop: Drop) -> list[Rendition]:

@@ -225,6 +225,7 @@ class TestPermissions:
         assert wildcards == {
             ("Results", str({"Fn::Sub": "${ResultsBucket.Arn}/*"})),
             ("Drops", str({"Fn::Sub": "${InputBucket.Arn}/*"})),
+            ("Originals", str({"Fn::Sub": "${InputBucket.Arn}/*"})),
             ("LostExecutions", str({"Fn::Sub": executions})),
             ("LogDelivery", "*"),
         }

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from dropscale.aws.buckets import S3InputBucket
+from dropscale.ledger.records import Source
 from dropscale.ledger.states import DropState
 from dropscale.pipeline.ports import ObjectGone, ObjectOverwritten
 from dropscale.results.manifest import Manifest, manifest_key
@@ -356,6 +357,26 @@ def test_a_read_notices_that_the_object_is_not_the_one_that_was_looked_at(
         pass
     s3.delete_object(Bucket=name, Key="window")
     with pytest.raises(ObjectGone), bucket.open(name, "window", seen.etag):
+        pass
+
+
+def test_an_original_is_read_by_its_version_whatever_became_of_its_key(
+    cloud: EmbeddedCloud,
+) -> None:
+    name, s3 = cloud.outputs["InputBucketName"], cloud.client("s3")
+    bucket = S3InputBucket(s3)
+    s3.put_object(Bucket=name, Key="original", Body=b"first")
+    seen = bucket.head(name, "original")
+    assert seen is not None
+    versioned = Source(bucket=name, key="original", etag=seen.etag, version_id=seen.version_id)
+    latest = versioned.model_copy(update={"version_id": None})
+
+    s3.put_object(Bucket=name, Key="original", Body=b"second")
+    s3.delete_object(Bucket=name, Key="original")
+
+    with bucket.open_original(versioned) as file:
+        assert file.read() == b"first"
+    with pytest.raises(ObjectGone), bucket.open_original(latest):
         pass
 
 

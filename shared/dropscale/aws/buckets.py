@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from botocore.exceptions import ClientError
 
+from dropscale.ledger.records import Source
 from dropscale.pipeline.ports import (
     ObjectGone,
     ObjectOverwritten,
@@ -45,10 +46,18 @@ class S3InputBucket:
         return ObjectVersion(found["ETag"].strip('"'), found.get("VersionId"), _size(found))
 
     @contextmanager
-    def open(self, bucket: str, key: str, etag: str) -> Iterator[OpenObject]:
-        """See `InputBucket.open`."""
+    def open(
+        self, bucket: str, key: str, etag: str, version_id: str | None = None
+    ) -> Iterator[OpenObject]:
+        """See `InputBucket.open`; with a version's id, that version, even if newer ones exist."""
+        version = {} if version_id is None else {"VersionId": version_id}
         try:
-            found = self._client.get_object(Bucket=bucket, Key=key, IfMatch=f'"{etag}"')
+            found = self._client.get_object(
+                Bucket=bucket,
+                Key=key,
+                IfMatch=f'"{etag}"',
+                **version,  # type: ignore[arg-type] # the stubs know single keywords only
+            )
         except ClientError as error:
             if _code(error) in _MISSING:
                 raise ObjectGone(key) from error
@@ -62,8 +71,14 @@ class S3InputBucket:
                 file.write(chunk)
             size = file.tell()
             file.seek(0)
-            version = ObjectVersion(etag, found.get("VersionId"), size)
-            yield OpenObject(version, digest.hexdigest(), cast(BinaryIO, file))
+            seen = ObjectVersion(etag, found.get("VersionId"), size)
+            yield OpenObject(seen, digest.hexdigest(), cast(BinaryIO, file))
+
+    @contextmanager
+    def open_original(self, source: Source) -> Iterator[BinaryIO]:
+        """See `Originals.open_original`."""
+        with self.open(source.bucket, source.key, source.etag, source.version_id) as opened:
+            yield opened.file
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         """See `InputBucket.read`."""
@@ -90,14 +105,18 @@ class S3ResultsBucket:
         if found is None:
             return None
         metadata = found["Metadata"]
-        labels = OutputLabels(metadata.get("fingerprint"), metadata.get("drop-id"))
-        return StoredOutput(found["ETag"], labels)
+        labels = (metadata.get(name) for name in ("fingerprint", "drop-id", "sha256"))
+        return StoredOutput(found["ETag"], OutputLabels(*labels))
 
     def put_output(
         self, key: str, file: BinaryIO, image_type: str, labels: OutputLabels, over: str | None
     ) -> bool:
         """See `ResultsBucket.put_output`."""
-        metadata = {"fingerprint": labels.fingerprint or "", "drop-id": labels.drop_id or ""}
+        metadata = {
+            "fingerprint": labels.fingerprint or "",
+            "drop-id": labels.drop_id or "",
+            "sha256": labels.sha256 or "",
+        }
         return self._put(key, file, f"image/{image_type}", metadata, over)
 
     def read_output(self, key: str, file: BinaryIO) -> int:

@@ -32,6 +32,7 @@ from dropscale.magichour.transport import CONNECT_TIMEOUT
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.fail import Fail
+from dropscale.pipeline.finish import FinishResult
 from dropscale.pipeline.follow import FollowJob, Timing
 from dropscale.pipeline.gate import GateKeeper
 from dropscale.pipeline.magic_hour import MagicHourUpscaler
@@ -98,7 +99,7 @@ def deliver(settings: StartSettings, observe: Observer) -> Deliver:
         ledger=parts.ledger,
         upscaler=parts.upscaler,
         results=parts.results,
-        publish=PublishOutput(parts.ledger, parts.results),
+        publish=PublishOutput(parts.ledger, parts.results, FinishResult(S3InputBucket(parts.s3))),
         project=parts.project,
         start=parts.start,
         clock=_now,

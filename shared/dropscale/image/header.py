@@ -47,8 +47,10 @@ class ImageHeader:
     height: int
 
 
-def read_header(file: BinaryIO, name: str) -> ImageHeader:
+def read_header(file: BinaryIO, name: str, *, as_stored: bool = False) -> ImageHeader:
     """Read the header of the image in `file`, from its beginning; `name` is for messages.
+
+    The size is that of the image as it is to be seen, or with `as_stored` that of its pixels.
 
     Raises:
         EmptyImage, NotAnImage, DamagedImage: as their names say.
@@ -65,7 +67,7 @@ def read_header(file: BinaryIO, name: str) -> ImageHeader:
         )
     file.seek(0)
     try:
-        width, height = imagesize.get(file)
+        width, height = imagesize.get(file, exif_rotation=not as_stored)
     except (ValueError, struct.error, OSError, IndexError) as error:
         raise _damaged(name, image_type) from error
     if width < 1 or height < 1:

@@ -17,11 +17,13 @@ class UnreadableResult(DropscaleError):
 def verify_result(file: BinaryIO, name: str) -> ImageHeader:
     """Return the header of a downloaded result once it is known to be a whole image.
 
+    The size is that of its pixels as they are stored.
+
     Raises:
         UnreadableResult: the bytes are no image, or their end is missing.
     """
     try:
-        header = read_header(file, name)
+        header = read_header(file, name, as_stored=True)
     except (EmptyImage, NotAnImage, DamagedImage) as error:
         raise _unreadable(error.message) from error
     if not _is_whole(file, header.type):

@@ -24,7 +24,7 @@ from dropscale.ledger.states import (
     WaitReason,
     combined_state,
 )
-from dropscale.spec.effective import EffectiveRendition, EffectiveSpec
+from dropscale.spec.effective import EffectiveRendition, EffectiveSpec, OutputSettings
 from dropscale.upscaler import Mode
 
 Instant = Annotated[
@@ -257,6 +257,8 @@ class Rendition(_Record):
     parameters: Parameters
     directory: str | None = None
     """The folder below the results that its output belongs in."""
+    output_settings: OutputSettings = OutputSettings()
+    """How its output is to be written."""
     state: DropState = DropState.WAITING
     wait: WaitReason | None = None
     wait_until: Instant | None = None
@@ -269,6 +271,8 @@ class Rendition(_Record):
     project_id: str | None = None
     credits_charged: int | None = None
     output: Output | None = None
+    earlier_output: Output | None = None
+    """The last one, while its result is wanted once more: it serves if the vendor has none left."""
     downloads: tuple[Download, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -291,6 +295,7 @@ class Rendition(_Record):
     def again(self, *, is_collected: bool = False) -> Self:
         """Want it once more, watched by an execution of its own."""
         cleared: dict[str, Any] = {"output": None, "downloads": (), "warnings": ()}
+        cleared["earlier_output"] = self.output or self.earlier_output
         cleared["generation"] = self.generation + 1
         return self.moved(
             DropState.WAITING, wait=WaitReason.SLOT, is_collected=is_collected, **cleared

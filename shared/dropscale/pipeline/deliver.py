@@ -12,7 +12,7 @@ from dropscale.magichour.models import Project
 from dropscale.pipeline.execution import ExecutionState
 from dropscale.pipeline.ports import Clock, RemainingTime, ResultsBucket, Upscaler
 from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.publish import PublishOutput
+from dropscale.pipeline.publish import Published, PublishOutput
 from dropscale.pipeline.start import REVIEW, StartJob
 from dropscale.upscaler import ProjectStatus
 
@@ -85,11 +85,13 @@ class Deliver:
                 for download in project.downloads
             )
             return rendition.moved(DropState.COMPLETE, downloads=downloads)
-        output = self._published(drop, rendition, project)
-        warnings = _warnings(drop.source, rendition.parameters.scale_factor, output)
+        published = self._published(drop, rendition, project)
+        output = published.output
+        sizes = _warnings(drop.source, rendition.parameters.scale_factor, output)
+        warnings = (*sizes, *published.warnings)
         return rendition.moved(DropState.DELIVERED, output=output, warnings=warnings)
 
-    def _published(self, drop: Drop, rendition: Rendition, project: Project | None) -> Output:
+    def _published(self, drop: Drop, rendition: Rendition, project: Project | None) -> Published:
         """Publish what the vendor has; if it has it no more, what another drop got of it."""
         gone: DropscaleError | TransferFailed = ResultGone(
             f"the vendor no longer has the result of project {rendition.project_id}",
@@ -112,9 +114,10 @@ class Deliver:
     def _earlier_output(self, fingerprint: str) -> Output | None:
         for drop_id in self.ledger.attached(fingerprint):
             drop = self.ledger.drop(drop_id)
-            output = drop.renditions[fingerprint].output if drop else None
-            if output and self.results.describe_output(output.key) is not None:
-                return output
+            rendition = drop.renditions.get(fingerprint) if drop else None
+            for output in (rendition.output, rendition.earlier_output) if rendition else ():
+                if output and self.results.describe_output(output.key) is not None:
+                    return output
         return None
 
     def _write_down(self, drop: Drop, done: Rendition) -> Drop:

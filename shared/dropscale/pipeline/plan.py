@@ -39,6 +39,7 @@ def planned_renditions(
             fingerprint=fingerprint,
             parameters=parameters,
             directory=wanted.download_directory,
+            output_settings=wanted.output,
             wait=WaitReason.SLOT,
         )
     prices = [rendition.parameters.credits for rendition in planned.values()]

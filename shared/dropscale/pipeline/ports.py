@@ -1,13 +1,16 @@
 """What the use cases need of the world around them."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
+from dropscale.image.header import ImageHeader
+from dropscale.ledger.records import Source
 from dropscale.magichour.models import CreatedProject, Project
+from dropscale.spec.effective import OutputSettings
 
 Clock = Callable[[], datetime]
 """Gives the time, aware and in UTC."""
@@ -63,12 +66,24 @@ class InputBucket(SpecFiles, Protocol):
         """
 
 
+class Originals(Protocol):
+    """Where the image that was upscaled can be read once more."""
+
+    def open_original(self, source: Source) -> AbstractContextManager[BinaryIO]:
+        """Read the very object that a source tells of, spooled to disk, from its beginning.
+
+        Raises:
+            ObjectGone, ObjectOverwritten: as their names say; a versioned bucket still has it.
+        """
+
+
 @dataclass(frozen=True)
 class OutputLabels:
-    """What an output says of itself: the job it came from and the drop it is for."""
+    """What an output says of itself: the job it came from, the drop it is for, and its bytes."""
 
     fingerprint: str | None
     drop_id: str | None
+    sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -105,6 +120,33 @@ class ResultsBucket(Protocol):
 
     def put_manifest(self, key: str, body: bytes, seq: int, over: str | None) -> bool:
         """Write a manifest over the one with the ETag `over`, or over none; False: it is not."""
+
+
+@dataclass(frozen=True)
+class FinishedResult:
+    """A result as it is to be published."""
+
+    file: BinaryIO
+    header: ImageHeader
+    warnings: tuple[str, ...] = ()
+
+
+class Finish(Protocol):
+    """Makes of a result what is to be published."""
+
+    def __call__(
+        self,
+        result: BinaryIO,
+        header: ImageHeader,
+        source: Source,
+        settings: OutputSettings,
+        files: ExitStack,
+    ) -> FinishedResult:
+        """Return a verified result with what its original says, written as the settings want.
+
+        Never raises, and never returns less than the result itself. What is opened is closed with
+        `files`.
+        """
 
 
 class ExecutionStatus(StrEnum):

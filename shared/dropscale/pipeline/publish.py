@@ -1,16 +1,17 @@
-"""Publishes a result: verified, streamed, and never over what is not dropscale's own."""
+"""Publishes a result: verified, finished, streamed, and never over what is not dropscale's own."""
 
 import hashlib
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import IO, BinaryIO, Protocol, cast
+from typing import BinaryIO, cast
 
 from dropscale.errors import DropscaleError
 from dropscale.image.verify import verify_result
 from dropscale.ledger.records import Drop, Output, Rendition
 from dropscale.ledger.store import Ledger
-from dropscale.pipeline.ports import OutputLabels, ResultsBucket
+from dropscale.pipeline.ports import Finish, FinishedResult, OutputLabels, ResultsBucket
 from dropscale.results.output_key import output_key
 
 _SPOOL_BYTES = 8 * 1024 * 1024
@@ -21,9 +22,12 @@ class OutputOccupied(DropscaleError):
     """Something that dropscale did not write lies where the output belongs."""
 
 
-class _Hash(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-    def hexdigest(self) -> str: ...
+@dataclass(frozen=True)
+class Published:
+    """An output in the results bucket, and what a person should know of it."""
+
+    output: Output
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,12 @@ class PublishOutput:
 
     ledger: Ledger
     results: ResultsBucket
+    finish: Finish
 
     def __call__(
         self, drop: Drop, rendition: Rendition, fetch: Callable[[BinaryIO], int]
-    ) -> Output:
-        """Fetch a result, verify it, and write it where the drop's output belongs.
+    ) -> Published:
+        """Fetch a result, verify and finish it, and write it where the drop's output belongs.
 
         `fetch` writes the result into a file and returns its size in bytes.
 
@@ -44,32 +49,23 @@ class PublishOutput:
             OutputOccupied: as its name says.
             UnreadableResult: what came is no whole image.
         """
-        with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spooled:
-            sink = _HashingSink(spooled, hashlib.sha256())
-            size = fetch(cast(BinaryIO, sink))
+        with ExitStack() as files:
+            spooled = files.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES))
             file = cast(BinaryIO, spooled)
+            fetch(file)
             header = verify_result(file, f"The result for {drop.source.key}")
-            key = output_key(
-                drop.source.key, rendition.parameters, header.type, rendition.directory
-            )
-            output = Output(
-                key=key,
-                type=header.type,
-                width=header.width,
-                height=header.height,
-                bytes=size,
-                sha256=sink.hash.hexdigest(),
-            )
-            self._put_once(output, file, drop.id, rendition.fingerprint)
-        return output
+            finished = self.finish(file, header, drop.source, rendition.output_settings, files)
+            output = _output(drop, rendition, finished)
+            self._put_once(output, finished.file, drop.id, rendition.fingerprint)
+        return Published(output, finished.warnings)
 
     def _put_once(self, output: Output, file: BinaryIO, drop_id: str, fingerprint: str) -> None:
         """Write the output; what this source's earlier result left there is replaced.
 
-        An object that carries this drop's fingerprint already is the delivery, after a crash
-        before the ledger knew.
+        An object that carries these labels already is the delivery, after a crash before the
+        ledger knew.
         """
-        labels = OutputLabels(fingerprint=fingerprint, drop_id=drop_id)
+        labels = OutputLabels(fingerprint=fingerprint, drop_id=drop_id, sha256=output.sha256)
         for _ in range(_PUT_ATTEMPTS):
             there = self.results.describe_output(output.key)
             if there is not None and there.labels == labels:
@@ -90,13 +86,15 @@ class PublishOutput:
         )
 
 
-@dataclass
-class _HashingSink:
-    """A file to write to that hashes what passes."""
-
-    file: IO[bytes]
-    hash: _Hash
-
-    def write(self, data: bytes) -> int:
-        self.hash.update(data)
-        return self.file.write(data)
+def _output(drop: Drop, rendition: Rendition, finished: FinishedResult) -> Output:
+    header, file = finished.header, finished.file
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type] # wants BytesIO or raw
+    return Output(
+        key=output_key(drop.source.key, rendition.parameters, header.type, rendition.directory),
+        type=header.type,
+        width=header.width,
+        height=header.height,
+        bytes=file.tell(),
+        sha256=digest.hexdigest(),
+    )

@@ -330,13 +330,14 @@ def _wanted(drop: Drop, fresh: Rendition) -> Rendition:
     before = drop.renditions.get(fresh.fingerprint)
     if before is None:
         return fresh
-    moved = before.model_copy(update={"directory": fresh.directory})
+    written = {"directory": fresh.directory, "output_settings": fresh.output_settings}
+    moved = before.model_copy(update=written)
     if before.state in OPEN_STATES:
         return moved
     if before.output is not None and before.state is not DropState.SUPERSEDED:
         image_type = before.output.type
         key = output_key(drop.source.key, fresh.parameters, image_type, fresh.directory)
-        if key == before.output.key:
+        if key == before.output.key and before.output_settings == fresh.output_settings:
             return before
     return moved.again()
 

@@ -1,8 +1,37 @@
 """The effective spec: all specs of one drop merged."""
 
+from enum import StrEnum
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from dropscale.upscaler import Mode
+
+
+class OutputFormat(StrEnum):
+    """The file format of an output; `keep`: the one in which the result comes."""
+
+    KEEP = "keep"
+    PNG = "png"
+    JPEG = "jpeg"
+    WEBP = "webp"
+    AVIF = "avif"
+
+
+class MetadataChoice(StrEnum):
+    """Whether an output has the original's EXIF, XMP and IPTC, or none."""
+
+    KEEP = "keep"
+    STRIP = "strip"
+
+
+class OutputSettings(BaseModel):
+    """How an output is written; `quality` is from 1 to 100, None: the format's own."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: OutputFormat = OutputFormat.KEEP
+    quality: int | None = None
+    metadata: MetadataChoice = MetadataChoice.KEEP
 
 
 class EffectiveRendition(BaseModel):
@@ -15,6 +44,7 @@ class EffectiveRendition(BaseModel):
     prompt: str | None = None
     name: str | None = None
     download_directory: str | None = None
+    output: OutputSettings = OutputSettings()
     revision: str | None = None
     provenance: dict[str, str] = Field(default_factory=dict)
 

@@ -10,9 +10,15 @@ from typing import Any
 
 from dropscale import upscaler
 from dropscale.spec.document import Document, FieldPath
-from dropscale.spec.effective import EffectiveRendition, EffectiveSpec, SizeLimits
+from dropscale.spec.effective import (
+    EffectiveRendition,
+    EffectiveSpec,
+    OutputFormat,
+    OutputSettings,
+    SizeLimits,
+)
 from dropscale.spec.faults import Fault, Place, Severity, SpecInvalid
-from dropscale.spec.model import RenditionSpec, SkipIf, Spec, Style
+from dropscale.spec.model import OutputSpec, RenditionSpec, SkipIf, Spec, Style
 from dropscale.upscaler import Mode
 
 
@@ -104,6 +110,16 @@ def warnings_about(layers: Sequence[Layer]) -> list[Fault]:
                     "choose the mode creative, or leave the prompt out",
                 )
             )
+    quality = merged.get("output.quality")
+    formats = {rendition.output.format for rendition in wanted}
+    if quality and quality.value is not None and formats <= {OutputFormat.PNG, OutputFormat.KEEP}:
+        found.append(
+            quality.origin.warning(
+                "output.quality",
+                f"is not used: the format is {' and '.join(sorted(formats))}",
+                "choose jpeg, webp or avif, or leave the quality out",
+            )
+        )
     return [*found, *_without_effect(layers)]
 
 
@@ -135,6 +151,10 @@ def _settings(
             continue
         if isinstance(value, Style):
             yield from _style_settings(value, setting)
+        elif isinstance(value, OutputSpec):
+            for name in OutputSpec.model_fields:
+                if name in value.model_fields_set:
+                    yield f"output.{name}", setting(getattr(value, name), "output", name)
         elif field == "skip_if":
             limits = value or SkipIf()
             for name in SkipIf.model_fields if value is None else limits.model_fields_set:
@@ -163,7 +183,12 @@ def _style_settings(style: Style, setting: Any) -> Iterator[tuple[str, Setting]]
 def _values(layer: Layer) -> dict[str, Any]:
     values: dict[str, Any] = {field: setting.value for field, setting in layer.items()}
     origins = {field: str(setting.origin) for field, setting in layer.items()}
-    return values | {"provenance": origins}
+    settings = {
+        name: values.pop(f"output.{name}")
+        for name in OutputSettings.model_fields
+        if f"output.{name}" in values
+    }
+    return values | {"provenance": origins, "output": OutputSettings(**settings)}
 
 
 def _clashes(renditions: Sequence[EffectiveRendition], items: Sequence[Setting]) -> Iterator[Fault]:

@@ -24,8 +24,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from dropscale import upscaler
+from dropscale.spec.effective import MetadataChoice, OutputFormat
 from dropscale.upscaler import Mode
 
+MAX_QUALITY = 100
 MAX_RENDITIONS = 8
 """Bounds what one transaction of the ledger has to take (DynamoDB: 100 rows)."""
 
@@ -145,6 +147,12 @@ def _pixels(value: object) -> object:
     return value if value is None else _number(value, whole=True, least=1)
 
 
+def _quality(value: object) -> object:
+    if value is not None and _number(value, whole=True, least=1) > MAX_QUALITY:
+        raise wrong(f"{shown(value)} is not a quality", f"allowed are 1 to {MAX_QUALITY}")
+    return value
+
+
 def _megapixels(value: object) -> object:
     return value if value is None else float(_number(value, whole=False, least=0))
 
@@ -180,6 +188,17 @@ _Enhancement = Annotated[
     ),
     _Given(),
 ]
+_Format = Annotated[
+    OutputFormat | None,
+    BeforeValidator(_choice("a format", OutputFormat, {"jpg": OutputFormat.JPEG})),
+    _Given(),
+]
+_Metadata = Annotated[
+    MetadataChoice | None,
+    BeforeValidator(_choice("a choice", MetadataChoice, {"none": MetadataChoice.STRIP})),
+    _Given(),
+]
+_Quality = Annotated[Annotated[int, Field(ge=1, le=MAX_QUALITY)] | None, BeforeValidator(_quality)]
 _Truth = Annotated[bool | None, BeforeValidator(_truth), _Given()]
 _Text = Annotated[
     str | None,
@@ -234,6 +253,17 @@ class SkipIf(_Strict):
     """In millions of pixels."""
 
 
+class OutputSpec(_Strict):
+    """How the result is written. Free to change: it is delivered again, and nothing is paid."""
+
+    format: _Format = None
+    """The file format; `keep`: the one in which the result comes."""
+    quality: _Quality = Field(None, examples=[90])
+    """From 1 to 100, for jpeg, webp and avif. Without one: jpeg 92, webp 90, avif 75."""
+    metadata: _Metadata = None
+    """`keep`: the original's EXIF, XMP and IPTC; `strip`: none. A colour profile is kept always."""
+
+
 class RenditionSpec(_Strict):
     """One of several upscales of an image: what differs from the rest of the spec."""
 
@@ -245,6 +275,8 @@ class RenditionSpec(_Strict):
     """What the vendor's library shows; by itself the image's key."""
     download_directory: _Folder = Field(None, examples=["print"])
     """A folder below the results for the output."""
+    output: Annotated[OutputSpec | None, _Given()] = None
+    """How the result is written."""
     revision: _Text = Field(None, examples=["2"])
     """Any text. Another one pays for a fresh try."""
 

@@ -14,6 +14,7 @@ from dropscale.spec.merge import Layer, layer_of
 from dropscale.spec.model import (
     MAX_RENDITIONS,
     Assets,
+    OutputSpec,
     RenditionSpec,
     SkipIf,
     Spec,
@@ -27,9 +28,10 @@ _MODEL_BY_FIELD: Mapping[str, type[BaseModel]] = {
     "assets": Assets,
     "style": Style,
     "skip_if": SkipIf,
+    "output": OutputSpec,
 }
-_TELLING_FIELDS = frozenset(Spec.model_fields) - {"name"}
-"""Fields by which a spec is told from a file of another tool's; a name is too common."""
+_TELLING_FIELDS = frozenset(Spec.model_fields) - {"name", "output"}
+"""Fields by which a spec is told from a file of another tool's; these are too common."""
 
 _Rule = Callable[[Document], Iterator[Fault]]
 

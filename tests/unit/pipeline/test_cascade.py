@@ -40,6 +40,18 @@ def test_the_nearest_spec_wins_field_by_field_and_its_place_is_kept(world: World
     }
 
 
+def test_how_an_output_is_written_is_merged_field_by_field(world: World) -> None:
+    world.put(ROOT, "output: {format: webp, quality: 80}")
+    world.put(SIDECAR, "output: {quality: null}\nrenditions: [{output: {metadata: strip}}]")
+    world.drop(IMAGE, png())
+
+    spec = spec_of(world, IMAGE)
+    (rendition,) = spec["renditions"]
+    assert spec["output"] == {"format": "webp", "quality": None, "metadata": "keep"}
+    assert rendition["output"] == {"format": "webp", "quality": None, "metadata": "strip"}
+    assert rendition["provenance"]["output.format"] == "dropscale.yaml:1:18"
+
+
 def test_the_folders_beside_an_image_say_nothing_about_it(world: World) -> None:
     world.put("a/c/dropscale.yaml", "scale_factor: 4")
     world.put("a/b/deeper/dropscale.yaml", "scale_factor: 4")

@@ -266,7 +266,7 @@ def test_what_is_no_image_is_not_published(world: World) -> None:
 
 
 def test_a_foreign_object_in_the_outputs_place_is_not_overwritten(world: World) -> None:
-    world.results.outputs["cat.png@2x.png"] = (b"mine", OutputLabels(None, None))
+    world.results.outputs["cat.png@2x.png"] = (b"mine", OutputLabels(None, None, None))
     submitted(world)
     world.upscaler.finish()
     with pytest.raises(OutputOccupied) as caught:

@@ -6,6 +6,7 @@ from dropscale.ledger.states import DropState, JobState
 from dropscale.pipeline.submit import SubmitOutcome
 from dropscale.results.manifest import Manifest
 from dropscale.upscaler import ProjectStatus
+from tests import originals
 from tests.fakes import png
 from tests.world import World
 
@@ -342,3 +343,47 @@ def test_a_sidecar_put_right_again_shows_what_was_delivered_before(world: World)
 
     assert world.manifest("cat.png")["state"] == "delivered"
     assert len(world.upscaler.creates) == 1
+
+
+def test_another_form_of_the_output_is_free(world: World) -> None:
+    world.put("cat.png", originals.photo("PNG"))
+    world.submit("cat.png")
+    world.upscaler.result = originals.encoded(originals.pixels((96, 64)), "PNG")
+    world.upscaler.finish()
+    world.deliver(world.check(world.running()[0]))
+    before = world.results.outputs["cat.png@2x.png"][0]
+
+    world.drop("cat.png.yaml", "output: {metadata: strip}")
+    world.deliver(world.check(world.running()[0]))
+
+    after = world.results.outputs["cat.png@2x.png"][0]
+    assert originals.CREATOR.encode() in before
+    assert originals.CREATOR.encode() not in after
+    assert len(world.upscaler.creates) == 1
+    world.submit("cat.png.yaml")
+    assert world.running() == []
+
+
+def test_another_form_of_an_output_that_only_the_results_bucket_still_has_is_free(
+    world: World,
+) -> None:
+    world.drop("cat.png", png())
+    world.upscaler.finish()
+    world.deliver(world.check(world.running()[0]))
+    world.upscaler.projects.clear()
+
+    world.drop("cat.png.yaml", "output: {metadata: strip}\ndownload_directory: public")
+    world.deliver(world.running()[0])
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+    assert "public/cat.png@2x.png" in world.results.outputs
+
+
+def test_an_image_deleted_before_its_delivery_is_delivered_as_it_came(world: World) -> None:
+    world.drop("cat.png", originals.photo("PNG"))
+    del world.bucket.objects["cat.png"]
+    world.upscaler.finish()
+    world.deliver(world.check(world.running()[0]))
+
+    assert world.results.outputs["cat.png@2x.png"][0] == world.upscaler.result
+    assert "it was deleted" in world.manifest("cat.png")["warnings"][-1]

@@ -35,6 +35,7 @@ def test_every_field_is_taken() -> None:
         "wait_for_completion": False,
         "download_outputs": False,
         "download_directory": "best/of",
+        "output": {"format": "jpeg", "quality": 90, "metadata": "strip"},
         "revision": "b",
         "max_credits": 200,
         "skip_if": {"min_width": 3000, "min_height": 2000, "min_megapixels": 6.5},
@@ -92,3 +93,18 @@ def test_faults_beyond_what_a_person_reads_are_counted() -> None:
     message = fault("".join(f"field_{number}: 1\n" for number in range(30)))
     assert message.count("there is no such field") == 20
     assert message.endswith("and 10 more")
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("{format: jpg}", "'jpg' is not a format; did you mean jpeg?"),
+        ("{format: null}", "has no value"),
+        ("{quality: 0}", "is not a whole number from 1"),
+        ("{quality: 101}", "101 is not a quality; allowed are 1 to 100"),
+        ("{metadata: none}", "did you mean strip? allowed are keep, strip"),
+        ("{color: red}", "output.color"),
+    ],
+)
+def test_what_an_output_cannot_be_is_said(output: str, said: str) -> None:
+    assert said in fault(f"output: {output}")

@@ -1,0 +1,59 @@
+"""Reads and rewrites the metadata of image files without decoding them.
+
+Types are those of `upscaler.EXTENSION_BY_TYPE`.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import BinaryIO
+
+from dropscale.image.header import ImageHeader
+from dropscale.image.metadata import icc, jpeg, png, tiff, webp
+from dropscale.image.metadata.model import Metadata
+
+_READERS: Mapping[str, Callable[[BinaryIO], Metadata]] = MappingProxyType(
+    {"jpeg": jpeg.read, "png": png.read, "webp": webp.read, "tiff": tiff.read}
+)
+REWRITABLE_TYPES = frozenset({"jpeg", "png", "webp"})
+
+
+def read_metadata(file: BinaryIO, image_type: str) -> Metadata | None:
+    """Return a file's metadata; None: that of this type cannot be read here.
+
+    Raises:
+        MalformedMetadata: the file is damaged.
+    """
+    reader = _READERS.get(image_type)
+    return reader(file) if reader else None
+
+
+def rewrite(
+    source: BinaryIO, target: BinaryIO, header: ImageHeader, metadata: Metadata, *, strip: bool
+) -> Metadata:
+    """Copy an image file of a rewritable type with other metadata in place of its own.
+
+    What it has of kinds that `metadata` lacks stays, but with `strip` only its colour profile.
+    Returns what its type has no room for.
+
+    Raises:
+        MalformedMetadata: the file is damaged.
+    """
+    if header.type == "webp":
+        size = header.width, header.height
+        return webp.write(source, target, metadata, size, strip=strip)
+    write = jpeg.write if header.type == "jpeg" else png.write
+    return write(source, target, metadata, strip=strip)
+
+
+def can_take_profile(file: BinaryIO, image_type: str, profile: bytes) -> bool:
+    """Tell whether a profile can be that of a file's pixels: both have as many channels."""
+    count = {"jpeg": jpeg.channels, "png": png.channels}.get(image_type, lambda _: 3)
+    return icc.channels_of(profile) == count(file)
+
+
+def declares_colour(file: BinaryIO, image_type: str) -> bool:
+    """Tell whether a file says what its colours are: by a profile, or as PNG otherwise can."""
+    if image_type == "png" and png.declares_colour(file):
+        return True
+    found = read_metadata(file, image_type)
+    return found is not None and found.icc is not None

@@ -1,0 +1,148 @@
+"""Metadata in JPEG files: the segments before the first scan (ITU-T T.81, annex B).
+
+What they hold: EXIF in APP1 (Exif 2.32, 4.7.2), XMP in APP1 (XMP part 3, 1.1.3), ICC profiles in
+APP2 (ICC.1:2022, B.4), Photoshop's image resources with IPTC in APP13.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from dropscale.image.metadata import iptc
+from dropscale.image.metadata.model import MalformedMetadata, Metadata
+from dropscale.image.metadata.streams import copy, read_exactly
+
+_START, _SCAN, _END = 0xD8, 0xDA, 0xD9
+_APP0, _APP1, _APP2, _APP13, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
+_COMMENT = 0xFE
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_MOST_IN_SEGMENT = 65_533
+
+_EXIF = b"Exif\0\0"
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_ICC = b"ICC_PROFILE\0"
+_RESOURCES = b"Photoshop 3.0\0"
+
+
+@dataclass(frozen=True)
+class _Segment:
+    marker: int
+    body: bytes
+
+    @property
+    def kind(self) -> str | None:
+        """Which kind of metadata it holds, if one of those that are carried."""
+        if self.marker == _APP1:
+            return "exif" if self.body[:6] == _EXIF else "xmp" if self._is(_XMP) else None
+        if self.marker == _APP2 and self._is(_ICC):
+            return "icc"
+        return "iptc" if self.marker == _APP13 and self._is(_RESOURCES) else None
+
+    @property
+    def is_descriptive(self) -> bool:
+        """Whether the pixels look the same without it."""
+        is_app = _APP1 <= self.marker <= _APP15 and self.marker != _APP14
+        return (is_app and self.kind != "icc") or self.marker == _COMMENT
+
+    def _is(self, name: bytes) -> bool:
+        return self.body.startswith(name)
+
+
+def read(file: BinaryIO) -> Metadata:
+    """Return the metadata of a JPEG file.
+
+    Raises:
+        MalformedMetadata: its segments are damaged.
+    """
+    found: dict[str, list[bytes]] = {}
+    for segment in _segments(file):
+        if segment.kind is not None:
+            found.setdefault(segment.kind, []).append(segment.body)
+    resources = b"".join(body[len(_RESOURCES) :] for body in found.get("iptc", ()))
+    return Metadata(
+        icc=_joined_profile(found.get("icc", [])),
+        exif=found["exif"][0][len(_EXIF) :] if "exif" in found else None,
+        xmp=found["xmp"][0][len(_XMP) :] if "xmp" in found else None,
+        iptc=iptc.iptc_in(resources) if resources else None,
+    )
+
+
+def channels(file: BinaryIO) -> int | None:
+    """Return how many channels the pixels have: 1 grey, 3 colour, 4 CMYK."""
+    for segment in _segments(file):
+        if segment.marker in _FRAMES and len(segment.body) > 5:
+            return segment.body[5]
+    return None
+
+
+def write(source: BinaryIO, target: BinaryIO, metadata: Metadata, *, strip: bool) -> Metadata:
+    """Copy a JPEG file with other metadata in place of its own, kind by kind.
+
+    With `strip` nothing that is only descriptive stays of its own. Returns what had no room.
+
+    Raises:
+        MalformedMetadata: its segments are damaged.
+    """
+    fitting, misfits = _fitting(metadata)
+    head: list[_Segment] = []
+    kept: list[_Segment] = []
+    for segment in _segments(source):
+        is_replaced = segment.kind in metadata.kinds or (strip and segment.is_descriptive)
+        if not is_replaced:
+            (head if segment.marker == _APP0 and not kept else kept).append(segment)
+    target.write(bytes([0xFF, _START]))
+    for segment in (*head, *_segments_of(fitting), *kept):
+        target.write(bytes([0xFF, segment.marker]))
+        target.write((len(segment.body) + 2).to_bytes(2, "big") + segment.body)
+    target.write(bytes([0xFF, _SCAN]))
+    copy(source, target)
+    return misfits
+
+
+def _segments(file: BinaryIO) -> Iterator[_Segment]:
+    """Yield all segments before the first scan; the file then stands behind the scan's marker."""
+    file.seek(0)
+    if read_exactly(file, 2) != bytes([0xFF, _START]):
+        raise MalformedMetadata("not a JPEG file")
+    while True:
+        if read_exactly(file, 1) != b"\xff":
+            raise MalformedMetadata("a JPEG segment does not begin with a marker")
+        marker = 0xFF
+        while marker == 0xFF:
+            (marker,) = read_exactly(file, 1)
+        if marker == _SCAN:
+            return
+        if marker == _END:
+            raise MalformedMetadata("a JPEG file without a scan")
+        size = int.from_bytes(read_exactly(file, 2), "big")
+        yield _Segment(marker, read_exactly(file, max(size - 2, 0)))
+
+
+def _joined_profile(bodies: Iterable[bytes]) -> bytes | None:
+    parts = sorted((body[12], body[14:]) for body in bodies if len(body) > 14)
+    return b"".join(part for _, part in parts) or None
+
+
+def _fitting(metadata: Metadata) -> tuple[Metadata, Metadata]:
+    sizes = {
+        "exif": len(_EXIF + (metadata.exif or b"")),
+        "xmp": len(_XMP + (metadata.xmp or b"")),
+        "iptc": len(_RESOURCES + iptc.as_resources(metadata.iptc or b"")),
+        "icc": len(metadata.icc or b"") // 255,
+    }
+    too_long = [kind for kind, size in sizes.items() if size > _MOST_IN_SEGMENT]
+    return metadata.without(*too_long), metadata.without(*(sizes.keys() - too_long))
+
+
+def _segments_of(metadata: Metadata) -> Iterator[_Segment]:
+    if metadata.exif is not None:
+        yield _Segment(_APP1, _EXIF + metadata.exif)
+    if metadata.xmp is not None:
+        yield _Segment(_APP1, _XMP + metadata.xmp)
+    if metadata.iptc is not None:
+        yield _Segment(_APP13, _RESOURCES + iptc.as_resources(metadata.iptc))
+    if metadata.icc is not None:
+        room = _MOST_IN_SEGMENT - len(_ICC) - 2
+        parts = [metadata.icc[at : at + room] for at in range(0, len(metadata.icc), room)]
+        for number, part in enumerate(parts, start=1):
+            yield _Segment(_APP2, _ICC + bytes([number, len(parts)]) + part)

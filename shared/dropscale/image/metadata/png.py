@@ -1,0 +1,170 @@
+"""Metadata in PNG files: their chunks (PNG, third edition, section 11).
+
+IPTC has no chunk of its own; it is kept as ImageMagick does, in a text that ExifTool and others
+read.
+"""
+
+import struct
+import zlib
+from binascii import unhexlify
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from dropscale.image.metadata import iptc
+from dropscale.image.metadata.model import MalformedMetadata, Metadata
+from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOUR_CHUNKS = frozenset({b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP"})
+_TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_DESCRIPTIVE_CHUNKS = _TEXT_CHUNKS | {b"eXIf", b"tIME"}
+_XMP = b"XML:com.adobe.xmp"
+_KIND_BY_KEYWORD = {
+    _XMP: "xmp",
+    b"Raw profile type xmp": "xmp",
+    b"Raw profile type iptc": "iptc",
+    b"Raw profile type exif": "exif",
+    b"Raw profile type APP1": "exif",
+}
+_EXIF_MARKER = b"Exif\0\0"
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A chunk's type, and where in the file its data begins and how long it is."""
+
+    type: bytes
+    at: int
+    size: int
+
+
+def read(file: BinaryIO) -> Metadata:
+    """Return the metadata of a PNG file.
+
+    Raises:
+        MalformedMetadata: its chunks are damaged.
+    """
+    found: dict[str, bytes] = {}
+    for chunk in _chunks(file):
+        kind = _kind_of(file, chunk)
+        if kind is not None and kind not in found:
+            value = _value_of(file, chunk)
+            if value is not None:
+                found[kind] = value
+    return Metadata(**found)
+
+
+def channels(file: BinaryIO) -> int:
+    """Return how many channels the pixels have without alpha: 1 grey, 3 colour."""
+    file.seek(len(_SIGNATURE) + 8 + 9)
+    (colour_type,) = read_exactly(file, 1)
+    return 3 if colour_type & 2 else 1
+
+
+def declares_colour(file: BinaryIO) -> bool:
+    """Tell whether the file says by other means than a profile what its colours are."""
+    return any(chunk.type in {b"sRGB", b"cICP"} for chunk in _chunks(file))
+
+
+def write(source: BinaryIO, target: BinaryIO, metadata: Metadata, *, strip: bool) -> Metadata:
+    """Copy a PNG file with other metadata in place of its own, kind by kind.
+
+    With `strip` nothing that is only descriptive stays of its own. Returns what had no room.
+
+    Raises:
+        MalformedMetadata: its chunks are damaged.
+    """
+    target.write(_SIGNATURE)
+    for chunk in _chunks(source):
+        is_replaced = _kind_of(source, chunk) in metadata.kinds
+        is_replaced |= metadata.icc is not None and chunk.type in _COLOUR_CHUNKS
+        is_replaced |= strip and chunk.type in _DESCRIPTIVE_CHUNKS
+        if not is_replaced:
+            source.seek(chunk.at - 8)
+            copy(source, target, chunk.size + 12)
+        if chunk.type == b"IHDR":
+            for name, data in _chunks_of(metadata):
+                checksum = zlib.crc32(name + data)
+                target.write(struct.pack(">I", len(data)) + name + data)
+                target.write(struct.pack(">I", checksum))
+    return Metadata()
+
+
+def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
+    """Yield all chunks to the last; between two the caller may read elsewhere in the file."""
+    file.seek(0)
+    if file.read(len(_SIGNATURE)) != _SIGNATURE:
+        raise MalformedMetadata("not a PNG file")
+    at = len(_SIGNATURE)
+    name = b""
+    while name != b"IEND":
+        file.seek(at)
+        size, name = struct.unpack(">I4s", read_exactly(file, 8))
+        yield _Chunk(name, at + 8, size)
+        at += size + 12
+
+
+def _kind_of(file: BinaryIO, chunk: _Chunk) -> str | None:
+    if chunk.type == b"iCCP":
+        return "icc"
+    if chunk.type == b"eXIf":
+        return "exif"
+    if chunk.type not in _TEXT_CHUNKS:
+        return None
+    file.seek(chunk.at)
+    keyword = file.read(min(chunk.size, 80)).partition(b"\0")[0]
+    return _KIND_BY_KEYWORD.get(keyword)
+
+
+def _value_of(file: BinaryIO, chunk: _Chunk) -> bytes | None:
+    """Return the metadata in a chunk; None: it cannot be read, or is far too long."""
+    if chunk.size > MAX_BLOB_BYTES:
+        return None
+    file.seek(chunk.at)
+    data = read_exactly(file, chunk.size)
+    with suppress(zlib.error, ValueError, IndexError):
+        if chunk.type == b"eXIf":
+            return data
+        keyword, _, rest = data.partition(b"\0")
+        text = _inflated(rest[1:]) if chunk.type in {b"iCCP", b"zTXt"} else rest
+        if chunk.type == b"iTXt":
+            is_compressed = rest[0]
+            text = rest[2:].split(b"\0", 2)[2]
+            text = _inflated(text) if is_compressed else text
+        if keyword.startswith(b"Raw profile type"):
+            return _raw_profile(text, _KIND_BY_KEYWORD[keyword])
+        return text
+    return None
+
+
+def _raw_profile(text: bytes, kind: str) -> bytes | None:
+    # A line feed, the name, the length, and the bytes in hexadecimal, over many lines.
+    _, _, _, digits = text.split(b"\n", 3)
+    data = unhexlify(b"".join(digits.split()))
+    if kind == "iptc" and data.startswith(b"8BIM"):
+        return iptc.iptc_in(data)
+    return data.removeprefix(_EXIF_MARKER) if kind == "exif" else data
+
+
+def _inflated(data: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    inflated = inflater.decompress(data, MAX_BLOB_BYTES)
+    if not inflater.eof:
+        raise MalformedMetadata("a text is cut off, or far too long")
+    return inflated
+
+
+def _chunks_of(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
+    if metadata.icc is not None:
+        yield b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)
+    if metadata.exif is not None:
+        yield b"eXIf", metadata.exif
+    if metadata.xmp is not None:
+        yield b"iTXt", _XMP + b"\0\0\0\0\0" + metadata.xmp
+    if metadata.iptc is not None:
+        resources = iptc.as_resources(metadata.iptc)
+        lines = [resources.hex()[at : at + 72] for at in range(0, 2 * len(resources), 72)]
+        text = f"\niptc\n{len(resources):8}\n" + "\n".join(lines) + "\n"
+        yield b"zTXt", b"Raw profile type iptc\0\0" + zlib.compress(text.encode())

@@ -1,0 +1,108 @@
+"""Metadata in WebP files: their RIFF chunks (RFC 9649, section 2)."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import BinaryIO
+
+from dropscale.image.metadata.model import MalformedMetadata, Metadata
+from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly, size_of
+
+_KIND_BY_CHUNK = MappingProxyType({b"ICCP": "icc", b"EXIF": "exif", b"XMP ": "xmp"})
+_FLAG_BY_KIND = MappingProxyType({"icc": 0x20, "exif": 0x08, "xmp": 0x04})
+_ALPHA_FLAG, _ANIMATION_FLAG = 0x10, 0x02
+_EXIF_MARKER = b"Exif\0\0"
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A chunk's type, and where in the file its data begins and how long it is."""
+
+    type: bytes
+    at: int
+    size: int
+
+
+def read(file: BinaryIO) -> Metadata:
+    """Return the metadata of a WebP file.
+
+    Raises:
+        MalformedMetadata: its chunks are damaged.
+    """
+    found: dict[str, bytes] = {}
+    for chunk in _chunks(file):
+        kind = _KIND_BY_CHUNK.get(chunk.type)
+        if kind is not None and kind not in found and chunk.size <= MAX_BLOB_BYTES:
+            file.seek(chunk.at)
+            data = read_exactly(file, chunk.size)
+            found[kind] = data.removeprefix(_EXIF_MARKER) if kind == "exif" else data
+    return Metadata(**found)
+
+
+def write(
+    source: BinaryIO, target: BinaryIO, metadata: Metadata, size: tuple[int, int], *, strip: bool
+) -> Metadata:
+    """Copy a WebP file of `size` (width, height) with other metadata in place of its own.
+
+    With `strip` nothing that is only descriptive stays of its own. Returns what had no room.
+
+    Raises:
+        MalformedMetadata: its chunks are damaged.
+    """
+    chunks = list(_chunks(source))
+    before = {_KIND_BY_CHUNK[chunk.type] for chunk in chunks if chunk.type in _KIND_BY_CHUNK}
+    dropped = set(metadata.kinds) | ({"exif", "xmp"} if strip else set())
+    kinds = before - dropped | set(metadata.kinds) - {"iptc"}
+    target.write(b"RIFF\0\0\0\0WEBP")
+    _write_chunk(target, b"VP8X", _extended_header(source, chunks, kinds, size))
+    if metadata.icc is not None:
+        _write_chunk(target, b"ICCP", metadata.icc)
+    for chunk in chunks:
+        if chunk.type != b"VP8X" and _KIND_BY_CHUNK.get(chunk.type) not in dropped:
+            source.seek(chunk.at - 8)
+            copy(source, target, 8 + chunk.size)
+            target.write(bytes(chunk.size % 2))
+    if metadata.exif is not None:
+        _write_chunk(target, b"EXIF", metadata.exif)
+    if metadata.xmp is not None:
+        _write_chunk(target, b"XMP ", metadata.xmp)
+    end = target.tell()
+    target.seek(4)
+    target.write(struct.pack("<I", end - 8))
+    target.seek(end)
+    return Metadata(iptc=metadata.iptc)
+
+
+def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
+    """Yield all chunks; between two the caller may read elsewhere in the file."""
+    file.seek(0)
+    riff, size, webp = struct.unpack("<4sI4s", read_exactly(file, 12))
+    if (riff, webp) != (b"RIFF", b"WEBP"):
+        raise MalformedMetadata("not a WebP file")
+    at, end = 12, min(size + 8, size_of(file))
+    while at + 8 <= end:
+        file.seek(at)
+        name, length = struct.unpack("<4sI", read_exactly(file, 8))
+        yield _Chunk(name, at + 8, length)
+        at += 8 + length + length % 2
+
+
+def _extended_header(
+    source: BinaryIO, chunks: list[_Chunk], kinds: set[str], size: tuple[int, int]
+) -> bytes:
+    flags = sum(_FLAG_BY_KIND[kind] for kind in kinds)
+    for chunk in chunks:
+        source.seek(chunk.at)
+        if chunk.type == b"VP8X":
+            flags |= read_exactly(source, 1)[0] & (_ALPHA_FLAG | _ANIMATION_FLAG)
+        elif chunk.type == b"VP8L":
+            # Behind the signature: 14 bits of width, 14 of height, one that tells of alpha.
+            (packed,) = struct.unpack("<xI", read_exactly(source, 5))
+            flags |= _ALPHA_FLAG if packed >> 28 & 1 else 0
+    width, height = (side - 1 for side in size)
+    return struct.pack("<I", flags) + width.to_bytes(3, "little") + height.to_bytes(3, "little")
+
+
+def _write_chunk(target: BinaryIO, name: bytes, data: bytes) -> None:
+    target.write(name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2))
