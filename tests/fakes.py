@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
+from dropscale.image.pixels import Comparison
 from dropscale.ledger.records import Drop, Gate, Job, Source
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
@@ -251,6 +252,19 @@ class FakeResults:
             return False
         self.manifests[key] = (seq, body)
         return True
+
+
+@dataclass
+class FakePixels:
+    """Has decoded what the test says."""
+
+    comparison: Comparison = field(default_factory=lambda: Comparison(delta_e=0.5))
+    fail: Exception | None = None
+
+    def compare(self, *_: Any, **__: Any) -> Comparison:
+        if self.fail is not None:
+            raise self.fail
+        return self.comparison
 
 
 @dataclass

@@ -34,6 +34,7 @@ from tests.fakes import (
     Clock,
     FakeExecutions,
     FakeInputBucket,
+    FakePixels,
     FakeQueue,
     FakeResults,
     FakeUpscaler,
@@ -60,6 +61,7 @@ class World:
     executions: FakeExecutions = field(default_factory=FakeExecutions)
     queue: FakeQueue = field(default_factory=FakeQueue)
     upscaler: FakeUpscaler = field(default_factory=FakeUpscaler)
+    pixels: FakePixels = field(default_factory=FakePixels)
 
     def __post_init__(self) -> None:
         self.compose()
@@ -107,7 +109,9 @@ class World:
             ledger=self.ledger,
             upscaler=self.upscaler,
             results=self.results,
-            publish=PublishOutput(self.ledger, self.results, FinishResult(self.bucket)),
+            publish=PublishOutput(
+                self.ledger, self.results, FinishResult(self.bucket, self.pixels)
+            ),
             project=self.project,
             start=self.start,
             clock=self.clock,

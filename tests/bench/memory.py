@@ -1,7 +1,8 @@
 """How much more memory submit and deliver take for a large image than for a small one.
 
 Both run in their worker processes on the embedded cloud; its servers and a vendor that hands the
-image back unchanged run in this one. Exits with 1 if one of them takes more than the limit.
+image back unchanged run in this one. What a worker starts counts, at the most that both ever had.
+Exits with 1 if one of them takes more than the limit.
 
     python -m tests.bench.memory
 """
@@ -10,10 +11,13 @@ import json
 import os
 import struct
 import sys
+import threading
 import time
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from dropscale.results.manifest import manifest_key
 from dropscale_embedded.cloud import EmbeddedCloud
@@ -27,6 +31,7 @@ SIDE = 4096
 LARGE_BYTES = 100 * 1024 * 1024
 LIMIT_MB = 64.0
 DEADLINE_SECONDS = 60.0
+LOOK_SECONDS = 0.02
 KEY = "image.png"
 
 
@@ -63,16 +68,19 @@ def peaks(image: bytes) -> dict[str, float]:
     parameters = {"SettleSeconds": "0", "FirstCheckSeconds": "1"}
     with ScriptedServer() as server:
         ScriptedVendor(server, image)
-        with EmbeddedCloud(
-            template=TEMPLATE,
-            parameters={**parameters, "ApiBaseUrl": server.base_url},
-            secrets={"ApiKeySecret": "key"},
-        ) as cloud:
+        with (
+            Watch() as watch,
+            EmbeddedCloud(
+                template=TEMPLATE,
+                parameters={**parameters, "ApiBaseUrl": server.base_url},
+                secrets={"ApiKeySecret": "key"},
+            ) as cloud,
+        ):
             cloud.client("s3").put_object(
                 Bucket=cloud.outputs["InputBucketName"], Key=KEY, Body=image
             )
             await_delivery(cloud)
-            return workers_peaks()
+            return watch.peaks()
 
 
 def await_delivery(cloud: EmbeddedCloud) -> None:
@@ -94,26 +102,67 @@ def await_delivery(cloud: EmbeddedCloud) -> None:
         raise RuntimeError(f"the image ended {state}")
 
 
-def workers_peaks() -> dict[str, float]:
-    """Read from /proc (Linux) the most that a worker of each function ever had resident.
+class Watch:
+    """Reads from /proc (Linux) the most that the workers of each function ever had resident.
 
-    Not from `ru_maxrss`: a new process inherits there what its parent, the servers, had.
+    Not from `ru_maxrss`: a new process inherits there what its parent, the servers, had. What a
+    worker starts is gone when it is done, so it is looked at again and again.
     """
-    found: dict[str, float] = {}
+
+    def __init__(self) -> None:
+        self._workers: dict[str, float] = {}
+        self._children: dict[str, float] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look_on)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def peaks(self) -> dict[str, float]:
+        """Return each function's peak, in MB: that of its worker and of what that started."""
+        return {name: peak + self._children.get(name, 0) for name, peak in self._workers.items()}
+
+    def _look_on(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        statuses = dict(_statuses())
+        functions = {
+            pid: function_of(Path(f"/proc/{pid}"))
+            for pid, (parent, _) in statuses.items()
+            if parent == os.getpid()
+        }
+        for pid, (parent, peak) in statuses.items():
+            if pid in functions:
+                found, function = self._workers, functions[pid]
+            elif parent in functions:
+                found, function = self._children, functions[parent]
+            else:
+                continue
+            found[function] = max(peak, found.get(function, 0.0))
+
+
+def _statuses() -> Iterator[tuple[int, tuple[int, float]]]:
+    """Yield each process's id with its parent's and its peak memory in MB."""
     for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended, or is somebody else's
-            status = dict(
-                line.split(":", 1) for line in (process / "status").read_text().splitlines()
-            )
-            if int(status["PPid"]) == os.getpid():
-                function = function_of(process)
-                peak = int(status["VmHWM"].split()[0]) / 1024
-                found[function] = max(peak, found.get(function, 0.0))
-    return found
+        with suppress(OSError, KeyError):  # it has ended, or is somebody else's
+            lines = (process / "status").read_text().splitlines()
+            status = dict(line.split(":", 1) for line in lines)
+            peak = int(status["VmHWM"].split()[0]) / 1024
+            yield int(process.name), (int(status["PPid"]), peak)
 
 
 def function_of(process: Path) -> str:
-    variables = (process / "environ").read_text().split("\0")
+    try:
+        variables = (process / "environ").read_text().split("\0")
+    except OSError:
+        return ""
     environment = dict(variable.split("=", 1) for variable in variables if "=" in variable)
     return environment.get("AWS_LAMBDA_FUNCTION_NAME", "")
 

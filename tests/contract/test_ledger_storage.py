@@ -32,7 +32,7 @@ from dropscale.ledger.store import (
     amend_job,
     job_changes,
 )
-from dropscale.spec.effective import EffectiveSpec
+from dropscale.spec.effective import EffectiveSpec, OutputFormat, OutputSettings, SizeLimits
 from dropscale.upscaler import Mode
 from tests.fakes import MemoryLedger
 
@@ -70,7 +70,12 @@ def a_job(fingerprint: str = "f" * 64, age: int = 0) -> Job:
 def a_drop() -> Drop:
     source = Source(bucket="in", key="é t/cat.png", etag="e", sha256="5", width=8, height=6)
     spec = EffectiveSpec(
-        scale_factor=4, mode=Mode.CREATIVE, revision="x", provenance={"mode": "cat.png.yaml"}
+        scale_factor=4,
+        mode=Mode.CREATIVE,
+        revision="x",
+        output=OutputSettings(format=OutputFormat.JPEG, quality=90),
+        skip_if=SizeLimits(min_megapixels=6.5),
+        provenance={"mode": "cat.png.yaml"},
     )
     job = a_job()
     rendition = Rendition(fingerprint=job.fingerprint, parameters=job.parameters)

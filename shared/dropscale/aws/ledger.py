@@ -8,10 +8,12 @@ the sparse index `sweep`.
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -168,7 +170,9 @@ class DynamoLedger:
                 return self._on_table("ConditionCheck", check, values)
 
     def _put(self, record: Drop | Job | Gate, key: Mapping[str, str], agenda: Agenda | None) -> Any:
-        row = {**record.model_dump(mode="json", exclude_none=True), **key}
+        # boto3 takes no floats, and DynamoDB's numbers are decimal.
+        fields = json.loads(record.model_dump_json(exclude_none=True), parse_float=Decimal)
+        row: dict[str, Any] = {**fields, **key}
         if agenda is not None:
             row |= {"sweep": agenda, "sweep_at": row["due"]}
         put: dict[str, Any] = {"Item": _item(row)}

@@ -26,6 +26,7 @@ from dropscale.aws.settings import (
     SubmitSettings,
     SweepSettings,
 )
+from dropscale.image.vips import Vips
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Drop
 from dropscale.magichour.transport import CONNECT_TIMEOUT
@@ -60,6 +61,9 @@ _MOST_FOLDER_SPECS = 1000
 _SHARE_OF_SETTLING = 1 / 3
 """For how much of the settle time a folder spec is kept. What is dropped with an image, or in the
 rest of its settle time, is seen when the image is evaluated."""
+
+_PIXELS_BYTES = 400 * 1024 * 1024
+"""What decoding may take of the memory that the template gives deliver."""
 
 CALL_SECONDS = 45.0
 CHECK_CALL_SECONDS = 15.0
@@ -99,7 +103,9 @@ def deliver(settings: StartSettings, observe: Observer) -> Deliver:
         ledger=parts.ledger,
         upscaler=parts.upscaler,
         results=parts.results,
-        publish=PublishOutput(parts.ledger, parts.results, FinishResult(S3InputBucket(parts.s3))),
+        publish=PublishOutput(
+            parts.ledger, parts.results, FinishResult(S3InputBucket(parts.s3), Vips(_PIXELS_BYTES))
+        ),
         project=parts.project,
         start=parts.start,
         clock=_now,

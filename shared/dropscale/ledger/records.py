@@ -85,6 +85,8 @@ class Output(_Record):
     height: int
     bytes: int
     sha256: str
+    delta_e: float | None = None
+    """Its mean colour difference to the original (CIEDE2000); None: not measured."""
 
 
 class Download(_Record):

@@ -55,7 +55,7 @@ class Deliver:
             due = self.clock() + REVIEW
             job = amend_job(self.ledger, job.fingerprint, lambda job: _complete(job, project, due))
             if rendition.wants_result:
-                done = self._done(drop, rendition, project)
+                done = self._done(drop, rendition, project, remaining)
                 done = done.model_copy(update={"credits_charged": job.credits_charged})
                 drop = self._write_down(drop, done)
         if drop.due:
@@ -78,20 +78,24 @@ class Deliver:
             )
         return project
 
-    def _done(self, drop: Drop, rendition: Rendition, project: Project | None) -> Rendition:
+    def _done(
+        self, drop: Drop, rendition: Rendition, project: Project | None, remaining: RemainingTime
+    ) -> Rendition:
         if project is not None and drop.spec is not None and not drop.spec.download_outputs:
             downloads = tuple(
                 Download(url=download.url, expires_at=download.expires_at)
                 for download in project.downloads
             )
             return rendition.moved(DropState.COMPLETE, downloads=downloads)
-        published = self._published(drop, rendition, project)
+        published = self._published(drop, rendition, project, remaining)
         output = published.output
         sizes = _warnings(drop.source, rendition.parameters.scale_factor, output)
         warnings = (*sizes, *published.warnings)
         return rendition.moved(DropState.DELIVERED, output=output, warnings=warnings)
 
-    def _published(self, drop: Drop, rendition: Rendition, project: Project | None) -> Published:
+    def _published(
+        self, drop: Drop, rendition: Rendition, project: Project | None, remaining: RemainingTime
+    ) -> Published:
         """Publish what the vendor has; if it has it no more, what another drop got of it."""
         gone: DropscaleError | TransferFailed = ResultGone(
             f"the vendor no longer has the result of project {rendition.project_id}",
@@ -100,7 +104,9 @@ class Deliver:
         if project is not None:
             url = project.downloads[0].url
             try:
-                return self.publish(drop, rendition, lambda file: self.upscaler.download(url, file))
+                return self.publish(
+                    drop, rendition, lambda file: self.upscaler.download(url, file), remaining
+                )
             except TransferFailed as error:
                 if not error.expired:
                     raise
@@ -109,7 +115,9 @@ class Deliver:
         if earlier is None:
             raise gone
         key = earlier.key
-        return self.publish(drop, rendition, lambda file: self.results.read_output(key, file))
+        return self.publish(
+            drop, rendition, lambda file: self.results.read_output(key, file), remaining
+        )
 
     def _earlier_output(self, fingerprint: str) -> Output | None:
         for drop_id in self.ledger.attached(fingerprint):

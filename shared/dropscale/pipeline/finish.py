@@ -1,7 +1,7 @@
 """Finish: from what the vendor delivers to what is published, with what the original says."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Self, cast
@@ -16,10 +16,21 @@ from dropscale.image.metadata.files import (
     rewrite,
 )
 from dropscale.image.metadata.model import MalformedMetadata, Metadata
+from dropscale.image.pixels import DECODABLE_TYPES, MAX_DELTA_E, Comparison, ImageFile
 from dropscale.image.verify import verify_result
 from dropscale.ledger.records import Source
-from dropscale.pipeline.ports import FinishedResult, ObjectGone, ObjectOverwritten, Originals
+from dropscale.pipeline.ports import (
+    FinishedResult,
+    ObjectGone,
+    ObjectOverwritten,
+    Originals,
+    Pixels,
+    RemainingTime,
+)
 from dropscale.spec.effective import MetadataChoice, OutputFormat, OutputSettings
+
+_RESERVED_SECONDS = 60.0
+"""What publishing and bookkeeping may take after the pixels were looked at."""
 
 _SPOOL_BYTES = 8 * 1024 * 1024
 _UPRIGHT_BY_DECODING = frozenset({"avif", "heic"})
@@ -45,6 +56,14 @@ class _Work:
     finished: FinishedResult
     files: ExitStack
     original: _Original | None = None
+    comparison: Comparison | None = None
+
+    @property
+    def measured(self) -> Comparison | None:
+        """What the pixels tell, if those of both were seen."""
+        if self.comparison is None or self.comparison.delta_e is None:
+            return None
+        return self.comparison
 
     def warned(self, *warnings: str) -> Self:
         return self._with(warnings=(*self.finished.warnings, *warnings))
@@ -56,6 +75,9 @@ class _Work:
         if (header.width, header.height) != (before.width, before.height):
             raise ValueError(f"it came out as {header.width} x {header.height} pixels")
         return self._with(file=file, header=header)
+
+    def measured_as(self, delta_e: float | None) -> Self:
+        return self._with(delta_e=delta_e)
 
     def _with(self, **changes: object) -> Self:
         return replace(self, finished=replace(self.finished, **changes))  # type: ignore[arg-type]
@@ -69,6 +91,7 @@ class FinishResult:
     """
 
     originals: Originals
+    pixels: Pixels
 
     def __call__(
         self,
@@ -77,6 +100,7 @@ class FinishResult:
         source: Source,
         settings: OutputSettings,
         files: ExitStack,
+        remaining: RemainingTime,
     ) -> FinishedResult:
         """See `Finish.__call__`."""
         work = _Work(settings, FinishedResult(result, header), files)
@@ -86,6 +110,7 @@ class FinishResult:
             "The original could not be read, so nothing of it is given back": (
                 lambda work: self._with_original(work, source)
             ),
+            "The result was not verified": lambda work: self._verified(work, remaining),
             "The metadata was not given back": _with_metadata,
         }
         for what, step in steps.items():
@@ -117,6 +142,40 @@ class FinishResult:
         original = _Original(file, header, metadata, orientation)
         return replace(work, original=original)
 
+    def _verified(self, work: _Work, remaining: RemainingTime) -> _Work:
+        """Decode the result, and see whether it shows what the original does."""
+        result, original = work.finished, work.original
+        if result.header.type not in DECODABLE_TYPES:
+            return work.warned(f"The result was not verified: {result.header.type} is not decoded")
+        beside, can_hold = None, False
+        if original is not None:
+            beside = ImageFile(original.file, original.header.type)
+            profile = original.metadata.icc
+            can_hold = profile is None or _can_hold(profile, result)
+        comparison = self.pixels.compare(
+            ImageFile(result.file, result.header.type),
+            beside,
+            orientation=original.orientation if original else exif.UPRIGHT,
+            profile_can_hold=can_hold,
+            seconds=remaining() - _RESERVED_SECONDS,
+        )
+        if original is not None and comparison.metadata is not None:
+            original = replace(original, metadata=comparison.metadata)
+        work = work.measured_as(comparison.delta_e).warned(*_suspicions(comparison))
+        return replace(work, original=original, comparison=comparison)
+
+
+def _suspicions(comparison: Comparison) -> Iterator[str]:
+    if comparison.fault is not None:
+        yield f"The result does not decode: {comparison.fault}"
+    if comparison.is_blank:
+        yield "The result is blank: all of it is of one colour"
+    if comparison.delta_e is not None and comparison.delta_e > MAX_DELTA_E:
+        yield (
+            f"The result's colours are not the original's: they differ by {comparison.delta_e:.1f}"
+            f" on average (CIEDE2000), more than {MAX_DELTA_E:.1f}"
+        )
+
 
 def _with_metadata(work: _Work) -> _Work:
     """Write what the original says into the result, and make it true there."""
@@ -124,7 +183,7 @@ def _with_metadata(work: _Work) -> _Work:
     result = work.finished
     metadata = Metadata()
     if work.original is not None:
-        metadata, faults = _carried(work.original, result, strip=strip)
+        metadata, faults = _carried(work.original, result, work.measured, strip=strip)
         work = work.warned(*faults)
     if not metadata.kinds and not strip:
         return work
@@ -139,19 +198,19 @@ def _with_metadata(work: _Work) -> _Work:
 
 
 def _carried(
-    original: _Original, result: FinishedResult, *, strip: bool
+    original: _Original, result: FinishedResult, measured: Comparison | None, *, strip: bool
 ) -> tuple[Metadata, list[str]]:
     """Return what the result is to say of itself, and what of the original could not be used."""
     found = original.metadata
     faults: list[str] = []
     width, height = result.header.width, result.header.height
-    orientation = exif.UPRIGHT if _is_upright(original, result.header) else original.orientation
+    is_upright = measured.is_upright if measured else _is_upright(original, result.header)
+    orientation = exif.UPRIGHT if is_upright else original.orientation
     profile = found.icc
-    if profile is not None and (
-        declares_colour(result.file, result.header.type)
-        or not can_take_profile(result.file, result.header.type, profile)
-    ):
+    if profile is not None and not _holds(profile, result, measured):
         profile = None
+    if profile is not None and measured is None:
+        faults.append("The original's colour profile is given back untested: no pixels to compare")
     if strip:
         needed = orientation != exif.UPRIGHT
         return Metadata(profile, exif.only_orientation(orientation) if needed else None), faults
@@ -164,6 +223,18 @@ def _carried(
             described = None
     packet = found.xmp and xmp.corrected(found.xmp, orientation, width, height)
     return Metadata(profile, described, packet, found.iptc), faults
+
+
+def _holds(profile: bytes, result: FinishedResult, measured: Comparison | None) -> bool:
+    """Tell whether the original's profile is that of the result's pixels, too."""
+    return _can_hold(profile, result) and (measured is None or measured.keeps_profile)
+
+
+def _can_hold(profile: bytes, result: FinishedResult) -> bool:
+    """Tell whether a result says nothing of its own colours, and has channels for a profile."""
+    if declares_colour(result.file, result.header.type):
+        return False
+    return can_take_profile(result.file, result.header.type, profile)
 
 
 def _is_upright(original: _Original, result: ImageHeader) -> bool:

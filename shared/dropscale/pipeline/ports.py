@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
 from dropscale.image.header import ImageHeader
+from dropscale.image.pixels import Comparison, ImageFile
 from dropscale.ledger.records import Source
 from dropscale.magichour.models import CreatedProject, Project
 from dropscale.spec.effective import OutputSettings
@@ -129,6 +130,29 @@ class FinishedResult:
     file: BinaryIO
     header: ImageHeader
     warnings: tuple[str, ...] = ()
+    delta_e: float | None = None
+    """Its mean colour difference to the original (CIEDE2000), where that was measured."""
+
+
+class Pixels(Protocol):
+    """What decodes images."""
+
+    def compare(
+        self,
+        result: ImageFile,
+        original: ImageFile | None,
+        *,
+        orientation: int,
+        profile_can_hold: bool,
+        seconds: float,
+    ) -> Comparison:
+        """Look at a result beside its original, of an EXIF orientation, within some seconds.
+
+        `profile_can_hold` says whether the original's profile can be that of the result's pixels.
+
+        Raises:
+            PixelsUnreadable: as its name says.
+        """
 
 
 class Finish(Protocol):
@@ -141,6 +165,7 @@ class Finish(Protocol):
         source: Source,
         settings: OutputSettings,
         files: ExitStack,
+        remaining: RemainingTime,
     ) -> FinishedResult:
         """Return a verified result with what its original says, written as the settings want.
 

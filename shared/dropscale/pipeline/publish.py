@@ -11,7 +11,13 @@ from dropscale.errors import DropscaleError
 from dropscale.image.verify import verify_result
 from dropscale.ledger.records import Drop, Output, Rendition
 from dropscale.ledger.store import Ledger
-from dropscale.pipeline.ports import Finish, FinishedResult, OutputLabels, ResultsBucket
+from dropscale.pipeline.ports import (
+    Finish,
+    FinishedResult,
+    OutputLabels,
+    RemainingTime,
+    ResultsBucket,
+)
 from dropscale.results.output_key import output_key
 
 _SPOOL_BYTES = 8 * 1024 * 1024
@@ -39,7 +45,11 @@ class PublishOutput:
     finish: Finish
 
     def __call__(
-        self, drop: Drop, rendition: Rendition, fetch: Callable[[BinaryIO], int]
+        self,
+        drop: Drop,
+        rendition: Rendition,
+        fetch: Callable[[BinaryIO], int],
+        remaining: RemainingTime,
     ) -> Published:
         """Fetch a result, verify and finish it, and write it where the drop's output belongs.
 
@@ -54,7 +64,8 @@ class PublishOutput:
             file = cast(BinaryIO, spooled)
             fetch(file)
             header = verify_result(file, f"The result for {drop.source.key}")
-            finished = self.finish(file, header, drop.source, rendition.output_settings, files)
+            settings = rendition.output_settings
+            finished = self.finish(file, header, drop.source, settings, files, remaining)
             output = _output(drop, rendition, finished)
             self._put_once(output, finished.file, drop.id, rendition.fingerprint)
         return Published(output, finished.warnings)
@@ -97,4 +108,5 @@ def _output(drop: Drop, rendition: Rendition, finished: FinishedResult) -> Outpu
         height=header.height,
         bytes=file.tell(),
         sha256=digest.hexdigest(),
+        delta_e=finished.delta_e,
     )

@@ -12,19 +12,22 @@ from PIL import Image, IptcImagePlugin
 from PIL.ImageFile import ImageFile
 
 from dropscale.image.metadata.model import MalformedMetadata
+from dropscale.image.pixels import Comparison, PixelsUnreadable
 from dropscale.image.verify import verify_result
 from dropscale.ledger.records import Source
 from dropscale.pipeline.finish import FinishResult
-from dropscale.pipeline.ports import FinishedResult
+from dropscale.pipeline.ports import FinishedResult, Pixels
 from dropscale.spec.effective import OutputSettings
 from tests import originals
-from tests.fakes import FakeInputBucket
+from tests.fakes import FakeInputBucket, FakePixels
+from tests.world import PLENTY
 
 KEY = "cat.jpg"
 TWICE = (96, 64)
 P3 = originals.profile("Display P3")
 STRIP = OutputSettings(metadata="strip")
 SWAPPING = range(5, 9)
+NOTHING_TO_SEE = FakePixels(Comparison(delta_e=None))
 PILLOW_NAMES = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP"}
 
 
@@ -34,6 +37,7 @@ class Finished:
 
     body: bytes
     warnings: tuple[str, ...]
+    delta_e: float | None = None
     image: ImageFile = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,11 +62,15 @@ def source_of(bucket: FakeInputBucket, original: bytes) -> Source:
 
 
 def finish(
-    original: bytes, result: bytes, settings: OutputSettings | None = None, **changes: Any
+    original: bytes,
+    result: bytes,
+    settings: OutputSettings | None = None,
+    pixels: Pixels = NOTHING_TO_SEE,
+    **changes: Any,
 ) -> Finished:
     bucket = FakeInputBucket()
     source = source_of(bucket, original).model_copy(update=changes)
-    return finished_with(FinishResult(bucket), source, result, settings)
+    return finished_with(FinishResult(bucket, pixels), source, result, settings)
 
 
 def finished_with(
@@ -71,9 +79,11 @@ def finished_with(
     file = io.BytesIO(result)
     with ExitStack() as files:
         settings = settings or OutputSettings()
-        done: FinishedResult = finisher(file, verify_result(file, KEY), source, settings, files)
+        done: FinishedResult = finisher(
+            file, verify_result(file, KEY), source, settings, files, lambda: PLENTY
+        )
         done.file.seek(0)
-        return Finished(done.file.read(), done.warnings)
+        return Finished(done.file.read(), done.warnings, done.delta_e)
 
 
 def result(image_type: str = "png", size: tuple[int, int] = TWICE, **options: Any) -> bytes:
@@ -243,7 +253,9 @@ def test_a_bucket_that_cannot_be_read_costs_a_warning() -> None:
         def open_original(self, *_: Any) -> Any:
             raise ConnectionError("no route")
 
-    done = finished_with(FinishResult(Broken()), source_of(FakeInputBucket(), b""), RESULTS["png"])
+    done = finished_with(
+        FinishResult(Broken(), NOTHING_TO_SEE), source_of(FakeInputBucket(), b""), RESULTS["png"]
+    )
 
     assert done.body == RESULTS["png"]
     assert "ConnectionError: no route" in done.warnings[0]
@@ -274,6 +286,38 @@ def test_what_is_written_is_looked_at_before_it_is_published(
 
     assert done.body == RESULTS["png"]
     assert len(done.warnings) == 1
+
+
+def test_pixels_that_cannot_be_looked_at_cost_a_warning() -> None:
+    pixels = FakePixels(fail=PixelsUnreadable("no time"))
+
+    done = finish(originals.photo("JPEG", 6), result("png", TWICE[::-1]), pixels=pixels)
+
+    assert done.warnings == ("The result was not verified: PixelsUnreadable: no time",)
+    assert (done.orientation, done.delta_e) == (1, None)
+
+
+def test_a_profile_that_nothing_speaks_for_is_given_back_with_a_warning() -> None:
+    done = finish(originals.photo("JPEG", icc_profile=P3), RESULTS["png"])
+
+    assert done.image.info["icc_profile"] == P3
+    assert "untested" in done.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("seen", "warning"),
+    [
+        (Comparison(fault="bad data"), "The result does not decode: bad data"),
+        (Comparison(delta_e=1.0, is_blank=True), "The result is blank: all of it is of one colour"),
+        (Comparison(delta_e=12.34), "they differ by 12.3 on average (CIEDE2000), more than 3.0"),
+    ],
+)
+def test_a_suspicious_result_is_delivered_with_a_warning(seen: Comparison, warning: str) -> None:
+    done = finish(originals.photo("JPEG"), RESULTS["png"], pixels=FakePixels(seen))
+
+    assert [warning in said for said in done.warnings] == [True]
+    assert done.delta_e == seen.delta_e
+    assert done.image.getexif()[originals.MAKE] == "Camera Works"
 
 
 def damaged(body: bytes, seed: int) -> Iterator[bytes]:

@@ -1,0 +1,49 @@
+"""What can be known of pixels, and asked of them, without decoding them in this process."""
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from dropscale.image.metadata.model import Metadata
+
+MAX_DELTA_E = 3.0
+"""The mean colour difference (CIEDE2000) from which a result is suspicious; docs/results.md says
+what it was measured by."""
+
+
+DECODABLE_TYPES = frozenset({"avif", "jpeg", "png", "tiff", "webp"})
+
+
+class PixelsUnreadable(Exception):
+    """The pixels could not be looked at: no decoder, no time, no memory, or a damaged file."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image file that has a descriptor, and its type (as in `upscaler.EXTENSION_BY_TYPE`)."""
+
+    file: BinaryIO
+    type: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A result beside its original.
+
+    Attributes:
+        fault: why the result does not decode; all else is then without meaning.
+        delta_e: the mean colour difference (CIEDE2000) of both at the same size, where the
+            original is opaque; None: the original cannot be decoded.
+        is_blank: the result is of one colour, and the original is not known to be.
+        is_upright: its pixels stand as they are to be seen.
+        keeps_profile: its colours are those of the original's profile, not of sRGB.
+        lost_alpha: the original has transparent parts, and the result has no alpha.
+        metadata: that of the original, where only its decoder finds it.
+    """
+
+    fault: str | None = None
+    delta_e: float | None = None
+    is_blank: bool = False
+    is_upright: bool = True
+    keeps_profile: bool = True
+    lost_alpha: bool = False
+    metadata: Metadata | None = None

@@ -1,0 +1,227 @@
+"""The process that decodes pixels, with libvips. No other module imports it.
+
+`dropscale.image.vips` starts it: a decoder that crashes, hangs or takes too much memory ends here.
+It reads a task from standard input as JSON and answers on standard output; images are inherited
+file descriptors.
+"""
+
+import base64
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyvips  # type: ignore[import-untyped] # its stubs are not marked as such
+
+_COMPARED_SIDE, _LEAST_SIDE = 256, 16
+_COARSER = 4
+"""Colours are compared at a quarter of the original's size, within these sides in pixels: there the
+detail that an upscaler adds is gone."""
+
+_FLAT = 0.5
+"""Standard deviation, in units of L*a*b*, below which a picture is of one colour."""
+
+_SAME = 0.01
+"""Mean colour differences no further apart than this tell nothing."""
+
+_FIELDS = {"icc": "icc-profile-data", "exif": "exif-data", "xmp": "xmp-data"}
+
+Task = Mapping[str, Any]
+
+
+def main() -> None:
+    """Do one task."""
+    task = json.load(sys.stdin)
+    resource.setrlimit(resource.RLIMIT_DATA, (task["max_bytes"], task["max_bytes"]))
+    pyvips.cache_set_max(0)
+    done = _TASKS[task["task"]](task)
+    json.dump(done, sys.stdout)
+
+
+def compare(task: Task) -> dict[str, Any]:
+    """Look at a result beside its original; answers with a `Comparison`."""
+    try:
+        result = _opened(task["result"])
+        original = _original(task)
+    except pyvips.Error as error:
+        return {"fault": _said(error)}
+    if original is None:
+        small, fault = _reduced(task["result"], _fitted(result.width, result.height))
+        return {"fault": fault} if small is None else {"is_blank": _is_flat(small, None)}
+    found = _metadata_of(original) if task["original"]["type"] in {"avif", "heic"} else None
+    size = _fitted(original.width, original.height)
+    reference, fault = _reduced(task["original"], size)
+    if reference is None:
+        small, fault = _reduced(task["result"], _fitted(result.width, result.height))
+        told = {"fault": fault} if small is None else {"is_blank": _is_flat(small, None)}
+        return told | {"metadata": found}
+    return _beside(task, result, reference) | {"metadata": found}
+
+
+def _beside(task: Task, result: pyvips.Image, reference: pyvips.Image) -> dict[str, Any]:
+    views = {True: _turned(reference, task["orientation"]), False: reference}
+    is_wide = result.width > result.height
+    fitting = {key: view for key, view in views.items() if (view.width > view.height) == is_wide}
+    views = fitting or {True: views[True]}
+    size = next(iter(views.values()))
+    small, fault = _reduced(task["result"], (size.width, size.height))
+    if small is None:
+        return {"fault": fault}
+    profile = reference.get(_FIELDS["icc"]) if _has_profile(reference) else None
+    has_choice = profile is not None and task["profile_can_hold"] and not _has_profile(small)
+    differences = {
+        (keeps_profile, is_upright): _difference(small, view, profile if keeps_profile else None)
+        for keeps_profile in ((True, False) if has_choice else (False,))
+        for is_upright, view in views.items()
+    }
+    # The first within reach of the best: what a tie tells nothing about is as it is expected.
+    best = min(differences.values())
+    keeps_profile, is_upright = next(
+        key for key, value in differences.items() if value <= best + _SAME
+    )
+    alpha = _alpha(reference)
+    return {
+        "delta_e": None if best == float("inf") else round(best, 2),
+        "is_blank": _is_flat(small, reference),
+        "is_upright": is_upright,
+        "keeps_profile": keeps_profile or not has_choice,
+        "lost_alpha": alpha is not None and alpha.min() < 255 and not small.hasalpha(),
+    }
+
+
+def _opened(image: Mapping[str, Any], **options: Any) -> pyvips.Image:
+    os.lseek(image["fd"], 0, os.SEEK_SET)
+    source = pyvips.Source.new_from_descriptor(image["fd"])
+    return pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error", **options)
+
+
+def _original(task: Task) -> pyvips.Image | None:
+    if task["original"] is None:
+        return None
+    try:
+        return _opened(task["original"])
+    except pyvips.Error:
+        return None
+
+
+def _reduced(
+    image: Mapping[str, Any], size: tuple[int, int]
+) -> tuple[pyvips.Image | None, str | None]:
+    """Decode a whole image to this size; or say why it cannot be."""
+    try:
+        opened = _opened(image)
+        shrink = max(1, min(opened.width // (2 * size[0]), opened.height // (2 * size[1]), 8))
+        if image["type"] == "jpeg" and shrink > 1:
+            opened = _opened(image, shrink=1 << (shrink.bit_length() - 1))
+        elif image["type"] == "webp" and shrink > 1:
+            opened = _opened(image, scale=1 / shrink)
+        return _resized(opened, size).copy_memory(), None
+    except pyvips.Error as error:
+        return None, _said(error)
+
+
+def _resized(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
+    width, height = size
+    # Columns first: libvips then keeps short rows while it waits for the next ones.
+    if (columns := image.width // (2 * width)) > 1:
+        image = image.shrinkh(columns)
+    if (rows := image.height // (2 * height)) > 1:
+        image = image.shrinkv(rows)
+    resized = image.resize(width / image.width, vscale=height / image.height)
+    return resized.gravity("centre", width, height, extend="copy")
+
+
+def _fitted(width: int, height: int) -> tuple[int, int]:
+    longest = max(width, height)
+    compared = min(max(longest / _COARSER, _LEAST_SIDE), _COMPARED_SIDE, longest)
+    scale = compared / longest
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _turned(image: pyvips.Image, orientation: int) -> pyvips.Image:
+    """Return an image as it is to be seen, by an EXIF orientation."""
+    turning = image.copy()
+    turning.set_type(pyvips.GValue.gint_type, "orientation", orientation)
+    return turning.autorot().copy_memory()
+
+
+def _difference(result: pyvips.Image, reference: pyvips.Image, profile: Any) -> float:
+    """Return the mean CIEDE2000 where both are opaque; infinite: they are so nowhere.
+
+    The result is taken to be in a profile, or if that is None in its own or in sRGB.
+    """
+    if profile is not None:
+        result = result.copy()
+        result.set_type(pyvips.GValue.blob_type, _FIELDS["icc"], profile)
+    difference = _lab(result).dE00(_lab(reference))
+    weights = [alpha >= 255 for image in (result, reference) if (alpha := _alpha(image))]
+    for weight in weights:
+        difference = difference * (weight / 255)
+    share = 1.0
+    if weights:
+        both = weights[0] if len(weights) == 1 else weights[0] & weights[1]
+        share = both.avg() / 255
+    return float(difference.avg() / share) if share else float("inf")
+
+
+def _lab(image: pyvips.Image) -> pyvips.Image:
+    colour = _colour(image)
+    if _has_profile(colour):
+        try:
+            return colour.icc_import(pcs="lab", intent="relative", embedded=True).copy_memory()
+        except pyvips.Error:
+            pass  # a profile that is damaged, or for other pixels: viewers pass over it, too
+    return colour.colourspace("lab")
+
+
+def _is_flat(image: pyvips.Image, reference: pyvips.Image | None) -> bool:
+    if reference is not None and _is_flat(reference, None):
+        return False
+    lab = _lab(image)
+    alpha = _alpha(image)
+    if alpha is not None and alpha.max() == 0:
+        return True
+    return all(lab[band].deviate() < _FLAT for band in range(lab.bands))
+
+
+def _colour(image: pyvips.Image) -> pyvips.Image:
+    return image[: image.bands - 1] if image.hasalpha() else image
+
+
+def _alpha(image: pyvips.Image) -> pyvips.Image | None:
+    """Return an image's alpha with values from 0 to 255."""
+    if not image.hasalpha():
+        return None
+    alpha = image[image.bands - 1]
+    return alpha / 257 if alpha.format == "ushort" else alpha
+
+
+def _has_profile(image: pyvips.Image) -> bool:
+    return bool(image.get_typeof(_FIELDS["icc"]))
+
+
+def _metadata_of(image: pyvips.Image) -> dict[str, str]:
+    found = {kind: image.get(field) for kind, field in _FIELDS.items() if image.get_typeof(field)}
+    found = {kind: bytes(value).removeprefix(b"Exif\0\0") for kind, value in found.items()}
+    return {kind: base64.b64encode(value).decode() for kind, value in found.items()}
+
+
+def _said(error: pyvips.Error) -> str:
+    """Return what is wrong with an image.
+
+    Raises:
+        MemoryError: nothing is, but it takes more memory than there is.
+    """
+    lines = [line.strip() for line in str(error.detail).splitlines() if line.strip()]
+    said = lines[-1] if lines else str(error)
+    if "memory" in said.lower():
+        raise MemoryError(said)
+    return said
+
+
+_TASKS: Mapping[str, Callable[[Task], dict[str, Any]]] = {"compare": compare}
+
+if __name__ == "__main__":
+    main()
