@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
-from dropscale.image.pixels import Comparison
+from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.records import Drop, Gate, Job, Source
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
@@ -261,10 +261,15 @@ class FakePixels:
     comparison: Comparison = field(default_factory=lambda: Comparison(delta_e=0.5))
     fail: Exception | None = None
 
+    converted: bytes = b""
+
     def compare(self, *_: Any, **__: Any) -> Comparison:
         if self.fail is not None:
             raise self.fail
         return self.comparison
+
+    def convert(self, result: ImageFile, to: Conversion, target: BinaryIO, **_: Any) -> None:
+        target.write(self.converted)
 
 
 @dataclass

@@ -158,6 +158,15 @@ def as_stored(upright: Image.Image, orientation: int) -> Image.Image:
     raise ValueError(orientation)
 
 
+def with_alpha(image: Image.Image, mode: str = "RGBA") -> Image.Image:
+    """Return a picture whose left half cannot be seen."""
+    alpha = Image.new("L", image.size, 0)
+    alpha.paste(255, (image.width // 2, 0, image.width, image.height))
+    transparent = image.convert(mode)
+    transparent.putalpha(alpha)
+    return transparent
+
+
 def in_space(image: Image.Image, space: bytes) -> Image.Image:
     """Return an sRGB picture's pixels in the colour space of a profile."""
     wide = ImageCms.ImageCmsProfile(io.BytesIO(space))

@@ -15,14 +15,15 @@ VENV_VERSION = $(shell $(or $(wildcard $(BIN)/python),$(PYTHON)) \
 
 STATIC := $(addprefix check-,format lint types imports dead-code dependencies generated \
 	machine-names)
+READERS := check-exiftool
 TEMPLATE := $(addprefix check-,sam-files sam-validate template state-machine checkov)
 
-.PHONY: check $(STATIC) $(TEMPLATE) check-sam-build check-seeded-faults
+.PHONY: check $(STATIC) $(READERS) $(TEMPLATE) check-sam-build check-seeded-faults
 
 check: ## What CI runs: tests on each Python, lint, types, imports, template, state machine
 	@rm -rf build/check && mkdir -p build/check
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
-		$(STATIC) $(TEMPLATE) $(TESTED:%=check-tests-%) check-sam-build check-seeded-faults; \
+		$(STATIC) $(TEMPLATE) $(READERS) $(TESTED:%=check-tests-%) check-sam-build check-seeded-faults; \
 		status=$$?; $(GATE)/summary; exit $$status
 
 check-format: $(VENV)/.check
@@ -52,6 +53,9 @@ check-generated: $(VENV)/.check
 
 check-machine-names:
 	$(STEP) $(GATE)/machine-names
+
+check-exiftool: $(VENV)/.check
+	$(STEP) $(OFFLINE) $(GATE)/with-exiftool $(BIN)/python -m tests.gate.read_with_exiftool
 
 check-sam-files: $(SAM)/.installed
 	$(STEP) $(OFFLINE) $(SAM)/bin/python $(GATE)/sam_files.py

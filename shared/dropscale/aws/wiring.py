@@ -62,7 +62,7 @@ _SHARE_OF_SETTLING = 1 / 3
 """For how much of the settle time a folder spec is kept. What is dropped with an image, or in the
 rest of its settle time, is seen when the image is evaluated."""
 
-_PIXELS_BYTES = 400 * 1024 * 1024
+PIXELS_BYTES = 1408 * 1024 * 1024
 """What decoding may take of the memory that the template gives deliver."""
 
 CALL_SECONDS = 45.0
@@ -104,7 +104,7 @@ def deliver(settings: StartSettings, observe: Observer) -> Deliver:
         upscaler=parts.upscaler,
         results=parts.results,
         publish=PublishOutput(
-            parts.ledger, parts.results, FinishResult(S3InputBucket(parts.s3), Vips(_PIXELS_BYTES))
+            parts.ledger, parts.results, FinishResult(S3InputBucket(parts.s3), Vips(PIXELS_BYTES))
         ),
         project=parts.project,
         start=parts.start,

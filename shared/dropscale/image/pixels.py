@@ -1,6 +1,7 @@
 """What can be known of pixels, and asked of them, without decoding them in this process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import BinaryIO
 
 from dropscale.image.metadata.model import Metadata
@@ -11,6 +12,11 @@ what it was measured by."""
 
 
 DECODABLE_TYPES = frozenset({"avif", "jpeg", "png", "tiff", "webp"})
+
+
+ALPHA_TYPES = DECODABLE_TYPES - {"jpeg"}
+QUALITY_BY_TYPE = MappingProxyType({"jpeg": 92, "webp": 90, "avif": 75})
+"""The types that lose detail, and the quality (1 to 100) at which that is hard to see."""
 
 
 class PixelsUnreadable(Exception):
@@ -47,3 +53,20 @@ class Comparison:
     keeps_profile: bool = True
     lost_alpha: bool = False
     metadata: Metadata | None = None
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How a result is to be written anew.
+
+    Attributes:
+        type: its new type, one of those that can be decoded.
+        quality: from 1 to 100, for types that lose detail; None: that type's own.
+        strip: nothing that is only descriptive stays of its own.
+        metadata: what it is to say besides, if its new type is one that can only be told now.
+    """
+
+    type: str
+    quality: int | None = None
+    strip: bool = False
+    metadata: Metadata = field(default_factory=Metadata)

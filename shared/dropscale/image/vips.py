@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from dropscale.image.metadata.model import Metadata
-from dropscale.image.pixels import Comparison, ImageFile, PixelsUnreadable
+from dropscale.image.pixels import Comparison, Conversion, ImageFile, PixelsUnreadable
 
 _WORKER = "dropscale.image.vips_worker"
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "LANG")
@@ -38,6 +38,27 @@ class Vips:
             blobs = {kind: base64.b64decode(value) for kind, value in metadata.items()}
             found["metadata"] = Metadata(**blobs)
         return Comparison(**found)
+
+    def convert(
+        self,
+        result: ImageFile,
+        to: Conversion,
+        target: BinaryIO,
+        *,
+        alpha_of: ImageFile | None,
+        orientation: int,
+        seconds: float,
+    ) -> None:
+        """See `dropscale.pipeline.ports.Pixels.convert`."""
+        images = {"result": result, "alpha_of": alpha_of, "target": ImageFile(target, to.type)}
+        blobs = {kind: getattr(to.metadata, kind) for kind in to.metadata.kinds}
+        options = {
+            "quality": to.quality,
+            "strip": to.strip,
+            "orientation": orientation,
+            "metadata": {kind: base64.b64encode(blob).decode() for kind, blob in blobs.items()},
+        }
+        self._do("convert", images, options, seconds)
 
     def _do(
         self,

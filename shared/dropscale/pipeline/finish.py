@@ -3,20 +3,23 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Self, cast
 
+from dropscale.image.carry import Original, can_hold, carried, is_upright, stripped
 from dropscale.image.header import ImageHeader, read_header
-from dropscale.image.metadata import exif, xmp
-from dropscale.image.metadata.files import (
-    REWRITABLE_TYPES,
-    can_take_profile,
-    declares_colour,
-    read_metadata,
-    rewrite,
-)
+from dropscale.image.metadata import exif
+from dropscale.image.metadata.files import REWRITABLE_TYPES, read_metadata, rewrite
 from dropscale.image.metadata.model import MalformedMetadata, Metadata
-from dropscale.image.pixels import DECODABLE_TYPES, MAX_DELTA_E, Comparison, ImageFile
+from dropscale.image.pixels import (
+    ALPHA_TYPES,
+    DECODABLE_TYPES,
+    MAX_DELTA_E,
+    QUALITY_BY_TYPE,
+    Comparison,
+    Conversion,
+    ImageFile,
+)
 from dropscale.image.verify import verify_result
 from dropscale.ledger.records import Source
 from dropscale.pipeline.ports import (
@@ -39,45 +42,52 @@ _UPRIGHT_BY_DECODING = frozenset({"avif", "heic"})
 
 
 @dataclass(frozen=True)
-class _Original:
-    """The image that was upscaled."""
-
-    file: BinaryIO
-    header: ImageHeader
-    metadata: Metadata
-    orientation: int
-
-
-@dataclass(frozen=True)
 class _Work:
     """A result on its way: how it is to be written, and what is known so far."""
 
     settings: OutputSettings
-    finished: FinishedResult
     files: ExitStack
-    original: _Original | None = None
-    comparison: Comparison | None = None
+    finished: FinishedResult
+    original: Original | None = None
+    comparison: Comparison = field(default_factory=Comparison)
+    metadata: Metadata | None = None
+    """What is to be written into the result; None: nothing is, not even less than it has."""
+
+    @property
+    def strips(self) -> bool:
+        return self.settings.metadata is MetadataChoice.STRIP
 
     @property
     def measured(self) -> Comparison | None:
         """What the pixels tell, if those of both were seen."""
-        if self.comparison is None or self.comparison.delta_e is None:
-            return None
-        return self.comparison
+        return None if self.comparison.delta_e is None else self.comparison
+
+    @property
+    def orientation(self) -> int:
+        """The EXIF orientation of the result's pixels."""
+        original, header = self.original, self.finished.header
+        if original is None or is_upright(original, header, self.measured):
+            return exif.UPRIGHT
+        return original.orientation
+
+    @property
+    def image(self) -> ImageFile:
+        return ImageFile(self.finished.file, self.finished.header.type)
 
     def warned(self, *warnings: str) -> Self:
         return self._with(warnings=(*self.finished.warnings, *warnings))
 
-    def rewritten(self, file: BinaryIO) -> Self:
-        """Take another file in place of the present one, once it is known to be whole."""
-        header = verify_result(file, "The finished result")
-        before = self.finished.header
-        if (header.width, header.height) != (before.width, before.height):
-            raise ValueError(f"it came out as {header.width} x {header.height} pixels")
-        return self._with(file=file, header=header)
+    def compared(self, comparison: Comparison) -> Self:
+        return replace(self._with(delta_e=comparison.delta_e), comparison=comparison)
 
-    def measured_as(self, delta_e: float | None) -> Self:
-        return self._with(delta_e=delta_e)
+    def rewritten(self, file: BinaryIO, image_type: str) -> Self:
+        """Take another file in place of the present one, once it is known to be whole."""
+        before = self.finished.header
+        expected = replace(before, type=image_type)
+        header = verify_result(file, "The finished result")
+        if header != expected:
+            raise ValueError(f"it came out as {header}, not as {expected}")
+        return self._with(file=file, header=header)
 
     def _with(self, **changes: object) -> Self:
         return replace(self, finished=replace(self.finished, **changes))  # type: ignore[arg-type]
@@ -103,21 +113,25 @@ class FinishResult:
         remaining: RemainingTime,
     ) -> FinishedResult:
         """See `Finish.__call__`."""
-        work = _Work(settings, FinishedResult(result, header), files)
-        if settings.format not in {OutputFormat.KEEP, header.type}:
-            work = work.warned(f"The result is {header.type}: nothing writes {settings.format} yet")
+
+        def seconds() -> float:
+            return remaining() - _RESERVED_SECONDS
+
         steps: dict[str, Callable[[_Work], _Work]] = {
             "The original could not be read, so nothing of it is given back": (
                 lambda work: self._with_original(work, source)
             ),
-            "The result was not verified": lambda work: self._verified(work, remaining),
-            "The metadata was not given back": _with_metadata,
+            "The result was not verified": lambda work: self._verified(work, seconds()),
+            "The original's metadata could not be used": _described,
+            "The result keeps its format": lambda work: self._converted(work, seconds),
+            "The metadata was not given back": _written,
         }
-        for what, step in steps.items():
+        work = _Work(settings, files, FinishedResult(result, header))
+        for failure, step in steps.items():
             try:
                 work = step(work)
             except Exception as error:  # whatever it is, the result is paid
-                work = work.warned(f"{what}: {_said(error)}")
+                work = work.warned(f"{failure}: {type(error).__name__}: {error}")
         return work.finished
 
     def _with_original(self, work: _Work, source: Source) -> _Work:
@@ -130,39 +144,64 @@ class FinishResult:
         except ObjectOverwritten:
             return work.warned("Nothing of the original is given back: it was overwritten")
         header = read_header(file, source.key, as_stored=True)
-        original = _Original(file, header, Metadata(), exif.UPRIGHT)
+        metadata, orientation = Metadata(), exif.UPRIGHT
         try:
-            metadata = read_metadata(file, header.type) or Metadata()
-            orientation = exif.orientation_of(metadata.exif)
+            metadata = read_metadata(file, header.type) or metadata
+            if header.type not in _UPRIGHT_BY_DECODING:
+                orientation = exif.orientation_of(metadata.exif)
         except MalformedMetadata as error:
-            work = work.warned(f"The original's metadata is not given back: {error}")
-            return replace(work, original=original)
-        if header.type in _UPRIGHT_BY_DECODING:
-            orientation = exif.UPRIGHT
-        original = _Original(file, header, metadata, orientation)
-        return replace(work, original=original)
+            work = work.warned(f"The original's metadata is damaged: {error}")
+        return replace(work, original=Original(file, header, metadata, orientation))
 
-    def _verified(self, work: _Work, remaining: RemainingTime) -> _Work:
+    def _verified(self, work: _Work, seconds: float) -> _Work:
         """Decode the result, and see whether it shows what the original does."""
-        result, original = work.finished, work.original
-        if result.header.type not in DECODABLE_TYPES:
-            return work.warned(f"The result was not verified: {result.header.type} is not decoded")
-        beside, can_hold = None, False
-        if original is not None:
-            beside = ImageFile(original.file, original.header.type)
-            profile = original.metadata.icc
-            can_hold = profile is None or _can_hold(profile, result)
-        comparison = self.pixels.compare(
-            ImageFile(result.file, result.header.type),
-            beside,
-            orientation=original.orientation if original else exif.UPRIGHT,
-            profile_can_hold=can_hold,
-            seconds=remaining() - _RESERVED_SECONDS,
+        if work.image.type not in DECODABLE_TYPES:
+            return work.warned(f"The result was not verified: {work.image.type} is not decoded")
+        comparison = self._compare(work, seconds)
+        if work.original is not None and comparison.metadata is not None:
+            original = replace(work.original, metadata=comparison.metadata)
+            work = replace(work, original=original)
+        return work.compared(comparison).warned(*_suspicions(comparison))
+
+    def _converted(self, work: _Work, seconds: Callable[[], float]) -> _Work:
+        """Write the result anew where it is to be of another type, or lacks its alpha."""
+        to = _conversion(work)
+        if to is None:
+            return work
+        target = _new_file(work.files)
+        original, turned = work.original, exif.UPRIGHT
+        if original is not None and work.orientation == exif.UPRIGHT:
+            turned = original.orientation
+        self.pixels.convert(
+            work.image,
+            to,
+            target,
+            alpha_of=_image_of(original) if _gets_alpha(work, to.type) else None,
+            orientation=turned,
+            seconds=seconds(),
         )
-        if original is not None and comparison.metadata is not None:
-            original = replace(original, metadata=comparison.metadata)
-        work = work.measured_as(comparison.delta_e).warned(*_suspicions(comparison))
-        return replace(work, original=original, comparison=comparison)
+        converted = work.rewritten(target, to.type)
+        comparison = self._compare(converted, seconds())
+        doubts = [*_suspicions(comparison)]
+        if len(doubts) > len([*_suspicions(work.comparison)]):
+            raise ValueError(doubts[-1])
+        converted = converted.compared(comparison)
+        if to.type in REWRITABLE_TYPES:
+            return converted
+        has_misfit = work.metadata is not None and work.metadata.iptc is not None
+        misfit = [_no_room(to.type, Metadata(iptc=b""))] if has_misfit else []
+        return replace(converted.warned(*misfit), metadata=None)
+
+    def _compare(self, work: _Work, seconds: float) -> Comparison:
+        original, result = work.original, work.finished
+        profile = original.metadata.icc if original else None
+        return self.pixels.compare(
+            work.image,
+            _image_of(original),
+            orientation=original.orientation if original else exif.UPRIGHT,
+            profile_can_hold=profile is None or can_hold(profile, result.file, result.header),
+            seconds=seconds,
+        )
 
 
 def _suspicions(comparison: Comparison) -> Iterator[str]:
@@ -177,78 +216,65 @@ def _suspicions(comparison: Comparison) -> Iterator[str]:
         )
 
 
-def _with_metadata(work: _Work) -> _Work:
-    """Write what the original says into the result, and make it true there."""
-    strip = work.settings.metadata is MetadataChoice.STRIP
-    result = work.finished
+def _described(work: _Work) -> _Work:
+    """Find out what the result is to say of itself."""
     metadata = Metadata()
+    faults: list[str] = []
     if work.original is not None:
-        metadata, faults = _carried(work.original, result, work.measured, strip=strip)
-        work = work.warned(*faults)
-    if not metadata.kinds and not strip:
+        result = work.finished
+        metadata, faults = carried(work.original, result.file, result.header, work.measured)
+    if work.strips:
+        metadata = stripped(metadata, work.orientation)
+    wants_none = not metadata.kinds and not work.strips
+    return replace(work.warned(*faults), metadata=None if wants_none else metadata)
+
+
+def _conversion(work: _Work) -> Conversion | None:
+    """Return how the result is to be written anew, None if it can stay as it came."""
+    settings, before = work.settings, work.image.type
+    image_type = settings.format.value
+    if settings.format is OutputFormat.KEEP:
+        takes_alpha = before in ALPHA_TYPES or not work.comparison.lost_alpha
+        image_type = before if takes_alpha else "png"
+    has_quality = image_type in QUALITY_BY_TYPE and settings.format is not OutputFormat.KEEP
+    is_as_wanted = image_type == before and not (has_quality and settings.quality is not None)
+    if is_as_wanted and not _gets_alpha(work, image_type):
+        return None
+    metadata = work.metadata or Metadata()
+    if image_type in REWRITABLE_TYPES:
+        metadata = Metadata()
+    elif work.orientation != exif.UPRIGHT:
+        raise ValueError(f"its pixels are not turned, and {image_type} cannot say so")
+    return Conversion(image_type, settings.quality, work.strips, metadata.without("iptc"))
+
+
+def _written(work: _Work) -> _Work:
+    """Write into the result what it is to say of itself."""
+    metadata, result = work.metadata, work.finished
+    if metadata is None:
         return work
     if result.header.type not in REWRITABLE_TYPES:
         return work.warned(f"The metadata was left alone: the result is {result.header.type}")
     target = _new_file(work.files)
-    misfits = rewrite(result.file, target, result.header, metadata, strip=strip)
-    if misfits.kinds:
-        names = ", ".join(kind.upper() for kind in misfits.kinds)
-        work = work.warned(f"{result.header.type} has no room for the original's {names}")
-    return work.rewritten(target)
+    misfits = rewrite(result.file, target, result.header, metadata, strip=work.strips)
+    written = work.rewritten(target, result.header.type)
+    if not misfits.kinds:
+        return written
+    return written.warned(_no_room(result.header.type, misfits))
 
 
-def _carried(
-    original: _Original, result: FinishedResult, measured: Comparison | None, *, strip: bool
-) -> tuple[Metadata, list[str]]:
-    """Return what the result is to say of itself, and what of the original could not be used."""
-    found = original.metadata
-    faults: list[str] = []
-    width, height = result.header.width, result.header.height
-    is_upright = measured.is_upright if measured else _is_upright(original, result.header)
-    orientation = exif.UPRIGHT if is_upright else original.orientation
-    profile = found.icc
-    if profile is not None and not _holds(profile, result, measured):
-        profile = None
-    if profile is not None and measured is None:
-        faults.append("The original's colour profile is given back untested: no pixels to compare")
-    if strip:
-        needed = orientation != exif.UPRIGHT
-        return Metadata(profile, exif.only_orientation(orientation) if needed else None), faults
-    described = found.exif
-    if described is not None:
-        try:
-            described = exif.corrected(described, orientation, width, height)
-        except MalformedMetadata as error:
-            faults.append(f"The original's EXIF is not given back: {error}")
-            described = None
-    packet = found.xmp and xmp.corrected(found.xmp, orientation, width, height)
-    return Metadata(profile, described, packet, found.iptc), faults
+def _gets_alpha(work: _Work, image_type: str) -> bool:
+    return work.comparison.lost_alpha and image_type in ALPHA_TYPES
 
 
-def _holds(profile: bytes, result: FinishedResult, measured: Comparison | None) -> bool:
-    """Tell whether the original's profile is that of the result's pixels, too."""
-    return _can_hold(profile, result) and (measured is None or measured.keeps_profile)
+def _no_room(image_type: str, misfits: Metadata) -> str:
+    names = ", ".join(kind.upper() for kind in misfits.kinds)
+    return f"{image_type} has no room for the original's {names}"
 
 
-def _can_hold(profile: bytes, result: FinishedResult) -> bool:
-    """Tell whether a result says nothing of its own colours, and has channels for a profile."""
-    if declares_colour(result.file, result.header.type):
-        return False
-    return can_take_profile(result.file, result.header.type, profile)
-
-
-def _is_upright(original: _Original, result: ImageHeader) -> bool:
-    """Tell by its sides whether a result was turned as the original's orientation says."""
-    width, height = original.header.width, original.header.height
-    swaps_sides = original.orientation >= 5
-    if not swaps_sides or width == height or result.width == result.height:
-        return True
-    return (result.width > result.height) != (width > height)
+def _image_of(original: Original | None) -> ImageFile | None:
+    return None if original is None else ImageFile(original.file, original.header.type)
 
 
 def _new_file(files: ExitStack) -> BinaryIO:
     return cast(BinaryIO, files.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)))
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
 from dropscale.image.header import ImageHeader
-from dropscale.image.pixels import Comparison, ImageFile
+from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.records import Source
 from dropscale.magichour.models import CreatedProject, Project
 from dropscale.spec.effective import OutputSettings
@@ -149,6 +149,24 @@ class Pixels(Protocol):
         """Look at a result beside its original, of an EXIF orientation, within some seconds.
 
         `profile_can_hold` says whether the original's profile can be that of the result's pixels.
+
+        Raises:
+            PixelsUnreadable: as its name says.
+        """
+
+    def convert(
+        self,
+        result: ImageFile,
+        to: Conversion,
+        target: BinaryIO,
+        *,
+        alpha_of: ImageFile | None,
+        orientation: int,
+        seconds: float,
+    ) -> None:
+        """Write a result anew into a file, within some seconds; its size stays the same.
+
+        It gets the alpha of the image `alpha_of`, turned by an EXIF orientation, if one is given.
 
         Raises:
             PixelsUnreadable: as its name says.

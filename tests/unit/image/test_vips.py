@@ -14,7 +14,7 @@ from dropscale.image.header import read_header
 from dropscale.image.pixels import MAX_DELTA_E, Comparison, ImageFile, PixelsUnreadable
 from dropscale.image.vips import Vips
 from tests import originals
-from tests.originals import encoded, pixels
+from tests.originals import encoded, pixels, with_alpha
 
 PLENTY_OF_BYTES, SECONDS = 400 * 1024 * 1024, 30.0
 SIZE = (96, 64)
@@ -137,15 +137,6 @@ def test_a_cmyk_original_is_compared_by_its_colours() -> None:
 
     assert found.delta_e is not None
     assert found.delta_e > MAX_DELTA_E  # Pillow's CMYK is no printer's
-
-
-def with_alpha(image: Image.Image, mode: str = "RGBA") -> Image.Image:
-    """Return a picture whose left half cannot be seen."""
-    alpha = Image.new("L", image.size, 0)
-    alpha.paste(255, (image.width // 2, 0, image.width, image.height))
-    transparent = image.convert(mode)
-    transparent.putalpha(alpha)
-    return transparent
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])

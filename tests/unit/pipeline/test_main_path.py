@@ -387,3 +387,40 @@ def test_an_image_deleted_before_its_delivery_is_delivered_as_it_came(world: Wor
 
     assert world.results.outputs["cat.png@2x.png"][0] == world.upscaler.result
     assert "it was deleted" in world.manifest("cat.png")["warnings"][-1]
+
+
+def test_an_outputs_key_ends_as_what_it_was_written_as(world: World) -> None:
+    world.pixels.converted = originals.encoded(originals.pixels((16, 12)), "WEBP")
+    world.put("cat.png.yaml", "output: {format: webp}")
+    world.drop("cat.png", png())
+    world.upscaler.finish()
+    world.deliver(world.check(world.running()[0]))
+
+    assert set(world.results.outputs) == {"cat.png@2x.webp"}
+    (job,) = world.manifest("cat.png")["jobs"]
+    assert (job["output"]["type"], job["output"]["delta_e"]) == ("webp", 0.5)
+
+
+def test_a_result_that_cannot_be_written_anew_is_delivered_as_it_came(world: World) -> None:
+    world.put("cat.png.yaml", "output: {format: webp}")
+    world.drop("cat.png", png())
+    world.upscaler.finish()
+    world.deliver(world.check(world.running()[0]))
+
+    assert world.results.outputs["cat.png@2x.png"][0] == world.upscaler.result
+    assert "The result keeps its format" in world.manifest("cat.png")["warnings"][-1]
+
+
+def test_another_quality_is_written_over_the_earlier_output(world: World) -> None:
+    bodies = [
+        originals.encoded(originals.pixels((16, 12)), "JPEG", quality=each) for each in (90, 20)
+    ]
+    for quality, body in zip((90, 20), bodies, strict=True):
+        world.pixels.converted = body
+        world.drop("cat.png.yaml", f"output: {{format: jpeg, quality: {quality}}}")
+        world.drop("cat.png", png())
+        world.upscaler.finish()
+        world.deliver(world.check(world.running()[0]))
+
+        assert world.results.outputs["cat.png@2x.jpg"][0] == body
+    assert len(world.upscaler.creates) == 1

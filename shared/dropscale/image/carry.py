@@ -1,0 +1,71 @@
+"""What of an original's metadata is true of its result, too, and what has to be made true."""
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from dropscale.image.header import ImageHeader
+from dropscale.image.metadata import exif, xmp
+from dropscale.image.metadata.files import can_take_profile, declares_colour
+from dropscale.image.metadata.model import MalformedMetadata, Metadata
+from dropscale.image.pixels import Comparison
+
+
+@dataclass(frozen=True)
+class Original:
+    """The image that was upscaled; `header` has the size of its pixels as they are stored."""
+
+    file: BinaryIO
+    header: ImageHeader
+    metadata: Metadata
+    orientation: int
+
+
+def is_upright(original: Original, result: ImageHeader, measured: Comparison | None) -> bool:
+    """Tell whether a result was turned as its original's orientation says.
+
+    Where the pixels were not compared the sides tell, and where these do not, it is taken to be.
+    """
+    if measured is not None:
+        return measured.is_upright
+    width, height = original.header.width, original.header.height
+    swaps_sides = original.orientation >= 5
+    if not swaps_sides or width == height or result.width == result.height:
+        return True
+    return (result.width > result.height) != (width > height)
+
+
+def can_hold(profile: bytes, file: BinaryIO, header: ImageHeader) -> bool:
+    """Tell whether a result says nothing of its own colours, and has channels for a profile."""
+    return not declares_colour(file, header.type) and can_take_profile(file, header.type, profile)
+
+
+def carried(
+    original: Original, file: BinaryIO, header: ImageHeader, measured: Comparison | None
+) -> tuple[Metadata, list[str]]:
+    """Return what a result is to say of itself, and what of its original could not be used."""
+    found = original.metadata
+    faults: list[str] = []
+    upright = is_upright(original, header, measured)
+    place = (exif.UPRIGHT if upright else original.orientation, header.width, header.height)
+    profile = found.icc
+    if profile is not None and not (
+        can_hold(profile, file, header) and (measured is None or measured.keeps_profile)
+    ):
+        profile = None
+    if profile is not None and measured is None:
+        faults.append("The original's colour profile is given back untested: no pixels to compare")
+    described = found.exif
+    if described is not None:
+        try:
+            described = exif.corrected(described, *place)
+        except MalformedMetadata as error:
+            faults.append(f"The original's EXIF is not given back: {error}")
+            described = None
+    packet = None if found.xmp is None else xmp.corrected(found.xmp, *place)
+    return Metadata(profile, described, packet, found.iptc), faults
+
+
+def stripped(metadata: Metadata, orientation: int) -> Metadata:
+    """Return the part of metadata without which pixels would look otherwise."""
+    needed = orientation != exif.UPRIGHT
+    return Metadata(metadata.icc, exif.only_orientation(orientation) if needed else None)
