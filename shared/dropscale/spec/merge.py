@@ -169,17 +169,18 @@ def _values(layer: Layer) -> dict[str, Any]:
 def _clashes(renditions: Sequence[EffectiveRendition], items: Sequence[Setting]) -> Iterator[Fault]:
     names: dict[tuple[object, ...], Setting] = {}
     upscales: dict[tuple[object, ...], Setting] = {}
-    for rendition, item in zip(renditions, items, strict=True):
+    for index, (rendition, item) in enumerate(zip(renditions, items, strict=True)):
+        field = f"renditions[{index}]"
         kind = (rendition.scale_factor, rendition.mode)
         first = upscales.setdefault((*kind, rendition.used_prompt, rendition.revision), item)
         if first is not item:
             what = f"is the same upscale as the one at {first.origin}"
-            yield item.origin.error("renditions", what, "leave one out")
+            yield item.origin.error(field, what, "leave one out")
             continue
         first = names.setdefault((*kind, rendition.download_directory), item)
         if first is not item:
             what = f"would have the output name of the one at {first.origin}"
-            yield item.origin.error("renditions", what, "give one another download_directory")
+            yield item.origin.error(field, what, "give one another download_directory")
 
 
 def _as_written(field: str) -> str:

@@ -3,11 +3,12 @@
 The JSON Schema and docs/spec.md are made of these models.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -18,7 +19,6 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     WithJsonSchema,
-    model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -30,10 +30,22 @@ MAX_RENDITIONS = 8
 """Bounds what one transaction of the ledger has to take (DynamoDB: 100 rows)."""
 
 _OTHER_NAMES_OF_MODES = upscaler.MODE_BY_ENHANCEMENT | {"pro": Mode.PRESERVE}
-_NO_WORDS = {"no", "off", "n"}
-_YES_WORDS = {"yes", "on", "y"}
+_OTHER_NAMES_OF_ENHANCEMENTS = {"preserve": "Resemblance", "pro": "Resemblance"}
+_TRUTH_BY_WORD = dict.fromkeys(("false", "no", "off", "n", "0"), "false") | dict.fromkeys(
+    ("true", "yes", "on", "y", "1"), "true"
+)
 _CONTROL_ALLOWED = "\n\t"
 _LONGEST_SHOWN = 60
+_LONGEST_WORD = 30
+_LONGEST_FOLDER = 255
+"""In bytes: the longest name that file systems take."""
+_MOST = 999_999_999
+_ONE_PIXEL = 1e-6
+"""In megapixels."""
+
+_URL_SECRETS = re.compile(r"(?<=//)[^/?#]*@|\?.*", re.DOTALL)
+_NUMBER_AND_UNIT = re.compile(r"(\d[\d_]{0,11}(?:\.\d{1,6})?)\s*[a-zA-Z]*[,;]?")
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 
 
 def wrong(message: str, hint: str) -> PydanticCustomError:
@@ -45,18 +57,19 @@ def wrong(message: str, hint: str) -> PydanticCustomError:
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that `word` most likely stands for, if any."""
     by_folded = {name.casefold(): name for name in known}
-    found = get_close_matches(word.casefold(), by_folded, n=1)
+    found = get_close_matches(word[:_LONGEST_WORD].casefold(), by_folded, n=1)
     return by_folded[found[0]] if found else None
 
 
 def shown(value: object) -> str:
-    """Return a value as a message can show it: short, on one line, without a URL's query."""
+    """Return a value as a message can show it: short, on one line, without a URL's secrets."""
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     if not isinstance(value, str):
         return str(getattr(value, "text", value)).lower()
-    text = value.partition("?")[0] if "://" in value else value
-    return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…")
+    text = _URL_SECRETS.sub("", value) if "://" in value else value
+    text = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+    return f"'{text}'" if text.isprintable() else repr(text)
 
 
 class _Given:
@@ -83,6 +96,8 @@ class _Given:
 
 def _text(value: object) -> str:
     text = getattr(value, "text", value)
+    if text is None:
+        raise wrong("has no value", "give one")
     if not isinstance(text, str):
         raise wrong("must be text", "put it in quotes")
     if any(
@@ -116,49 +131,56 @@ def _scale_factor(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
         if value in upscaler.SCALE_FACTORS:
             return int(value)
-    elif isinstance(value, str) and (digit := value.strip(" xX")) in {"2", "4"}:
-        raise wrong("must be a number", f"write {digit}")
+    elif isinstance(value, str):
+        digit = value.strip(" xX\xd7,;").removesuffix(".0")
+        if digit in {"2", "4"}:
+            raise wrong("must be a number", f"write {digit}")
     raise wrong(f"{shown(value)} is not a scale factor", "allowed are 2 and 4")
 
 
 def _truth(value: object) -> object:
     if isinstance(value, bool):
         return value
-    word = str(value).casefold()
-    meant = "false" if word in _NO_WORDS else "true" if word in _YES_WORDS else "true or false"
-    raise wrong(f"{shown(value)} is neither true nor false", f"write {meant}")
+    meant = _TRUTH_BY_WORD.get(str(value).casefold())
+    if meant is None:
+        raise wrong(f"{shown(value)} is neither true nor false", "allowed are true and false")
+    without_quotes = ", without quotes" if value == meant else ""
+    raise wrong("must be true or false", f"write {meant}{without_quotes}")
 
 
-def _number(value: object, *, whole: bool, least: int) -> int | float:
-    kinds = int if whole else int | float
-    what = "a whole number" if whole else "a number"
-    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value < 1e9:
-        raise wrong(f"{shown(value)} is not {what} from {least}", "write one, below 10⁹")
-    return value
+def _number(
+    what: str, allowed: str, *, least: float, whole: bool = True
+) -> Callable[[object], object]:
+    def validate(value: object) -> object:
+        if value is None:
+            return None
+        if isinstance(value, str) and (number := _NUMBER_AND_UNIT.fullmatch(value)):
+            raise wrong("must be a number", f"write {number[1].replace('_', '')}")
+        if (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and least <= value <= _MOST
+            and (not whole or value == int(value))
+        ):
+            return int(value) if whole else float(value)
+        hint = f"allowed are {allowed}, up to {_MOST:,}"
+        raise wrong(f"{shown(value)} is not a number of {what}", hint)
 
-
-def _credits(value: object) -> object:
-    return value if value is None else _number(value, whole=True, least=0)
-
-
-def _pixels(value: object) -> object:
-    return value if value is None else _number(value, whole=True, least=1)
-
-
-def _megapixels(value: object) -> object:
-    return value if value is None else float(_number(value, whole=False, least=0))
+    return validate
 
 
 def _folder_below_results(value: str) -> str:
     folder = value.removesuffix("/")
-    parts = folder.split("/")
-    if value.startswith("/") or "://" in value or "\\" in value or not value.isprintable():
-        fault = "must be a folder below the results"
-    elif {"", ".", ".."} & set(parts):
-        fault = "cannot have empty, '.' or '..' parts"
-    else:
-        return str(PurePosixPath(folder))
-    raise wrong(fault, "allowed is a path such as 'print/large', without a leading '/'")
+    hint = "allowed is a path such as 'print/large', without a leading '/'"
+    if value.startswith("/") or "\\" in value or _SCHEME.match(value):
+        raise wrong("must be a folder below the results", hint)
+    if {"", ".", ".."} & set(folder.split("/")):
+        raise wrong("cannot have empty, '.' or '..' parts", hint)
+    if not value.isprintable():
+        raise wrong("has an invisible character", "leave it out")
+    if len(folder.encode()) > _LONGEST_FOLDER:
+        raise wrong(f"is longer than {_LONGEST_FOLDER} bytes", "make it shorter")
+    return str(PurePosixPath(folder))
 
 
 def _optional(validate: Callable[[str], str]) -> Callable[[str | None], str | None]:
@@ -176,7 +198,7 @@ _Mode = Annotated[
 _Enhancement = Annotated[
     Literal["Resemblance", "Balanced", "Creative"] | None,
     BeforeValidator(
-        _choice("an enhancement", upscaler.MODE_BY_ENHANCEMENT, {"preserve": "Resemblance"})
+        _choice("an enhancement", upscaler.MODE_BY_ENHANCEMENT, _OTHER_NAMES_OF_ENHANCEMENTS)
     ),
     _Given(),
 ]
@@ -187,9 +209,18 @@ _Text = Annotated[
     WithJsonSchema(_TEXT_SCHEMA),
 ]
 _Folder = Annotated[_Text, AfterValidator(_optional(_folder_below_results))]
-_Credits = Annotated[int | None, BeforeValidator(_credits)]
-_Pixels = Annotated[int | None, BeforeValidator(_pixels)]
-_Megapixels = Annotated[float | None, BeforeValidator(_megapixels)]
+_Credits = Annotated[
+    Annotated[int, Field(ge=0, le=_MOST)] | None,
+    BeforeValidator(_number("credits", "whole numbers from 0", least=0)),
+]
+_Pixels = Annotated[
+    Annotated[int, Field(ge=1, le=_MOST)] | None,
+    BeforeValidator(_number("pixels", "whole numbers from 1", least=1)),
+]
+_Megapixels = Annotated[
+    Annotated[float, Field(ge=_ONE_PIXEL, le=_MOST)] | None,
+    BeforeValidator(_number("megapixels", "numbers above 0", least=_ONE_PIXEL, whole=False)),
+]
 
 
 class _Strict(BaseModel):
@@ -209,18 +240,18 @@ class Assets(_Strict):
 class Style(_Strict):
     """How to upscale."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {"required": ["mode", "enhancement"]}
+        }  # parse.py says so in words
+    )
+
     mode: _Mode = None
     """How far the result may depart from the original."""
     enhancement: _Enhancement = None
     """The API's older name of the same choice; Resemblance is preserve. Give one of the two."""
     prompt: _Text = Field(None, examples=["crisp fur"])
     """What the result should look like; used in the mode creative only."""
-
-    @model_validator(mode="after")
-    def _one_name_for_the_choice(self) -> Self:
-        if self.mode is not None and self.enhancement is not None:
-            raise wrong("mode and enhancement are one choice under two names", "keep mode")
-        return self
 
 
 class SkipIf(_Strict):
