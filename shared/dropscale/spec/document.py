@@ -16,7 +16,7 @@ import yaml
 import yamlcore
 
 from dropscale.spec.faults import Fault, Place
-from dropscale.spec.syntax import BAD_ESCAPE, in_plain_words
+from dropscale.spec.syntax import BAD_ESCAPE, LEAVE_OUT, in_plain_words
 
 MAX_BYTES = 64 * 1024
 _MAX_DEPTH = 8
@@ -213,7 +213,8 @@ class _Reader:
 
     def _read_node(self, event: Any) -> None:
         if isinstance(event, yaml.AliasEvent):
-            raise self._stop(event, "aliases (*name) are not allowed", "write the value out")
+            hint = "write the value out, or put text in quotes"
+            raise self._stop(event, "aliases (*name) are not allowed", hint)
         parent = self.open[-1] if self.open else None
         if parent and isinstance(parent.data, dict) and parent.key is None:
             self._read_name(event, parent)
@@ -234,9 +235,9 @@ class _Reader:
     def _note_properties(self, event: Any, path: FieldPath) -> None:
         name = dotted(path) or None
         if event.anchor is not None:
-            self._note(event, "anchors (&name) are not allowed", "write the value without", name)
+            self._note(event, "anchors (&name) are not allowed", LEAVE_OUT, name)
         elif event.tag is not None:
-            self._note(event, "tags (!name) are not allowed", "write the value without", name)
+            self._note(event, "tags (!name) are not allowed", LEAVE_OUT, name)
 
     def _read_name(self, event: Any, mapping: _Collection) -> None:
         if not isinstance(event, yaml.ScalarEvent):
@@ -287,7 +288,7 @@ class _Reader:
         line, rest = _around(text, mark)
         opener = self.open[-1] if self.open and self.open[-1].in_brackets else None
         place = self._place(mark)
-        if opener and not rest:
+        if opener and not rest.strip():
             bracket = "{" if isinstance(opener.data, dict) else "["
             place = self.values[opener.path]
             message, hint = f"the {bracket} that opens here is never closed", "close it"
@@ -299,17 +300,17 @@ class _Reader:
             message = f"{problem.removeprefix('did not find expected ')} is missing before this"
             hint = f"add it; the bracket to close opens in line {opened.line}"
         else:
-            if "simple key" in context:
+            if any(part in context for part in ("simple key", "anchor", "alias", "tag")):
                 place = self._place(error.context_mark)
             message, hint = in_plain_words(f"{problem} {context}", line, rest[:1])
         self.faults.append(Fault.at(self.path, place, message, hint))
 
 
 def _around(text: str, mark: Any) -> tuple[str, str]:
-    """Return the text before a mark on its line, and all after it but blanks at the end."""
+    """Return the text before a mark on its line, and all after it."""
     lines = _LINE_BREAK.split(text)[mark.line :]
     before = lines[0][: mark.column] if lines else ""
-    return before, "\n".join(lines)[mark.column :].rstrip()
+    return before, "\n".join(lines)[mark.column :]
 
 
 def _empty(event: Any) -> dict[str, Any] | list[Any]:

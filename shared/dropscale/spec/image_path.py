@@ -14,6 +14,7 @@ _ASSETS = "api-assets/"
 _LIBRARY_HOST = "magichour.ai"
 _LIBRARY_PATH = "/my-library"
 _PRIVATE_SUFFIXES = (".local", ".localhost", ".internal", ".intranet", ".lan", ".home.arpa")
+_LONGEST_HOST = 253
 _HOST_NAME = re.compile(r"(\w([\w-]{0,61}\w)?\.)+\w[\w-]*\w")
 _EXTENSIONS = ", ".join(upscaler.TYPE_BY_EXTENSION)
 
@@ -80,7 +81,8 @@ def _require_public(url: SplitResult) -> None:
         raise WrongPath("the URL holds a user name or password", "give a signed URL instead")
     if _is_address(host):
         raise WrongPath("the URL's host is an IP address", "allowed is a public host's name")
-    if not _HOST_NAME.fullmatch(host) or host.endswith(_PRIVATE_SUFFIXES):
+    is_name = len(host) <= _LONGEST_HOST and _HOST_NAME.fullmatch(host)
+    if not is_name or host.endswith(_PRIVATE_SUFFIXES):
         raise WrongPath("the URL's host is not public", "allowed is a public host's name")
 
 

@@ -90,36 +90,41 @@ def effective_spec(layer: Layer) -> EffectiveSpec:
 
 def warnings_about(layers: Sequence[Layer]) -> list[Fault]:
     """Return what is allowed in layers, outermost first, but does not do what it seems to."""
-    merged = merge(layers)
-    wanted = effective_spec(merged).wanted
-    found = []
-    if all(rendition.mode is not Mode.CREATIVE for rendition in wanted):
-        prompt = merged.get("prompt")
+    return [*_unused_prompts(merge(layers)), *_without_effect(layers)]
+
+
+def _unused_prompts(merged: Layer) -> Iterator[Fault]:
+    items: Sequence[Setting] = merged["renditions"].value if "renditions" in merged else ()
+    modes: dict[tuple[str, Origin], set[Mode]] = {}
+    for index, own in enumerate([item.value for item in items] or [{}]):
+        values = {**merged, **own}
+        prompt = values.get("prompt")
         if prompt and prompt.value is not None:
-            modes = " and ".join(sorted({rendition.mode for rendition in wanted}))
-            found.append(
-                prompt.origin.warning(
-                    "style.prompt",
-                    f"is not used: the mode is {modes}",
-                    "choose the mode creative, or leave the prompt out",
-                )
+            field = f"renditions[{index}].style.prompt" if "prompt" in own else "style.prompt"
+            modes.setdefault((field, prompt.origin), set()).add(values["mode"].value)
+    for (field, origin), used_in in modes.items():
+        if Mode.CREATIVE not in used_in:
+            yield origin.warning(
+                field,
+                f"is not used: the mode is {' and '.join(sorted(used_in))}",
+                "choose the mode creative, or leave the prompt out",
             )
-    return [*found, *_without_effect(layers)]
 
 
 def _without_effect(layers: Sequence[Layer]) -> Iterator[Fault]:
     """Yield what a nearer spec says in vain, because every rendition has a value of its own."""
-    items: Sequence[Setting] = ()
-    for layer in layers:
-        for field, setting in layer.items() if items else ():
+    last = max((at for at, layer in enumerate(layers) if "renditions" in layer), default=0)
+    items: Sequence[Setting] = (
+        layers[last]["renditions"].value if "renditions" in layers[last] else ()
+    )
+    for layer in layers[last + 1 :] if items else ():
+        for field, setting in layer.items():
             if all(field in item.value for item in items):
                 yield setting.origin.warning(
                     _as_written(field),
                     f"has no effect: each rendition of {items[0].origin} sets its own",
                     "give `renditions` here, too (`[]` for none)",
                 )
-        if "renditions" in layer:
-            items = layer["renditions"].value or ()
 
 
 def _settings(
@@ -136,10 +141,7 @@ def _settings(
         if isinstance(value, Style):
             yield from _style_settings(value, setting)
         elif field == "skip_if":
-            limits = value or SkipIf()
-            for name in SkipIf.model_fields if value is None else limits.model_fields_set:
-                place = ("skip_if",) if value is None else ("skip_if", name)
-                yield f"skip_if.{name}", setting(getattr(limits, name), *place)
+            yield from _skip_if_settings(value, setting)
         elif field == "renditions":
             items = (
                 setting(dict(_settings(item, document, ("renditions", index))), field, index)
@@ -148,6 +150,14 @@ def _settings(
             yield field, setting(tuple(items), field)
         else:
             yield field, setting(value, field)
+
+
+def _skip_if_settings(limits: SkipIf | None, setting: Any) -> Iterator[tuple[str, Setting]]:
+    for name in SkipIf.model_fields:
+        if limits is None:
+            yield f"skip_if.{name}", setting(None, "skip_if")
+        elif name in limits.model_fields_set:
+            yield f"skip_if.{name}", setting(getattr(limits, name), "skip_if", name)
 
 
 def _style_settings(style: Style, setting: Any) -> Iterator[tuple[str, Setting]]:

@@ -44,7 +44,7 @@ _ONE_PIXEL = 1e-6
 """In megapixels."""
 
 _URL_SECRETS = re.compile(r"(?<=//)[^/?#]*@|\?.*", re.DOTALL)
-_NUMBER_AND_UNIT = re.compile(r"(\d[\d_]{0,11}(?:\.\d{1,6})?)\s*[a-zA-Z]*[,;]?")
+_NUMBER_AND_UNIT = re.compile(r"(?!0[xo])(\d[\d_]{0,11}(?:\.\d{1,6})?)\s*[a-zA-Z]*[,;]?")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 
 
@@ -104,7 +104,7 @@ def _text(value: object) -> str:
         unicodedata.category(character) == "Cc" and character not in _CONTROL_ALLOWED
         for character in text
     ):
-        raise wrong("has a control character", "leave it out")
+        raise wrong("has an invisible character", "leave it out")
     return text
 
 

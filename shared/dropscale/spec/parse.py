@@ -130,7 +130,7 @@ def _stand_alone_rule(document: Document) -> Iterator[Fault]:
     image = _image_path(document)
     elsewhere = "an https URL, a library URL or an api-assets/… path"
     if image is None:
-        if ("assets",) not in document.names:
+        if not {("assets",), ("image_file_path",)} & set(document.names):
             hint = f"give {elsewhere}; the spec of an image beside it bears the image's full name, "
             yield _fault(document, _IMAGE_PATH, "is missing", hint + "e.g. cat.jpg.yaml")
     elif not is_remote(image):
@@ -210,7 +210,8 @@ def _told_one(error: Any, document: Document) -> Fault:
         case "missing":
             return _fault(document, path, "is missing", "give one")
         case "too_long":
-            return _fault(document, path, "is too long", f"allowed are {MAX_RENDITIONS} items")
+            hint = f"allowed are at most {MAX_RENDITIONS} items"
+            return _fault(document, path, "is too long", hint)
         case "list_type":
             return _fault(document, path, "must be a list", "begin each item with '- '")
     if not path:
@@ -227,12 +228,16 @@ def _fault(document: Document, path: FieldPath, message: str, hint: str) -> Faul
 
 def _hint_for_name(path: FieldPath) -> str:
     name, known = str(path[-1]), _model_at(path[:-1]).model_fields
+    if name != name.strip():
+        return "indent with plain spaces, and with nothing else"
     if len(path) > 1 and name in Spec.model_fields:
         parent = next(part for part in reversed(path[:-1]) if isinstance(part, str))
         return f"write it beside {parent}"
     for field, model in _MODEL_BY_FIELD.items():
         if name.removeprefix(f"{field}.") in model.model_fields:
             return f"write {name.removeprefix(f'{field}.')} below {field}"
+    if len(known) == 1:
+        return f"allowed is {', '.join(known)}"
     meant = closest(name, known)
     if len(name) >= _SHORTEST_BEGINNING:
         meant = next((field for field in known if field.startswith(name)), meant)

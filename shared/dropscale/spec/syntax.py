@@ -1,6 +1,8 @@
 """What libyaml says of text that it cannot read, in words for a person who is no YAML expert."""
 
 BAD_ESCAPE = "invalid Unicode character escape"
+LEAVE_OUT = "leave it out, or put text in quotes"
+
 _SYNTAX = (
     ("tab", "a tab indents this line", "indent with spaces"),
     (
@@ -39,15 +41,11 @@ _SYNTAX = (
         "this escape is not complete",
         "write a backslash as \\\\, or use single quotes",
     ),
-    (
-        "alphabetic or numeric",
-        "a value cannot begin with & or *",
-        "put it in quotes",
-    ),
+    ("alphabetic or numeric", "a value cannot begin with & or *", "put it in quotes"),
     ("directive", "this line with a % is not understood", "delete it"),
     ("incompatible YAML", "this line with a % is not understood", "delete it"),
     ("<document start>", "this stands outside of the spec", "keep one mapping of fields"),
-    ("tag", "tags (!name) are not allowed", "write the value without"),
+    ("tag", "tags (!name) are not allowed", LEAVE_OUT),
 )
 
 
