@@ -183,11 +183,24 @@ def _folder_below_results(value: str) -> str:
     return str(PurePosixPath(folder))
 
 
-def _optional(validate: Callable[[str], str]) -> Callable[[str | None], str | None]:
+def _optional(validate: Callable[[Any], str]) -> Callable[[Any], str | None]:
     return lambda value: None if value is None else validate(value)
 
 
 _TEXT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "null"}]}
+_PART = r"(?!\.{1,2}(/|$))[^/\\\u0000-\u001f]+"
+_FOLDER_SCHEMA = {
+    "anyOf": [
+        {
+            "type": "string",
+            "pattern": rf"^(?![a-zA-Z][a-zA-Z0-9+.-]*:)({_PART}/)*{_PART}/?$",
+            "patternErrorMessage": "must be a folder below the results, such as 'print/large'",
+            "maxLength": _LONGEST_FOLDER,
+        },
+        *_TEXT_SCHEMA["anyOf"][1:],
+    ]
+}
+"""`patternErrorMessage` is what the YAML language server shows."""
 
 ScaleFactor = Annotated[Literal[2, 4], BeforeValidator(_scale_factor)]
 
@@ -205,10 +218,15 @@ _Enhancement = Annotated[
 _Truth = Annotated[bool | None, BeforeValidator(_truth), _Given()]
 _Text = Annotated[
     str | None,
-    BeforeValidator(lambda value: None if value is None else _text(value)),
+    BeforeValidator(_optional(_text)),
     WithJsonSchema(_TEXT_SCHEMA),
 ]
-_Folder = Annotated[_Text, AfterValidator(_optional(_folder_below_results))]
+_Folder = Annotated[
+    str | None,
+    BeforeValidator(_optional(_text)),
+    AfterValidator(_optional(_folder_below_results)),
+    WithJsonSchema(_FOLDER_SCHEMA),
+]
 _Credits = Annotated[
     Annotated[int, Field(ge=0, le=_MOST)] | None,
     BeforeValidator(_number("credits", "whole numbers from 0", least=0)),
