@@ -177,5 +177,10 @@ def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> 
         serve.api(port=port, engine=engine, stub_seconds=stub_seconds, faults=faults)
 
 
-for command in (spec_commands.validate, stack_commands.apply):
+for command in (
+    spec_commands.validate,
+    stack_commands.apply,
+    stack_commands.doctor,
+    stack_commands.secret,
+):
     main.add_command(command)
