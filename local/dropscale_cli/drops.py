@@ -51,7 +51,7 @@ def find_drops(path: Path, out: Path) -> Drops:
         UnusablePath: a file cannot be read, or its name cannot be a key of its own.
     """
     if path.is_dir():
-        folder, files = path, list(_files_below(path, out))
+        folder, files = path, list(files_below(path, out))
     else:
         names = [*sidecar_keys_of(path.name), FOLDER_SPEC_NAME]
         beside = (path.with_name(name) for name in names)
@@ -85,8 +85,9 @@ def _is_drop(key: str, specs: SpecResolver) -> bool:
         return False
 
 
-def _files_below(folder: Path, out: Path) -> Iterator[Path]:
-    out = out.resolve()
+def files_below(folder: Path, out: Path | None = None) -> Iterator[Path]:
+    """Return all files in a folder and below it, except what is hidden, and the folder `out`."""
+    out = out and out.resolve()
     for parent, folders, names in os.walk(folder):
         here = Path(parent)
         folders[:] = sorted(
@@ -96,11 +97,16 @@ def _files_below(folder: Path, out: Path) -> Iterator[Path]:
         yield from (file for file in files if file.is_file())
 
 
+def is_fit_name(name: str) -> bool:
+    """Tell whether a file's name is printable UTF-8, as a key must be."""
+    return not any(unicodedata.category(character) in _UNFIT_CATEGORIES for character in name)
+
+
 def _by_key(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for file in files:
         name = file.relative_to(folder).as_posix()
-        if any(unicodedata.category(character) in _UNFIT_CATEGORIES for character in name):
+        if not is_fit_name(name):
             raise UnusablePath(f"{name!a}: the name is not printable UTF-8; rename the file.")
         key = unicodedata.normalize("NFC", name)
         if key in found:

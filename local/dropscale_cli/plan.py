@@ -1,17 +1,21 @@
 """What a stack would do with files on this machine, and what it would cost."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from dropscale.errors import DropscaleError
+from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Rendition, Source
 from dropscale.pipeline.plan import LargeEnough, planned_renditions
-from dropscale.pipeline.source_image import image_of, require_size
+from dropscale.pipeline.ports import ObjectVersion
+from dropscale.pipeline.source_image import SourceImage, image_of, require_size
 from dropscale.pipeline.spec_resolver import ResolvedSpec, SpecResolver
 from dropscale_cli.drops import Drops
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.local_bucket import LocalBucket
+
+_NO_BUDGET = Budget()
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def plan_of(drops: Drops, ledger: KeptLedger) -> Plan:
     """
     bucket = LocalBucket(drops.paths)
     specs = bucket.specs()
-    planned = [_planned(key, bucket, specs) for key in drops.to_follow]
+    planned = [drop for key in drops.to_follow for drop in _planned(key, bucket, specs)]
     prices = {
         rendition.fingerprint: rendition.parameters.credits
         for drop in planned
@@ -57,24 +61,41 @@ def plan_of(drops: Drops, ledger: KeptLedger) -> Plan:
     return Plan(planned, credits=total - before, credits_before=before)
 
 
-def _planned(key: str, bucket: LocalBucket, specs: SpecResolver) -> PlannedDrop:
-    source = Source(bucket="", key=key, etag="")
-    with ExitStack() as open_objects:
-        try:
-            version = bucket.head("", key)
-            if version is not None:
-                require_size(version, key)
-            resolved = _resolved(key, specs)
-            source = image_of(bucket, source, resolved, open_objects).describe(source)
-            renditions = planned_renditions(source, resolved.effective)
-        except DropscaleError as error:
-            return PlannedDrop(source, refusal=error)
+def planned_drop(
+    source: Source,
+    version: ObjectVersion,
+    specs: SpecResolver,
+    image_of: Callable[[ResolvedSpec], SourceImage],
+    budget: Budget = _NO_BUDGET,
+) -> PlannedDrop | None:
+    """Plan one drop, in the order in which submit decides; None: it is another tool's file.
+
+    Raises:
+        SidecarMissing: as its name says.
+    """
+    try:
+        require_size(version, source.key)
+        resolved = specs.of_drop(source.bucket, source.key)
+        if resolved is None:
+            return None
+        source = image_of(resolved).describe(source)
+        renditions = planned_renditions(source, resolved.effective, budget)
+    except DropscaleError as error:
+        return PlannedDrop(source, refusal=error)
     warnings = tuple(map(str, resolved.warnings))
     return PlannedDrop(source, tuple(renditions.values()), warnings)
 
 
-def _resolved(key: str, specs: SpecResolver) -> ResolvedSpec:
-    resolved = specs.of_drop("", key)
-    if resolved is None:
-        raise ValueError(f"{key} is no drop")
-    return resolved
+def _planned(key: str, bucket: LocalBucket, specs: SpecResolver) -> Iterator[PlannedDrop]:
+    source = Source(bucket="", key=key, etag="")
+    version = bucket.head("", key)
+    with ExitStack() as open_objects:
+        if version is not None:
+            planned = planned_drop(
+                source,
+                version,
+                specs,
+                lambda resolved: image_of(bucket, source, resolved, open_objects),
+            )
+            if planned is not None:
+                yield planned

@@ -21,6 +21,7 @@ from dropscale.aws.ledger import DynamoLedger
 from dropscale.aws.settings import (
     CheckSettings,
     Settings,
+    SpecSettings,
     StartSettings,
     SubmitSettings,
     SweepSettings,
@@ -70,18 +71,11 @@ def submit(settings: SubmitSettings, observe: Observer) -> Submit:
     """Compose submit."""
     parts = _StartParts(settings, observe)
     bucket = S3InputBucket(parts.s3)
-    resolve = SpecResolver(
-        files=bucket,
-        defaults=stack_defaults(settings.default_scale_factor, settings.default_mode),
-        suffixes=settings.sidecar_suffixes,
-        sidecar_required=settings.sidecar_mode == "required",
-        folder_specs=TTLCache(_MOST_FOLDER_SPECS, settings.settle_seconds * _SHARE_OF_SETTLING),
-    )
     return Submit(
         bucket=bucket,
         ledger=parts.ledger,
         upscaler=parts.upscaler,
-        resolve=resolve,
+        resolve=_specs(settings, bucket),
         start=parts.start,
         follow=parts.follow,
         gate=parts.gate,
@@ -160,9 +154,30 @@ def restart(settings: StartSettings, client: ClientOf) -> Restart:
     return Restart(parts.ledger, parts.follow, _now)
 
 
+def specs(settings: SpecSettings, client: ClientOf) -> tuple[S3InputBucket, SpecResolver]:
+    """Compose the input bucket and what resolves its specs, for the command line."""
+    bucket = S3InputBucket(client("s3"))
+    return bucket, _specs(settings, bucket)
+
+
+def drop_queue(settings: SweepSettings, client: ClientOf) -> SqsDropQueue:
+    """Compose the queue that feeds submit, for the command line."""
+    return SqsDropQueue(client("sqs"), settings.drop_queue_url)
+
+
 def ledger(settings: Settings, client: ClientOf) -> DynamoLedger:
     """Compose the ledger alone, for the command line; `client` makes its AWS client."""
     return DynamoLedger(client("dynamodb"), settings.ledger_table)
+
+
+def _specs(settings: SpecSettings, bucket: S3InputBucket) -> SpecResolver:
+    return SpecResolver(
+        files=bucket,
+        defaults=stack_defaults(settings.default_scale_factor, settings.default_mode),
+        suffixes=settings.sidecar_suffixes,
+        sidecar_required=settings.sidecar_mode == "required",
+        folder_specs=TTLCache(_MOST_FOLDER_SPECS, settings.settle_seconds * _SHARE_OF_SETTLING),
+    )
 
 
 def _client(service: str) -> Any:
