@@ -40,8 +40,6 @@ _LONGEST_WORD = 30
 _LONGEST_FOLDER = 255
 """In bytes: the longest name that file systems take."""
 _MOST = 999_999_999
-_ONE_PIXEL = 1e-6
-"""In megapixels."""
 
 _URL_SECRETS = re.compile(r"(?<=//)[^/?#]*@|\?.*", re.DOTALL)
 _NUMBER_AND_UNIT = re.compile(r"(?!0[xo])(\d[\d_]{0,11}(?:\.\d{1,6})?)\s*[a-zA-Z]*[,;]?")
@@ -148,9 +146,9 @@ def _truth(value: object) -> object:
     raise wrong("must be true or false", f"write {meant}{without_quotes}")
 
 
-def _number(
-    what: str, allowed: str, *, least: float, whole: bool = True
-) -> Callable[[object], object]:
+def _number(what: str, *, above: int, whole: bool = True) -> Callable[[object], object]:
+    allowed = f"whole numbers from {above + 1}" if whole else f"numbers above {above}"
+
     def validate(value: object) -> object:
         if value is None:
             return None
@@ -159,7 +157,7 @@ def _number(
         if (
             isinstance(value, int | float)
             and not isinstance(value, bool)
-            and least <= value <= _MOST
+            and above < value <= _MOST
             and (not whole or value == int(value))
         ):
             return int(value) if whole else float(value)
@@ -229,15 +227,15 @@ _Folder = Annotated[
 ]
 _Credits = Annotated[
     Annotated[int, Field(ge=0, le=_MOST)] | None,
-    BeforeValidator(_number("credits", "whole numbers from 0", least=0)),
+    BeforeValidator(_number("credits", above=-1)),
 ]
 _Pixels = Annotated[
     Annotated[int, Field(ge=1, le=_MOST)] | None,
-    BeforeValidator(_number("pixels", "whole numbers from 1", least=1)),
+    BeforeValidator(_number("pixels", above=0)),
 ]
 _Megapixels = Annotated[
-    Annotated[float, Field(ge=_ONE_PIXEL, le=_MOST)] | None,
-    BeforeValidator(_number("megapixels", "numbers above 0", least=_ONE_PIXEL, whole=False)),
+    Annotated[float, Field(gt=0, le=_MOST)] | None,
+    BeforeValidator(_number("megapixels", above=0, whole=False)),
 ]
 
 
@@ -264,9 +262,9 @@ class Style(_Strict):
         }  # parse.py says so in words
     )
 
-    mode: _Mode = None
+    mode: _Mode = Field(None, examples=["creative"])
     """How far the result may depart from the original."""
-    enhancement: _Enhancement = None
+    enhancement: _Enhancement = Field(None, examples=["Creative"])
     """The API's older name of the same choice; Resemblance is preserve. Give one of the two."""
     prompt: _Text = Field(None, examples=["crisp fur"])
     """What the result should look like; used in the mode creative only."""
@@ -276,22 +274,22 @@ class SkipIf(_Strict):
     """When an image is large enough already: it is skipped, free, if it reaches all that is set."""
 
     min_width: _Pixels = Field(None, examples=[3000])
-    """In pixels."""
+    """The width from which an image is large enough, in pixels."""
     min_height: _Pixels = Field(None, examples=[2000])
-    """In pixels."""
+    """The height from which an image is large enough, in pixels."""
     min_megapixels: _Megapixels = Field(None, examples=[12])
-    """In millions of pixels."""
+    """The size from which an image is large enough, in millions of pixels."""
 
 
 class RenditionSpec(_Strict):
     """One of several upscales of an image: what differs from the rest of the spec."""
 
-    scale_factor: _Scale = None
+    scale_factor: _Scale = Field(None, examples=[4])
     """How much larger the result is, in each direction. The vendor's 4 may need a paid plan."""
     style: Annotated[Style | None, _Given()] = None
     """How to upscale."""
     name: _Text = Field(None, examples=["Cat"])
-    """What the vendor's library shows; by itself the image's key."""
+    """What the vendor's library shows; without it, the image's key."""
     download_directory: _Folder = Field(None, examples=["print"])
     """A folder below the results for the output."""
     revision: _Text = Field(None, examples=["2"])
@@ -306,9 +304,9 @@ class Spec(RenditionSpec):
 
     assets: Annotated[Assets | None, _Given()] = None
     """What to upscale. An image's sidecar and a folder's spec can do without."""
-    wait_for_completion: _Truth = None
+    wait_for_completion: _Truth = Field(None, examples=[False])
     """false: pay and end as `submitted`; `dropscale retry` collects the result, free."""
-    download_outputs: _Truth = None
+    download_outputs: _Truth = Field(None, examples=[False])
     """false: end as `complete`, with the vendor's download URLs in the manifest."""
     max_credits: _Credits = Field(None, examples=[200])
     """Refuse the image if all its renditions together cost more."""
