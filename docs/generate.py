@@ -121,7 +121,9 @@ def _field_row(path: str, field: Schema, definitions: Schema) -> str:
 
 
 def _kinds(field: Schema, definitions: Schema) -> list[Schema]:
-    """Return the schemas that a field's value may keep."""
+    """Return a schema for each type that a field's value may have."""
+    if isinstance(field.get("type"), list):
+        return [{**field, "type": kind} for kind in field["type"]]
     return [
         definitions[kind["$ref"].rpartition("/")[2]] if "$ref" in kind else kind
         for kind in field.get("anyOf", [field])
@@ -129,11 +131,11 @@ def _kinds(field: Schema, definitions: Schema) -> list[Schema]:
 
 
 def _allowed(kind: Schema) -> str:
-    if kind == {"type": "number"}:
-        return ""  # text that looks like one
     if "enum" in kind:
         return ", ".join(f"`{value}`" for value in kind["enum"])
-    return "path" if "pattern" in kind else _ALLOWED_BY_TYPE[kind["type"]].format(**kind)
+    if kind["type"] == "number" and "exclusiveMinimum" not in kind:
+        return ""  # text that looks like one
+    return _ALLOWED_BY_TYPE[kind["type"]].format(**kind)
 
 
 def _default(path: str) -> str:

@@ -185,18 +185,13 @@ def _optional(validate: Callable[[Any], str]) -> Callable[[Any], str | None]:
     return lambda value: None if value is None else validate(value)
 
 
-_TEXT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "null"}]}
+_TEXT_SCHEMA = {"type": ["string", "number", "null"]}
 _PART = r"(?!\.{1,2}(/|$))[^/\\\u0000-\u001f]+"
 _FOLDER_SCHEMA = {
-    "anyOf": [
-        {
-            "type": "string",
-            "pattern": rf"^(?![a-zA-Z][a-zA-Z0-9+.-]*:)({_PART}/)*{_PART}/?$",
-            "patternErrorMessage": "must be a folder below the results, such as 'print/large'",
-            "maxLength": _LONGEST_FOLDER,
-        },
-        *_TEXT_SCHEMA["anyOf"][1:],
-    ]
+    **_TEXT_SCHEMA,
+    "pattern": rf"^(?![a-zA-Z][a-zA-Z0-9+.-]*:)({_PART}/)*{_PART}/?$",
+    "patternErrorMessage": "must be a folder below the results, such as 'print/large'",
+    "maxLength": _LONGEST_FOLDER,
 }
 """`patternErrorMessage` is what the YAML language server shows."""
 
@@ -257,9 +252,7 @@ class Style(_Strict):
     """How to upscale."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "not": {"required": ["mode", "enhancement"]}
-        }  # parse.py says so in words
+        json_schema_extra={"dependentSchemas": {"mode": {"properties": {"enhancement": False}}}}
     )
 
     mode: _Mode = Field(None, examples=["creative"])
@@ -291,7 +284,7 @@ class RenditionSpec(_Strict):
     name: _Text = Field(None, examples=["Cat"])
     """What the vendor's library shows; without it, the image's key."""
     download_directory: _Folder = Field(None, examples=["print"])
-    """A folder below the results for the output."""
+    """A folder below the results for the output, such as `print/large`."""
     revision: _Text = Field(None, examples=["2"])
     """Any text. Another one pays for a fresh try."""
 
@@ -322,18 +315,24 @@ class Spec(RenditionSpec):
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a spec file, for editors."""
     schema = Spec.model_json_schema()
-    _drop_defaults(schema)
+    _simplify(schema)
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return dialect | {"title": "dropscale spec"} | {k: v for k, v in schema.items() if k != "title"}
 
 
-def _drop_defaults(node: object) -> None:
-    """Leaving a field out is not the same as giving it the value null."""
+def _simplify(node: object) -> None:
+    """Have editors say each thing once, and drop the defaults: to leave out is not to give null."""
     if isinstance(node, list):
         for child in node:
-            _drop_defaults(child)
+            _simplify(child)
     elif isinstance(node, dict):
         if node.get("default", ...) is None:
             del node["default"]
+        if "enum" in node:
+            del node["type"]
+        match node.get("anyOf"):
+            case [{"type": str(kind)} as given, {"type": "null"}]:
+                del node["anyOf"]
+                node.update(given, type=[kind, "null"])
         for child in node.values():
-            _drop_defaults(child)
+            _simplify(child)
