@@ -29,7 +29,6 @@ _MODEL_BY_FIELD: Mapping[str, type[BaseModel]] = {
     "style": Style,
     "skip_if": SkipIf,
 }
-
 _SHORTEST_BEGINNING = 3
 
 _Rule = Callable[[Document], Iterator[Fault]]
@@ -174,7 +173,12 @@ def _two_names_for_the_mode(
         if name == "renditions" and isinstance(value, list):
             for index, item in enumerate(value):
                 yield from _two_names_for_the_mode(item, document, (*path, name, index))
-        elif name == "style" and isinstance(value, dict) and {"mode", "enhancement"} <= set(value):
+        elif (
+            name == "style"
+            and isinstance(value, dict)
+            and "enhancement" in value
+            and value.get("mode") is not None
+        ):
             field: FieldPath = (*path, name, "enhancement")
             message = "is an older name of mode, which is given, too"
             yield _fault(document, field, message, "keep mode")
@@ -234,8 +238,9 @@ def _hint_for_name(path: FieldPath) -> str:
         parent = next(part for part in reversed(path[:-1]) if isinstance(part, str))
         return f"write it beside {parent}"
     for field, model in _MODEL_BY_FIELD.items():
-        if name.removeprefix(f"{field}.") in model.model_fields:
-            return f"write {name.removeprefix(f'{field}.')} below {field}"
+        bare = name.removeprefix(f"{field}.")
+        if bare in model.model_fields:
+            return f"write {bare} below {field}"
     if len(known) == 1:
         return f"allowed is {', '.join(known)}"
     meant = closest(name, known)
