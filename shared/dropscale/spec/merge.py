@@ -136,10 +136,11 @@ def _settings(
         if isinstance(value, Style):
             yield from _style_settings(value, setting)
         elif field == "skip_if":
-            limits = value or SkipIf()
-            for name in SkipIf.model_fields if value is None else limits.model_fields_set:
-                place = ("skip_if",) if value is None else ("skip_if", name)
-                yield f"skip_if.{name}", setting(getattr(limits, name), *place)
+            for name in SkipIf.model_fields:
+                if value is None:
+                    yield f"skip_if.{name}", setting(None, field)
+                elif name in value.model_fields_set:
+                    yield f"skip_if.{name}", setting(getattr(value, name), field, name)
         elif field == "renditions":
             items = (
                 setting(dict(_settings(item, document, ("renditions", index))), field, index)
