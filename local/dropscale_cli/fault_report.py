@@ -61,11 +61,11 @@ def _headline(fault: Fault) -> Text:
     """Return what `str` makes of a fault, on one line and harmless to a terminal."""
     is_warning = fault.severity is Severity.WARNING
     return Text.assemble(
-        (_printable(fault.path), "bold"),
+        (printable(fault.path), "bold"),
         (f":{fault.line}:{fault.column}: ", "dim"),
         ("warning: " if is_warning else "", "yellow"),
-        (f"{_printable(fault.field)}: " if fault.field else "", "cyan"),
-        _printable(f"{fault.message}; {fault.hint}"),
+        (f"{printable(fault.field)}: " if fault.field else "", "cyan"),
+        printable(f"{fault.message}; {fault.hint}"),
     )
 
 
@@ -110,6 +110,6 @@ def _last_cells(text: str, cells: int) -> str:
     return text
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Write out what a terminal would obey, and what would break a line."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
