@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 import click
@@ -28,11 +28,15 @@ def report(faults: Sequence[Fault], output_format: str) -> None:
             click.echo(_workflow_command(fault))
     else:
         console = Console(highlight=False, soft_wrap=True)
-        for fault in faults:
-            if console.is_terminal:
-                console.print(_headline(fault), *_excerpt(fault, console.width), "", sep="\n")
-            else:
+        if not console.is_terminal:
+            for fault in faults:
                 click.echo(_headline(fault).plain)
+            return
+        for path, of_file in groupby(faults, lambda fault: fault.path):
+            lines = _lines_of(path)
+            for fault in of_file:
+                excerpt = _excerpt(fault, lines, console.width)
+                console.print(_headline(fault), *excerpt, "", sep="\n")
 
 
 def tally(faults: Sequence[Fault]) -> str:
@@ -69,9 +73,8 @@ def _headline(fault: Fault) -> Text:
     )
 
 
-def _excerpt(fault: Fault, width: int) -> Iterator[Text]:
+def _excerpt(fault: Fault, lines: Sequence[str], width: int) -> Iterator[Text]:
     """Yield the line of a fault, cut to `width` cells, and a caret under its place."""
-    lines = _lines_of(fault.path)
     if fault.line > len(lines) or not lines[fault.line - 1]:
         return
     line = lines[fault.line - 1]
@@ -89,7 +92,6 @@ def _excerpt(fault: Fault, width: int) -> Iterator[Text]:
     yield Text.assemble((f"{'':{len(margin) - 2}}| ", "dim"), " " * cell_len(before), ("^", caret))
 
 
-@lru_cache(maxsize=1)
 def _lines_of(path: str) -> Sequence[str]:
     try:
         with Path(path).open("rb") as file:

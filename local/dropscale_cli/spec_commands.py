@@ -84,12 +84,13 @@ def schema(*, write: bool, force: bool) -> None:
     """Print the JSON Schema (2020-12) of spec files, for editors and other tools."""
     if force and not write:
         raise click.UsageError("--force goes with --write.")
-    from dropscale_cli import starter  # noqa: PLC0415 # see main
+    with ended_by_signals(_INTERRUPTED):
+        from dropscale_cli import starter  # noqa: PLC0415 # see main
 
-    if write:
-        starter.write_schema(Path(), force=force)
-    else:
-        click.echo(starter.schema_text(), nl=False)
+        if write:
+            starter.write_schema(Path(), force=force)
+        else:
+            click.echo(starter.schema_text(), nl=False)
 
 
 @click.command(epilog=examples("dropscale init photos"))
@@ -99,9 +100,10 @@ def init(*, folder: Path) -> None:
 
     It says what happens to the images in DIR and below it. One that is there is never overwritten.
     """
-    from dropscale_cli import starter  # noqa: PLC0415 # see main
+    with ended_by_signals(_INTERRUPTED):
+        from dropscale_cli import starter  # noqa: PLC0415 # see main
 
-    starter.init(folder)
+        starter.init(folder)
 
 
 COMMANDS = (validate, plan, explain, schema, init)
