@@ -1,10 +1,13 @@
-"""`dropscale apply`: has a stack look again at what already lies in its input bucket."""
+"""`dropscale apply`: has a stack look again at what it was given before, or was never told of."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,104 +15,179 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dropscale.pipeline.ports import ObjectVersion
+from dropscale_cli.chosen_api import chosen_api, remembered_api
 from dropscale_cli.deployed_stack import deployed_target
+from dropscale_cli.drops import Drops, find_drops
 from dropscale_cli.errors import PriceUnconfirmed
-from dropscale_cli.stack_plan import PlannedChange, StackPlanner
+from dropscale_cli.kept_ledger import KeptLedger
+from dropscale_cli.local_bucket import LocalBucket
+from dropscale_cli.run import RunOptions, run_drops
+from dropscale_cli.stack_plan import Page, PlannedChange, StackPlanner
+from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import console_for_outcomes
+
+_PAGE_LENGTH = 1000
 
 
 @dataclass(frozen=True)
-class ApplyOptions:
-    """What `dropscale apply` was asked for.
+class Agreement:
+    """How a person agrees to a plan.
 
     Attributes:
-        bucket: The stack's input bucket.
-        prefix: What the keys begin with.
-        stack: The stack's name.
         is_agreed: Whether no question is to be asked.
+        is_terminal: Whether there is somebody to ask.
         as_json: Whether standard output takes one JSON object and nothing else.
     """
 
-    bucket: str
-    prefix: str
-    stack: str
     is_agreed: bool
+    is_terminal: bool
     as_json: bool
 
 
-@dataclass
-class _Totals:
+@dataclass(frozen=True)
+class _Outcome:
     looked_at: int = 0
-    applied: int = 0
-    left: int = 0
-    refused: int = 0
-    credits: int = 0
+    applied: tuple[PlannedChange, ...] = ()
+    left: tuple[PlannedChange, ...] = ()
+
+    @property
+    def is_as_asked(self) -> bool:
+        return not self.left and not any(change.refusal for change in self.applied)
 
 
-def apply(options: ApplyOptions, console: Console, is_terminal: bool) -> int:
-    """Plan page by page what new specs change, and have the stack do what is agreed to.
+def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -> int:
+    """Plan page by page what a new look changes below a prefix, and have done what is agreed to.
 
-    Return the exit code: 0 if all that changes was applied, else 1.
+    Return the exit code: 0 if all that changes was applied, and can be done, else 1.
 
     Raises:
-        StackUnreachable: as its name says.
-        PriceUnconfirmed: something would be paid, and there is nobody to ask.
+        StackUnreachable, PriceUnconfirmed: as their names say.
         click.UsageError: the bucket is not the stack's input bucket.
     """
-    target = deployed_target(options.stack)
-    if options.bucket != target.input_bucket:
+    target = deployed_target(stack)
+    if bucket != target.input_bucket:
         raise click.UsageError(
-            f"{options.bucket} is not the input bucket of stack {options.stack}; "
-            f"that is {target.input_bucket}."
+            f"{bucket} is not the input bucket of stack {stack}; that is {target.input_bucket}."
         )
-    planner = StackPlanner.of(target)
-    totals, shown, ask = _Totals(), list[PlannedChange](), not options.is_agreed
-    for page in planner.pages(options.prefix):
-        totals.looked_at += page.looked_at
-        totals.refused += sum(change.refusal is not None for change in page.changes)
+    pages = StackPlanner.of(target).pages(prefix)
+    outcome = _agreed(
+        pages, agreement, lambda change: target.look_again(change.key, change.version)
+    )
+    _report(outcome, agreement)
+    return 0 if outcome.is_as_asked else 1
+
+
+def apply_to_files(
+    options: RunOptions, agreement: Agreement, environment: Mapping[str, str]
+) -> int:
+    """Plan what a new look at files changes since earlier runs, and run what is agreed to.
+
+    Return the exit code: 0 if nothing changes, or as `dropscale run` does.
+
+    Raises:
+        click.ClickException: one of `dropscale_cli.errors`.
+    """
+    drops = find_drops(options.path, options.out)
+    folder = StateFolder(options.out)
+    files = _Files(drops, KeptLedger.read(folder))
+    bucket = LocalBucket(drops.paths)
+    planner = StackPlanner(files, bucket, bucket.specs(), files.ledger)
+    outcome = _agreed(planner.pages(""), agreement, lambda change: None)
+    if not outcome.applied:
+        _report(outcome, agreement)
+        return 0 if outcome.is_as_asked else 1
+    keys = {change.key for change in outcome.applied}
+    chosen = replace(
+        drops,
+        images={key: path for key, path in drops.images.items() if key in keys},
+        stand_alone={key: path for key, path in drops.stand_alone.items() if key in keys},
+    )
+    name = folder.api_name()
+    api = remembered_api(name, environment) if name else chosen_api(environment, options.engine)
+    code = run_drops(chosen, replace(options, is_agreed=True), api)
+    return code or (1 if outcome.left else 0)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Files as the input bucket of the stack that runs go to; an `InputListing`."""
+
+    drops: Drops
+    ledger: KeptLedger
+
+    @property
+    def input_bucket(self) -> str:
+        return next((drop.source.bucket for drop in self.ledger.drops.values()), "")
+
+    def input_pages(self, prefix: str) -> Iterator[list[tuple[str, ObjectVersion]]]:
+        files = [(k, path) for k, path in self.drops.to_follow.items() if k.startswith(prefix)]
+        for start in range(0, len(files), _PAGE_LENGTH):
+            page = files[start : start + _PAGE_LENGTH]
+            yield [
+                (key, ObjectVersion(_etag(path), size=path.stat().st_size)) for key, path in page
+            ]
+
+
+def _etag(path: Path) -> str:
+    """Return the ETag that S3 gives what is put in one piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+
+
+def _agreed(
+    pages: Iterator[Page], agreement: Agreement, act: Callable[[PlannedChange], None]
+) -> _Outcome:
+    """Show each page's changes, and act on those that are agreed to."""
+    console = Console(stderr=agreement.as_json, highlight=False, markup=False, soft_wrap=True)
+    outcome, ask = _Outcome(), not agreement.is_agreed
+    for page in pages:
+        outcome = replace(outcome, looked_at=outcome.looked_at + page.looked_at)
         if not page.changes:
             continue
-        shown += page.changes
-        console.print(_table(page.changes))
-        answer = _answer(page.changes, is_terminal=is_terminal) if ask else "yes"
+        console.print(_table(page))
+        answer = _answer(page, agreement) if ask else "yes"
         ask = ask and answer != "all"
         if answer == "no":
-            totals.left += len(page.changes)
+            outcome = replace(outcome, left=(*outcome.left, *page.changes))
             continue
-        planner.apply(page.changes)
-        totals.applied += len(page.changes)
-        totals.credits += sum(change.credits for change in page.changes)
-    _report(totals, shown, as_json=options.as_json)
-    return 1 if totals.left or totals.refused else 0
+        for change in page.changes:
+            act(change)
+        outcome = replace(outcome, applied=(*outcome.applied, *page.changes))
+    return outcome
 
 
-def _answer(changes: Sequence[PlannedChange], *, is_terminal: bool) -> str:
-    price = sum(change.credits for change in changes)
-    offer = f"Apply to these {len(changes)}, for up to {price} credits?"
-    if not is_terminal:
+def _answer(page: Page, agreement: Agreement) -> str:
+    price = sum(change.credits for change in page.changes)
+    offer = f"Apply this to {len(page.changes)} of {page.looked_at}, for up to {price} credits?"
+    if not agreement.is_terminal:
         raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
     choices = click.Choice(["yes", "no", "all"])
     answer: str = click.prompt(offer, type=choices, default="no", err=True)
     return answer
 
 
-def _table(changes: Sequence[PlannedChange]) -> Table:
+def _table(page: Page) -> Table:
     table = Table("Drop", "Now", "Then", box=None, pad_edge=False)
     table.add_column("Credits", justify="right")
-    for change in changes:
+    for change in page.changes:
         table.add_row(Text(change.key), Text(change.now), Text(change.then), str(change.credits))
     return table
 
 
-def _report(totals: _Totals, changes: Sequence[PlannedChange], *, as_json: bool) -> None:
-    if as_json:
-        outcome: dict[str, Any] = {
-            **vars(totals),
-            "changes": [change.as_json() for change in changes],
+def _report(outcome: _Outcome, agreement: Agreement) -> None:
+    price = sum(change.credits for change in outcome.applied)
+    if agreement.as_json:
+        told: dict[str, Any] = {
+            "as_asked": outcome.is_as_asked,
+            "looked_at": outcome.looked_at,
+            "credits": price,
+            "applied": [change.as_json() for change in outcome.applied],
+            "left": [change.as_json() for change in outcome.left],
         }
-        click.echo(json.dumps(outcome, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
         return
+    applied, left = len(outcome.applied), len(outcome.left)
     console_for_outcomes().print(
-        f"Looked at {totals.looked_at}: {totals.applied} applied, for up to {totals.credits} "
-        f"credits; {totals.left} left; {totals.refused} cannot be done as their specs say."
+        f"Looked at {outcome.looked_at}: {applied} applied, for up to {price} credits; {left} left."
     )

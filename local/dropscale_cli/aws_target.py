@@ -98,6 +98,10 @@ class AwsTarget:
         with closing(found["Body"]) as body:
             yield from body.iter_chunks(1024 * 1024)
 
+    def look_again(self, key: str, version: ObjectVersion) -> None:
+        """Have submit look at an object once more."""
+        wiring.drop_queue(self.settings, self.client).send(self.input_bucket, key, version)
+
     def retry(self, key: str) -> bool:
         """See `Target.retry`."""
         return wiring.retry(self.settings, self.client)(self._drop(key), _no_hurry)

@@ -45,6 +45,14 @@ class KeptLedger:
             {record.fingerprint: record for record in records if isinstance(record, Job)},
         )
 
+    def drop(self, drop_id: str) -> Drop | None:
+        """Return a drop by its id, None if it is not known."""
+        return next((drop for drop in self.drops.values() if drop.id == drop_id), None)
+
+    def job(self, fingerprint: str) -> Job | None:
+        """Return a job, None if it is not known."""
+        return self.jobs.get(fingerprint)
+
     @property
     def paid(self) -> frozenset[str]:
         """The fingerprints of jobs that nothing will be paid for any more, by itself."""

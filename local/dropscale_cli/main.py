@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from dropscale_cli import spec_commands
+from dropscale_cli import spec_commands, stack_commands
 from dropscale_cli.interrupt import ended_by_signals
 from dropscale_cli.options import FILE, Command, format_option, out_option
 
@@ -181,5 +181,5 @@ def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> 
         serve.api(port=port, engine=engine, stub_seconds=stub_seconds, faults=faults)
 
 
-for command in spec_commands.COMMANDS:
+for command in (*spec_commands.COMMANDS, stack_commands.apply):
     main.add_command(command)

@@ -48,7 +48,11 @@ def run(options: RunOptions, environment: Mapping[str, str]) -> int:
         click.ClickException: one of `dropscale_cli.errors`, or a contradiction in the options.
     """
     drops = find_drops(options.path, options.out)
-    api = chosen_api(environment, options.engine)
+    return run_drops(drops, options, chosen_api(environment, options.engine))
+
+
+def run_drops(drops: Drops, options: RunOptions, api: ChosenApi) -> int:
+    """Do as `run` does, with these drops, on this API."""
     folder = StateFolder(options.out)
     folder.make()
     console = Console(stderr=options.as_json, highlight=False, markup=False, soft_wrap=True)

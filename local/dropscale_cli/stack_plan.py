@@ -12,10 +12,9 @@ from dropscale.aws import wiring
 from dropscale.errors import DropscaleError
 from dropscale.image.header import DamagedImage, read_header, require_upscalable
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.records import Drop, Rendition, Source
+from dropscale.ledger.records import Drop, Job, Rendition, Source
 from dropscale.ledger.states import DropState
-from dropscale.ledger.store import Ledger
-from dropscale.pipeline.ports import DropQueue, InputBucket, ObjectVersion, Upscaler
+from dropscale.pipeline.ports import InputBucket, ObjectVersion, Upscaler
 from dropscale.pipeline.source_image import RemoteImage, SourceImage, source_now
 from dropscale.pipeline.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
 from dropscale.spec.keys import KeyKind, kind_of
@@ -69,15 +68,24 @@ class InputListing(Protocol):
         """Yield all objects whose keys start with `prefix`, page by page."""
 
 
+class KnownRecords(Protocol):
+    """As much of a ledger as planning takes."""
+
+    def drop(self, drop_id: str) -> Drop | None:
+        """See `Ledger.drop`."""
+
+    def job(self, fingerprint: str) -> Job | None:
+        """See `Ledger.job`."""
+
+
 @dataclass(frozen=True)
 class StackPlanner:
-    """Plans on a stack's input bucket and ledger; nothing is changed but by `apply`."""
+    """Plans on a stack's input bucket and ledger, or on what stands for them; changes nothing."""
 
     listing: InputListing
     bucket: InputBucket
     specs: SpecResolver
-    ledger: Ledger
-    queue: DropQueue
+    ledger: KnownRecords
     budget: Budget = _NO_BUDGET
 
     @classmethod
@@ -85,9 +93,8 @@ class StackPlanner:
         """Return the planner of a stack."""
         settings, client = target.settings, target.client
         bucket, specs = wiring.specs(settings, client)
-        ledger, queue = wiring.ledger(settings, client), wiring.drop_queue(settings, client)
         budget = Budget(settings.daily_credit_limit, settings.monthly_credit_limit)
-        return cls(target, bucket, specs, ledger, queue, budget)
+        return cls(target, bucket, specs, wiring.ledger(settings, client), budget)
 
     def pages(self, prefix: str) -> Iterator[Page]:
         """Plan all drops whose keys start with `prefix`, in pages of up to 1,000 objects."""
@@ -96,11 +103,6 @@ class StackPlanner:
                 drops = [(key, version) for key, version in objects if self._is_candidate(key)]
                 found = executor.map(lambda one: self._change(*one), drops)
                 yield Page(len(drops), [change for change in found if change])
-
-    def apply(self, changes: Sequence[PlannedChange]) -> None:
-        """Have the stack look at drops again."""
-        for change in changes:
-            self.queue.send(self.listing.input_bucket, change.key, change.version)
 
     def _is_candidate(self, key: str) -> bool:
         return kind_of(key, self.specs.suffixes) in {KeyKind.IMAGE, KeyKind.STAND_ALONE}

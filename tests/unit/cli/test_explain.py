@@ -23,7 +23,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def explained(capsys: pytest.CaptureFixture[str]) -> Explain:
     def run(path: str, root: str | None = None, *, code: int = 0) -> dict[str, Any]:
-        assert explain(Path(path), root and Path(root), as_json=True) == code
+        assert explain(Path(path), Path(root) if root else None, as_json=True) == code
         told: dict[str, Any] = json.loads(capsys.readouterr().out)
         return told
 

@@ -39,7 +39,7 @@ def world() -> World:
 def planner(world: World) -> StackPlanner:
     world.clock.advance(minutes=1)
     specs = world.submit_object.resolve
-    return StackPlanner(Listing(world), world.bucket, specs, world.ledger, world.queue)
+    return StackPlanner(Listing(world), world.bucket, specs, world.ledger)
 
 
 def planned(world: World, prefix: str = "") -> list[PlannedChange]:
@@ -99,19 +99,17 @@ def test_what_was_paid_before_is_free(world: World) -> None:
     assert (change.then, change.credits) == ("2x balanced", 0)
 
 
-def test_what_is_applied_is_what_was_planned(world: World) -> None:
+def test_what_the_stack_then_does_is_what_was_planned(world: World) -> None:
     world.drop("a/cat.png", png())
     world.put("a/old.png", png(shade=9))
     world.put("a/dropscale.yaml", "style: {mode: preserve}")
-    plan = planner(world)
-    changes = [change for page in plan.pages("a/") for change in page.changes]
-
-    plan.apply(changes)
-
-    assert world.queue.keys == ["a/cat.png", "a/old.png"]
+    changes = planned(world, "a/")
     before = len(world.upscaler.creates)
-    for key in world.queue.keys:
-        world.submit(key)
+
+    for change in changes:
+        world.submit(change.key)
+
+    assert [change.key for change in changes] == ["a/cat.png", "a/old.png"]
     paid = [parameters["mode"] for _, parameters, _ in world.upscaler.creates[before:]]
     assert paid == ["preserve", "preserve"]
     assert sum(change.credits for change in changes) == 2 * 25
