@@ -1,5 +1,6 @@
 """The commands about specs as one calls them: help, imports, and the hook."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -63,6 +64,19 @@ def test_each_example_in_the_help_works_without_the_stack(example: str, tmp_path
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
 def test_every_command_has_an_example(command: click.Command) -> None:
     assert any(f"dropscale {command.name}" in example for example in examples(command))
+
+
+def test_a_terminal_that_cannot_show_a_character_gets_it_written_out(tmp_path: Path) -> None:
+    (tmp_path / "été.png").write_bytes(png())
+    ended = subprocess.run(
+        [sys.executable, "-c", CALLED, "plan", "."],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert rb"\xe9t\xe9.png  8x6 \u2192 16x12" in ended.stdout
 
 
 def test_the_hook_is_given_sidecars_and_folder_specs_and_nothing_else() -> None:

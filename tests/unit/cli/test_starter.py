@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
@@ -30,6 +31,7 @@ def test_the_starter_is_valid_with_every_line_uncommented(
     text = uncommented(starter.starter_text())
     given = parse_folder_spec(text.encode(), "dropscale.yaml").spec.model_fields_set
     assert given == Spec.model_fields.keys() - {"assets"}
+    jsonschema.validate(yaml.safe_load(text), json_schema())
     (tmp_path / "dropscale.yaml").write_text(text)
     assert validate([tmp_path], None, "text") == 0
     assert capsys.readouterr().out == ""
