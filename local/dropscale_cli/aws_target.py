@@ -42,11 +42,13 @@ class AwsTarget:
     Attributes:
         client: Makes the client of a service, by its name.
         input_bucket: The stack's input bucket.
+        dead_letter_queue_url: Where drops go that submit could not take.
         settings: What its functions are told, too.
     """
 
     client: Callable[[str], Any]
     input_bucket: str
+    dead_letter_queue_url: str
     settings: CommandSettings
 
     @classmethod
@@ -63,7 +65,12 @@ class AwsTarget:
         """
         told = {_as_variable(name): value for name, value in parameters.items()}
         told |= {variable: outputs[name] for variable, name in _OUTPUT_BY_VARIABLE.items()}
-        return cls(client, outputs["InputBucketName"], CommandSettings.from_environment(told))
+        return cls(
+            client=client,
+            input_bucket=outputs["InputBucketName"],
+            dead_letter_queue_url=outputs["DropDeadLetterQueueUrl"],
+            settings=CommandSettings.from_environment(told),
+        )
 
     def drop(self, key: str, file: BinaryIO) -> str | None:
         """See `Target.drop`."""

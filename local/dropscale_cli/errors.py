@@ -43,6 +43,10 @@ class StackUnreachable(click.ClickException):
     exit_code = 2
 
 
+class KeyRefused(click.ClickException):
+    """An API key was not kept."""
+
+
 class UnknownImage(click.ClickException):
     """The ledger of the output folder knows no such image."""
 

@@ -181,5 +181,5 @@ def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> 
         serve.api(port=port, engine=engine, stub_seconds=stub_seconds, faults=faults)
 
 
-for command in (*spec_commands.COMMANDS, stack_commands.apply):
+for command in (*spec_commands.COMMANDS, *stack_commands.COMMANDS):
     main.add_command(command)
