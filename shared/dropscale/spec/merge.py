@@ -114,7 +114,7 @@ def _without_effect(layers: Sequence[Layer]) -> Iterator[Fault]:
         for field, setting in layer.items() if items else ():
             if all(field in item.value for item in items):
                 yield setting.origin.warning(
-                    _as_written(field),
+                    as_written(field),
                     f"has no effect: each rendition of {items[0].origin} sets its own",
                     "give `renditions` here, too (`[]` for none)",
                 )
@@ -183,5 +183,6 @@ def _clashes(renditions: Sequence[EffectiveRendition], items: Sequence[Setting])
             yield item.origin.error("renditions", what, "give one another download_directory")
 
 
-def _as_written(field: str) -> str:
+def as_written(field: str) -> str:
+    """Return a layer's field as it stands in a spec, e.g. `style.mode`."""
     return f"style.{field}" if field in Style.model_fields else field
