@@ -4,6 +4,7 @@ Each command imports its own module when it runs: the local stack takes more tha
 import, and help should not.
 """
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -38,6 +39,9 @@ def _by_hand(command: Command) -> Command:
 @click.version_option(package_name="dropscale")
 def main() -> None:
     """Drop images into an S3 bucket; upscaled images and manifests come out."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for locales that are not UTF-8
 
 
 @main.command()
@@ -177,10 +181,5 @@ def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> 
         serve.api(port=port, engine=engine, stub_seconds=stub_seconds, faults=faults)
 
 
-for command in (
-    spec_commands.validate,
-    stack_commands.apply,
-    stack_commands.doctor,
-    stack_commands.secret,
-):
+for command in (*spec_commands.COMMANDS, *stack_commands.COMMANDS):
     main.add_command(command)

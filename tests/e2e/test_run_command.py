@@ -93,8 +93,8 @@ def test_the_summary_names_size_mode_credits_and_place(mixed: Finished) -> None:
 
 def test_a_bad_sidecar_is_told_by_file_field_and_fix_and_costs_nothing(mixed: Finished) -> None:
     at = mixed.output.index("bad.png: rejected")
-    assert "bad.png.yaml: scale_factor: must be the number 2 or 4" in mixed.output[at + 1]
-    assert "Correct the file" in mixed.output[at + 2]
+    assert "bad.png.yaml:1:15: scale_factor: 3 is not a scale factor" in mixed.output[at + 1]
+    assert "Correct what is named" in mixed.output[at + 2]
     assert "2 of 4 done, 150 credits (not charged" in mixed.output[-1]
     manifest = Manifest.model_validate_json((mixed.out / "bad.png.dropscale.json").read_bytes())
     assert manifest.jobs == ()

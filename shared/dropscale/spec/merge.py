@@ -113,15 +113,18 @@ def _unused_prompts(merged: Layer) -> Iterator[Fault]:
 
 def _without_effect(layers: Sequence[Layer]) -> Iterator[Fault]:
     """Yield what a nearer spec says in vain, because every rendition has a value of its own."""
-    last = max((at for at, layer in enumerate(layers) if "renditions" in layer), default=0)
-    items: Sequence[Setting] = (
-        layers[last]["renditions"].value if "renditions" in layers[last] else ()
-    )
-    for layer in layers[last + 1 :] if items else ():
+    items: Sequence[Setting] = ()
+    nearer: list[Layer] = []
+    for layer in layers:
+        if "renditions" in layer:
+            items, nearer = layer["renditions"].value, []
+        else:
+            nearer.append(layer)
+    for layer in nearer if items else ():
         for field, setting in layer.items():
             if all(field in item.value for item in items):
                 yield setting.origin.warning(
-                    _as_written(field),
+                    as_written(field),
                     f"has no effect: each rendition of {items[0].origin} sets its own",
                     "give `renditions` here, too (`[]` for none)",
                 )
@@ -141,7 +144,11 @@ def _settings(
         if isinstance(value, Style):
             yield from _style_settings(value, setting)
         elif field == "skip_if":
-            yield from _skip_if_settings(value, setting)
+            for name in SkipIf.model_fields:
+                if value is None:
+                    yield f"skip_if.{name}", setting(None, field)
+                elif name in value.model_fields_set:
+                    yield f"skip_if.{name}", setting(getattr(value, name), field, name)
         elif field == "renditions":
             items = (
                 setting(dict(_settings(item, document, ("renditions", index))), field, index)
@@ -150,14 +157,6 @@ def _settings(
             yield field, setting(tuple(items), field)
         else:
             yield field, setting(value, field)
-
-
-def _skip_if_settings(limits: SkipIf | None, setting: Any) -> Iterator[tuple[str, Setting]]:
-    for name in SkipIf.model_fields:
-        if limits is None:
-            yield f"skip_if.{name}", setting(None, "skip_if")
-        elif name in limits.model_fields_set:
-            yield f"skip_if.{name}", setting(getattr(limits, name), "skip_if", name)
 
 
 def _style_settings(style: Style, setting: Any) -> Iterator[tuple[str, Setting]]:
@@ -193,5 +192,6 @@ def _clashes(renditions: Sequence[EffectiveRendition], items: Sequence[Setting])
             yield item.origin.error(field, what, "give one another download_directory")
 
 
-def _as_written(field: str) -> str:
+def as_written(field: str) -> str:
+    """Return a layer's field as it stands in a spec, e.g. `style.mode`."""
     return f"style.{field}" if field in Style.model_fields else field
