@@ -12,7 +12,7 @@ import yaml
 
 from dropscale.spec.effective import EffectiveSpec
 from dropscale.spec.keys import FOLDER_SPEC_NAME
-from dropscale.spec.model import json_schema
+from dropscale.spec.model import SCHEMA_FIELD, json_schema
 from dropscale_cli.errors import UnusablePath
 
 SCHEMA_NAME = "dropscale.schema.json"
@@ -22,8 +22,9 @@ MODELINE = f"# yaml-language-server: $schema={SCHEMA_NAME}"
 Source: https://github.com/redhat-developer/yaml-language-server#using-inlined-schema.
 """
 
-_LEFT_OUT = {"assets", "enhancement"}
-"""A folder's spec is for many images, and the older name of `mode` cannot stand beside it."""
+_LEFT_OUT = {"assets", "enhancement", SCHEMA_FIELD}
+"""A folder's spec is for many images, the older name of `mode` cannot stand beside it, and YAML has
+the modeline."""
 
 _INTRODUCTION = """
 What happens to the images in this folder and below it. Every field can be left out; the spec of

@@ -26,6 +26,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from dropscale import upscaler
 from dropscale.upscaler import Mode
 
+SCHEMA_FIELD = "$schema"
+"""Editors look for their schema in this field of JSON files; it says nothing about an upscale."""
+
 MAX_RENDITIONS = 8
 """Bounds what one transaction of the ledger has to take (DynamoDB: 100 rows)."""
 
@@ -316,6 +319,10 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a spec file, for editors."""
     schema = Spec.model_json_schema()
     _simplify(schema)
+    schema["properties"][SCHEMA_FIELD] = {
+        "type": "string",
+        "description": "Where this schema is; for editors of JSON files.",
+    }
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return dialect | {"title": "dropscale spec"} | {k: v for k, v in schema.items() if k != "title"}
 

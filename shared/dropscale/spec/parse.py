@@ -14,6 +14,7 @@ from dropscale.spec.image_path import WrongPath, is_remote, remote_identity
 from dropscale.spec.merge import Layer, layer_of
 from dropscale.spec.model import (
     MAX_RENDITIONS,
+    SCHEMA_FIELD,
     Assets,
     RenditionSpec,
     SkipIf,
@@ -154,7 +155,7 @@ def _validated(document: Document, rule: _Rule) -> Spec:
     faults = [*document.faults, *_two_names_for_the_mode(document.data, document)]
     spec = None
     try:
-        spec = Spec.model_validate(document.data)
+        spec = Spec.model_validate(_without_schema(document.data))
     except ValidationError as error:
         faults += _told(error, document)
     faults += rule(document)
@@ -182,6 +183,13 @@ def _two_names_for_the_mode(
             field: FieldPath = (*path, name, "enhancement")
             message = "is an older name of mode, which is given, too"
             yield _fault(document, field, message, "keep mode")
+
+
+def _without_schema(data: object) -> object:
+    """Leave out what tells editors of JSON files where their schema is."""
+    if not isinstance(data, dict):
+        return data
+    return {name: value for name, value in data.items() if name != SCHEMA_FIELD}
 
 
 def _image_path(document: Document) -> str | None:
