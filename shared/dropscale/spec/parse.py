@@ -240,7 +240,7 @@ def _fault(document: Document, path: FieldPath, message: str, hint: str) -> Faul
 
 def _hint_for_name(path: FieldPath) -> str:
     name, known = str(path[-1]), _model_at(path[:-1]).model_fields
-    if name != name.strip():
+    if name != name.lstrip():
         return "indent with plain spaces, and with nothing else"
     if len(path) > 1 and name in Spec.model_fields:
         parent = next(part for part in reversed(path[:-1]) if isinstance(part, str))

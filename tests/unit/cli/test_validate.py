@@ -82,12 +82,12 @@ def lines(
                 "b/cat.jpg": "",
             },
             [
-                "dropscale.yaml:3:3: renditions: is the same upscale as the one at dropscale.",
+                "dropscale.yaml:3:3: renditions[1]: is the same upscale as the one at dropsca",
             ],
         ),
         (
             {"dropscale.yaml": "renditions: [{revision: 1}, {revision: 1}]"},
-            ["dropscale.yaml:1:29: renditions: is the same upscale as the one at dropscale.yaml:1"],
+            ["dropscale.yaml:1:29: renditions[1]: is the same upscale as the one at dropscale.yam"],
         ),
     ],
     ids=["faults", "two", "short", "folder", "remote", "clash", "no image yet"],
@@ -244,7 +244,7 @@ def test_github_makes_annotations_of_faults_whatever_is_in_them(
     assert code == 1
     assert error.startswith(
         "::error file=a%2Cb%3A100%25.jpg.yaml,line=1,col=1,"
-        "title=dropscale%3A odd%0A%3A%3Aname::there is no such field; "
+        "title=dropscale%3A 'odd\\n%3A%3Aname'::there is no such field; "
     )
     assert warning.startswith("::warning file=x.jpg.yaml,line=1,col=1,title=dropscale::there is")
 
@@ -294,6 +294,6 @@ def test_the_caret_stands_under_the_place(
 
 def test_what_a_terminal_would_obey_is_written_out(terminal: Callable[..., list[str]]) -> None:
     shown = terminal('"\\e[2J\\n": 1')
-    assert shown[0].startswith("cat.jpg.yaml:1:1: \\x1b[2J\\n: there is no such field")
+    assert shown[0].startswith("cat.jpg.yaml:1:1: '\\x1b[2J\\n': there is no such field")
     shown = terminal(b"name: \x1b[31mred")
     assert shown[1] == "1 | name: \N{REPLACEMENT CHARACTER}[31mred"
