@@ -18,6 +18,7 @@ from dropscale_embedded.cloud.parameters import resolve_parameters
 from tests.aws_calls.call_log import ACCOUNT, REGION, Permission
 
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
+_NOTHING = {"Ref": "AWS::NoValue"}
 _CONTEXT = StackContext("dropscale", REGION, ACCOUNT, "http://127.0.0.1:9")
 
 
@@ -86,12 +87,13 @@ class Policies:
         """Return the managed policies, by ARN, that are not the template's own."""
         roles = (r for r in self._resources.values() if r["Type"] == "AWS::IAM::Role")
         attached = [a for role in roles for a in role["Properties"].get("ManagedPolicyArns", [])]
-        return {str(arn) for arn in attached if not (isinstance(arn, dict) and "Ref" in arn)}
+        return {str(arn) for arn in map(self._chosen, attached) if "Ref" not in arn}
 
     def _of_role(self, role: str) -> Iterator[Statement]:
         properties = self._resources[role]["Properties"]
-        for attached in properties.get("ManagedPolicyArns", []):
-            yield from self._of_document(self._resources[attached["Ref"]]["Properties"])
+        for attached in map(self._chosen, properties.get("ManagedPolicyArns", [])):
+            if attached != _NOTHING:
+                yield from self._of_document(self._resources[attached["Ref"]]["Properties"])
         for inline in properties.get("Policies", []):
             yield from self._of_document(inline)
 
@@ -102,6 +104,13 @@ class Policies:
             yield Statement(
                 statement["Sid"], _listed(statement["Action"]), _listed(statement["Resource"])
             )
+
+    def _chosen(self, value: Any) -> Any:
+        """Return what an Fn::If comes to, and all else as it is."""
+        if "Fn::If" not in value:
+            return value
+        condition, then, otherwise = value["Fn::If"]
+        return then if self._resolver.condition(condition, "ManagedPolicyArns") else otherwise
 
     def _name(self, resource: Mapping[str, Any]) -> str | None:
         """Return the name that the template itself gives a resource."""
