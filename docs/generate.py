@@ -14,7 +14,7 @@ from dropscale.ledger.states import (
     DropState,
     JobState,
 )
-from dropscale.results.manifest import json_schema
+from dropscale.results import announcement, manifest
 
 _State = TypeVar("_State", bound=StrEnum)
 
@@ -75,7 +75,8 @@ def _diagram(
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "ledger.md": ledger_page,
-    "manifest.schema.json": lambda: json_schema() + "\n",
+    "events.schema.json": lambda: announcement.json_schema() + "\n",
+    "manifest.schema.json": lambda: manifest.json_schema() + "\n",
 }
 
 

@@ -97,6 +97,9 @@ RESOURCE_TYPES: Mapping[str, Mapping[str, Schema]] = {
         "Tags": _DESCRIPTION,
     },
     "AWS::CloudWatch::Alarm": {ANY_NAME: _ALARM},
+    "AWS::CloudWatch::Dashboard": {ANY_NAME: _ALARM},
+    "AWS::SNS::Topic": {ANY_NAME: _ALARM},
+    "AWS::SNS::TopicPolicy": {ANY_NAME: _PERMISSIONS},
     "AWS::Serverless::LayerVersion": {
         "LayerName": APPLIED,
         "ContentUri": APPLIED,

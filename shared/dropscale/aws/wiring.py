@@ -19,6 +19,7 @@ from botocore.config import Config
 
 from dropscale.aws.api_key import SecretApiKey
 from dropscale.aws.buckets import S3InputBucket, S3ResultsBucket
+from dropscale.aws.event_bus import EventBridgeAnnouncer
 from dropscale.aws.ledger import DynamoLedger
 from dropscale.aws.settings import (
     CheckSettings,
@@ -203,7 +204,8 @@ class _Parts:
         self.s3 = cast("S3Client", client("s3"))
         self.ledger = DynamoLedger(client("dynamodb"), settings.ledger_table)
         self.results = S3ResultsBucket(self.s3, settings.results_bucket)
-        self.project = ProjectManifest(self.ledger, self.results, observe)
+        announce = EventBridgeAnnouncer(lambda: client("events"), settings.results_bucket)
+        self.project = ProjectManifest(self.ledger, self.results, observe, announce)
         api_key = SecretApiKey(client("secretsmanager"), settings.api_key_secret_arn)
         self.upscaler = MagicHourUpscaler(api_key, settings.api_base_url, call_seconds)
 
