@@ -84,6 +84,16 @@ def _submit_objects(event: dict[str, Any], context: LambdaContext) -> None:
 
 
 def _objects(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield bucket and key of each created object that may be a drop, so never of a result."""
+    settings = _settings()
+    for bucket, key in _created(event):
+        if bucket == settings.input_bucket and key.startswith(settings.input_prefix):
+            yield bucket, key
+        else:
+            logger.warning("not an object of the input bucket", bucket=bucket, key=key)
+
+
+def _created(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield bucket and key of each created object.
 
     EventBridge gives the key as it is, S3's own notifications give it URL-encoded

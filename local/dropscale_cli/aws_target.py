@@ -52,15 +52,18 @@ class AwsTarget:
 
     def result_etags(self, prefix: str) -> dict[str, str]:
         """See `Target.result_etags`."""
+        below = self.settings.results_prefix
         pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.settings.results_bucket, Prefix=prefix
+            Bucket=self.settings.results_bucket, Prefix=below + prefix
         )
-        return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
+        found = (item for page in pages for item in page.get("Contents", []))
+        return {item["Key"].removeprefix(below): item["ETag"] for item in found}
 
     def read_result(self, key: str) -> Iterator[bytes]:
         """See `Target.read_result`."""
         try:
-            found = self._s3.get_object(Bucket=self.settings.results_bucket, Key=key)
+            where = self.settings.results_prefix + key
+            found = self._s3.get_object(Bucket=self.settings.results_bucket, Key=where)
         except ClientError as error:
             if error.response["Error"]["Code"] == "NoSuchKey":
                 raise ResultMissing(key) from error

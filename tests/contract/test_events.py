@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -52,6 +53,8 @@ def test_submit_gets_the_key_as_it_was_dropped(
         seen.append((bucket, key))
         return Submitted(SubmitOutcome.IGNORED, KeyKind.OTHER)
 
+    settings = SimpleNamespace(input_bucket="dropscale-inputbucket", input_prefix="")
+    monkeypatch.setattr(submit, "_settings", lambda: settings)
     monkeypatch.setattr(submit, "_submit", lambda: use_case)
 
     submit.handler(event(name), FakeLambdaContext())

@@ -72,7 +72,7 @@ def references(value: Any) -> set[str]:
         match node:
             case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
                 found.add(name)
-            case {"Fn::Sub": str(text)}:
+            case {"Fn::Sub": str(text)} | {"Fn::Sub": [str(text), _]}:
                 found.update(name.split(".")[0] for name in re.findall(r"\$\{([^}]+)\}", text))
     return found
 
@@ -120,6 +120,19 @@ class TestParameters:
             ("ApiBaseUrl", "https://user@example.com", False),
             ("ApiBaseUrl", "https://api.magichour.ai/", False),
             ("ApiBaseUrl", "https://api.magichour.ai?key=1", False),
+            ("InputPrefix", "", True),
+            ("InputPrefix", "team a/", False),
+            ("InputPrefix", "team-a/drops/", True),
+            ("InputPrefix", "drops", False),
+            ("InputPrefix", "/drops/", False),
+            ("ResultsPrefix", "up*/", False),
+            ("ExistingInputBucket", "", True),
+            ("ExistingInputBucket", "my.bucket-1", True),
+            ("ExistingInputBucket", "arn:aws:s3:::mine", False),
+            ("KmsKeyArn", "arn:aws:kms:eu-west-1:123456789012:key/1234-ab", True),
+            ("KmsKeyArn", "alias/mine", False),
+            ("AlarmEmail", "ann@example.com", True),
+            ("AlarmEmail", "ann", False),
             ("SidecarSuffixes", ".yaml,.yml,.json", True),
             ("SidecarSuffixes", ".json", True),
             ("SidecarSuffixes", "", False),
@@ -223,6 +236,18 @@ class TestFunctions:
 ROLES = of_type("AWS::IAM::Role")
 
 
+def below_the_prefix(kind: str) -> dict[str, Any]:
+    bucket = {
+        "Fn::If": [f"Makes{kind}Bucket", {"Ref": f"{kind}Bucket"}, {"Ref": f"Existing{kind}Bucket"}]
+    }
+    return {
+        "Fn::Sub": [
+            f"arn:${{AWS::Partition}}:s3:::${{Bucket}}/${{{kind}Prefix}}*",
+            {"Bucket": bucket},
+        ]
+    }
+
+
 class TestPermissions:
     """What the statements say; that each is needed, the integration tests show."""
 
@@ -250,8 +275,8 @@ class TestPermissions:
             ":execution:${AWS::StackName}-upscale:*"
         )
         assert wildcards == {
-            ("Results", str({"Fn::Sub": "${ResultsBucket.Arn}/*"})),
-            ("Drops", str({"Fn::Sub": "${InputBucket.Arn}/*"})),
+            ("Results", str(below_the_prefix("Results"))),
+            ("Drops", str(below_the_prefix("Input"))),
             ("LostExecutions", str({"Fn::Sub": executions})),
             ("LogDelivery", "*"),
         }

@@ -25,18 +25,24 @@ class EventBridgeAnnouncer:
     Args:
         client: makes the client, which most invocations do without.
         results_bucket: where the manifests lie.
+        results_prefix: below which they do.
     """
 
-    def __init__(self, client: Callable[[], EventBridgeClient], results_bucket: str) -> None:
+    def __init__(
+        self,
+        client: Callable[[], EventBridgeClient],
+        results_bucket: str,
+        results_prefix: str = "",
+    ) -> None:
         self._make_client = client
-        self._results_bucket = results_bucket
+        self._results = results_bucket, results_prefix
 
     def __call__(self, drop: Drop) -> bool:
         """Announce a drop, if its state is one to tell of; False: not now."""
         detail_type = DETAIL_TYPES.get(drop.state)
         if detail_type is None:
             return True
-        detail = announcement_of(drop, self._results_bucket).model_dump_json()
+        detail = announcement_of(drop, *self._results).model_dump_json()
         entry: PutEventsRequestEntryTypeDef = {
             "Source": SOURCE,
             "DetailType": detail_type,

@@ -20,6 +20,7 @@ class Settings(BaseModel):
 
     ledger_table: str
     results_bucket: str
+    results_prefix: str = ""
     api_base_url: str
     api_key_secret_arn: str
 
@@ -48,6 +49,8 @@ class StartSettings(Settings):
 class SubmitSettings(StartSettings):
     """What submit is told."""
 
+    input_bucket: str
+    input_prefix: str = ""
     default_scale_factor: Annotated[ScaleFactor, BeforeValidator(int)]
     default_mode: Mode
     sidecar_mode: Literal["optional", "required"]
@@ -66,3 +69,5 @@ class SweepSettings(StartSettings):
     """What sweep is told."""
 
     drop_queue_url: str
+    input_bucket: str
+    input_prefix: str = ""

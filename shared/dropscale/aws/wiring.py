@@ -68,7 +68,7 @@ def submit(settings: SubmitSettings, observe: Observer) -> Submit:
     from dropscale.spec.model import Spec, Style
 
     parts = _StartParts(settings, observe)
-    bucket = S3InputBucket(parts.s3)
+    bucket = S3InputBucket(parts.s3, settings.input_prefix)
     defaults = Spec(
         scale_factor=settings.default_scale_factor, style=Style(mode=settings.default_mode)
     )
@@ -128,7 +128,7 @@ def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
     parts = _StartParts(settings, observe)
     return Sweep(
         ledger=parts.ledger,
-        bucket=S3InputBucket(parts.s3),
+        bucket=S3InputBucket(parts.s3, settings.input_prefix),
         upscaler=parts.upscaler,
         queue=SqsDropQueue(_client("sqs"), settings.drop_queue_url),
         start=parts.start,
@@ -147,7 +147,7 @@ def retry(settings: SweepSettings, client: ClientOf) -> Retry:
     parts = _StartParts(settings, client=client)
     return Retry(
         ledger=parts.ledger,
-        bucket=S3InputBucket(parts.s3),
+        bucket=S3InputBucket(parts.s3, settings.input_prefix),
         results=parts.results,
         queue=SqsDropQueue(client("sqs"), settings.drop_queue_url),
         start=parts.start,
@@ -203,8 +203,9 @@ class _Parts:
     ) -> None:
         self.s3 = cast("S3Client", client("s3"))
         self.ledger = DynamoLedger(client("dynamodb"), settings.ledger_table)
-        self.results = S3ResultsBucket(self.s3, settings.results_bucket)
-        announce = EventBridgeAnnouncer(lambda: client("events"), settings.results_bucket)
+        where = settings.results_bucket, settings.results_prefix
+        self.results = S3ResultsBucket(self.s3, *where)
+        announce = EventBridgeAnnouncer(lambda: client("events"), *where)
         self.project = ProjectManifest(self.ledger, self.results, observe, announce)
         api_key = SecretApiKey(client("secretsmanager"), settings.api_key_secret_arn)
         self.upscaler = MagicHourUpscaler(api_key, settings.api_base_url, call_seconds)

@@ -35,6 +35,13 @@ class StoredObject(BaseModel):
     version_id: str | None = None
 
 
+class ResultsLocation(BaseModel):
+    """Where results lie: the keys of outputs are relative to the prefix."""
+
+    bucket: str
+    prefix: str
+
+
 class Announcement(BaseModel):
     """The detail of `Upscale Delivered`, `Failed`, `Waiting` and `Unknown`.
 
@@ -49,15 +56,15 @@ class Announcement(BaseModel):
     state: DropState
     source: StoredObject
     manifest: StoredObject
-    results_bucket: str
+    results: ResultsLocation
     outputs: tuple[Output, ...]
     credits_charged: int
     waiting_for: WaitReason | None
     reason: Reason | None
 
 
-def announcement_of(drop: Drop, results_bucket: str) -> Announcement:
-    """Describe a drop to others."""
+def announcement_of(drop: Drop, bucket: str, prefix: str = "") -> Announcement:
+    """Describe a drop to others, with the bucket of the results and the prefix they lie below."""
     renditions = drop.renditions.values()
     source = drop.source
     return Announcement(
@@ -65,8 +72,8 @@ def announcement_of(drop: Drop, results_bucket: str) -> Announcement:
         seq=drop.seq,
         state=drop.state,
         source=StoredObject(bucket=source.bucket, key=source.key, version_id=source.version_id),
-        manifest=StoredObject(bucket=results_bucket, key=manifest_key(source.key)),
-        results_bucket=results_bucket,
+        manifest=StoredObject(bucket=bucket, key=prefix + manifest_key(source.key)),
+        results=ResultsLocation(bucket=bucket, prefix=prefix),
         outputs=tuple(r.output for r in renditions if r.output is not None),
         credits_charged=sum(r.credits_charged or 0 for r in renditions),
         waiting_for=drop.wait,
