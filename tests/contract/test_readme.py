@@ -16,9 +16,13 @@ README = (ROOT / "README.md").read_text()
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
 
 
+def shown(default: object) -> str:
+    return "none" if default == "" else f"`{default}`"
+
+
 def test_every_parameter_has_its_row_and_no_other_does() -> None:
     expected = [
-        f"| `{name}` | `{parameter['Default']}` | {parameter['Description']} |"
+        f"| `{name}` | {shown(parameter['Default'])} | {parameter['Description']} |"
         for name, parameter in TEMPLATE["Parameters"].items()
     ]
     section = README.partition("| Parameter |")[2].partition("\n\n")[0]

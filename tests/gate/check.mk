@@ -17,12 +17,12 @@ STATIC := $(addprefix check-,format lint types imports dead-code dependencies ge
 	machine-names)
 TEMPLATE := $(addprefix check-,sam-files sam-validate template state-machine checkov)
 
-.PHONY: check $(STATIC) $(TEMPLATE) check-page check-sam-build check-seeded-faults
+.PHONY: check $(STATIC) $(TEMPLATE) check-page check-sam-build check-layer check-seeded-faults
 
 check: ## What CI runs: tests on each Python, lint, types, imports, template, state machine
 	@rm -rf build/check && mkdir -p build/check
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
-		$(STATIC) $(TEMPLATE) $(TESTED:%=check-tests-%) check-page check-sam-build \
+		$(STATIC) $(TEMPLATE) $(TESTED:%=check-tests-%) check-page check-layer \
 		check-seeded-faults; \
 		status=$$?; $(GATE)/summary; exit $$status
 
@@ -74,6 +74,9 @@ check-checkov: $(CHECKOV)/.installed
 
 check-sam-build: $(SAM)/.installed
 	$(STEP) $(OFFLINE) $(GATE)/with-python 3.13 $(SAM)/bin/sam build
+
+check-layer: check-sam-build $(VENV)/.check
+	$(STEP) $(OFFLINE) $(BIN)/python -m tests.gate.built_layer
 
 check-tests-%: $(VENV)/.check
 	$(STEP) $(GATE)/with-python $* $(MAKE) test PYTHON=python$* \

@@ -17,10 +17,10 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
+from dropscale.aws.attribute_values import deserialized, serialized
 from dropscale.ledger.records import Drop, Gate, Job
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
@@ -218,8 +218,7 @@ def records_in(rows: Iterable[Mapping[str, Any]]) -> Iterator[Drop | Job]:
 
 
 def _record(record: type[_Record], row: Mapping[str, Any]) -> _Record:
-    deserialize = TypeDeserializer().deserialize
-    return record.model_validate({name: deserialize(value) for name, value in row.items()})
+    return record.model_validate({name: deserialized(value) for name, value in row.items()})
 
 
 def _drop_key(drop_id: str) -> dict[str, str]:
@@ -239,8 +238,7 @@ def _window_key(window: str) -> dict[str, str]:
 
 
 def _item(values: Mapping[str, Any]) -> dict[str, Any]:
-    serialize = TypeSerializer().serialize
-    return {name: serialize(value) for name, value in values.items()}
+    return {name: serialized(value) for name, value in values.items()}
 
 
 def _text(at: datetime) -> str:
