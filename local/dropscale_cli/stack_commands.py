@@ -20,6 +20,46 @@ stack_option = click.option(
 )
 
 
+@click.command(epilog=examples("dropscale doctor --stack dropscale"))
+@stack_option
+@format_option()
+def doctor(*, stack: str, output_format: str) -> None:
+    """Look at a stack: account, key, events, budget and what else must be right.
+
+    Each part is ok, or comes with how to mend it. Nothing is changed, and nothing is charged.
+
+    Exits with 0 if all is well, 1 if not, 2 if there is no such stack.
+    """
+    with ended_by_signals("Interrupted."):
+        from dropscale_cli import doctor as command  # noqa: PLC0415 # see main
+        from dropscale_cli.deployed_stack import deployed_target  # noqa: PLC0415 # see main
+
+        findings = command.examine(deployed_target(stack), stack)
+        sys.exit(command.report(findings, as_json=output_format == "json"))
+
+
+@click.group()
+def secret() -> None:
+    """Keep the Magic Hour API key of a stack."""
+
+
+@secret.command(
+    "set",
+    epilog=examples("dropscale secret set", "pass show magic-hour | dropscale secret set"),
+)
+@stack_option
+def set_secret(*, stack: str) -> None:
+    """Put a key where the stack reads it, after a free call that shows that it is right.
+
+    The key is asked for, or read from standard input; it is never an argument, which others on this
+    machine could see.
+    """
+    with ended_by_signals("Interrupted; nothing was changed."):
+        from dropscale_cli import secret as command  # noqa: PLC0415 # see main
+
+        command.set_key(stack)
+
+
 @click.command(
     epilog=examples(
         "dropscale apply s3://my-input-bucket/photos/",
@@ -57,3 +97,6 @@ def apply(
             raise click.UsageError(f"{place} does not exist.")
         options = RunOptions(path, out, yes, None, agreement.as_json, log)
         sys.exit(command.apply_to_files(options, agreement, os.environ))
+
+
+COMMANDS = (apply, doctor, secret)

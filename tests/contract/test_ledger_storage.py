@@ -74,8 +74,8 @@ def a_drop() -> Drop:
         mode=Mode.CREATIVE,
         revision="x",
         output=OutputSettings(format=OutputFormat.JPEG, quality=90),
-        skip_if=SizeLimits(min_megapixels=6.5),
         provenance={"mode": "cat.png.yaml"},
+        skip_if=SizeLimits(min_megapixels=0.1),
     )
     job = a_job()
     rendition = Rendition(fingerprint=job.fingerprint, parameters=job.parameters)
@@ -273,3 +273,10 @@ def test_a_change_is_made_again_on_the_newest_state(ledger: Ledger) -> None:
 
     assert amended.upload is not None
     assert amended.seq == 3
+
+
+def test_all_records_are_listed(dynamo: DynamoLedger) -> None:
+    drop, job = a_drop(), a_job()
+    dynamo.write(SaveDrop(drop), SaveJob(job), Attach(job.fingerprint, drop.id), TakeSlot(3))
+
+    assert list(dynamo.records()) == [dynamo.drop(drop.id), dynamo.job(job.fingerprint)]

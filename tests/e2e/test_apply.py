@@ -1,46 +1,20 @@
 """A folder spec that changes afterwards, on files and on a stack that others keep running."""
 
 import json
-import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.fakes import png
 
-Start = Callable[..., Any]
+ClientOf = Callable[[str], Any]
 Finish = Callable[..., Any]
 Environment = dict[str, str]
 
 INPUTS, RESULTS = "dropscale-inputbucket", "dropscale-resultsbucket"
 DEADLINE_SECONDS = 30
-
-
-@pytest.fixture(scope="module")
-def stack(start: Start) -> Iterator[Environment]:
-    """A stack that is kept running, and the environment that leads the AWS CLI to it."""
-    with start("up", "--engine", "stub") as process:
-        for line in process.stdout:
-            if " s3 cp " in line:
-                words = shlex.split(line)
-                given = dict(word.split("=", 1) for word in words[: words.index("aws")])
-                yield given | {"AWS_ENDPOINT_URL": words[words.index("--endpoint-url") + 1]}
-                break
-        process.terminate()
-        process.communicate()
-
-
-def s3_of(environment: Environment) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=environment["AWS_ENDPOINT_URL"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        region_name=environment["AWS_DEFAULT_REGION"],
-    )
 
 
 def await_result(s3: Any, key: str) -> None:
@@ -49,9 +23,9 @@ def await_result(s3: Any, key: str) -> None:
 
 
 def test_a_stack_looks_again_at_what_lies_below_a_changed_folder_spec(
-    stack: Environment, finish: Finish
+    stack: Environment, finish: Finish, client_of: ClientOf
 ) -> None:
-    s3 = s3_of(stack)
+    s3 = client_of("s3")
     for key, shade in {"a/cat.png": 1, "b/dog.png": 2}.items():
         s3.put_object(Bucket=INPUTS, Key=key, Body=png(shade=shade))
         await_result(s3, f"{key}@2x.png")

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pyvips  # type: ignore[import-untyped] # its stubs are not marked as such
+import pyvips
 
 from dropscale.image.pixels import QUALITY_BY_TYPE
 

@@ -1,6 +1,7 @@
 """Client library for the Magic Hour API, as far as its AI Image Upscaler goes."""
 
-from dropscale.magichour.client import Client
+from typing import TYPE_CHECKING, Any
+
 from dropscale.magichour.errors import (
     NOT_CHARGED,
     TRANSIENT,
@@ -33,6 +34,9 @@ from dropscale.magichour.models import (
 )
 from dropscale.magichour.polling import Polling
 
+if TYPE_CHECKING:
+    from dropscale.magichour.client import Client
+
 __all__ = [
     "NOT_CHARGED",
     "TRANSIENT",
@@ -63,3 +67,12 @@ __all__ = [
     "UploadUrl",
     "UploadUrls",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the client when it is first asked for: with it comes requests, slow to import."""
+    if name == "Client":
+        from dropscale.magichour.client import Client  # noqa: PLC0415 # see above
+
+        return Client
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError, NewConnectionError
 
-from dropscale.magichour.calls import Answer, Call
+from dropscale.magichour.calls import CONNECT_TIMEOUT, Answer, Call
 from dropscale.magichour.errors import (
     ConnectionLost,
     MagicHourError,
@@ -25,9 +25,6 @@ from dropscale.magichour.errors import (
 from dropscale.magichour.urls import host_of, is_loopback, require_safe
 
 T = TypeVar("T")
-
-CONNECT_TIMEOUT = 5.0
-"""Seconds to wait for a connection to the API, per address of the host."""
 
 CHUNK = 256 * 1024
 """Bytes of a download held in memory."""

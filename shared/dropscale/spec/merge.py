@@ -4,9 +4,11 @@ A layer is one spec, flat. Merging layers is the union of mappings, so it is ass
 idempotent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic import BaseModel
 
 from dropscale import upscaler
 from dropscale.spec.document import Document, FieldPath
@@ -20,6 +22,9 @@ from dropscale.spec.effective import (
 from dropscale.spec.faults import Fault, Place, Severity, SpecInvalid
 from dropscale.spec.model import OutputSpec, RenditionSpec, SkipIf, Spec, Style
 from dropscale.upscaler import Mode
+
+_GROUPS: Mapping[str, type[BaseModel]] = {"output": OutputSpec, "skip_if": SkipIf}
+"""Fields that merge field by field themselves; a layer has each as `group.field`."""
 
 
 @dataclass(frozen=True)
@@ -97,45 +102,63 @@ def effective_spec(layer: Layer) -> EffectiveSpec:
 def warnings_about(layers: Sequence[Layer]) -> list[Fault]:
     """Return what is allowed in layers, outermost first, but does not do what it seems to."""
     merged = merge(layers)
-    wanted = effective_spec(merged).wanted
-    found = []
-    if all(rendition.mode is not Mode.CREATIVE for rendition in wanted):
-        prompt = merged.get("prompt")
-        if prompt and prompt.value is not None:
-            modes = " and ".join(sorted({rendition.mode for rendition in wanted}))
-            found.append(
-                prompt.origin.warning(
-                    "style.prompt",
-                    f"is not used: the mode is {modes}",
-                    "choose the mode creative, or leave the prompt out",
-                )
+    prompts = _unused(
+        merged,
+        "prompt",
+        "mode",
+        {Mode.CREATIVE},
+        "choose the mode creative, or leave the prompt out",
+    )
+    qualities = _unused(
+        merged,
+        "output.quality",
+        "output.format",
+        {OutputFormat.JPEG, OutputFormat.WEBP, OutputFormat.AVIF},
+        "choose jpeg, webp or avif, or leave the quality out",
+    )
+    return [*prompts, *qualities, *_without_effect(layers)]
+
+
+def _unused(
+    merged: Layer, field: str, decided_by: str, users: Set[str], hint: str
+) -> Iterator[Fault]:
+    """Yield each value of a field that is used nowhere, by what another field is there."""
+    items: Sequence[Setting] = merged["renditions"].value if "renditions" in merged else ()
+    choices: dict[tuple[str, Origin], set[str]] = {}
+    for index, own in enumerate([item.value for item in items] or [{}]):
+        values = {**merged, **own}
+        given = values.get(field)
+        if given and given.value is not None:
+            written = as_written(field)
+            place = f"renditions[{index}].{written}" if field in own else written
+            decision = values.get(decided_by)
+            choice = decision.value.value if decision else OutputFormat.KEEP.value
+            choices.setdefault((place, given.origin), set()).add(choice)
+    for (place, origin), chosen in choices.items():
+        if users.isdisjoint(chosen):
+            what = decided_by.rpartition(".")[2]
+            yield origin.warning(
+                place, f"is not used: the {what} is {' and '.join(sorted(chosen))}", hint
             )
-    quality = merged.get("output.quality")
-    formats = {rendition.output.format for rendition in wanted}
-    if quality and quality.value is not None and formats <= {OutputFormat.PNG, OutputFormat.KEEP}:
-        found.append(
-            quality.origin.warning(
-                "output.quality",
-                f"is not used: the format is {' and '.join(sorted(formats))}",
-                "choose jpeg, webp or avif, or leave the quality out",
-            )
-        )
-    return [*found, *_without_effect(layers)]
 
 
 def _without_effect(layers: Sequence[Layer]) -> Iterator[Fault]:
     """Yield what a nearer spec says in vain, because every rendition has a value of its own."""
     items: Sequence[Setting] = ()
+    nearer: list[Layer] = []
     for layer in layers:
-        for field, setting in layer.items() if items else ():
+        if "renditions" in layer:
+            items, nearer = layer["renditions"].value, []
+        else:
+            nearer.append(layer)
+    for layer in nearer if items else ():
+        for field, setting in layer.items():
             if all(field in item.value for item in items):
                 yield setting.origin.warning(
-                    _as_written(field),
+                    as_written(field),
                     f"has no effect: each rendition of {items[0].origin} sets its own",
                     "give `renditions` here, too (`[]` for none)",
                 )
-        if "renditions" in layer:
-            items = layer["renditions"].value or ()
 
 
 def _settings(
@@ -151,15 +174,12 @@ def _settings(
             continue
         if isinstance(value, Style):
             yield from _style_settings(value, setting)
-        elif isinstance(value, OutputSpec):
-            for name in OutputSpec.model_fields:
-                if name in value.model_fields_set:
-                    yield f"output.{name}", setting(getattr(value, name), "output", name)
-        elif field == "skip_if":
-            limits = value or SkipIf()
-            for name in SkipIf.model_fields if value is None else limits.model_fields_set:
-                place = ("skip_if",) if value is None else ("skip_if", name)
-                yield f"skip_if.{name}", setting(getattr(limits, name), *place)
+        elif field in _GROUPS:
+            for name in _GROUPS[field].model_fields:
+                if value is None:
+                    yield f"{field}.{name}", setting(None, field)
+                elif name in value.model_fields_set:
+                    yield f"{field}.{name}", setting(getattr(value, name), field, name)
         elif field == "renditions":
             items = (
                 setting(dict(_settings(item, document, ("renditions", index))), field, index)
@@ -194,18 +214,20 @@ def _values(layer: Layer) -> dict[str, Any]:
 def _clashes(renditions: Sequence[EffectiveRendition], items: Sequence[Setting]) -> Iterator[Fault]:
     names: dict[tuple[object, ...], Setting] = {}
     upscales: dict[tuple[object, ...], Setting] = {}
-    for rendition, item in zip(renditions, items, strict=True):
+    for index, (rendition, item) in enumerate(zip(renditions, items, strict=True)):
+        field = f"renditions[{index}]"
         kind = (rendition.scale_factor, rendition.mode)
         first = upscales.setdefault((*kind, rendition.used_prompt, rendition.revision), item)
         if first is not item:
             what = f"is the same upscale as the one at {first.origin}"
-            yield item.origin.error("renditions", what, "leave one out")
+            yield item.origin.error(field, what, "leave one out")
             continue
         first = names.setdefault((*kind, rendition.download_directory), item)
         if first is not item:
             what = f"would have the output name of the one at {first.origin}"
-            yield item.origin.error("renditions", what, "give one another download_directory")
+            yield item.origin.error(field, what, "give one another download_directory")
 
 
-def _as_written(field: str) -> str:
+def as_written(field: str) -> str:
+    """Return a layer's field as it stands in a spec, e.g. `style.mode`."""
     return f"style.{field}" if field in Style.model_fields else field

@@ -73,8 +73,8 @@ def test_text_is_what_was_written(written: str, meant: str) -> None:
         (b"\xff\xfea\0", ":1:1: the file is UTF-16"),
         (b"name: caf\xe9", ":1:10: this is not UTF-8 text"),
         ("#" * (MAX_BYTES + 1), "larger than a spec can be, 65,536 bytes"),
-        ("name: [", "neither YAML nor JSON"),
-        ("name: !!python/name:os.system x", ":1:7: tags (!name) are not allowed"),
+        ("name: [", ":1:7: the [ that opens here is never closed"),
+        ("name: !!python/name:os.system x", ":1:7: name: tags (!name) are not allowed"),
     ],
 )
 def test_what_cannot_be_read_says_why(text: str | bytes, words: str) -> None:
@@ -100,8 +100,8 @@ def test_faults_beyond_what_a_person_reads_are_counted() -> None:
     [
         ("{format: jpg}", "'jpg' is not a format; did you mean jpeg?"),
         ("{format: null}", "has no value"),
-        ("{quality: 0}", "is not a whole number from 1"),
-        ("{quality: 101}", "101 is not a quality; allowed are 1 to 100"),
+        ("{quality: 0}", "0 is not a quality; allowed are whole numbers from 1 to 100"),
+        ("{quality: 101}", "101 is not a quality"),
         ("{metadata: none}", "did you mean strip? allowed are keep, strip"),
         ("{color: red}", "output.color"),
     ],
