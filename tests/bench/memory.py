@@ -1,8 +1,8 @@
 """How much more memory submit and deliver take for a large image than for a small one.
 
-Both run in their worker processes on the embedded cloud; its servers and a vendor that hands the
-image back unchanged run in this one. What a worker starts counts, at the most that both ever had.
-Exits with 1 if one of them takes more than the limit.
+Both run in their worker processes on the embedded cloud; its servers, and a vendor whose result is
+four times as wide and high, run in this one. What a worker starts counts, at the most that both
+ever had. Exits with 1 if one of them takes more than the limit.
 
     python -m tests.bench.memory
 """
@@ -17,39 +17,63 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from dropscale.results.manifest import manifest_key
 from dropscale_embedded.cloud import EmbeddedCloud
-from tests.fakes import png
 from tests.integration.scripted_vendor import ScriptedVendor
 from tests.unit.magichour.scripted_server import ScriptedServer
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 FUNCTIONS = ("dropscale-SubmitFunction", "dropscale-DeliverFunction")
-SIDE = 4096
+SIDE, FACTOR = 4096, 4
+GREY, COLOUR, GREY_WITH_ALPHA = 0, 2, 4
+CHANNELS = {GREY: 1, COLOUR: 3, GREY_WITH_ALPHA: 2}
+WAYS = {
+    "as it came": (GREY, "output: {metadata: strip}"),
+    "as jpeg": (GREY, "output: {format: jpeg}"),
+    "with its alpha": (GREY_WITH_ALPHA, ""),
+}
+"""Ways to finish a result: the original's colour type in PNG, and the rest of the spec."""
+
 LARGE_BYTES = 100 * 1024 * 1024
 LIMIT_MB = 64.0
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 180.0
 LOOK_SECONDS = 0.02
 KEY = "image.png"
 
 
 def main() -> int:
     """Measure, print a table, and return the exit code."""
-    small, large = png(), padded(png(SIDE, SIDE), LARGE_BYTES)
-    with_small, with_large = peaks(small), peaks(large)
-    more = {function: with_large[function] - with_small[function] for function in FUNCTIONS}
-    lines = [
-        f"Peak memory in MB, with an image of {len(small):,} and one of {len(large):,} bytes:",
-        f"{'':26}{'small':>8}{'large':>8}{'more':>8}  (limit {LIMIT_MB:.0f})",
-        *(
-            f"{name:26}{with_small[name]:8.1f}{with_large[name]:8.1f}{more[name]:8.1f}"
-            for name in FUNCTIONS
-        ),
-    ]
+    lines = [f"{'Peak memory in MB':42}{'small':>8}{'large':>8}{'more':>8}  (limit {LIMIT_MB:.0f})"]
+    most = 0.0
+    for way, (colour_type, spec) in WAYS.items():
+        small = peaks(png(8, colour_type), png(8 * FACTOR, COLOUR), spec)
+        original = padded(png(SIDE, colour_type), LARGE_BYTES)
+        large = peaks(original, padded(png(SIDE * FACTOR, COLOUR), LARGE_BYTES), spec)
+        for name in FUNCTIONS:
+            more = large[name] - small[name]
+            most = max(most, more)
+            lines.append(f"{name:27}{way:15}{small[name]:8.1f}{large[name]:8.1f}{more:8.1f}")
     print("\n".join(lines))  # noqa: T201 # this is its output
-    return int(max(more.values()) > LIMIT_MB)
+    return int(most > LIMIT_MB)
+
+
+def png(side: int, colour_type: int) -> bytes:
+    """Return a square PNG of a colour type, half of it darker (and transparent)."""
+    channels = CHANNELS[colour_type]
+    deflate = zlib.compressobj(1)
+    row = b"\0" + bytes(side // 2 * channels) + b"\xff" * (side // 2 * channels)
+    rows = b"".join(deflate.compress(row) for _ in range(side)) + deflate.flush()
+    header = struct.pack(">IIBBBBB", side, side, 8, colour_type, 0, 0, 0)
+    chunks = chunk(b"IHDR", header), chunk(b"IDAT", rows), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    """Return a chunk of a PNG."""
+    checksum = struct.pack(">I", zlib.crc32(name + data))
+    return struct.pack(">I", len(data)) + name + data + checksum
 
 
 def padded(image: bytes, size: int) -> bytes:
@@ -58,16 +82,15 @@ def padded(image: bytes, size: int) -> bytes:
     Readers skip chunks that they do not know: https://www.w3.org/TR/png-3/#14Ordering.
     """
     ihdr_end, chunk_overhead = 33, 12
-    body = b"paDd" + bytes(size - len(image) - chunk_overhead)
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    return image[:ihdr_end] + chunk + image[ihdr_end:]
+    padding = chunk(b"paDd", bytes(size - len(image) - chunk_overhead))
+    return image[:ihdr_end] + padding + image[ihdr_end:]
 
 
-def peaks(image: bytes) -> dict[str, float]:
+def peaks(image: bytes, result: bytes, spec: str) -> dict[str, float]:
     """Return each function's peak resident memory, in MB, for one drop on a stack of its own."""
     parameters = {"SettleSeconds": "0", "FirstCheckSeconds": "1"}
     with ScriptedServer() as server:
-        ScriptedVendor(server, image)
+        ScriptedVendor(server, result)
         with (
             Watch() as watch,
             EmbeddedCloud(
@@ -76,9 +99,11 @@ def peaks(image: bytes) -> dict[str, float]:
                 secrets={"ApiKeySecret": "key"},
             ) as cloud,
         ):
-            cloud.client("s3").put_object(
-                Bucket=cloud.outputs["InputBucketName"], Key=KEY, Body=image
+            s3, inputs = cloud.client("s3"), cloud.outputs["InputBucketName"]
+            s3.put_object(
+                Bucket=inputs, Key=f"{KEY}.yaml", Body=f"scale_factor: 4\n{spec}".encode()
             )
+            s3.put_object(Bucket=inputs, Key=KEY, Body=image)
             await_delivery(cloud)
             return watch.peaks()
 
@@ -132,39 +157,42 @@ class Watch:
             self._look()
 
     def _look(self) -> None:
-        statuses = dict(_statuses())
-        functions = {
-            pid: function_of(Path(f"/proc/{pid}"))
-            for pid, (parent, _) in statuses.items()
-            if parent == os.getpid()
-        }
-        for pid, (parent, peak) in statuses.items():
-            if pid in functions:
-                found, function = self._workers, functions[pid]
-            elif parent in functions:
-                found, function = self._children, functions[parent]
+        processes = {found.pid: found for found in _processes()}
+        for found in processes.values():
+            starter = processes.get(found.parent)
+            if found.parent == os.getpid() and found.function:
+                peaks, function = self._workers, found.function
+            elif starter and starter.parent == os.getpid() and found.is_program_of_its_own:
+                peaks, function = self._children, starter.function
             else:
                 continue
-            found[function] = max(peak, found.get(function, 0.0))
+            peaks[function] = max(found.peak, peaks.get(function, 0.0))
 
 
-def _statuses() -> Iterator[tuple[int, tuple[int, float]]]:
-    """Yield each process's id with its parent's and its peak memory in MB."""
-    for process in Path("/proc").glob("[0-9]*"):
+class _Process(NamedTuple):
+    """A process; `peak` is in MB."""
+
+    pid: int
+    parent: int
+    function: str
+    is_program_of_its_own: bool
+    peak: float
+
+
+def _processes() -> Iterator[_Process]:
+    for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, KeyError):  # it has ended, or is somebody else's
-            lines = (process / "status").read_text().splitlines()
+            # Before the memory: until it has become another program, that is its parent's.
+            environment = dict(
+                variable.split("=", 1)
+                for variable in (folder / "environ").read_text().split("\0")
+                if "=" in variable
+            )
+            function = environment.get("AWS_LAMBDA_FUNCTION_NAME", "")
+            lines = (folder / "status").read_text().splitlines()
             status = dict(line.split(":", 1) for line in lines)
             peak = int(status["VmHWM"].split()[0]) / 1024
-            yield int(process.name), (int(status["PPid"]), peak)
-
-
-def function_of(process: Path) -> str:
-    try:
-        variables = (process / "environ").read_text().split("\0")
-    except OSError:
-        return ""
-    environment = dict(variable.split("=", 1) for variable in variables if "=" in variable)
-    return environment.get("AWS_LAMBDA_FUNCTION_NAME", "")
+            yield _Process(int(folder.name), int(status["PPid"]), function, not function, peak)
 
 
 if __name__ == "__main__":

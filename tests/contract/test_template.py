@@ -277,7 +277,7 @@ class TestPermissions:
         assert wildcards == {
             ("Results", str(below_the_prefix("Results"))),
             ("Drops", str(below_the_prefix("Input"))),
-            ("OriginalVersions", str(below_the_prefix("Input"))),
+            ("Originals", str(below_the_prefix("Input"))),
             ("LostExecutions", str({"Fn::Sub": executions})),
             ("LogDelivery", "*"),
         }

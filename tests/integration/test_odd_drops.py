@@ -25,6 +25,7 @@ from dropscale.results.manifest import Manifest, manifest_key
 from dropscale.upscaler import MAX_SIDE
 from dropscale_embedded.api import Book, EmbeddedApi, EntryKind, StubEngine
 from dropscale_embedded.cloud import EmbeddedCloud
+from tests import originals
 from tests.fakes import FakeInputBucket, png
 from tests.world import World
 
@@ -60,7 +61,7 @@ ODD_PICTURES = {
     "animated.png": picture("PNG", **FRAMES),
     "animated.webp": picture("WEBP", **FRAMES),
     "rotated.jpg": rotated(),
-    "a-bmp-by-content.png": picture("BMP"),
+    "a-bmp-by-content.png": originals.encoded(originals.pixels(SIZE), "BMP"),
 }
 
 LONGEST_KEY = "é" * 510 + ".png"

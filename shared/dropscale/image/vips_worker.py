@@ -96,7 +96,9 @@ def convert(task: Task) -> dict[str, Any]:
 def _alpha_for(image: pyvips.Image, original: Mapping[str, Any], orientation: int) -> pyvips.Image:
     """Return an original's alpha as a band of an image."""
     opened = _opened(original)
-    alpha = _turned(opened[opened.bands - 1].copy_memory(), orientation)
+    alpha = opened[opened.bands - 1]
+    if orientation != 1:
+        alpha = _turned(alpha.copy_memory(), orientation)
     is_deep = alpha.format == "ushort"
     alpha = alpha.resize(image.width / alpha.width, vscale=image.height / alpha.height)
     alpha = alpha.gravity("centre", image.width, image.height, extend="copy")

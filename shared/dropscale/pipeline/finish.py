@@ -35,7 +35,6 @@ from dropscale.spec.effective import MetadataChoice, OutputFormat, OutputSetting
 _RESERVED_SECONDS = 60.0
 """What publishing and bookkeeping may take after the pixels were looked at."""
 
-_SPOOL_BYTES = 8 * 1024 * 1024
 _UPRIGHT_BY_DECODING = frozenset({"avif", "heic"})
 """Types whose decoders turn the pixels themselves; their EXIF orientation is not to be followed
 (ISO/IEC 23008-12, annex A)."""
@@ -277,4 +276,4 @@ def _image_of(original: Original | None) -> ImageFile | None:
 
 
 def _new_file(files: ExitStack) -> BinaryIO:
-    return cast(BinaryIO, files.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)))
+    return cast(BinaryIO, files.enter_context(tempfile.TemporaryFile()))

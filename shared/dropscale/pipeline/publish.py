@@ -20,7 +20,6 @@ from dropscale.pipeline.ports import (
 )
 from dropscale.results.output_key import output_key
 
-_SPOOL_BYTES = 8 * 1024 * 1024
 _PUT_ATTEMPTS = 3
 
 
@@ -60,8 +59,7 @@ class PublishOutput:
             UnreadableResult: what came is no whole image.
         """
         with ExitStack() as files:
-            spooled = files.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES))
-            file = cast(BinaryIO, spooled)
+            file = cast(BinaryIO, files.enter_context(tempfile.TemporaryFile()))
             fetch(file)
             header = verify_result(file, f"The result for {drop.source.key}")
             settings = rendition.output_settings
