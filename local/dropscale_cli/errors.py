@@ -37,6 +37,16 @@ class JournalStopped(click.ClickException):
     """The journal cannot be written any more, so the stack takes nothing and pays nothing."""
 
 
+class StackUnreachable(click.ClickException):
+    """A stack cannot be found, or not be asked."""
+
+    exit_code = 2
+
+
+class KeyRefused(click.ClickException):
+    """An API key was not kept."""
+
+
 class UnknownImage(click.ClickException):
     """The ledger of the output folder knows no such image."""
 
@@ -45,3 +55,13 @@ class UnknownImage(click.ClickException):
 
 class NotResolved(click.ClickException):
     """What is unknown about an image could not be settled as asked."""
+
+
+class NoResults(click.ClickException):
+    """There is no manifest in the folder."""
+
+    exit_code = 2
+
+
+class PageUnwritable(click.ClickException):
+    """The page cannot be written, or something else lies in its place."""

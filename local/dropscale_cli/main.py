@@ -4,55 +4,33 @@ Each command imports its own module when it runs: the local stack takes more tha
 import, and help should not.
 """
 
+import io
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
+from dropscale_cli import spec_commands, stack_commands
 from dropscale_cli.interrupt import ended_by_signals
+from dropscale_cli.options import FILE, Command, format_option, out_option
 
 _PORT = click.IntRange(0, 65535)
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _ENGINES = click.Choice(["model", "stub"])
 _LOG_HELP = "Append the stack's log to this file."
 _YES_HELP = "Agree to the price without being asked."
 _GO_ON = "Interrupted; nothing runs on here. `dropscale status` tells what is left."
 _PROGRESS_HELP = "With json, progress goes to standard error."
 
-_Command = TypeVar("_Command", bound=Callable[..., object])
 
-
-def _out(help_text: str, *, exists: bool = False) -> Callable[[_Command], _Command]:
-    return click.option(
-        "--out",
-        type=click.Path(file_okay=False, exists=exists, path_type=Path),
-        default=Path("out"),
-        show_default=True,
-        help=help_text,
-    )
-
-
-def _format(help_text: str | None = None) -> Callable[[_Command], _Command]:
-    return click.option(
-        "--format",
-        "output_format",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help=help_text,
-    )
-
-
-def _by_hand(command: _Command) -> _Command:
+def _by_hand(command: Command) -> Command:
     """Add what `retry` and `resolve` have in common."""
     for option in (
-        click.option("--log", type=_FILE, help=_LOG_HELP),
-        _format(_PROGRESS_HELP),
+        click.option("--log", type=FILE, help=_LOG_HELP),
+        format_option(_PROGRESS_HELP),
         click.option("--yes", is_flag=True, help=_YES_HELP),
-        _out("Where an earlier run has put its results.", exists=True),
+        out_option("Where an earlier run has put its results.", exists=True),
     ):
         command = option(command)
     return command
@@ -62,21 +40,34 @@ def _by_hand(command: _Command) -> _Command:
 @click.version_option(package_name="dropscale")
 def main() -> None:
     """Drop images into an S3 bucket; upscaled images and manifests come out."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for locales that are not UTF-8
 
 
 @main.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@_out("Where results go, and where the next run goes on.")
+@out_option("Where results go, and where the next run goes on.")
 @click.option("--yes", is_flag=True, help=_YES_HELP)
 @click.option(
     "--engine",
     type=_ENGINES,
     help="What upscales, unless MAGIC_HOUR_API_KEY is set.  [default: model]",
 )
-@_format(_PROGRESS_HELP)
-@click.option("--log", type=_FILE, help=_LOG_HELP)
+@click.option(
+    "--watch", is_flag=True, help="Go on with what comes into the folder later, until Ctrl-C."
+)
+@format_option(_PROGRESS_HELP)
+@click.option("--log", type=FILE, help=_LOG_HELP)
 def run(
-    *, path: Path, out: Path, yes: bool, engine: str | None, output_format: str, log: Path | None
+    *,
+    path: Path,
+    out: Path,
+    yes: bool,
+    engine: str | None,
+    watch: bool,
+    output_format: str,
+    log: Path | None,
 ) -> None:
     """Upscale the image at PATH, or all images in the folder PATH, on a stack of their own.
 
@@ -86,19 +77,21 @@ def run(
 
     What earlier runs with the same --out have brought is not paid again, even if they were killed.
 
+    The last line printed is the page that shows it all; it is there from the start, and keeps up.
+
     Exits with 0 if all images came to what was asked, 1 if not, 2 on wrong usage or a price not
     agreed to, 130 if interrupted.
     """
     with ended_by_signals(f"Interrupted; nothing runs on here. What came out lies in {out}."):
         from dropscale_cli import run as command  # noqa: PLC0415 # see above
 
-        options = command.RunOptions(path, out, yes, engine, output_format == "json", log)
+        options = command.RunOptions(path, out, yes, engine, output_format == "json", log, watch)
         sys.exit(command.run(options, os.environ))
 
 
 @main.command()
-@_out("Where an earlier run has put its results.", exists=True)
-@_format()
+@out_option("Where an earlier run has put its results.", exists=True)
+@format_option()
 @click.option("--failed", is_flag=True, help="Show only images that did not come out.")
 def status(*, out: Path, output_format: str, failed: bool) -> None:
     """Show where the images of earlier runs stand.
@@ -108,6 +101,25 @@ def status(*, out: Path, output_format: str, failed: bool) -> None:
     from dropscale_cli import status as command  # noqa: PLC0415 # see above
 
     sys.exit(command.status(out, as_json=output_format == "json", only_failed=failed))
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=_FOLDER)
+@click.option(
+    "--originals",
+    type=_FOLDER,
+    multiple=True,
+    help="Where the images lie that were dropped, at their keys; may be given again.",
+)
+def gallery(*, folder: Path, originals: tuple[Path, ...]) -> None:
+    """Write DIR/index.html, which shows all results in DIR beside their originals.
+
+    DIR is where `dropscale run` has put its results, or what was synced from a results bucket. A
+    browser opens the page from the disk, without a network.
+    """
+    from dropscale_cli import gallery as command  # noqa: PLC0415 # see above
+
+    sys.exit(command.gallery(folder, originals))
 
 
 @main.command()
@@ -169,7 +181,7 @@ def resolve(
 @click.option("--port", type=_PORT, default=0, help="Of the S3 endpoint; 0 takes a free one.")
 @click.option("--api-port", type=_PORT, default=0, help="Of the embedded Magic Hour API.")
 @click.option("--engine", type=_ENGINES, default="model", show_default=True)
-@click.option("--log", type=_FILE, help=_LOG_HELP)
+@click.option("--log", type=FILE, help=_LOG_HELP)
 def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
     """Run the stack on this machine until Ctrl-C, and print how to drop images into it."""
     with ended_by_signals("Stopped; what was in the buckets is gone."):
@@ -199,3 +211,7 @@ def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> 
         from dropscale_cli import serve  # noqa: PLC0415 # see above
 
         serve.api(port=port, engine=engine, stub_seconds=stub_seconds, faults=faults)
+
+
+for command in (*spec_commands.COMMANDS, *stack_commands.COMMANDS):
+    main.add_command(command)

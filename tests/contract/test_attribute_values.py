@@ -1,5 +1,6 @@
 """The ledger's values are written as boto3 would write them, and read back unchanged."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -18,6 +19,9 @@ VALUES: list[Any] = [
     0,
     -3,
     10**20,
+    Decimal("0.1"),
+    Decimal("-2.50"),
+    Decimal("1E+3"),
     [],
     [1, "a", [None, True]],
     {},

@@ -20,7 +20,7 @@ from dropscale.ledger.states import DropState, WaitReason
 from dropscale.ledger.store import Attach, Limits, SaveDrop, SaveJob, job_changes
 from dropscale.magichour import Client
 from dropscale.results.manifest import manifest_key
-from dropscale.spec.model import EffectiveSpec
+from dropscale.spec.effective import EffectiveSpec
 from dropscale.upscaler import Mode
 from dropscale_embedded.api import EmbeddedApi, StubEngine
 from dropscale_embedded.api.engines import Stopped

@@ -6,11 +6,12 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Attri
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 
 def serialized(value: object) -> dict[str, Any]:
-    """Return a JSON value as an attribute value.
+    """Return a JSON value, or a Decimal, as an attribute value.
 
     Raises:
         TypeError: It is of another type, or a float, which DynamoDB would not keep exactly.
@@ -22,7 +23,7 @@ def serialized(value: object) -> dict[str, Any]:
             return {"BOOL": value}
         case str():
             return {"S": value}
-        case int():
+        case int() | Decimal():
             return {"N": str(value)}
         case list() | tuple():
             return {"L": [serialized(item) for item in value]}
@@ -32,7 +33,7 @@ def serialized(value: object) -> dict[str, Any]:
 
 
 def deserialized(attribute: Mapping[str, Any]) -> Any:
-    """Return an attribute value as a JSON value.
+    """Return an attribute value as a JSON value; a number with a fraction as a Decimal.
 
     Raises:
         TypeError: It is of a type that the ledger never writes.
@@ -44,7 +45,7 @@ def deserialized(attribute: Mapping[str, Any]) -> Any:
         case "S" | "BOOL":
             return value
         case "N":
-            return int(value)
+            return int(value) if value.lstrip("-").isdigit() else Decimal(value)
         case "L":
             return [deserialized(item) for item in value]
         case "M":

@@ -5,7 +5,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from dropscale.spec.model import ScaleFactor
 from dropscale.upscaler import Mode
 
 
@@ -46,17 +45,29 @@ class StartSettings(Settings):
     monthly_credit_limit: int
 
 
-class SubmitSettings(StartSettings):
-    """What submit is told."""
+class InputSettings(Settings):
+    """What is told to whoever reads the input bucket."""
 
     input_bucket: str
     input_prefix: str = ""
-    default_scale_factor: Annotated[ScaleFactor, BeforeValidator(int)]
+
+
+class SpecSettings(InputSettings):
+    """What is told to whoever resolves specs."""
+
+    default_scale_factor: Annotated[Literal[2, 4], BeforeValidator(int)]
     default_mode: Mode
     sidecar_mode: Literal["optional", "required"]
+    settle_seconds: int
+    """Between a drop and its evaluation."""
+    sidecar_suffixes: Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+class SubmitSettings(StartSettings, SpecSettings):
+    """What submit is told."""
+
     max_receives: int
     """How often a message is received before it goes to the dead-letter queue."""
-    sidecar_suffixes: Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class CheckSettings(Settings):
@@ -65,9 +76,11 @@ class CheckSettings(Settings):
     poll_interval_cap_seconds: int
 
 
-class SweepSettings(StartSettings):
+class SweepSettings(StartSettings, InputSettings):
     """What sweep is told."""
 
     drop_queue_url: str
-    input_bucket: str
-    input_prefix: str = ""
+
+
+class CommandSettings(SweepSettings, SpecSettings):
+    """What a person's commands are told, by the parameters and outputs of a stack."""

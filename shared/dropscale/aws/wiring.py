@@ -24,6 +24,7 @@ from dropscale.aws.ledger import DynamoLedger
 from dropscale.aws.settings import (
     CheckSettings,
     Settings,
+    SpecSettings,
     StartSettings,
     SubmitSettings,
     SweepSettings,
@@ -36,6 +37,7 @@ from dropscale.pipeline.projection import ProjectManifest
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+    from dropscale.aws.drop_queue import SqsDropQueue
     from dropscale.pipeline.check import Check
     from dropscale.pipeline.deliver import Deliver
     from dropscale.pipeline.fail import Fail
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from dropscale.pipeline.resolve import Resolve
     from dropscale.pipeline.restart import Restart
     from dropscale.pipeline.retry import Retry
+    from dropscale.pipeline.spec_resolver import SpecResolver
     from dropscale.pipeline.start import StartJob
     from dropscale.pipeline.submit import Submit
     from dropscale.pipeline.sweep import Sweep
@@ -54,6 +57,11 @@ Observer = Callable[[Drop], None]
 ClientOf = Callable[[str], Any]
 """Makes the client of an AWS service, by its name."""
 
+_MOST_FOLDER_SPECS = 1000
+_SHARE_OF_SETTLING = 1 / 3
+"""For how much of the settle time a folder spec is kept. What is dropped with an image, or in the
+rest of its settle time, is seen when the image is evaluated."""
+
 CALL_SECONDS = 45.0
 CHECK_CALL_SECONDS = 15.0
 _CONFIG = Config(
@@ -63,21 +71,15 @@ _CONFIG = Config(
 
 def submit(settings: SubmitSettings, observe: Observer) -> Submit:
     """Compose submit."""
-    from dropscale.pipeline.sidecars import SpecResolver
     from dropscale.pipeline.submit import Submit
-    from dropscale.spec.model import Spec, Style
 
     parts = _StartParts(settings, observe)
     bucket = S3InputBucket(parts.s3, settings.input_prefix)
-    defaults = Spec(
-        scale_factor=settings.default_scale_factor, style=Style(mode=settings.default_mode)
-    )
-    required = settings.sidecar_mode == "required"
     return Submit(
         bucket=bucket,
         ledger=parts.ledger,
         upscaler=parts.upscaler,
-        resolve=SpecResolver(bucket, defaults, settings.sidecar_suffixes, required),
+        resolve=_specs(settings, bucket),
         start=parts.start,
         follow=parts.follow,
         gate=parts.gate,
@@ -173,9 +175,37 @@ def restart(settings: StartSettings, client: ClientOf) -> Restart:
     return Restart(parts.ledger, parts.follow, _now)
 
 
+def specs(settings: SpecSettings, client: ClientOf) -> tuple[S3InputBucket, SpecResolver]:
+    """Compose the input bucket and what resolves its specs, for the command line."""
+    bucket = S3InputBucket(client("s3"), settings.input_prefix)
+    return bucket, _specs(settings, bucket)
+
+
+def drop_queue(settings: SweepSettings, client: ClientOf) -> SqsDropQueue:
+    """Compose the queue that feeds submit, for the command line."""
+    from dropscale.aws.drop_queue import SqsDropQueue
+
+    return SqsDropQueue(client("sqs"), settings.drop_queue_url)
+
+
 def ledger(settings: Settings, client: ClientOf) -> DynamoLedger:
     """Compose the ledger alone, for the command line; `client` makes its AWS client."""
     return DynamoLedger(client("dynamodb"), settings.ledger_table)
+
+
+def _specs(settings: SpecSettings, bucket: S3InputBucket) -> SpecResolver:
+    from cachetools import TTLCache
+
+    from dropscale.pipeline.spec_resolver import SpecResolver
+    from dropscale.spec.merge import stack_defaults
+
+    return SpecResolver(
+        files=bucket,
+        defaults=stack_defaults(settings.default_scale_factor, settings.default_mode),
+        suffixes=settings.sidecar_suffixes,
+        sidecar_required=settings.sidecar_mode == "required",
+        folder_specs=TTLCache(_MOST_FOLDER_SPECS, settings.settle_seconds * _SHARE_OF_SETTLING),
+    )
 
 
 def _client(service: str) -> Any:

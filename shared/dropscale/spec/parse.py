@@ -1,110 +1,266 @@
-"""Turns the text of a spec file into a `Spec`, or says everything that is wrong with it."""
+"""Turns the text of a spec file into a spec, or says everything that is wrong with it."""
 
-from collections import Counter
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
 
-import yaml
-import yamlcore
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from dropscale.errors import DropscaleError
-from dropscale.spec.model import Spec
+from dropscale.spec.document import Document, FieldPath, dotted, read_document
+from dropscale.spec.faults import Fault, SpecInvalid
+from dropscale.spec.image_path import WrongPath, is_remote, remote_identity
+from dropscale.spec.merge import Layer, layer_of
+from dropscale.spec.model import (
+    MAX_RENDITIONS,
+    SCHEMA_FIELD,
+    Assets,
+    RenditionSpec,
+    SkipIf,
+    Spec,
+    Style,
+    closest,
+    shown,
+)
 
-MAX_BYTES = 64 * 1024
-_MAX_DEPTH = 16
+_IMAGE_PATH: FieldPath = ("assets", "image_file_path")
+_MODEL_BY_FIELD: Mapping[str, type[BaseModel]] = {
+    "assets": Assets,
+    "style": Style,
+    "skip_if": SkipIf,
+}
+_SHORTEST_BEGINNING = 3
+
+_Rule = Callable[[Document], Iterator[Fault]]
 
 
-class SpecInvalid(DropscaleError):
-    """A spec file cannot be used; the message names the file, the fields and what is allowed."""
+class ImageUnnamed(SpecInvalid):
+    """A spec that is no image's sidecar names no image that lies elsewhere."""
 
 
-class SidecarAmbiguous(DropscaleError):
-    """One image has more than one sidecar."""
+@dataclass(frozen=True)
+class SpecFile:
+    """A spec and its layer.
+
+    `image_path` and `image_identity` are those of the image of a spec that stands alone: what the
+    vendor is to be given, and what names the image without a signature.
+    """
+
+    spec: Spec
+    layer: Layer
+    image_path: str | None = None
+    image_identity: str | None = None
 
 
-def parse_spec(text: bytes, path: str) -> Spec:
-    """Parse a YAML 1.2 or JSON spec; `path` names the file in messages.
+def parse_sidecar(content: bytes, path: str, image_key: str) -> SpecFile:
+    """Parse the spec of the image at `image_key`; `path` names the file in faults.
 
     Raises:
         SpecInvalid: with every fault of the file at once.
     """
-    if len(text) > MAX_BYTES:
-        raise _invalid([f"{path}: has {len(text):,} bytes; allowed are {MAX_BYTES:,}"])
-    try:
-        document = _load(text.decode("utf-8-sig"), path)
-        return Spec.model_validate(document)
-    except UnicodeDecodeError as error:
-        raise _invalid([f"{path}: is not UTF-8 text"]) from error
-    except yaml.YAMLError as error:
-        raise _invalid([f"{path}: is neither YAML nor JSON: {_one_line(error)}"]) from error
-    except ValidationError as error:
-        raise _invalid(list(_faults(error, path))) from error
+    name = PurePosixPath(image_key).name
+
+    def rule(document: Document) -> Iterator[Fault]:
+        image = _image_path(document)
+        if image is None or ("://" not in image and re.split(r"[/\\]", image)[-1] == name):
+            return
+        hint = f"write {name}, or leave it out"
+        if "://" in image:
+            hint = f"leave it out, or give the spec a name that is not an image's ({name})"
+        message = f"{shown(image)} is not the image beside this spec"
+        yield _fault(document, _IMAGE_PATH, message, hint)
+
+    document = read_document(content, path)
+    spec = _validated(document, rule)
+    return SpecFile(spec, layer_of(spec, document))
 
 
-def _invalid(faults: list[str]) -> SpecInvalid:
-    return SpecInvalid("; ".join(faults), fix="Correct the file and upload it again.")
+def parse_folder_spec(content: bytes, path: str) -> SpecFile:
+    """Parse the spec of a folder and all below it.
 
-
-def _load(text: str, path: str) -> object:
-    _refuse_hostile_structure(text, path)
-    loader = yamlcore.CCoreLoader(text)
-    try:
-        root = loader.get_single_node()
-        if root is None:
-            return {}
-        _refuse_repetition(root, path)
-        return loader.construct_document(root)
-    finally:
-        loader.dispose()
-
-
-def _refuse_hostile_structure(text: str, path: str) -> None:
-    """Refuse aliases, whose expansion has no bound, and depth, on which libyaml's composer crashes.
-
-    The stream of events is flat, so reading it is safe at any depth.
+    Raises:
+        SpecInvalid: with every fault of the file at once.
     """
-    depth = 0
-    for event in yaml.parse(text, Loader=yamlcore.CCoreLoader):
-        if isinstance(event, yaml.AliasEvent):
-            raise _invalid([f"{path}:{_line(event)}: aliases are not allowed; write the value out"])
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > _MAX_DEPTH:
-            raise _invalid([f"{path}:{_line(event)}: is nested deeper than a spec can be"])
+
+    def rule(document: Document) -> Iterator[Fault]:
+        if "assets" in fields:
+            place = document.place_of_name(("assets",))
+            message, hint = "a folder's spec is for many images", "leave it out"
+            yield Fault.at(path, place, message, hint, "assets")
+
+    document = read_document(content, path)
+    fields = document.data if isinstance(document.data, dict) else {}
+    if fields:  # whatever assets say, they are too much
+        rest = {name: value for name, value in fields.items() if name != "assets"}
+        document = replace(document, data=rest)
+    spec = _validated(document, rule)
+    return SpecFile(spec, layer_of(spec, document))
 
 
-def _refuse_repetition(root: yaml.Node, path: str) -> None:
-    pending = [root]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, yaml.SequenceNode):
-            pending += node.value
-        elif isinstance(node, yaml.MappingNode):
-            keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-            if keys.total() < len(node.value):
-                raise _invalid([f"{path}:{_line(node)}: a field's name must be plain text"])
-            repeated = [key for key, times in keys.items() if times > 1]
-            if repeated:
-                raise _invalid([f"{path}:{_line(node)}: {', '.join(repeated)}: given twice"])
-            pending += [value for _, value in node.value]
+def parse_stand_alone(content: bytes, path: str) -> SpecFile | None:
+    """Parse a spec that names its image itself; None: the file is not a spec, but another tool's.
+
+    Raises:
+        ImageUnnamed: as its name says.
+        SpecInvalid: with every fault of the file at once.
+    """
+    document = read_document(content, path)
+    image = _image_path(document)
+    if not _is_spec(document) and (image is None or not is_remote(image)):
+        return None
+    try:
+        spec = _validated(document, _stand_alone_rule)
+    except SpecInvalid as error:
+        if document.is_whole and (image is None or not is_remote(image)):
+            raise ImageUnnamed(error.faults) from None
+        raise
+    image_path = spec.assets.image_file_path if spec.assets else ""
+    return SpecFile(spec, layer_of(spec, document), image_path, remote_identity(image_path))
 
 
-def _line(place: yaml.Node | yaml.Event) -> int:
-    mark = place.start_mark
-    return mark.line + 1 if mark else 1
+def _is_spec(document: Document) -> bool:
+    """Tell whether most fields are a spec's: in package.json, too, there is `style`."""
+    names = {path[0] for path in document.names if len(path) == 1} - {"name"}
+    known = names & set(Spec.model_fields)
+    return bool(known) and 2 * len(known) >= len(names)
 
 
-def _faults(error: ValidationError, path: str) -> Iterator[str]:
-    for fault in error.errors(include_url=False):
-        field = ".".join(str(part) for part in fault["loc"] if isinstance(part, str))
-        what = {
-            "extra_forbidden": "is not a field of a spec",
-            "model_type": "must be a mapping of fields to values",
-        }.get(fault["type"], fault["msg"].removeprefix("Value error, "))
-        yield f"{path}: {field or 'the spec'}: {what}"
+def _stand_alone_rule(document: Document) -> Iterator[Fault]:
+    image = _image_path(document)
+    elsewhere = "an https URL, a library URL or an api-assets/… path"
+    if image is None:
+        if not {("assets",), ("image_file_path",)} & set(document.names):
+            hint = f"give {elsewhere}; the spec of an image beside it bears the image's full name, "
+            yield _fault(document, _IMAGE_PATH, "is missing", hint + "e.g. cat.jpg.yaml")
+    elif not is_remote(image):
+        name = PurePosixPath(image).name
+        hint = f"allowed is {elsewhere}; the spec of an image beside it is named {name}.yaml"
+        yield _fault(document, _IMAGE_PATH, f"{shown(image)} does not lie elsewhere", hint)
+    else:
+        try:
+            remote_identity(image)
+        except WrongPath as error:
+            yield _fault(document, _IMAGE_PATH, error.message, error.hint)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _validated(document: Document, rule: _Rule) -> Spec:
+    """Return the spec that a document is.
+
+    Raises:
+        SpecInvalid: with all faults, but one for each field and place: the first is the cause.
+    """
+    if not document.is_whole:
+        raise SpecInvalid(document.faults)
+    faults = [*document.faults, *_two_names_for_the_mode(document.data, document)]
+    spec = None
+    try:
+        spec = Spec.model_validate(_without_schema(document.data))
+    except ValidationError as error:
+        faults += _told(error, document)
+    faults += rule(document)
+    if faults or spec is None:
+        first: dict[tuple[object, ...], Fault] = {}
+        for fault in faults:
+            first.setdefault((fault.line, fault.column, fault.field), fault)
+        raise SpecInvalid(sorted(first.values(), key=lambda fault: (fault.line, fault.column)))
+    return spec
+
+
+def _two_names_for_the_mode(
+    data: object, document: Document, path: FieldPath = ()
+) -> Iterator[Fault]:
+    for name, value in data.items() if isinstance(data, dict) else ():
+        if name == "renditions" and isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from _two_names_for_the_mode(item, document, (*path, name, index))
+        elif (
+            name == "style"
+            and isinstance(value, dict)
+            and "enhancement" in value
+            and value.get("mode") is not None
+        ):
+            field: FieldPath = (*path, name, "enhancement")
+            message = "is an older name of mode, which is given, too"
+            yield _fault(document, field, message, "keep mode")
+
+
+def _without_schema(data: object) -> object:
+    """Leave out what tells editors of JSON files where their schema is."""
+    if not isinstance(data, dict):
+        return data
+    return {name: value for name, value in data.items() if name != SCHEMA_FIELD}
+
+
+def _image_path(document: Document) -> str | None:
+    assets = document.data.get("assets") if isinstance(document.data, dict) else None
+    image = assets.get("image_file_path") if isinstance(assets, dict) else None
+    text = getattr(image, "text", image)
+    return text if isinstance(text, str) else None
+
+
+def _told(error: ValidationError, document: Document) -> Iterator[Fault]:
+    errors = error.errors(include_url=False)
+    misnamed = {fault["loc"][:-1] for fault in errors if fault["type"] == "extra_forbidden"}
+    for fault in errors:
+        if fault["type"] != "missing" or fault["loc"][:-1] not in misnamed:
+            yield _told_one(fault, document)
+
+
+def _told_one(error: Any, document: Document) -> Fault:
+    """Return pydantic's error as a fault: what it means to a person, and where."""
+    path: FieldPath = error["loc"]
+    match error["type"]:
+        case "wrong":
+            return _fault(document, path, **error["ctx"])
+        case "extra_forbidden":
+            place = document.place_of_name(path)
+            message, hint = "there is no such field", _hint_for_name(path)
+            if path[-1] == "<<":
+                message, hint = "merge keys (<<) are not allowed", "write the fields out"
+            return Fault.at(document.path, place, message, hint, dotted(path))
+        case "missing":
+            return _fault(document, path, "is missing", "give one")
+        case "too_long":
+            hint = f"allowed are at most {MAX_RENDITIONS} items"
+            return _fault(document, path, "is too long", hint)
+        case "list_type":
+            return _fault(document, path, "must be a list", "begin each item with '- '")
+    if not path:
+        hint = "write 'field: value', with a space after the ':'"
+        return _fault(document, path, "the file must be a mapping", hint)
+    fields = ", ".join(_model_at(path).model_fields)
+    return _fault(document, path, "must be a mapping", f"write its fields below it: {fields}")
+
+
+def _fault(document: Document, path: FieldPath, message: str, hint: str) -> Fault:
+    place = document.place_of_value(path)
+    return Fault.at(document.path, place, message, hint, dotted(path) or None)
+
+
+def _hint_for_name(path: FieldPath) -> str:
+    name, known = str(path[-1]), _model_at(path[:-1]).model_fields
+    if name != name.lstrip():
+        return "indent with plain spaces, and with nothing else"
+    if len(path) > 1 and name in Spec.model_fields:
+        parent = next(part for part in reversed(path[:-1]) if isinstance(part, str))
+        return f"write it beside {parent}"
+    for field, model in _MODEL_BY_FIELD.items():
+        bare = name.removeprefix(f"{field}.")
+        if bare in model.model_fields:
+            return f"write {bare} below {field}"
+    if len(known) == 1:
+        return f"allowed is {', '.join(known)}"
+    meant = closest(name, known)
+    if len(name) >= _SHORTEST_BEGINNING:
+        meant = next((field for field in known if field.startswith(name)), meant)
+    did_you_mean = f"did you mean {meant}? " if meant else ""
+    return f"{did_you_mean}allowed are {', '.join(known)}"
+
+
+def _model_at(path: FieldPath) -> type[BaseModel]:
+    """Return the model of the mapping at a path."""
+    names = [part for part in path if isinstance(part, str)]
+    if names and names[-1] in _MODEL_BY_FIELD:
+        return _MODEL_BY_FIELD[names[-1]]
+    return RenditionSpec if names else Spec

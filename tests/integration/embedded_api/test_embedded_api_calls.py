@@ -125,7 +125,7 @@ def test_the_account(call: Caller, photo: bytes) -> None:
         "id": "embedded",
         "email": "embedded@localhost",
         "credits": 70,
-        "tier": "creator",
+        "tier": "business",
         "subscription": None,
     }
 

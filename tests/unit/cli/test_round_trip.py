@@ -88,7 +88,7 @@ class Trip:
     def __call__(self, target: ScriptedTarget, *keys: str) -> dict[str, FollowedDrop]:
         images = {key: self.write(f"in/{key}") for key in keys}
         trip = RoundTrip(target, self.out, self.updates, lambda: target.now, target.pause)
-        return {drop.key: drop for drop in trip(Drops({}, images, 0))}
+        return {drop.key: drop for drop in trip(Drops({}, images))}
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_specs_are_dropped_before_images(write: Write, trip: Trip) -> None:
     specs = {"z.jpg.yaml": write("z.jpg.yaml", "spec")}
     target = ScriptedTarget([step(manifest("a.jpg", DropState.REJECTED))])
     RoundTrip(target, trip.out, trip.updates, lambda: target.now, target.pause)(
-        Drops(specs, images, 0)
+        Drops(specs, images)
     )
     assert target.dropped == [("z.jpg.yaml", b"spec"), ("a.jpg", b"image")]
 
@@ -128,6 +128,17 @@ def test_an_image_is_followed_until_its_result_lies_in_the_folder(trip: Trip) ->
     assert [state for _, state in trip.updates.seen] == [
         None, "waiting", "waiting", "submitted", "rendering", "delivered"
     ]  # fmt: skip
+
+
+def test_seconds_are_those_since_an_image_last_set_out(trip: Trip) -> None:
+    target = ScriptedTarget([])
+    one = RoundTrip(target, trip.out, trip.updates, lambda: target.now, target.pause)
+    one.drop("a.jpg", trip.write("a.jpg"))
+    for at, state in (2, DropState.REJECTED), (50, DropState.SUBMITTED), (57, DropState.FAILED):
+        target.now = at
+        target.results |= step(manifest("a.jpg", state))
+        one.look()
+        assert one.followed[0].seconds == {2: 2, 50: 0, 57: 7}[at]
 
 
 def test_results_come_as_they_are_ready_not_at_the_end(trip: Trip) -> None:
