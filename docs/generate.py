@@ -15,8 +15,7 @@ from dropscale.ledger.states import (
     DropState,
     JobState,
 )
-from dropscale.results import announcement
-from dropscale.results.manifest import json_schema as manifest_schema
+from dropscale.results import announcement, manifest
 from dropscale.spec.effective import EffectiveSpec
 from dropscale.spec.merge import stack_defaults
 from dropscale.spec.model import json_schema as spec_schema
@@ -154,7 +153,7 @@ def _json(document: Schema) -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "ledger.md": ledger_page,
     "events.schema.json": lambda: announcement.json_schema() + "\n",
-    "manifest.schema.json": lambda: manifest_schema() + "\n",
+    "manifest.schema.json": lambda: manifest.json_schema() + "\n",
     "spec.md": spec_page,
     "spec.schema.json": lambda: _json(spec_schema()),
 }

@@ -42,13 +42,11 @@ class AwsTarget:
 
     Attributes:
         client: Makes the client of a service, by its name.
-        input_bucket: The stack's input bucket.
         dead_letter_queue_url: Where drops go that submit could not take.
         settings: What its functions are told, too.
     """
 
     client: Callable[[str], Any]
-    input_bucket: str
     dead_letter_queue_url: str
     settings: CommandSettings
 
@@ -68,10 +66,14 @@ class AwsTarget:
         told |= {variable: outputs[name] for variable, name in _OUTPUT_BY_VARIABLE.items()}
         return cls(
             client=client,
-            input_bucket=outputs["InputBucketName"],
             dead_letter_queue_url=outputs["DropDeadLetterQueueUrl"],
             settings=CommandSettings.from_environment(told),
         )
+
+    @property
+    def input_bucket(self) -> str:
+        """The stack's input bucket."""
+        return self.settings.input_bucket
 
     def drop(self, key: str, file: BinaryIO) -> str | None:
         """See `Target.drop`."""

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def serialized(value: object) -> dict[str, Any]:
-    """Return a JSON value, or a Decimal, as an attribute value.
+    """Return a JSON value, with its decimals as `Decimal`, as an attribute value.
 
     Raises:
         TypeError: It is of another type, or a float, which DynamoDB would not keep exactly.

@@ -46,7 +46,7 @@ class StartSettings(Settings):
 
 
 class InputSettings(Settings):
-    """What is told to whoever reads the input bucket."""
+    """What is told to whoever reads what people drop."""
 
     input_bucket: str
     input_prefix: str = ""
