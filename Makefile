@@ -21,9 +21,10 @@ test: $(VENV)/.test ## Run every test
 generate: $(VENV)/.local ## Write the files that come from the code
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.test ## Measure cold starts, costs, and what a 100 MB image takes in memory
+bench: $(VENV)/.test ## Measure cold starts, costs, the walk through a million keys, and what a 100 MB image takes in memory
 	@$(FREE) $(BIN)/python -m tests.bench.imports
 	@$(FREE) $(BIN)/python -m tests.bench.costs
+	@$(FREE) $(BIN)/python -m tests.bench.reconciliation
 	@$(FREE) $(BIN)/python -m tests.bench.memory
 
 chaos: $(VENV)/.test ## Break every use case at every point, in virtual time (minutes; SEED=n replays)

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 _OUTPUT_BY_VARIABLE = MappingProxyType(
     {
         "LEDGER_TABLE": "LedgerTableName",
+        "INPUT_BUCKET": "InputBucketName",
         "RESULTS_BUCKET": "ResultsBucketName",
         "API_KEY_SECRET_ARN": "ApiKeySecretArn",
         "STATE_MACHINE_ARN": "StateMachineArn",
         "DROP_QUEUE_URL": "DropQueueUrl",
-        "INPUT_BUCKET": "InputBucketName",
     }
 )
 """What a stack's functions are told of its resources, and the output that tells it to others."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from botocore.exceptions import ClientError
 
 from dropscale.pipeline.ports import (
+    ListedObject,
     ObjectGone,
     ObjectOverwritten,
     ObjectVersion,
@@ -32,7 +33,7 @@ _RACE_ATTEMPTS = 3
 
 
 class S3InputBucket:
-    """A `dropscale.pipeline.ports.InputBucket`.
+    """A `dropscale.pipeline.ports.InputBucket`, and an `InputListing`.
 
     Args:
         client: of S3.
@@ -72,6 +73,20 @@ class S3InputBucket:
             file.seek(0)
             version = ObjectVersion(etag, found.get("VersionId"), size)
             yield OpenObject(version, digest.hexdigest(), cast(BinaryIO, file))
+
+    def page(self, bucket: str, after: str, limit: int) -> list[ListedObject]:
+        """See `InputListing.page`."""
+        found = self._client.list_objects_v2(
+            Bucket=bucket, Prefix=self._prefix, StartAfter=after, MaxKeys=limit
+        )
+        return [
+            ListedObject(
+                key=item["Key"],
+                version=ObjectVersion(item["ETag"].strip('"'), size=item["Size"]),
+                modified=item["LastModified"],
+            )
+            for item in found.get("Contents", [])
+        ]
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         """See `InputBucket.read`."""

@@ -127,18 +127,22 @@ def fail(settings: StartSettings, observe: Observer) -> Fail:
 def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
     """Compose sweep."""
     from dropscale.aws.drop_queue import SqsDropQueue
+    from dropscale.pipeline.reconcile import Reconcile
     from dropscale.pipeline.sweep import Sweep
 
     parts = _StartParts(settings, observe)
+    bucket = S3InputBucket(parts.s3, settings.input_prefix)
+    queue = SqsDropQueue(_client("sqs"), settings.drop_queue_url)
     return Sweep(
         ledger=parts.ledger,
-        bucket=S3InputBucket(parts.s3, settings.input_prefix),
+        bucket=bucket,
         upscaler=parts.upscaler,
-        queue=SqsDropQueue(_client("sqs"), settings.drop_queue_url),
+        queue=queue,
         start=parts.start,
         follow=parts.follow,
         gate=parts.gate,
         project=parts.project,
+        reconcile=Reconcile(parts.ledger, bucket, queue, _now, settings.input_bucket),
         clock=_now,
     )
 
