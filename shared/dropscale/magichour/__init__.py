@@ -1,6 +1,6 @@
 """Client library for the Magic Hour API, as far as its AI Image Upscaler goes."""
 
-from dropscale.magichour.client import Client
+from dropscale.magichour.client import AsyncClient, Client
 from dropscale.magichour.errors import (
     NOT_CHARGED,
     TRANSIENT,
@@ -24,24 +24,30 @@ from dropscale.magichour.errors import (
 from dropscale.magichour.models import (
     Account,
     CreatedProject,
+    Discount,
     Download,
+    Price,
     Project,
     ProjectError,
     ProjectResult,
+    Subscription,
     UploadUrl,
     UploadUrls,
 )
 from dropscale.magichour.polling import Polling
+from dropscale.magichour.progress import Progress, Stage
 
 __all__ = [
     "NOT_CHARGED",
     "TRANSIENT",
     "Account",
+    "AsyncClient",
     "Client",
     "ConnectionLost",
     "CreateOutcomeUnknown",
     "CreatedProject",
     "DeadlinePassed",
+    "Discount",
     "Download",
     "InvalidRequest",
     "MagicHourError",
@@ -49,10 +55,14 @@ __all__ = [
     "OutOfCredits",
     "PlanRefused",
     "Polling",
+    "Price",
+    "Progress",
     "Project",
     "ProjectError",
     "ProjectResult",
     "ServerFault",
+    "Stage",
+    "Subscription",
     "Throttled",
     "TransferFailed",
     "Unauthorized",

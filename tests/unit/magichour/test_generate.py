@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dropscale.magichour import Client, CreateOutcomeUnknown, NotFound, TransferFailed, UnsafeUrl
+from tests.unit.magichour.conftest import Connect
 from tests.unit.magichour.scripted_server import Reply, ScriptedServer, json_reply
 
 PROJECT = "/v1/image-projects/p1"
@@ -200,9 +201,9 @@ def test_an_unknown_create_is_the_end_of_it(
 
 
 def test_nothing_is_paid_when_the_result_could_not_be_collected(
-    server: ScriptedServer, image: Path, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, image: Path, monkeypatch: pytest.MonkeyPatch, connect: Connect
 ) -> None:
-    client = Client(token="t", base_url=server.base_url)
+    client = connect(token="t", base_url=server.base_url)
     with pytest.raises(FileExistsError):
         generate(client, image, download_directory=image)
     monkeypatch.setenv("MAGIC_HOUR_POLL_INTERVAL", "often")

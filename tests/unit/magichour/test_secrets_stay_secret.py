@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from dropscale.magichour import Client, MagicHourError, Project, UploadUrls
-from tests.unit.magichour.conftest import TOKEN
+from tests.unit.magichour.conftest import TOKEN, Connect
 from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
 
 SIGNATURE = "X-Amz-Signature=5ec2e7"
@@ -77,8 +77,9 @@ def test_errors(
     method: str,
     path: str,
     reply: Reply,
+    connect: Connect,
 ) -> None:
-    client = Client(token=TOKEN, base_url=server.base_url, timeout=0.2)
+    client = connect(token=TOKEN, base_url=server.base_url, timeout=0.2)
     item = {"upload_url": f"{server.base_url}/put?{SIGNATURE}", "file_path": "api-assets/1.png"}
     server.on("POST", "/v1/files/upload-urls", json_reply({"items": [item]}))
     server.on(method, path, reply)

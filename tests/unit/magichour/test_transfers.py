@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dropscale.magichour import Client, TransferFailed, UnsafeUrl, transport
+from dropscale.magichour import Client, TransferFailed, UnsafeUrl, connections
+from tests.unit.magichour.conftest import Connect
 from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
 
 IMAGE = bytes(range(256)) * 4096  # 1 MiB: many chunks
@@ -54,7 +55,7 @@ def test_a_netrc_file_adds_no_credentials_to_a_signed_url(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    monkeypatch.setattr(transport, "is_loopback", lambda _url: False)
+    monkeypatch.setattr(connections, "is_loopback", lambda _url: False)
     offer_upload(server)
     server.on("GET", "/out.png", Reply(200, IMAGE))
     client.v1.files.upload_file(io.BytesIO(IMAGE), "png")
@@ -167,7 +168,9 @@ def test_only_safe_urls_are_fetched(client: Client, url: str) -> None:
         client.download(url, io.BytesIO())
 
 
-def test_a_public_api_cannot_send_us_to_loopback_over_http(server: ScriptedServer) -> None:
+def test_a_public_api_cannot_send_us_to_loopback_over_http(
+    server: ScriptedServer, connect: Connect
+) -> None:
     with pytest.raises(UnsafeUrl):
-        Client(token="t").download(f"{server.base_url}/out.png", io.BytesIO())
+        connect(token="t").download(f"{server.base_url}/out.png", io.BytesIO())
     assert server.received == []
