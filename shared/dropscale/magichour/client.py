@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, BinaryIO, Concatenate, Generic, ParamSpec, TypeVar
 
 from dropscale.magichour import resources
-from dropscale.magichour.connections import Endpoint, Transport
+from dropscale.magichour.base_transport import Endpoint, Transport
 from dropscale.magichour.polling import Polling
 from dropscale.upscaler import DEFAULT_BASE_URL
 
@@ -24,8 +24,8 @@ DEFAULT_TIMEOUT = 60.0
 class AsyncClient:
     """Client of the Magic Hour API for asyncio; needs httpx (`pip install 'dropscale[async]'`).
 
-    It keeps no connection beyond the calls that are on their way, so it needs no closing, and
-    a call that is cancelled leaves nothing open. Arguments and errors are those of `Client`.
+    It keeps no connection, so it needs no closing, and a call that is cancelled leaves nothing
+    open. Arguments and errors are those of `Client`.
 
     Raises:
         ImportError: httpx is not installed.
@@ -66,7 +66,7 @@ class Client:
         token: the API key.
         base_url: where the API is; https, or http on a loopback address; None is the vendor's.
         timeout: seconds to wait for the answer of a call; connecting may take
-            `connections.CONNECT_TIMEOUT` on top.
+            `base_transport.CONNECT_TIMEOUT` on top.
         polling: how `generate` and `check_result` wait.
 
     Raises:

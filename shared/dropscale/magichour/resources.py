@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dropscale.magichour import calls, models
-from dropscale.magichour.connections import Connections, Transport
+from dropscale.magichour.base_transport import Transport
 from dropscale.magichour.errors import TransferFailed
 from dropscale.magichour.outputs import atomic_write, output_names
 from dropscale.magichour.polling import Polling, poll_interval, wait_until_final
@@ -43,8 +43,7 @@ class AsyncAccountClient:
 
     async def list(self) -> models.Account:
         """Return the account of the API key, with its credits."""
-        async with self._transport.opened() as connections:
-            return await connections.send(calls.get_account())
+        return await self._transport.send(calls.get_account())
 
 
 class AsyncUploadUrlsClient:
@@ -55,8 +54,7 @@ class AsyncUploadUrlsClient:
 
     async def create(self, *, items: Sequence[Mapping[str, str]]) -> models.UploadUrls:
         """Return a signed upload URL for each `{"type": "image", "extension": "png"}`."""
-        async with self._transport.opened() as connections:
-            return await connections.send(calls.create_upload_urls(items))
+        return await self._transport.send(calls.create_upload_urls(items))
 
 
 class AsyncFilesClient:
@@ -94,11 +92,11 @@ class AsyncFilesClient:
         def moved(done: int, total: int | None) -> None:
             progress(Progress(Stage.UPLOADING, bytes_done=done, bytes_total=total))
 
-        async with self._transport.opened() as connections, connections.transfer():
+        async with self._transport.transfer():
             with _from_start(file) as (readable, size):
                 items = [{"type": "image", "extension": extension}]
-                answer = await connections.send(calls.create_upload_urls(items))
-                await connections.upload(answer.items[0].upload_url, readable, size, moved)
+                answer = await self._transport.send(calls.create_upload_urls(items))
+                await self._transport.upload(answer.items[0].upload_url, readable, size, moved)
         return answer.items[0].file_path
 
 
@@ -116,13 +114,11 @@ class AsyncImageProjectsClient:
             NotFound: there is none, or it was deleted.
             UnknownProjectStatus: its status is not in the contract.
         """
-        async with self._transport.opened() as connections:
-            return await connections.send(calls.get_project(id))
+        return await self._transport.send(calls.get_project(id))
 
     async def delete(self, *, id: str) -> None:  # noqa: A002  # the vendor's signature
         """Delete the project and its outputs, permanently."""
-        async with self._transport.opened() as connections:
-            await connections.send(calls.delete_project(id))
+        await self._transport.send(calls.delete_project(id))
 
     async def check_result(
         self,
@@ -149,24 +145,45 @@ class AsyncImageProjectsClient:
             DeadlinePassed: it was not final in time.
             TransferFailed: an output could not be downloaded, not from a fresh URL either.
         """
-        async with self._transport.opened() as connections:
 
-            async def look() -> models.Project:
-                project = await connections.send(calls.get_project(id))
-                progress(Progress(Stage.WAITING, id, project.status))
-                return project
+        async def look() -> models.Project:
+            project = await self.get(id=id)
+            progress(Progress(Stage.WAITING, id, project.status))
+            return project
 
-            if not wait_for_completion:
-                return _result(await look())
-            project = await wait_until_final(look, connections.sleep, id, self._polling)
-            if project.status is not ProjectStatus.COMPLETE or not download_outputs:
-                return _result(project)
-            directory = Path(download_directory or ".")
-            directory.mkdir(parents=True, exist_ok=True)
-            paths = [directory / name for name in output_names(project)]
-            for index, path in enumerate(paths):
-                await _download(connections, project, index, path, progress)
-            return _result(project, [str(path) for path in paths])
+        if not wait_for_completion:
+            return _result(await look())
+        project = await wait_until_final(look, self._transport.sleep, id, self._polling)
+        if project.status is not ProjectStatus.COMPLETE or not download_outputs:
+            return _result(project)
+        directory = Path(download_directory or ".")
+        directory.mkdir(parents=True, exist_ok=True)
+        paths = [directory / name for name in output_names(project)]
+        for index, path in enumerate(paths):
+            await self._download(project, index, path, progress)
+        return _result(project, [str(path) for path in paths])
+
+    async def _download(
+        self, project: models.Project, index: int, path: Path, progress: Report
+    ) -> None:
+        """Download one output; if that fails, once more from a fresh URL."""
+
+        def moved(done: int, total: int | None) -> None:
+            progress(Progress(Stage.DOWNLOADING, project.id, None, str(path), done, total))
+
+        async def save(url: str) -> None:
+            async with self._transport.transfer():
+                with atomic_write(path) as file:
+                    await self._transport.download(url, file, moved)
+
+        try:
+            return await save(project.downloads[index].url)
+        except TransferFailed as error:
+            failure = error
+        fresh = (await self.get(id=project.id)).downloads
+        if index >= len(fresh):
+            raise failure
+        return await save(fresh[index].url)
 
 
 class AsyncAiImageUpscalerClient:
@@ -206,14 +223,13 @@ class AsyncAiImageUpscalerClient:
             MagicHourError: of a class in `NOT_CHARGED`: certainly not created.
         """
         call = calls.create_upscale(assets, scale_factor, style, name)
-        async with self._transport.opened() as connections:
-            try:
-                return await connections.send(call)
-            except Exception as error:  # whatever is not a refusal may have been charged
-                failure = calls.create_failure(call, error, name)
-            except BaseException as error:
-                error.add_note(str(calls.create_failure(call, error, name)))
-                raise
+        try:
+            return await self._transport.send(call)
+        except Exception as error:  # whatever is not a refusal may have been charged
+            failure = calls.create_failure(call, error, name)
+        except BaseException as error:
+            error.add_note(str(calls.create_failure(call, error, name)))
+            raise
         raise failure
 
     async def generate(
@@ -263,8 +279,8 @@ class AsyncAiImageUpscalerClient:
 
 async def download(transport: Transport, url: str, file: BinaryIO) -> int:
     """See `Client.download`."""
-    async with transport.opened() as connections:
-        return await connections.download(url, file)
+    async with transport.transfer():
+        return await transport.download(url, file)
 
 
 @contextmanager
@@ -284,29 +300,6 @@ def _from_start(file: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[Binar
         yield file, size
     finally:
         file.seek(position)
-
-
-async def _download(
-    connections: Connections, project: models.Project, index: int, path: Path, progress: Report
-) -> None:
-    """Download one output; if that fails, once more from a fresh URL."""
-
-    def moved(done: int, total: int | None) -> None:
-        progress(Progress(Stage.DOWNLOADING, project.id, None, str(path), done, total))
-
-    async def save(url: str) -> None:
-        async with connections.transfer():
-            with atomic_write(path) as file:
-                await connections.download(url, file, moved)
-
-    try:
-        return await save(project.downloads[index].url)
-    except TransferFailed as error:
-        failure = error
-    fresh = (await connections.send(calls.get_project(project.id))).downloads
-    if index >= len(fresh):
-        raise failure
-    return await save(fresh[index].url)
 
 
 def _image_extension(name: object, extension: str | None) -> str:

@@ -7,8 +7,7 @@ credentials from a .netrc file or a URL.
 
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import lru_cache
 from ssl import SSLContext
 from typing import Any
@@ -20,15 +19,15 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context
 
-from dropscale.magichour.calls import Answer
-from dropscale.magichour.connections import (
+from dropscale.magichour.base_transport import (
     CHUNK,
     CONNECT_TIMEOUT,
-    Connections,
     Endpoint,
     NoAnswer,
     Request,
+    Transport,
 )
+from dropscale.magichour.calls import Answer
 
 __all__ = ["CONNECT_TIMEOUT", "BlockingTransport"]
 
@@ -36,10 +35,8 @@ __all__ = ["CONNECT_TIMEOUT", "BlockingTransport"]
 _HTTP_ERRORS = (requests.RequestException, HTTPError)
 
 
-class BlockingTransport:
-    """A `dropscale.magichour.connections.Transport` whose coroutines never suspend.
-
-    Many threads may use one: what it opens is nobody else's.
+class BlockingTransport(Transport):
+    """A transport whose coroutines never suspend. Many threads may use one.
 
     Args:
         endpoint: the API.
@@ -47,53 +44,38 @@ class BlockingTransport:
     """
 
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
-        self._endpoint = endpoint
-        self._timeout = timeout
-
-    @asynccontextmanager
-    async def opened(self) -> AsyncIterator["BlockingConnections"]:
-        """See `Transport.opened`."""
-        with _Session() as kept:
-            yield BlockingConnections(self._endpoint, self._timeout, kept)
-
-
-class BlockingConnections(Connections):
-    """Connections of one call of the client; a session keeps alive those that may be reused."""
-
-    def __init__(self, endpoint: Endpoint, timeout: float, kept: "_Session") -> None:
         super().__init__(endpoint)
         self._timeout = timeout
-        self._kept = kept
 
     async def exchange(self, request: Request) -> Answer | NoAnswer:
-        """See `Connections.exchange`."""
+        """See `Transport.exchange`."""
         try:
-            if request.may_reuse_connection:
-                return self._exchange(self._kept, request)
-            with _Session() as fresh:
-                return self._exchange(fresh, request)
+            return self._exchange(request)
         except _HTTP_ERRORS as error:
             return NoAnswer(type(_cause(error)).__name__, never_left=_never_left(error))
 
     async def sleep(self, seconds: float) -> None:
-        """See `Connections.sleep`."""
+        """See `Transport.sleep`."""
         time.sleep(seconds)
 
     def transfer(self) -> AbstractAsyncContextManager[None]:
-        """See `Connections.transfer`: one at a time is all there is."""
+        """See `Transport.transfer`: one at a time is all there is."""
         return nullcontext()
 
-    def _exchange(self, session: "_Session", request: Request) -> Answer:
-        with session.request(
-            request.method,
-            request.url,
-            data=request.body,
-            headers=dict(request.headers),
-            auth=_NoAuth(),
-            timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
-            proxies={} if self._endpoint.loopback else get_environ_proxies(request.url),
-            stream=True,
-        ) as response:
+    def _exchange(self, request: Request) -> Answer:
+        with (
+            _Session() as session,
+            session.request(
+                request.method,
+                request.url,
+                data=request.body,
+                headers={**request.headers, "Connection": "close"},
+                auth=_NoAuth(),
+                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
+                proxies={} if self.endpoint.loopback else get_environ_proxies(request.url),
+                stream=True,
+            ) as response,
+        ):
             sink, body = request.sink, b""
             if sink is None:
                 body = response.content

@@ -11,7 +11,7 @@ from dropscale.magichour import (
     CreateOutcomeUnknown,
     MagicHourError,
     Unreachable,
-    connections,
+    base_transport,
 )
 from tests.unit.magichour.conftest import TOKEN, Connect
 from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
@@ -162,7 +162,7 @@ def test_a_netrc_file_does_not_replace_the_token(
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     # As towards a public host: with the environment trusted.
-    monkeypatch.setattr(connections, "is_loopback", lambda _url: False)
+    monkeypatch.setattr(base_transport, "is_loopback", lambda _url: False)
     server.on("POST", PATH, CREATED)
     create(client)
     assert server.received[0].headers["Authorization"] == f"Bearer {TOKEN}"

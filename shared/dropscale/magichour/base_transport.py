@@ -1,9 +1,13 @@
 """What the transports have in common: one request at a time, and what its outcome means.
 
-A transport only moves bytes (`Connections.exchange`). Everything else about HTTP stands here, once:
+A transport only moves bytes (`Transport.exchange`). Everything else about HTTP stands here, once:
 which headers go where, what is an error, what of an answer may be shown.
 
-The methods are coroutines. Over a blocking transport they never suspend (see `client.run`).
+Every call and every transfer has a connection of its own. A kept one may be dead without anybody
+knowing, since a Lambda environment was frozen or a server hung up, and a paid create on a dead
+connection has an outcome nobody knows. What is shared is the TLS context, the costly part of one.
+
+The methods are coroutines. On a transport that blocks they never suspend (see `client.run`).
 """
 
 import io
@@ -12,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, TypeVar
 
 from dropscale.magichour.calls import Answer, Call
 from dropscale.magichour.errors import ConnectionLost, TransferFailed, Unreachable
@@ -129,13 +133,9 @@ class Request:
     sink: Sink | None = None
 
     @property
-    def may_reuse_connection(self) -> bool:
-        """Whether a connection that was kept alive will do.
-
-        A kept one may be dead without anybody knowing. A GET is repeated by whoever waits for its
-        answer; a create that met a dead connection has an outcome that nobody knows.
-        """
-        return self.method == "GET"
+    def moves_file(self) -> bool:
+        """Whether this is an upload or a download, not a call."""
+        return self.method == "PUT" or self.sink is not None
 
 
 @dataclass(frozen=True)
@@ -151,15 +151,18 @@ class NoAnswer:
     never_left: bool
 
 
-class Connections(ABC):
-    """Open connections to the API and its storage, by which calls are sent and files moved."""
+class Transport(ABC):
+    """Sends calls to the API, and moves files to and from its storage."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+        self.endpoint = endpoint
 
     @abstractmethod
     async def exchange(self, request: Request) -> Answer | NoAnswer:
-        """Send a request once, following no redirect; what the sink raises comes through."""
+        """Send a request once, on a new connection, following no redirect.
+
+        What reading the body or writing to the sink raises comes through.
+        """
 
     @abstractmethod
     async def sleep(self, seconds: float) -> None:
@@ -167,7 +170,7 @@ class Connections(ABC):
 
     @abstractmethod
     def transfer(self) -> AbstractAsyncContextManager[None]:
-        """Wait until one more file may be open."""
+        """Wait until one more file may be open, to be uploaded or downloaded."""
 
     async def send(self, call: Call[T]) -> T:
         """Send a call once and return its model.
@@ -175,18 +178,18 @@ class Connections(ABC):
         Raises:
             MagicHourError: of the class that fits.
         """
-        headers, body = self._endpoint.headers(), None
+        headers, body = self.endpoint.headers(), None
         if call.body is not None:
             headers["Content-Type"] = "application/json"
             body = Body(io.BytesIO(call.body), len(call.body))
-        url = self._endpoint.base_url + call.path
+        url = self.endpoint.base_url + call.path
         answer = await self.exchange(Request(call.method, url, headers, body))
         if isinstance(answer, NoAnswer):
             # A body is read only after the connection and TLS stand, so an unread one was not
             # sent. Without one (GET, DELETE) the kind of failure has to do.
             sent = not answer.never_left if body is None else body.taken
             raise (ConnectionLost if sent else Unreachable)(call.label, message=answer.cause)
-        return call.parse(self._endpoint.without_token(answer))
+        return call.parse(self.endpoint.without_token(answer))
 
     async def upload(
         self, url: str, file: BinaryIO, size: int, moved: Received | None = None
@@ -215,17 +218,10 @@ class Connections(ABC):
 
     async def _transfer(self, request: Request) -> None:
         label = f"{request.method} {host_of(request.url)}"
-        require_safe(request.url, label, loopback=self._endpoint.loopback)
+        require_safe(request.url, label, loopback=self.endpoint.loopback)
         answer = await self.exchange(request)
         if isinstance(answer, NoAnswer):
             raise TransferFailed(label, message=answer.cause)
         # A download's 204 or 206 is no success: the sink took nothing.
         if answer.refused or (request.sink and answer.status != 200):
             raise TransferFailed(label, status=answer.status)
-
-
-class Transport(Protocol):
-    """Opens connections: they last for one call of the client, or many at once."""
-
-    def opened(self) -> AbstractAsyncContextManager[Connections]:
-        """Open them; nothing is left open at the end, however it comes."""
