@@ -49,6 +49,32 @@ def test_upload_streams_the_file_without_the_token(
     assert "Authorization" not in put.headers
 
 
+def test_the_callers_file_keeps_its_position(server: ScriptedServer, client: Client) -> None:
+    offer_upload(server)
+    file = io.BytesIO(IMAGE)
+    file.seek(5)
+    client.v1.files.upload_file(file, "png")
+    assert file.tell() == 5
+    assert server.received[1].body == IMAGE
+
+
+def test_a_file_in_text_mode_is_refused(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(IMAGE)
+    with (
+        (tmp_path / "cat.png").open(encoding="latin-1") as file,
+        pytest.raises(ValueError, match="text mode"),
+    ):
+        client.v1.files.upload_file(file)  # type: ignore[arg-type]
+
+
+def test_upload_urls_take_the_vendors_name_of_the_type(
+    server: ScriptedServer, client: Client
+) -> None:
+    offer_upload(server)
+    client.v1.files.upload_urls.create(items=[{"type_": "image", "extension": "png"}])
+    assert server.received[0].json == {"items": [{"type": "image", "extension": "png"}]}
+
+
 def test_a_netrc_file_adds_no_credentials_to_a_signed_url(
     server: ScriptedServer, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
