@@ -1,5 +1,4 @@
 import asyncio
-import inspect
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -7,6 +6,7 @@ from typing import Any, cast
 import pytest
 
 from dropscale.magichour import AsyncClient, Client, Polling
+from tests.blocking import Blocking
 from tests.unit.magichour.scripted_server import ScriptedServer
 
 TOKEN = "mhk_live_secret"
@@ -14,21 +14,8 @@ TOKEN = "mhk_live_secret"
 Connect = Callable[..., Client]
 
 
-class OnAnEventLoop:
-    """An `AsyncClient` with the face of a `Client`: each call has an event loop of its own."""
-
-    def __init__(self, wrapped: Any) -> None:
-        self._wrapped = wrapped
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._wrapped, name)
-        if inspect.iscoroutinefunction(found):
-            return lambda *args, **kwargs: asyncio.run(found(*args, **kwargs))
-        return OnAnEventLoop(found)
-
-
 def connect_async(**options: Any) -> Client:
-    return cast(Client, OnAnEventLoop(AsyncClient(**options)))
+    return cast(Client, Blocking(AsyncClient(**options), asyncio.run))
 
 
 @pytest.fixture(autouse=True)
