@@ -21,8 +21,9 @@ test: $(VENV)/.test ## Run every test
 generate: $(VENV)/.local ## Write the files that come from the code
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.local ## Measure what a 100 MB image takes in memory
+bench: $(VENV)/.test ## Measure a 100 MB image's memory, and our client beside the vendor's SDK
 	@$(FREE) $(BIN)/python -m tests.bench.memory
+	@$(FREE) $(BIN)/python -m tests.bench.clients
 
 chaos: $(VENV)/.test ## Break every use case at every point, in virtual time (minutes; SEED=n replays)
 	@$(FREE) $(BIN)/python -m tests.chaos $(SEED:%=--seed %)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,29 +72,32 @@ def answered(call: str, status: int, body: str = "vendor") -> str:
 
 
 @contextmanager
-def clients(token: str, base_url: str) -> Iterator[dict[str, Callable[[], Any]]]:
-    """Give a way to make each of the four clients."""
-    with asyncio.Runner() as runner, httpx.Client() as http:
-        yield {
-            "theirs": lambda: magic_hour.Client(token=token, base_url=base_url, httpx_client=http),
-            "ours": lambda: magichour.Client(token=token, base_url=base_url),
-            "theirs, async": lambda: Blocking(
-                magic_hour.AsyncClient(token=token, base_url=base_url), runner.run
-            ),
-            "ours, async": lambda: Blocking(
-                magichour.AsyncClient(token=token, base_url=base_url), runner.run
-            ),
-        }
+def made(kind: str, token: str, base_url: str) -> Iterator[Any]:
+    """Make one of the four clients; an asynchronous one has the face of a blocking one."""
+    access: dict[str, Any] = {"token": token, "base_url": base_url}
+    with ExitStack() as stack:
+        match kind:
+            case "theirs":
+                http = stack.enter_context(httpx.Client())
+                yield magic_hour.Client(**access, httpx_client=http)
+            case "ours":
+                yield magichour.Client(**access)
+            case "theirs, async":
+                runner = stack.enter_context(asyncio.Runner())
+                yield Blocking(magic_hour.AsyncClient(**access), runner.run)
+            case _:
+                runner = stack.enter_context(asyncio.Runner())
+                yield Blocking(magichour.AsyncClient(**access), runner.run)
 
 
 def outcome(use: Use, kind: str, folder: Path) -> str:
     """Return what came of a use: the answer or the error, and the book."""
     plan = parse_fault_plan(f"rules: {use.faults}".encode(), use.name)
     api = EmbeddedApi(engine=StubEngine(0), faults=plan, **use.options)
-    with api, clients(api.token, api.base_url) as make:
+    with api, made(kind, api.token, api.base_url) as client:
         result: object
         try:
-            result = plain(use.call(make[kind](), folder))
+            result = plain(use.call(client, folder))
         except Exception as error:
             result = plain_error(error)
     book = [(entry.kind, entry.params, entry.credits, entry.name) for entry in api.book.entries()]
