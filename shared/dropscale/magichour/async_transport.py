@@ -1,7 +1,7 @@
 """HTTP on asyncio, on httpx. Only `AsyncClient` needs this module.
 
-httpx goes by the environment for proxies, except towards a loopback base URL, and for the CA
-bundle (SSL_CERT_FILE, SSL_CERT_DIR).
+The environment's proxies are used, except towards a loopback base URL, and so is its CA bundle
+(SSL_CERT_FILE, SSL_CERT_DIR).
 
 Files are read and written in the event loop, in pieces of `base_transport.CHUNK`: that takes
 microseconds, less than handing a piece to a thread, and cannot go on after a cancellation.
@@ -10,9 +10,11 @@ microseconds, less than handing a piece to a thread, and cannot go on after a ca
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from functools import lru_cache
 from ssl import SSLContext
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -36,6 +38,9 @@ MAX_TRANSFERS = 32
 Each takes a connection and a file: with the calls that stays below the 256 descriptors that macOS
 gives a process.
 """
+
+
+_HEADERS = {"Connection": "close", "User-Agent": f"python-httpx/{httpx.__version__}"}
 
 
 class AsyncTransport(Transport):
@@ -72,32 +77,35 @@ class AsyncTransport(Transport):
         return self._places.setdefault(asyncio.get_running_loop(), _Places())
 
     async def _exchange(self, request: Request) -> Answer:
-        headers, content = {**request.headers, "Connection": "close"}, None
+        headers, content = {**_HEADERS, **request.headers}, None
         if request.body is not None:
             headers["Content-Length"] = str(len(request.body))
             content = _pieces(request.body)
-        # A client per request costs 0.1 ms, less than a pool takes to go through its connections.
-        async with (
-            httpx.AsyncClient(
-                auth=httpx.Auth(),  # adds none, whatever the URL holds
-                verify=_tls_context(
-                    os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-                ),
-                trust_env=not self.endpoint.loopback,
-                timeout=self._timeout,
-            ) as client,
-            client.stream(
-                request.method, request.url, headers=headers, content=content
-            ) as response,
-        ):
-            sink, body = request.sink, b""
-            if sink is None:
-                body = await response.aread()
-            elif response.status_code == httpx.codes.OK:
-                sink.expect(response.headers)
-                async for piece in response.aiter_bytes():
-                    sink.write(piece)
-            return Answer(response.status_code, response.headers, body)
+        # Not by httpx's client, which writes every URL, signatures and all, into its log. A
+        # transport per request costs 0.1 ms, less than a pool takes to go through its connections.
+        async with httpx.AsyncHTTPTransport(
+            verify=_tls_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
+            trust_env=False,
+            proxy=None if self.endpoint.loopback else _proxy(request.url),
+        ) as transport:
+            response = await transport.handle_async_request(
+                httpx.Request(
+                    request.method,
+                    request.url,
+                    headers=headers,
+                    content=content,
+                    extensions={"timeout": self._timeout.as_dict()},
+                )
+            )
+            async with aclosing(response):
+                sink, body = request.sink, b""
+                if sink is None:
+                    body = await response.aread()
+                elif response.status_code == httpx.codes.OK:
+                    sink.expect(response.headers)
+                    async for piece in response.aiter_bytes():
+                        sink.write(piece)
+                return Answer(response.status_code, response.headers, body)
 
 
 class _Places:
@@ -117,6 +125,14 @@ async def _pieces(body: Body) -> AsyncIterator[bytes]:
 def _tls_context(_ca_file: str | None, _ca_dir: str | None) -> SSLContext:
     """Return a context, the same as long as the variables that httpx reads are."""
     return httpx.create_ssl_context()
+
+
+def _proxy(url: str) -> str | None:
+    parts, proxies = urlsplit(url), getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.hostname or ""):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _never_left(error: Exception) -> bool:

@@ -11,7 +11,6 @@ from dropscale.magichour import (
     CreateOutcomeUnknown,
     MagicHourError,
     Unreachable,
-    base_transport,
 )
 from tests.unit.magichour.conftest import TOKEN, Connect
 from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
@@ -161,8 +160,6 @@ def test_a_netrc_file_does_not_replace_the_token(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    # As towards a public host: with the environment trusted.
-    monkeypatch.setattr(base_transport, "is_loopback", lambda _url: False)
     server.on("POST", PATH, CREATED)
     create(client)
     assert server.received[0].headers["Authorization"] == f"Bearer {TOKEN}"
@@ -174,6 +171,17 @@ def test_a_proxy_of_the_environment_is_not_used_on_loopback(
     monkeypatch.setenv("HTTP_PROXY", closed_port_url)
     server.on("POST", PATH, CREATED)
     assert create(client).id == "p1"
+
+
+def test_a_proxy_of_the_environment_is_used_elsewhere_and_never_sees_the_token(
+    server: ScriptedServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", server.base_url)
+    with pytest.raises(Unreachable):
+        create(connect(token=TOKEN, base_url="https://api.example"))
+    [request] = server.received
+    assert (request.method, request.path) == ("CONNECT", "api.example:443")
+    assert TOKEN not in str(request.headers)
 
 
 def test_every_error_is_of_one_base() -> None:

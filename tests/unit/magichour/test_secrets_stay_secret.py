@@ -1,6 +1,7 @@
 """Neither the token nor a signature appears in any text that an error or a model can show."""
 
 import io
+import logging
 import pickle
 import traceback
 from collections.abc import Callable
@@ -100,6 +101,13 @@ def test_a_vendor_message_keeps_what_is_not_secret(server: ScriptedServer, clien
     with pytest.raises(MagicHourError) as caught:
         client.v1.account.list()
     assert caught.value.message == "bad key [key] or bad URL https://example.com/a.png?… given"
+
+
+def test_logs(server: ScriptedServer, client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    server.on("GET", "/out.png", Reply(200, b"upscaled"))
+    client.download(f"{server.base_url}/out.png?{SIGNATURE}", io.BytesIO())
+    assert SIGNATURE not in caplog.text
 
 
 def test_models() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dropscale.magichour import Client, TransferFailed, UnsafeUrl, base_transport
+from dropscale.magichour import Client, TransferFailed, UnsafeUrl
 from tests.unit.magichour.conftest import Connect
 from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
 
@@ -81,7 +81,6 @@ def test_a_netrc_file_adds_no_credentials_to_a_signed_url(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    monkeypatch.setattr(base_transport, "is_loopback", lambda _url: False)
     offer_upload(server)
     server.on("GET", "/out.png", Reply(200, IMAGE))
     client.v1.files.upload_file(io.BytesIO(IMAGE), "png")
