@@ -31,8 +31,8 @@ class Workload:
 
     Attributes:
         what: a run of `tests.bench.client_run`.
-        tls: over HTTPS, as in earnest. Not with hundreds at a time: the SDK's downloads give up
-            then, because connecting takes longer than the 5 s that they wait.
+        tls: over HTTPS, as in earnest. Not with hundreds at a time: most of the SDK's downloads
+            give up then, because connecting takes longer than the 5 s that they wait.
         rounds: how often; the least of each figure counts, as the least disturbed.
         bounds: a measured figure and how much of theirs ours may be.
     """
@@ -59,7 +59,8 @@ WORKLOADS = (
         "5 images of 100 MB at once", "together", 5, 1, {"peak_mb": 1 / 8}, image_bytes=LARGE_BYTES
     ),
 )
-UNITS = {"seconds": "wall s", "cpu": "CPU s", "peak_mb": "peak MB", "files": "files left"}
+UNITS = {"seconds": "wall s", "cpu": "CPU s", "peak_mb": "peak MB"}
+COUNTS = {"done": "complete", "files": "files left"}
 Took = dict[str, float]
 
 
@@ -74,12 +75,10 @@ def main() -> int:
             kept &= ratio <= bound
             row = f"{workload.title:34}{UNITS[figure]:12}{ours[figure]:9.3f}{theirs[figure]:9.3f}"
             show(f"{row}{ratio:8.2f}{bound:9.3f}{'' if ratio <= bound else '  NOT KEPT'}")
-        if workload.count:
-            all_there = ours["files"] == workload.count
+        for figure, unit in COUNTS.items() if workload.count else ():
+            all_there = ours[figure] == workload.count
             kept &= all_there
-            row = (
-                f"{workload.title:34}{UNITS['files']:12}{ours['files']:9.0f}{theirs['files']:9.0f}"
-            )
+            row = f"{workload.title:34}{unit:12}{ours[figure]:9.0f}{theirs[figure]:9.0f}"
             show(row + ("" if all_there else "  NOT KEPT"))
     return int(not kept)
 
@@ -100,7 +99,8 @@ def measured(workload: Workload) -> tuple[Took, Took]:
                 for whose, runs in took.items():
                     runs.append(one_run(workload, whose, base_url, environment, image))
     ours, theirs = (
-        {figure: min(run[figure] for run in runs) for figure in UNITS} for runs in took.values()
+        {figure: min(run[figure] for run in runs) for figure in UNITS | COUNTS}
+        for runs in took.values()
     )
     return ours, theirs
 
