@@ -169,11 +169,12 @@ class MemoryLedger:
 
 
 class FakeInputBucket:
-    """Objects in memory; counts how often each is read whole."""
+    """Objects in memory; counts how often each is read whole, and lists what specs are read."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.reads: dict[str, int] = {}
+        self.spec_reads: list[str] = []
         self.before_open: Callable[[], None] = lambda: None
 
     def head(self, bucket: str, key: str) -> ObjectVersion | None:
@@ -193,6 +194,7 @@ class FakeInputBucket:
         yield OpenObject(version, hashlib.sha256(body).hexdigest(), io.BytesIO(body))
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
+        self.spec_reads.append(key)
         body = self.objects.get(key)
         return None if body is None else body[:limit]
 

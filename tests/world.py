@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from cachetools import TTLCache
+
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Drop
 from dropscale.ledger.states import DropState
@@ -20,12 +22,12 @@ from dropscale.pipeline.publish import PublishOutput
 from dropscale.pipeline.resolve import Decision, Resolve
 from dropscale.pipeline.restart import Restart
 from dropscale.pipeline.retry import Retry
-from dropscale.pipeline.sidecars import SpecResolver
+from dropscale.pipeline.spec_resolver import SpecResolver
 from dropscale.pipeline.start import StartJob, StartPolicy
 from dropscale.pipeline.submit import Submit, Submitted
 from dropscale.pipeline.sweep import Sweep
 from dropscale.results.manifest import manifest_key
-from dropscale.spec.model import Spec, Style
+from dropscale.spec.merge import stack_defaults
 from dropscale.upscaler import Mode
 from tests.fakes import (
     Clock,
@@ -39,6 +41,7 @@ from tests.fakes import (
 
 BUCKET = "input"
 PLENTY = 900.0
+FOLDER_SPEC_SECONDS = 5.0
 
 
 @dataclass
@@ -80,8 +83,13 @@ class World:
             new_id=lambda: f"attempt-{next(ids)}",
             policy=StartPolicy(self.slots, 50, self.budget),
         )
-        defaults = Spec(scale_factor=2, style=Style(mode=Mode.BALANCED))
-        resolve = SpecResolver(self.bucket, defaults, self.suffixes, self.sidecar_required)
+        resolve = SpecResolver(
+            files=self.bucket,
+            defaults=stack_defaults(2, Mode.BALANCED),
+            suffixes=self.suffixes,
+            sidecar_required=self.sidecar_required,
+            folder_specs=TTLCache(100, FOLDER_SPEC_SECONDS, timer=lambda: self.clock().timestamp()),
+        )
         self.submit_object = Submit(
             bucket=self.bucket,
             ledger=self.ledger,

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from botocore.exceptions import ClientError
 
 from dropscale.aws import wiring
-from dropscale.aws.settings import SweepSettings
+from dropscale.aws.settings import CommandSettings
 from dropscale.ledger.records import Drop
+from dropscale.pipeline.ports import ObjectVersion
 from dropscale.pipeline.resolve import Decision
 from dropscale_cli.target import ResultMissing
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+_OUTPUT_BY_VARIABLE = MappingProxyType(
+    {
+        "LEDGER_TABLE": "LedgerTableName",
+        "RESULTS_BUCKET": "ResultsBucketName",
+        "API_KEY_SECRET_ARN": "ApiKeySecretArn",
+        "STATE_MACHINE_ARN": "StateMachineArn",
+        "DROP_QUEUE_URL": "DropQueueUrl",
+    }
+)
+"""What a stack's functions are told of its resources, and the output that tells it to others."""
 
 
 @dataclass(frozen=True)
@@ -28,27 +42,50 @@ class AwsTarget:
     Attributes:
         client: Makes the client of a service, by its name.
         input_bucket: The stack's input bucket.
-        settings: The sweeper's: it may do all that a person may.
+        dead_letter_queue_url: Where drops go that submit could not take.
+        settings: What its functions are told, too.
     """
 
     client: Callable[[str], Any]
     input_bucket: str
-    settings: SweepSettings
+    dead_letter_queue_url: str
+    settings: CommandSettings
 
     @classmethod
     def of_stack(
         cls,
         client: Callable[[str], Any],
         outputs: Mapping[str, str],
-        sweep_variables: Mapping[str, str],
+        parameters: Mapping[str, str],
     ) -> AwsTarget:
-        """Return the target that a stack's outputs and its sweeper's environment name."""
-        settings = SweepSettings.from_environment(sweep_variables)
-        return cls(client, outputs["InputBucketName"], settings)
+        """Return the target that a stack's outputs and parameters name.
+
+        Raises:
+            KeyError: an output is missing.
+        """
+        told = {_as_variable(name): value for name, value in parameters.items()}
+        told |= {variable: outputs[name] for variable, name in _OUTPUT_BY_VARIABLE.items()}
+        return cls(
+            client=client,
+            input_bucket=outputs["InputBucketName"],
+            dead_letter_queue_url=outputs["DropDeadLetterQueueUrl"],
+            settings=CommandSettings.from_environment(told),
+        )
 
     def drop(self, key: str, file: BinaryIO) -> str | None:
         """See `Target.drop`."""
         return self._s3.put_object(Bucket=self.input_bucket, Key=key, Body=file).get("VersionId")
+
+    def input_pages(self, prefix: str) -> Iterator[list[tuple[str, ObjectVersion]]]:
+        """Yield all objects of the input bucket whose keys start with `prefix`, page by page."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.input_bucket, Prefix=prefix
+        )
+        for page in pages:
+            yield [
+                (item["Key"], ObjectVersion(item["ETag"].strip('"'), size=item["Size"]))
+                for item in page.get("Contents", [])
+            ]
 
     def result_etags(self, prefix: str) -> dict[str, str]:
         """See `Target.result_etags`."""
@@ -67,6 +104,10 @@ class AwsTarget:
             raise
         with closing(found["Body"]) as body:
             yield from body.iter_chunks(1024 * 1024)
+
+    def look_again(self, key: str, version: ObjectVersion) -> None:
+        """Have submit look at an object once more."""
+        wiring.drop_queue(self.settings, self.client).send(self.input_bucket, key, version)
 
     def retry(self, key: str) -> bool:
         """See `Target.retry`."""
@@ -103,6 +144,11 @@ class AwsTarget:
     def _s3(self) -> S3Client:
         s3: S3Client = self.client("s3")
         return s3
+
+
+def _as_variable(parameter: str) -> str:
+    """Return the variable by which functions are told a parameter, e.g. `SETTLE_SECONDS`."""
+    return re.sub("(?<!^)(?=[A-Z])", "_", parameter).upper()
 
 
 def _no_hurry() -> float:

@@ -2,12 +2,15 @@
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dropscale.spec.keys import KeyKind, kind_of, sidecar_keys_of
+from dropscale.errors import DropscaleError
+from dropscale.pipeline.spec_resolver import SpecResolver
+from dropscale.spec.keys import FOLDER_SPEC_NAME, KeyKind, kind_of, sidecar_keys_of
 from dropscale_cli.errors import NothingToDrop, UnusablePath
+from dropscale_cli.local_bucket import LocalBucket
 
 _UNFIT_CATEGORIES = {"Cc", "Cs"}
 """Control characters, which a terminal would obey, and what Python makes of bytes not UTF-8."""
@@ -15,42 +18,76 @@ _UNFIT_CATEGORIES = {"Cc", "Cs"}
 
 @dataclass(frozen=True)
 class Drops:
-    """Files by the keys they are dropped at, and how many more were left alone."""
+    """Files by the keys they are dropped at, and how many more were left alone.
+
+    `specs` are those of images and folders; `stand_alone` are specs that are drops themselves.
+    """
 
     specs: dict[str, Path]
     images: dict[str, Path]
-    ignored: int
+    stand_alone: dict[str, Path] = field(default_factory=dict)
+    ignored: int = 0
+
+    @property
+    def to_follow(self) -> dict[str, Path]:
+        """All files that are drops."""
+        return self.images | self.stand_alone
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """All files that are dropped."""
+        return self.specs | self.to_follow
 
 
 def find_drops(path: Path, out: Path) -> Drops:
-    """Find the images and specs at `path`: a folder with all below it, or one image.
+    """Find the images and specs at `path`: a folder with all below it, or one image or spec.
 
-    An image's sidecars come with it. Hidden files and folders are left alone, and so is `out`.
-    Keys are NFC, whatever form the file system keeps names in, so that a name that was typed
-    elsewhere still fits.
+    An image's specs come with it, as far as they lie in its folder. Hidden files and folders are
+    left alone, and so is `out`. Keys are NFC, whatever form the file system keeps names in, so that
+    a name that was typed elsewhere still fits.
 
     Raises:
-        NothingToDrop: there is no image.
+        NothingToDrop: there is no image, nor a spec that stands alone.
         UnusablePath: a file cannot be read, or its name cannot be a key of its own.
     """
     if path.is_dir():
-        folder, files = path, list(_files_below(path, out))
+        folder, files = path, list(files_below(path, out))
     else:
-        beside = (path.with_name(name) for name in sidecar_keys_of(path.name))
+        names = [*sidecar_keys_of(path.name), FOLDER_SPEC_NAME]
+        beside = (path.with_name(name) for name in names)
         folder, files = path.parent, [path, *filter(Path.is_file, beside)]
-    images: dict[str, Path] = {}
-    specs: dict[str, Path] = {}
-    by_kind = {KeyKind.IMAGE: images, KeyKind.SIDECAR: specs, KeyKind.FOLDER_SPEC: specs}
+    by_kind: dict[KeyKind, dict[str, Path]] = {kind: {} for kind in KeyKind}
     for key, file in _by_key(folder, files).items():
-        if (kind := kind_of(key)) in by_kind:
-            by_kind[kind][key] = _readable(file)
-    if not images:
+        by_kind[kind_of(key)][key] = file
+    images = by_kind[KeyKind.IMAGE]
+    specs = by_kind[KeyKind.FOLDER_SPEC] | by_kind[KeyKind.SIDECAR]
+    stand_alone = _drops_among(by_kind[KeyKind.STAND_ALONE], images)
+    drops = Drops(specs, images, stand_alone)
+    for file in drops.paths.values():
+        _require_readable(file)
+    if not drops.to_follow:
         raise NothingToDrop(f"{path}: there is no image to drop; other files: {len(files)}.")
-    return Drops(specs, images, ignored=len(files) - len(images) - len(specs))
+    return replace(drops, ignored=len(files) - len(drops.paths))
 
 
-def _files_below(folder: Path, out: Path) -> Iterator[Path]:
-    out = out.resolve()
+def _drops_among(candidates: Mapping[str, Path], images: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the files that a stack takes for specs that stand alone, faulty ones included."""
+    specs = LocalBucket({**candidates, **images}).specs()
+    return {key: file for key, file in candidates.items() if _is_drop(key, specs)}
+
+
+def _is_drop(key: str, specs: SpecResolver) -> bool:
+    try:
+        return specs.of_drop("", key) is not None
+    except DropscaleError:
+        return True
+    except OSError:
+        return False
+
+
+def files_below(folder: Path, out: Path | None = None) -> Iterator[Path]:
+    """Return all files in a folder and below it, except what is hidden, and the folder `out`."""
+    out = out and out.resolve()
     for parent, folders, names in os.walk(folder):
         here = Path(parent)
         folders[:] = sorted(
@@ -60,11 +97,16 @@ def _files_below(folder: Path, out: Path) -> Iterator[Path]:
         yield from (file for file in files if file.is_file())
 
 
+def is_fit_name(name: str) -> bool:
+    """Tell whether a file's name is printable UTF-8, as a key must be."""
+    return not any(unicodedata.category(character) in _UNFIT_CATEGORIES for character in name)
+
+
 def _by_key(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for file in files:
         name = file.relative_to(folder).as_posix()
-        if any(unicodedata.category(character) in _UNFIT_CATEGORIES for character in name):
+        if not is_fit_name(name):
             raise UnusablePath(f"{name!a}: the name is not printable UTF-8; rename the file.")
         key = unicodedata.normalize("NFC", name)
         if key in found:
@@ -75,7 +117,6 @@ def _by_key(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def _readable(file: Path) -> Path:
+def _require_readable(file: Path) -> None:
     if not os.access(file, os.R_OK):
         raise UnusablePath(f"{file}: cannot be read; allow it, or move the file away.")
-    return file

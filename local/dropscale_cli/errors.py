@@ -37,6 +37,16 @@ class JournalStopped(click.ClickException):
     """The journal cannot be written any more, so the stack takes nothing and pays nothing."""
 
 
+class StackUnreachable(click.ClickException):
+    """A stack cannot be found, or not be asked."""
+
+    exit_code = 2
+
+
+class KeyRefused(click.ClickException):
+    """An API key was not kept."""
+
+
 class UnknownImage(click.ClickException):
     """The ledger of the output folder knows no such image."""
 

@@ -13,7 +13,8 @@ from dropscale_cli.state_folder import StateFolder
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal
 
-_UNPAID = frozenset({JobState.READY, JobState.ERROR})
+UNPAID = frozenset({JobState.READY, JobState.ERROR})
+"""States of jobs that are paid (again) when they are started."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,18 @@ class KeptLedger:
             {record.fingerprint: record for record in records if isinstance(record, Job)},
         )
 
+    def drop(self, drop_id: str) -> Drop | None:
+        """Return a drop by its id, None if it is not known."""
+        return next((drop for drop in self.drops.values() if drop.id == drop_id), None)
+
+    def job(self, fingerprint: str) -> Job | None:
+        """Return a job, None if it is not known."""
+        return self.jobs.get(fingerprint)
+
     @property
     def paid(self) -> frozenset[str]:
         """The fingerprints of jobs that nothing will be paid for any more, by itself."""
-        return frozenset(job.fingerprint for job in self.jobs.values() if job.state not in _UNPAID)
+        return frozenset(job.fingerprint for job in self.jobs.values() if job.state not in UNPAID)
 
     @property
     def unpaid_prices(self) -> dict[str, int]:

@@ -110,7 +110,7 @@ def target_of(cloud: EmbeddedCloud) -> AwsTarget:
     """Return an embedded cloud as commands use it."""
     from dropscale_cli.aws_target import AwsTarget  # noqa: PLC0415 # see above
 
-    return AwsTarget.of_stack(cloud.client, cloud.outputs, cloud.variables("SweepFunction"))
+    return AwsTarget.of_stack(cloud.client, cloud.outputs, cloud.parameters)
 
 
 @contextmanager

@@ -6,53 +6,29 @@ import, and help should not.
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
+from dropscale_cli import spec_commands, stack_commands
 from dropscale_cli.interrupt import ended_by_signals
+from dropscale_cli.options import FILE, Command, format_option, out_option
 
 _PORT = click.IntRange(0, 65535)
-_FILE = click.Path(dir_okay=False, path_type=Path)
 _ENGINES = click.Choice(["model", "stub"])
 _LOG_HELP = "Append the stack's log to this file."
 _YES_HELP = "Agree to the price without being asked."
 _GO_ON = "Interrupted; nothing runs on here. `dropscale status` tells what is left."
 _PROGRESS_HELP = "With json, progress goes to standard error."
 
-_Command = TypeVar("_Command", bound=Callable[..., object])
 
-
-def _out(help_text: str, *, exists: bool = False) -> Callable[[_Command], _Command]:
-    return click.option(
-        "--out",
-        type=click.Path(file_okay=False, exists=exists, path_type=Path),
-        default=Path("out"),
-        show_default=True,
-        help=help_text,
-    )
-
-
-def _format(help_text: str | None = None) -> Callable[[_Command], _Command]:
-    return click.option(
-        "--format",
-        "output_format",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help=help_text,
-    )
-
-
-def _by_hand(command: _Command) -> _Command:
+def _by_hand(command: Command) -> Command:
     """Add what `retry` and `resolve` have in common."""
     for option in (
-        click.option("--log", type=_FILE, help=_LOG_HELP),
-        _format(_PROGRESS_HELP),
+        click.option("--log", type=FILE, help=_LOG_HELP),
+        format_option(_PROGRESS_HELP),
         click.option("--yes", is_flag=True, help=_YES_HELP),
-        _out("Where an earlier run has put its results.", exists=True),
+        out_option("Where an earlier run has put its results.", exists=True),
     ):
         command = option(command)
     return command
@@ -66,15 +42,15 @@ def main() -> None:
 
 @main.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@_out("Where results go, and where the next run goes on.")
+@out_option("Where results go, and where the next run goes on.")
 @click.option("--yes", is_flag=True, help=_YES_HELP)
 @click.option(
     "--engine",
     type=_ENGINES,
     help="What upscales, unless MAGIC_HOUR_API_KEY is set.  [default: model]",
 )
-@_format(_PROGRESS_HELP)
-@click.option("--log", type=_FILE, help=_LOG_HELP)
+@format_option(_PROGRESS_HELP)
+@click.option("--log", type=FILE, help=_LOG_HELP)
 def run(
     *, path: Path, out: Path, yes: bool, engine: str | None, output_format: str, log: Path | None
 ) -> None:
@@ -97,8 +73,8 @@ def run(
 
 
 @main.command()
-@_out("Where an earlier run has put its results.", exists=True)
-@_format()
+@out_option("Where an earlier run has put its results.", exists=True)
+@format_option()
 @click.option("--failed", is_flag=True, help="Show only images that did not come out.")
 def status(*, out: Path, output_format: str, failed: bool) -> None:
     """Show where the images of earlier runs stand.
@@ -169,7 +145,7 @@ def resolve(
 @click.option("--port", type=_PORT, default=0, help="Of the S3 endpoint; 0 takes a free one.")
 @click.option("--api-port", type=_PORT, default=0, help="Of the embedded Magic Hour API.")
 @click.option("--engine", type=_ENGINES, default="model", show_default=True)
-@click.option("--log", type=_FILE, help=_LOG_HELP)
+@click.option("--log", type=FILE, help=_LOG_HELP)
 def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
     """Run the stack on this machine until Ctrl-C, and print how to drop images into it."""
     with ended_by_signals("Stopped; what was in the buckets is gone."):
@@ -199,3 +175,12 @@ def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> 
         from dropscale_cli import serve  # noqa: PLC0415 # see above
 
         serve.api(port=port, engine=engine, stub_seconds=stub_seconds, faults=faults)
+
+
+for command in (
+    spec_commands.validate,
+    stack_commands.apply,
+    stack_commands.doctor,
+    stack_commands.secret,
+):
+    main.add_command(command)

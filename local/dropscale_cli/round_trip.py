@@ -91,7 +91,7 @@ class RoundTrip:
         """
         for key, path in drops.specs.items():
             self._drop(key, path)
-        for key, path in drops.images.items():
+        for key, path in drops.to_follow.items():
             version_id = self._drop(key, path)
             self._note(FollowedDrop(key, version_id, dropped_at=self.clock()))
         return self.follow(())

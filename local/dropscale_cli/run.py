@@ -10,7 +10,8 @@ from rich.console import Console
 from dropscale_cli.chosen_api import ChosenApi, chosen_api
 from dropscale_cli.drops import Drops, find_drops
 from dropscale_cli.kept_ledger import KeptLedger
-from dropscale_cli.price import agree_to_price, highest_price
+from dropscale_cli.plan import plan_of
+from dropscale_cli.price import agree_to_price
 from dropscale_cli.session import session
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import Summary
@@ -47,7 +48,11 @@ def run(options: RunOptions, environment: Mapping[str, str]) -> int:
         click.ClickException: one of `dropscale_cli.errors`, or a contradiction in the options.
     """
     drops = find_drops(options.path, options.out)
-    api = chosen_api(environment, options.engine)
+    return run_drops(drops, options, chosen_api(environment, options.engine))
+
+
+def run_drops(drops: Drops, options: RunOptions, api: ChosenApi) -> int:
+    """Do as `run` does, with these drops, on this API."""
     folder = StateFolder(options.out)
     folder.make()
     console = Console(stderr=options.as_json, highlight=False, markup=False, soft_wrap=True)
@@ -69,9 +74,9 @@ def run(options: RunOptions, environment: Mapping[str, str]) -> int:
 def _agree(
     drops: Drops, ledger: KeptLedger, api: ChosenApi, console: Console, *, is_agreed: bool
 ) -> None:
-    price = highest_price(drops, ledger)
+    price = plan_of(drops, ledger).credits
     offer = (
-        f"Images: {len(drops.images)}. They cost up to {price} credits, charged at {api.name}. "
+        f"Images: {len(drops.to_follow)}. They cost up to {price} credits, charged at {api.name}. "
         "A job once paid goes on there, even if you interrupt."
     )
     agree_to_price(price, offer, console, is_agreed=is_agreed)

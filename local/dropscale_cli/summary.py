@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
 from dropscale_cli.progress import state_in_words
 from dropscale_cli.round_trip import FollowedDrop
@@ -80,7 +81,12 @@ class Summary:
     def _rows(self, drop: FollowedDrop) -> Iterator[Iterable[str]]:
         if drop.manifest is None or not drop.is_as_asked:
             return
+        if drop.state is DropState.SKIPPED:
+            size = f"{drop.manifest.source.width}x{drop.manifest.source.height}"
+            yield drop.key, size, "", "0", f"{drop.seconds:.1f}", "skipped: large enough"
         for job in drop.manifest.jobs:
+            if job.state is DropState.SUPERSEDED:
+                continue
             where = job.output.key if job.output else manifest_key(drop.key)
             yield (
                 drop.key,

@@ -19,6 +19,7 @@ _REST = timedelta(days=10)
 
 _DELIVERED = frozenset({DropState.DELIVERED})
 _HOUR = 3600.0
+_TWO_RENDITIONS = b"renditions: [{style: {mode: preserve}}, {scale_factor: 4}]"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,40 @@ SCENARIOS: Sequence[Scenario] = (
         "sidecar before image",
         [Put("a.png.yaml", b"scale_factor: 4"), Put("a.png", png(), at=2)],
         {"a.png": _DELIVERED},
+    ),
+    Scenario(
+        "two renditions",
+        [Put("a.png.yaml", _TWO_RENDITIONS), Put("a.png", png(), at=2)],
+        {"a.png": _DELIVERED},
+    ),
+    Scenario(
+        "two renditions through one slot",
+        [Put("dropscale.yaml", _TWO_RENDITIONS), Put("a.png", png(), at=2)],
+        {"a.png": _DELIVERED},
+        setting=Setting(slots=1),
+    ),
+    Scenario(
+        "another list of renditions while the first is on its way",
+        [
+            Put("a.png.yaml", _TWO_RENDITIONS),
+            Put("a.png", png(), at=2),
+            Put("a.png.yaml", b"renditions: [{scale_factor: 4}, {style: {mode: creative}}]", at=25),
+        ],
+        {"a.png": _DELIVERED},
+        setting=Setting(slots=1),
+    ),
+    Scenario(
+        "refused by a later spec",
+        [Put("a.png", png()), Put("a.png.yaml", b"scale_factor: 3", at=18)],
+        {"a.png": _DELIVERED | {DropState.REJECTED}},
+    ),
+    Scenario(
+        "an image elsewhere, asked for twice",
+        [
+            Put("a.yaml", b"assets: {image_file_path: 'https://a.example.com/a.png?signed=1'}"),
+            Put("b.yaml", b"assets: {image_file_path: 'https://a.example.com/a.png'}", at=1),
+        ],
+        {"a.yaml": _DELIVERED, "b.yaml": _DELIVERED},
     ),
     Scenario(
         "overwritten image",

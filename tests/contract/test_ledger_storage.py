@@ -32,7 +32,7 @@ from dropscale.ledger.store import (
     amend_job,
     job_changes,
 )
-from dropscale.spec.model import EffectiveSpec
+from dropscale.spec.effective import EffectiveSpec
 from dropscale.upscaler import Mode
 from tests.fakes import MemoryLedger
 
@@ -62,7 +62,7 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
 
 
 def a_job(fingerprint: str = "f" * 64, age: int = 0) -> Job:
-    parameters = Parameters(scale_factor=4, mode=Mode.CREATIVE, prompt="fur", revision=2)
+    parameters = Parameters(scale_factor=4, mode=Mode.CREATIVE, prompt="fur", revision="2")
     at = NOW - timedelta(seconds=age)
     return Job(fingerprint=fingerprint, parameters=parameters, label="é cat", created_at=at, due=at)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
-from dropscale.spec.parse import parse_spec
+from dropscale.spec.parse import parse_sidecar
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -24,4 +24,4 @@ def test_every_parameter_has_its_row_and_no_other_does() -> None:
 def test_the_sidecar_example_is_a_valid_spec() -> None:
     example = README.partition("```yaml\n")[2].partition("```")[0]
 
-    assert parse_spec(example.encode(), "README.md").scale_factor == 4
+    assert parse_sidecar(example.encode(), "README.md", "cat.jpg").spec.scale_factor == 4

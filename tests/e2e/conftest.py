@@ -1,9 +1,12 @@
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, Any
 
+import boto3
 import pytest
 
 DROPSCALE = Path(sys.executable).with_name("dropscale")
@@ -23,11 +26,13 @@ def environment(**extra: str) -> dict[str, str]:
 def start() -> Start:
     """Start the real command; the caller ends it."""
 
-    def start(*arguments: str | Path, **variables: str) -> "subprocess.Popen[str]":
+    def start(
+        *arguments: str | Path, stdin: IO[str] | None = None, **variables: str
+    ) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [DROPSCALE, *arguments],
             env=environment(**variables),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin or subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
@@ -41,8 +46,10 @@ def start() -> Start:
 def finish(start: Start) -> Finish:
     """Run the real command to its end."""
 
-    def finish(*arguments: str | Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-        with start(*arguments, **variables) as process:
+    def finish(
+        *arguments: str | Path, stdin: IO[str] | None = None, **variables: str
+    ) -> "subprocess.CompletedProcess[str]":
+        with start(*arguments, stdin=stdin, **variables) as process:
             try:
                 output, errors = process.communicate(timeout=DEADLINE_SECONDS)
             finally:
@@ -50,3 +57,29 @@ def finish(start: Start) -> Finish:
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     return finish
+
+
+@pytest.fixture(scope="module")
+def stack(start: Start) -> Iterator[dict[str, str]]:
+    """A stack that is kept running, as the environment that leads the AWS CLI to it."""
+    with start("up", "--engine", "stub") as process:
+        for line in process.stdout or ():
+            if " s3 cp " in line:
+                words = shlex.split(line)
+                given = dict(word.split("=", 1) for word in words[: words.index("aws")])
+                yield given | {"AWS_ENDPOINT_URL": words[words.index("--endpoint-url") + 1]}
+                break
+        process.terminate()
+        process.communicate(timeout=DEADLINE_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def client_of(stack: dict[str, str]) -> Callable[[str], Any]:
+    """Make a client of one of that stack's services."""
+    session = boto3.Session(
+        aws_access_key_id=stack["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=stack["AWS_SECRET_ACCESS_KEY"],
+        region_name=stack["AWS_DEFAULT_REGION"],
+    )
+    url = stack["AWS_ENDPOINT_URL"]
+    return lambda service: session.client(service, endpoint_url=url)  # type: ignore[call-overload] # chosen by name

@@ -99,8 +99,8 @@ DAMAGED_BODY = "cut-off-body.png"
 BAD_SIDECARS = {
     "no-yaml.png.yaml": (b"a: [", "neither YAML nor JSON"),
     "a-list.png.json": (b"[2]", "must be a mapping"),
-    "too-long.png.yml": (b"#" * (64 * 1024 + 1), "allowed are 65,536"),
-    "no-text.png.yaml": (b"\xff\xfe\x00", "not UTF-8"),
+    "too-long.png.yml": (b"#" * (64 * 1024 + 1), "larger than a spec can be"),
+    "no-text.png.yaml": (b"\xff\xfe\x00", "is UTF-16"),
 }
 SIDECARS = {f"{EMPTY_SIDECAR}.yaml": b""} | {key: text for key, (text, _) in BAD_SIDECARS.items()}
 IGNORED = ("notes.txt", "no-extension", "folder/", "folder.png/")
@@ -277,7 +277,7 @@ def test_a_bad_sidecar_rejects_its_image_by_name(aftermath: Aftermath, sidecar: 
     assert (manifest.state, manifest.jobs) == (DropState.REJECTED, ())
     assert manifest.reason is not None
     assert manifest.reason.code == "SpecInvalid"
-    assert manifest.reason.message.startswith(f"{sidecar}: ")
+    assert manifest.reason.message.startswith(f"{sidecar}:")
     assert BAD_SIDECARS[sidecar][1] in manifest.reason.message
 
 

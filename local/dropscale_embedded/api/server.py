@@ -79,7 +79,7 @@ class EmbeddedApi:
         token: str | None = None,
         workers: int | None = None,
         credits_granted: int = 1_000_000,
-        tier: Tier = Tier.CREATOR,
+        tier: Tier = Tier.BUSINESS,
         download_url_lifetime: timedelta = timedelta(hours=DOWNLOAD_URL_HOURS),
         clock: Clock = _utc_now,
         faults: FaultPlan | None = None,

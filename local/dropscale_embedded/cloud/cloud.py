@@ -32,6 +32,7 @@ from dropscale_embedded.cloud.object_events import ObjectEvents
 from dropscale_embedded.cloud.queue_mapping import QueuePoller, function_queue_mappings
 from dropscale_embedded.cloud.resources import create_resources
 from dropscale_embedded.cloud.schedule import Schedule, function_schedules
+from dropscale_embedded.cloud.stack_descriptions import stack_descriptions
 from dropscale_embedded.cloud.template import Stack, read_template, resolve_template
 from dropscale_embedded.journal import Journal
 
@@ -64,6 +65,7 @@ class EmbeddedCloud:
     credentials = CREDENTIALS
 
     endpoint_url: str
+    parameters: Mapping[str, str]
     outputs: Mapping[str, str]
 
     def __init__(  # noqa: PLR0913 # all by name, and only the template is needed
@@ -81,7 +83,7 @@ class EmbeddedCloud:
         before_events: Callable[["EmbeddedCloud"], None] | None = None,
     ) -> None:
         self._template = template
-        self._parameters = parameters or {}
+        self._given_parameters = parameters or {}
         self._secrets = secrets or {}
         self._stack_name = stack_name
         self._port = port
@@ -92,7 +94,6 @@ class EmbeddedCloud:
         self._before_events = before_events
         self._stopping = threading.Event()
         self._pools: dict[str, FunctionPool] = {}
-        self._variables: dict[str, Mapping[str, str]] = {}
         self._threads: list[threading.Thread] = []
         self._teardown = ExitStack()
 
@@ -123,18 +124,14 @@ class EmbeddedCloud:
         """Return a boto3 client of one of the stack's services."""
         return self._clients.client(service)
 
-    def variables(self, function: str) -> Mapping[str, str]:
-        """Return the environment variables of a function, by its logical id."""
-        return self._variables[function]
-
     def _start(self, started: ExitStack) -> None:
         template = read_template(self._template)
         log = started.enter_context(opened_log(self._log))
         listener = started.enter_context(listening_socket(self._port))
         self.endpoint_url = f"http://{HOST}:{listener.getsockname()[1]}"
         context = StackContext(self._stack_name, self.region, DEFAULT_ACCOUNT_ID, self.endpoint_url)
-        stack = resolve_template(template, self._parameters, context)
-        self.outputs = stack.outputs
+        stack = resolve_template(template, self._given_parameters, context)
+        self.parameters, self.outputs = stack.parameters, stack.outputs
         self._clients = ClientFactory(self.endpoint_url, self.region)
         self._make_pools(stack, context, log, Path(started.enter_context(TemporaryDirectory())))
         events = ObjectEvents(self.region, DEFAULT_ACCOUNT_ID, time.time)
@@ -147,7 +144,7 @@ class EmbeddedCloud:
                 journal=self._journal,
             )
         )
-        started.enter_context(served_moto(listener))
+        started.enter_context(served_moto(listener, stack_descriptions(context, stack)))
         started.callback(self._stop)
         create_resources(
             stack, clients=self._clients, base=self._template.parent, secrets=self._secrets
@@ -174,7 +171,6 @@ class EmbeddedCloud:
                 now=datetime.now(UTC),
             )
             self._pools[config.name] = FunctionPool(config, log)
-            self._variables[function.logical_id] = config.environment
 
     def _start_event_sources(self, stack: Stack, context: StackContext) -> None:
         sqs = self._clients.client("sqs")

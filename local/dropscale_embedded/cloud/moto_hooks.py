@@ -13,6 +13,7 @@ from typing import Any
 
 from moto.awslambda.models import LambdaFunction
 from moto.core.config import default_user_config
+from moto.core.responses import ActionResult
 from moto.core.utils import unix_time_millis
 from moto.dynamodb import models as dynamodb_models
 from moto.dynamodb.models import DynamoDBBackend
@@ -87,6 +88,7 @@ def hooked_moto(
         (DynamoDBBackend, "update_item", with_fresh_row),
         (DynamoHandler, "call_action", keep),
         (DynamoHandler, "call_action", _serialized(dynamodb_lock)),
+        (S3Response, "get_bucket_notification", _with_event_bridge),
         (S3Response, "_key_response_put", _serialized(s3_lock)),
         (S3Response, "_key_response_post", _serialized(s3_lock)),
         (S3Response, "_key_response_delete", _serialized(s3_lock)),
@@ -144,6 +146,20 @@ def _send_event(object_event: ObjectEvent) -> Callable[..., None]:
                 rule.send_to_targets(event, transform_input=False)
 
     return send_event
+
+
+def _with_event_bridge(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Answer that a bucket's events go to EventBridge, which moto knows but does not say."""
+
+    def get_bucket_notification(response: Any) -> Any:
+        bucket = response.backend.get_bucket(response.bucket_name)
+        configuration = bucket.notification_configuration
+        if configuration is None or configuration.event_bridge is None:
+            return original(response)
+        response.data["Action"] = "GetBucketNotificationConfiguration"
+        return response.serialized(ActionResult({"EventBridgeConfiguration": {}}))
+
+    return get_bucket_notification
 
 
 def _wait_for_messages(stopping: threading.Event) -> Callable[..., None]:

@@ -1,13 +1,15 @@
 """moto's HTTP server, on loopback, and its executions' end."""
 
+from __future__ import annotations
+
 import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import (
@@ -20,6 +22,9 @@ from moto.stepfunctions.parser.utils import TMP_THREADS
 from werkzeug.serving import make_server
 
 from dropscale_embedded.cloud.errors import PortInUseError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 HOST = "127.0.0.1"
 
@@ -52,12 +57,17 @@ def listening_socket(port: int) -> socket.socket:
 
 
 @contextmanager
-def served_moto(listener: socket.socket) -> Iterator[None]:
-    """Serve moto on a listening socket; afterwards moto's state is gone."""
+def served_moto(
+    listener: socket.socket, beside: Callable[[WSGIApplication], WSGIApplication]
+) -> Iterator[None]:
+    """Serve moto on a listening socket; afterwards moto's state is gone.
+
+    `beside` answers some requests itself, and leaves all others to the application it is given.
+    """
     server = make_server(
         HOST,
         0,
-        DomainDispatcherApplication(create_backend_app),
+        beside(DomainDispatcherApplication(create_backend_app)),
         threaded=True,
         request_handler=_QuietRequestHandler,
         fd=listener.fileno(),

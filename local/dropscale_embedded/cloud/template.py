@@ -64,6 +64,7 @@ class Resource:
 class Stack:
     """A resolved template."""
 
+    parameters: Mapping[str, str]
     resources: Mapping[str, Resource]
     outputs: Mapping[str, str]
 
@@ -117,8 +118,8 @@ def resolve_template(
         UnsupportedTemplateError: The template uses what is not known here.
     """
     declared = template["Resources"]
-    values = resolve_parameters(template.get("Parameters") or {}, parameters)
-    values |= context.pseudo_parameters
+    given = resolve_parameters(template.get("Parameters") or {}, parameters)
+    values = given | context.pseudo_parameters
 
     def identity(logical_id: str) -> ResourceIdentity:
         resource = declared[logical_id]
@@ -147,7 +148,7 @@ def resolve_template(
         for name, output in (template.get("Outputs") or {}).items()
         if _is_wanted(output, f"Outputs.{name}", resolver)
     }
-    return Stack(resources, outputs)
+    return Stack(given, resources, outputs)
 
 
 def _is_wanted(entry: Mapping[str, Any], where: str, resolver: Resolver) -> bool:

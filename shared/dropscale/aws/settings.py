@@ -45,15 +45,22 @@ class StartSettings(Settings):
     monthly_credit_limit: int
 
 
-class SubmitSettings(StartSettings):
-    """What submit is told."""
+class SpecSettings(Settings):
+    """What is told to whoever resolves specs."""
 
     default_scale_factor: Annotated[ScaleFactor, BeforeValidator(int)]
     default_mode: Mode
     sidecar_mode: Literal["optional", "required"]
+    settle_seconds: int
+    """Between a drop and its evaluation."""
+    sidecar_suffixes: Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+class SubmitSettings(StartSettings, SpecSettings):
+    """What submit is told."""
+
     max_receives: int
     """How often a message is received before it goes to the dead-letter queue."""
-    sidecar_suffixes: Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class CheckSettings(Settings):
@@ -66,3 +73,7 @@ class SweepSettings(StartSettings):
     """What sweep is told."""
 
     drop_queue_url: str
+
+
+class CommandSettings(SweepSettings, SpecSettings):
+    """What a person's commands are told, by the parameters and outputs of a stack."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
+from cachetools import TTLCache
 
 from dropscale.aws.api_key import SecretApiKey
 from dropscale.aws.buckets import S3InputBucket, S3ResultsBucket
@@ -20,6 +21,7 @@ from dropscale.aws.ledger import DynamoLedger
 from dropscale.aws.settings import (
     CheckSettings,
     Settings,
+    SpecSettings,
     StartSettings,
     SubmitSettings,
     SweepSettings,
@@ -38,11 +40,11 @@ from dropscale.pipeline.publish import PublishOutput
 from dropscale.pipeline.resolve import Resolve
 from dropscale.pipeline.restart import Restart
 from dropscale.pipeline.retry import Retry
-from dropscale.pipeline.sidecars import SpecResolver
+from dropscale.pipeline.spec_resolver import SpecResolver
 from dropscale.pipeline.start import StartJob, StartPolicy
 from dropscale.pipeline.submit import Submit
 from dropscale.pipeline.sweep import Sweep
-from dropscale.spec.model import Spec, Style
+from dropscale.spec.merge import stack_defaults
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -52,6 +54,11 @@ Observer = Callable[[Drop], None]
 
 ClientOf = Callable[[str], Any]
 """Makes the client of an AWS service, by its name."""
+
+_MOST_FOLDER_SPECS = 1000
+_SHARE_OF_SETTLING = 1 / 3
+"""For how much of the settle time a folder spec is kept. What is dropped with an image, or in the
+rest of its settle time, is seen when the image is evaluated."""
 
 CALL_SECONDS = 45.0
 CHECK_CALL_SECONDS = 15.0
@@ -64,15 +71,11 @@ def submit(settings: SubmitSettings, observe: Observer) -> Submit:
     """Compose submit."""
     parts = _StartParts(settings, observe)
     bucket = S3InputBucket(parts.s3)
-    defaults = Spec(
-        scale_factor=settings.default_scale_factor, style=Style(mode=settings.default_mode)
-    )
-    required = settings.sidecar_mode == "required"
     return Submit(
         bucket=bucket,
         ledger=parts.ledger,
         upscaler=parts.upscaler,
-        resolve=SpecResolver(bucket, defaults, settings.sidecar_suffixes, required),
+        resolve=_specs(settings, bucket),
         start=parts.start,
         follow=parts.follow,
         gate=parts.gate,
@@ -151,9 +154,30 @@ def restart(settings: StartSettings, client: ClientOf) -> Restart:
     return Restart(parts.ledger, parts.follow, _now)
 
 
+def specs(settings: SpecSettings, client: ClientOf) -> tuple[S3InputBucket, SpecResolver]:
+    """Compose the input bucket and what resolves its specs, for the command line."""
+    bucket = S3InputBucket(client("s3"))
+    return bucket, _specs(settings, bucket)
+
+
+def drop_queue(settings: SweepSettings, client: ClientOf) -> SqsDropQueue:
+    """Compose the queue that feeds submit, for the command line."""
+    return SqsDropQueue(client("sqs"), settings.drop_queue_url)
+
+
 def ledger(settings: Settings, client: ClientOf) -> DynamoLedger:
     """Compose the ledger alone, for the command line; `client` makes its AWS client."""
     return DynamoLedger(client("dynamodb"), settings.ledger_table)
+
+
+def _specs(settings: SpecSettings, bucket: S3InputBucket) -> SpecResolver:
+    return SpecResolver(
+        files=bucket,
+        defaults=stack_defaults(settings.default_scale_factor, settings.default_mode),
+        suffixes=settings.sidecar_suffixes,
+        sidecar_required=settings.sidecar_mode == "required",
+        folder_specs=TTLCache(_MOST_FOLDER_SPECS, settings.settle_seconds * _SHARE_OF_SETTLING),
+    )
 
 
 def _client(service: str) -> Any:

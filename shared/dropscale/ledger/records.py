@@ -24,7 +24,7 @@ from dropscale.ledger.states import (
     WaitReason,
     combined_state,
 )
-from dropscale.spec.model import EffectiveSpec
+from dropscale.spec.effective import EffectiveRendition, EffectiveSpec
 from dropscale.upscaler import Mode
 
 Instant = Annotated[
@@ -53,17 +53,27 @@ class Reason(_Record):
 
 
 class Source(_Record):
-    """The image a drop is about: where it lies, and once read, what it is. Sizes in pixels."""
+    """What a drop is about: an object of the input bucket. Sizes in pixels.
+
+    That is an image, of which more is known once it is read, or a spec that names one elsewhere:
+    `image_path` is then where, without a signature.
+    """
 
     bucket: str
     key: str
     version_id: str | None = None
     etag: str
+    image_path: str | None = None
     sha256: str | None = None
     type: str | None = None
     width: int | None = None
     height: int | None = None
     bytes: int | None = None
+
+    @property
+    def identity(self) -> str | None:
+        """What tells the image from others: its bytes' SHA-256, or where it lies elsewhere."""
+        return self.sha256 or self.image_path
 
 
 class Output(_Record):
@@ -90,7 +100,7 @@ class Parameters(_Record):
     scale_factor: Literal[2, 4]
     mode: Mode
     prompt: str | None = None
-    revision: int | str | None = None
+    revision: str | None = None
 
     @property
     def credits(self) -> int:
@@ -98,18 +108,20 @@ class Parameters(_Record):
         return upscaler.price(self.scale_factor, self.mode)
 
     @classmethod
-    def of(cls, spec: EffectiveSpec) -> Self:
-        """Take from a spec what changes the pixels; a prompt does so in creative mode only."""
-        return cls(
-            scale_factor=spec.scale_factor,
-            mode=spec.mode,
-            prompt=spec.prompt if spec.mode is Mode.CREATIVE else None,
-            revision=spec.revision,
+    def of(cls, wanted: EffectiveRendition) -> Self:
+        """Take from a spec what changes the pixels."""
+        return cls.model_validate(
+            {
+                "scale_factor": wanted.scale_factor,
+                "mode": wanted.mode,
+                "prompt": wanted.used_prompt,
+                "revision": wanted.revision,
+            }
         )
 
-    def fingerprint(self, content_sha256: str) -> str:
-        """Return the SHA-256 (hex) that names the job of these parameters on that content."""
-        facts = [content_sha256, self.model_dump(mode="json")]
+    def fingerprint(self, image_identity: str) -> str:
+        """Return the SHA-256 (hex) that names the job of these parameters on that image."""
+        facts = [image_identity, self.model_dump(mode="json")]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -243,6 +255,8 @@ class Rendition(_Record):
 
     fingerprint: str
     parameters: Parameters
+    directory: str | None = None
+    """The folder below the results that its output belongs in."""
     state: DropState = DropState.WAITING
     wait: WaitReason | None = None
     wait_until: Instant | None = None
@@ -256,6 +270,7 @@ class Rendition(_Record):
     credits_charged: int | None = None
     output: Output | None = None
     downloads: tuple[Download, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def wants_result(self) -> bool:
@@ -275,7 +290,8 @@ class Rendition(_Record):
 
     def again(self, *, is_collected: bool = False) -> Self:
         """Want it once more, watched by an execution of its own."""
-        cleared = {"output": None, "downloads": (), "generation": self.generation + 1}
+        cleared: dict[str, Any] = {"output": None, "downloads": (), "warnings": ()}
+        cleared["generation"] = self.generation + 1
         return self.moved(
             DropState.WAITING, wait=WaitReason.SLOT, is_collected=is_collected, **cleared
         )
@@ -302,6 +318,7 @@ class Drop(_Record):
     wait_until: Instant | None = None
     reason: Reason | None = None
     warnings: tuple[str, ...] = ()
+    """What its specs say in vain."""
     timeline: tuple[TimelineEntry, ...] = ()
     due: Instant | None = None
     """Since when a manifest is owed; None: the manifest shows this state."""
@@ -328,11 +345,9 @@ class Drop(_Record):
             return False
         return self.spec.wait_for_completion or self.renditions[fingerprint].is_collected
 
-    def with_rendition(self, rendition: Rendition, now: datetime, *warnings: str) -> Self:
+    def with_rendition(self, rendition: Rendition, now: datetime) -> Self:
         """Replace one rendition; the drop's own state follows."""
-        renditions = {**self.renditions, rendition.fingerprint: rendition}
-        fresh = tuple(text for text in warnings if text not in self.warnings)
-        return self.evaluated(renditions, now, warnings=(*self.warnings, *fresh))
+        return self.evaluated({**self.renditions, rendition.fingerprint: rendition}, now)
 
     def evaluated(self, renditions: dict[str, Rendition], now: datetime, **changes: Any) -> Self:
         """Take these renditions; the drop's state, wait and reason follow from them."""

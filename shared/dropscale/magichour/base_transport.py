@@ -30,7 +30,7 @@ CONNECT_TIMEOUT = 5.0
 CHUNK = 64 * 1024
 """Bytes of a transfer that are held in memory at a time."""
 
-Received = Callable[[int, int | None], object]
+Moved = Callable[[int, int | None], object]
 """Called with the bytes that were moved so far and, if it is known, the number of all."""
 
 
@@ -72,7 +72,7 @@ class Endpoint:
 class Body:
     """A request's body, read piece by piece, that knows whether any of it was taken to be sent."""
 
-    def __init__(self, file: BinaryIO, size: int, moved: Received | None = None) -> None:
+    def __init__(self, file: BinaryIO, size: int, moved: Moved | None = None) -> None:
         self._file = file
         self._size = size
         self._moved = moved
@@ -99,7 +99,7 @@ class Body:
 class Sink:
     """Where the body of a download goes, piece by piece."""
 
-    def __init__(self, file: BinaryIO, moved: Received | None = None) -> None:
+    def __init__(self, file: BinaryIO, moved: Moved | None = None) -> None:
         self._file = file
         self._moved = moved
         self._size: int | None = None
@@ -192,7 +192,7 @@ class Transport(ABC):
         return call.parse(self.endpoint.without_token(answer))
 
     async def upload(
-        self, url: str, file: BinaryIO, size: int, moved: Received | None = None
+        self, url: str, file: BinaryIO, size: int, moved: Moved | None = None
     ) -> None:
         """PUT the rest of a file, `size` bytes, to a signed URL, streaming, with a Content-Length.
 
@@ -202,7 +202,7 @@ class Transport(ABC):
         """
         await self._transfer(Request("PUT", url, body=Body(file, size, moved)))
 
-    async def download(self, url: str, file: BinaryIO, moved: Received | None = None) -> int:
+    async def download(self, url: str, file: BinaryIO, moved: Moved | None = None) -> int:
         """Write what a signed URL holds into a file, streaming; return the number of bytes.
 
         After an error the file holds a part of it. A body shorter than its Content-Length is an

@@ -86,7 +86,8 @@ class Deliver:
             )
             return rendition.moved(DropState.COMPLETE, downloads=downloads)
         output = self._published(drop, rendition, project)
-        return rendition.moved(DropState.DELIVERED, output=output)
+        warnings = _warnings(drop.source, rendition.parameters.scale_factor, output)
+        return rendition.moved(DropState.DELIVERED, output=output, warnings=warnings)
 
     def _published(self, drop: Drop, rendition: Rendition, project: Project | None) -> Output:
         """Publish what the vendor has; if it has it no more, what another drop got of it."""
@@ -125,7 +126,7 @@ class Deliver:
             # The sweeper may have replaced this execution; a generation must not come twice.
             generation = now.renditions[done.fingerprint].generation
             ended = done.model_copy(update={"generation": generation})
-            return now.with_rendition(ended, self.clock(), *_warnings(now.source, ended))
+            return now.with_rendition(ended, self.clock())
 
         return amend_drop(self.ledger, drop.id, change)
 
@@ -136,16 +137,15 @@ def _complete(job: Job, project: Project | None, due: datetime) -> Job:
     return job.settled(JobState.COMPLETE, project.credits_charged, due)
 
 
-def _warnings(source: Source, rendition: Rendition) -> list[str]:
+def _warnings(source: Source, factor: int, output: Output) -> tuple[str, ...]:
     """Say so when the size is not the one that was paid for; never throw the result away."""
-    output, factor = rendition.output, rendition.parameters.scale_factor
-    if output is None or source.width is None or source.height is None:
-        return []
+    if source.width is None or source.height is None:
+        return ()
     expected = (source.width * factor, source.height * factor)
     # An EXIF orientation may have been applied, which swaps the sides.
     if (output.width, output.height) in {expected, expected[::-1]}:
-        return []
-    return [
+        return ()
+    return (
         f"{output.key} is {output.width} x {output.height} pixels; "
-        f"{expected[0]} x {expected[1]} were expected"
-    ]
+        f"{expected[0]} x {expected[1]} were expected",
+    )

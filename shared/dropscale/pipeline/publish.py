@@ -49,8 +49,9 @@ class PublishOutput:
             size = fetch(cast(BinaryIO, sink))
             file = cast(BinaryIO, spooled)
             header = verify_result(file, f"The result for {drop.source.key}")
-            directory = drop.spec.download_directory if drop.spec else None
-            key = output_key(drop.source.key, rendition.parameters, header.type, directory)
+            key = output_key(
+                drop.source.key, rendition.parameters, header.type, rendition.directory
+            )
             output = Output(
                 key=key,
                 type=header.type,

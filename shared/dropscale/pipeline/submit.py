@@ -1,16 +1,13 @@
 """Submit: from an object in the input bucket to a job that is started, or waits to be."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cache
 
-from dropscale import upscaler
 from dropscale.errors import DropscaleError
-from dropscale.image.header import ImageTooLarge, read_header, require_upscalable
-from dropscale.ledger.records import Drop, Job, Parameters, Reason, Rendition, Source
+from dropscale.ledger.records import Drop, Job, Reason, Rendition, Source
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState, WaitReason
 from dropscale.ledger.store import (
     Attach,
@@ -25,32 +22,26 @@ from dropscale.ledger.store import (
 from dropscale.magichour import errors
 from dropscale.pipeline.follow import FollowJob, Verdict
 from dropscale.pipeline.gate import GateKeeper
+from dropscale.pipeline.plan import LargeEnough, planned_renditions
 from dropscale.pipeline.ports import (
     Clock,
     InputBucket,
     ObjectGone,
     ObjectOverwritten,
     ObjectVersion,
-    OpenObject,
     RemainingTime,
     Upscaler,
 )
-from dropscale.pipeline.price import require_affordable
 from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.sidecars import SpecResolver
+from dropscale.pipeline.source_image import SourceImage, image_of, require_size, source_now
+from dropscale.pipeline.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
 from dropscale.pipeline.start import ACCOUNT_ERRORS, REJECTING_ERRORS, REVIEW, StartJob, refusal_of
 from dropscale.results.output_key import output_key
 from dropscale.spec.keys import KeyKind, image_key_of, kind_of
-from dropscale.spec.model import EffectiveSpec
-
-MAX_IMAGE_BYTES = 512 * 1024 * 1024
-"""dropscale's own limit: an image must fit submit's ephemeral storage."""
 
 _ATTEMPTS = 5
 _LABEL_LENGTH = 120
 _UPLOAD_PAUSE = timedelta(seconds=60)
-
-ReadImage = Callable[[], OpenObject]
 
 
 class SourceGone(DropscaleError):
@@ -67,7 +58,7 @@ class SubmitOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class Submitted:
-    """What submit did; `drop` is the image's drop, if there is one."""
+    """What submit did; `drop` is the drop that the object is about, if there is one."""
 
     outcome: SubmitOutcome
     kind: KeyKind
@@ -93,21 +84,23 @@ class Submit:
     clock: Clock
 
     def __call__(self, bucket: str, key: str, remaining: RemainingTime) -> Submitted:
-        """Evaluate the image at `key`, or the image whose sidecar lies there.
+        """Evaluate what lies at `key`, or the image whose sidecar lies there.
 
         Raises:
             LedgerConflict: others change the same drop; call again later.
         """
-        kind, image_key = self._sorted(key)
-        if image_key is None:
+        kind, drop_key = self._sorted(key)
+        if drop_key is None:
             return Submitted(SubmitOutcome.IGNORED, kind)
-        version = self.bucket.head(bucket, image_key)
-        if version is None and kind is KeyKind.SIDECAR:
+        version = self.bucket.head(bucket, drop_key)
+        if version is None and kind is not KeyKind.IMAGE and self._known(bucket, drop_key) is None:
             return Submitted(SubmitOutcome.IGNORED, kind)
         try:
-            drop = self._settled_by_now(bucket, image_key, version, remaining)
+            drop = self._settled_by_now(bucket, drop_key, version, remaining)
         except ObjectOverwritten:
             return Submitted(SubmitOutcome.OVERWRITTEN, kind)
+        if drop is None:
+            return Submitted(SubmitOutcome.IGNORED, kind)
         if drop.due:
             self.project(drop)
         return Submitted(SubmitOutcome.EVALUATED, kind, drop)
@@ -117,33 +110,35 @@ class Submit:
 
         What the ledger knows of already goes on without the message.
         """
-        _, image_key = self._sorted(key)
-        if image_key is None:
+        _, drop_key = self._sorted(key)
+        if drop_key is None:
             return
-        drop = self._known_or_new(bucket, image_key)
+        drop = self._known_or_new(bucket, drop_key)
         if not drop.renditions:
             reason = Reason(
                 code=type(error).__name__,
-                message=f"{image_key} could not be submitted: {error}",
+                message=f"{drop_key} could not be submitted: {error}",
                 fix="Drop the image again (or `dropscale retry KEY`).",
             )
             self.project(self._decide(drop, DropState.FAILED, reason))
 
     def _sorted(self, key: str) -> tuple[KeyKind, str | None]:
-        """Return what lies at a key, and the key of the image it is about, if any."""
+        """Return what lies at a key, and the key of the drop it is about, if any."""
         kind = kind_of(key, self.resolve.suffixes)
         if kind is KeyKind.SIDECAR:
             return kind, image_key_of(key, self.resolve.suffixes)
-        return kind, key if kind is KeyKind.IMAGE else None
+        return kind, key if kind in {KeyKind.IMAGE, KeyKind.STAND_ALONE} else None
+
+    def _known(self, bucket: str, key: str) -> Drop | None:
+        return self.ledger.drop(Drop.id_of(bucket, key))
 
     def _known_or_new(self, bucket: str, key: str) -> Drop:
-        drop_id = Drop.id_of(bucket, key)
         source = Source(bucket=bucket, key=key, etag="")
-        return self.ledger.drop(drop_id) or Drop(id=drop_id, source=source)
+        return self._known(bucket, key) or Drop(id=Drop.id_of(bucket, key), source=source)
 
     def _settled_by_now(
         self, bucket: str, key: str, version: ObjectVersion | None, remaining: RemainingTime
-    ) -> Drop:
+    ) -> Drop | None:
         for _ in range(_ATTEMPTS):
             drop = self._known_or_new(bucket, key)
             try:
@@ -171,29 +166,43 @@ class Submit:
         is_sent = job.upload is not None and job.upload.is_fresh(self.clock())
         return job.state is JobState.READY and not is_sent
 
-    def _evaluate(self, drop: Drop, version: ObjectVersion, remaining: RemainingTime) -> Drop:
-        source = _source_now(drop, version)
-        key = source.key
-        with ExitStack() as stack:
-
-            @cache
-            def image() -> OpenObject:
-                opened = self.bucket.open(source.bucket, key, version.etag)
-                return stack.enter_context(opened)
-
+    def _evaluate(
+        self, drop: Drop, version: ObjectVersion, remaining: RemainingTime
+    ) -> Drop | None:
+        """Bring a drop as far as it can come now; None: its object is another tool's file."""
+        source = source_now(drop.source, version)
+        with ExitStack() as open_objects:
             try:
-                _require_size(version.size, key)
-                spec = self.resolve(source.bucket, key)
-                if spec is None:
-                    return self._decide(drop, DropState.WAITING, None, WaitReason.SIDECAR)
-                if (source, spec) != (drop.source, drop.spec) or not drop.is_evaluated:
-                    drop = self._accept(drop, *_read_source(source, image), spec)
+                require_size(version, source.key)
+                resolved = self.resolve.of_drop(source.bucket, source.key)
+                if resolved is None:
+                    return None
+                image = image_of(self.bucket, source, resolved, open_objects)
+                source = image.describe(source)
+                if self._is_news(drop, source, resolved):
+                    drop = self._accept(drop, source, resolved)
+            except SidecarMissing:
+                return self._decide(drop, DropState.WAITING, None, WaitReason.SIDECAR)
+            except LargeEnough as error:
+                return self._withdrawn(drop, DropState.SKIPPED, error, source)
             except DropscaleError as error:
-                return self._decide(drop, DropState.REJECTED, _reason(error), source=source)
+                return self._withdrawn(drop, DropState.REJECTED, error, source)
             for fingerprint, rendition in drop.renditions.items():
                 if rendition.wants_result:
                     drop = self._advance(drop, fingerprint, image, remaining)
         return drop
+
+    def _is_news(self, drop: Drop, source: Source, resolved: ResolvedSpec) -> bool:
+        before = (drop.source, drop.spec, drop.warnings)
+        return before != (source, resolved.effective, _said(resolved)) or not drop.is_evaluated
+
+    def _withdrawn(
+        self, drop: Drop, state: DropState, error: DropscaleError, source: Source
+    ) -> Drop:
+        """Decide on the drop itself; what is not paid yet is not wanted any more."""
+        jobs = map(self.ledger.job, drop.renditions)
+        unpaid = [job for job in jobs if job and job.state is JobState.READY]
+        return self._decide(drop, state, _reason(error), source=source, leaving=unpaid)
 
     def _decide(
         self,
@@ -216,36 +225,42 @@ class Submit:
         self.ledger.write(SaveDrop(decided), *departures)
         return decided
 
-    def _accept(self, drop: Drop, source: Source, sha256: str, spec: EffectiveSpec) -> Drop:
+    def _accept(self, drop: Drop, source: Source, resolved: ResolvedSpec) -> Drop:
         """Write down what the drop is to get: its renditions, and a share in each one's job."""
-        parameters = Parameters.of(spec)
-        require_affordable(parameters.credits, source.key, spec, self.start.policy.budget)
-        fingerprint = parameters.fingerprint(sha256)
-        now = self.clock()
-        kept, changes = self._without_others(drop, fingerprint)
-        fresh = Rendition(fingerprint=fingerprint, parameters=parameters, wait=WaitReason.SLOT)
-        wanted = _wanted(drop, spec, fresh)
-        accepted = drop.evaluated({**kept, fingerprint: wanted}, now, source=source, spec=spec)
-        changes += [SaveDrop(accepted), Attach(fingerprint, drop.id)]
-        job = self.ledger.job(fingerprint)
-        if job is None:
-            changes.append(SaveJob(_new_job(fingerprint, parameters, spec.name or source.key, now)))
-        elif job.state is JobState.ERROR and wanted.wants_result:
-            changes.append(SaveJob(job.renewed(now)))
-        elif job.state is JobState.READY:
-            # Whoever is about to lay the job aside as unwanted must see that it is wanted now.
-            changes.append(SaveJob(job.look_again(job.due or now)))
+        spec, now = resolved.effective, self.clock()
+        fresh = planned_renditions(source, spec, self.start.policy.budget)
+        kept, changes = self._without_others(drop, fresh.keys())
+        wanted = {name: _wanted(drop, rendition) for name, rendition in fresh.items()}
+        facts = {"source": source, "spec": spec, "warnings": _said(resolved)}
+        accepted = drop.evaluated(kept | wanted, now, **facts)
+        changes.append(SaveDrop(accepted))
+        names = [one.name or source.key for one in spec.wanted]
+        for rendition, name in zip(wanted.values(), names, strict=True):
+            changes.append(Attach(rendition.fingerprint, drop.id))
+            changes += self._job_for(rendition, name, now)
         self.ledger.write(*changes)
         return accepted
 
+    def _job_for(self, rendition: Rendition, name: str, now: datetime) -> list[Change]:
+        """Return what gives a rendition a job that will be paid, if it is to be paid at all."""
+        job = self.ledger.job(rendition.fingerprint)
+        if job is None:
+            return [SaveJob(_new_job(rendition, name, now))]
+        if job.state is JobState.ERROR and rendition.wants_result:
+            return [SaveJob(job.renewed(now))]
+        if job.state is JobState.READY:
+            # Whoever is about to lay the job aside as unwanted must see that it is wanted now.
+            return [SaveJob(job.look_again(job.due or now))]
+        return []
+
     def _without_others(
-        self, drop: Drop, fingerprint: str
+        self, drop: Drop, fingerprints: Collection[str]
     ) -> tuple[dict[str, Rendition], list[Change]]:
-        """Withdraw the drop from other jobs: from unpaid ones without a trace."""
+        """Withdraw the drop from all other jobs: from unpaid ones without a trace."""
         kept: dict[str, Rendition] = {}
         changes: list[Change] = []
         for other, rendition in drop.renditions.items():
-            if other == fingerprint:
+            if other in fingerprints:
                 continue
             job = self.ledger.job(other)
             if job is not None and job.state is JobState.READY:
@@ -255,7 +270,7 @@ class Submit:
         return kept, changes
 
     def _advance(
-        self, drop: Drop, fingerprint: str, image: ReadImage, remaining: RemainingTime
+        self, drop: Drop, fingerprint: str, image: SourceImage, remaining: RemainingTime
     ) -> Drop:
         """Bring one rendition as far as it can come now."""
         job = self.ledger.job(fingerprint)
@@ -265,7 +280,7 @@ class Submit:
             return self.follow.one(drop.id, job)
         if self._lacks_bytes(job):
             try:
-                self._upload(job, image)
+                self._send(job, image)
             except ACCOUNT_ERRORS:
                 return self._held_back(drop, job, WaitReason.ACCOUNT)
             except errors.Throttled as error:
@@ -288,19 +303,16 @@ class Submit:
         job = amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(until))
         return self.follow.one(drop.id, job, Verdict(wait=reason, wait_until=until))
 
-    def _upload(self, job: Job, image: ReadImage) -> None:
-        opened = image()
-        header = read_header(opened.file, job.label)
-        opened.file.seek(0)
-        path = self.upscaler.upload(opened.file, upscaler.EXTENSION_BY_TYPE[header.type])
+    def _send(self, job: Job, image: SourceImage) -> None:
+        path = image.send(self.upscaler)
         now = self.clock()
         amend_job(self.ledger, job.fingerprint, lambda job: job.with_upload(path, now))
 
 
-def _new_job(fingerprint: str, parameters: Parameters, name: str, now: datetime) -> Job:
+def _new_job(rendition: Rendition, name: str, now: datetime) -> Job:
     return Job(
-        fingerprint=fingerprint,
-        parameters=parameters,
+        fingerprint=rendition.fingerprint,
+        parameters=rendition.parameters,
         label=name[:_LABEL_LENGTH],
         created_at=now,
         # By then its bytes are at the vendor, or whoever was to send them is gone.
@@ -313,58 +325,24 @@ def _departure(drop_id: str, job: Job) -> list[Change]:
     return [Detach(job.fingerprint, drop_id), SaveJob(job.look_again(job.due))]
 
 
-def _source_now(drop: Drop, version: ObjectVersion) -> Source:
-    """Return the drop's source, without what is known of it if its bytes have changed."""
-    known = drop.source
-    if known.etag == version.etag and known.version_id == version.version_id:
-        return known
-    return Source(
-        bucket=known.bucket, key=known.key, etag=version.etag, version_id=version.version_id
-    )
-
-
-def _require_size(size: int, key: str) -> None:
-    if size > MAX_IMAGE_BYTES:
-        raise ImageTooLarge(
-            f"{key} has {size:,} bytes", fix=f"Use an image of at most {MAX_IMAGE_BYTES:,} bytes."
-        )
-
-
-def _read_source(source: Source, image: ReadImage) -> tuple[Source, str]:
-    """Return the source with what its bytes say, and their SHA-256.
-
-    Raises:
-        DropscaleError: the vendor would refuse the image.
-    """
-    if source.sha256 is not None:
-        return source, source.sha256
-    opened = image()
-    header = read_header(opened.file, source.key)
-    require_upscalable(header, source.key)
-    facts = {
-        "version_id": opened.version.version_id,
-        "sha256": opened.sha256,
-        "type": header.type,
-        "width": header.width,
-        "height": header.height,
-        "bytes": opened.version.size,
-    }
-    return source.model_copy(update=facts), opened.sha256
-
-
-def _wanted(drop: Drop, spec: EffectiveSpec, fresh: Rendition) -> Rendition:
+def _wanted(drop: Drop, fresh: Rendition) -> Rendition:
     """Return the rendition that the drop now wants: the one it has, if that still serves."""
     before = drop.renditions.get(fresh.fingerprint)
     if before is None:
         return fresh
-    if before.output is not None:
-        directory = spec.download_directory
-        key = output_key(drop.source.key, fresh.parameters, before.output.type, directory)
+    moved = before.model_copy(update={"directory": fresh.directory})
+    if before.state in OPEN_STATES:
+        return moved
+    if before.output is not None and before.state is not DropState.SUPERSEDED:
+        image_type = before.output.type
+        key = output_key(drop.source.key, fresh.parameters, image_type, fresh.directory)
         if key == before.output.key:
             return before
-    elif before.state in OPEN_STATES:
-        return before
-    return before.again()
+    return moved.again()
+
+
+def _said(resolved: ResolvedSpec) -> tuple[str, ...]:
+    return tuple(str(fault) for fault in resolved.warnings)
 
 
 def _reason(error: DropscaleError) -> Reason:

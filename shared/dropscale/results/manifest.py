@@ -1,6 +1,7 @@
 """The manifest: a drop's row of the ledger, for people and programs."""
 
 import json
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -17,10 +18,9 @@ from dropscale.ledger.records import (
 )
 from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
 from dropscale.results.output_key import fitting_key
-from dropscale.spec.model import EffectiveSpec
+from dropscale.spec.effective import EffectiveSpec
+from dropscale.spec.keys import MANIFEST_SUFFIX
 from dropscale.upscaler import Mode
-
-SUFFIX = ".dropscale.json"
 
 
 class ManifestJob(BaseModel):
@@ -71,7 +71,7 @@ def json_schema() -> str:
 
 def manifest_key(input_key: str) -> str:
     """Return where the manifest of the drop at an input key lies."""
-    return fitting_key(input_key, SUFFIX)
+    return fitting_key(input_key, MANIFEST_SUFFIX)
 
 
 def manifest_of(drop: Drop) -> Manifest:
@@ -84,10 +84,16 @@ def manifest_of(drop: Drop) -> Manifest:
         source=drop.source,
         spec=drop.spec,
         jobs=tuple(_job(rendition) for rendition in drop.renditions.values()),
-        warnings=drop.warnings,
+        warnings=(*drop.warnings, *_warnings_of_renditions(drop)),
         reason=drop.reason,
         timeline=drop.timeline,
     )
+
+
+def _warnings_of_renditions(drop: Drop) -> Iterator[str]:
+    for rendition in drop.renditions.values():
+        if rendition.state is not DropState.SUPERSEDED:
+            yield from rendition.warnings
 
 
 def _job(rendition: Rendition) -> ManifestJob:

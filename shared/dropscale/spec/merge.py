@@ -1,32 +1,186 @@
-"""Merges specs, outermost first: nearest wins, field by field, and remembers whose value it is."""
+"""Merges specs, outermost first: nearest wins, field by field, and remembers whose value it is.
 
-from collections.abc import Iterable
+A layer is one spec, flat. Merging layers is the union of mappings, so it is associative and
+idempotent.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dropscale import upscaler
-from dropscale.spec.model import EffectiveSpec, Spec
+from dropscale.spec.document import Document, FieldPath
+from dropscale.spec.effective import EffectiveRendition, EffectiveSpec, SizeLimits
+from dropscale.spec.faults import Fault, Place, Severity, SpecInvalid
+from dropscale.spec.model import RenditionSpec, SkipIf, Spec, Style
+from dropscale.upscaler import Mode
 
 
-def merge(layers: Iterable[tuple[str, Spec]]) -> EffectiveSpec:
-    """Merge `(origin, spec)` layers; together they must give a scale factor and a mode.
+@dataclass(frozen=True)
+class Origin:
+    """Where a value comes from: a file and a place in it, or a parameter of the stack."""
 
-    `enhancement` becomes `mode` before merging, so the two names of the choice cannot both hold.
+    source: str
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        if self.place is None:
+            return self.source
+        return f"{self.source}:{self.place.line}:{self.place.column}"
+
+    def warning(self, field: str, message: str, hint: str) -> Fault:
+        """Return a warning about the value of a field."""
+        return self._fault(field, message, hint, Severity.WARNING)
+
+    def error(self, field: str, message: str, hint: str) -> Fault:
+        """Return what is wrong with the value of a field."""
+        return self._fault(field, message, hint, Severity.ERROR)
+
+    def _fault(self, field: str, message: str, hint: str, severity: Severity) -> Fault:
+        return Fault.at(self.source, self.place or Place(), message, hint, field, severity)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value that one spec gives a field; of `renditions`, a tuple of settings of layers."""
+
+    value: Any
+    origin: Origin
+
+
+Layer = Mapping[str, Setting]
+"""Settings by field. `style.enhancement` has become `mode`, so the two cannot both hold."""
+
+
+def stack_defaults(scale_factor: int, mode: Mode) -> Layer:
+    """Return the outermost layer: what the stack's parameters say."""
+    return {
+        "scale_factor": Setting(scale_factor, Origin("parameter DefaultScaleFactor")),
+        "mode": Setting(mode, Origin("parameter DefaultMode")),
+    }
+
+
+def layer_of(spec: Spec, document: Document) -> Layer:
+    """Return a spec as a layer; `document` is what it was read from."""
+    return dict(_settings(spec, document, ()))
+
+
+def merge(layers: Sequence[Layer]) -> Layer:
+    """Merge layers, outermost first."""
+    return {field: setting for layer in layers for field, setting in layer.items()}
+
+
+def effective_spec(layer: Layer) -> EffectiveSpec:
+    """Return what a merged layer comes to; it must give a scale factor and a mode.
+
+    Raises:
+        SpecInvalid: two renditions would have one name.
     """
-    values: dict[str, Any] = {}
-    provenance: dict[str, str] = {}
-    for origin, spec in layers:
-        fields = _flat(spec)
-        values |= fields
-        provenance |= dict.fromkeys(fields, origin)
-    return EffectiveSpec(**values, provenance=provenance)
+    items: Sequence[Setting] = layer["renditions"].value if "renditions" in layer else ()
+    rest = {field: setting for field, setting in layer.items() if field != "renditions"}
+    renditions = [EffectiveRendition(**_values(rest | item.value)) for item in items or ()]
+    if clashes := list(_clashes(renditions, items)):
+        raise SpecInvalid(clashes)
+    values = _values(layer)
+    limits = {field: values.pop(f"skip_if.{field}", None) for field in SizeLimits.model_fields}
+    return EffectiveSpec(
+        **values | {"skip_if": SizeLimits(**limits), "renditions": tuple(renditions)}
+    )
 
 
-def _flat(spec: Spec) -> dict[str, Any]:
-    fields = spec.model_dump(exclude_none=True, exclude={"assets", "style"})
-    if spec.style is not None:
-        style = spec.style.model_dump(exclude_none=True)
-        enhancement = style.pop("enhancement", None)
-        if enhancement is not None:
-            style["mode"] = upscaler.MODE_BY_ENHANCEMENT[enhancement]
-        fields |= style
-    return fields
+def warnings_about(layers: Sequence[Layer]) -> list[Fault]:
+    """Return what is allowed in layers, outermost first, but does not do what it seems to."""
+    merged = merge(layers)
+    wanted = effective_spec(merged).wanted
+    found = []
+    if all(rendition.mode is not Mode.CREATIVE for rendition in wanted):
+        prompt = merged.get("prompt")
+        if prompt and prompt.value is not None:
+            modes = " and ".join(sorted({rendition.mode for rendition in wanted}))
+            found.append(
+                prompt.origin.warning(
+                    "style.prompt",
+                    f"is not used: the mode is {modes}",
+                    "choose the mode creative, or leave the prompt out",
+                )
+            )
+    return [*found, *_without_effect(layers)]
+
+
+def _without_effect(layers: Sequence[Layer]) -> Iterator[Fault]:
+    """Yield what a nearer spec says in vain, because every rendition has a value of its own."""
+    items: Sequence[Setting] = ()
+    for layer in layers:
+        for field, setting in layer.items() if items else ():
+            if all(field in item.value for item in items):
+                yield setting.origin.warning(
+                    _as_written(field),
+                    f"has no effect: each rendition of {items[0].origin} sets its own",
+                    "give `renditions` here, too (`[]` for none)",
+                )
+        if "renditions" in layer:
+            items = layer["renditions"].value or ()
+
+
+def _settings(
+    spec: RenditionSpec, document: Document, path: FieldPath
+) -> Iterator[tuple[str, Setting]]:
+    def setting(value: object, *field: str | int) -> Setting:
+        place = document.place_of_value((*path, *field))
+        return Setting(value, Origin(document.path, place))
+
+    for field in type(spec).model_fields:
+        value = getattr(spec, field)
+        if field not in spec.model_fields_set or field == "assets":
+            continue
+        if isinstance(value, Style):
+            yield from _style_settings(value, setting)
+        elif field == "skip_if":
+            limits = value or SkipIf()
+            for name in SkipIf.model_fields if value is None else limits.model_fields_set:
+                place = ("skip_if",) if value is None else ("skip_if", name)
+                yield f"skip_if.{name}", setting(getattr(limits, name), *place)
+        elif field == "renditions":
+            items = (
+                setting(dict(_settings(item, document, ("renditions", index))), field, index)
+                for index, item in enumerate(value or ())
+            )
+            yield field, setting(tuple(items), field)
+        else:
+            yield field, setting(value, field)
+
+
+def _style_settings(style: Style, setting: Any) -> Iterator[tuple[str, Setting]]:
+    if style.mode is not None:
+        yield "mode", setting(style.mode, "style", "mode")
+    if style.enhancement is not None:
+        mode = upscaler.MODE_BY_ENHANCEMENT[style.enhancement]
+        yield "mode", setting(mode, "style", "enhancement")
+    if "prompt" in style.model_fields_set:
+        yield "prompt", setting(style.prompt, "style", "prompt")
+
+
+def _values(layer: Layer) -> dict[str, Any]:
+    values: dict[str, Any] = {field: setting.value for field, setting in layer.items()}
+    origins = {field: str(setting.origin) for field, setting in layer.items()}
+    return values | {"provenance": origins}
+
+
+def _clashes(renditions: Sequence[EffectiveRendition], items: Sequence[Setting]) -> Iterator[Fault]:
+    names: dict[tuple[object, ...], Setting] = {}
+    upscales: dict[tuple[object, ...], Setting] = {}
+    for rendition, item in zip(renditions, items, strict=True):
+        kind = (rendition.scale_factor, rendition.mode)
+        first = upscales.setdefault((*kind, rendition.used_prompt, rendition.revision), item)
+        if first is not item:
+            what = f"is the same upscale as the one at {first.origin}"
+            yield item.origin.error("renditions", what, "leave one out")
+            continue
+        first = names.setdefault((*kind, rendition.download_directory), item)
+        if first is not item:
+            what = f"would have the output name of the one at {first.origin}"
+            yield item.origin.error("renditions", what, "give one another download_directory")
+
+
+def _as_written(field: str) -> str:
+    return f"style.{field}" if field in Style.model_fields else field

@@ -155,7 +155,7 @@ GENERATE = [
     ),
 ]
 ACCOUNT = [
-    Use("creator", lambda c, _: c.v1.account.list(), '"name": "Creator"'),
+    Use("paid", lambda c, _: c.v1.account.list(), '"name": "Business"'),
     Use(
         "free",
         lambda c, _: c.v1.account.list(),

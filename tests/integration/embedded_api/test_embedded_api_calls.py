@@ -125,10 +125,10 @@ def test_the_account(call: Caller, photo: bytes) -> None:
         "id": "embedded",
         "email": "embedded@localhost",
         "credits": 70,
-        "tier": "creator",
+        "tier": "business",
         "subscription": {
             "status": "active",
-            "name": "Creator",
+            "name": "Business",
             "billing_interval": "month",
             "cancel_at_period_end": False,
             "current_period_end": None,

@@ -73,6 +73,7 @@ from dropscale_embedded.cloud.object_events import REASONS
             "return_values_on_condition_check_failure",
             DynamoDBBackend.transact_write_items,
         ),
+        (S3Response, "get_bucket_notification", "self", None),
         (S3Response, "_key_response_put", "self query key_name", S3Response._key_response),
         (
             S3Response,

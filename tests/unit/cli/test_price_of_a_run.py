@@ -13,7 +13,7 @@ from dropscale.ledger.states import JobState
 from dropscale.upscaler import Mode
 from dropscale_cli.drops import find_drops
 from dropscale_cli.kept_ledger import KeptLedger
-from dropscale_cli.price import highest_price
+from dropscale_cli.plan import plan_of
 from tests.fakes import png
 
 Write = Callable[..., Path]
@@ -40,21 +40,21 @@ def test_an_image_costs_what_its_sidecar_makes_it(
     write("cat.png", png())
     if spec:
         write("cat.png.yaml", spec)
-    assert highest_price(find_drops(tmp_path, tmp_path / "out"), KeptLedger()) == price
+    assert plan_of(find_drops(tmp_path, tmp_path / "out"), KeptLedger()).credits == price
 
 
 def test_the_price_is_that_of_all_images(write: Write, tmp_path: Path) -> None:
     write("a.png", png(shade=1))
     write("b/a.png", png(shade=2))
     write("b/a.png.json", '{"scale_factor": 4}')
-    assert highest_price(find_drops(tmp_path, tmp_path / "out"), KeptLedger()) == 250
+    assert plan_of(find_drops(tmp_path, tmp_path / "out"), KeptLedger()).credits == 250
 
 
 def test_images_that_share_a_job_pay_once(write: Write, tmp_path: Path) -> None:
     for name in ("a.png", "b.png", "c.png"):
         write(name, png())
     write("c.png.yaml", "revision: 2")
-    assert highest_price(find_drops(tmp_path, tmp_path / "out"), KeptLedger()) == 100
+    assert plan_of(find_drops(tmp_path, tmp_path / "out"), KeptLedger()).credits == 100
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", png()[:20], png(4097, 1)])
@@ -62,14 +62,14 @@ def test_an_image_that_is_refused_costs_nothing(
     content: bytes, write: Write, tmp_path: Path
 ) -> None:
     write("cat.png", content)
-    assert highest_price(find_drops(tmp_path, tmp_path / "out"), KeptLedger()) == 0
+    assert plan_of(find_drops(tmp_path, tmp_path / "out"), KeptLedger()).credits == 0
 
 
 def test_two_sidecars_cost_nothing(write: Write, tmp_path: Path) -> None:
     write("cat.png", png())
     write("cat.png.yaml", "scale_factor: 2")
     write("cat.png.json", "{}")
-    assert highest_price(find_drops(tmp_path, tmp_path / "out"), KeptLedger()) == 0
+    assert plan_of(find_drops(tmp_path, tmp_path / "out"), KeptLedger()).credits == 0
 
 
 def known(state: JobState, job_of: Path, **facts: Any) -> Job:
@@ -99,7 +99,7 @@ def test_what_an_earlier_run_has_paid_is_not_paid_again(
 ) -> None:
     job = known(state, write("cat.png", png()))
     ledger = KeptLedger(jobs={job.fingerprint: job})
-    assert highest_price(find_drops(tmp_path, tmp_path / "out"), ledger) == price
+    assert plan_of(find_drops(tmp_path, tmp_path / "out"), ledger).credits == price
 
 
 @pytest.mark.parametrize(("due", "price"), [(NOW, 100), (None, 50)])
@@ -109,4 +109,4 @@ def test_what_earlier_runs_left_unpaid_is_part_of_the_price(
     job = known(JobState.READY, write("other/dog.png", png(shade=7)), due=due)
     cat = write("cat.png", png())
     ledger = KeptLedger(jobs={job.fingerprint: job})
-    assert highest_price(find_drops(cat, tmp_path / "out"), ledger) == price
+    assert plan_of(find_drops(cat, tmp_path / "out"), ledger).credits == price

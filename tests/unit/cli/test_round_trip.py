@@ -88,7 +88,7 @@ class Trip:
     def __call__(self, target: ScriptedTarget, *keys: str) -> dict[str, FollowedDrop]:
         images = {key: self.write(f"in/{key}") for key in keys}
         trip = RoundTrip(target, self.out, self.updates, lambda: target.now, target.pause)
-        return {drop.key: drop for drop in trip(Drops({}, images, 0))}
+        return {drop.key: drop for drop in trip(Drops({}, images))}
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_specs_are_dropped_before_images(write: Write, trip: Trip) -> None:
     specs = {"z.jpg.yaml": write("z.jpg.yaml", "spec")}
     target = ScriptedTarget([step(manifest("a.jpg", DropState.REJECTED))])
     RoundTrip(target, trip.out, trip.updates, lambda: target.now, target.pause)(
-        Drops(specs, images, 0)
+        Drops(specs, images)
     )
     assert target.dropped == [("z.jpg.yaml", b"spec"), ("a.jpg", b"image")]
 

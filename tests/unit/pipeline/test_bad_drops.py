@@ -30,13 +30,21 @@ def test_a_bad_image_is_rejected_before_anything_is_sent(
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("cat.png.yaml", "scale_factor: 3", "cat.png.yaml: scale_factor: must be the number 2"),
+        ("cat.png.yaml", "scale_factor: 3", "cat.png.yaml:1:15: scale_factor: 3 is not a"),
         ("cat.png.json", '{"style": {"mode": "best"}}', "style.mode"),
-        ("cat.png.yml", "scale: 2", "scale: is not a field"),
+        (
+            "cat.png.yml",
+            "scale: 2",
+            "1:1: scale: there is no such field; did you mean scale_f",
+        ),
         ("cat.png.yaml", "- 2", "mapping"),
         ("cat.png.yaml", "a: [", "neither YAML nor JSON"),
-        ("cat.png.yaml", "x" * 70_000, "allowed are 65,536"),
-        ("cat.png.yaml", "assets: {image_file_path: dog.png}", "own image, cat.png"),
+        ("cat.png.yaml", "x" * 70_000, "larger than a spec can be, 65,536"),
+        (
+            "cat.png.yaml",
+            "assets: {image_file_path: dog.png}",
+            "is not the image beside this spec; write cat.p",
+        ),
     ],
 )
 def test_a_bad_sidecar_is_rejected_by_file_and_field(

@@ -96,7 +96,7 @@ def test_a_sidecar_decides_scale_mode_prompt_name_and_folder(world: World) -> No
     assert name.startswith("Cat [")
     assert set(world.results.outputs) == {"best/cat.png@4x-creative.png"}
     spec = world.manifest("cat.png")["spec"]
-    assert spec["provenance"]["scale_factor"] == "cat.png.yaml"
+    assert spec["provenance"]["scale_factor"] == "cat.png.yaml:1:15"
 
 
 def test_a_sidecar_that_comes_late_withdraws_the_image_from_an_unpaid_job(world: World) -> None:

@@ -1,0 +1,193 @@
+"""`dropscale apply`: has a stack look again at what it was given before, or was never told of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dropscale.pipeline.ports import ObjectVersion
+from dropscale_cli.chosen_api import chosen_api, remembered_api
+from dropscale_cli.deployed_stack import deployed_target
+from dropscale_cli.drops import Drops, find_drops
+from dropscale_cli.errors import PriceUnconfirmed
+from dropscale_cli.kept_ledger import KeptLedger
+from dropscale_cli.local_bucket import LocalBucket
+from dropscale_cli.run import RunOptions, run_drops
+from dropscale_cli.stack_plan import Page, PlannedChange, StackPlanner
+from dropscale_cli.state_folder import StateFolder
+from dropscale_cli.summary import console_for_outcomes
+
+_PAGE_LENGTH = 1000
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a person agrees to a plan.
+
+    Attributes:
+        is_agreed: Whether no question is to be asked.
+        is_terminal: Whether there is somebody to ask.
+        as_json: Whether standard output takes one JSON object and nothing else.
+    """
+
+    is_agreed: bool
+    is_terminal: bool
+    as_json: bool
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    looked_at: int = 0
+    applied: tuple[PlannedChange, ...] = ()
+    left: tuple[PlannedChange, ...] = ()
+
+    @property
+    def is_as_asked(self) -> bool:
+        return not self.left and not any(change.refusal for change in self.applied)
+
+
+def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -> int:
+    """Plan page by page what a new look changes below a prefix, and have done what is agreed to.
+
+    Return the exit code: 0 if all that changes was applied, and can be done, else 1.
+
+    Raises:
+        StackUnreachable, PriceUnconfirmed: as their names say.
+        click.UsageError: the bucket is not the stack's input bucket.
+    """
+    target = deployed_target(stack)
+    if bucket != target.input_bucket:
+        raise click.UsageError(
+            f"{bucket} is not the input bucket of stack {stack}; that is {target.input_bucket}."
+        )
+    pages = StackPlanner.of(target).pages(prefix)
+    outcome = _agreed(
+        pages, agreement, lambda change: target.look_again(change.key, change.version)
+    )
+    _report(outcome, agreement)
+    return 0 if outcome.is_as_asked else 1
+
+
+def apply_to_files(
+    options: RunOptions, agreement: Agreement, environment: Mapping[str, str]
+) -> int:
+    """Plan what a new look at files changes since earlier runs, and run what is agreed to.
+
+    Return the exit code: 0 if nothing changes, or as `dropscale run` does.
+
+    Raises:
+        click.ClickException: one of `dropscale_cli.errors`.
+    """
+    drops = find_drops(options.path, options.out)
+    folder = StateFolder(options.out)
+    files = _Files(drops, KeptLedger.read(folder))
+    bucket = LocalBucket(drops.paths)
+    planner = StackPlanner(files, bucket, bucket.specs(), files.ledger)
+    outcome = _agreed(planner.pages(""), agreement, lambda change: None)
+    if not outcome.applied:
+        _report(outcome, agreement)
+        return 0 if outcome.is_as_asked else 1
+    keys = {change.key for change in outcome.applied}
+    chosen = replace(
+        drops,
+        images={key: path for key, path in drops.images.items() if key in keys},
+        stand_alone={key: path for key, path in drops.stand_alone.items() if key in keys},
+    )
+    name = folder.api_name()
+    api = remembered_api(name, environment) if name else chosen_api(environment, options.engine)
+    code = run_drops(chosen, replace(options, is_agreed=True), api)
+    return code or (1 if outcome.left else 0)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Files as the input bucket of the stack that runs go to; an `InputListing`."""
+
+    drops: Drops
+    ledger: KeptLedger
+
+    @property
+    def input_bucket(self) -> str:
+        return next((drop.source.bucket for drop in self.ledger.drops.values()), "")
+
+    def input_pages(self, prefix: str) -> Iterator[list[tuple[str, ObjectVersion]]]:
+        files = [(k, path) for k, path in self.drops.to_follow.items() if k.startswith(prefix)]
+        for start in range(0, len(files), _PAGE_LENGTH):
+            page = files[start : start + _PAGE_LENGTH]
+            yield [
+                (key, ObjectVersion(_etag(path), size=path.stat().st_size)) for key, path in page
+            ]
+
+
+def _etag(path: Path) -> str:
+    """Return the ETag that S3 gives what is put in one piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+
+
+def _agreed(
+    pages: Iterator[Page], agreement: Agreement, act: Callable[[PlannedChange], None]
+) -> _Outcome:
+    """Show each page's changes, and act on those that are agreed to."""
+    console = Console(stderr=agreement.as_json, highlight=False, markup=False, soft_wrap=True)
+    outcome, ask = _Outcome(), not agreement.is_agreed
+    for page in pages:
+        outcome = replace(outcome, looked_at=outcome.looked_at + page.looked_at)
+        if not page.changes:
+            continue
+        console.print(_table(page))
+        answer = _answer(page, agreement) if ask else "yes"
+        ask = ask and answer != "all"
+        if answer == "no":
+            outcome = replace(outcome, left=(*outcome.left, *page.changes))
+            continue
+        for change in page.changes:
+            act(change)
+        outcome = replace(outcome, applied=(*outcome.applied, *page.changes))
+    return outcome
+
+
+def _answer(page: Page, agreement: Agreement) -> str:
+    price = sum(change.credits for change in page.changes)
+    offer = f"Apply this to {len(page.changes)} of {page.looked_at}, for up to {price} credits?"
+    if not agreement.is_terminal:
+        raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
+    choices = click.Choice(["yes", "no", "all"])
+    answer: str = click.prompt(offer, type=choices, default="no", err=True)
+    return answer
+
+
+def _table(page: Page) -> Table:
+    table = Table("Drop", "Now", "Then", box=None, pad_edge=False)
+    table.add_column("Credits", justify="right")
+    for change in page.changes:
+        table.add_row(Text(change.key), Text(change.now), Text(change.then), str(change.credits))
+    return table
+
+
+def _report(outcome: _Outcome, agreement: Agreement) -> None:
+    price = sum(change.credits for change in outcome.applied)
+    if agreement.as_json:
+        told: dict[str, Any] = {
+            "as_asked": outcome.is_as_asked,
+            "looked_at": outcome.looked_at,
+            "credits": price,
+            "applied": [change.as_json() for change in outcome.applied],
+            "left": [change.as_json() for change in outcome.left],
+        }
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    applied, left = len(outcome.applied), len(outcome.left)
+    console_for_outcomes().print(
+        f"Looked at {outcome.looked_at}: {applied} applied, for up to {price} credits; {left} left."
+    )

@@ -1,0 +1,202 @@
+"""`dropscale doctor`: looks at a stack, and says of each part that it is well or how to mend it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from types import MappingProxyType
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+from dropscale.aws import wiring
+from dropscale.aws.api_key import SecretApiKey
+from dropscale.ledger.budget import Budget
+from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
+from dropscale_cli.aws_target import AwsTarget
+
+PLACES_BY_TIER = MappingProxyType({"creator": 3, "pro": 5})
+"""Jobs that may run at once, by plan; Business has no limit.
+
+Source: https://docs.magichour.ai/api-reference, mid 2026.
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one part; `fix`: how to mend it, if it is not well."""
+
+    part: str
+    detail: str
+    fix: str | None = None
+
+    @property
+    def is_well(self) -> bool:
+        """Whether there is nothing to mend."""
+        return self.fix is None
+
+
+def examine(target: AwsTarget, stack: str) -> list[Finding]:
+    """Look at every part of a stack; nothing is changed, nothing is charged."""
+    checks: dict[str, Callable[[], Finding]] = {
+        "AWS account": lambda: _caller(target),
+        "versions": lambda: _versions(stack),
+        "input events": lambda: _events(target),
+        "results bucket": lambda: _results(target),
+        "dead letters": lambda: _dead_letters(target),
+        "API key": lambda: _api_key(target, stack),
+        "Magic Hour": lambda: _magic_hour(target, stack),
+        "budget": lambda: _budget(target),
+        "gate": lambda: _gate(target),
+    }
+    return [_found(part, check) for part, check in checks.items()]
+
+
+def report(findings: list[Finding], *, as_json: bool) -> int:
+    """Print what was found; return the exit code: 0 if all is well, else 1."""
+    if as_json:
+        told = [{**asdict(finding), "ok": finding.is_well} for finding in findings]
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        for line in _lines(findings):
+            click.echo(line)
+    return 0 if all(finding.is_well for finding in findings) else 1
+
+
+def _lines(findings: list[Finding]) -> Iterator[str]:
+    width = max(len(finding.part) for finding in findings)
+    for finding in findings:
+        mark = "ok  " if finding.is_well else "MEND"
+        yield f"{mark}  {finding.part:{width}}  {finding.detail}"
+        if finding.fix:
+            yield f"{'':{width + 8}}{finding.fix}"
+
+
+def _found(part: str, check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except (BotoCoreError, ClientError) as error:
+        return Finding(part, str(error), "Allow this call, or ask somebody who may.")
+
+
+def _caller(target: AwsTarget) -> Finding:
+    return Finding("AWS account", target.client("sts").get_caller_identity()["Arn"])
+
+
+def _versions(stack: str) -> Finding:
+    detail = f"dropscale {version('dropscale')}, Python {platform.python_version()}, stack {stack}"
+    return Finding("versions", detail)
+
+
+def _events(target: AwsTarget) -> Finding:
+    bucket = target.input_bucket
+    found = target.client("s3").get_bucket_notification_configuration(Bucket=bucket)
+    found.pop("ResponseMetadata", None)
+    if "EventBridgeConfiguration" in found:
+        return Finding("input events", f"{bucket} sends its events to EventBridge")
+    # Putting a configuration replaces the whole of it, so what is there must be put again.
+    whole = json.dumps({**found, "EventBridgeConfiguration": {}})
+    return Finding(
+        "input events",
+        f"{bucket} sends no events to EventBridge, so nothing that is dropped is noticed",
+        f"aws s3api put-bucket-notification-configuration --bucket {bucket} "
+        f"--notification-configuration '{whole}'",
+    )
+
+
+def _results(target: AwsTarget) -> Finding:
+    bucket = target.settings.results_bucket
+    if bucket == target.input_bucket:
+        return Finding("results bucket", f"{bucket} is also the input bucket", "Use two buckets.")
+    status = target.client("s3").get_bucket_versioning(Bucket=bucket).get("Status")
+    if status == "Enabled":
+        return Finding("results bucket", f"{bucket} keeps what is replaced")
+    return Finding(
+        "results bucket",
+        f"{bucket} keeps no versions, so a result that is replaced is gone",
+        f"aws s3api put-bucket-versioning --bucket {bucket} "
+        "--versioning-configuration Status=Enabled",
+    )
+
+
+def _dead_letters(target: AwsTarget) -> Finding:
+    name = "ApproximateNumberOfMessages"
+    queue = target.dead_letter_queue_url
+    found = target.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=[name])
+    count = int(found["Attributes"][name])
+    if not count:
+        return Finding("dead letters", "none")
+    return Finding(
+        "dead letters",
+        f"{count} drops could not be submitted",
+        "Mend the cause that their manifests name, then: aws sqs start-message-move-task "
+        "--source-arn <the queue's ARN>",
+    )
+
+
+def _key_of(target: AwsTarget) -> str:
+    return SecretApiKey(target.client("secretsmanager"), target.settings.api_key_secret_arn)()
+
+
+def _api_key(target: AwsTarget, stack: str) -> Finding:
+    try:
+        _key_of(target)
+    except Unauthorized:
+        return Finding(
+            "API key", "the secret has no value", f"dropscale secret set --stack {stack}"
+        )
+    return Finding("API key", "the secret has a value")
+
+
+def _magic_hour(target: AwsTarget, stack: str) -> Finding:
+    settings = target.settings
+    try:
+        client = Client(token=_key_of(target), base_url=settings.api_base_url)
+        account = client.v1.account.list()
+    except (Unauthorized, ValueError) as error:
+        return Finding("Magic Hour", str(error), f"dropscale secret set --stack {stack}")
+    except MagicHourError as error:
+        return Finding("Magic Hour", str(error), "See whether ApiBaseUrl is right; try again.")
+    return _account(account, settings.max_concurrent_jobs)
+
+
+def _account(account: Account, slots: int) -> Finding:
+    detail = f"{account.credits:,} credits, tier {account.tier}"
+    places = PLACES_BY_TIER.get(account.tier)
+    if places is not None and slots > places:
+        return Finding(
+            "Magic Hour",
+            f"{detail}: runs {places} jobs at once, and MaxConcurrentJobs is {slots}",
+            f"Set MaxConcurrentJobs to {places}.",
+        )
+    if not account.credits:
+        return Finding("Magic Hour", detail, "Buy credits, or wait for the next period.")
+    return Finding("Magic Hour", detail)
+
+
+def _budget(target: AwsTarget) -> Finding:
+    settings = target.settings
+    budget = Budget(settings.daily_credit_limit, settings.monthly_credit_limit)
+    ledger = wiring.ledger(settings, target.client)
+    told, is_spent = [], False
+    for window, limit in budget.windows(datetime.now(UTC)).items():
+        spent = ledger.spent(window)
+        told.append(f"{window.replace('#', ' ')}: {spent} of {limit or 'no limit'}")
+        is_spent = is_spent or (limit is not None and spent >= limit)
+    fix = "Wait for the next one, or raise DailyCreditLimit or MonthlyCreditLimit."
+    return Finding("budget", ", ".join(told), fix if is_spent else None)
+
+
+def _gate(target: AwsTarget) -> Finding:
+    gate = wiring.ledger(target.settings, target.client).gate()
+    if gate is None or gate.is_open:
+        return Finding("gate", "open")
+    return Finding(
+        "gate",
+        f"closed: the vendor takes no jobs ({gate.reason}); one tries again at {gate.until:%H:%M}",
+        "See `API key` and `Magic Hour` above; it opens by itself.",
+    )

@@ -1,0 +1,39 @@
+"""Options that several commands have, and the form of their help."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def out_option(help_text: str, *, exists: bool = False) -> Callable[[Command], Command]:
+    """Add the option that names the output folder."""
+    return click.option(
+        "--out",
+        type=click.Path(file_okay=False, exists=exists, path_type=Path),
+        default=Path("out"),
+        show_default=True,
+        help=help_text,
+    )
+
+
+def format_option(help_text: str | None = None, *others: str) -> Callable[[Command], Command]:
+    """Add the option that chooses between text, JSON and other formats."""
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(["text", "json", *others]),
+        default="text",
+        show_default=True,
+        help=help_text,
+    )
+
+
+def examples(*commands: str) -> str:
+    """Return what a command's help ends with."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])

@@ -1,0 +1,104 @@
+"""Specs on this machine, by their paths, as a stack would see them once they are dropped."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import click
+
+from dropscale.pipeline.spec_resolver import ResolvedSpec, SidecarAmbiguous, SpecResolver
+from dropscale.spec.document import MAX_BYTES
+from dropscale.spec.faults import Fault, SpecInvalid
+from dropscale.spec.keys import SPEC_SUFFIXES, sidecar_keys_of
+from dropscale.spec.parse import parse_sidecar
+from dropscale_cli.local_bucket import DEFAULTS
+
+
+@dataclass(frozen=True)
+class SpecTree:
+    """A folder in which the cascade of specs begins: what lies above it says nothing.
+
+    It is a `dropscale.pipeline.ports.SpecFiles` whose keys are paths, relative to the working
+    directory if the root lies below it, so that faults name files as a person finds them.
+    `unreadable` collects the files that could not be read.
+    """
+
+    root: str
+    unreadable: list[Fault] = field(default_factory=list)
+
+    @classmethod
+    def around(cls, path: Path, root: Path | None) -> Self:
+        """Return the tree that a file or folder is in.
+
+        Without a root, that is the working directory if the path lies below it; else the folder
+        itself, or the file's.
+        """
+        if root is None:
+            folder = path if path.is_dir() else path.parent
+            shown = _shown(path)
+            root = folder if os.path.isabs(shown) or _leads_up(shown) else Path()
+        return cls(_shown(root))
+
+    def key_of(self, path: Path) -> str:
+        """Return the key of a file or folder.
+
+        Raises:
+            click.UsageError: it does not lie below the root.
+        """
+        below = os.path.relpath(path, self.root)
+        if _leads_up(below):
+            raise click.UsageError(f"'{path}' does not lie below '{self.root}'.")
+        return os.path.normpath(os.path.join(self.root, below))
+
+    def read(self, bucket: str, key: str, limit: int) -> bytes | None:
+        """See `SpecFiles.read`."""
+        prefix = "" if self.root == os.curdir else os.path.join(self.root, "")
+        if not key.startswith(prefix) or not os.path.isfile(key):
+            return None
+        try:
+            with open(key, "rb") as file:
+                return file.read(limit)
+        except OSError as error:
+            message = f"cannot be read: {error.strerror}"
+            self.unreadable.append(Fault(path=key, message=message, hint="allow reading it"))
+            return None
+
+    @cached_property
+    def resolver(self) -> SpecResolver:
+        """What resolves specs as the stack does that `run` starts."""
+        return SpecResolver(self, DEFAULTS, SPEC_SUFFIXES, sidecar_required=False)
+
+    def resolved(self, key: str) -> ResolvedSpec | None:
+        """Return the specs of an image, or of a spec that stands alone; None: it is no spec.
+
+        Raises:
+            SpecInvalid: with every fault of all its specs.
+        """
+        try:
+            return self.resolver.of_drop("", key)
+        except SidecarAmbiguous:
+            raise SpecInvalid(list(self._faults_of_sidecars(key))) from None
+
+    def _faults_of_sidecars(self, image_key: str) -> Iterator[Fault]:
+        found = [key for key in sidecar_keys_of(image_key) if os.path.isfile(key)]
+        for key in found:
+            others = " and ".join(other for other in found if other != key)
+            what = f"{image_key} has another sidecar, {others}"
+            yield Fault(path=key, message=what, hint="keep one of them")
+            try:
+                parse_sidecar(self.read("", key, MAX_BYTES + 1) or b"", key, image_key)
+            except SpecInvalid as error:
+                yield from error.faults
+
+
+def _shown(path: Path) -> str:
+    """Return a path relative to the working directory if it lies below it, else as it is."""
+    below = os.path.relpath(path)  # as it is written: symbolic links stay
+    return os.path.normpath(path) if _leads_up(below) else below
+
+
+def _leads_up(path: str) -> bool:
+    return path.split(os.sep, maxsplit=1)[0] == os.pardir

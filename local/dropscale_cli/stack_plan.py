@@ -1,0 +1,197 @@
+"""What a stack would do if it looked again at what lies in its input bucket."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dropscale.aws import wiring
+from dropscale.errors import DropscaleError
+from dropscale.image.header import DamagedImage, read_header, require_upscalable
+from dropscale.ledger.budget import Budget
+from dropscale.ledger.records import Drop, Job, Rendition, Source
+from dropscale.ledger.states import DropState
+from dropscale.pipeline.ports import InputBucket, ObjectVersion, Upscaler
+from dropscale.pipeline.source_image import RemoteImage, SourceImage, source_now
+from dropscale.pipeline.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
+from dropscale.spec.keys import KeyKind, kind_of
+from dropscale_cli.aws_target import AwsTarget
+from dropscale_cli.kept_ledger import UNPAID
+from dropscale_cli.plan import PlannedDrop, planned_drop
+
+_AT_ONCE = 16
+_PEEK_BYTES = 256 * 1024
+_NO_BUDGET = Budget()
+
+
+@dataclass(frozen=True)
+class PlannedChange:
+    """What becomes of one drop: what it is now, and what it will be, in words."""
+
+    key: str
+    version: ObjectVersion
+    now: str
+    then: str
+    credits: int
+    refusal: DropscaleError | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON shows it."""
+        return {
+            "key": self.key,
+            "now": self.now,
+            "then": self.then,
+            "credits": self.credits,
+            "refusal": self.refusal and str(self.refusal),
+        }
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some objects that were looked at, and those of them that a new look changes."""
+
+    looked_at: int
+    changes: Sequence[PlannedChange]
+
+
+class InputListing(Protocol):
+    """What lies in an input bucket."""
+
+    @property
+    def input_bucket(self) -> str:
+        """Its name."""
+
+    def input_pages(self, prefix: str) -> Iterator[list[tuple[str, ObjectVersion]]]:
+        """Yield all objects whose keys start with `prefix`, page by page."""
+
+
+class KnownRecords(Protocol):
+    """As much of a ledger as planning takes."""
+
+    def drop(self, drop_id: str) -> Drop | None:
+        """See `Ledger.drop`."""
+
+    def job(self, fingerprint: str) -> Job | None:
+        """See `Ledger.job`."""
+
+
+@dataclass(frozen=True)
+class StackPlanner:
+    """Plans on a stack's input bucket and ledger, or on what stands for them; changes nothing."""
+
+    listing: InputListing
+    bucket: InputBucket
+    specs: SpecResolver
+    ledger: KnownRecords
+    budget: Budget = _NO_BUDGET
+
+    @classmethod
+    def of(cls, target: AwsTarget) -> StackPlanner:
+        """Return the planner of a stack."""
+        settings, client = target.settings, target.client
+        bucket, specs = wiring.specs(settings, client)
+        budget = Budget(settings.daily_credit_limit, settings.monthly_credit_limit)
+        return cls(target, bucket, specs, wiring.ledger(settings, client), budget)
+
+    def pages(self, prefix: str) -> Iterator[Page]:
+        """Plan all drops whose keys start with `prefix`, in pages of up to 1,000 objects."""
+        with ThreadPoolExecutor(_AT_ONCE) as executor:
+            for objects in self.listing.input_pages(prefix):
+                drops = [(key, version) for key, version in objects if self._is_candidate(key)]
+                found = executor.map(lambda one: self._change(*one), drops)
+                yield Page(len(drops), [change for change in found if change])
+
+    def _is_candidate(self, key: str) -> bool:
+        return kind_of(key, self.specs.suffixes) in {KeyKind.IMAGE, KeyKind.STAND_ALONE}
+
+    def _change(self, key: str, version: ObjectVersion) -> PlannedChange | None:
+        bucket = self.listing.input_bucket
+        drop = self.ledger.drop(Drop.id_of(bucket, key))
+        known = drop.source if drop else Source(bucket=bucket, key=key, etag="")
+        # A listing tells no version ids; the ETag does.
+        version = ObjectVersion(version.etag, known.version_id, version.size)
+        source = source_now(known, version)
+
+        def image(resolved: ResolvedSpec) -> SourceImage:
+            if resolved.image_path is None or resolved.image_identity is None:
+                return _PeekedImage(self.bucket)
+            return RemoteImage(resolved.image_path, resolved.image_identity)
+
+        try:
+            planned = planned_drop(source, version, self.specs, image, self.budget)
+        except SidecarMissing:
+            planned = PlannedDrop(source)
+        if planned is None or not _is_change(drop, planned):
+            return None
+        return PlannedChange(
+            key=key,
+            version=version,
+            now=_in_words(drop),
+            then=_planned_in_words(planned),
+            credits=sum(map(self._price, planned.renditions)),
+            refusal=None if planned.is_skipped else planned.refusal,
+        )
+
+    def _price(self, rendition: Rendition) -> int:
+        job = self.ledger.job(rendition.fingerprint)
+        return rendition.parameters.credits if job is None or job.state in UNPAID else 0
+
+
+@dataclass(frozen=True)
+class _PeekedImage:
+    """A `SourceImage` of which only the beginning is read: its job is taken for a new one."""
+
+    bucket: InputBucket
+
+    def describe(self, source: Source) -> Source:
+        if source.sha256 is not None:
+            return source
+        head = self.bucket.read(source.bucket, source.key, _PEEK_BYTES) or b""
+        facts: dict[str, Any] = {"sha256": f"not read, ETag {source.etag}"}
+        try:
+            header = read_header(io.BytesIO(head), source.key)
+        except DamagedImage:
+            if len(head) < _PEEK_BYTES:
+                raise
+        else:
+            require_upscalable(header, source.key)
+            facts |= {"type": header.type, "width": header.width, "height": header.height}
+        return source.model_copy(update=facts)
+
+    def send(self, to: Upscaler) -> str:
+        raise NotImplementedError("a plan sends nothing")
+
+
+def _is_change(drop: Drop | None, planned: PlannedDrop) -> bool:
+    if drop is None or planned.source.etag != drop.source.etag:
+        return True
+    if planned.refusal is not None:
+        return drop.reason is None or drop.reason.message != planned.refusal.message
+    wanted = {one.fingerprint: one.directory for one in planned.renditions}
+    return not drop.is_evaluated or wanted != {
+        one.fingerprint: one.directory for one in _current(drop)
+    }
+
+
+def _current(drop: Drop) -> list[Rendition]:
+    return [one for one in drop.renditions.values() if one.state is not DropState.SUPERSEDED]
+
+
+def _in_words(drop: Drop | None) -> str:
+    if drop is None:
+        return "not known"
+    return f"{drop.state}: {_listed(_current(drop))}" if drop.is_evaluated else drop.state.value
+
+
+def _planned_in_words(planned: PlannedDrop) -> str:
+    if planned.refusal is not None:
+        return f"{'skipped' if planned.is_skipped else 'rejected'}: {planned.refusal.message}"
+    return _listed(planned.renditions) or "waiting for its sidecar"
+
+
+def _listed(renditions: Sequence[Rendition]) -> str:
+    kinds = [f"{one.parameters.scale_factor}x {one.parameters.mode}" for one in renditions]
+    return ", ".join(kinds)

@@ -1,0 +1,73 @@
+"""What a drop is to get, and what that costs; also why it is to get nothing."""
+
+from collections.abc import Sequence
+
+from dropscale.errors import DropscaleError
+from dropscale.ledger.budget import Budget
+from dropscale.ledger.records import Parameters, Rendition, Source
+from dropscale.ledger.states import WaitReason
+from dropscale.spec.effective import EffectiveSpec
+
+_NO_BUDGET = Budget()
+
+
+class LargeEnough(DropscaleError):
+    """The image has the size already from which its spec leaves it alone."""
+
+
+class PriceAboveLimit(DropscaleError):
+    """The spec's `max_credits`, or all that the budget ever allows, is below the price."""
+
+
+def planned_renditions(
+    source: Source, spec: EffectiveSpec, budget: Budget = _NO_BUDGET
+) -> dict[str, Rendition]:
+    """Return what a spec wants of an image, by fingerprint.
+
+    Raises:
+        LargeEnough, PriceAboveLimit: as their names say.
+        ValueError: the source is not described yet.
+    """
+    if source.identity is None:
+        raise ValueError(f"{source.key} is not described yet")
+    _require_smaller(source, spec)
+    planned = {}
+    for wanted in spec.wanted:
+        parameters = Parameters.of(wanted)
+        fingerprint = parameters.fingerprint(source.identity)
+        planned[fingerprint] = Rendition(
+            fingerprint=fingerprint,
+            parameters=parameters,
+            directory=wanted.download_directory,
+            wait=WaitReason.SLOT,
+        )
+    prices = [rendition.parameters.credits for rendition in planned.values()]
+    _require_affordable(prices, source.key, spec, budget)
+    return planned
+
+
+def _require_smaller(source: Source, spec: EffectiveSpec) -> None:
+    """Leave an image alone that is large enough already; of one elsewhere the size is not known."""
+    width, height = source.width, source.height
+    if width is None or height is None or not spec.skip_if.reached_by(width, height):
+        return
+    raise LargeEnough(
+        f"{source.key} is {width} x {height} pixels, large enough by skip_if ({spec.skip_if})",
+        fix="Raise those limits, or set `skip_if: null`, to upscale it all the same.",
+    )
+
+
+def _require_affordable(
+    prices: Sequence[int], key: str, spec: EffectiveSpec, budget: Budget
+) -> None:
+    """Refuse prices, in credits, that can never be paid: all together, or one of them."""
+    amounts = {
+        "the spec's max_credits": (sum(prices), spec.max_credits),
+        "the budget": (max(prices), budget.tightest()),
+    }
+    for name, (price, limit) in amounts.items():
+        if limit is not None and price > limit:
+            raise PriceAboveLimit(
+                f"{key} costs {price} credits, and {name} allows {limit} at most",
+                fix="Raise the limit, or choose a cheaper mode or scale factor.",
+            )

@@ -1,0 +1,124 @@
+"""The image that a drop is about: in the input bucket, or elsewhere."""
+
+from contextlib import ExitStack
+from typing import Protocol
+
+from dropscale import upscaler
+from dropscale.image.header import ImageTooLarge, read_header, require_upscalable
+from dropscale.ledger.records import Source
+from dropscale.pipeline.ports import InputBucket, ObjectVersion, OpenObject, Upscaler
+from dropscale.pipeline.spec_resolver import ResolvedSpec
+
+MAX_IMAGE_BYTES = 512 * 1024 * 1024
+"""dropscale's own limit: an image must fit submit's ephemeral storage."""
+
+
+class SourceImage(Protocol):
+    """An image to upscale."""
+
+    def describe(self, source: Source) -> Source:
+        """Return the source with what tells its image from others.
+
+        Raises:
+            DropscaleError: the vendor would refuse the image.
+            ObjectGone, ObjectOverwritten: as their names say.
+        """
+
+    def send(self, to: Upscaler) -> str:
+        """See that the vendor can read the image; return the path by which it does.
+
+        Raises:
+            ObjectGone, ObjectOverwritten: as their names say.
+            MagicHourError: the vendor does not take it now.
+        """
+
+
+class DroppedImage:
+    """A `SourceImage` in the input bucket; read once at most, and sent once at most."""
+
+    def __init__(self, bucket: InputBucket, source: Source, open_objects: ExitStack) -> None:
+        self._bucket = bucket
+        self._source = source
+        self._open_objects = open_objects
+        self._opened: OpenObject | None = None
+        self._path: str | None = None
+
+    def describe(self, source: Source) -> Source:
+        """See `SourceImage.describe`."""
+        if source.sha256 is not None:
+            return source
+        opened = self._open()
+        header = read_header(opened.file, source.key)
+        require_upscalable(header, source.key)
+        facts = {
+            "version_id": opened.version.version_id,
+            "sha256": opened.sha256,
+            "type": header.type,
+            "width": header.width,
+            "height": header.height,
+            "bytes": opened.version.size,
+        }
+        return source.model_copy(update=facts)
+
+    def send(self, to: Upscaler) -> str:
+        """See `SourceImage.send`."""
+        if self._path is None:
+            opened = self._open()
+            header = read_header(opened.file, self._source.key)
+            opened.file.seek(0)
+            self._path = to.upload(opened.file, upscaler.EXTENSION_BY_TYPE[header.type])
+        return self._path
+
+    def _open(self) -> OpenObject:
+        if self._opened is None:
+            source = self._source
+            opening = self._bucket.open(source.bucket, source.key, source.etag)
+            self._opened = self._open_objects.enter_context(opening)
+        return self._opened
+
+
+class RemoteImage:
+    """A `SourceImage` that the vendor reads by itself, where it lies."""
+
+    def __init__(self, path: str, identity: str) -> None:
+        self._path = path
+        self._identity = identity
+
+    def describe(self, source: Source) -> Source:
+        """See `SourceImage.describe`."""
+        return source.model_copy(update={"image_path": self._identity})
+
+    def send(self, to: Upscaler) -> str:
+        """See `SourceImage.send`."""
+        return self._path
+
+
+def image_of(
+    bucket: InputBucket, source: Source, resolved: ResolvedSpec, open_objects: ExitStack
+) -> SourceImage:
+    """Return the image that a drop is about; what it opens is closed with `open_objects`."""
+    if resolved.image_path is None or resolved.image_identity is None:
+        return DroppedImage(bucket, source, open_objects)
+    return RemoteImage(resolved.image_path, resolved.image_identity)
+
+
+def require_size(version: ObjectVersion, key: str) -> None:
+    """Refuse an object that is too large to be read.
+
+    Raises:
+        ImageTooLarge: as its name says.
+    """
+    if version.size > MAX_IMAGE_BYTES:
+        raise ImageTooLarge(
+            f"{key} has {version.size:,} bytes",
+            fix=f"Use an image of at most {MAX_IMAGE_BYTES:,} bytes.",
+        )
+
+
+def source_now(known: Source, version: ObjectVersion) -> Source:
+    """Return a source, without what is known of it if its object has changed."""
+    if known.etag == version.etag and known.version_id == version.version_id:
+        return known
+    return Source(
+        bucket=known.bucket, key=known.key, etag=version.etag, version_id=version.version_id
+    )

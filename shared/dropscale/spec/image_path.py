@@ -1,0 +1,99 @@
+"""What `assets.image_file_path` may name: an image beside the spec, or one that lies elsewhere.
+
+Source of the forms: https://docs.magichour.ai/api-reference/files/generate-asset-upload-urls.
+"""
+
+from ipaddress import ip_address
+from pathlib import PurePosixPath
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from dropscale import upscaler
+
+_ASSETS = "api-assets/"
+_LIBRARY_HOST = "magichour.ai"
+_LIBRARY_PATH = "/my-library"
+_PRIVATE_SUFFIXES = (".local", ".localhost", ".internal", ".intranet", ".lan", ".home.arpa")
+_EXTENSIONS = ", ".join(upscaler.TYPE_BY_EXTENSION)
+
+
+class WrongPath(Exception):
+    """The vendor would not take a path, or must not be given it.
+
+    Attributes:
+        message: what is wrong with it.
+        hint: what is allowed.
+    """
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def is_remote(image_path: str) -> bool:
+    """Tell whether a path names an image that lies elsewhere, rightly or not."""
+    return "://" in image_path or image_path.startswith(_ASSETS)
+
+
+def remote_identity(image_path: str) -> str:
+    """Return what names the image itself: the path without its signature.
+
+    A library URL keeps its image's id, which is in the query.
+
+    Raises:
+        WrongPath: as its name says.
+    """
+    if image_path.startswith(_ASSETS):
+        _require_extension(image_path)
+        if ".." in PurePosixPath(image_path).parts:
+            raise WrongPath(
+                "an api-assets path cannot have '..' parts", "write it as the vendor gave"
+            )
+        return image_path
+    try:
+        url = urlsplit(image_path)
+        _ = url.port
+    except ValueError:
+        raise WrongPath("this is not a URL", "allowed is https://host/path") from None
+    _require_public(url)
+    if url.hostname == _LIBRARY_HOST and url.path.rstrip("/") == _LIBRARY_PATH:
+        ids = parse_qs(url.query).get("imageId", [])
+        if len(ids) != 1:
+            raise WrongPath(
+                "a library URL names one image",
+                f"allowed is https://{_LIBRARY_HOST}{_LIBRARY_PATH}?imageId=<id>",
+            )
+        return f"https://{_LIBRARY_HOST}{_LIBRARY_PATH}?imageId={ids[0]}"
+    _require_extension(url.path)
+    return url._replace(query="", fragment="").geturl()
+
+
+def _require_public(url: SplitResult) -> None:
+    """Refuse what may lead into somebody's network, or carries a password."""
+    host = (url.hostname or "").rstrip(".")
+    if url.scheme != "https":
+        raise WrongPath(f"the URL begins with {url.scheme}://", "allowed is https://")
+    if url.username is not None or url.password is not None:
+        raise WrongPath("the URL holds a user name or password", "give a signed URL instead")
+    if _is_address(host):
+        raise WrongPath("the URL's host is an IP address", "allowed is a public host's name")
+    if "." not in host or host.endswith(_PRIVATE_SUFFIXES):
+        raise WrongPath("the URL's host is not public", "allowed is a public host's name")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        # Browsers and C libraries also take 127.1, 0x7f.1 and 2130706433 for addresses.
+        last = host.rpartition(".")[2]
+        return last.isdigit() or last.lower().startswith("0x")
+    return True
+
+
+def _require_extension(path: str) -> None:
+    extension = PurePosixPath(path).suffix.lower().removeprefix(".")
+    if extension not in upscaler.TYPE_BY_EXTENSION:
+        raise WrongPath(
+            "the path does not end in an image's extension", f"allowed are {_EXTENSIONS}"
+        )

@@ -1,0 +1,86 @@
+"""A stack is looked at, and given its key, as a person does it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+ClientOf = Callable[[str], Any]
+Finish = Callable[..., Any]
+Environment = dict[str, str]
+
+INPUTS, RESULTS = "dropscale-inputbucket", "dropscale-resultsbucket"
+
+
+def examined(finish: Finish, stack: Environment) -> dict[str, dict[str, Any]]:
+    ended = finish("doctor", "--format", "json", **stack)
+    assert ended.stdout, ended.stderr
+    found = {finding["part"]: finding for finding in json.loads(ended.stdout)}
+    assert ended.returncode == (0 if all(finding["ok"] for finding in found.values()) else 1)
+    return found
+
+
+@pytest.fixture(scope="module")
+def key(client_of: ClientOf) -> str:
+    secrets = client_of("secretsmanager")
+    (secret,) = secrets.list_secrets()["SecretList"]
+    found: str = secrets.get_secret_value(SecretId=secret["ARN"])["SecretString"]
+    return found
+
+
+def test_a_stack_that_works_is_well(finish: Finish, stack: Environment) -> None:
+    ended = finish("doctor", **stack)
+
+    assert ended.returncode == 0, ended.stdout
+    assert len(ended.stdout.splitlines()) == 9
+    assert all(line.startswith("ok ") for line in ended.stdout.splitlines())
+
+
+def test_what_is_wrong_comes_with_how_to_mend_it(
+    finish: Finish, stack: Environment, client_of: ClientOf
+) -> None:
+    s3, off = client_of("s3"), {"Status": "Suspended"}
+    s3.put_bucket_notification_configuration(Bucket=INPUTS, NotificationConfiguration={})
+    s3.put_bucket_versioning(Bucket=RESULTS, VersioningConfiguration=off)
+
+    found = examined(finish, stack)
+
+    wrong = [part for part, finding in found.items() if not finding["ok"]]
+    assert wrong == ["input events", "results bucket"]
+    assert "put-bucket-notification-configuration" in found["input events"]["fix"]
+    assert "Status=Enabled" in found["results bucket"]["fix"]
+
+
+def test_a_key_is_kept_only_if_the_vendor_takes_it(
+    finish: Finish, stack: Environment, client_of: ClientOf, key: str, tmp_path: Any
+) -> None:
+    def set_key(text: str) -> Any:
+        given = tmp_path / "key"
+        given.write_text(text)
+        with given.open() as file:
+            return finish("secret", "set", stdin=file, **stack)
+
+    secrets = client_of("secretsmanager")
+    (secret,) = secrets.list_secrets()["SecretList"]
+
+    refused = [set_key("wrong\n"), set_key(""), set_key("two words")]
+    assert secrets.get_secret_value(SecretId=secret["ARN"])["SecretString"] == key
+    kept = set_key(f"{key}\n")
+
+    assert [(ended.returncode, "Nothing was changed" in ended.stderr) for ended in refused] == [
+        (1, True)
+    ] * 3
+    assert (kept.returncode, key in kept.stdout + kept.stderr) == (0, False)
+
+
+def test_a_stack_without_a_key_says_so(
+    finish: Finish, stack: Environment, client_of: ClientOf
+) -> None:
+    secrets = client_of("secretsmanager")
+    (secret,) = secrets.list_secrets()["SecretList"]
+    secrets.put_secret_value(SecretId=secret["ARN"], SecretString="not a key of theirs")
+
+    found = examined(finish, stack)
+
+    assert found["Magic Hour"]["fix"] == "dropscale secret set --stack dropscale"

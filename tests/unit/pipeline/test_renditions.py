@@ -1,0 +1,165 @@
+"""Several upscales of one image, and images that are large enough already."""
+
+import pytest
+
+from dropscale.ledger.states import DropState
+from dropscale.upscaler import ProjectStatus
+from tests.fakes import png
+from tests.world import World
+
+TWO = "style: {prompt: crisp}\nrenditions:\n- style: {mode: preserve}\n"
+TWO += "- {scale_factor: 4, style: {mode: creative}, name: Poster, download_directory: print}\n"
+
+
+def deliver_all(world: World) -> None:
+    world.upscaler.finish()
+    for state in world.running():
+        world.deliver(world.check(state))
+
+
+def test_each_rendition_is_a_job_and_an_output(world: World) -> None:
+    world.put("cat.png.yaml", TWO)
+    world.drop("cat.png", png())
+    assert len(world.running()) == 2
+    deliver_all(world)
+
+    assert set(world.results.outputs) == {
+        "cat.png@2x-preserve.png",
+        "print/cat.png@4x-creative.png",
+    }
+    manifest = world.manifest("cat.png")
+    assert manifest["state"] == "delivered"
+    assert [(job["scale_factor"], job["mode"]) for job in manifest["jobs"]] == [
+        (2, "preserve"),
+        (4, "creative"),
+    ]
+    sent = [(parameters, name.partition(" [")[0]) for _, parameters, name in world.upscaler.creates]
+    assert sent == [
+        ({"scale_factor": 2, "mode": "preserve", "prompt": None}, "cat.png"),
+        ({"scale_factor": 4, "mode": "creative", "prompt": "crisp"}, "Poster"),
+    ]
+
+
+def test_the_image_is_read_and_sent_once_for_all_its_renditions(world: World) -> None:
+    world.put("cat.png.yaml", TWO)
+    world.drop("cat.png", png())
+
+    assert world.bucket.reads == {"cat.png": 1}
+    assert len(world.upscaler.uploads) == 1
+
+
+def test_a_rendition_that_fails_shows_and_the_others_are_delivered(world: World) -> None:
+    world.put("cat.png.yaml", TWO)
+    world.drop("cat.png", png())
+    first, second = world.running()
+    world.upscaler.finish()
+    world.deliver(world.check(first))
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
+    world.fail(world.check(second))
+
+    manifest = world.manifest("cat.png")
+    assert manifest["state"] == "failed"
+    assert [job["state"] for job in manifest["jobs"]] == ["delivered", "failed"]
+
+
+def test_another_list_withdraws_what_is_unpaid_and_keeps_what_is_shared(world: World) -> None:
+    world.slots = 1
+    world.compose()
+    world.put("cat.png.yaml", TWO)
+    world.drop("cat.png", png())
+
+    world.drop("cat.png.yaml", "renditions: [{style: {mode: preserve}}, {scale_factor: 4}]")
+
+    states = {
+        (r.parameters.scale_factor, r.parameters.mode.value): r.state
+        for r in world.row("cat.png").renditions.values()
+    }
+    assert states == {(2, "preserve"): DropState.SUBMITTED, (4, "balanced"): DropState.WAITING}
+    assert len(world.upscaler.creates) == 1
+
+
+def test_an_empty_list_undoes_that_of_the_folder(world: World) -> None:
+    world.put("dropscale.yaml", "renditions: [{scale_factor: 4}, {style: {mode: preserve}}]")
+    world.put("cat.png.yaml", "renditions: []")
+    world.drop("cat.png", png())
+
+    (job,) = world.manifest("cat.png")["jobs"]
+    assert (job["scale_factor"], job["mode"]) == (2, "balanced")
+
+
+def test_what_a_sidecar_says_in_vain_is_a_warning_in_the_manifest(world: World) -> None:
+    world.put("dropscale.yaml", "renditions: [{scale_factor: 4}]")
+    world.put("cat.png.yaml", "scale_factor: 2\nstyle: {prompt: fur}")
+    world.drop("cat.png", png())
+
+    prompt, factor = world.manifest("cat.png")["warnings"]
+    assert prompt.startswith("cat.png.yaml:2:17: style.prompt: is not used")
+    assert factor.startswith("cat.png.yaml:1:15: scale_factor: has no effect")
+
+
+def test_all_renditions_together_must_be_allowed(world: World) -> None:
+    world.put("cat.png.yaml", TWO + "max_credits: 224")
+    world.drop("cat.png", png())
+    assert "costs 225 credits" in world.manifest("cat.png")["reason"]["message"]
+
+    world.drop("cat.png.yaml", TWO + "max_credits: 225")
+
+    assert len(world.upscaler.creates) == 2
+
+
+def test_back_to_what_was_delivered_before_is_free_and_delivered(world: World) -> None:
+    world.drop("cat.png", png())
+    deliver_all(world)
+    world.drop("cat.png.yaml", "scale_factor: 4")
+    deliver_all(world)
+
+    world.drop("cat.png.yaml", "scale_factor: 2")
+    deliver_all(world)
+
+    assert world.manifest("cat.png")["state"] == "delivered"
+    assert len(world.upscaler.creates) == 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "state"),
+    [
+        ("{min_width: 8}", "skipped"),
+        ("{min_width: 9}", "submitted"),
+        ("{min_width: 8, min_height: 7}", "submitted"),
+        ("{min_width: 8, min_height: 6}", "skipped"),
+        ("{min_megapixels: 0.000048}", "skipped"),
+        ("{min_megapixels: 0.00005}", "submitted"),
+        ("{}", "submitted"),
+        ("null", "submitted"),
+    ],
+)
+def test_an_image_that_reaches_all_limits_is_skipped_for_free(
+    world: World, limits: str, state: str
+) -> None:
+    world.put("dropscale.yaml", "skip_if: {min_height: 6}" if limits == "null" else "")
+    world.put("cat.png.yaml", f"skip_if: {limits}")
+    world.drop("cat.png", png(8, 6))
+
+    assert world.manifest("cat.png")["state"] == state
+    assert bool(world.upscaler.creates) == (state == "submitted")
+
+
+def test_a_skipped_image_says_why_and_how_big_it_is(world: World) -> None:
+    world.put("cat.png.yaml", "skip_if: {min_width: 8}")
+    world.drop("cat.png", png(8, 6))
+    world.submit("cat.png")
+
+    manifest = world.manifest("cat.png")
+    assert manifest["reason"]["code"] == "LargeEnough"
+    assert "8 x 6 pixels, large enough by skip_if (min_width 8)" in manifest["reason"]["message"]
+    assert manifest["source"]["width"] == 8
+    assert world.row("cat.png").seq == 1
+
+
+def test_a_limit_that_is_taken_back_lets_the_image_through(world: World) -> None:
+    world.put("cat.png.yaml", "skip_if: {min_width: 8}")
+    world.drop("cat.png", png(8, 6))
+
+    world.drop("cat.png.yaml", "")
+
+    assert world.manifest("cat.png")["state"] == "submitted"
