@@ -191,9 +191,7 @@ class Transport(ABC):
             raise (ConnectionLost if sent else Unreachable)(call.label, message=answer.cause)
         return call.parse(self.endpoint.without_token(answer))
 
-    async def upload(
-        self, url: str, file: BinaryIO, size: int, moved: Moved | None = None
-    ) -> None:
+    async def upload(self, url: str, file: BinaryIO, size: int, moved: Moved | None = None) -> None:
         """PUT the rest of a file, `size` bytes, to a signed URL, streaming, with a Content-Length.
 
         Raises:
