@@ -71,7 +71,9 @@ def decode(data: bytes) -> Picture:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageFault("file_too_large", f"The image is far too large: {error}") from None
     except UnidentifiedImageError:
-        raise ImageFault("invalid_file_format", "The file is not an image that is known") from None
+        raise ImageFault(
+            "invalid_file_format", "The file is not an image that can be read: unknown format"
+        ) from None
     except (OSError, SyntaxError, ValueError, struct.error) as error:
         # Pillow's decoders raise all of these on damaged files.
         raise ImageFault(
