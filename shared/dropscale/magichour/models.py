@@ -18,6 +18,10 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
+class _Rare(_Answer):
+    model_config = ConfigDict(defer_build=True)  # no function of the stack asks for these
+
+
 class UploadUrl(_Answer):
     """Where to PUT one file, and the path to name it by afterwards."""
 
@@ -86,21 +90,21 @@ class ProjectResult(Project):
     downloaded_paths: list[str] | None = None
 
 
-class Price(_Answer):
+class Price(_Rare):
     """What a subscription costs for each interval, in the smallest unit of the currency."""
 
     amount: int
     currency: str
 
 
-class Discount(_Answer):
+class Discount(_Rare):
     """What is taken off the price: an amount in its unit, or a percentage."""
 
     amount_off: int | None = None
     percent_off: float | None = None
 
 
-class Subscription(_Answer):
+class Subscription(_Rare):
     """The plan that an account pays for."""
 
     status: str | None = None
@@ -112,7 +116,7 @@ class Subscription(_Answer):
     discount: Discount | None = None
 
 
-class Account(_Answer):
+class Account(_Rare):
     """Answer of `GET /v1/account`; an account without a subscription has None."""
 
     id: str
