@@ -78,6 +78,7 @@ class Body:
         self._moved = moved
         self._done = 0
         self.taken = False
+        self.failure: Exception | None = None
 
     def __len__(self) -> int:
         return self._size
@@ -87,12 +88,16 @@ class Body:
             yield piece
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next piece."""
+        """Return the next piece; `failure` keeps what goes wrong with that."""
         self.taken = True
-        piece = self._file.read(size)
-        self._done += len(piece)
-        if self._moved and piece:
-            self._moved(self._done, self._size)
+        try:
+            piece = self._file.read(size)
+            self._done += len(piece)
+            if self._moved and piece:
+                self._moved(self._done, self._size)
+        except Exception as error:
+            self.failure = error
+            raise
         return piece
 
 
@@ -161,7 +166,7 @@ class Transport(ABC):
     async def exchange(self, request: Request) -> Answer | NoAnswer:
         """Send a request once, on a new connection, following no redirect.
 
-        What reading the body or writing to the sink raises comes through.
+        What writing to the sink raises comes through.
         """
 
     @abstractmethod
@@ -218,6 +223,8 @@ class Transport(ABC):
         label = f"{request.method} {host_of(request.url)}"
         require_safe(request.url, label, loopback=self.endpoint.loopback)
         answer = await self.exchange(request)
+        if request.body is not None and request.body.failure:
+            raise request.body.failure  # urllib3 takes an OSError of the file for its own
         if isinstance(answer, NoAnswer):
             raise TransferFailed(label, message=answer.cause)
         # A download's 204 or 206 is no success: the sink took nothing.

@@ -185,6 +185,18 @@ def test_a_full_disk_is_not_a_failed_transfer(server: ScriptedServer, client: Cl
         client.download(f"{server.base_url}/out.png", FullDisk())
 
 
+def test_a_file_that_cannot_be_read_is_not_a_failed_transfer(
+    server: ScriptedServer, client: Client
+) -> None:
+    class BadDisk(io.BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    offer_upload(server)
+    with pytest.raises(OSError, match="Input/output error"):
+        client.v1.files.upload_file(BadDisk(IMAGE), "png")
+
+
 @pytest.mark.parametrize(
     "url", ["http://example.com/a.png", "file:///etc/passwd", "out.png", "http://[::1/a.png"]
 )
