@@ -27,7 +27,7 @@ class Use:
 
     Attributes:
         call: gets the client and a folder; what it returns or raises is compared.
-        expected: is part of the outcome, as text.
+        expected: is part of what comes of it with theirs, as text.
         faults: a fault plan's rules.
         options: of the API.
     """
@@ -36,7 +36,7 @@ class Use:
     call: Callable[[Any, Path], object]
     expected: str
     faults: str = "[]"
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
 def uploaded(client: Any) -> str:
