@@ -21,7 +21,9 @@ test: $(VENV)/.test ## Run every test
 generate: $(VENV)/.local ## Write the files that come from the code
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.test ## Measure a 100 MB image's memory, and our client beside the vendor's SDK
+bench: $(VENV)/.test ## Measure cold starts, costs, memory, and our client beside the vendor's
+	@$(FREE) $(BIN)/python -m tests.bench.imports
+	@$(FREE) $(BIN)/python -m tests.bench.costs
 	@$(FREE) $(BIN)/python -m tests.bench.memory
 	@$(FREE) $(BIN)/python -m tests.bench.clients
 

@@ -1,10 +1,11 @@
 """Writes the documents that come from the code; with --check, says which are not current."""
 
+import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dropscale.ledger.states import (
     JOB_TRANSITIONS,
@@ -14,9 +15,14 @@ from dropscale.ledger.states import (
     DropState,
     JobState,
 )
-from dropscale.results.manifest import json_schema
+from dropscale.results import announcement, manifest
+from dropscale.spec.effective import EffectiveSpec
+from dropscale.spec.merge import stack_defaults
+from dropscale.spec.model import json_schema as spec_schema
+from dropscale.upscaler import Mode
 
 _State = TypeVar("_State", bound=StrEnum)
+Schema = dict[str, Any]
 
 DOCS = Path(__file__).parent
 
@@ -73,9 +79,83 @@ def _diagram(
     yield "```"
 
 
+_FIELDS_BEGIN = "<!-- fields: made by `make generate` from shared/dropscale/spec/model.py -->\n"
+_FIELDS_END = "<!-- end of fields -->\n"
+_ALLOWED_BY_TYPE = {
+    "string": "text",
+    "number": "number above {exclusiveMinimum}",
+    "integer": "whole number from {minimum}",
+    "boolean": "`true`, `false`",
+    "array": "list of at most {maxItems} mappings",
+    "object": "mapping",
+    "null": "`null`",
+}
+
+
+def spec_page() -> str:
+    """Return docs/spec.md, which is written by hand, with the table of fields as it is today."""
+    text = (DOCS / "spec.md").read_text(encoding="utf-8")
+    before, _, rest = text.partition(_FIELDS_BEGIN)
+    _, _, after = rest.partition(_FIELDS_END)
+    head = ("| Field | Allowed | Default | Meaning | Example |", "|---|---|---|---|---|")
+    rows = "".join(f"{row}\n" for row in (*head, *_field_rows()))
+    return before + _FIELDS_BEGIN + rows + _FIELDS_END + after
+
+
+def _field_rows() -> Iterator[str]:
+    schema = spec_schema()
+    definitions = schema["$defs"]
+    for name, field in schema["properties"].items():
+        yield _field_row(name, field, definitions)
+        for kind in _kinds(field, definitions):
+            for inner, inner_field in kind.get("properties", {}).items():
+                yield _field_row(f"{name}.{inner}", inner_field, definitions)
+
+
+def _field_row(path: str, field: Schema, definitions: Schema) -> str:
+    kinds = _kinds(field, definitions)
+    allowed = " or ".join(filter(None, map(_allowed, kinds)))
+    meaning = " ".join((kinds[0] | field)["description"].split())
+    example = f"`{json.dumps(field['examples'][0])}`" if "examples" in field else ""
+    return f"| `{path}` | {allowed} | {_default(path)} | {meaning} | {example} |"
+
+
+def _kinds(field: Schema, definitions: Schema) -> list[Schema]:
+    """Return a schema for each type that a field's value may have."""
+    if isinstance(field.get("type"), list):
+        return [{**field, "type": kind} for kind in field["type"]]
+    return [
+        definitions[kind["$ref"].rpartition("/")[2]] if "$ref" in kind else kind
+        for kind in field.get("anyOf", [field])
+    ]
+
+
+def _allowed(kind: Schema) -> str:
+    if "enum" in kind:
+        return ", ".join(f"`{value}`" for value in kind["enum"])
+    if kind["type"] == "number" and "exclusiveMinimum" not in kind:
+        return ""  # text that looks like one
+    return _ALLOWED_BY_TYPE[kind["type"]].format(**kind)
+
+
+def _default(path: str) -> str:
+    name = path.rpartition(".")[2]
+    if name in (stack := stack_defaults(2, Mode.BALANCED)):
+        return f"`{str(stack[name].origin).removeprefix('parameter ')}`"
+    field = EffectiveSpec.model_fields.get(name)
+    return f"`{json.dumps(field.default)}`" if field and isinstance(field.default, bool) else ""
+
+
+def _json(document: Schema) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "ledger.md": ledger_page,
-    "manifest.schema.json": lambda: json_schema() + "\n",
+    "events.schema.json": lambda: announcement.json_schema() + "\n",
+    "manifest.schema.json": lambda: manifest.json_schema() + "\n",
+    "spec.md": spec_page,
+    "spec.schema.json": lambda: _json(spec_schema()),
 }
 
 

@@ -59,6 +59,8 @@ class World:
     executions: FakeExecutions = field(default_factory=FakeExecutions)
     queue: FakeQueue = field(default_factory=FakeQueue)
     upscaler: FakeUpscaler = field(default_factory=FakeUpscaler)
+    listens: bool = True
+    """Whether the event bus takes announcements."""
 
     def __post_init__(self) -> None:
         self.compose()
@@ -67,8 +69,12 @@ class World:
         """Compose the use cases, anew after a setting was changed."""
         ids = count(1)
         self.observed: list[DropState] = []
+        self.announced: list[Drop] = []
         self.project = ProjectManifest(
-            self.ledger, self.results, lambda drop: self.observed.append(drop.state)
+            self.ledger,
+            self.results,
+            observe=lambda drop: self.observed.append(drop.state),
+            announce=self.announce,
         )
         self.gate = GateKeeper(self.ledger, self.clock, lambda: 0.5)
         self.follow = FollowJob(
@@ -136,6 +142,12 @@ class World:
             clock=self.clock,
         )
         self.restart = Restart(self.ledger, self.follow, self.clock)
+
+    def announce(self, drop: Drop) -> bool:
+        """Take an announcement, unless nobody listens."""
+        if self.listens:
+            self.announced.append(drop)
+        return self.listens
 
     def put(self, key: str, body: bytes | str) -> None:
         """Put an object into the input bucket, without its event."""

@@ -5,7 +5,6 @@ from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from dropscale.aws import wiring
@@ -13,18 +12,20 @@ from dropscale.aws.settings import CheckSettings
 from dropscale.ledger.records import Drop
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.execution import ExecutionState
+from dropscale.pipeline.measurements import measurements_of
 
 logger = Logger()
 metrics = Metrics()
 
 
-def _count(drop: Drop) -> None:
-    metrics.add_metric(name=f"drops_{drop.state}", unit=MetricUnit.Count, value=1)
+def _measure(drop: Drop) -> None:
+    for name, unit, value in measurements_of(drop):
+        metrics.add_metric(name=name, unit=unit, value=value)
 
 
 @cache
 def _check() -> Check:
-    return wiring.check(CheckSettings.from_environment(os.environ), _count)
+    return wiring.check(CheckSettings.from_environment(os.environ), _measure)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -32,7 +33,8 @@ def _check() -> Check:
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Return the state machine's next state; errors are its to retry and catch, by class name."""
     state = ExecutionState.model_validate(event)
-    logger.append_keys(key=state.key, drop_id=state.drop_id, project_id=state.project_id)
+    logger.set_correlation_id(state.drop_id)
+    logger.append_keys(key=state.key, project_id=state.project_id)
     found = _check()(state)
     logger.info("check", status=found.status, wait_seconds=found.wait_seconds)
     return found.to_json()

@@ -21,6 +21,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from dropscale.aws import wiring
 from dropscale.aws.settings import SubmitSettings
 from dropscale.ledger.records import Drop
+from dropscale.pipeline.measurements import measurements_of
 from dropscale.pipeline.submit import Submit, Submitted
 
 logger = Logger()
@@ -28,8 +29,9 @@ metrics = Metrics()
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
-def _count(drop: Drop) -> None:
-    metrics.add_metric(name=f"drops_{drop.state}", unit=MetricUnit.Count, value=1)
+def _measure(drop: Drop) -> None:
+    for name, unit, value in measurements_of(drop):
+        metrics.add_metric(name=name, unit=unit, value=value)
 
 
 @cache
@@ -39,7 +41,7 @@ def _settings() -> SubmitSettings:
 
 @cache
 def _submit() -> Submit:
-    return wiring.submit(_settings(), _count)
+    return wiring.submit(_settings(), _measure)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -71,6 +73,7 @@ def _handle_message(record: SQSRecord, lambda_context: LambdaContext) -> None:
 
 def _submit_objects(event: dict[str, Any], context: LambdaContext) -> None:
     for bucket, key in _objects(event):
+        logger.set_correlation_id(Drop.id_of(bucket, key))
         logger.append_keys(key=key)
         try:
             _report(_submit()(bucket, key, lambda: context.get_remaining_time_in_millis() / 1000))
@@ -81,6 +84,16 @@ def _submit_objects(event: dict[str, Any], context: LambdaContext) -> None:
 
 
 def _objects(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield bucket and key of each created object that may be a drop, so never of a result."""
+    settings = _settings()
+    for bucket, key in _created(event):
+        if bucket == settings.input_bucket and key.startswith(settings.input_prefix):
+            yield bucket, key
+        else:
+            logger.warning("not an object of the input bucket", bucket=bucket, key=key)
+
+
+def _created(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield bucket and key of each created object.
 
     EventBridge gives the key as it is, S3's own notifications give it URL-encoded
@@ -96,6 +109,8 @@ def _objects(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _report(submitted: Submitted) -> None:
     drop = submitted.drop
+    if drop is not None:  # a sidecar's event is about its image
+        logger.set_correlation_id(drop.id)
     logger.info(
         "submit",
         outcome=submitted.outcome,

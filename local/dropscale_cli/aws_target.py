@@ -30,6 +30,7 @@ _OUTPUT_BY_VARIABLE = MappingProxyType(
         "API_KEY_SECRET_ARN": "ApiKeySecretArn",
         "STATE_MACHINE_ARN": "StateMachineArn",
         "DROP_QUEUE_URL": "DropQueueUrl",
+        "INPUT_BUCKET": "InputBucketName",
     }
 )
 """What a stack's functions are told of its resources, and the output that tells it to others."""
@@ -41,13 +42,11 @@ class AwsTarget:
 
     Attributes:
         client: Makes the client of a service, by its name.
-        input_bucket: The stack's input bucket.
         dead_letter_queue_url: Where drops go that submit could not take.
         settings: What its functions are told, too.
     """
 
     client: Callable[[str], Any]
-    input_bucket: str
     dead_letter_queue_url: str
     settings: CommandSettings
 
@@ -67,10 +66,14 @@ class AwsTarget:
         told |= {variable: outputs[name] for variable, name in _OUTPUT_BY_VARIABLE.items()}
         return cls(
             client=client,
-            input_bucket=outputs["InputBucketName"],
             dead_letter_queue_url=outputs["DropDeadLetterQueueUrl"],
             settings=CommandSettings.from_environment(told),
         )
+
+    @property
+    def input_bucket(self) -> str:
+        """The stack's input bucket."""
+        return self.settings.input_bucket
 
     def drop(self, key: str, file: BinaryIO) -> str | None:
         """See `Target.drop`."""
@@ -89,15 +92,18 @@ class AwsTarget:
 
     def result_etags(self, prefix: str) -> dict[str, str]:
         """See `Target.result_etags`."""
+        below = self.settings.results_prefix
         pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.settings.results_bucket, Prefix=prefix
+            Bucket=self.settings.results_bucket, Prefix=below + prefix
         )
-        return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
+        found = (item for page in pages for item in page.get("Contents", []))
+        return {item["Key"].removeprefix(below): item["ETag"] for item in found}
 
     def read_result(self, key: str) -> Iterator[bytes]:
         """See `Target.read_result`."""
         try:
-            found = self._s3.get_object(Bucket=self.settings.results_bucket, Key=key)
+            where = self.settings.results_prefix + key
+            found = self._s3.get_object(Bucket=self.settings.results_bucket, Key=where)
         except ClientError as error:
             if error.response["Error"]["Code"] == "NoSuchKey":
                 raise ResultMissing(key) from error

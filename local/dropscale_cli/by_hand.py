@@ -78,7 +78,7 @@ def retry(key: str | None, options: ByHandOptions, environment: Mapping[str, str
             followed = running.round_trip.follow(moving.items(), is_collected=True)
         now = KeptLedger.read(kept.folder).drops
         others = [as_kept(now[key], options.out) for key in left if key not in moving]
-        return kept.report([*followed, *others])
+        return kept.report([*followed, *others], running.page.path)
 
 
 def resolve(
@@ -98,7 +98,7 @@ def resolve(
         with kept.session(kept.prices([drop], *states)) as running:
             _settle(running.target, key, decision)
             followed = running.round_trip.follow([(key, drop.source.version_id)])
-        code = kept.report(followed)
+        code = kept.report(followed, running.page.path)
         return 0 if decision is Decision.ABANDON else code
 
 
@@ -157,10 +157,10 @@ class _Kept:
         with session(self.folder, self.api, console, options.log) as running:
             yield running
 
-    def report(self, drops: Sequence[FollowedDrop]) -> int:
+    def report(self, drops: Sequence[FollowedDrop], page: Path | None = None) -> int:
         """Print what became of images; return the exit code."""
-        paid = self.ledger.paid
-        summary = Summary(drops, self.options.out, self.api.is_charged, paid_before=paid)
+        out, paid = self.options.out, self.ledger.paid
+        summary = Summary(drops, out, self.api.is_charged, paid_before=paid, page=page)
         if self.options.as_json:
             click.echo(summary.as_json())
         else:

@@ -93,13 +93,18 @@ def chosen_api(environment: Mapping[str, str], engine: str | None) -> ChosenApi:
     return RealApi(base_url.rstrip("/"), api_key)
 
 
+def is_charged(api_name: str) -> bool:
+    """Tell whether the credits are real ones at the API that an output folder remembers."""
+    return not api_name.startswith(_EMBEDDED)
+
+
 def remembered_api(name: str, environment: Mapping[str, str]) -> ChosenApi:
     """Return the API that an output folder remembers by its name.
 
     Raises:
         click.UsageError: it is a real one, and its key is not there.
     """
-    if name.startswith(_EMBEDDED):
+    if not is_charged(name):
         return EmbeddedApi(name.removeprefix(_EMBEDDED))
     api_key = environment.get("MAGIC_HOUR_API_KEY")
     if not api_key:

@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -39,7 +39,11 @@ class Drops:
         return self.specs | self.to_follow
 
 
-def find_drops(path: Path, out: Path) -> Drops:
+def _raise(error: UnusablePath) -> None:
+    raise error
+
+
+def find_drops(path: Path, out: Path, refuse: Callable[[UnusablePath], None] = _raise) -> Drops:
     """Find the images and specs at `path`: a folder with all below it, or one image or spec.
 
     An image's specs come with it, as far as they lie in its folder. Hidden files and folders are
@@ -48,7 +52,8 @@ def find_drops(path: Path, out: Path) -> Drops:
 
     Raises:
         NothingToDrop: there is no image, nor a spec that stands alone.
-        UnusablePath: a file cannot be read, or its name cannot be a key of its own.
+        UnusablePath: a file cannot be read, or its name cannot be a key of its own; unless `refuse`
+            takes that error. Then the rest is found, and files that cannot be read with it.
     """
     if path.is_dir():
         folder, files = path, list(files_below(path, out))
@@ -57,14 +62,15 @@ def find_drops(path: Path, out: Path) -> Drops:
         beside = (path.with_name(name) for name in names)
         folder, files = path.parent, [path, *filter(Path.is_file, beside)]
     by_kind: dict[KeyKind, dict[str, Path]] = {kind: {} for kind in KeyKind}
-    for key, file in _by_key(folder, files).items():
+    for key, file in _by_key(folder, files, refuse).items():
         by_kind[kind_of(key)][key] = file
     images = by_kind[KeyKind.IMAGE]
     specs = by_kind[KeyKind.FOLDER_SPEC] | by_kind[KeyKind.SIDECAR]
     stand_alone = _drops_among(by_kind[KeyKind.STAND_ALONE], images)
     drops = Drops(specs, images, stand_alone)
     for file in drops.paths.values():
-        _require_readable(file)
+        if not os.access(file, os.R_OK):
+            refuse(UnusablePath(f"{file}: cannot be read; allow it, or move the file away."))
     if not drops.to_follow:
         raise NothingToDrop(f"{path}: there is no image to drop; other files: {len(files)}.")
     return replace(drops, ignored=len(files) - len(drops.paths))
@@ -102,21 +108,19 @@ def is_fit_name(name: str) -> bool:
     return not any(unicodedata.category(character) in _UNFIT_CATEGORIES for character in name)
 
 
-def _by_key(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
+def _by_key(
+    folder: Path, files: Iterable[Path], refuse: Callable[[UnusablePath], None]
+) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for file in files:
         name = file.relative_to(folder).as_posix()
         if not is_fit_name(name):
-            raise UnusablePath(f"{name!a}: the name is not printable UTF-8; rename the file.")
+            refuse(UnusablePath(f"{name!a}: the name is not printable UTF-8; rename the file."))
+            continue
         key = unicodedata.normalize("NFC", name)
         if key in found:
-            raise UnusablePath(
-                f"{str(found[key])!a} and {str(file)!a} are one key; rename one of them."
-            )
+            both = f"{str(found[key])!a} and {str(file)!a}"
+            refuse(UnusablePath(f"{both} are one key; rename one of them."))
+            continue
         found[key] = file
     return found
-
-
-def _require_readable(file: Path) -> None:
-    if not os.access(file, os.R_OK):
-        raise UnusablePath(f"{file}: cannot be read; allow it, or move the file away.")

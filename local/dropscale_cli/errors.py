@@ -55,3 +55,13 @@ class UnknownImage(click.ClickException):
 
 class NotResolved(click.ClickException):
     """What is unknown about an image could not be settled as asked."""
+
+
+class NoResults(click.ClickException):
+    """There is no manifest in the folder."""
+
+    exit_code = 2
+
+
+class PageUnwritable(click.ClickException):
+    """The page cannot be written, or something else lies in its place."""

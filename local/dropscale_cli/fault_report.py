@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 import click
@@ -28,11 +28,15 @@ def report(faults: Sequence[Fault], output_format: str) -> None:
             click.echo(_workflow_command(fault))
     else:
         console = Console(highlight=False, soft_wrap=True)
-        for fault in faults:
-            if console.is_terminal:
-                console.print(_headline(fault), *_excerpt(fault, console.width), "", sep="\n")
-            else:
+        if not console.is_terminal:
+            for fault in faults:
                 click.echo(_headline(fault).plain)
+            return
+        for path, of_file in groupby(faults, lambda fault: fault.path):
+            lines = _lines_of(path)
+            for fault in of_file:
+                excerpt = _excerpt(fault, lines, console.width)
+                console.print(_headline(fault), *excerpt, "", sep="\n")
 
 
 def tally(faults: Sequence[Fault]) -> str:
@@ -61,17 +65,16 @@ def _headline(fault: Fault) -> Text:
     """Return what `str` makes of a fault, on one line and harmless to a terminal."""
     is_warning = fault.severity is Severity.WARNING
     return Text.assemble(
-        (_printable(fault.path), "bold"),
+        (printable(fault.path), "bold"),
         (f":{fault.line}:{fault.column}: ", "dim"),
         ("warning: " if is_warning else "", "yellow"),
-        (f"{_printable(fault.field)}: " if fault.field else "", "cyan"),
-        _printable(f"{fault.message}; {fault.hint}"),
+        (f"{printable(fault.field)}: " if fault.field else "", "cyan"),
+        printable(f"{fault.message}; {fault.hint}"),
     )
 
 
-def _excerpt(fault: Fault, width: int) -> Iterator[Text]:
+def _excerpt(fault: Fault, lines: Sequence[str], width: int) -> Iterator[Text]:
     """Yield the line of a fault, cut to `width` cells, and a caret under its place."""
-    lines = _lines_of(fault.path)
     if fault.line > len(lines) or not lines[fault.line - 1]:
         return
     line = lines[fault.line - 1]
@@ -89,7 +92,6 @@ def _excerpt(fault: Fault, width: int) -> Iterator[Text]:
     yield Text.assemble((f"{'':{len(margin) - 2}}| ", "dim"), " " * cell_len(before), ("^", caret))
 
 
-@lru_cache(maxsize=1)
 def _lines_of(path: str) -> Sequence[str]:
     try:
         with Path(path).open("rb") as file:
@@ -110,6 +112,6 @@ def _last_cells(text: str, cells: int) -> str:
     return text
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Write out what a terminal would obey, and what would break a line."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -4,6 +4,7 @@ Each command imports its own module when it runs: the local stack takes more tha
 import, and help should not.
 """
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from dropscale_cli.interrupt import ended_by_signals
 from dropscale_cli.options import FILE, Command, format_option, out_option
 
 _PORT = click.IntRange(0, 65535)
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _ENGINES = click.Choice(["model", "stub"])
 _LOG_HELP = "Append the stack's log to this file."
 _YES_HELP = "Agree to the price without being asked."
@@ -38,6 +40,9 @@ def _by_hand(command: Command) -> Command:
 @click.version_option(package_name="dropscale")
 def main() -> None:
     """Drop images into an S3 bucket; upscaled images and manifests come out."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for locales that are not UTF-8
 
 
 @main.command()
@@ -49,10 +54,20 @@ def main() -> None:
     type=_ENGINES,
     help="What upscales, unless MAGIC_HOUR_API_KEY is set.  [default: model]",
 )
+@click.option(
+    "--watch", is_flag=True, help="Go on with what comes into the folder later, until Ctrl-C."
+)
 @format_option(_PROGRESS_HELP)
 @click.option("--log", type=FILE, help=_LOG_HELP)
 def run(
-    *, path: Path, out: Path, yes: bool, engine: str | None, output_format: str, log: Path | None
+    *,
+    path: Path,
+    out: Path,
+    yes: bool,
+    engine: str | None,
+    watch: bool,
+    output_format: str,
+    log: Path | None,
 ) -> None:
     """Upscale the image at PATH, or all images in the folder PATH, on a stack of their own.
 
@@ -62,13 +77,15 @@ def run(
 
     What earlier runs with the same --out have brought is not paid again, even if they were killed.
 
+    The last line printed is the page that shows it all; it is there from the start, and keeps up.
+
     Exits with 0 if all images came to what was asked, 1 if not, 2 on wrong usage or a price not
     agreed to, 130 if interrupted.
     """
     with ended_by_signals(f"Interrupted; nothing runs on here. What came out lies in {out}."):
         from dropscale_cli import run as command  # noqa: PLC0415 # see above
 
-        options = command.RunOptions(path, out, yes, engine, output_format == "json", log)
+        options = command.RunOptions(path, out, yes, engine, output_format == "json", log, watch)
         sys.exit(command.run(options, os.environ))
 
 
@@ -84,6 +101,25 @@ def status(*, out: Path, output_format: str, failed: bool) -> None:
     from dropscale_cli import status as command  # noqa: PLC0415 # see above
 
     sys.exit(command.status(out, as_json=output_format == "json", only_failed=failed))
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=_FOLDER)
+@click.option(
+    "--originals",
+    type=_FOLDER,
+    multiple=True,
+    help="Where the images lie that were dropped, at their keys; may be given again.",
+)
+def gallery(*, folder: Path, originals: tuple[Path, ...]) -> None:
+    """Write DIR/index.html, which shows all results in DIR beside their originals.
+
+    DIR is where `dropscale run` has put its results, or what was synced from a results bucket. A
+    browser opens the page from the disk, without a network.
+    """
+    from dropscale_cli import gallery as command  # noqa: PLC0415 # see above
+
+    sys.exit(command.gallery(folder, originals))
 
 
 @main.command()
@@ -177,10 +213,5 @@ def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> 
         serve.api(port=port, engine=engine, stub_seconds=stub_seconds, faults=faults)
 
 
-for command in (
-    spec_commands.validate,
-    stack_commands.apply,
-    stack_commands.doctor,
-    stack_commands.secret,
-):
+for command in (*spec_commands.COMMANDS, *stack_commands.COMMANDS):
     main.add_command(command)

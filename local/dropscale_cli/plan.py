@@ -11,6 +11,7 @@ from dropscale.pipeline.plan import LargeEnough, planned_renditions
 from dropscale.pipeline.ports import ObjectVersion
 from dropscale.pipeline.source_image import SourceImage, image_of, require_size
 from dropscale.pipeline.spec_resolver import ResolvedSpec, SpecResolver
+from dropscale.spec.faults import Fault
 from dropscale_cli.drops import Drops
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.local_bucket import LocalBucket
@@ -24,7 +25,7 @@ class PlannedDrop:
 
     source: Source
     renditions: Sequence[Rendition] = ()
-    warnings: Sequence[str] = ()
+    warnings: Sequence[Fault] = ()
     refusal: DropscaleError | None = None
 
     @property
@@ -34,31 +35,63 @@ class PlannedDrop:
 
 
 @dataclass(frozen=True)
+class Charge:
+    """What one rendition adds to the price, in credits; why nothing, if it is free."""
+
+    drop: PlannedDrop
+    rendition: Rendition
+    credits: int
+    free_because: str | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What is to become of all drops; `credits_before` are those that are paid already."""
+    """What is to become of all drops on a stack that goes on from `ledger`."""
 
     drops: Sequence[PlannedDrop]
-    credits: int
-    credits_before: int
+    ledger: KeptLedger
+
+    @property
+    def charges(self) -> Iterator[Charge]:
+        """What each rendition adds: images that share a job pay once, and what is paid is paid."""
+        first: dict[str, str] = {}
+        for drop in self.drops:
+            for rendition in drop.renditions:
+                job = rendition.fingerprint
+                key = first.setdefault(job, drop.source.key)
+                if job in self.ledger.paid:
+                    yield Charge(drop, rendition, 0, "paid before")
+                elif key != drop.source.key:
+                    yield Charge(drop, rendition, 0, f"shared with {key}")
+                else:
+                    yield Charge(drop, rendition, rendition.parameters.credits)
+
+    @property
+    def credits(self) -> int:
+        """What will be charged: for the drops, and for what earlier runs have left unpaid."""
+        return sum(charge.credits for charge in self.charges) + self.credits_left
+
+    @property
+    def credits_left(self) -> int:
+        """What jobs cost that earlier runs have left unpaid, and that no drop here shares."""
+        here = {charge.rendition.fingerprint for charge in self.charges}
+        left = self.ledger.unpaid_prices.items()
+        return sum(price for job, price in left if job not in here)
+
+    @property
+    def credits_before(self) -> int:
+        """What was paid before for jobs of these drops."""
+        renditions = [charge.rendition for charge in self.charges]
+        prices = {one.fingerprint: one.parameters.credits for one in renditions}
+        return sum(price for job, price in prices.items() if job in self.ledger.paid)
 
 
 def plan_of(drops: Drops, ledger: KeptLedger) -> Plan:
-    """Plan all drops on a stack that goes on from `ledger`.
-
-    Faulty images and specs cost nothing, images that share a job pay once, and what was paid
-    before is not paid again. What the ledger has left unpaid goes on with it.
-    """
+    """Plan all drops on a stack that goes on from `ledger`; what is faulty costs nothing."""
     bucket = LocalBucket(drops.paths)
     specs = bucket.specs()
     planned = [drop for key in drops.to_follow for drop in _planned(key, bucket, specs)]
-    prices = {
-        rendition.fingerprint: rendition.parameters.credits
-        for drop in planned
-        for rendition in drop.renditions
-    }
-    before = sum(price for job, price in prices.items() if job in ledger.paid)
-    total = sum((ledger.unpaid_prices | prices).values())
-    return Plan(planned, credits=total - before, credits_before=before)
+    return Plan(planned, ledger)
 
 
 def planned_drop(
@@ -82,8 +115,7 @@ def planned_drop(
         renditions = planned_renditions(source, resolved.effective, budget)
     except DropscaleError as error:
         return PlannedDrop(source, refusal=error)
-    warnings = tuple(map(str, resolved.warnings))
-    return PlannedDrop(source, tuple(renditions.values()), warnings)
+    return PlannedDrop(source, tuple(renditions.values()), resolved.warnings)
 
 
 def _planned(key: str, bucket: LocalBucket, specs: SpecResolver) -> Iterator[PlannedDrop]:

@@ -14,9 +14,11 @@ from dropscale_cli.drops import Drops
 from dropscale_cli.errors import UnusablePath
 from dropscale_cli.target import ResultMissing, Target
 
-_AS_ASKED = frozenset(
+AS_ASKED = frozenset(
     {DropState.DELIVERED, DropState.COMPLETE, DropState.SKIPPED, DropState.SUBMITTED}
 )
+"""States that a drop can end well in."""
+
 _ACCOUNT_WIDE = frozenset({WaitReason.BUDGET, WaitReason.ACCOUNT})
 _FOR_A_PERSON = _ACCOUNT_WIDE | {WaitReason.SIDECAR}
 _SILENCE_SECONDS = 15 * 60.0
@@ -57,7 +59,7 @@ class FollowedDrop:
     @property
     def is_as_asked(self) -> bool:
         """Whether it came to what its spec asks for, and lies on this machine."""
-        return self.is_settled and self.state in _AS_ASKED and self.trouble is None
+        return self.is_settled and self.state in AS_ASKED and self.trouble is None
 
 
 class Reporter(Protocol):
@@ -90,11 +92,32 @@ class RoundTrip:
             UnusablePath: a file could not be read after all.
         """
         for key, path in drops.specs.items():
-            self._drop(key, path)
+            self.drop_spec(key, path)
         for key, path in drops.to_follow.items():
-            version_id = self._drop(key, path)
-            self._note(FollowedDrop(key, version_id, dropped_at=self.clock()))
+            self.drop(key, path)
         return self.follow(())
+
+    @property
+    def followed(self) -> list[FollowedDrop]:
+        """All images, as far as they have come."""
+        return list(self._followed.values())
+
+    def drop_spec(self, key: str, path: Path) -> None:
+        """Drop a spec of images.
+
+        Raises:
+            UnusablePath: the file could not be read.
+        """
+        self._put(key, path)
+
+    def drop(self, key: str, path: Path) -> None:
+        """Drop an image, or a spec that stands alone, to follow it.
+
+        Raises:
+            UnusablePath: the file could not be read.
+        """
+        version_id = self._put(key, path)
+        self._note(FollowedDrop(key, version_id, dropped_at=self.clock()))
 
     def follow(
         self, versions: Iterable[tuple[str, str | None]], *, is_collected: bool = False
@@ -110,10 +133,10 @@ class RoundTrip:
             self._note(FollowedDrop(key, version_id, dropped_at=now, is_collected=is_collected))
         while self._is_moving():
             self.pause()
-            self._look()
-        return list(self._followed.values())
+            self.look()
+        return self.followed
 
-    def _drop(self, key: str, path: Path) -> str | None:
+    def _put(self, key: str, path: Path) -> str | None:
         try:
             with path.open("rb") as file:
                 return self.target.drop(key, file)
@@ -135,7 +158,8 @@ class RoundTrip:
             return False
         return bool(waiting - _FOR_A_PERSON)
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Take note of what has become of the images since the last look."""
         manifests = {manifest_key(key): key for key in self._followed}
         # S3 compares prefixes character by character, too.
         prefix = os.path.commonprefix(list(manifests))  # noqa: RUF071 # see above
@@ -152,6 +176,8 @@ class RoundTrip:
         if manifest.source.version_id not in {drop.version_id, None}:
             return  # It tells of what lay at this key before.
         changed = manifest.state is not drop.state
+        if changed and drop.is_settled:
+            drop = replace(drop, dropped_at=self.clock())  # It sets out again.
         seconds = self.clock() - drop.dropped_at if changed else drop.seconds
         drop = replace(drop, manifest=manifest, seconds=seconds)
         outputs = [job.output for job in manifest.jobs if job.output]

@@ -1,20 +1,25 @@
 """`dropscale run`: a stack for as long as it takes to bring some images through it."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from rich.console import Console
 
 from dropscale_cli.chosen_api import ChosenApi, chosen_api
 from dropscale_cli.drops import Drops, find_drops
+from dropscale_cli.errors import NothingToDrop
+from dropscale_cli.gallery import PAGE_NAME
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.plan import plan_of
 from dropscale_cli.price import agree_to_price
-from dropscale_cli.session import session
+from dropscale_cli.session import Session, session
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import Summary
+from dropscale_cli.watch import WatchedFolder, watch
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class RunOptions:
         engine: The embedded API's engine; None: not chosen.
         as_json: Whether standard output takes one JSON object and nothing else.
         log: Where the stack logs; None: nowhere.
+        is_watching: Whether what comes into the folder later is dropped, too, until interrupted.
     """
 
     path: Path
@@ -36,6 +42,7 @@ class RunOptions:
     engine: str | None
     as_json: bool
     log: Path | None
+    is_watching: bool = False
 
 
 def run(options: RunOptions, environment: Mapping[str, str]) -> int:
@@ -47,8 +54,7 @@ def run(options: RunOptions, environment: Mapping[str, str]) -> int:
     Raises:
         click.ClickException: one of `dropscale_cli.errors`, or a contradiction in the options.
     """
-    drops = find_drops(options.path, options.out)
-    return run_drops(drops, options, chosen_api(environment, options.engine))
+    return run_drops(_found(options), options, chosen_api(environment, options.engine))
 
 
 def run_drops(drops: Drops, options: RunOptions, api: ChosenApi) -> int:
@@ -60,23 +66,62 @@ def run_drops(drops: Drops, options: RunOptions, api: ChosenApi) -> int:
         folder.require_api(api.name)
         ledger = KeptLedger.read(folder)
         if api.is_charged:
-            _agree(drops, ledger, api, console, is_agreed=options.is_agreed)
-        with session(folder, api, console, options.log) as running:
-            followed = running.round_trip(drops)
-    summary = Summary(followed, options.out, api.is_charged, drops.ignored, ledger.paid)
+            _agree(drops, ledger, api, console, options)
+        folder.remember_originals(options.path if options.path.is_dir() else options.path.parent)
+        running = None
+        try:
+            with session(folder, api, console, options.log) as running:
+                if options.is_watching:
+                    _watch(options, running, console)
+                else:
+                    running.round_trip(drops)
+        except KeyboardInterrupt:
+            # A watch has no other end. What it came to is told when nothing moves any more.
+            if options.is_watching and running:
+                _report(options, api, running, ledger)
+            raise
+    return 0 if _report(options, api, running, ledger, drops.ignored).is_as_asked else 1
+
+
+def _found(options: RunOptions) -> Drops:
+    if not options.is_watching:
+        return find_drops(options.path, options.out)
+    if not options.path.is_dir():
+        raise click.UsageError(f"--watch needs a folder, but {options.path} is a file.")
+    try:
+        return find_drops(options.path, options.out, refuse=lambda _: None)
+    except NothingToDrop:
+        return Drops({}, {})
+
+
+def _watch(options: RunOptions, running: Session, console: Console) -> NoReturn:
+    console.print(f"Watching {options.path}; Ctrl-C ends it. See {options.out / PAGE_NAME}")
+    watch(
+        WatchedFolder(options.path, options.out, time.monotonic, console.print), running.round_trip
+    )
+
+
+def _report(
+    options: RunOptions, api: ChosenApi, running: Session, ledger: KeptLedger, ignored: int = 0
+) -> Summary:
+    followed, page = running.round_trip.followed, running.page.path
+    summary = Summary(followed, options.out, api.is_charged, ignored, ledger.paid, page)
     if options.as_json:
         click.echo(summary.as_json())
     else:
         summary.print_text()
-    return 0 if summary.is_as_asked else 1
+    return summary
 
 
 def _agree(
-    drops: Drops, ledger: KeptLedger, api: ChosenApi, console: Console, *, is_agreed: bool
+    drops: Drops, ledger: KeptLedger, api: ChosenApi, console: Console, options: RunOptions
 ) -> None:
     price = plan_of(drops, ledger).credits
     offer = (
         f"Images: {len(drops.to_follow)}. They cost up to {price} credits, charged at {api.name}. "
         "A job once paid goes on there, even if you interrupt."
     )
-    agree_to_price(price, offer, console, is_agreed=is_agreed)
+    if options.is_watching:
+        offer += " Each image that comes later is charged, too, and nobody is asked again."
+    at_stake = max(price, 1) if options.is_watching else price
+    agree_to_price(at_stake, offer, console, is_agreed=options.is_agreed)

@@ -13,9 +13,10 @@ from rich.console import Console
 
 from dropscale_cli.chosen_api import ChosenApi
 from dropscale_cli.errors import JournalStopped, StartFailed
+from dropscale_cli.live_page import LivePage
 from dropscale_cli.local_stack import local_cloud, target_of
 from dropscale_cli.progress import progress_on
-from dropscale_cli.round_trip import RoundTrip
+from dropscale_cli.round_trip import FollowedDrop, Reporter, RoundTrip
 from dropscale_cli.state_folder import StateFolder
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal, JournalFailed
@@ -28,10 +29,11 @@ _LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Session:
-    """A running stack, and what follows images on it into the output folder."""
+    """A running stack, what follows images on it into the output folder, and the page of them."""
 
     target: AwsTarget
     round_trip: RoundTrip
+    page: LivePage
 
 
 @contextmanager
@@ -50,6 +52,7 @@ def session(
             journal = started.enter_context(Journal.opened(folder.journal))
         except FileUnusable as error:
             raise StartFailed(str(error)) from error
+        page = started.enter_context(LivePage.kept_up(folder.out))
         served, parameters = started.enter_context(api.opened(folder.account, console))
         # Specs are dropped before images, so nothing needs time to settle.
         parameters["SettleSeconds"] = "0"
@@ -64,4 +67,18 @@ def session(
                 raise JournalStopped(f"{folder.journal}: {error.__cause__}") from error
 
         target = target_of(cloud)
-        yield Session(target, RoundTrip(target, folder.out, reporter, time.monotonic, pause))
+        told = _Both(reporter, page)
+        yield Session(target, RoundTrip(target, folder.out, told, time.monotonic, pause), page)
+
+
+@dataclass(frozen=True)
+class _Both:
+    """A `Reporter` that tells two others."""
+
+    one: Reporter
+    other: Reporter
+
+    def update(self, drop: FollowedDrop) -> None:
+        """See `Reporter.update`."""
+        self.one.update(drop)
+        self.other.update(drop)

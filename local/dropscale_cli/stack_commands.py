@@ -97,3 +97,6 @@ def apply(
             raise click.UsageError(f"{place} does not exist.")
         options = RunOptions(path, out, yes, None, agreement.as_json, log)
         sys.exit(command.apply_to_files(options, agreement, os.environ))
+
+
+COMMANDS = (apply, doctor, secret)

@@ -1,6 +1,7 @@
 """What a run leaves in its output folder, so that the next one goes on from there."""
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,10 +89,29 @@ class StateFolder:
 
     def bind(self, api_name: str) -> None:
         """Remember the API's name."""
-        fresh = self._api_file.with_suffix(".part")
-        fresh.write_text(api_name, encoding="utf-8")
-        fresh.replace(self._api_file)
+        _write(self._api_file, api_name)
+
+    def originals(self) -> list[Path]:
+        """Return the folders whose images were dropped, the last one first."""
+        file = self._originals_file
+        return [Path(name) for name in json.loads(file.read_bytes())] if file.is_file() else []
+
+    def remember_originals(self, folder: Path) -> None:
+        """Remember a folder whose images are dropped."""
+        others = [known for known in self.originals() if known != folder.absolute()]
+        names = [str(path) for path in (folder.absolute(), *others)]
+        _write(self._originals_file, json.dumps(names))
+
+    @property
+    def _originals_file(self) -> Path:
+        return self.path / "originals.json"
 
     @property
     def _api_file(self) -> Path:
         return self.path / "api.txt"
+
+
+def _write(file: Path, text: str) -> None:
+    fresh = file.with_suffix(".part")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(file)

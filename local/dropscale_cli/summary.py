@@ -27,6 +27,7 @@ class Summary:
         is_charged: Whether the credits were real ones.
         ignored: Files that were neither image nor spec.
         paid_before: The fingerprints of jobs that other commands have paid.
+        page: Where all of it can be looked at; None: there is no page.
     """
 
     drops: Sequence[FollowedDrop]
@@ -34,6 +35,7 @@ class Summary:
     is_charged: bool
     ignored: int = 0
     paid_before: frozenset[str] = frozenset()
+    page: Path | None = None
 
     @property
     def is_as_asked(self) -> bool:
@@ -74,6 +76,7 @@ class Summary:
             "credits": self.credits,
             "credits_before": self.credits_before,
             "ignored": self.ignored,
+            "page": self.page and str(self.page),
             "drops": drops,
         }
         return json.dumps(outcome, indent=2, ensure_ascii=False)
@@ -111,6 +114,8 @@ class Summary:
         ignored = f"; other files ignored: {self.ignored}" if self.ignored else ""
         of_all = f"{done} of {len(self.drops)} done"
         yield f"{of_all}, {self.credits} credits ({charged}){before}{ignored}"
+        if self.page:
+            yield str(self.page)
 
     @property
     def _credits_by_job(self) -> dict[str, int]:
@@ -141,7 +146,18 @@ def explanation(drop: FollowedDrop) -> Iterator[str]:
     """Tell where an image stands that did not come to what was asked, why, and what to do."""
     yield ""
     yield f"{drop.key}: {state_in_words(drop)}"
-    yield from (f"  {line}" for line in _explanation(drop))
+    yield from (f"  {line}" for line in reason_lines(drop))
+
+
+def reason_lines(drop: FollowedDrop) -> Iterator[str]:
+    """Tell why an image stands where it stands, and what to do; nothing, if all is well."""
+    if drop.trouble:
+        yield drop.trouble
+    elif drop.manifest is None:
+        yield "Nothing was heard of it. Run again with --log FILE; the file tells what happened."
+    elif drop.manifest.reason:
+        yield drop.manifest.reason.message
+        yield drop.manifest.reason.fix
 
 
 def _jobs(drop: FollowedDrop) -> tuple[ManifestJob, ...]:
@@ -151,13 +167,3 @@ def _jobs(drop: FollowedDrop) -> tuple[ManifestJob, ...]:
 def _sizes(manifest: Manifest, job: ManifestJob) -> str:
     before = f"{manifest.source.width}x{manifest.source.height}"
     return f"{before} → {job.output.width}x{job.output.height}" if job.output else before
-
-
-def _explanation(drop: FollowedDrop) -> Iterator[str]:
-    if drop.trouble:
-        yield drop.trouble
-    elif drop.manifest is None:
-        yield "Nothing was heard of it. Run again with --log FILE; the file tells what happened."
-    elif drop.manifest.reason:
-        yield drop.manifest.reason.message
-        yield drop.manifest.reason.fix

@@ -4,6 +4,7 @@ Source of every fact here: the vendor's public API reference, version "beta", mi
 (https://docs.magichour.ai/api-reference).
 """
 
+from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -81,6 +82,12 @@ _CREDITS = MappingProxyType(
         (4, Mode.CREATIVE): 200,
     }
 )
+
+DOLLARS_PER_CREDIT = MappingProxyType({"Creator": Decimal("0.0012"), "Business": Decimal("0.0025")})
+"""The base rates of plans that are billed by use: about what a credit is worth.
+
+Source: https://docs.magichour.ai/billing/usage-based-pricing.
+"""
 
 
 def price(scale_factor: int, mode: Mode) -> int:

@@ -20,6 +20,7 @@ def main(whose: str, what: str, base_url: str, count: str, image: str, out: str)
     started, cpu_before = time.perf_counter(), time.process_time()
     done = 0
     library = importlib.import_module(MODULES[whose])
+    _ = library.Client, library.AsyncClient  # ours are imported when they are asked for
     if what != "import":
         started, cpu_before = time.perf_counter(), time.process_time()
         done = RUNS[what](library, base_url, int(count), image, out)

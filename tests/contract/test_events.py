@@ -1,9 +1,9 @@
 """Each sample in events/ is taken by the handler it is named after."""
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from functions.fail import app as fail
 from functions.submit import app as submit
 from functions.sweep import app as sweep
 from tests.lambda_context import FakeLambdaContext
+from tests.world import World
 
 EVENTS = Path(__file__).parents[2] / "events"
 HARD_KEY = "été 2026/a+b %20 'c' \"d\".jpg"
@@ -52,6 +53,8 @@ def test_submit_gets_the_key_as_it_was_dropped(
         seen.append((bucket, key))
         return Submitted(SubmitOutcome.IGNORED, KeyKind.OTHER)
 
+    settings = SimpleNamespace(input_bucket="dropscale-inputbucket", input_prefix="")
+    monkeypatch.setattr(submit, "_settings", lambda: settings)
     monkeypatch.setattr(submit, "_submit", lambda: use_case)
 
     submit.handler(event(name), FakeLambdaContext())
@@ -96,6 +99,9 @@ def test_the_last_states_take_what_the_state_machine_hands_them(
 
 
 def test_sweep_says_what_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "_sweep", lambda: lambda remaining: Counter(started=2))
+    world = World(listens=False)
+    world.drop("text.png", b"not an image")
+    world.clock.advance(minutes=2)
+    monkeypatch.setattr(sweep, "_sweep", lambda: world.sweep_once)
 
-    assert sweep.handler(event("sweep-schedule"), FakeLambdaContext()) == {"started": 2}
+    assert sweep.handler(event("sweep-schedule"), FakeLambdaContext())["projected"] == 1

@@ -32,7 +32,7 @@ from dropscale.ledger.store import (
     amend_job,
     job_changes,
 )
-from dropscale.spec.effective import EffectiveSpec
+from dropscale.spec.effective import EffectiveSpec, SizeLimits
 from dropscale.upscaler import Mode
 from tests.fakes import MemoryLedger
 
@@ -70,7 +70,11 @@ def a_job(fingerprint: str = "f" * 64, age: int = 0) -> Job:
 def a_drop() -> Drop:
     source = Source(bucket="in", key="é t/cat.png", etag="e", sha256="5", width=8, height=6)
     spec = EffectiveSpec(
-        scale_factor=4, mode=Mode.CREATIVE, revision="x", provenance={"mode": "cat.png.yaml"}
+        scale_factor=4,
+        mode=Mode.CREATIVE,
+        revision="x",
+        provenance={"mode": "cat.png.yaml"},
+        skip_if=SizeLimits(min_megapixels=0.1),
     )
     job = a_job()
     rendition = Rendition(fingerprint=job.fingerprint, parameters=job.parameters)
@@ -268,3 +272,10 @@ def test_a_change_is_made_again_on_the_newest_state(ledger: Ledger) -> None:
 
     assert amended.upload is not None
     assert amended.seq == 3
+
+
+def test_all_records_are_listed(dynamo: DynamoLedger) -> None:
+    drop, job = a_drop(), a_job()
+    dynamo.write(SaveDrop(drop), SaveJob(job), Attach(job.fingerprint, drop.id), TakeSlot(3))
+
+    assert list(dynamo.records()) == [dynamo.drop(drop.id), dynamo.job(job.fingerprint)]

@@ -1,19 +1,28 @@
-"""The README says what the template says."""
+"""The README says what the template says, and every spec in the documents is one."""
 
+import re
 from pathlib import Path
 
+import pytest
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
-from dropscale.spec.parse import parse_sidecar
+from dropscale.spec.keys import KeyKind, image_key_of, kind_of
+from dropscale.spec.merge import effective_spec, merge, stack_defaults
+from dropscale.spec.parse import SpecFile, parse_folder_spec, parse_sidecar, parse_stand_alone
+from dropscale.upscaler import Mode
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
 
 
+def shown(default: object) -> str:
+    return "none" if default == "" else f"`{default}`"
+
+
 def test_every_parameter_has_its_row_and_no_other_does() -> None:
     expected = [
-        f"| `{name}` | `{parameter['Default']}` | {parameter['Description']} |"
+        f"| `{name}` | {shown(parameter['Default'])} | {parameter['Description']} |"
         for name, parameter in TEMPLATE["Parameters"].items()
     ]
     section = README.partition("| Parameter |")[2].partition("\n\n")[0]
@@ -21,7 +30,35 @@ def test_every_parameter_has_its_row_and_no_other_does() -> None:
     assert section.splitlines()[2:] == expected
 
 
-def test_the_sidecar_example_is_a_valid_spec() -> None:
-    example = README.partition("```yaml\n")[2].partition("```")[0]
+def spec_examples() -> list[tuple[str, str, str]]:
+    """Return every spec of the documents, each with the document and the key in its first line."""
+    return [
+        (document, example.partition("\n")[0].removeprefix("# "), example)
+        for document in ("README.md", "docs/spec.md")
+        for example in re.findall(r"```ya?ml\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+    ]
 
-    assert parse_sidecar(example.encode(), "README.md", "cat.jpg").spec.scale_factor == 4
+
+@pytest.mark.parametrize(("document", "key", "example"), spec_examples())
+def test_every_spec_in_the_documents_is_one_of_its_kind(
+    document: str, key: str, example: str
+) -> None:
+    content = example.encode()
+    match kind_of(key):
+        case KeyKind.SIDECAR:
+            spec: SpecFile | None = parse_sidecar(content, document, str(image_key_of(key)))
+        case KeyKind.FOLDER_SPEC:
+            spec = parse_folder_spec(content, document)
+        case kind:
+            assert kind is KeyKind.STAND_ALONE
+            spec = parse_stand_alone(content, document)
+
+    assert spec
+    assert spec.layer
+    layers = [stack_defaults(2, Mode.BALANCED), spec.layer]
+    assert effective_spec(merge(layers)).wanted
+
+
+def test_the_documents_show_each_kind_of_spec() -> None:
+    kinds = {kind_of(key) for _, key, _ in spec_examples()}
+    assert kinds == {KeyKind.SIDECAR, KeyKind.FOLDER_SPEC, KeyKind.STAND_ALONE}

@@ -14,7 +14,7 @@ from dropscale.aws.settings import (
     SweepSettings,
 )
 from dropscale.aws.wiring import CALL_SECONDS, CHECK_CALL_SECONDS
-from dropscale.magichour.transport import CONNECT_TIMEOUT
+from dropscale.magichour.calls import CONNECT_TIMEOUT
 from dropscale.pipeline.start import SPARE_SECONDS
 
 TEMPLATE: dict[str, Any] = yaml_parse((Path(__file__).parents[2] / "template.yaml").read_text())

@@ -1,6 +1,7 @@
 """template.yaml, upscale.asl.yaml and the code they name agree, and keep their promises."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,13 @@ import yaml
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from dropscale.image.verify import UnreadableResult
+from dropscale.ledger.states import DropState, WaitReason
 from dropscale.ledger.store import LedgerConflict
 from dropscale.magichour.errors import TRANSIENT
+from dropscale.pipeline.measurements import Measurement, measurements_of
 from dropscale.upscaler import DEFAULT_BASE_URL, SCALE_FACTORS, Mode, ProjectStatus
+from tests.fakes import png
+from tests.world import World
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
@@ -35,6 +40,16 @@ def of_type(resource_type: str) -> dict[str, Any]:
         for name, resource in RESOURCES.items()
         if resource["Type"] == resource_type
     }
+
+
+def backlog_and_latencies() -> Iterator[Measurement]:
+    """Yield the measurements that a delivery and a sweep make."""
+    world = World()
+    world.drop("cat.png", png())
+    yield from world.sweep_once.backlog()
+    world.upscaler.finish()
+    (execution,) = world.running()
+    yield from measurements_of(world.deliver(execution))
 
 
 FUNCTIONS = of_type("AWS::Serverless::Function")
@@ -57,7 +72,7 @@ def references(value: Any) -> set[str]:
         match node:
             case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
                 found.add(name)
-            case {"Fn::Sub": str(text)}:
+            case {"Fn::Sub": str(text)} | {"Fn::Sub": [str(text), _]}:
                 found.update(name.split(".")[0] for name in re.findall(r"\$\{([^}]+)\}", text))
     return found
 
@@ -77,7 +92,7 @@ class TestParameters:
     def test_each_is_described_used_and_grouped_once(self) -> None:
         groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
         grouped = [name for group in groups for name in group["Parameters"]]
-        used = references([TEMPLATE["Globals"], RESOURCES])
+        used = references([TEMPLATE["Conditions"], TEMPLATE["Globals"], RESOURCES])
 
         assert sorted(grouped) == sorted(PARAMETERS)
         assert PARAMETERS.keys() <= used
@@ -105,6 +120,19 @@ class TestParameters:
             ("ApiBaseUrl", "https://user@example.com", False),
             ("ApiBaseUrl", "https://api.magichour.ai/", False),
             ("ApiBaseUrl", "https://api.magichour.ai?key=1", False),
+            ("InputPrefix", "", True),
+            ("InputPrefix", "team a/", False),
+            ("InputPrefix", "team-a/drops/", True),
+            ("InputPrefix", "drops", False),
+            ("InputPrefix", "/drops/", False),
+            ("ResultsPrefix", "up*/", False),
+            ("ExistingInputBucket", "", True),
+            ("ExistingInputBucket", "my.bucket-1", True),
+            ("ExistingInputBucket", "arn:aws:s3:::mine", False),
+            ("KmsKeyArn", "arn:aws:kms:eu-west-1:123456789012:key/1234-ab", True),
+            ("KmsKeyArn", "alias/mine", False),
+            ("AlarmEmail", "ann@example.com", True),
+            ("AlarmEmail", "ann", False),
             ("SidecarSuffixes", ".yaml,.yml,.json", True),
             ("SidecarSuffixes", ".json", True),
             ("SidecarSuffixes", "", False),
@@ -205,7 +233,31 @@ class TestFunctions:
         assert {arn.split(":stateMachine:")[1] for arn in arns} == {machine_name}
 
 
+ROLES = of_type("AWS::IAM::Role")
+
+
+def below_the_prefix(kind: str) -> dict[str, Any]:
+    bucket = {
+        "Fn::If": [f"Makes{kind}Bucket", {"Ref": f"{kind}Bucket"}, {"Ref": f"Existing{kind}Bucket"}]
+    }
+    return {
+        "Fn::Sub": [
+            f"arn:${{AWS::Partition}}:s3:::${{Bucket}}/${{{kind}Prefix}}*",
+            {"Bucket": bucket},
+        ]
+    }
+
+
 class TestPermissions:
+    """What the statements say; that each is needed, the integration tests show."""
+
+    def test_each_function_has_a_role_of_its_own_that_only_lambda_may_take(self) -> None:
+        roles = {name: function["Role"]["Fn::GetAtt"][0] for name, function in FUNCTIONS.items()}
+        assert set(roles.values()) == ROLES.keys()
+        for role in ROLES.values():
+            (trusts,) = role["AssumeRolePolicyDocument"]["Statement"]
+            assert trusts["Principal"] == {"Service": "lambda.amazonaws.com"}
+
     def test_no_action_is_a_wildcard(self) -> None:
         actions = [action for s in statements("Allow") for action in listed(s["Action"])]
         assert [action for action in actions if "*" in action] == []
@@ -215,7 +267,7 @@ class TestPermissions:
         wildcards = {
             (s["Sid"], str(resource))
             for s in statements("Allow")
-            for resource in listed(s["Resource"])
+            for resource in listed(s.get("Resource", []))
             if "*" in str(resource)
         }
         executions = (
@@ -223,25 +275,70 @@ class TestPermissions:
             ":execution:${AWS::StackName}-upscale:*"
         )
         assert wildcards == {
-            ("Results", str({"Fn::Sub": "${ResultsBucket.Arn}/*"})),
-            ("Drops", str({"Fn::Sub": "${InputBucket.Arn}/*"})),
+            ("Results", str(below_the_prefix("Results"))),
+            ("Drops", str(below_the_prefix("Input"))),
             ("LostExecutions", str({"Fn::Sub": executions})),
             ("LogDelivery", "*"),
         }
 
-    def test_no_broad_policy_templates(self) -> None:
-        for name, function in {**FUNCTIONS, "UpscaleStateMachine": MACHINE}.items():
-            for policy in function["Policies"]:
-                assert policy.keys() in ({"Ref"}, {"Version", "Statement"}), name
-
     def test_who_starts_executions_knows_the_machine_and_nobody_else_may(self) -> None:
         allowed = {
-            n for n, f in FUNCTIONS.items() if {"Ref": "StartUpscalePolicy"} in f["Policies"]
+            name
+            for name, function in FUNCTIONS.items()
+            if {"Ref": "StartPolicy"}
+            in ROLES[function["Role"]["Fn::GetAtt"][0]]["ManagedPolicyArns"]
         }
         told = {
             n for n, f in FUNCTIONS.items() if "STATE_MACHINE_ARN" in f["Environment"]["Variables"]
         }
         assert allowed == told
+
+
+class TestWatching:
+    """Dashboard and alarms show metrics that exist."""
+
+    EMITTED = (
+        {f"drops_{state}" for state in DropState}
+        | {f"drops_waiting_{reason}" for reason in WaitReason}
+        | {measurement.name for measurement in backlog_and_latencies()}
+        | {"objects_failed"}
+    )
+
+    def test_the_dashboards_metrics_are_emitted(self) -> None:
+        text, _ = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+        rows = [
+            row for widget in json.loads(text)["widgets"] for row in widget["properties"]["metrics"]
+        ]
+        namespace, shown = "", set()
+        for row in rows:
+            namespace = row[0] if row[0] not in (".", "...") else namespace
+            if namespace == "dropscale":
+                shown.add(row[1])
+
+        assert shown <= self.EMITTED
+        assert {f"drops_waiting_{reason}" for reason in WaitReason} <= shown
+
+    def test_the_alarms_metrics_are_emitted_and_reach_whoever_is_named(self) -> None:
+        alarms = of_type("AWS::CloudWatch::Alarm")
+        for name, alarm in alarms.items():
+            assert alarm["AlarmDescription"], name
+            assert alarm["AlarmActions"] == {
+                "Fn::If": ["HasEmail", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]
+            }
+            if alarm["Namespace"] == "dropscale":
+                assert alarm["MetricName"] in self.EMITTED
+                assert alarm["Dimensions"] == [
+                    {"Name": "service", "Value": {"Ref": "AWS::StackName"}}
+                ]
+
+    def test_metrics_are_the_stacks_own(self) -> None:
+        variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+        assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
+        assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "dropscale"
+
+    def test_each_alarm_is_in_the_runbook(self) -> None:
+        headings = re.findall(r"^## (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
+        assert headings == list(of_type("AWS::CloudWatch::Alarm"))
 
 
 def successors(state: dict[str, Any]) -> set[str]:

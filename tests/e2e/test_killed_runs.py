@@ -121,7 +121,7 @@ def test_status_tells_between_runs_what_came_out_and_what_did_not(
         ["cat.png", "delivered"],
         ["later.png", "submitted"],
     ]
-    assert "scale_factor: must be the number 2 or 4" in ended.stdout
+    assert "scale_factor: 3 is not a scale factor; allowed are 2 and 4" in ended.stdout
     assert lines[-1] == "2 of 3 done"
     failed = json.loads(finish("status", "--out", out, "--failed", "--format", "json").stdout)
     assert [drop["key"] for drop in failed["drops"]] == ["bad.png"]
@@ -140,7 +140,7 @@ def test_retry_fetches_what_was_removed_and_says_what_it_cannot_try(
 
     assert ended.returncode == 1  # for the bad one, whose spec must be corrected
     assert "bad.png: rejected" in ended.stdout
-    assert "Correct the file" in ended.stdout
+    assert "Correct what is named" in ended.stdout
     assert result.read_bytes() == content
     later = finish("retry", "later.png", "--out", out)
     assert (later.returncode, (out / "later.png@2x.png").is_file()) == (0, True)

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -22,7 +23,7 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {
         path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in folder.rglob("*")
-        if path.is_file() and ".dropscale" not in path.parts
+        if path.is_file() and not {".dropscale", "index_files"} & set(path.parts)
     }
 
 
@@ -79,6 +80,7 @@ def test_results_lie_where_the_images_lay(mixed: Finished) -> None:
         f"{LEAF}.dropscale.json",
         "bad.png.dropscale.json",
         "text.jpg.dropscale.json",
+        "index.html",
     }
     with Image.open(mixed.out / f"{LEAF}@4x-preserve.png") as image:
         assert image.size == (32, 24)
@@ -93,9 +95,10 @@ def test_the_summary_names_size_mode_credits_and_place(mixed: Finished) -> None:
 
 def test_a_bad_sidecar_is_told_by_file_field_and_fix_and_costs_nothing(mixed: Finished) -> None:
     at = mixed.output.index("bad.png: rejected")
-    assert "bad.png.yaml: scale_factor: must be the number 2 or 4" in mixed.output[at + 1]
-    assert "Correct the file" in mixed.output[at + 2]
-    assert "2 of 4 done, 150 credits (not charged" in mixed.output[-1]
+    fault = "bad.png.yaml:1:15: scale_factor: 3 is not a scale factor; allowed are 2 and 4"
+    assert fault in mixed.output[at + 1]
+    assert "Correct what is named" in mixed.output[at + 2]
+    assert "2 of 4 done, 150 credits (not charged" in mixed.output[-2]
     manifest = Manifest.model_validate_json((mixed.out / "bad.png.dropscale.json").read_bytes())
     assert manifest.jobs == ()
 
@@ -105,7 +108,17 @@ def test_the_input_is_untouched(mixed: Finished) -> None:
 
 
 def test_what_was_ignored_is_counted(mixed: Finished) -> None:
-    assert mixed.output[-1].endswith("other files ignored: 1")
+    assert mixed.output[-2].endswith("other files ignored: 1")
+
+
+def test_the_last_line_is_the_page_that_shows_it(mixed: Finished) -> None:
+    page = Path(mixed.output[-1])
+    assert page == mixed.out / "index.html"
+    html = page.read_text()
+    assert "2 of 4 done" in html
+    assert "3 is not a scale factor; allowed are 2 and 4" in html
+    assert f'src="{quote(LEAF)}@4x-preserve.png"' not in html  # but a thumbnail
+    assert len(list((mixed.out / "index_files").iterdir())) == 5  # bad.png has an original, too
 
 
 def test_one_image_with_json_output_exits_with_0(finish: Finish, tmp_path: Path) -> None:

@@ -17,12 +17,13 @@ STATIC := $(addprefix check-,format lint types imports dead-code dependencies ge
 	machine-names)
 TEMPLATE := $(addprefix check-,sam-files sam-validate template state-machine checkov)
 
-.PHONY: check $(STATIC) $(TEMPLATE) check-sam-build check-seeded-faults
+.PHONY: check $(STATIC) $(TEMPLATE) check-page check-sam-build check-layer check-seeded-faults
 
 check: ## What CI runs: tests on each Python, lint, types, imports, template, state machine
 	@rm -rf build/check && mkdir -p build/check
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
-		$(STATIC) $(TEMPLATE) $(TESTED:%=check-tests-%) check-sam-build check-seeded-faults; \
+		$(STATIC) $(TEMPLATE) $(TESTED:%=check-tests-%) check-page check-layer \
+		check-seeded-faults; \
 		status=$$?; $(GATE)/summary; exit $$status
 
 check-format: $(VENV)/.check
@@ -74,9 +75,15 @@ check-checkov: $(CHECKOV)/.installed
 check-sam-build: $(SAM)/.installed
 	$(STEP) $(OFFLINE) $(GATE)/with-python 3.13 $(SAM)/bin/sam build
 
+check-layer: check-sam-build $(VENV)/.check
+	$(STEP) $(OFFLINE) $(BIN)/python -m tests.gate.built_layer
+
 check-tests-%: $(VENV)/.check
 	$(STEP) $(GATE)/with-python $* $(MAKE) test PYTHON=python$* \
 		VENV=$(if $(filter $*,$(VENV_VERSION)),$(VENV),$(VENV)-$*)
+
+check-page: $(VENV)/.check
+	$(STEP) $(GATE)/with-chromium $(BIN)/python -m pytest tests/page
 
 # Only where the steps pass does it mean anything that they fail on a seeded fault.
 check-seeded-faults: $(STATIC) $(TEMPLATE)

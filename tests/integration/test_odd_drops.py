@@ -97,7 +97,7 @@ BAD_IMAGES = {
 }
 DAMAGED_BODY = "cut-off-body.png"
 BAD_SIDECARS = {
-    "no-yaml.png.yaml": (b"a: [", "neither YAML nor JSON"),
+    "no-yaml.png.yaml": (b"a: [", "the [ that opens here is never closed"),
     "a-list.png.json": (b"[2]", "must be a mapping"),
     "too-long.png.yml": (b"#" * (64 * 1024 + 1), "larger than a spec can be"),
     "no-text.png.yaml": (b"\xff\xfe\x00", "is UTF-16"),

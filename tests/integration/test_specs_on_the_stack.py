@@ -27,7 +27,7 @@ PARAMETERS = {
 DEADLINE_SECONDS = 60.0
 
 FOLDER_SPEC = b"""
-skip_if: {min_width: 500}
+skip_if: {min_width: 500, min_megapixels: 0.0005}
 renditions: [{style: {mode: preserve}}, {scale_factor: 4}]
 """
 SIDECAR = b"name: Cat\nrenditions: [{style: {mode: creative}}]"

@@ -16,6 +16,7 @@ import yaml
 
 from dropscale.magichour.errors import Unavailable, UnknownProjectStatus
 from dropscale.upscaler import ProjectStatus
+from tests.aws_calls.call_log import CallLog
 from tests.integration.upscale_machine import (
     DEADLINE_SECONDS,
     VENDOR_ERROR,
@@ -91,8 +92,8 @@ CATCHES = {
 
 
 @pytest.fixture(scope="module")
-def machine() -> Iterator[UpscaleMachine]:
-    with deployed_machine() as deployed:
+def machine(aws_calls: CallLog) -> Iterator[UpscaleMachine]:
+    with deployed_machine(aws_calls) as deployed:
         yield deployed
 
 

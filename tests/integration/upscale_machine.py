@@ -58,6 +58,7 @@ from functions.deliver import app as deliver
 from functions.fail import app as fail
 from functions.submit import app as submit
 from functions.sweep import app as sweep
+from tests.aws_calls.call_log import CallLog
 from tests.fakes import Clock, FakeUpscaler, png
 from tests.lambda_context import FakeLambdaContext
 
@@ -281,8 +282,11 @@ class UpscaleMachine:
 
 
 @contextmanager
-def deployed_machine() -> Iterator[UpscaleMachine]:
-    """Deploy template.yaml on moto, in this process, with stand-ins for vendor and time."""
+def deployed_machine(aws_calls: CallLog) -> Iterator[UpscaleMachine]:
+    """Deploy template.yaml on moto, in this process, with stand-ins for vendor and time.
+
+    What the functions call of AWS is logged.
+    """
     clock, vendor = Clock(), SteppedVendor()
     interpreting = mock_aws(config={"stepfunctions": {"execute_state_machine": True}})
     with interpreting, pytest.MonkeyPatch.context() as patch:
@@ -295,7 +299,8 @@ def deployed_machine() -> Iterator[UpscaleMachine]:
         for logical_id, (app, compose, settings) in _FUNCTIONS.items():
             variables = stack.resources[logical_id].properties["Environment"]["Variables"]
             environment = {name: str(value) for name, value in variables.items()}
-            composed = compose(settings.from_environment(environment), lambda drop: None)
+            with _logged(aws_calls, logical_id):
+                composed = compose(settings.from_environment(environment), lambda drop: None)
             use_cases[app] = _with_stand_ins(composed, {"clock": clock, "upscaler": vendor})
             patch.setattr(app, f"_{compose.__name__}", partial(use_cases.get, app))
         machine = UpscaleMachine(stack, clock, vendor, use_cases[submit])
@@ -313,6 +318,20 @@ def deployed_machine() -> Iterator[UpscaleMachine]:
         patch.setattr(retrier_decl, "time", SimpleNamespace(sleep=pass_time))
         patch.setattr(LambdaFunction, "_invoke_lambda", invoke)
         yield machine
+
+
+@contextmanager
+def _logged(aws_calls: CallLog, function: str) -> Iterator[None]:
+    """Log what the clients call that are made in this context."""
+
+    def log(**event: Any) -> None:
+        params, model = event["params"], event["model"]
+        aws_calls.add(function, model.service_model.service_name, model.name, params)
+
+    wiring._session.cache_clear()
+    wiring._session().register("before-parameter-build", log)
+    yield
+    wiring._session.cache_clear()
 
 
 class _InProcessClients(ClientFactory):

@@ -38,7 +38,8 @@ class Seen:
 def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     use_case = Seen()
     monkeypatch.setattr(app, "_submit", lambda: use_case)
-    monkeypatch.setattr(app, "_settings", lambda: SimpleNamespace(max_receives=5))
+    settings = SimpleNamespace(max_receives=5, input_bucket="in", input_prefix="")
+    monkeypatch.setattr(app, "_settings", lambda: settings)
     monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
     return use_case
 
@@ -128,3 +129,23 @@ def test_a_drop_is_described_before_its_message_becomes_a_dead_letter(
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     assert seen.given_up == given_up
+
+
+@pytest.mark.parametrize(
+    ("bucket", "key", "is_taken"),
+    [
+        ("in", "drops/cat.png", True),
+        ("in", "other/cat.png", False),
+        ("results", "drops/cat.png", False),
+        ("results", "drops/cat.png.dropscale.json", False),
+    ],
+)
+def test_only_what_lies_below_the_prefix_of_the_input_bucket_is_taken(
+    monkeypatch: pytest.MonkeyPatch, seen: Seen, bucket: str, key: str, is_taken: bool
+) -> None:
+    settings = SimpleNamespace(max_receives=5, input_bucket="in", input_prefix="drops/")
+    monkeypatch.setattr(app, "_settings", lambda: settings)
+    event = {"detail": {"bucket": {"name": bucket}, "object": {"key": key}}}
+
+    assert app.handler(in_sqs(event), FakeLambdaContext()) == {"batchItemFailures": []}
+    assert seen.objects == [(bucket, key)] * is_taken

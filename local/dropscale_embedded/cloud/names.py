@@ -79,7 +79,13 @@ _NAMING: Mapping[str, _Naming] = {
     "AWS::IAM::ManagedPolicy": _Naming(
         "ManagedPolicyName", ref="arn:{partition}:iam::{account_id}:policy/{name}"
     ),
+    "AWS::IAM::Role": _Naming(
+        "RoleName", attributes={"Arn": "arn:{partition}:iam::{account_id}:role/{name}"}
+    ),
     "AWS::CloudWatch::Alarm": _Naming("AlarmName"),
+    "AWS::CloudWatch::Dashboard": _Naming("DashboardName"),
+    "AWS::SNS::Topic": _Naming("TopicName", ref=f"arn:{{partition}}:sns:{_HERE}:{{name}}"),
+    "AWS::SNS::TopicPolicy": _Naming(),
     "AWS::Logs::LogGroup": _Naming(
         "LogGroupName", attributes={"Arn": f"arn:{{partition}}:logs:{_HERE}:log-group:{{name}}:*"}
     ),

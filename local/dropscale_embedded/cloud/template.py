@@ -15,7 +15,11 @@ from samtranslator.plugins.globals.globals import (  # type: ignore[import-untyp
 )
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]  # no types
 
-from dropscale_embedded.cloud.errors import InvalidTemplateError, UnsupportedTemplateError
+from dropscale_embedded.cloud.errors import (
+    InvalidParameterError,
+    InvalidTemplateError,
+    UnsupportedTemplateError,
+)
 from dropscale_embedded.cloud.intrinsics import Resolver
 from dropscale_embedded.cloud.names import (
     ResourceIdentity,
@@ -32,6 +36,7 @@ _SECTIONS = {
     "Description",
     "Metadata",
     "Parameters",
+    "Rules",
     "Conditions",
     "Globals",
     "Resources",
@@ -133,6 +138,7 @@ def resolve_template(
         template.get("Conditions") or {},
         lambda logical_id: identity(logical_id) if logical_id in wanted else None,
     )
+    _check_rules(template.get("Rules") or {}, resolver)
     wanted = {
         logical_id
         for logical_id, resource in declared.items()
@@ -149,6 +155,16 @@ def resolve_template(
         if _is_wanted(output, f"Outputs.{name}", resolver)
     }
     return Stack(given, resources, outputs)
+
+
+def _check_rules(rules: Mapping[str, Any], resolver: Resolver) -> None:
+    for name, rule in rules.items():
+        where = f"Rules.{name}"
+        if not resolver.resolve(rule.get("RuleCondition", True), where):
+            continue
+        for assertion in rule["Assertions"]:
+            if not resolver.resolve(assertion["Assert"], where):
+                raise InvalidParameterError(f"{where}: {assertion['AssertDescription']}")
 
 
 def _is_wanted(entry: Mapping[str, Any], where: str, resolver: Resolver) -> bool:

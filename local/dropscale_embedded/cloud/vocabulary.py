@@ -89,6 +89,7 @@ RESOURCE_TYPES: Mapping[str, Mapping[str, Schema]] = {
         "PolicyDocument": _PERMISSIONS,
         "Description": _DESCRIPTION,
     },
+    "AWS::IAM::Role": {ANY_NAME: _PERMISSIONS},
     "AWS::Logs::LogGroup": {
         "LogGroupName": APPLIED,
         "RetentionInDays": _RETENTION,
@@ -96,6 +97,9 @@ RESOURCE_TYPES: Mapping[str, Mapping[str, Schema]] = {
         "Tags": _DESCRIPTION,
     },
     "AWS::CloudWatch::Alarm": {ANY_NAME: _ALARM},
+    "AWS::CloudWatch::Dashboard": {ANY_NAME: _ALARM},
+    "AWS::SNS::Topic": {ANY_NAME: _ALARM},
+    "AWS::SNS::TopicPolicy": {ANY_NAME: _PERMISSIONS},
     "AWS::Serverless::LayerVersion": {
         "LayerName": APPLIED,
         "ContentUri": APPLIED,
@@ -111,6 +115,7 @@ RESOURCE_TYPES: Mapping[str, Mapping[str, Schema]] = {
         "Layers": APPLIED,
         "Timeout": APPLIED,
         "MemorySize": "no meaning locally beyond what the function is told: memory is not limited",
+        "ReservedConcurrentExecutions": "no meaning locally: nobody else takes this machine's",
         "EphemeralStorage": "no meaning locally: the temporary folder is not limited",
         "Environment": {"Variables": {ANY_NAME: APPLIED}},
         "Events": {ANY_NAME: {"Type": APPLIED, "Properties": APPLIED}},

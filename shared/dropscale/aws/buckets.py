@@ -32,13 +32,21 @@ _RACE_ATTEMPTS = 3
 
 
 class S3InputBucket:
-    """A `dropscale.pipeline.ports.InputBucket`."""
+    """A `dropscale.pipeline.ports.InputBucket`.
 
-    def __init__(self, client: S3Client) -> None:
+    Args:
+        client: of S3.
+        prefix: nothing is seen of what does not lie below it.
+    """
+
+    def __init__(self, client: S3Client, prefix: str = "") -> None:
         self._client = client
+        self._prefix = prefix
 
     def head(self, bucket: str, key: str) -> ObjectVersion | None:
         """See `InputBucket.head`."""
+        if not key.startswith(self._prefix):
+            return None
         found = _head(self._client, bucket, key)
         if found is None:
             return None
@@ -67,6 +75,8 @@ class S3InputBucket:
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         """See `InputBucket.read`."""
+        if not key.startswith(self._prefix):
+            return None
         try:
             found = self._client.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
@@ -78,15 +88,22 @@ class S3InputBucket:
 
 
 class S3ResultsBucket:
-    """A `dropscale.pipeline.ports.ResultsBucket`."""
+    """A `dropscale.pipeline.ports.ResultsBucket`.
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
+    Args:
+        client: of S3.
+        bucket: its name.
+        prefix: all keys lie below it, and are relative to it.
+    """
+
+    def __init__(self, client: S3Client, bucket: str, prefix: str = "") -> None:
         self._client = client
         self._bucket = bucket
+        self._prefix = prefix
 
     def describe_output(self, key: str) -> StoredOutput | None:
         """See `ResultsBucket.describe_output`."""
-        found = _head(self._client, self._bucket, key)
+        found = _head(self._client, self._bucket, self._prefix + key)
         if found is None:
             return None
         metadata = found["Metadata"]
@@ -103,7 +120,7 @@ class S3ResultsBucket:
     def read_output(self, key: str, file: BinaryIO) -> int:
         """See `ResultsBucket.read_output`."""
         try:
-            found = self._client.get_object(Bucket=self._bucket, Key=key)
+            found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
         except ClientError as error:
             if _code(error) in _MISSING:
                 raise ObjectGone(key) from error
@@ -112,7 +129,7 @@ class S3ResultsBucket:
 
     def manifest(self, key: str) -> tuple[int, str] | None:
         """See `ResultsBucket.manifest`."""
-        found = _head(self._client, self._bucket, key)
+        found = _head(self._client, self._bucket, self._prefix + key)
         if found is None:
             return None
         return int(found["Metadata"].get("seq", "0")), found["ETag"]
@@ -135,7 +152,7 @@ class S3ResultsBucket:
             try:
                 self._client.put_object(
                     Bucket=self._bucket,
-                    Key=key,
+                    Key=self._prefix + key,
                     Body=body,
                     ContentType=content_type,
                     Metadata=metadata,

@@ -8,17 +8,19 @@ the sparse index `sweep`.
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
+from dropscale.aws.attribute_values import deserialized, serialized
 from dropscale.ledger.records import Drop, Gate, Job
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
@@ -108,6 +110,11 @@ class DynamoLedger:
         found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return int(found["Item"]["spent"]["N"]) if "Item" in found else 0
 
+    def records(self) -> Iterator[Drop | Job]:
+        """Return every drop and job; that reads the whole table, page by page."""
+        pages = self._client.get_paginator("scan").paginate(TableName=self._table)
+        return records_in(row for page in pages for row in page["Items"])
+
     def write(self, *changes: Change) -> None:
         """See `Ledger.write`."""
         actions = [self._action(change) for change in changes]
@@ -168,7 +175,8 @@ class DynamoLedger:
                 return self._on_table("ConditionCheck", check, values)
 
     def _put(self, record: Drop | Job | Gate, key: Mapping[str, str], agenda: Agenda | None) -> Any:
-        row = {**record.model_dump(mode="json", exclude_none=True), **key}
+        # DynamoDB's numbers are decimal; boto3 refuses floats, which are not.
+        row = json.loads(record.model_dump_json(exclude_none=True), parse_float=Decimal) | key
         if agenda is not None:
             row |= {"sweep": agenda, "sweep_at": row["due"]}
         put: dict[str, Any] = {"Item": _item(row)}
@@ -210,8 +218,7 @@ def records_in(rows: Iterable[Mapping[str, Any]]) -> Iterator[Drop | Job]:
 
 
 def _record(record: type[_Record], row: Mapping[str, Any]) -> _Record:
-    deserialize = TypeDeserializer().deserialize
-    return record.model_validate({name: deserialize(value) for name, value in row.items()})
+    return record.model_validate({name: deserialized(value) for name, value in row.items()})
 
 
 def _drop_key(drop_id: str) -> dict[str, str]:
@@ -231,8 +238,7 @@ def _window_key(window: str) -> dict[str, str]:
 
 
 def _item(values: Mapping[str, Any]) -> dict[str, Any]:
-    serialize = TypeSerializer().serialize
-    return {name: serialize(value) for name, value in values.items()}
+    return {name: serialized(value) for name, value in values.items()}
 
 
 def _text(at: datetime) -> str:

@@ -20,6 +20,7 @@ class Settings(BaseModel):
 
     ledger_table: str
     results_bucket: str
+    results_prefix: str = ""
     api_base_url: str
     api_key_secret_arn: str
 
@@ -45,7 +46,14 @@ class StartSettings(Settings):
     monthly_credit_limit: int
 
 
-class SpecSettings(Settings):
+class InputSettings(Settings):
+    """What is told to whoever reads what people drop."""
+
+    input_bucket: str
+    input_prefix: str = ""
+
+
+class SpecSettings(InputSettings):
     """What is told to whoever resolves specs."""
 
     default_scale_factor: Annotated[ScaleFactor, BeforeValidator(int)]
@@ -69,7 +77,7 @@ class CheckSettings(Settings):
     poll_interval_cap_seconds: int
 
 
-class SweepSettings(StartSettings):
+class SweepSettings(StartSettings, InputSettings):
     """What sweep is told."""
 
     drop_queue_url: str

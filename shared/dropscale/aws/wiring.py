@@ -1,4 +1,9 @@
-"""Composes each function's use case from its settings: the only place that knows all parts."""
+"""Composes each function's use case from its settings: the only place that knows all parts.
+
+What only one of them is made of is imported where it is made, so that no function's cold start
+pays for the others'. botocore alone, not boto3: nothing here uses what boto3 puts on top, and its
+import takes as long as that of everything of ours.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +11,15 @@ import random
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-import boto3
+import botocore.session
 from botocore.config import Config
-from cachetools import TTLCache
 
 from dropscale.aws.api_key import SecretApiKey
 from dropscale.aws.buckets import S3InputBucket, S3ResultsBucket
-from dropscale.aws.drop_queue import SqsDropQueue
-from dropscale.aws.executions import StepFunctionsExecutions
+from dropscale.aws.event_bus import EventBridgeAnnouncer
 from dropscale.aws.ledger import DynamoLedger
 from dropscale.aws.settings import (
     CheckSettings,
@@ -26,28 +29,27 @@ from dropscale.aws.settings import (
     SubmitSettings,
     SweepSettings,
 )
-from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Drop
-from dropscale.magichour.transport import CONNECT_TIMEOUT
-from dropscale.pipeline.check import Check
-from dropscale.pipeline.deliver import Deliver
-from dropscale.pipeline.fail import Fail
-from dropscale.pipeline.follow import FollowJob, Timing
-from dropscale.pipeline.gate import GateKeeper
+from dropscale.magichour.calls import CONNECT_TIMEOUT
 from dropscale.pipeline.magic_hour import MagicHourUpscaler
 from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.publish import PublishOutput
-from dropscale.pipeline.resolve import Resolve
-from dropscale.pipeline.restart import Restart
-from dropscale.pipeline.retry import Retry
-from dropscale.pipeline.spec_resolver import SpecResolver
-from dropscale.pipeline.start import StartJob, StartPolicy
-from dropscale.pipeline.submit import Submit
-from dropscale.pipeline.sweep import Sweep
-from dropscale.spec.merge import stack_defaults
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+    from dropscale.aws.drop_queue import SqsDropQueue
+    from dropscale.pipeline.check import Check
+    from dropscale.pipeline.deliver import Deliver
+    from dropscale.pipeline.fail import Fail
+    from dropscale.pipeline.follow import FollowJob
+    from dropscale.pipeline.gate import GateKeeper
+    from dropscale.pipeline.resolve import Resolve
+    from dropscale.pipeline.restart import Restart
+    from dropscale.pipeline.retry import Retry
+    from dropscale.pipeline.spec_resolver import SpecResolver
+    from dropscale.pipeline.start import StartJob
+    from dropscale.pipeline.submit import Submit
+    from dropscale.pipeline.sweep import Sweep
 
 Observer = Callable[[Drop], None]
 """Is told of each drop that has a new manifest."""
@@ -69,8 +71,10 @@ _CONFIG = Config(
 
 def submit(settings: SubmitSettings, observe: Observer) -> Submit:
     """Compose submit."""
+    from dropscale.pipeline.submit import Submit
+
     parts = _StartParts(settings, observe)
-    bucket = S3InputBucket(parts.s3)
+    bucket = S3InputBucket(parts.s3, settings.input_prefix)
     return Submit(
         bucket=bucket,
         ledger=parts.ledger,
@@ -86,6 +90,8 @@ def submit(settings: SubmitSettings, observe: Observer) -> Submit:
 
 def check(settings: CheckSettings, observe: Observer) -> Check:
     """Compose check."""
+    from dropscale.pipeline.check import Check
+
     parts = _Parts(settings, observe, call_seconds=CHECK_CALL_SECONDS)
     cap = settings.poll_interval_cap_seconds
     return Check(parts.ledger, parts.upscaler, parts.project, _now, cap)
@@ -93,6 +99,9 @@ def check(settings: CheckSettings, observe: Observer) -> Check:
 
 def deliver(settings: StartSettings, observe: Observer) -> Deliver:
     """Compose deliver."""
+    from dropscale.pipeline.deliver import Deliver
+    from dropscale.pipeline.publish import PublishOutput
+
     parts = _StartParts(settings, observe)
     return Deliver(
         ledger=parts.ledger,
@@ -107,16 +116,21 @@ def deliver(settings: StartSettings, observe: Observer) -> Deliver:
 
 def fail(settings: StartSettings, observe: Observer) -> Fail:
     """Compose fail."""
+    from dropscale.pipeline.fail import Fail
+
     parts = _StartParts(settings, observe)
     return Fail(parts.ledger, parts.project, parts.start, _now)
 
 
 def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
     """Compose sweep."""
+    from dropscale.aws.drop_queue import SqsDropQueue
+    from dropscale.pipeline.sweep import Sweep
+
     parts = _StartParts(settings, observe)
     return Sweep(
         ledger=parts.ledger,
-        bucket=S3InputBucket(parts.s3),
+        bucket=S3InputBucket(parts.s3, settings.input_prefix),
         upscaler=parts.upscaler,
         queue=SqsDropQueue(_client("sqs"), settings.drop_queue_url),
         start=parts.start,
@@ -129,10 +143,13 @@ def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
 
 def retry(settings: SweepSettings, client: ClientOf) -> Retry:
     """Compose retry, for the command line; `client` makes its AWS clients."""
+    from dropscale.aws.drop_queue import SqsDropQueue
+    from dropscale.pipeline.retry import Retry
+
     parts = _StartParts(settings, client=client)
     return Retry(
         ledger=parts.ledger,
-        bucket=S3InputBucket(parts.s3),
+        bucket=S3InputBucket(parts.s3, settings.input_prefix),
         results=parts.results,
         queue=SqsDropQueue(client("sqs"), settings.drop_queue_url),
         start=parts.start,
@@ -144,24 +161,30 @@ def retry(settings: SweepSettings, client: ClientOf) -> Retry:
 
 def resolve(settings: StartSettings, client: ClientOf) -> Resolve:
     """Compose resolve, for the command line; `client` makes its AWS clients."""
+    from dropscale.pipeline.resolve import Resolve
+
     parts = _StartParts(settings, client=client)
     return Resolve(parts.ledger, parts.upscaler, parts.start, parts.follow, _now)
 
 
 def restart(settings: StartSettings, client: ClientOf) -> Restart:
     """Compose restart, for the stack on one machine; `client` makes its AWS clients."""
+    from dropscale.pipeline.restart import Restart
+
     parts = _StartParts(settings, client=client)
     return Restart(parts.ledger, parts.follow, _now)
 
 
 def specs(settings: SpecSettings, client: ClientOf) -> tuple[S3InputBucket, SpecResolver]:
     """Compose the input bucket and what resolves its specs, for the command line."""
-    bucket = S3InputBucket(client("s3"))
+    bucket = S3InputBucket(client("s3"), settings.input_prefix)
     return bucket, _specs(settings, bucket)
 
 
 def drop_queue(settings: SweepSettings, client: ClientOf) -> SqsDropQueue:
     """Compose the queue that feeds submit, for the command line."""
+    from dropscale.aws.drop_queue import SqsDropQueue
+
     return SqsDropQueue(client("sqs"), settings.drop_queue_url)
 
 
@@ -171,6 +194,11 @@ def ledger(settings: Settings, client: ClientOf) -> DynamoLedger:
 
 
 def _specs(settings: SpecSettings, bucket: S3InputBucket) -> SpecResolver:
+    from cachetools import TTLCache
+
+    from dropscale.pipeline.spec_resolver import SpecResolver
+    from dropscale.spec.merge import stack_defaults
+
     return SpecResolver(
         files=bucket,
         defaults=stack_defaults(settings.default_scale_factor, settings.default_mode),
@@ -181,7 +209,12 @@ def _specs(settings: SpecSettings, bucket: S3InputBucket) -> SpecResolver:
 
 
 def _client(service: str) -> Any:
-    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload] # chosen by name
+    return _session().create_client(service, config=_CONFIG)
+
+
+@cache
+def _session() -> botocore.session.Session:
+    return botocore.session.get_session()
 
 
 def _unobserved(_: Drop) -> None:
@@ -200,8 +233,10 @@ class _Parts:
     ) -> None:
         self.s3 = cast("S3Client", client("s3"))
         self.ledger = DynamoLedger(client("dynamodb"), settings.ledger_table)
-        self.results = S3ResultsBucket(self.s3, settings.results_bucket)
-        self.project = ProjectManifest(self.ledger, self.results, observe)
+        where = settings.results_bucket, settings.results_prefix
+        self.results = S3ResultsBucket(self.s3, *where)
+        announce = EventBridgeAnnouncer(lambda: client("events"), *where)
+        self.project = ProjectManifest(self.ledger, self.results, observe, announce)
         api_key = SecretApiKey(client("secretsmanager"), settings.api_key_secret_arn)
         self.upscaler = MagicHourUpscaler(api_key, settings.api_base_url, call_seconds)
 
@@ -221,10 +256,15 @@ class _StartParts(_Parts):
 
     @cached_property
     def gate(self) -> GateKeeper:
+        from dropscale.pipeline.gate import GateKeeper
+
         return GateKeeper(self.ledger, _now, random.random)
 
     @cached_property
     def follow(self) -> FollowJob:
+        from dropscale.aws.executions import StepFunctionsExecutions
+        from dropscale.pipeline.follow import FollowJob, Timing
+
         settings = self._settings
         arn = settings.state_machine_arn
         executions = StepFunctionsExecutions(self._client("stepfunctions"), arn)
@@ -233,6 +273,9 @@ class _StartParts(_Parts):
 
     @cached_property
     def start(self) -> StartJob:
+        from dropscale.ledger.budget import Budget
+        from dropscale.pipeline.start import StartJob, StartPolicy
+
         settings = self._settings
         policy = StartPolicy(
             slots=settings.max_concurrent_jobs,

@@ -1,6 +1,7 @@
 """Client library for the Magic Hour API, as far as its AI Image Upscaler goes."""
 
-from dropscale.magichour.client import AsyncClient, Client
+from typing import TYPE_CHECKING, Any
+
 from dropscale.magichour.errors import (
     NOT_CHARGED,
     TRANSIENT,
@@ -36,6 +37,9 @@ from dropscale.magichour.models import (
 )
 from dropscale.magichour.polling import Polling
 from dropscale.magichour.progress import Progress, Stage
+
+if TYPE_CHECKING:
+    from dropscale.magichour.client import AsyncClient, Client
 
 __all__ = [
     "NOT_CHARGED",
@@ -73,3 +77,12 @@ __all__ = [
     "UploadUrl",
     "UploadUrls",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the clients when one is first asked for: most of the stack needs errors and models."""
+    if name in {"AsyncClient", "Client"}:
+        from dropscale.magichour import client  # noqa: PLC0415 # see above
+
+        return getattr(client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

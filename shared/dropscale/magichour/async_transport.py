@@ -20,14 +20,13 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from dropscale.magichour.base_transport import (
-    CONNECT_TIMEOUT,
     Body,
     Endpoint,
     NoAnswer,
     Request,
     Transport,
 )
-from dropscale.magichour.calls import Answer
+from dropscale.magichour.calls import CONNECT_TIMEOUT, Answer
 
 MAX_CALLS = 32
 """How many calls are on their way at a time."""

@@ -24,9 +24,6 @@ from dropscale.magichour.urls import host_of, is_loopback, require_safe
 
 T = TypeVar("T")
 
-CONNECT_TIMEOUT = 5.0
-"""Seconds to wait for a connection to the API, per address of the host."""
-
 CHUNK = 64 * 1024
 """Bytes of a transfer that are held in memory at a time."""
 

@@ -30,6 +30,9 @@ from dropscale.magichour.urls import without_queries
 
 T = TypeVar("T")
 
+CONNECT_TIMEOUT = 5.0
+"""Seconds to wait for a connection to the API, per address of the host."""
+
 MAX_MESSAGE = 500
 """Longest vendor message that is shown, in characters."""
 

@@ -66,7 +66,7 @@ class Client:
         token: the API key.
         base_url: where the API is; https, or http on a loopback address; None is the vendor's.
         timeout: seconds to wait for the answer of a call; connecting may take
-            `base_transport.CONNECT_TIMEOUT` on top.
+            `calls.CONNECT_TIMEOUT` on top.
         polling: how `generate` and `check_result` wait.
 
     Raises:

@@ -21,15 +21,12 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from dropscale.magichour.base_transport import (
     CHUNK,
-    CONNECT_TIMEOUT,
     Endpoint,
     NoAnswer,
     Request,
     Transport,
 )
-from dropscale.magichour.calls import Answer
-
-__all__ = ["CONNECT_TIMEOUT", "BlockingTransport"]
+from dropscale.magichour.calls import CONNECT_TIMEOUT, Answer
 
 # requests wraps what urllib3 raises, but not in every place.
 _HTTP_ERRORS = (requests.RequestException, HTTPError)

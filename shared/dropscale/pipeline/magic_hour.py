@@ -1,9 +1,15 @@
 """The vendor as the use cases see it, on the client library."""
 
-from collections.abc import Callable
-from typing import Any, BinaryIO
+from __future__ import annotations
 
-from dropscale.magichour import Client, CreatedProject, Project, Unauthorized
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from dropscale import magichour
+from dropscale.magichour.errors import Unauthorized
+
+if TYPE_CHECKING:
+    from dropscale.magichour import Client, CreatedProject, Project
 
 
 class MagicHourUpscaler:
@@ -48,6 +54,8 @@ class MagicHourUpscaler:
 
     def _client(self) -> Client:
         try:
-            return Client(token=self._token(), base_url=self._base_url, timeout=self._timeout)
+            return magichour.Client(
+                token=self._token(), base_url=self._base_url, timeout=self._timeout
+            )
         except ValueError as error:
             raise Unauthorized("the API key", message=str(error)) from None

@@ -11,6 +11,10 @@ from dropscale.results.manifest import manifest_key, manifest_of
 _ATTEMPTS = 5
 
 
+Announce = Callable[[Drop], bool]
+"""Tells others of a drop that has a new manifest; False: it could not, and is to be asked again."""
+
+
 class ManifestContended(Exception):
     """Others wrote the same manifest every time; the sweeper will write it."""
 
@@ -19,12 +23,13 @@ class ManifestContended(Exception):
 class ProjectManifest:
     """Writes the manifest of a drop; never an older state over a newer one.
 
-    `observe` is told of each drop that has a new manifest.
+    `observe` is told of each drop that has a new manifest, and `announce` too, perhaps twice.
     """
 
     ledger: Ledger
     results: ResultsBucket
     observe: Callable[[Drop], None]
+    announce: Announce
 
     def __call__(self, drop: Drop) -> None:
         """Write `drop` down, unless a later state of it is written down already.
@@ -36,11 +41,13 @@ class ProjectManifest:
         body = manifest_of(drop).model_dump_json(indent=2).encode()
         for _ in range(_ATTEMPTS):
             seq, etag = self.results.manifest(key) or (0, None)
-            if seq >= drop.seq:
-                self.ledger.projected(drop)
-                return
-            if self.results.put_manifest(key, body, drop.seq, etag):
-                self.ledger.projected(drop)
-                self.observe(drop)
+            is_written = seq >= drop.seq
+            if is_written or self.results.put_manifest(key, body, drop.seq, etag):
+                if not is_written:
+                    self.observe(drop)
+                # Whoever wrote it may have been cut off before the announcement. One that fails is
+                # no reason to fail: the drop stays due, and the sweeper comes by.
+                if seq > drop.seq or self.announce(drop):
+                    self.ledger.projected(drop)
                 return
         raise ManifestContended(f"the manifest {key} is written by many at once")

@@ -15,6 +15,7 @@ from dropscale.ledger.store import Agenda, Ledger, amend_job
 from dropscale.magichour.errors import MagicHourError, NotFound
 from dropscale.pipeline.follow import FollowJob
 from dropscale.pipeline.gate import GateKeeper
+from dropscale.pipeline.measurements import Measurement
 from dropscale.pipeline.ports import (
     Clock,
     DropQueue,
@@ -29,6 +30,8 @@ from dropscale.pipeline.start import REVIEW, StartJob, StartOutcome
 from dropscale.upscaler import FINAL_STATUSES
 
 _BATCH = 50
+_COUNTED = 1000
+"""More waiting jobs than this are not counted."""
 _SPARE_SECONDS = 60.0
 _REQUEUE_PAUSE = timedelta(minutes=15)
 _PROJECTION_GRACE = timedelta(minutes=1)
@@ -67,6 +70,19 @@ class Sweep:
         if run.problems:
             raise ExceptionGroup("the sweep could not see to everything", run.problems)
         return run.done
+
+    def backlog(self) -> Iterator[Measurement]:
+        """Yield what waits now, and what is spent: values that no single drop tells."""
+        now, gate = self.clock(), self.ledger.gate()
+        yield Measurement("gate_closed", "Count", gate is not None and not gate.is_open)
+        waiting = self.ledger.due(Agenda.READY_JOBS, now + _PATIENCE, _COUNTED)
+        yield Measurement("jobs_waiting", "Count", len(waiting))
+        oldest = self.ledger.job(waiting[0]) if waiting else None
+        age = now - oldest.created_at if oldest else timedelta()
+        yield Measurement("oldest_job_waiting", "Seconds", age.total_seconds())
+        for window in self.start.policy.budget.windows(now):
+            name = f"credits_this_{window.partition('#')[0]}"
+            yield Measurement(name, "Count", self.ledger.spent(window))
 
     def _expire(self, job: Job) -> bool:
         """An attempt that outlived its function may have been paid: nobody will ever know here."""

@@ -7,6 +7,7 @@ at the first event that no spec can have, so time and memory are bounded.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,48 +16,26 @@ import yaml
 import yamlcore
 
 from dropscale.spec.faults import Fault, Place
+from dropscale.spec.syntax import BAD_ESCAPE, LEAVE_OUT, in_plain_words
 
 MAX_BYTES = 64 * 1024
 _MAX_DEPTH = 8
 _MAX_EVENTS = 1000
 _MAX_DIGITS = 32
+_LONGEST_NAME = 40
 
 FieldPath = tuple[str | int, ...]
 """The names of fields, and the indexes in lists, that lead to a value."""
 
 # What YAML does not allow, and the line breaks of YAML 1.1, which editors do not show as any.
-_UNFIT = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNFIT = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 _LINE_BREAK = re.compile("\r\n|\r|\n")
 _UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 _SURROGATES = re.compile(
     r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 )
-
-_SYNTAX = (
-    ("tab", "a tab indents this line", "indent with spaces"),
-    (
-        "mapping values are not allowed",
-        "a ':' is not expected here",
-        "put text that contains ': ' in quotes, and line fields up under each other",
-    ),
-    (
-        "invalid Unicode character escape",
-        "this \\u escape is no character",
-        "write the character itself",
-    ),
-    (
-        "found unknown escape character",
-        "this escape is unknown",
-        "write a backslash as \\\\, or use single quotes",
-    ),
-    (
-        "unexpected end of stream",
-        "the quotes that open here are never closed",
-        "close them",
-    ),
-    ("undefined alias", "aliases (*name) are not allowed", "write the value out"),
-)
-"""What libyaml says, and what it means to a person."""
 
 
 class _Int(int):
@@ -75,8 +54,8 @@ class _Float(float):
 class Document:
     """A file's content: `data` of dicts, lists, text, numbers, truth values and None.
 
-    `names` and `values` tell where the name and the value of each field stand. With `faults` it is
-    only what could be read.
+    `names` and `values` tell where the name and the value of each field stand. Unless it `is_whole`
+    it is only what could be read before the last of the `faults`.
     """
 
     path: str
@@ -84,6 +63,7 @@ class Document:
     names: Mapping[FieldPath, Place] = field(default_factory=dict)
     values: Mapping[FieldPath, Place] = field(default_factory=dict)
     faults: Sequence[Fault] = ()
+    is_whole: bool = True
 
     def place_of_name(self, field_path: FieldPath) -> Place:
         """Return where a field's name stands, or what holds it."""
@@ -102,14 +82,22 @@ def read_document(content: bytes, path: str) -> Document:
         text = _decoded(content)
     except _Unreadable as error:
         fault = Fault.at(path, error.place, error.message, error.hint)
-        return Document(path, faults=[fault])
-    return _Reader(path).read(text)
+        return Document(path, faults=[fault], is_whole=False)
+    return _Reader(path, _line_lengths(text)).read(text)
 
 
 def dotted(field_path: FieldPath) -> str:
     """Return a field's path as people write it, e.g. `renditions[1].style.mode`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in field_path)
+    text = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{_shown_name(part)}" for part in field_path
+    )
     return text.removeprefix(".")
+
+
+def _shown_name(name: str) -> str:
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_LONGEST_NAME]}…"
+    return name if re.fullmatch(r"[\w-]+…?", name) else repr(name)
 
 
 class _Unreadable(Exception):
@@ -126,14 +114,16 @@ def _decoded(content: bytes) -> str:
     if len(content) > MAX_BYTES:
         message = f"the file is larger than a spec can be, {MAX_BYTES:,} bytes"
         raise _Unreadable(message, "make it smaller")
-    if content.startswith(_UTF_16_OR_32):
+    # Every spec begins with ASCII, of which UTF-16 and UTF-32 make one NUL or more.
+    if content.startswith(_UTF_16_OR_32) or content[:2].count(b"\0") == 1:
         raise _Unreadable("the file is UTF-16 or UTF-32", "save it as UTF-8")
+    if b"\0" in content:
+        raise _Unreadable("the file is not text", "give a YAML or JSON file")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        place = _place_after(content[: error.start].decode("utf-8-sig", "replace"))
-        hint = "save it as UTF-8" if b"\0" not in content else "give a YAML or JSON file"
-        raise _Unreadable("this is not UTF-8 text", hint, place) from None
+        place = _place_after(content[: error.start].decode("utf-8-sig"))
+        raise _Unreadable("this is not UTF-8 text", "save it as UTF-8", place) from None
     unfit = _UNFIT.search(text)
     if unfit:
         message = f"an invisible character, U+{ord(unfit[0]):04X}, stands here"
@@ -146,12 +136,17 @@ def _place_after(text: str) -> Place:
     return Place(len(lines), len(lines[-1]) + 1)
 
 
+def _line_lengths(text: str) -> list[int]:
+    return [len(line) for line in _LINE_BREAK.split(text)]
+
+
 @dataclass
 class _Collection:
     """A mapping or list that is being read; `key` is the field whose value comes next."""
 
     data: dict[str, Any] | list[Any]
     path: FieldPath
+    in_brackets: bool
     key: str | None = None
 
     @property
@@ -169,7 +164,11 @@ class _Collection:
 
 @dataclass
 class _Reader:
+    """`line_lengths` are those of the file; `pairs` as `_with_pairs_joined` returns them."""
+
     path: str
+    line_lengths: Sequence[int]
+    pairs: Mapping[int, Sequence[int]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     names: dict[FieldPath, Place] = field(default_factory=dict)
     values: dict[FieldPath, Place] = field(default_factory=dict)
@@ -177,19 +176,23 @@ class _Reader:
     root: object = None
 
     def read(self, text: str) -> Document:
-        if text.lstrip().startswith(("{", "[")):
-            text = _SURROGATES.sub(_one_character, text)
         self.loader: Any = yamlcore.CCoreLoader(text)
+        is_whole = False
         try:
             self._read_events()
+            is_whole = True
         except _Unreadable as error:
             self.faults.append(Fault.at(self.path, error.place, error.message, error.hint))
         except yaml.MarkedYAMLError as error:
+            if error.problem and BAD_ESCAPE in error.problem and not self.pairs:
+                joined, pairs = _with_pairs_joined(text)
+                if pairs:
+                    return _Reader(self.path, self.line_lengths, pairs).read(joined)
             self._note_syntax(error, text)
         finally:
             self.loader.dispose()
         data = {} if self.root is None else self.root
-        return Document(self.path, data, self.names, self.values, self.faults)
+        return Document(self.path, data, self.names, self.values, self.faults, is_whole)
 
     def _read_events(self) -> None:
         documents = 0
@@ -198,11 +201,11 @@ class _Reader:
                 return
             event = self.loader.get_event()
             if count == _MAX_EVENTS:
-                raise _stop(event, "has more values than a spec can have", "make it shorter")
+                raise self._stop(event, "a spec cannot have so many values", "make it shorter")
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    raise _stop(event, "a second document begins here", "keep one '---'")
+                    raise self._stop(event, "a second document begins here", "keep one")
             elif isinstance(event, yaml.CollectionEndEvent):
                 self.open.pop()
             elif isinstance(event, yaml.NodeEvent):
@@ -210,17 +213,15 @@ class _Reader:
 
     def _read_node(self, event: Any) -> None:
         if isinstance(event, yaml.AliasEvent):
-            raise _stop(event, "aliases (*name) are not allowed", "write the value out")
-        if event.anchor is not None:
-            self._note(event, "anchors (&name) are not allowed", "write the value without")
-        if event.tag is not None:
-            self._note(event, "tags (!name) are not allowed", "write the value without")
+            hint = "write the value out, or put text in quotes"
+            raise self._stop(event, "aliases (*name) are not allowed", hint)
         parent = self.open[-1] if self.open else None
         if parent and isinstance(parent.data, dict) and parent.key is None:
             self._read_name(event, parent)
             return
         path = parent.next_path if parent else ()
-        self.values[path] = _place(event)
+        self._note_properties(event, path)
+        self.values[path] = self._place(event.start_mark)
         value = self._scalar(event) if isinstance(event, yaml.ScalarEvent) else _empty(event)
         if parent:
             parent.add(value)
@@ -228,28 +229,39 @@ class _Reader:
             self.root = value
         if isinstance(value, dict | list):
             if len(self.open) == _MAX_DEPTH:
-                raise _stop(event, "is nested deeper than a spec can be", "make it flatter")
-            self.open.append(_Collection(value, path))
+                raise self._stop(event, "a spec cannot be nested so deeply", "make it flatter")
+            self.open.append(_Collection(value, path, event.flow_style))
+
+    def _note_properties(self, event: Any, path: FieldPath) -> None:
+        name = dotted(path) or None
+        if event.anchor is not None:
+            self._note(event, "anchors (&name) are not allowed", LEAVE_OUT, name)
+        elif event.tag is not None:
+            self._note(event, "tags (!name) are not allowed", LEAVE_OUT, name)
 
     def _read_name(self, event: Any, mapping: _Collection) -> None:
         if not isinstance(event, yaml.ScalarEvent):
-            raise _stop(event, "a field's name must be plain text", "write 'field: value'")
+            raise self._stop(event, "a field's name must be plain text", "write 'field: value'")
         mapping.key = event.value
         path = mapping.next_path
-        if path in self.names:
-            first = self.names[path].line
-            name = dotted(path)
-            self._note(event, f"is given twice, first in line {first}", "keep one", name)
-        self.names[path] = _place(event)
+        self._note_properties(event, path)
+        if path not in self.names:
+            self.names[path] = self._place(event.start_mark)
+            return
+        first = self.names[path].line
+        self._note(event, f"is given twice, first in line {first}", "keep one", dotted(path))
+        # What is below the second is not given twice itself.
+        below = [name for name in self.names if len(name) > len(path) and name[: len(path)] == path]
+        for name in below:
+            del self.names[name]
 
     def _scalar(self, event: Any) -> object:
         if event.style:  # quoted, or a block
             return event.value
         tag = self.loader.resolve(yaml.ScalarNode, event.value, (True, False))
         is_number = tag.endswith((":int", ":float"))
-        if is_number and len(event.value) > _MAX_DIGITS:
-            self._note(event, "this number is too long", f"use at most {_MAX_DIGITS} digits")
-            return 0
+        if is_number and len(event.value) > _MAX_DIGITS:  # no number that a field can have
+            return event.value
         value = self.loader.construct_document(yaml.ScalarNode(tag, event.value))
         if is_number:
             value = _Int(value) if isinstance(value, int) else _Float(value)
@@ -257,45 +269,68 @@ class _Reader:
         return value
 
     def _note(self, event: Any, message: str, hint: str, name: str | None = None) -> None:
-        self.faults.append(Fault.at(self.path, _place(event), message, hint, name))
+        place = self._place(event.start_mark)
+        self.faults.append(Fault.at(self.path, place, message, hint, name))
 
-    def _note_syntax(self, error: yaml.MarkedYAMLError, text: str) -> None:
-        problem = error.problem or str(error.context)
-        mark = error.problem_mark
-        # What is never closed is noticed at the end; a person looks for where it opens.
-        if mark and error.context_mark and not _after(text, mark).strip():
-            mark = error.context_mark
-        place = Place(mark.line + 1, mark.column + 1) if mark else Place()
-        message, hint = _in_plain_words(problem, _after(text, mark)[:1] if mark else "")
+    def _stop(self, event: Any, message: str, hint: str) -> _Unreadable:
+        return _Unreadable(message, hint, self._place(event.start_mark))
+
+    def _place(self, mark: Any) -> Place:
+        # libyaml lets the file end at the beginning of a line that may not exist.
+        if mark.line >= len(self.line_lengths):
+            return Place(len(self.line_lengths), self.line_lengths[-1] + 1)
+        joined_before = bisect_right(self.pairs.get(mark.line, ()), mark.column)
+        return Place(mark.line + 1, mark.column + 2 * joined_before + 1)
+
+    def _note_syntax(self, error: Any, text: str) -> None:
+        context, problem = error.context or "", error.problem or ""
+        mark = error.problem_mark or error.context_mark
+        line, rest = _around(text, mark)
+        opener = self.open[-1] if self.open and self.open[-1].in_brackets else None
+        place = self._place(mark)
+        if opener and not rest.strip():
+            bracket = "{" if isinstance(opener.data, dict) else "["
+            place = self.values[opener.path]
+            message, hint = f"the {bracket} that opens here is never closed", "close it"
+        elif "quoted scalar" in context and ("end of stream" in problem or "indicator" in problem):
+            place = self._place(error.context_mark)
+            message, hint = "the quotes that open here are never closed", "close them"
+        elif opener and "expected ',' or" in problem:
+            opened = self.values[opener.path]
+            message = f"{problem.removeprefix('did not find expected ')} is missing before this"
+            hint = f"add it; the bracket to close opens in line {opened.line}"
+        else:
+            if any(part in context for part in ("simple key", "anchor", "alias", "tag")):
+                place = self._place(error.context_mark)
+            message, hint = in_plain_words(f"{problem} {context}", line, rest[:1])
         self.faults.append(Fault.at(self.path, place, message, hint))
 
 
-def _in_plain_words(problem: str, character: str) -> tuple[str, str]:
-    if "cannot start any token" in problem and character != "\t":
-        return f"a value cannot begin with {character}", "put it in quotes"
-    for part, message, hint in _SYNTAX:
-        if part in problem or (part == "tab" and character == "\t"):
-            return message, hint
-    return f"this is neither YAML nor JSON ({problem})", "see whether quotes and brackets match"
-
-
-def _after(text: str, mark: yaml.Mark) -> str:
-    return "\n".join(_LINE_BREAK.split(text)[mark.line :])[mark.column :]
-
-
-def _stop(event: Any, message: str, hint: str) -> _Unreadable:
-    return _Unreadable(message, hint, _place(event))
+def _around(text: str, mark: Any) -> tuple[str, str]:
+    """Return the text before a mark on its line, and all after it."""
+    lines = _LINE_BREAK.split(text)[mark.line :]
+    before = lines[0][: mark.column] if lines else ""
+    return before, "\n".join(lines)[mark.column :]
 
 
 def _empty(event: Any) -> dict[str, Any] | list[Any]:
     return {} if isinstance(event, yaml.MappingStartEvent) else []
 
 
-def _place(event: Any) -> Place:
-    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
+def _with_pairs_joined(text: str) -> tuple[str, dict[int, list[int]]]:
+    r"""Return text as YAML knows it, and in which columns of which lines it is two shorter.
+
+    JSON writes characters beyond U+FFFF as two escapes, \ud83d\ude00; YAML as one, \U0001F600.
+    """
+    lines, pairs = [], {}
+    for number, line in enumerate(text.splitlines(keepends=True)):
+        found = list(_SURROGATES.finditer(line))
+        lines.append(_SURROGATES.sub(_one_character, line))
+        if found:
+            pairs[number] = [pair.end() - 2 * at for at, pair in enumerate(found, start=1)]
+    return "".join(lines), pairs
 
 
 def _one_character(pair: re.Match[str]) -> str:
-    """JSON writes characters beyond U+FFFF as two escapes, which YAML does not know."""
     high, low = int(pair[2], 16), int(pair[3], 16)
     return f"{pair[1]}\\U{0x10000 + (high - 0xD800) * 0x400 + (low - 0xDC00):08X}"

@@ -3,6 +3,7 @@
 Source of the forms: https://docs.magichour.ai/api-reference/files/generate-asset-upload-urls.
 """
 
+import re
 from ipaddress import ip_address
 from pathlib import PurePosixPath
 from urllib.parse import SplitResult, parse_qs, urlsplit
@@ -13,6 +14,8 @@ _ASSETS = "api-assets/"
 _LIBRARY_HOST = "magichour.ai"
 _LIBRARY_PATH = "/my-library"
 _PRIVATE_SUFFIXES = (".local", ".localhost", ".internal", ".intranet", ".lan", ".home.arpa")
+_LONGEST_HOST = 253
+_HOST_NAME = re.compile(r"(\w([\w-]{0,61}\w)?\.)+\w[\w-]*\w")
 _EXTENSIONS = ", ".join(upscaler.TYPE_BY_EXTENSION)
 
 
@@ -45,11 +48,12 @@ def remote_identity(image_path: str) -> str:
     """
     if image_path.startswith(_ASSETS):
         _require_extension(image_path)
-        if ".." in PurePosixPath(image_path).parts:
-            raise WrongPath(
-                "an api-assets path cannot have '..' parts", "write it as the vendor gave"
-            )
+        if {"", ".", ".."} & set(image_path.split("/")):
+            what = "an api-assets path cannot have empty, '.' or '..' parts"
+            raise WrongPath(what, "write it as the vendor gave it")
         return image_path
+    if re.search(r"\s", image_path):
+        raise WrongPath("a URL cannot have blanks", "write %20 for a space")
     try:
         url = urlsplit(image_path)
         _ = url.port
@@ -77,7 +81,8 @@ def _require_public(url: SplitResult) -> None:
         raise WrongPath("the URL holds a user name or password", "give a signed URL instead")
     if _is_address(host):
         raise WrongPath("the URL's host is an IP address", "allowed is a public host's name")
-    if "." not in host or host.endswith(_PRIVATE_SUFFIXES):
+    is_name = len(host) <= _LONGEST_HOST and _HOST_NAME.fullmatch(host)
+    if not is_name or host.endswith(_PRIVATE_SUFFIXES):
         raise WrongPath("the URL's host is not public", "allowed is a public host's name")
 
 

@@ -90,36 +90,44 @@ def effective_spec(layer: Layer) -> EffectiveSpec:
 
 def warnings_about(layers: Sequence[Layer]) -> list[Fault]:
     """Return what is allowed in layers, outermost first, but does not do what it seems to."""
-    merged = merge(layers)
-    wanted = effective_spec(merged).wanted
-    found = []
-    if all(rendition.mode is not Mode.CREATIVE for rendition in wanted):
-        prompt = merged.get("prompt")
+    return [*_unused_prompts(merge(layers)), *_without_effect(layers)]
+
+
+def _unused_prompts(merged: Layer) -> Iterator[Fault]:
+    items: Sequence[Setting] = merged["renditions"].value if "renditions" in merged else ()
+    modes: dict[tuple[str, Origin], set[Mode]] = {}
+    for index, own in enumerate([item.value for item in items] or [{}]):
+        values = {**merged, **own}
+        prompt = values.get("prompt")
         if prompt and prompt.value is not None:
-            modes = " and ".join(sorted({rendition.mode for rendition in wanted}))
-            found.append(
-                prompt.origin.warning(
-                    "style.prompt",
-                    f"is not used: the mode is {modes}",
-                    "choose the mode creative, or leave the prompt out",
-                )
+            field = f"renditions[{index}].style.prompt" if "prompt" in own else "style.prompt"
+            modes.setdefault((field, prompt.origin), set()).add(values["mode"].value)
+    for (field, origin), used_in in modes.items():
+        if Mode.CREATIVE not in used_in:
+            yield origin.warning(
+                field,
+                f"is not used: the mode is {' and '.join(sorted(used_in))}",
+                "choose the mode creative, or leave the prompt out",
             )
-    return [*found, *_without_effect(layers)]
 
 
 def _without_effect(layers: Sequence[Layer]) -> Iterator[Fault]:
     """Yield what a nearer spec says in vain, because every rendition has a value of its own."""
     items: Sequence[Setting] = ()
+    nearer: list[Layer] = []
     for layer in layers:
-        for field, setting in layer.items() if items else ():
+        if "renditions" in layer:
+            items, nearer = layer["renditions"].value, []
+        else:
+            nearer.append(layer)
+    for layer in nearer if items else ():
+        for field, setting in layer.items():
             if all(field in item.value for item in items):
                 yield setting.origin.warning(
-                    _as_written(field),
+                    as_written(field),
                     f"has no effect: each rendition of {items[0].origin} sets its own",
                     "give `renditions` here, too (`[]` for none)",
                 )
-        if "renditions" in layer:
-            items = layer["renditions"].value or ()
 
 
 def _settings(
@@ -136,10 +144,11 @@ def _settings(
         if isinstance(value, Style):
             yield from _style_settings(value, setting)
         elif field == "skip_if":
-            limits = value or SkipIf()
-            for name in SkipIf.model_fields if value is None else limits.model_fields_set:
-                place = ("skip_if",) if value is None else ("skip_if", name)
-                yield f"skip_if.{name}", setting(getattr(limits, name), *place)
+            for name in SkipIf.model_fields:
+                if value is None:
+                    yield f"skip_if.{name}", setting(None, field)
+                elif name in value.model_fields_set:
+                    yield f"skip_if.{name}", setting(getattr(value, name), field, name)
         elif field == "renditions":
             items = (
                 setting(dict(_settings(item, document, ("renditions", index))), field, index)
@@ -169,18 +178,20 @@ def _values(layer: Layer) -> dict[str, Any]:
 def _clashes(renditions: Sequence[EffectiveRendition], items: Sequence[Setting]) -> Iterator[Fault]:
     names: dict[tuple[object, ...], Setting] = {}
     upscales: dict[tuple[object, ...], Setting] = {}
-    for rendition, item in zip(renditions, items, strict=True):
+    for index, (rendition, item) in enumerate(zip(renditions, items, strict=True)):
+        field = f"renditions[{index}]"
         kind = (rendition.scale_factor, rendition.mode)
         first = upscales.setdefault((*kind, rendition.used_prompt, rendition.revision), item)
         if first is not item:
             what = f"is the same upscale as the one at {first.origin}"
-            yield item.origin.error("renditions", what, "leave one out")
+            yield item.origin.error(field, what, "leave one out")
             continue
         first = names.setdefault((*kind, rendition.download_directory), item)
         if first is not item:
             what = f"would have the output name of the one at {first.origin}"
-            yield item.origin.error("renditions", what, "give one another download_directory")
+            yield item.origin.error(field, what, "give one another download_directory")
 
 
-def _as_written(field: str) -> str:
+def as_written(field: str) -> str:
+    """Return a layer's field as it stands in a spec, e.g. `style.mode`."""
     return f"style.{field}" if field in Style.model_fields else field

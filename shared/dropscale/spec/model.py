@@ -3,11 +3,12 @@
 The JSON Schema and docs/spec.md are made of these models.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -18,7 +19,6 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     WithJsonSchema,
-    model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -26,14 +26,27 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from dropscale import upscaler
 from dropscale.upscaler import Mode
 
+SCHEMA_FIELD = "$schema"
+"""Editors look for their schema in this field of JSON files; it says nothing about an upscale."""
+
 MAX_RENDITIONS = 8
 """Bounds what one transaction of the ledger has to take (DynamoDB: 100 rows)."""
 
 _OTHER_NAMES_OF_MODES = upscaler.MODE_BY_ENHANCEMENT | {"pro": Mode.PRESERVE}
-_NO_WORDS = {"no", "off", "n"}
-_YES_WORDS = {"yes", "on", "y"}
+_OTHER_NAMES_OF_ENHANCEMENTS = {"preserve": "Resemblance", "pro": "Resemblance"}
+_TRUTH_BY_WORD = dict.fromkeys(("false", "no", "off", "n", "0"), "false") | dict.fromkeys(
+    ("true", "yes", "on", "y", "1"), "true"
+)
 _CONTROL_ALLOWED = "\n\t"
 _LONGEST_SHOWN = 60
+_LONGEST_WORD = 30
+_LONGEST_FOLDER = 255
+"""In bytes: the longest name that file systems take."""
+_MOST = 999_999_999
+
+_URL_SECRETS = re.compile(r"(?<=//)[^/?#]*@|\?.*", re.DOTALL)
+_NUMBER_AND_UNIT = re.compile(r"(?!0[xo])(\d[\d_]{0,11}(?:\.\d{1,6})?)\s*[a-zA-Z]*[,;]?")
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 
 
 def wrong(message: str, hint: str) -> PydanticCustomError:
@@ -45,18 +58,19 @@ def wrong(message: str, hint: str) -> PydanticCustomError:
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that `word` most likely stands for, if any."""
     by_folded = {name.casefold(): name for name in known}
-    found = get_close_matches(word.casefold(), by_folded, n=1)
+    found = get_close_matches(word[:_LONGEST_WORD].casefold(), by_folded, n=1)
     return by_folded[found[0]] if found else None
 
 
 def shown(value: object) -> str:
-    """Return a value as a message can show it: short, on one line, without a URL's query."""
+    """Return a value as a message can show it: short, on one line, without a URL's secrets."""
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     if not isinstance(value, str):
         return str(getattr(value, "text", value)).lower()
-    text = value.partition("?")[0] if "://" in value else value
-    return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…")
+    text = _URL_SECRETS.sub("", value) if "://" in value else value
+    text = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+    return f"'{text}'" if text.isprintable() else repr(text)
 
 
 class _Given:
@@ -83,13 +97,15 @@ class _Given:
 
 def _text(value: object) -> str:
     text = getattr(value, "text", value)
+    if text is None:
+        raise wrong("has no value", "give one")
     if not isinstance(text, str):
         raise wrong("must be text", "put it in quotes")
     if any(
         unicodedata.category(character) == "Cc" and character not in _CONTROL_ALLOWED
         for character in text
     ):
-        raise wrong("has a control character", "leave it out")
+        raise wrong("has an invisible character", "leave it out")
     return text
 
 
@@ -116,56 +132,71 @@ def _scale_factor(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
         if value in upscaler.SCALE_FACTORS:
             return int(value)
-    elif isinstance(value, str) and (digit := value.strip(" xX")) in {"2", "4"}:
-        raise wrong("must be a number", f"write {digit}")
+    elif isinstance(value, str):
+        digit = value.strip(" xX\xd7,;").removesuffix(".0")
+        if digit in {"2", "4"}:
+            raise wrong("must be a number", f"write {digit}")
     raise wrong(f"{shown(value)} is not a scale factor", "allowed are 2 and 4")
 
 
 def _truth(value: object) -> object:
     if isinstance(value, bool):
         return value
-    word = str(value).casefold()
-    meant = "false" if word in _NO_WORDS else "true" if word in _YES_WORDS else "true or false"
-    raise wrong(f"{shown(value)} is neither true nor false", f"write {meant}")
+    meant = _TRUTH_BY_WORD.get(str(value).casefold())
+    if meant is None:
+        raise wrong(f"{shown(value)} is neither true nor false", "allowed are true and false")
+    without_quotes = ", without quotes" if value == meant else ""
+    raise wrong("must be true or false", f"write {meant}{without_quotes}")
 
 
-def _number(value: object, *, whole: bool, least: int) -> int | float:
-    kinds = int if whole else int | float
-    what = "a whole number" if whole else "a number"
-    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value < 1e9:
-        raise wrong(f"{shown(value)} is not {what} from {least}", "write one, below 10⁹")
-    return value
+def _number(what: str, *, above: int, whole: bool = True) -> Callable[[object], object]:
+    allowed = f"whole numbers from {above + 1}" if whole else f"numbers above {above}"
 
+    def validate(value: object) -> object:
+        if value is None:
+            return None
+        if isinstance(value, str) and (number := _NUMBER_AND_UNIT.fullmatch(value)):
+            raise wrong("must be a number", f"write {number[1].replace('_', '')}")
+        if (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and above < value <= _MOST
+            and (not whole or value == int(value))
+        ):
+            return int(value) if whole else float(value)
+        hint = f"allowed are {allowed}, up to {_MOST:,}"
+        raise wrong(f"{shown(value)} is not a number of {what}", hint)
 
-def _credits(value: object) -> object:
-    return value if value is None else _number(value, whole=True, least=0)
-
-
-def _pixels(value: object) -> object:
-    return value if value is None else _number(value, whole=True, least=1)
-
-
-def _megapixels(value: object) -> object:
-    return value if value is None else float(_number(value, whole=False, least=0))
+    return validate
 
 
 def _folder_below_results(value: str) -> str:
     folder = value.removesuffix("/")
-    parts = folder.split("/")
-    if value.startswith("/") or "://" in value or "\\" in value or not value.isprintable():
-        fault = "must be a folder below the results"
-    elif {"", ".", ".."} & set(parts):
-        fault = "cannot have empty, '.' or '..' parts"
-    else:
-        return str(PurePosixPath(folder))
-    raise wrong(fault, "allowed is a path such as 'print/large', without a leading '/'")
+    hint = "allowed is a path such as 'print/large', without a leading '/'"
+    if value.startswith("/") or "\\" in value or _SCHEME.match(value):
+        raise wrong("must be a folder below the results", hint)
+    if {"", ".", ".."} & set(folder.split("/")):
+        raise wrong("cannot have empty, '.' or '..' parts", hint)
+    if not value.isprintable():
+        raise wrong("has an invisible character", "leave it out")
+    if len(folder.encode()) > _LONGEST_FOLDER:
+        raise wrong(f"is longer than {_LONGEST_FOLDER} bytes", "make it shorter")
+    return str(PurePosixPath(folder))
 
 
-def _optional(validate: Callable[[str], str]) -> Callable[[str | None], str | None]:
+def _optional(validate: Callable[[Any], str]) -> Callable[[Any], str | None]:
     return lambda value: None if value is None else validate(value)
 
 
-_TEXT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "null"}]}
+_TEXT_SCHEMA = {"type": ["string", "number", "null"]}
+_PART = r"(?!\.{1,2}(/|$))[^/\\\u0000-\u001f]+"
+_FOLDER_SCHEMA = {
+    **_TEXT_SCHEMA,
+    "pattern": rf"^(?![a-zA-Z][a-zA-Z0-9+.-]*:)({_PART}/)*{_PART}/?$",
+    "patternErrorMessage": "must be a folder below the results, such as 'print/large'",
+    "maxLength": _LONGEST_FOLDER,
+}
+"""`patternErrorMessage` is what the YAML language server shows."""
 
 ScaleFactor = Annotated[Literal[2, 4], BeforeValidator(_scale_factor)]
 
@@ -176,20 +207,34 @@ _Mode = Annotated[
 _Enhancement = Annotated[
     Literal["Resemblance", "Balanced", "Creative"] | None,
     BeforeValidator(
-        _choice("an enhancement", upscaler.MODE_BY_ENHANCEMENT, {"preserve": "Resemblance"})
+        _choice("an enhancement", upscaler.MODE_BY_ENHANCEMENT, _OTHER_NAMES_OF_ENHANCEMENTS)
     ),
     _Given(),
 ]
 _Truth = Annotated[bool | None, BeforeValidator(_truth), _Given()]
 _Text = Annotated[
     str | None,
-    BeforeValidator(lambda value: None if value is None else _text(value)),
+    BeforeValidator(_optional(_text)),
     WithJsonSchema(_TEXT_SCHEMA),
 ]
-_Folder = Annotated[_Text, AfterValidator(_optional(_folder_below_results))]
-_Credits = Annotated[int | None, BeforeValidator(_credits)]
-_Pixels = Annotated[int | None, BeforeValidator(_pixels)]
-_Megapixels = Annotated[float | None, BeforeValidator(_megapixels)]
+_Folder = Annotated[
+    str | None,
+    BeforeValidator(_optional(_text)),
+    AfterValidator(_optional(_folder_below_results)),
+    WithJsonSchema(_FOLDER_SCHEMA),
+]
+_Credits = Annotated[
+    Annotated[int, Field(ge=0, le=_MOST)] | None,
+    BeforeValidator(_number("credits", above=-1)),
+]
+_Pixels = Annotated[
+    Annotated[int, Field(ge=1, le=_MOST)] | None,
+    BeforeValidator(_number("pixels", above=0)),
+]
+_Megapixels = Annotated[
+    Annotated[float, Field(gt=0, le=_MOST)] | None,
+    BeforeValidator(_number("megapixels", above=0, whole=False)),
+]
 
 
 class _Strict(BaseModel):
@@ -209,42 +254,40 @@ class Assets(_Strict):
 class Style(_Strict):
     """How to upscale."""
 
-    mode: _Mode = None
+    model_config = ConfigDict(
+        json_schema_extra={"dependentSchemas": {"mode": {"properties": {"enhancement": False}}}}
+    )
+
+    mode: _Mode = Field(None, examples=["creative"])
     """How far the result may depart from the original."""
-    enhancement: _Enhancement = None
+    enhancement: _Enhancement = Field(None, examples=["Creative"])
     """The API's older name of the same choice; Resemblance is preserve. Give one of the two."""
     prompt: _Text = Field(None, examples=["crisp fur"])
     """What the result should look like; used in the mode creative only."""
-
-    @model_validator(mode="after")
-    def _one_name_for_the_choice(self) -> Self:
-        if self.mode is not None and self.enhancement is not None:
-            raise wrong("mode and enhancement are one choice under two names", "keep mode")
-        return self
 
 
 class SkipIf(_Strict):
     """When an image is large enough already: it is skipped, free, if it reaches all that is set."""
 
     min_width: _Pixels = Field(None, examples=[3000])
-    """In pixels."""
+    """The width from which an image is large enough, in pixels."""
     min_height: _Pixels = Field(None, examples=[2000])
-    """In pixels."""
+    """The height from which an image is large enough, in pixels."""
     min_megapixels: _Megapixels = Field(None, examples=[12])
-    """In millions of pixels."""
+    """The size from which an image is large enough, in millions of pixels."""
 
 
 class RenditionSpec(_Strict):
     """One of several upscales of an image: what differs from the rest of the spec."""
 
-    scale_factor: _Scale = None
+    scale_factor: _Scale = Field(None, examples=[4])
     """How much larger the result is, in each direction. The vendor's 4 may need a paid plan."""
     style: Annotated[Style | None, _Given()] = None
     """How to upscale."""
     name: _Text = Field(None, examples=["Cat"])
-    """What the vendor's library shows; by itself the image's key."""
+    """What the vendor's library shows; without it, the image's key."""
     download_directory: _Folder = Field(None, examples=["print"])
-    """A folder below the results for the output."""
+    """A folder below the results for the output, such as `print/large`."""
     revision: _Text = Field(None, examples=["2"])
     """Any text. Another one pays for a fresh try."""
 
@@ -257,9 +300,9 @@ class Spec(RenditionSpec):
 
     assets: Annotated[Assets | None, _Given()] = None
     """What to upscale. An image's sidecar and a folder's spec can do without."""
-    wait_for_completion: _Truth = None
+    wait_for_completion: _Truth = Field(None, examples=[False])
     """false: pay and end as `submitted`; `dropscale retry` collects the result, free."""
-    download_outputs: _Truth = None
+    download_outputs: _Truth = Field(None, examples=[False])
     """false: end as `complete`, with the vendor's download URLs in the manifest."""
     max_credits: _Credits = Field(None, examples=[200])
     """Refuse the image if all its renditions together cost more."""
@@ -275,18 +318,28 @@ class Spec(RenditionSpec):
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a spec file, for editors."""
     schema = Spec.model_json_schema()
-    _drop_defaults(schema)
+    _simplify(schema)
+    schema["properties"][SCHEMA_FIELD] = {
+        "type": "string",
+        "description": "Where this schema is; for editors of JSON files.",
+    }
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return dialect | {"title": "dropscale spec"} | {k: v for k, v in schema.items() if k != "title"}
 
 
-def _drop_defaults(node: object) -> None:
-    """Leaving a field out is not the same as giving it the value null."""
+def _simplify(node: object) -> None:
+    """Have editors say each thing once, and drop the defaults: to leave out is not to give null."""
     if isinstance(node, list):
         for child in node:
-            _drop_defaults(child)
+            _simplify(child)
     elif isinstance(node, dict):
         if node.get("default", ...) is None:
             del node["default"]
+        if "enum" in node:
+            del node["type"]
+        match node.get("anyOf"):
+            case [{"type": str(kind)} as given, {"type": "null"}]:
+                del node["anyOf"]
+                node.update(given, type=[kind, "null"])
         for child in node.values():
-            _drop_defaults(child)
+            _simplify(child)

@@ -1,7 +1,8 @@
 """Turns the text of a spec file into a spec, or says everything that is wrong with it."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,6 +14,7 @@ from dropscale.spec.image_path import WrongPath, is_remote, remote_identity
 from dropscale.spec.merge import Layer, layer_of
 from dropscale.spec.model import (
     MAX_RENDITIONS,
+    SCHEMA_FIELD,
     Assets,
     RenditionSpec,
     SkipIf,
@@ -28,8 +30,7 @@ _MODEL_BY_FIELD: Mapping[str, type[BaseModel]] = {
     "style": Style,
     "skip_if": SkipIf,
 }
-_TELLING_FIELDS = frozenset(Spec.model_fields) - {"name"}
-"""Fields by which a spec is told from a file of another tool's; a name is too common."""
+_SHORTEST_BEGINNING = 3
 
 _Rule = Callable[[Document], Iterator[Fault]]
 
@@ -62,18 +63,16 @@ def parse_sidecar(content: bytes, path: str, image_key: str) -> SpecFile:
 
     def rule(document: Document) -> Iterator[Fault]:
         image = _image_path(document)
-        if image is None:
+        if image is None or ("://" not in image and re.split(r"[/\\]", image)[-1] == name):
             return
+        hint = f"write {name}, or leave it out"
         if "://" in image:
-            message = f"{shown(image)} is not the image beside this spec"
             hint = f"leave it out, or give the spec a name that is not an image's ({name})"
-        elif PurePosixPath(image).name != name:
-            message, hint = f"{shown(image)} is not the image beside this spec", f"write {name}"
-        else:
-            return
+        message = f"{shown(image)} is not the image beside this spec"
         yield _fault(document, _IMAGE_PATH, message, hint)
 
-    spec, document = _parse(content, path, rule)
+    document = read_document(content, path)
+    spec = _validated(document, rule)
     return SpecFile(spec, layer_of(spec, document))
 
 
@@ -85,12 +84,17 @@ def parse_folder_spec(content: bytes, path: str) -> SpecFile:
     """
 
     def rule(document: Document) -> Iterator[Fault]:
-        if isinstance(document.data, dict) and "assets" in document.data:
+        if "assets" in fields:
             place = document.place_of_name(("assets",))
             message, hint = "a folder's spec is for many images", "leave it out"
             yield Fault.at(path, place, message, hint, "assets")
 
-    spec, document = _parse(content, path, rule)
+    document = read_document(content, path)
+    fields = document.data if isinstance(document.data, dict) else {}
+    if fields:  # whatever assets say, they are too much
+        rest = {name: value for name, value in fields.items() if name != "assets"}
+        document = replace(document, data=rest)
+    spec = _validated(document, rule)
     return SpecFile(spec, layer_of(spec, document))
 
 
@@ -102,57 +106,108 @@ def parse_stand_alone(content: bytes, path: str) -> SpecFile | None:
         SpecInvalid: with every fault of the file at once.
     """
     document = read_document(content, path)
-    if not any((field,) in document.names for field in _TELLING_FIELDS):
-        return None
     image = _image_path(document)
-    if not document.faults and (image is None or not is_remote(image)):
-        raise ImageUnnamed([_no_image_elsewhere(document, image)])
-    spec = _validated(document, _remote_path_rule)
+    if not _is_spec(document) and (image is None or not is_remote(image)):
+        return None
+    try:
+        spec = _validated(document, _stand_alone_rule)
+    except SpecInvalid as error:
+        if document.is_whole and (image is None or not is_remote(image)):
+            raise ImageUnnamed(error.faults) from None
+        raise
     image_path = spec.assets.image_file_path if spec.assets else ""
     return SpecFile(spec, layer_of(spec, document), image_path, remote_identity(image_path))
 
 
-def _remote_path_rule(document: Document) -> Iterator[Fault]:
-    try:
-        remote_identity(_image_path(document) or "")
-    except WrongPath as error:
-        yield _fault(document, _IMAGE_PATH, error.message, error.hint)
+def _is_spec(document: Document) -> bool:
+    """Tell whether most fields are a spec's: in package.json, too, there is `style`."""
+    names = {path[0] for path in document.names if len(path) == 1} - {"name"}
+    known = names & set(Spec.model_fields)
+    return bool(known) and 2 * len(known) >= len(names)
 
 
-def _no_image_elsewhere(document: Document, image: str | None) -> Fault:
-    what = "names no image" if image is None else f"{shown(image)} does not lie elsewhere"
-    hint = "give an https URL, a library URL or an api-assets/… path; a spec of the image beside "
-    hint += "it bears the image's full name, e.g. cat.jpg.yaml"
-    return _fault(document, _IMAGE_PATH, what, hint)
-
-
-def _parse(content: bytes, path: str, rule: _Rule) -> tuple[Spec, Document]:
-    document = read_document(content, path)
-    return _validated(document, rule), document
+def _stand_alone_rule(document: Document) -> Iterator[Fault]:
+    image = _image_path(document)
+    elsewhere = "an https URL, a library URL or an api-assets/… path"
+    if image is None:
+        if not {("assets",), ("image_file_path",)} & set(document.names):
+            hint = f"give {elsewhere}; the spec of an image beside it bears the image's full name, "
+            yield _fault(document, _IMAGE_PATH, "is missing", hint + "e.g. cat.jpg.yaml")
+    elif not is_remote(image):
+        name = PurePosixPath(image).name
+        hint = f"allowed is {elsewhere}; the spec of an image beside it is named {name}.yaml"
+        yield _fault(document, _IMAGE_PATH, f"{shown(image)} does not lie elsewhere", hint)
+    else:
+        try:
+            remote_identity(image)
+        except WrongPath as error:
+            yield _fault(document, _IMAGE_PATH, error.message, error.hint)
 
 
 def _validated(document: Document, rule: _Rule) -> Spec:
-    if document.faults:
+    """Return the spec that a document is.
+
+    Raises:
+        SpecInvalid: with all faults, but one for each field and place: the first is the cause.
+    """
+    if not document.is_whole:
         raise SpecInvalid(document.faults)
-    faults: list[Fault] = []
+    faults = [*document.faults, *_two_names_for_the_mode(document.data, document)]
     spec = None
     try:
-        spec = Spec.model_validate(document.data)
+        spec = Spec.model_validate(_without_schema(document.data))
     except ValidationError as error:
-        faults += [_told(fault, document) for fault in error.errors(include_url=False)]
+        faults += _told(error, document)
     faults += rule(document)
     if faults or spec is None:
-        raise SpecInvalid(sorted(faults, key=lambda fault: (fault.line, fault.column)))
+        first: dict[tuple[object, ...], Fault] = {}
+        for fault in faults:
+            first.setdefault((fault.line, fault.column, fault.field), fault)
+        raise SpecInvalid(sorted(first.values(), key=lambda fault: (fault.line, fault.column)))
     return spec
+
+
+def _two_names_for_the_mode(
+    data: object, document: Document, path: FieldPath = ()
+) -> Iterator[Fault]:
+    for name, value in data.items() if isinstance(data, dict) else ():
+        if name == "renditions" and isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from _two_names_for_the_mode(item, document, (*path, name, index))
+        elif (
+            name == "style"
+            and isinstance(value, dict)
+            and "enhancement" in value
+            and value.get("mode") is not None
+        ):
+            field: FieldPath = (*path, name, "enhancement")
+            message = "is an older name of mode, which is given, too"
+            yield _fault(document, field, message, "keep mode")
+
+
+def _without_schema(data: object) -> object:
+    """Leave out what tells editors of JSON files where their schema is."""
+    if not isinstance(data, dict):
+        return data
+    return {name: value for name, value in data.items() if name != SCHEMA_FIELD}
 
 
 def _image_path(document: Document) -> str | None:
     assets = document.data.get("assets") if isinstance(document.data, dict) else None
     image = assets.get("image_file_path") if isinstance(assets, dict) else None
-    return image if isinstance(image, str) else None
+    text = getattr(image, "text", image)
+    return text if isinstance(text, str) else None
 
 
-def _told(error: Any, document: Document) -> Fault:
+def _told(error: ValidationError, document: Document) -> Iterator[Fault]:
+    errors = error.errors(include_url=False)
+    misnamed = {fault["loc"][:-1] for fault in errors if fault["type"] == "extra_forbidden"}
+    for fault in errors:
+        if fault["type"] != "missing" or fault["loc"][:-1] not in misnamed:
+            yield _told_one(fault, document)
+
+
+def _told_one(error: Any, document: Document) -> Fault:
     """Return pydantic's error as a fault: what it means to a person, and where."""
     path: FieldPath = error["loc"]
     match error["type"]:
@@ -160,17 +215,22 @@ def _told(error: Any, document: Document) -> Fault:
             return _fault(document, path, **error["ctx"])
         case "extra_forbidden":
             place = document.place_of_name(path)
-            hint = _hint_for_name(path)
-            return Fault.at(document.path, place, "there is no such field", hint, dotted(path))
+            message, hint = "there is no such field", _hint_for_name(path)
+            if path[-1] == "<<":
+                message, hint = "merge keys (<<) are not allowed", "write the fields out"
+            return Fault.at(document.path, place, message, hint, dotted(path))
         case "missing":
-            return _fault(document, path, "is missing", "give a value")
+            return _fault(document, path, "is missing", "give one")
         case "too_long":
-            return _fault(document, path, "is too long", f"give at most {MAX_RENDITIONS}")
+            hint = f"allowed are at most {MAX_RENDITIONS} items"
+            return _fault(document, path, "is too long", hint)
         case "list_type":
             return _fault(document, path, "must be a list", "begin each item with '- '")
-    return _fault(
-        document, path, "must be a mapping", f"write 'field: value', with {_known_fields(path)}"
-    )
+    if not path:
+        hint = "write 'field: value', with a space after the ':'"
+        return _fault(document, path, "the file must be a mapping", hint)
+    fields = ", ".join(_model_at(path).model_fields)
+    return _fault(document, path, "must be a mapping", f"write its fields below it: {fields}")
 
 
 def _fault(document: Document, path: FieldPath, message: str, hint: str) -> Fault:
@@ -179,21 +239,23 @@ def _fault(document: Document, path: FieldPath, message: str, hint: str) -> Faul
 
 
 def _hint_for_name(path: FieldPath) -> str:
-    name, model = str(path[-1]), _model_at(path[:-1])
-    if name == "<<":
-        return "merge keys are not allowed: write the fields out"
-    known = list(model.model_fields)
-    if model is RenditionSpec and name in Spec.model_fields:
-        return "it is said once, for the whole spec: write it beside renditions"
-    elsewhere = [where for where in _all_fields() if where.rpartition(".")[2] == name]
-    starts_alike = [field for field in known if field.startswith(name)]
-    meant = next(iter([*elsewhere, *starts_alike]), None) or closest(name, known)
+    name, known = str(path[-1]), _model_at(path[:-1]).model_fields
+    if name != name.lstrip():
+        return "indent with plain spaces, and with nothing else"
+    if len(path) > 1 and name in Spec.model_fields:
+        parent = next(part for part in reversed(path[:-1]) if isinstance(part, str))
+        return f"write it beside {parent}"
+    for field, model in _MODEL_BY_FIELD.items():
+        bare = name.removeprefix(f"{field}.")
+        if bare in model.model_fields:
+            return f"write {bare} below {field}"
+    if len(known) == 1:
+        return f"allowed is {', '.join(known)}"
+    meant = closest(name, known)
+    if len(name) >= _SHORTEST_BEGINNING:
+        meant = next((field for field in known if field.startswith(name)), meant)
     did_you_mean = f"did you mean {meant}? " if meant else ""
     return f"{did_you_mean}allowed are {', '.join(known)}"
-
-
-def _known_fields(path: FieldPath) -> str:
-    return ", ".join(_model_at(path).model_fields)
 
 
 def _model_at(path: FieldPath) -> type[BaseModel]:
@@ -202,10 +264,3 @@ def _model_at(path: FieldPath) -> type[BaseModel]:
     if names and names[-1] in _MODEL_BY_FIELD:
         return _MODEL_BY_FIELD[names[-1]]
     return RenditionSpec if names else Spec
-
-
-def _all_fields() -> Iterator[str]:
-    for field in Spec.model_fields:
-        yield field
-        if field in _MODEL_BY_FIELD:
-            yield from (f"{field}.{name}" for name in _MODEL_BY_FIELD[field].model_fields)

@@ -130,6 +130,17 @@ def test_an_image_is_followed_until_its_result_lies_in_the_folder(trip: Trip) ->
     ]  # fmt: skip
 
 
+def test_seconds_are_those_since_an_image_last_set_out(trip: Trip) -> None:
+    target = ScriptedTarget([])
+    one = RoundTrip(target, trip.out, trip.updates, lambda: target.now, target.pause)
+    one.drop("a.jpg", trip.write("a.jpg"))
+    for at, state in (2, DropState.REJECTED), (50, DropState.SUBMITTED), (57, DropState.FAILED):
+        target.now = at
+        target.results |= step(manifest("a.jpg", state))
+        one.look()
+        assert one.followed[0].seconds == {2: 2, 50: 0, 57: 7}[at]
+
+
 def test_results_come_as_they_are_ready_not_at_the_end(trip: Trip) -> None:
     seen = []
 

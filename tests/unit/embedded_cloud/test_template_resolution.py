@@ -162,11 +162,11 @@ def test_a_parameter_that_the_template_does_not_have(load: Load) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "complaint"),
     [
-        ("Resources: {}\nRules: {}", UnsupportedTemplateError, "section Rules"),
+        ("Resources: {}\nMappings: {}", UnsupportedTemplateError, "section Mappings"),
         (
-            "Resources: {T: {Type: AWS::SNS::Topic}}",
+            "Resources: {T: {Type: AWS::Kinesis::Stream}}",
             UnsupportedTemplateError,
-            r"Resources\.T: type AWS::SNS::Topic",
+            r"Resources\.T: type AWS::Kinesis::Stream",
         ),
         (
             "Resources: {Q: {Type: AWS::SQS::Queue, CreationPolicy: {}}}",
@@ -247,3 +247,25 @@ def test_refusals_name_the_place(
 ) -> None:
     with pytest.raises(error, match=complaint):
         load(text)
+
+
+@pytest.mark.parametrize(("first", "second", "refused"), [("a", "b", False), ("a", "a", True)])
+def test_a_rule_refuses_parameters(load: Load, first: str, second: str, refused: bool) -> None:
+    text = """
+Parameters:
+  First: {Type: String}
+  Second: {Type: String}
+Rules:
+  TwoOfThem:
+    RuleCondition: !Not [!Equals [!Ref First, ""]]
+    Assertions:
+      - Assert: !Not [!Equals [!Ref First, !Ref Second]]
+        AssertDescription: First and Second must be two.
+Resources: {}
+"""
+    load(text, First="", Second="")
+    if refused:
+        with pytest.raises(InvalidParameterError, match=r"Rules\.TwoOfThem: First and Second"):
+            load(text, First=first, Second=second)
+    else:
+        load(text, First=first, Second=second)

@@ -24,11 +24,6 @@ def test_each_client_loads_its_own() -> None:
     assert {"requests", "httpx"} & modules_after(make.format("AsyncClient")) == {"httpx"}
 
 
-def test_the_functions_load_theirs_while_lambda_starts_them() -> None:
-    # That phase has a whole CPU; the first invocation has what the memory setting gives it.
-    assert {"requests", "httpx"} & modules_after("import dropscale.aws.wiring") == {"requests"}
-
-
 def test_without_httpx_the_advice_is_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx", None)
     monkeypatch.delitem(sys.modules, "dropscale.magichour.async_transport", raising=False)

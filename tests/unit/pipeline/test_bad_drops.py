@@ -38,7 +38,7 @@ def test_a_bad_image_is_rejected_before_anything_is_sent(
             "1:1: scale: there is no such field; did you mean scale_f",
         ),
         ("cat.png.yaml", "- 2", "mapping"),
-        ("cat.png.yaml", "a: [", "neither YAML nor JSON"),
+        ("cat.png.yaml", "a: [", "the [ that opens here is never closed"),
         ("cat.png.yaml", "x" * 70_000, "larger than a spec can be, 65,536"),
         (
             "cat.png.yaml",

@@ -93,7 +93,7 @@ def test_the_files_of_other_tools_are_left_alone(world: World, key: str, text: s
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("scale_factor: 4", "names no image; give an https URL"),
+        ("scale_factor: 4", "is missing; give an https URL"),
         ("assets: {image_file_path: cat.jpg}", "'cat.jpg' does not lie elsewhere"),
         ("scale_factor: 4\n\tstyle: {}", "a tab indents this line"),
         (spec("http://cdn.example.com/a.jpg"), "allowed is https://"),

@@ -1,0 +1,171 @@
+"""`dropscale explain`: what specs come to for one image, and whose values these are."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from dropscale.pipeline.spec_resolver import ResolvedSpec
+from dropscale.spec.effective import EffectiveRendition, EffectiveSpec, SizeLimits
+from dropscale.spec.faults import Fault, SpecInvalid
+from dropscale.spec.keys import KeyKind, image_key_of, kind_of
+from dropscale.spec.merge import Layer, Origin, Setting, as_written
+from dropscale.upscaler import price
+from dropscale_cli.fault_report import printable, report
+from dropscale_cli.spec_tree import SpecTree
+from dropscale_cli.summary import console_for_outcomes
+
+_NOT_FIELDS = {"provenance", "skip_if", "renditions"}
+_RENDITION_FIELDS = [name for name in EffectiveRendition.model_fields if name not in _NOT_FIELDS]
+_FIELDS = [
+    *(name for name in EffectiveSpec.model_fields if name not in _NOT_FIELDS),
+    *(f"skip_if.{name}" for name in SizeLimits.model_fields),
+]
+
+
+def explain(path: Path, root: Path | None, *, as_json: bool) -> int:
+    """Print the effective spec of an image, or of a spec that stands alone.
+
+    Of a sidecar, its image's is printed. Return the exit code: 1 if its specs are faulty, else 0.
+
+    Raises:
+        click.UsageError: the path does not lie below the root, or is neither image nor spec.
+    """
+    tree = SpecTree.around(path, root)
+    key = tree.key_of(path)
+    key = image_key_of(key) or key
+    try:
+        resolved = None
+        if kind_of(key) in {KeyKind.IMAGE, KeyKind.STAND_ALONE}:
+            resolved = tree.resolved(key)
+        if tree.unreadable:
+            raise SpecInvalid(tree.unreadable)
+    except SpecInvalid as error:
+        return _tell_faults(key, error.faults, as_json=as_json)
+    if resolved is None:
+        raise click.UsageError(f"{path} is neither an image nor a spec that names one.")
+    if as_json:
+        click.echo(json.dumps(_as_json(key, resolved), indent=2, ensure_ascii=False))
+    else:
+        _print(key, resolved)
+    return 0
+
+
+def _tell_faults(key: str, faults: Sequence[Fault], *, as_json: bool) -> int:
+    if as_json:
+        outcome = {"key": key, "faults": [fault.model_dump(mode="json") for fault in faults]}
+        click.echo(json.dumps(outcome, indent=2, ensure_ascii=False))
+    else:
+        report(faults, "text")
+    return 1
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """A field's value, and who gives it: the nearest setting, then those it overrides."""
+
+    field: str
+    value: Any
+    settings: Sequence[Setting]
+
+    @property
+    def origin(self) -> str:
+        return str(self.settings[0].origin) if self.settings else "default"
+
+    @property
+    def overridden(self) -> Sequence[Setting]:
+        return self.settings[1:]
+
+    def row(self) -> Iterator[str]:
+        yield self.field
+        yield _in_words(self.value)
+        yield self.origin
+        yield ", ".join(f"{_in_words(each.value)} ({each.origin})" for each in self.overridden)
+
+    def as_json(self) -> dict[str, Any]:
+        over = [{"value": _plain(each.value), "from": str(each.origin)} for each in self.overridden]
+        return {"value": _plain(self.value), "from": self.origin, "overrides": over}
+
+
+def _fields(key: str, resolved: ResolvedSpec) -> Iterator[_Explained]:
+    """Yield all fields of a spec, as written."""
+    if resolved.image_identity is not None:
+        image = Setting(resolved.image_identity, Origin(key))
+        yield _Explained("assets.image_file_path", image.value, [image])
+    yield from _explained([*_FIELDS, "renditions"], resolved.layers)
+
+
+def _explained(fields: Sequence[str], layers: Sequence[Layer]) -> Iterator[_Explained]:
+    """Yield fields as layers, outermost first, make them."""
+    for field in fields:
+        settings = [layer[field] for layer in reversed(layers) if field in layer]
+        value = settings[0].value if settings else _default(field)
+        yield _Explained(as_written(field), value, settings)
+
+
+def _default(field: str) -> Any:
+    limit = field.removeprefix("skip_if.")
+    model = EffectiveSpec if limit == field else SizeLimits
+    value = model.model_fields[limit].get_default()
+    return None if field == "renditions" else value
+
+
+def _renditions(resolved: ResolvedSpec) -> Iterator[tuple[str, Iterator[_Explained]]]:
+    """Yield each rendition's heading and fields."""
+    given = [layer["renditions"].value for layer in resolved.layers if "renditions" in layer]
+    for index, item in enumerate(given[-1] if given else ()):
+        wanted = resolved.effective.renditions[index]
+        heading = f"renditions[{index}]: {_upscale(wanted)}"
+        yield heading, _explained(_RENDITION_FIELDS, [*resolved.layers, item.value])
+
+
+def _upscale(wanted: EffectiveRendition) -> str:
+    cost = price(wanted.scale_factor, wanted.mode)
+    return f"{wanted.scale_factor}x {wanted.mode}, {cost} credits"
+
+
+def _print(key: str, resolved: ResolvedSpec) -> None:
+    console = console_for_outcomes()
+    renditions = list(_renditions(resolved))
+    heading = key if renditions else f"{key}: {_upscale(resolved.effective)}"
+    for title, explained in [(heading, _fields(key, resolved)), *renditions]:
+        table = Table("Field", "Value", "From", "Overrides", box=None, pad_edge=False)
+        for one in explained:
+            table.add_row(*(Text(printable(cell)) for cell in one.row()))
+        console.print(Text(printable(title), style="bold"), table, "", sep="\n")
+    for fault in resolved.warnings:
+        console.print(Text(f"Warning: {printable(str(fault))}"))
+
+
+def _as_json(key: str, resolved: ResolvedSpec) -> dict[str, Any]:
+    def by_field(explained: Iterable[_Explained]) -> dict[str, Any]:
+        return {one.field: one.as_json() for one in explained}
+
+    return {
+        "key": key,
+        "fields": by_field(_fields(key, resolved)),
+        "renditions": [by_field(explained) for _, explained in _renditions(resolved)],
+        "warnings": [fault.model_dump(mode="json") for fault in resolved.warnings],
+        "faults": [],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it; of renditions, how each is written."""
+    if isinstance(value, tuple):
+        return [
+            {as_written(field): _plain(each.value) for field, each in item.value.items()}
+            for item in value
+        ]
+    return value
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"{len(value)} of them" if value else "none"
+    return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,171 @@
+"""`dropscale plan`: what a run would do, and what it would cost."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from dropscale.ledger.records import Source
+from dropscale.upscaler import DOLLARS_PER_CREDIT
+from dropscale_cli.drops import find_drops
+from dropscale_cli.fault_report import printable
+from dropscale_cli.kept_ledger import KeptLedger
+from dropscale_cli.plan import Charge, Plan, PlannedDrop, plan_of
+from dropscale_cli.state_folder import StateFolder
+from dropscale_cli.summary import console_for_outcomes
+
+_MOST_NAMED = 5
+
+
+def plan(path: Path, out: Path, *, as_json: bool) -> int:
+    """Print what `dropscale run` with the same arguments would do, and charge.
+
+    Return the exit code: 1 if any drop would be refused, else 0.
+
+    Raises:
+        NothingToDrop, UnusablePath: as their names say.
+    """
+    drops = find_drops(path, out)
+    report = _Report(plan_of(drops, KeptLedger.read(StateFolder(out))), drops.ignored)
+    if as_json:
+        click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+    else:
+        report.print_text()
+    return int(any(_state(drop) == "rejected" for drop in report.plan.drops))
+
+
+@dataclass(frozen=True)
+class _Report:
+    plan: Plan
+    ignored: int
+
+    def print_text(self) -> None:
+        console = console_for_outcomes()
+        table = Table("Image", "Size", "Parameters", box=None, pad_edge=False)
+        table.add_column("Credits", justify="right")
+        table.add_column("")
+        for charge in self.plan.charges:
+            table.add_row(*map(Text, _row(charge)))
+        if table.row_count:
+            console.print(table)
+        for line in self._closing_lines():
+            console.print(Text(printable(line)))
+
+    def as_json(self) -> dict[str, Any]:
+        charges = {
+            key: list(found)
+            for key, found in groupby(self.plan.charges, lambda charge: charge.drop.source.key)
+        }
+        return {
+            "credits": self.plan.credits,
+            "credits_before": self.plan.credits_before,
+            "credits_left": self.plan.credits_left,
+            "dollars": {name.lower(): float(dollars) for name, dollars in self._dollars.items()},
+            "ignored": self.ignored,
+            "drops": [
+                _drop_as_json(drop, charges.get(drop.source.key, [])) for drop in self.plan.drops
+            ],
+        }
+
+    @property
+    def _dollars(self) -> dict[str, Any]:
+        return {name: rate * self.plan.credits for name, rate in DOLLARS_PER_CREDIT.items()}
+
+    def _closing_lines(self) -> Iterator[str]:
+        warnings = dict.fromkeys(fault for drop in self.plan.drops for fault in drop.warnings)
+        yield from (f"Warning: {fault}" for fault in warnings)
+        by_refusal: dict[str, list[PlannedDrop]] = {}
+        for drop in self.plan.drops:
+            if drop.refusal is not None:
+                by_refusal.setdefault(drop.refusal.message, []).append(drop)
+        for drops in by_refusal.values():
+            yield from _refused(drops)
+        yield ""
+        yield self._totals()
+
+    def _totals(self) -> str:
+        plan = self.plan
+        states = [_state(drop) for drop in plan.drops]
+        dollars = " to ".join(f"${amount:.2f} ({name})" for name, amount in self._dollars.items())
+        facts = {
+            "paid before": plan.credits_before,
+            "of that left unpaid by earlier runs": plan.credits_left,
+            "skipped": states.count("skipped"),
+            "rejected": states.count("rejected"),
+            "other files ignored": self.ignored,
+        }
+        more = "".join(f"; {name}: {count}" for name, count in facts.items() if count)
+        upscales = f"{len(list(plan.charges))} upscales of {states.count('planned')} images"
+        return f"{upscales}: {plan.credits} credits, {dollars}{more}"
+
+
+def _row(charge: Charge) -> Iterator[str]:
+    source, parameters = charge.drop.source, charge.rendition.parameters
+    yield source.key
+    sizes = _size(source, 1), _size(source, parameters.scale_factor)
+    yield " → ".join(f"{size[0]}x{size[1]}" for size in sizes if size)
+    told = [f"{parameters.scale_factor}x {parameters.mode}"]
+    told += [f"prompt {parameters.prompt!r}"] if parameters.prompt else []
+    told += [f"revision {parameters.revision}"] if parameters.revision else []
+    yield printable(", ".join(told))
+    yield str(charge.credits)
+    yield charge.free_because or ""
+
+
+def _refused(drops: list[PlannedDrop]) -> Iterator[str]:
+    names = [drop.source.key for drop in drops[:_MOST_NAMED]]
+    if len(drops) > _MOST_NAMED:
+        names.append(f"and {len(drops) - _MOST_NAMED} more")
+    yield ""
+    yield f"{', '.join(names)}: {_state(drops[0])}"
+    if drops[0].refusal is not None:
+        yield from (f"  {line}" for line in str(drops[0].refusal).splitlines())
+
+
+def _drop_as_json(drop: PlannedDrop, charges: list[Charge]) -> dict[str, Any]:
+    source, refusal = drop.source, drop.refusal
+    return {
+        "key": source.key,
+        "state": _state(drop),
+        "image_path": source.image_path,
+        "width": source.width,
+        "height": source.height,
+        "renditions": [_rendition_as_json(charge) for charge in charges],
+        "warnings": [fault.model_dump(mode="json") for fault in drop.warnings],
+        "reason": refusal
+        and {"code": type(refusal).__name__, "message": refusal.message, "fix": refusal.fix},
+    }
+
+
+def _rendition_as_json(charge: Charge) -> dict[str, Any]:
+    rendition = charge.rendition
+    width, height = _size(charge.drop.source, rendition.parameters.scale_factor) or (None, None)
+    return {
+        **rendition.parameters.model_dump(mode="json"),
+        "download_directory": rendition.directory,
+        "width": width,
+        "height": height,
+        "price": rendition.parameters.credits,
+        "credits": charge.credits,
+        "free_because": charge.free_because,
+        "fingerprint": rendition.fingerprint,
+    }
+
+
+def _state(drop: PlannedDrop) -> str:
+    if drop.refusal is None:
+        return "planned"
+    return "skipped" if drop.is_skipped else "rejected"
+
+
+def _size(source: Source, scale_factor: int) -> tuple[int, int] | None:
+    """Return an image's size in pixels; None: of one that lies elsewhere it is not known."""
+    if source.width is None or source.height is None:
+        return None
+    return source.width * scale_factor, source.height * scale_factor

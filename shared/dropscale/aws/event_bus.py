@@ -1,0 +1,60 @@
+"""Tells others of drops, on the account's default event bus."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from dropscale.ledger.records import Drop
+from dropscale.results.announcement import DETAIL_TYPES, SOURCE, announcement_of
+
+if TYPE_CHECKING:
+    from types_boto3_events import EventBridgeClient
+    from types_boto3_events.type_defs import PutEventsRequestEntryTypeDef
+
+_log = logging.getLogger(__name__)
+
+
+class EventBridgeAnnouncer:
+    """A `dropscale.pipeline.projection.Announce`.
+
+    Args:
+        client: makes the client, which most invocations do without.
+        results_bucket: where the manifests lie.
+        results_prefix: below which they do.
+    """
+
+    def __init__(
+        self,
+        client: Callable[[], EventBridgeClient],
+        results_bucket: str,
+        results_prefix: str = "",
+    ) -> None:
+        self._make_client = client
+        self._results = results_bucket, results_prefix
+
+    def __call__(self, drop: Drop) -> bool:
+        """Announce a drop, if its state is one to tell of; False: not now."""
+        detail_type = DETAIL_TYPES.get(drop.state)
+        if detail_type is None:
+            return True
+        detail = announcement_of(drop, *self._results).model_dump_json()
+        entry: PutEventsRequestEntryTypeDef = {
+            "Source": SOURCE,
+            "DetailType": detail_type,
+            "Detail": detail,
+        }
+        try:
+            answer = self._client.put_events(Entries=[entry])
+        except (BotoCoreError, ClientError):
+            _log.exception("drop %s could not be announced", drop.id)
+            return False
+        return answer["FailedEntryCount"] == 0
+
+    @cached_property
+    def _client(self) -> EventBridgeClient:
+        return self._make_client()

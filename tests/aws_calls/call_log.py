@@ -1,0 +1,83 @@
+"""A file of the AWS calls that each function makes, as the permissions that they take.
+
+Workers import this too, beside nothing but botocore.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+
+
+class Permission(NamedTuple):
+    """An action on one resource: what a call asks IAM for."""
+
+    action: str
+    resource: str
+
+
+class CallLog:
+    """Appends lines that are shorter than a page, so that processes do not mix theirs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def add(self, function: str, service: str, operation: str, call: Mapping[str, Any]) -> None:
+        """Write down a call, by its parameters as boto3 takes them."""
+        with self._path.open("a", encoding="utf-8") as file:
+            for permission in permissions(service, operation, call):
+                file.write(json.dumps([function, *permission]) + "\n")
+
+    def read(self) -> dict[str, set[Permission]]:
+        """Return what each function needed."""
+        needed: dict[str, set[Permission]] = {}
+        with self._path.open(encoding="utf-8") as lines:
+            for line in lines:
+                function, action, resource = json.loads(line)
+                needed.setdefault(function, set()).add(Permission(action, resource))
+        return needed
+
+
+def permissions(service: str, operation: str, call: Mapping[str, Any]) -> Iterator[Permission]:
+    """Yield what a call asks IAM for.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/: most actions are called
+    like the operation.
+
+    Raises:
+        KeyError: The service is not known here.
+    """
+    prefix = f"arn:aws:{service}:{REGION}:{ACCOUNT}"
+    match service:
+        case "s3" if operation.startswith("List"):
+            yield Permission("s3:ListBucket", f"arn:aws:s3:::{call['Bucket']}")
+        case "s3":
+            action = "GetObject" if operation == "HeadObject" else operation
+            version = "Version" if "VersionId" in call else ""
+            yield Permission(
+                f"s3:{action}{version}", f"arn:aws:s3:::{call['Bucket']}/{call['Key']}"
+            )
+        case "dynamodb" if operation == "TransactWriteItems":
+            for item in call["TransactItems"]:
+                ((kind, change),) = item.items()
+                action = "ConditionCheckItem" if kind == "ConditionCheck" else f"{kind}Item"
+                yield Permission(f"dynamodb:{action}", f"{prefix}:table/{change['TableName']}")
+        case "dynamodb":
+            index = f"/index/{call['IndexName']}" if "IndexName" in call else ""
+            table = f"{prefix}:table/{call['TableName']}"
+            yield Permission(f"dynamodb:{operation}", f"{table}{index}")
+        case "sqs":
+            yield Permission(f"sqs:{operation}", f"{prefix}:{call['QueueUrl'].rpartition('/')[2]}")
+        case "secretsmanager":
+            yield Permission(f"secretsmanager:{operation}", call["SecretId"])
+        case "stepfunctions":
+            arn = call["executionArn" if "executionArn" in call else "stateMachineArn"]
+            yield Permission(f"states:{operation}", arn)
+        case "events":
+            for entry in call["Entries"]:
+                bus = entry.get("EventBusName", "default")
+                yield Permission(f"events:{operation}", f"{prefix}:event-bus/{bus}")
+        case _:
+            raise KeyError(f"say what {service}:{operation} asks IAM for")

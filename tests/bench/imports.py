@@ -1,0 +1,102 @@
+"""How long each handler's import takes, beside botocore's and that of the vendor's SDK.
+
+All in processes of their own, in turns, so that a busy machine slows all alike; from the layer as
+it ships, built for this machine. The floor is what no function can do without: a botocore session
+and one client. "Composed" adds what the first invocation makes: clients and use case. Times are
+medians of CPU time, with the interpreter's start. Exits with 1 if a handler is over its limit.
+
+    python -m tests.bench.imports
+"""
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from dropscale_embedded.cloud import EmbeddedCloud
+from tests.host_layer import built_for_this_machine
+
+ROOT = Path(__file__).parents[2]
+ROUNDS = 15
+FLOOR = "floor: botocore and a client"
+LIMITS = {"check": 1.35, "submit": 1.6}
+"""Of the floor, at most."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What one process does: a line of Python, with these folders to import from."""
+
+    line: str
+    folders: tuple[Path, ...] = ()
+    environment: Mapping[str, str] | None = None
+
+
+def main() -> int:
+    """Measure, print a table, and return the exit code."""
+    with TemporaryDirectory() as folder:
+        programs = dict(measured(built_for_this_machine(Path(folder))))
+        for program in programs.values():
+            cpu_milliseconds(program)  # so that all of it is compiled, and in the disk's cache
+        times: dict[str, list[float]] = {name: [] for name in programs}
+        for _ in range(ROUNDS):
+            for name, program in programs.items():
+                times[name].append(cpu_milliseconds(program))
+    medians = {name: statistics.median(taken) for name, taken in times.items()}
+    print(f"{'Import':34}{'ms':>6}{'x floor':>9}{'limit':>7}")  # noqa: T201 # this is its output
+    over = False
+    for name, milliseconds in medians.items():
+        ratio, limit = milliseconds / medians[FLOOR], LIMITS.get(name)
+        over = over or (limit is not None and ratio > limit)
+        print(f"{name:34}{milliseconds:6.0f}{ratio:9.2f}{limit or '':>7}")  # noqa: T201 # likewise
+    return int(over)
+
+
+def measured(layer: Path) -> Iterator[tuple[str, Program]]:
+    """Yield what is measured, by name."""
+    yield "python alone", Program("pass")
+    client = "botocore.session.get_session().create_client('s3', region_name='us-east-1')"
+    yield FLOOR, Program(f"import botocore.session; {client}")
+    yield "the vendor's SDK", Program("import magic_hour")
+    with EmbeddedCloud(template=ROOT / "template.yaml") as cloud:
+        environments = {
+            name: cloud.variables(f"{name.title()}Function")
+            for name in ("submit", "check", "deliver", "fail", "sweep")
+        }
+    for name, environment in environments.items():
+        folders = (ROOT / "functions" / name, layer)
+        yield name, Program("import app", folders, environment)
+    for name, environment in environments.items():
+        folders = (ROOT / "functions" / name, layer)
+        yield f"{name}, composed", Program(f"import app; app._{name}()", folders, environment)
+
+
+def cpu_milliseconds(program: Program) -> float:
+    """Run a program; return what it took of the CPU.
+
+    Without `site`, whose hooks of installed packages Lambda has not.
+    """
+    installed = Path(sysconfig.get_paths()["purelib"])
+    path = os.pathsep.join(map(str, (*program.folders, installed)))
+    before = _children_seconds()
+    subprocess.run(
+        [sys.executable, "-S", "-c", program.line],
+        env={**(program.environment or {}), "PYTHONPATH": path},
+        check=True,
+    )
+    return (_children_seconds() - before) * 1000
+
+
+def _children_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""The events' schema fits what is sent, and the page's example fits the schema."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+import jsonschema
+import pytest
+from botocore.config import Config
+from moto import mock_aws
+
+from dropscale.aws.event_bus import EventBridgeAnnouncer
+from dropscale.results.announcement import DETAIL_TYPES, announcement_of
+from tests.fakes import png
+from tests.world import World
+
+DOCS = Path(__file__).parents[2] / "docs"
+SCHEMA: dict[str, Any] = json.loads((DOCS / "events.schema.json").read_text())
+PAGE = (DOCS / "events.md").read_text()
+
+
+def test_every_announcement_fits_the_schema() -> None:
+    world = World()
+    world.drop("text.png", b"not an image")
+    world.drop("cat.png", png())
+    world.upscaler.finish()
+    (execution,) = world.running()
+    world.deliver(execution)
+
+    for drop in world.announced:
+        detail = json.loads(announcement_of(drop, "results").model_dump_json())
+        jsonschema.validate(detail, SCHEMA)
+    assert {drop.state for drop in world.announced} >= {"rejected", "delivered"}
+
+
+def test_the_pages_example_fits_the_schema_and_its_table_is_complete() -> None:
+    example = json.loads(PAGE.partition("```json\n")[2].partition("```")[0])
+
+    jsonschema.validate(example["detail"], SCHEMA)
+    for state, detail_type in DETAIL_TYPES.items():
+        (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{detail_type}`")]
+        assert f"`{state}`" in row
+
+
+def test_eventbridge_takes_it_and_its_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    world = World()
+    world.drop("text.png", b"not an image")
+    with mock_aws():
+        client = boto3.client("events", region_name="eu-central-1")
+        announce = EventBridgeAnnouncer(lambda: client, "results")
+        assert announce(world.row("text.png"))
+    unreachable = boto3.client(
+        "events",
+        region_name="eu-central-1",
+        endpoint_url="http://127.0.0.1:9",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    assert not EventBridgeAnnouncer(lambda: unreachable, "results")(world.row("text.png"))

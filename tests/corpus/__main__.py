@@ -1,0 +1,16 @@
+"""Writes what the corpus's files come to today as what they should: `python -m tests.corpus`.
+
+Look at the difference (`git diff tests/corpus`) before you commit it.
+"""
+
+from tests.corpus.outcomes import corpus_files, faults, outcome
+
+
+def main() -> None:
+    """Write all expectations."""
+    for file in corpus_files():
+        file.expectation.write_text(faults(file) or outcome(file), encoding="utf-8", newline="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""What becomes of each file of the corpus: what it comes to, or all that is wrong with it.
+
+What a file is follows from its path, as in the input bucket: `cat.jpg.yaml` is the sidecar of an
+image, `dropscale.yaml` the spec of its folder and all below, anything else stands alone.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropscale.pipeline.spec_resolver import ResolvedSpec, SpecResolver
+from dropscale.spec.faults import SpecInvalid
+from dropscale.spec.keys import SPEC_SUFFIXES, KeyKind, image_key_of, kind_of
+from dropscale.spec.merge import Layer, merge, stack_defaults
+from dropscale.upscaler import Mode
+
+CORPUS = Path(__file__).parent
+FOLDERS = (CORPUS / "valid", CORPUS / "invalid")
+_KINDS = (KeyKind.SIDECAR, KeyKind.FOLDER_SPEC, KeyKind.STAND_ALONE)
+
+
+@dataclass(frozen=True)
+class CorpusFile:
+    """A spec of the corpus; `key` is what it would have in the input bucket."""
+
+    folder: Path
+    key: str
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.key
+
+    @property
+    def kind(self) -> KeyKind:
+        return kind_of(self.key)
+
+    @property
+    def expectation(self) -> Path:
+        """The file that says what should become of it."""
+        return self.path.with_name(f"{self.path.name}.expected")
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder of the corpus as the input bucket."""
+
+    root: Path
+
+    def read(self, bucket: str, key: str, limit: int) -> bytes | None:
+        path = self.root / key
+        return path.read_bytes()[:limit] if path.is_file() else None
+
+
+def corpus_files() -> list[CorpusFile]:
+    """Return every spec of the corpus."""
+    return [
+        CorpusFile(folder, key)
+        for folder in FOLDERS
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and kind_of(key := path.relative_to(folder).as_posix()) in _KINDS
+    ]
+
+
+def outcome(file: CorpusFile) -> str:
+    """Return what becomes of an image that only this spec, and those of its folders, speak of.
+
+    Raises:
+        SpecInvalid: with all faults of these specs.
+    """
+    defaults = stack_defaults(2, Mode.BALANCED)
+    resolver = SpecResolver(_Folder(file.folder), defaults, SPEC_SUFFIXES, sidecar_required=False)
+    resolved = resolver.of_drop("corpus", _drop_of(file))
+    return "\n".join([*_lines(resolved, defaults), ""])
+
+
+def faults(file: CorpusFile) -> str:
+    """Return all that is wrong with a file, empty if nothing is."""
+    try:
+        outcome(file)
+    except SpecInvalid as error:
+        return "".join(f"{fault}\n" for fault in error.faults)
+    return ""
+
+
+def _drop_of(file: CorpusFile) -> str:
+    if file.kind is KeyKind.FOLDER_SPEC:
+        return file.key.replace(Path(file.key).name, "any.jpg")
+    return image_key_of(file.key) or file.key
+
+
+def _lines(resolved: ResolvedSpec | None, defaults: Layer) -> Iterator[str]:
+    if resolved is None:
+        yield "not a spec"
+        return
+    if resolved.image_path:
+        yield f"image: {resolved.image_path}"
+        yield f"named: {resolved.image_identity}"
+    layer = merge(resolved.layers)
+    yield from _settings({name: it for name, it in layer.items() if it != defaults.get(name)})
+    for warning in resolved.warnings:
+        yield f"warning: {warning}"
+
+
+def _settings(layer: Layer, prefix: str = "") -> Iterator[str]:
+    for name, setting in layer.items():
+        if name != "renditions":
+            value = json.dumps(setting.value, ensure_ascii=False)
+            yield f"{prefix}{name}: {value}  # {setting.origin}"
+        elif setting.value:
+            for index, item in enumerate(setting.value):
+                yield f"renditions[{index}]  # {item.origin}"
+                yield from _settings(item.value, f"renditions[{index}].")
+        else:
+            yield f"renditions: []  # {setting.origin}"

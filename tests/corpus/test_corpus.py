@@ -1,0 +1,90 @@
+"""Every file of the corpus comes to what its expectation says; `python -m tests.corpus` writes it.
+
+The JSON Schema, for editors, agrees as far as a schema can.
+"""
+
+import re
+
+import jsonschema
+import pytest
+
+from dropscale.spec.document import read_document
+from dropscale.spec.faults import SpecInvalid
+from dropscale.spec.model import json_schema
+from tests.corpus.outcomes import FOLDERS, CorpusFile, corpus_files, faults, outcome
+
+FILES = corpus_files()
+VALID = [file for file in FILES if file.folder.name == "valid"]
+INVALID = [file for file in FILES if file.folder.name == "invalid"]
+SCHEMA = jsonschema.Draft202012Validator(json_schema())
+NOT_FOR_A_SCHEMA = re.compile(
+    "|".join(
+        (
+            " assets.image_file_path: ",  # which paths are right depends on the spec's own name
+            " belongs to no image",
+            " has an invisible character",  # patterns know no classes of characters
+            ": is the same upscale as",  # renditions are compared when all specs are merged
+            ": would have the output name of",
+        )
+    )
+)
+
+
+def key_of(file: CorpusFile) -> str:
+    return file.key
+
+
+def test_every_file_of_the_corpus_is_looked_at() -> None:
+    known = {file.path for file in FILES} | {file.expectation for file in FILES}
+    images = {path for folder in FOLDERS for path in folder.rglob("*.jpg")}
+    assert {path for folder in FOLDERS for path in folder.rglob("*") if path.is_file()} == (
+        known | images
+    )
+    assert len(VALID) >= 60
+    assert len(INVALID) >= 180
+
+
+@pytest.mark.parametrize("file", VALID, ids=key_of)
+def test_a_valid_file_comes_to_what_is_expected(file: CorpusFile) -> None:
+    assert outcome(file) == file.expectation.read_text("utf-8")
+
+
+@pytest.mark.parametrize("file", INVALID, ids=key_of)
+def test_an_invalid_file_gets_the_expected_faults(file: CorpusFile) -> None:
+    found = faults(file)
+
+    assert found
+    assert found == file.expectation.read_text("utf-8")
+
+
+@pytest.mark.parametrize("file", INVALID, ids=key_of)
+def test_every_fault_says_where_in_its_file_it_is_and_what_to_do(file: CorpusFile) -> None:
+    with pytest.raises(SpecInvalid) as caught:
+        outcome(file)
+
+    for fault in caught.value.faults:
+        content = (file.folder / fault.path).read_bytes()
+        lines = re.split("\r\n|\r|\n", content.decode("utf-8-sig", "replace"))
+        assert 1 <= fault.line <= len(lines)
+        assert 1 <= fault.column <= len(lines[fault.line - 1]) + 1
+        assert fault.message.strip()
+        assert fault.hint.strip()
+        assert "\n" not in str(fault)
+
+
+@pytest.mark.parametrize("file", VALID, ids=key_of)
+def test_a_valid_file_keeps_the_schema(file: CorpusFile) -> None:
+    if outcome(file) != "not a spec\n":
+        SCHEMA.validate(read_document(file.path.read_bytes(), file.key).data)
+
+
+def can_a_schema_tell(file: CorpusFile) -> bool:
+    document = read_document(file.path.read_bytes(), file.key)
+    own = [line for line in faults(file).splitlines() if line.startswith(f"{file.key}:")]
+    is_readable = document.is_whole and not document.faults
+    return is_readable and not all(NOT_FOR_A_SCHEMA.search(line) for line in own)
+
+
+@pytest.mark.parametrize("file", [*filter(can_a_schema_tell, INVALID)], ids=key_of)
+def test_what_a_schema_can_say_of_an_invalid_file_it_says(file: CorpusFile) -> None:
+    assert not SCHEMA.is_valid(read_document(file.path.read_bytes(), file.key).data)

@@ -1,0 +1,16 @@
+"""The Lambda layer as shared/Makefile builds it, but for this machine and its Python."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+_MAKEFILE = Path(__file__).parents[1] / "shared" / "Makefile"
+
+
+def built_for_this_machine(folder: Path) -> Path:
+    """Build the layer into a folder; return the folder below it that belongs on Python's path."""
+    variables = [f"ARTIFACTS_DIR={folder}", f"PYTHON={sys.executable}", "WHEELS="]
+    subprocess.run(
+        ["make", "--silent", "--makefile", _MAKEFILE, "build-RuntimeLayer", *variables], check=True
+    )
+    return folder / "python"

@@ -1,0 +1,247 @@
+"""Each function may do what it does in the integration tests, and nothing more.
+
+Runs last, on what the other tests recorded. What they seldom come to is brought about here: the
+start of the next job by those that free a slot, a withdrawal, and all that the sweeper does.
+"""
+
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dropscale.aws.ledger import DynamoLedger
+from dropscale.ledger.records import Drop, Job, Parameters, Rendition, Source
+from dropscale.ledger.states import DropState, WaitReason
+from dropscale.ledger.store import Attach, Limits, SaveDrop, SaveJob, job_changes
+from dropscale.magichour import Client
+from dropscale.results.manifest import manifest_key
+from dropscale.spec.effective import EffectiveSpec
+from dropscale.upscaler import Mode
+from dropscale_embedded.api import EmbeddedApi, StubEngine
+from dropscale_embedded.api.engines import Stopped
+from dropscale_embedded.api.faults import Call, FaultPlan, Outcome, Rule
+from dropscale_embedded.api.picture import Picture
+from dropscale_embedded.cloud import EmbeddedCloud
+from tests.aws_calls.call_log import CallLog, Permission
+from tests.fakes import png
+from tests.policies import TEMPLATE, Policies, Statement
+
+FUNCTIONS = [f"{name}Function" for name in ("Submit", "Check", "Deliver", "Fail", "Sweep")]
+
+BY_LAMBDA = "Lambda does it with the function's role"
+BY_STORAGE = "S3 and DynamoDB do it with the function's role, where KmsKeyArn names a key"
+IMPLIED = {
+    ("ResultsListing", "s3:ListBucket"): "without it, a missing manifest is a 403 and not a 404",
+    ("DropsListing", "s3:ListBucket"): "without it, a missing sidecar is a 403 and not a 404",
+    ("Logs", "logs:CreateLogStream"): BY_LAMBDA,
+    ("Logs", "logs:PutLogEvents"): BY_LAMBDA,
+    ("DropMessages", "sqs:ReceiveMessage"): BY_LAMBDA,
+    ("DropMessages", "sqs:DeleteMessage"): BY_LAMBDA,
+    ("DropMessages", "sqs:GetQueueAttributes"): BY_LAMBDA,
+    ("Key", "kms:Decrypt"): BY_STORAGE,
+    ("Key", "kms:Encrypt"): BY_STORAGE,
+    ("Key", "kms:GenerateDataKey"): BY_STORAGE,
+}
+"""What is allowed though our code never calls it; by statement and action. Reviewed by hand."""
+
+DEADLINE_SECONDS = 30.0
+FIRST, WITHDRAWN, FAILING, LAST = "first.png", "withdrawn.png", "failing.png", "last.png"
+UNREAD, UPLOADED, UNWATCHED = "unread.png", "uploaded.png", "unwatched.png"
+
+WAITING, AT_VENDOR = {DropState.WAITING}, {DropState.SUBMITTED, DropState.RENDERING}
+DELIVERED, FAILED, REJECTED = {DropState.DELIVERED}, {DropState.FAILED}, {DropState.REJECTED}
+
+LIMITS = Limits(slots=2, credits={})
+
+Needed = dict[str, set[Permission]]
+
+
+@pytest.fixture(scope="module")
+def policies() -> Policies:
+    return Policies({"KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/one"})
+
+
+@pytest.fixture(scope="module")
+def needed(aws_calls: CallLog, busy_stack: None) -> Needed:
+    return aws_calls.read()
+
+
+class HeldEngine(StubEngine):
+    """Renders as many images as it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(seconds=0)
+        self._permits = threading.Semaphore(0)
+
+    def let(self, images: int) -> None:
+        """Let so many more images be rendered."""
+        self._permits.release(images)
+
+    def upscale(self, picture: Picture, *, stopping: threading.Event, **kwargs: Any) -> Picture:
+        while not self._permits.acquire(timeout=0.1):
+            if stopping.is_set():
+                raise Stopped
+        return super().upscale(picture, stopping=stopping, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def busy_stack() -> None:
+    """Two slots and many who want them, on a stack whose sweeper finds work left behind."""
+    engine = HeldEngine()
+    fails = Rule(call=Call.RENDER, match=f"*{FAILING}*", fault=Outcome(status="error"))
+    with (
+        EmbeddedApi(engine=engine, faults=FaultPlan(rules=(fails,))) as api,
+        EmbeddedCloud(
+            template=TEMPLATE,
+            parameters={
+                "SettleSeconds": "0",
+                "FirstCheckSeconds": "1",
+                "PollIntervalCapSeconds": "1",
+                "MaxConcurrentJobs": str(LIMITS.slots),
+                "ApiBaseUrl": api.base_url,
+            },
+            secrets={"ApiKeySecret": api.token},
+            before_events=lambda cloud: leave_work(cloud, api),
+        ) as cloud,
+    ):
+        await_states(cloud, {UPLOADED: REJECTED, UNREAD: AT_VENDOR, UNWATCHED: AT_VENDOR})
+        for key, width in ((FIRST, 3), (WITHDRAWN, 5), (FAILING, 7), (LAST, 9)):
+            put(cloud, key, png(width, 2))
+            await_states(cloud, {key: WAITING})
+        put(cloud, f"{WITHDRAWN}.yaml", b"scale_factor: 4")
+        eventually_idle(cloud)
+        engine.let(
+            2
+        )  # then the first and the failing one start, and with the latter's end the last
+        await_states(cloud, {FAILING: FAILED, LAST: AT_VENDOR})
+        engine.let(100)
+        await_states(cloud, dict.fromkeys((UNREAD, UNWATCHED, FIRST, WITHDRAWN, LAST), DELIVERED))
+
+
+def leave_work(cloud: EmbeddedCloud, api: EmbeddedApi) -> None:
+    """Leave a job whose image is to be read again, one to start, and one that nobody watches."""
+    (rule,) = cloud.client("events").list_rules()["Rules"]
+    cloud.client("events").disable_rule(Name=rule["Name"])
+    put(cloud, UNREAD, png())  # of which the sweeper alone is to tell submit
+    cloud.client("events").enable_rule(Name=rule["Name"])
+    files = Client(token=api.token, base_url=api.base_url).v1
+    path = files.files.upload_file(io.BytesIO(png(1, 2)), "png")
+    project = files.ai_image_upscaler.create(
+        assets={"image_file_path": path}, scale_factor=2, style={"mode": "balanced"}
+    )
+    now = datetime.now(UTC)
+    ledger = DynamoLedger(cloud.client("dynamodb"), cloud.outputs["LedgerTableName"])
+    for key in (UNREAD, UPLOADED, UNWATCHED):
+        job = leave_job(cloud, ledger, key, now)
+        if key == UPLOADED:
+            ledger.write(SaveJob(job.with_upload("api-assets/gone.png", now)))
+        if key == UNWATCHED:
+            claimed = job.submitting("attempt", now, LIMITS.credits)
+            ledger.write(*job_changes(job, claimed, LIMITS))
+            ledger.write(SaveJob(claimed.submitted(project.id, 50, now, now)))
+
+
+def leave_job(cloud: EmbeddedCloud, ledger: DynamoLedger, key: str, now: datetime) -> Job:
+    """Leave a ready job that is due, and a drop that waits for it."""
+    bucket = cloud.outputs["InputBucketName"]
+    parameters = Parameters(scale_factor=2, mode=Mode.BALANCED)
+    due = now - timedelta(minutes=1)
+    job = Job(fingerprint=key, parameters=parameters, label=key, created_at=due, due=due)
+    source = Source(bucket=bucket, key=key, etag="etag", width=1, height=2)
+    wanted = Rendition(fingerprint=key, parameters=parameters, wait=WaitReason.SLOT)
+    if key == UNWATCHED:
+        wanted = wanted.moved(DropState.SUBMITTED)
+    spec = EffectiveSpec(scale_factor=parameters.scale_factor, mode=parameters.mode)
+    drop = Drop(id=Drop.id_of(bucket, key), source=source, spec=spec)
+    drop = drop.evaluated({key: wanted}, now)
+    ledger.write(SaveDrop(drop), SaveJob(job), Attach(key, drop.id))
+    return job
+
+
+def put(cloud: EmbeddedCloud, key: str, body: bytes) -> None:
+    bucket = cloud.outputs["InputBucketName"]
+    cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def await_states(cloud: EmbeddedCloud, expected: dict[str, set[DropState]]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not all(state(cloud, key) in states for key, states in expected.items()):
+        assert time.monotonic() < deadline, {key: state(cloud, key) for key in expected}
+        time.sleep(0.05)
+
+
+def eventually_idle(cloud: EmbeddedCloud) -> None:
+    """Wait until submit has taken every message."""
+    deadline, sqs = time.monotonic() + DEADLINE_SECONDS, cloud.client("sqs")
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    counts = ["some"]
+    while set(counts) != {"0"}:
+        assert time.monotonic() < deadline, counts
+        found = sqs.get_queue_attributes(
+            QueueUrl=cloud.outputs["DropQueueUrl"], AttributeNames=names
+        )
+        counts = list(found["Attributes"].values())
+
+
+def state(cloud: EmbeddedCloud, key: str) -> str | None:
+    s3, results = cloud.client("s3"), cloud.outputs["ResultsBucketName"]
+    try:
+        found = s3.get_object(Bucket=results, Key=manifest_key(key))
+    except s3.exceptions.NoSuchKey:
+        return None
+    return str(json.load(found["Body"])["state"])
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_a_function_calls_is_allowed(
+    policies: Policies, needed: Needed, function: str
+) -> None:
+    statements = policies.of_function(function)
+    refused = {
+        permission
+        for permission in needed[function]
+        if not any(statement.allows(permission) for statement in statements)
+    }
+    assert refused == set()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_a_function_is_allowed_it_calls(
+    policies: Policies, needed: Needed, function: str
+) -> None:
+    unused = {
+        (single.sid, *single.actions, *single.resources)
+        for single in singles(policies.of_function(function))
+        if (single.sid, *single.actions) not in IMPLIED
+        and not any(single.allows(permission) for permission in needed[function])
+    }
+    assert unused == set()
+
+
+def test_nothing_is_called_implied_that_is_called_or_not_allowed(
+    policies: Policies, needed: Needed
+) -> None:
+    allowed = {function: list(singles(policies.of_function(function))) for function in FUNCTIONS}
+    assert IMPLIED.keys() == {
+        (single.sid, *single.actions)
+        for function, statements in allowed.items()
+        for single in statements
+        if not any(single.allows(permission) for permission in needed[function])
+    }
+
+
+def test_no_role_has_a_policy_that_is_not_the_templates(policies: Policies) -> None:
+    assert policies.managed_elsewhere() == set()
+
+
+def singles(statements: list[Statement]) -> Iterator[Statement]:
+    """Take statements apart into such with one action on one resource."""
+    for statement in statements:
+        for action in statement.actions:
+            for resource in statement.resources:
+                yield Statement(statement.sid, (action,), (resource,))

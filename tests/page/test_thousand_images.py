@@ -1,0 +1,49 @@
+"""A page of 1,000 images opens at once: it takes little, and little of it is loaded."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+from dropscale.ledger.states import DropState
+from dropscale_cli.gallery import drops_in, write_page
+from tests.fakes import png
+from tests.page.conftest import REASON, put
+from tests.unit.cli.samples import manifest
+
+Browse = Callable[..., webdriver.Chrome]
+
+
+def test_a_thousand_images_open_at_once(browse: Browse, tmp_path: Path) -> None:
+    out, photos = tmp_path / "out", tmp_path / "photos"
+    for number in range(1000):
+        key = f"album {number % 20}/{number:04}.png"
+        state = DropState.FAILED if number % 50 == 7 else DropState.DELIVERED
+        output = f"{key}@2x.png" if state is DropState.DELIVERED else None
+        put(
+            out, manifest(key, state, output=output, reason=None if output else REASON), png(16, 12)
+        )
+        (photos / key).parent.mkdir(parents=True, exist_ok=True)
+        (photos / key).write_bytes(png())
+    page = write_page(out, list(drops_in(out)), [photos])
+
+    browser = browse(page)
+
+    took = browser.execute_script(
+        "return performance.getEntriesByType('navigation')[0].loadEventEnd"
+    )
+    loaded = browser.execute_script(
+        "return [...document.images].filter((image) => image.complete && image.naturalWidth).length"
+    )
+    print(f"{page.stat().st_size / 1e6:.1f} MB, {took:.0f} ms, {loaded} thumbnails")  # noqa: T201
+    assert page.stat().st_size < 3e6
+    assert took < 5000
+    assert 0 < loaded < 100
+    browser.execute_script(
+        "window.began = performance.now();"
+        "document.querySelector('input[value=failed]').click();"
+        "document.body.getBoundingClientRect(); window.filtered = performance.now() - began;"
+    )
+    assert browser.execute_script("return filtered") < 1000
+    assert browser.find_element(By.TAG_NAME, "output").text == "20 of 1000 shown"

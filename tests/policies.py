@@ -1,0 +1,125 @@
+"""What the transformed template lets each role do, with the names of the embedded cloud."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# The package ships no type information.
+from samtranslator.translator.transform import transform  # type: ignore[import-untyped]
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+from dropscale_embedded.cloud.intrinsics import Resolver
+from dropscale_embedded.cloud.names import StackContext, identify
+from dropscale_embedded.cloud.parameters import resolve_parameters
+from tests.aws_calls.call_log import ACCOUNT, REGION, Permission
+
+TEMPLATE = Path(__file__).parents[1] / "template.yaml"
+_NOTHING = {"Ref": "AWS::NoValue"}
+_CONTEXT = StackContext("dropscale", REGION, ACCOUNT, "http://127.0.0.1:9")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a policy that allows something."""
+
+    sid: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+
+    def allows(self, permission: Permission) -> bool:
+        """Tell whether a call that needs a permission gets it here."""
+        return permission.action in self.actions and any(
+            fnmatchcase(permission.resource, pattern) for pattern in self.resources
+        )
+
+
+class _NoManagedPolicies:
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+def transformed() -> dict[str, Any]:
+    """Return template.yaml as CloudFormation gets it from SAM."""
+    template = yaml_parse(TEMPLATE.read_text())
+    for resource in template["Resources"].values():
+        properties = resource.get("Properties", {})
+        for name in properties.keys() & {"CodeUri", "ContentUri", "DefinitionUri"}:
+            properties[name] = "s3://bucket/key"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_DEFAULT_REGION", REGION)  # the transform asks boto3 for it
+        values = _CONTEXT.pseudo_parameters
+        after: dict[str, Any] = transform(template, values, _NoManagedPolicies())
+    return after
+
+
+class Policies:
+    """The policies of every role of the stack.
+
+    Args:
+        parameters: Stack parameters; the template's defaults for the rest.
+    """
+
+    def __init__(self, parameters: Mapping[str, str] | None = None) -> None:
+        template = transformed()
+        declared = yaml_parse(TEMPLATE.read_text())["Resources"]
+        self._resources: dict[str, Any] = template["Resources"]
+        values = resolve_parameters(template["Parameters"], parameters or {})
+        self._resolver = Resolver(
+            values | _CONTEXT.pseudo_parameters,
+            template["Conditions"],
+            lambda name: (
+                identify(declared[name]["Type"], name, self._name(declared[name]), _CONTEXT)
+                if name in declared
+                else None
+            ),
+        )
+
+    def of_function(self, function: str) -> list[Statement]:
+        """Return what a function's role may do, by the function's logical id."""
+        role = self._resources[function]["Properties"]["Role"]["Fn::GetAtt"][0]
+        return list(self._of_role(role))
+
+    def managed_elsewhere(self) -> set[str]:
+        """Return the managed policies, by ARN, that are not the template's own."""
+        roles = (r for r in self._resources.values() if r["Type"] == "AWS::IAM::Role")
+        attached = [a for role in roles for a in role["Properties"].get("ManagedPolicyArns", [])]
+        return {str(arn) for arn in map(self._chosen, attached) if "Ref" not in arn}
+
+    def _of_role(self, role: str) -> Iterator[Statement]:
+        properties = self._resources[role]["Properties"]
+        for attached in map(self._chosen, properties.get("ManagedPolicyArns", [])):
+            if attached != _NOTHING:
+                yield from self._of_document(self._resources[attached["Ref"]]["Properties"])
+        for inline in properties.get("Policies", []):
+            yield from self._of_document(inline)
+
+    def _of_document(self, policy: Mapping[str, Any]) -> Iterator[Statement]:
+        document = self._resolver.resolve(policy["PolicyDocument"], "PolicyDocument")
+        for statement in document["Statement"]:
+            assert statement["Effect"] == "Allow"
+            yield Statement(
+                statement["Sid"], _listed(statement["Action"]), _listed(statement["Resource"])
+            )
+
+    def _chosen(self, value: Any) -> Any:
+        """Return what an Fn::If comes to, and all else as it is."""
+        if "Fn::If" not in value:
+            return value
+        condition, then, otherwise = value["Fn::If"]
+        return then if self._resolver.condition(condition, "ManagedPolicyArns") else otherwise
+
+    def _name(self, resource: Mapping[str, Any]) -> str | None:
+        """Return the name that the template itself gives a resource."""
+        properties = resource.get("Properties", {})
+        for field in ("Name", "LogGroupName"):
+            if field in properties:
+                return str(self._resolver.resolve(properties[field], field))
+        return None
+
+
+def _listed(value: Any) -> tuple[str, ...]:
+    return tuple(value) if isinstance(value, list) else (str(value),)

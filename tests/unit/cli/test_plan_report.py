@@ -1,0 +1,126 @@
+"""What `plan` shows before a run; that a run charges just that is tested end to end."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropscale_cli.errors import NothingToDrop
+from dropscale_cli.plan_report import plan
+from tests.fakes import png
+
+Write = Callable[..., Path]
+Plan = Callable[[], tuple[int, list[str]]]
+
+
+@pytest.fixture
+def shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Plan:
+    """Plan all that was written; return exit code and lines."""
+
+    def run() -> tuple[int, list[str]]:
+        code = plan(tmp_path, tmp_path / "out", as_json=False)
+        return code, capsys.readouterr().out.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def outcome(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[], dict[str, Any]]:
+    def run() -> dict[str, Any]:
+        plan(tmp_path, tmp_path / "out", as_json=True)
+        told: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return told
+
+    return run
+
+
+def rows(lines: list[str]) -> list[list[str]]:
+    """The cells of the table's rows."""
+    table = lines[1 : lines.index("")]
+    return [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in table]
+
+
+def test_every_rendition_has_a_row_with_what_it_adds_to_the_price(
+    write: Write, shown: Plan
+) -> None:
+    write("a.png", png())
+    write("a.png.yaml", "revision: 7\nstyle: {mode: creative, prompt: fur}")
+    write("b/dropscale.yaml", "renditions: [{style: {mode: preserve}}, {scale_factor: 4}]")
+    write("b/b.png", png(shade=1))
+    write("b/c.png", png(shade=1))
+    write("job.yaml", "assets: {image_file_path: https://example.com/a.png?key=secret}")
+    code, lines = shown()
+    assert code == 0
+    assert rows(lines) == [
+        ["a.png", "8x6 → 16x12", "2x creative, prompt 'fur', revision 7", "50"],
+        ["b/b.png", "8x6 → 16x12", "2x preserve", "25"],
+        ["b/b.png", "8x6 → 32x24", "4x balanced", "200"],
+        ["b/c.png", "8x6 → 16x12", "2x preserve", "0", "shared with b/b.png"],
+        ["b/c.png", "8x6 → 32x24", "4x balanced", "0", "shared with b/b.png"],
+        ["job.yaml", "2x balanced", "50"],
+    ]
+    assert lines[-1].startswith(
+        "6 upscales of 4 images: 325 credits, $0.39 (Creator) to $0.81 (Business)"
+    )
+    assert "secret" not in "".join(lines)
+
+
+def test_what_is_refused_is_told_with_the_reason_once(write: Write, shown: Plan) -> None:
+    write("a/dropscale.yaml", "scale_factor: 3")
+    for number in range(7):
+        write(f"a/{number}.png", png(shade=number))
+    write("big.png", png(900, 1))
+    write("big.png.yaml", "skip_if: {min_width: 900}")
+    write("fine.png", png())
+    write("fine.png.yaml", "style: {mode: preserve, prompt: fur}")
+    code, lines = shown()
+    assert code == 1
+    assert lines[-1].endswith("; skipped: 1; rejected: 7")
+    first = lines.index("a/0.png, a/1.png, a/2.png, a/3.png, a/4.png, and 2 more: rejected")
+    assert lines[first + 1].startswith("  a/dropscale.yaml:1:15: scale_factor: 3 is not")
+    assert sum("a/dropscale.yaml:1:15" in line for line in lines) == 1
+    assert "big.png: skipped" in lines
+    assert any(
+        line.startswith("Warning: fine.png.yaml:1:33: style.prompt: is not used") for line in lines
+    )
+
+
+def test_skipping_is_no_refusal(write: Write, shown: Plan) -> None:
+    write("big.png", png(900, 1))
+    write("big.png.yaml", "skip_if: {min_width: 900}")
+    code, lines = shown()
+    assert code == 0
+    assert lines[-1].startswith("0 upscales of 0 images: 0 credits, $0.00")
+
+
+def test_json_has_every_drop(write: Write, outcome: Callable[[], dict[str, Any]]) -> None:
+    write("a.png", png())
+    write("b.png", b"no image")
+    write("notes.txt", "")
+    told = outcome()
+    assert {name: told[name] for name in told if name != "drops"} == {
+        "credits": 50,
+        "credits_before": 0,
+        "credits_left": 0,
+        "dollars": {"creator": 0.06, "business": 0.125},
+        "ignored": 1,
+    }
+    good, bad = told["drops"]
+    assert (good["key"], good["state"], good["width"], good["height"]) == ("a.png", "planned", 8, 6)
+    (rendition,) = good["renditions"]
+    assert {
+        "scale_factor": 2, "mode": "balanced", "width": 16, "height": 12, "price": 50, "credits": 50
+    }.items() <= rendition.items()  # fmt: skip
+    assert (bad["state"], bad["renditions"], bad["reason"]["code"]) == (
+        "rejected",
+        [],
+        "NotAnImage",
+    )
+
+
+def test_nothing_to_plan_is_wrong_usage(shown: Plan) -> None:
+    with pytest.raises(NothingToDrop) as caught:
+        shown()
+    assert caught.value.exit_code == 2

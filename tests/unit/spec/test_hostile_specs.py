@@ -1,0 +1,154 @@
+"""64 KiB made to hurt are answered clearly, in little time and memory."""
+
+import time
+import tracemalloc
+
+import pytest
+
+from dropscale.spec.document import MAX_BYTES
+from dropscale.spec.faults import SpecInvalid
+from dropscale.spec.parse import parse_folder_spec, parse_sidecar, parse_stand_alone
+
+MOST_SECONDS = 0.05
+MOST_BYTES = 20_000_000
+URL = "assets:\n  image_file_path: https://"
+
+
+def full(unit: str, before: str = "", after: str = "") -> bytes:
+    """Return the largest spec that repeats a unit."""
+    room = MAX_BYTES - len((before + after).encode())
+    return (before + unit * (room // len(unit.encode())) + after).encode()
+
+
+HOSTILE = {
+    "sequences in sequences": (full("["), "a spec cannot be nested so deeply"),
+    "mappings in mappings": (full("{a: "), "a spec cannot be nested so deeply"),
+    "both, as JSON": (full('[{"a":'), "a spec cannot be nested so deeply"),
+    "block sequences": (full("- "), "a spec cannot be nested so deeply"),
+    "block mappings": (
+        "\n".join(" " * depth + "a:" for depth in range(350)).encode(),
+        "a spec cannot be nested so deeply",
+    ),
+    "names that are mappings": (full("? "), "a field's name must be plain text"),
+    "names that are open": (full("{"), "a field's name must be plain text"),
+    "empty names": (full("?\n"), "'': is given twice"),
+    "names without values": (full("a\n", "{"), "the { that opens here is never closed"),
+    "a long name": (full("k", "? ", "\n: 1\n"), "k…: there is no such field"),
+    "a long JSON name": (full("k", '{"', '": 1}'), "',' or '}' is missing"),
+    "many names": (
+        "".join(f"scale_facto{number}: 1\n" for number in range(3000)).encode(),
+        "a spec cannot have so many values",
+    ),
+    "one name again and again": (full("name: a\n"), "name: is given twice, first in line 1"),
+    "one mapping again": (full("style: {mode: creative}\n"), "style: is given twice"),
+    "many renditions": (full("- {mode: x}\n", "renditions:\n"), "cannot have so many values"),
+    "many values": (full('"a",', "name: ["), "a spec cannot have so many values"),
+    "many escaped emoji": (full('"\\ud83d\\ude00",', '{"a": ['), "cannot have so many values"),
+    "an alias bomb": (
+        b"a: &a [x, x]\n" + full("- [*a, *a, *a, *a]\n", "b:\n")[:60_000],
+        "a: anchors (&name) are not allowed",
+    ),
+    "anchors": (full("- &a b\n"), "anchors (&name) are not allowed"),
+    "a long anchor": (full("a", "name: &", " x"), "name: anchors (&name) are not allowed"),
+    "a long alias": (full("a", "name: *"), "aliases (*name) are not allowed"),
+    "tags": (full("- !a b\n"), "tags (!name) are not allowed"),
+    "a long tag": (full("%41", "name: !", " x"), "name: tags (!name) are not allowed"),
+    "tag directives": (
+        "".join(f"%TAG !a{number}! x\n" for number in range(4000)).encode() + b"---\na: b\n",
+        "a: there is no such field",
+    ),
+    "merge keys": (full("<<: {a: b}\n"), "'<<': is given twice, first in line 1"),
+    "digits": (full("9", "max_credits: "), "9…' is not a number of credits"),
+    "digits of a fraction": (full("9", "scale_factor: 2."), "is not a scale factor"),
+    "digits of an exponent": (full("9", "max_credits: 1e"), "is not a number of credits"),
+    "hexadecimal digits": (full("f", "max_credits: 0x"), "is not a number of credits"),
+    "digits in quotes": (full("9", 'max_credits: "', '"'), "is not a number of credits"),
+    "not numbers": (full(".nan, ", "max_credits: ["), "a spec cannot have so many values"),
+    "documents": (full("--- a\n"), "a second document begins here"),
+    "ends of documents": (full("...\n"), "a value is expected before this '.'"),
+    "an open quote": (full("x\n", 'name: "'), "the quotes that open here are never closed"),
+    "quotes": (full("'"), "the file must be a mapping"),
+    "backslashes": (full("\\", '"\\ud83d'), "is no character"),
+    "halves of emoji": (full("\\ud83d", '{"name": "', '"}'), "this \\u escape is no character"),
+    "tabs": (full("\t"), "a tab indents this line"),
+    "commas": (full(",", "["), "a value is expected before this ','"),
+    "colons": (full("a: "), "a ':' is not expected here"),
+    "folders": (full("a/", "download_directory: "), "is longer than 255 bytes"),
+    "parents": (full("../", "download_directory: "), "'..' parts"),
+    "labels of a host": (full("a.", URL, "com/a.jpg"), "the URL's host is not public"),
+    "hyphens in a host": (full("a-", URL, "/a.jpg"), "the URL's host is not public"),
+    "a long path": (full("a/", URL + "example.com/", "a.jpg"), "is not the image beside"),
+    "library ids": (
+        full("imageId=b&", URL + "magichour.ai/my-library?"),
+        "a library URL names one image",
+    ),
+    "zeros": (b"\0" * MAX_BYTES, "the file is not text"),
+    "no UTF-8": (b"\xff" * MAX_BYTES, "this is not UTF-8 text"),
+    "too much": (b"#" * (MAX_BYTES + 1), "the file is larger than a spec can be"),
+}
+HARMLESS = {
+    "comments": full("# c\n"),
+    "a long comment": full("x", "# "),
+    "empty lines": full("\n"),
+    "old empty lines": full("\r"),
+    "spaces": full(" "),
+    "a long text": full("a", "name: "),
+    "a text of many lines": full("  a\n\n", "name: >\n"),
+    "escapes": full("\\n", 'name: "', '"'),
+    "emoji": full("😀", "name: "),
+    "escaped emoji": full("\\ud83d\\ude00", '{"name": "', '"}'),
+}
+
+
+def answers(content: bytes) -> list[str]:
+    """Return what each way to parse says of the faults it finds, if any."""
+    found = []
+    for parse, names in (
+        (parse_sidecar, ("cat.jpg.yaml", "cat.jpg")),
+        (parse_folder_spec, ("dropscale.yaml",)),
+        (parse_stand_alone, ("job.yaml",)),
+    ):
+        try:
+            parse(content, *names)
+        except SpecInvalid as error:
+            found.append(error.message)
+    return found
+
+
+def seconds(content: bytes) -> float:
+    """Return the processor time that one way to parse takes on the average."""
+    start = time.process_time()
+    answers(content)
+    return (time.process_time() - start) / 3
+
+
+def most_bytes(content: bytes) -> int:
+    tracemalloc.start()
+    try:
+        answers(content)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_content_gets_a_clear_answer(name: str) -> None:
+    content, words = HOSTILE[name]
+    found = answers(content)
+
+    assert any(words in answer for answer in found)
+    assert max(map(len, found)) < 5000
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_large_content_is_no_fault_by_itself(name: str) -> None:
+    parse_folder_spec(HARMLESS[name], "dropscale.yaml")
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, *HARMLESS])
+def test_64_kib_take_little_time_and_memory(name: str) -> None:
+    content = HARMLESS.get(name) or HOSTILE[name][0]
+
+    # A busy machine may be slow once, but not three times.
+    assert any(seconds(content) < MOST_SECONDS for _ in range(3))
+    assert most_bytes(content) < MOST_BYTES
