@@ -58,14 +58,17 @@ def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -
 
     Raises:
         StackUnreachable, PriceUnconfirmed: as their names say.
-        click.UsageError: the bucket is not the stack's input bucket.
+        click.UsageError: that is not where the stack takes drops.
     """
     target = deployed_target(stack)
     if bucket != target.input_bucket:
         raise click.UsageError(
             f"{bucket} is not the input bucket of stack {stack}; that is {target.input_bucket}."
         )
-    pages = StackPlanner.of(target).pages(prefix)
+    below = target.settings.input_prefix
+    if not (prefix.startswith(below) or below.startswith(prefix)):
+        raise click.UsageError(f"Stack {stack} takes drops below {below} only.")
+    pages = StackPlanner.of(target).pages(max(prefix, below, key=len))
     outcome = _agreed(
         pages, agreement, lambda change: target.look_again(change.key, change.version)
     )
