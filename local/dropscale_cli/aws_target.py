@@ -44,11 +44,13 @@ class AwsTarget:
 
     Attributes:
         client: Makes the client of a service, by its name.
+        version: That of dropscale when the stack was deployed.
         dead_letter_queue_url: Where drops go that submit could not take.
         settings: What its functions are told, too.
     """
 
     client: Callable[[str], Any]
+    version: str
     dead_letter_queue_url: str
     settings: CommandSettings
 
@@ -68,6 +70,7 @@ class AwsTarget:
         told |= {variable: outputs[name] for variable, name in _OUTPUT_BY_VARIABLE.items()}
         return cls(
             client=client,
+            version=outputs["Version"],
             dead_letter_queue_url=outputs["DropDeadLetterQueueUrl"],
             settings=CommandSettings.from_environment(told),
         )
