@@ -21,10 +21,9 @@ test: $(VENV)/.test ## Run every test
 generate: $(VENV)/.local ## Write the files that come from the code
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.test ## Measure cold starts, costs, and what a 100 MB image takes in memory
-	@$(FREE) $(BIN)/python -m tests.bench.imports
-	@$(FREE) $(BIN)/python -m tests.bench.costs
-	@$(FREE) $(BIN)/python -m tests.bench.memory
+bench: $(VENV)/.test ## Measure cold starts, costs, a million keys, memory, and our client beside the vendor's
+	@status=0; for bench in imports costs reconciliation memory clients; do \
+		$(FREE) $(BIN)/python -m tests.bench.$$bench || status=1; done; exit $$status
 
 chaos: $(VENV)/.test ## Break every use case at every point, in virtual time (minutes; SEED=n replays)
 	@$(FREE) $(BIN)/python -m tests.chaos $(SEED:%=--seed %)

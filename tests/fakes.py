@@ -5,7 +5,7 @@ import io
 import struct
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,14 +27,17 @@ from dropscale.ledger.store import (
     SaveDrop,
     SaveGate,
     SaveJob,
+    SaveWalk,
     SlotsTaken,
     Spend,
     TakeSlot,
 )
+from dropscale.ledger.walk import Walk
 from dropscale.magichour.errors import NotFound
 from dropscale.magichour.models import CreatedProject, Project
 from dropscale.pipeline.ports import (
     ExecutionStatus,
+    ListedObject,
     ObjectGone,
     ObjectOverwritten,
     ObjectVersion,
@@ -78,12 +81,19 @@ class MemoryLedger:
         self.drops: dict[str, Drop] = {}
         self.jobs: dict[str, Job] = {}
         self.gate_record: Gate | None = None
+        self.walk_record: Walk | None = None
         self.attachments: dict[str, list[str]] = {}
         self.taken = 0
         self.credits: dict[str, int] = {}
 
     def drop(self, drop_id: str) -> Drop | None:
         return self.drops.get(drop_id)
+
+    def known_drops(self, drop_ids: Sequence[str]) -> dict[str, Drop]:
+        return {name: self.drops[name] for name in drop_ids if name in self.drops}
+
+    def walk(self) -> Walk | None:
+        return self.walk_record
 
     def job(self, fingerprint: str) -> Job | None:
         return self.jobs.get(fingerprint)
@@ -118,7 +128,7 @@ class MemoryLedger:
             self.drops[drop.id] = known.model_copy(update={"due": None})
 
     def _require(self, change: Change) -> None:
-        known: Drop | Job | Gate | None
+        known: Drop | Job | Gate | Walk | None
         match change:
             case SaveDrop(record):
                 known = self.drops.get(record.id)
@@ -128,6 +138,9 @@ class MemoryLedger:
                 holds = record.seq == (known.seq if known else 0) + 1
             case SaveGate(record):
                 known = self.gate_record
+                holds = record.seq == (known.seq if known else 0) + 1
+            case SaveWalk(record):
+                known = self.walk_record
                 holds = record.seq == (known.seq if known else 0) + 1
             case RequireOpenGate():
                 if self.gate_record and not self.gate_record.is_open:
@@ -154,6 +167,8 @@ class MemoryLedger:
                 self.jobs[job.fingerprint] = job
             case SaveGate(gate):
                 self.gate_record = gate
+            case SaveWalk(walk):
+                self.walk_record = walk
             case Attach(fingerprint, drop_id):
                 attached = self.attachments.setdefault(fingerprint, [])
                 if drop_id not in attached:
@@ -175,6 +190,7 @@ class FakeInputBucket:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.modified: dict[str, datetime] = {}
         self.reads: dict[str, int] = {}
         self.spec_reads: list[str] = []
         self.before_open: Callable[[], None] = lambda: None
@@ -206,6 +222,13 @@ class FakeInputBucket:
             file.write(self.objects[source.key])
             file.seek(0)
             yield file
+
+    def page(self, bucket: str, after: str, limit: int) -> list[ListedObject]:
+        keys = sorted(key for key in self.objects if key > after)[:limit]
+        return [
+            ListedObject(key, ObjectVersion(_etag(self.objects[key])), self.modified[key])
+            for key in keys
+        ]
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         self.spec_reads.append(key)

@@ -20,6 +20,7 @@ from dropscale.pipeline.follow import FollowJob, Timing
 from dropscale.pipeline.gate import GateKeeper
 from dropscale.pipeline.projection import ProjectManifest
 from dropscale.pipeline.publish import PublishOutput
+from dropscale.pipeline.reconcile import Reconcile
 from dropscale.pipeline.resolve import Decision, Resolve
 from dropscale.pipeline.restart import Restart
 from dropscale.pipeline.retry import Retry
@@ -123,7 +124,9 @@ class World:
             clock=self.clock,
         )
         self.report_failure = Fail(self.ledger, self.project, self.start, self.clock)
+        self.reconcile = Reconcile(self.ledger, self.bucket, self.queue, self.clock, BUCKET)
         self.sweep_once = Sweep(
+            reconcile=self.reconcile,
             ledger=self.ledger,
             bucket=self.bucket,
             upscaler=self.upscaler,
@@ -156,6 +159,7 @@ class World:
 
     def put(self, key: str, body: bytes | str) -> None:
         """Put an object into the input bucket, without its event."""
+        self.bucket.modified[key] = self.clock()
         self.bucket.objects[key] = body.encode() if isinstance(body, str) else body
 
     def submit(self, key: str, remaining: float = PLENTY) -> Submitted:

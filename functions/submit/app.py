@@ -9,13 +9,6 @@ from urllib.parse import unquote_plus
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
-from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from dropscale.aws import wiring
@@ -26,7 +19,6 @@ from dropscale.pipeline.submit import Submit, Submitted
 
 logger = Logger()
 metrics = Metrics()
-processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 def _measure(drop: Drop) -> None:
@@ -46,25 +38,35 @@ def _submit() -> Submit:
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse | None:
-    """Submit every object that the event names; messages that fail are reported one by one."""
-    if any(record.get("eventSource") == "aws:sqs" for record in event.get("Records", [])):
-        return process_partial_response(
-            event,
-            record_handler=_handle_message,
-            processor=processor,
-            context=context,
-        )
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | None:
+    """Submit every object that the event names; messages that fail are reported one by one.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html. Powertools' batch
+    processing does the same; its import takes a seventh of this function's cold start.
+    """
+    records = event.get("Records", [])
+    if any(record.get("eventSource") == "aws:sqs" for record in records):
+        failed = [record["messageId"] for record in records if not _is_handled(record, context)]
+        return {"batchItemFailures": [{"itemIdentifier": name} for name in failed]}
     _submit_objects(event, context)
     return None
 
 
-def _handle_message(record: SQSRecord, lambda_context: LambdaContext) -> None:
-    event = json.loads(record.body)
+def _is_handled(record: dict[str, Any], context: LambdaContext) -> bool:
     try:
-        _submit_objects(event, lambda_context)
+        _handle_message(record, context)
+    except Exception:
+        logger.exception("a message failed and comes again", message_id=record["messageId"])
+        return False
+    return True
+
+
+def _handle_message(record: dict[str, Any], context: LambdaContext) -> None:
+    event = json.loads(record["body"])
+    try:
+        _submit_objects(event, context)
     except Exception as error:
-        receives = int(record.attributes.approximate_receive_count or 1)
+        receives = int(record["attributes"]["ApproximateReceiveCount"])
         if receives >= _settings().max_receives:
             for bucket, key in _objects(event):
                 _submit().give_up(bucket, key, error)

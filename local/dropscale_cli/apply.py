@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,19 +12,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dropscale.pipeline.ports import ObjectVersion
 from dropscale_cli.chosen_api import chosen_api, remembered_api
 from dropscale_cli.deployed_stack import deployed_target
-from dropscale_cli.drops import Drops, find_drops
+from dropscale_cli.drops import find_drops
 from dropscale_cli.errors import PriceUnconfirmed
+from dropscale_cli.file_listing import FileListing
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.local_bucket import LocalBucket
 from dropscale_cli.run import RunOptions, run_drops
 from dropscale_cli.stack_plan import Page, PlannedChange, StackPlanner
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import console_for_outcomes
-
-_PAGE_LENGTH = 1000
 
 
 @dataclass(frozen=True)
@@ -63,14 +58,17 @@ def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -
 
     Raises:
         StackUnreachable, PriceUnconfirmed: as their names say.
-        click.UsageError: the bucket is not the stack's input bucket.
+        click.UsageError: that is not where the stack takes drops.
     """
     target = deployed_target(stack)
     if bucket != target.input_bucket:
         raise click.UsageError(
             f"{bucket} is not the input bucket of stack {stack}; that is {target.input_bucket}."
         )
-    pages = StackPlanner.of(target).pages(prefix)
+    below = target.settings.input_prefix
+    if not (prefix.startswith(below) or below.startswith(prefix)):
+        raise click.UsageError(f"Stack {stack} takes drops below {below} only.")
+    pages = StackPlanner.of(target).pages(max(prefix, below, key=len))
     outcome = _agreed(
         pages, agreement, lambda change: target.look_again(change.key, change.version)
     )
@@ -90,9 +88,9 @@ def apply_to_files(
     """
     drops = find_drops(options.path, options.out)
     folder = StateFolder(options.out)
-    files = _Files(drops, KeptLedger.read(folder))
-    bucket = LocalBucket(drops.paths)
-    planner = StackPlanner(files, bucket, bucket.specs(), files.ledger)
+    ledger, bucket = KeptLedger.read(folder), LocalBucket(drops.paths)
+    name = next((drop.source.bucket for drop in ledger.drops.values()), "")
+    planner = StackPlanner(FileListing(drops, name), bucket, bucket.specs(), ledger)
     outcome = _agreed(planner.pages(""), agreement, lambda change: None)
     if not outcome.applied:
         _report(outcome, agreement)
@@ -103,36 +101,14 @@ def apply_to_files(
         images={key: path for key, path in drops.images.items() if key in keys},
         stand_alone={key: path for key, path in drops.stand_alone.items() if key in keys},
     )
-    name = folder.api_name()
-    api = remembered_api(name, environment) if name else chosen_api(environment, options.engine)
+    api_name = folder.api_name()
+    api = (
+        remembered_api(api_name, environment)
+        if api_name
+        else chosen_api(environment, options.engine)
+    )
     code = run_drops(chosen, replace(options, is_agreed=True), api)
     return code or (1 if outcome.left else 0)
-
-
-@dataclass(frozen=True)
-class _Files:
-    """Files as the input bucket of the stack that runs go to; an `InputListing`."""
-
-    drops: Drops
-    ledger: KeptLedger
-
-    @property
-    def input_bucket(self) -> str:
-        return next((drop.source.bucket for drop in self.ledger.drops.values()), "")
-
-    def input_pages(self, prefix: str) -> Iterator[list[tuple[str, ObjectVersion]]]:
-        files = [(k, path) for k, path in self.drops.to_follow.items() if k.startswith(prefix)]
-        for start in range(0, len(files), _PAGE_LENGTH):
-            page = files[start : start + _PAGE_LENGTH]
-            yield [
-                (key, ObjectVersion(_etag(path), size=path.stat().st_size)) for key, path in page
-            ]
-
-
-def _etag(path: Path) -> str:
-    """Return the ETag that S3 gives what is put in one piece."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
 
 
 def _agreed(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,9 +16,10 @@ from botocore.exceptions import ClientError
 
 from dropscale.aws import wiring
 from dropscale.aws.settings import CommandSettings
-from dropscale.ledger.records import Drop
+from dropscale.ledger.records import Drop, Job
 from dropscale.pipeline.ports import ObjectVersion
 from dropscale.pipeline.resolve import Decision
+from dropscale_cli.file_listing import etag_of
 from dropscale_cli.target import ResultMissing
 
 if TYPE_CHECKING:
@@ -26,11 +28,11 @@ if TYPE_CHECKING:
 _OUTPUT_BY_VARIABLE = MappingProxyType(
     {
         "LEDGER_TABLE": "LedgerTableName",
+        "INPUT_BUCKET": "InputBucketName",
         "RESULTS_BUCKET": "ResultsBucketName",
         "API_KEY_SECRET_ARN": "ApiKeySecretArn",
         "STATE_MACHINE_ARN": "StateMachineArn",
         "DROP_QUEUE_URL": "DropQueueUrl",
-        "INPUT_BUCKET": "InputBucketName",
     }
 )
 """What a stack's functions are told of its resources, and the output that tells it to others."""
@@ -42,11 +44,13 @@ class AwsTarget:
 
     Attributes:
         client: Makes the client of a service, by its name.
+        version: That of dropscale when the stack was deployed.
         dead_letter_queue_url: Where drops go that submit could not take.
         settings: What its functions are told, too.
     """
 
     client: Callable[[str], Any]
+    version: str
     dead_letter_queue_url: str
     settings: CommandSettings
 
@@ -66,6 +70,7 @@ class AwsTarget:
         told |= {variable: outputs[name] for variable, name in _OUTPUT_BY_VARIABLE.items()}
         return cls(
             client=client,
+            version=outputs["Version"],
             dead_letter_queue_url=outputs["DropDeadLetterQueueUrl"],
             settings=CommandSettings.from_environment(told),
         )
@@ -78,6 +83,15 @@ class AwsTarget:
     def drop(self, key: str, file: BinaryIO) -> str | None:
         """See `Target.drop`."""
         return self._s3.put_object(Bucket=self.input_bucket, Key=key, Body=file).get("VersionId")
+
+    def uploaded(self, key: str, path: Path) -> ObjectVersion | None:
+        """Return the object in the input bucket that has the very bytes of a file, if there is."""
+        version = wiring.input_bucket(self.settings, self.client).head(self.input_bucket, key)
+        return version if version and version.etag == etag_of(path) else None
+
+    def version_of(self, key: str) -> str | None:
+        """Return the version id of the object that a drop is about, as the ledger knows it."""
+        return self._drop(key).source.version_id
 
     def input_pages(self, prefix: str) -> Iterator[list[tuple[str, ObjectVersion]]]:
         """Yield all objects of the input bucket whose keys start with `prefix`, page by page."""
@@ -110,6 +124,15 @@ class AwsTarget:
             raise
         with closing(found["Body"]) as body:
             yield from body.iter_chunks(1024 * 1024)
+
+    def records(self, key: str | None = None) -> Iterator[Drop | Job]:
+        """Yield all that the ledger knows, or one drop and its jobs."""
+        ledger = wiring.ledger(self.settings, self.client)
+        if key is None:
+            yield from ledger.records()
+        elif drop := ledger.drop(Drop.id_of(self.input_bucket, key)):
+            yield drop
+            yield from (job for name in drop.renditions if (job := ledger.job(name)))
 
     def look_again(self, key: str, version: ObjectVersion) -> None:
         """Have submit look at an object once more."""

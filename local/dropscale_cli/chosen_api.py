@@ -20,6 +20,8 @@ from dropscale_cli.local_stack import (
 )
 
 _EMBEDDED = "the embedded API, engine "
+STACK = "stack "
+"""What an output folder remembers before the name of a stack that others keep running."""
 
 
 class ChosenApi(Protocol):
@@ -102,7 +104,7 @@ def remembered_api(name: str, environment: Mapping[str, str]) -> ChosenApi:
     """Return the API that an output folder remembers by its name.
 
     Raises:
-        click.UsageError: it is a real one, and its key is not there.
+        click.UsageError: it is a real one, and its key is not there; or it is that of a stack.
     """
     if not is_charged(name):
         return EmbeddedApi(name.removeprefix(_EMBEDDED))

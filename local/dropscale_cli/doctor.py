@@ -44,7 +44,7 @@ def examine(target: AwsTarget, stack: str) -> list[Finding]:
     """Look at every part of a stack; nothing is changed, nothing is charged."""
     checks: dict[str, Callable[[], Finding]] = {
         "AWS account": lambda: _caller(target),
-        "versions": lambda: _versions(stack),
+        "versions": lambda: _versions(target, stack),
         "input events": lambda: _events(target),
         "results bucket": lambda: _results(target),
         "dead letters": lambda: _dead_letters(target),
@@ -87,9 +87,11 @@ def _caller(target: AwsTarget) -> Finding:
     return Finding("AWS account", target.client("sts").get_caller_identity()["Arn"])
 
 
-def _versions(stack: str) -> Finding:
-    detail = f"dropscale {version('dropscale')}, Python {platform.python_version()}, stack {stack}"
-    return Finding("versions", detail)
+def _versions(target: AwsTarget, stack: str) -> Finding:
+    ours = version("dropscale")
+    detail = f"dropscale {ours}, stack {stack} {target.version}, Python {platform.python_version()}"
+    fix = "Deploy again, or use the command of the stack's version."
+    return Finding("versions", detail, None if ours == target.version else fix)
 
 
 def _events(target: AwsTarget) -> Finding:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from dropscale.errors import DropscaleError
 from dropscale.pipeline.spec_resolver import SpecResolver
@@ -32,6 +33,19 @@ class Drops:
     def to_follow(self) -> dict[str, Path]:
         """All files that are drops."""
         return self.images | self.stand_alone
+
+    def below(self, prefix: str) -> Self:
+        """Return the same files, to be dropped at keys that begin with `prefix`."""
+
+        def moved(files: dict[str, Path]) -> dict[str, Path]:
+            return {prefix + key: path for key, path in files.items()}
+
+        return replace(
+            self,
+            specs=moved(self.specs),
+            images=moved(self.images),
+            stand_alone=moved(self.stand_alone),
+        )
 
     @property
     def paths(self) -> dict[str, Path]:

@@ -1,8 +1,8 @@
-"""The ledger as the journal of an output folder has it, without a stack."""
+"""What a ledger knew when it was read: that of a stack, or the journal of an output folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -40,10 +40,18 @@ class KeptLedger:
                 records = list(records_in(row for _, row in journal.rows()))
         except FileUnusable as error:
             raise UnusablePath(str(error)) from error
-        return cls(
-            {record.source.key: record for record in records if isinstance(record, Drop)},
-            {record.fingerprint: record for record in records if isinstance(record, Job)},
-        )
+        return cls.of(records)
+
+    @classmethod
+    def of(cls, records: Iterable[Drop | Job]) -> Self:
+        """Return the ledger of these records."""
+        drops, jobs = dict[str, Drop](), dict[str, Job]()
+        for record in records:
+            if isinstance(record, Drop):
+                drops[record.source.key] = record
+            else:
+                jobs[record.fingerprint] = record
+        return cls(drops, jobs)
 
     def drop(self, drop_id: str) -> Drop | None:
         """Return a drop by its id, None if it is not known."""

@@ -13,7 +13,7 @@ import click
 
 from dropscale_cli import spec_commands, stack_commands
 from dropscale_cli.interrupt import ended_by_signals
-from dropscale_cli.options import FILE, Command, format_option, out_option
+from dropscale_cli.options import FILE, Command, format_option, out_option, place_options
 
 _PORT = click.IntRange(0, 65535)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -30,7 +30,7 @@ def _by_hand(command: Command) -> Command:
         click.option("--log", type=FILE, help=_LOG_HELP),
         format_option(_PROGRESS_HELP),
         click.option("--yes", is_flag=True, help=_YES_HELP),
-        out_option("Where an earlier run has put its results.", exists=True),
+        place_options,
     ):
         command = option(command)
     return command
@@ -48,6 +48,11 @@ def main() -> None:
 @main.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @out_option("Where results go, and where the next run goes on.")
+@click.option(
+    "--stack",
+    metavar="NAME",
+    help="Drop into this stack on AWS, in the account and region that the AWS CLI uses.",
+)
 @click.option("--yes", is_flag=True, help=_YES_HELP)
 @click.option(
     "--engine",
@@ -63,6 +68,7 @@ def run(
     *,
     path: Path,
     out: Path,
+    stack: str | None,
     yes: bool,
     engine: str | None,
     watch: bool,
@@ -73,7 +79,8 @@ def run(
 
     Specs that lie with the images are dropped before them. The stack runs on this machine and
     ends with the command. Its Magic Hour API is embedded and free, unless MAGIC_HOUR_API_KEY is
-    set: then it is the real one (or that at MAGIC_HOUR_BASE_URL), and you are asked first.
+    set: then it is the real one (or that at MAGIC_HOUR_BASE_URL), and you are asked first. With
+    --stack, the images go through a stack that you have deployed.
 
     What earlier runs with the same --out have brought is not paid again, even if they were killed.
 
@@ -86,21 +93,33 @@ def run(
         from dropscale_cli import run as command  # noqa: PLC0415 # see above
 
         options = command.RunOptions(path, out, yes, engine, output_format == "json", log, watch)
-        sys.exit(command.run(options, os.environ))
+        if stack is None:
+            sys.exit(command.run(options, os.environ))
+        if engine or log:
+            raise click.UsageError("--engine and --log are for the stack on this machine.")
+        from dropscale_cli.run_on_stack import run_on_stack  # noqa: PLC0415 # see above
+
+        sys.exit(run_on_stack(stack, options))
 
 
 @main.command()
-@out_option("Where an earlier run has put its results.", exists=True)
+@place_options
 @format_option()
 @click.option("--failed", is_flag=True, help="Show only images that did not come out.")
-def status(*, out: Path, output_format: str, failed: bool) -> None:
-    """Show where the images of earlier runs stand.
+@click.option("--watch", is_flag=True, help="Keep showing it, until Ctrl-C.")
+def status(*, out: Path, stack: str | None, output_format: str, failed: bool, watch: bool) -> None:
+    """Show where the images of earlier runs stand, or those of a stack.
 
     Exits with 0 if all came to what was asked, 1 if not.
     """
-    from dropscale_cli import status as command  # noqa: PLC0415 # see above
+    with ended_by_signals("Interrupted."):
+        from dropscale_cli import status as command  # noqa: PLC0415 # see above
+        from dropscale_cli.places import place_of  # noqa: PLC0415 # see above
 
-    sys.exit(command.status(out, as_json=output_format == "json", only_failed=failed))
+        place = place_of(stack, out, os.environ)
+        if watch:
+            command.watch(place, only_failed=failed)
+        sys.exit(command.status(place, as_json=output_format == "json", only_failed=failed))
 
 
 @main.command()
@@ -127,7 +146,14 @@ def gallery(*, folder: Path, originals: tuple[Path, ...]) -> None:
 @click.option("--all", "retry_all", is_flag=True, help="Every image that did not come out.")
 @_by_hand
 def retry(
-    *, key: str | None, retry_all: bool, out: Path, yes: bool, output_format: str, log: Path | None
+    *,
+    key: str | None,
+    retry_all: bool,
+    out: Path,
+    stack: str | None,
+    yes: bool,
+    output_format: str,
+    log: Path | None,
 ) -> None:
     """Try the image KEY again, which did not come out or is no longer in the output folder.
 
@@ -140,9 +166,11 @@ def retry(
         raise click.UsageError("Name an image, or say --all.")
     with ended_by_signals(_GO_ON):
         from dropscale_cli import by_hand  # noqa: PLC0415 # see above
+        from dropscale_cli.places import place_of  # noqa: PLC0415 # see above
 
-        options = by_hand.ByHandOptions(out, yes, output_format == "json", log)
-        sys.exit(by_hand.retry(key, options, os.environ))
+        place = place_of(stack, out, os.environ, log)
+        options = by_hand.ByHandOptions(yes, output_format == "json")
+        sys.exit(by_hand.retry(key, place, options))
 
 
 @main.command()
@@ -151,13 +179,14 @@ def retry(
 @click.option("--pay-again", is_flag=True, help="There is none: pay for another.")
 @click.option("--abandon", is_flag=True, help="Give the image up.")
 @_by_hand
-def resolve(
+def resolve(  # noqa: PLR0913 # all by name
     *,
     key: str,
     project_id: str | None,
     pay_again: bool,
     abandon: bool,
     out: Path,
+    stack: str | None,
     yes: bool,
     output_format: str,
     log: Path | None,
@@ -171,10 +200,12 @@ def resolve(
     with ended_by_signals(_GO_ON):
         from dropscale.pipeline.resolve import Decision  # noqa: PLC0415 # see above
         from dropscale_cli import by_hand  # noqa: PLC0415 # see above
+        from dropscale_cli.places import place_of  # noqa: PLC0415 # see above
 
-        options = by_hand.ByHandOptions(out, yes, output_format == "json", log)
+        place = place_of(stack, out, os.environ, log)
+        options = by_hand.ByHandOptions(yes, output_format == "json")
         decision = Decision.PAY_AGAIN if pay_again else Decision.ABANDON
-        sys.exit(by_hand.resolve(key, project_id or decision, options, os.environ))
+        sys.exit(by_hand.resolve(key, project_id or decision, place, options))
 
 
 @main.command()

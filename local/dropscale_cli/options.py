@@ -11,15 +11,25 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
-def out_option(help_text: str, *, exists: bool = False) -> Callable[[Command], Command]:
+def out_option(help_text: str) -> Callable[[Command], Command]:
     """Add the option that names the output folder."""
     return click.option(
         "--out",
-        type=click.Path(file_okay=False, exists=exists, path_type=Path),
+        type=click.Path(file_okay=False, path_type=Path),
         default=Path("out"),
         show_default=True,
         help=help_text,
     )
+
+
+def place_options(command: Command) -> Command:
+    """Add the options that name a stack, or the output folder of earlier runs."""
+    stack = click.option(
+        "--stack",
+        metavar="NAME",
+        help="A stack on AWS instead, in the account and region that the AWS CLI uses.",
+    )
+    return out_option("Where an earlier run has put its results.")(stack(command))
 
 
 def format_option(help_text: str | None = None, *others: str) -> Callable[[Command], Command]:

@@ -71,13 +71,13 @@ class Reporter(Protocol):
 
 @dataclass
 class RoundTrip:
-    """Drops files on a target and brings the results into the folder `out`.
+    """Drops files on a target and brings the results into the folder `out`, if there is one.
 
     `clock` gives seconds that only grow; `pause` waits between two looks at the results.
     """
 
     target: Target
-    out: Path
+    out: Path | None
     reporter: Reporter
     clock: Callable[[], float]
     pause: Callable[[], None]
@@ -182,8 +182,9 @@ class RoundTrip:
         drop = replace(drop, manifest=manifest, seconds=seconds)
         outputs = [job.output for job in manifest.jobs if job.output]
         try:
-            files = [self._collected(output) for output in outputs]
-            collect(self.out, name, [body])
+            files = [self._collected(output, self.out) for output in outputs if self.out]
+            if self.out:
+                collect(self.out, name, [body])
             drop = replace(drop, files=tuple(files), trouble=None)
         except ResultMissing as missing:
             drop = self._fetched_again(drop, str(missing))
@@ -191,10 +192,10 @@ class RoundTrip:
             drop = replace(drop, trouble=f"{error.filename}: {error.strerror}")
         self._note(drop)
 
-    def _collected(self, output: Output) -> Path:
-        if is_collected(self.out, output):
-            return self.out / output.key
-        return collect(self.out, output.key, self.target.read_result(output.key))
+    def _collected(self, output: Output, out: Path) -> Path:
+        if is_collected(out, output):
+            return out / output.key
+        return collect(out, output.key, self.target.read_result(output.key))
 
     def _fetched_again(self, drop: FollowedDrop, result: str) -> FollowedDrop:
         """Have a result delivered again that left both the bucket and the folder."""

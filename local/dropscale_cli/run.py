@@ -54,7 +54,7 @@ def run(options: RunOptions, environment: Mapping[str, str]) -> int:
     Raises:
         click.ClickException: one of `dropscale_cli.errors`, or a contradiction in the options.
     """
-    return run_drops(_found(options), options, chosen_api(environment, options.engine))
+    return run_drops(found_drops(options), options, chosen_api(environment, options.engine))
 
 
 def run_drops(drops: Drops, options: RunOptions, api: ChosenApi) -> int:
@@ -72,7 +72,7 @@ def run_drops(drops: Drops, options: RunOptions, api: ChosenApi) -> int:
         try:
             with session(folder, api, console, options.log) as running:
                 if options.is_watching:
-                    _watch(options, running, console)
+                    watch_folder(options, running, console)
                 else:
                     running.round_trip(drops)
         except KeyboardInterrupt:
@@ -83,7 +83,12 @@ def run_drops(drops: Drops, options: RunOptions, api: ChosenApi) -> int:
     return 0 if _report(options, api, running, ledger, drops.ignored).is_as_asked else 1
 
 
-def _found(options: RunOptions) -> Drops:
+def found_drops(options: RunOptions) -> Drops:
+    """Return what is to be dropped; for a watch, that may be nothing yet.
+
+    Raises:
+        click.ClickException: one of `dropscale_cli.errors`, or a contradiction in the options.
+    """
     if not options.is_watching:
         return find_drops(options.path, options.out)
     if not options.path.is_dir():
@@ -94,7 +99,8 @@ def _found(options: RunOptions) -> Drops:
         return Drops({}, {})
 
 
-def _watch(options: RunOptions, running: Session, console: Console) -> NoReturn:
+def watch_folder(options: RunOptions, running: Session, console: Console) -> NoReturn:
+    """Drop what comes into the folder, until an exception ends it."""
     console.print(f"Watching {options.path}; Ctrl-C ends it. See {options.out / PAGE_NAME}")
     watch(
         WatchedFolder(options.path, options.out, time.monotonic, console.print), running.round_trip
@@ -104,8 +110,9 @@ def _watch(options: RunOptions, running: Session, console: Console) -> NoReturn:
 def _report(
     options: RunOptions, api: ChosenApi, running: Session, ledger: KeptLedger, ignored: int = 0
 ) -> Summary:
-    followed, page = running.round_trip.followed, running.page.path
-    summary = Summary(followed, options.out, api.is_charged, ignored, ledger.paid, page)
+    followed, page = running.round_trip.followed, running.page.path if running.page else None
+    results = f"{options.out}/"
+    summary = Summary(followed, results, api.is_charged, ignored, ledger.paid, page)
     if options.as_json:
         click.echo(summary.as_json())
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ class Session:
 
     target: AwsTarget
     round_trip: RoundTrip
-    page: LivePage
+    page: LivePage | None
 
 
 @contextmanager
@@ -67,18 +67,17 @@ def session(
                 raise JournalStopped(f"{folder.journal}: {error.__cause__}") from error
 
         target = target_of(cloud)
-        told = _Both(reporter, page)
+        told = TellsAll([reporter, page])
         yield Session(target, RoundTrip(target, folder.out, told, time.monotonic, pause), page)
 
 
 @dataclass(frozen=True)
-class _Both:
-    """A `Reporter` that tells two others."""
+class TellsAll:
+    """A `Reporter` that tells others."""
 
-    one: Reporter
-    other: Reporter
+    others: Sequence[Reporter]
 
     def update(self, drop: FollowedDrop) -> None:
         """See `Reporter.update`."""
-        self.one.update(drop)
-        self.other.update(drop)
+        for other in self.others:
+            other.update(drop)

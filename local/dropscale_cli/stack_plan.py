@@ -36,6 +36,7 @@ class PlannedChange:
     now: str
     then: str
     credits: int
+    is_known: bool
     refusal: DropscaleError | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -89,12 +90,18 @@ class StackPlanner:
     budget: Budget = _NO_BUDGET
 
     @classmethod
-    def of(cls, target: AwsTarget) -> StackPlanner:
-        """Return the planner of a stack."""
+    def of(
+        cls,
+        target: AwsTarget,
+        listing: InputListing | None = None,
+        bucket: InputBucket | None = None,
+    ) -> StackPlanner:
+        """Return the planner of a stack: for its input bucket, or for what is to be put there."""
         settings, client = target.settings, target.client
-        bucket, specs = wiring.specs(settings, client)
+        bucket = bucket or wiring.input_bucket(settings, client)
+        specs = wiring.specs(settings, bucket)
         budget = Budget(settings.daily_credit_limit, settings.monthly_credit_limit)
-        return cls(target, bucket, specs, wiring.ledger(settings, client), budget)
+        return cls(listing or target, bucket, specs, wiring.ledger(settings, client), budget)
 
     def pages(self, prefix: str) -> Iterator[Page]:
         """Plan all drops whose keys start with `prefix`, in pages of up to 1,000 objects."""
@@ -132,6 +139,7 @@ class StackPlanner:
             now=_in_words(drop),
             then=_planned_in_words(planned),
             credits=sum(map(self._price, planned.renditions)),
+            is_known=drop is not None,
             refusal=None if planned.is_skipped else planned.refusal,
         )
 

@@ -24,6 +24,7 @@ class Summary:
     """A run's outcome.
 
     Attributes:
+        results: What the results' keys come after.
         is_charged: Whether the credits were real ones.
         ignored: Files that were neither image nor spec.
         paid_before: The fingerprints of jobs that other commands have paid.
@@ -31,7 +32,7 @@ class Summary:
     """
 
     drops: Sequence[FollowedDrop]
-    out: Path
+    results: str
     is_charged: bool
     ignored: int = 0
     paid_before: frozenset[str] = frozenset()
@@ -68,7 +69,7 @@ class Summary:
             console.print(line)
 
     def as_json(self) -> str:
-        """Return the outcome as one JSON object; a drop's `manifest` is the one in `out`."""
+        """Return the outcome as one JSON object; a drop's `manifest` is the one in the results."""
         drops = [{**as_json_object(drop), "seconds": round(drop.seconds, 3)} for drop in self.drops]
         outcome = {
             "as_asked": self.is_as_asked,
@@ -97,7 +98,7 @@ class Summary:
                 job.mode,
                 str(job.credits_charged or 0),
                 f"{drop.seconds:.1f}",
-                str(self.out / where),
+                f"{self.results}{where}",
             )
 
     def _closing_lines(self) -> Iterator[str]:

@@ -40,7 +40,9 @@ class CallLog:
         return needed
 
 
-def permissions(service: str, operation: str, call: Mapping[str, Any]) -> Iterator[Permission]:
+def permissions(  # noqa: C901, PLR0912 # one for each shape of call
+    service: str, operation: str, call: Mapping[str, Any]
+) -> Iterator[Permission]:
     """Yield what a call asks IAM for.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/: most actions are called
@@ -64,6 +66,9 @@ def permissions(service: str, operation: str, call: Mapping[str, Any]) -> Iterat
                 ((kind, change),) = item.items()
                 action = "ConditionCheckItem" if kind == "ConditionCheck" else f"{kind}Item"
                 yield Permission(f"dynamodb:{action}", f"{prefix}:table/{change['TableName']}")
+        case "dynamodb" if operation == "BatchGetItem":
+            for table in call["RequestItems"]:
+                yield Permission(f"dynamodb:{operation}", f"{prefix}:table/{table}")
         case "dynamodb":
             index = f"/index/{call['IndexName']}" if "IndexName" in call else ""
             table = f"{prefix}:table/{call['TableName']}"

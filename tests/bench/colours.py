@@ -4,6 +4,7 @@ python -m tests.bench.colours
 """
 
 import io
+import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -95,7 +96,7 @@ def cmyk(photo: Image.Image) -> tuple[bytes, bytes]:
 
 
 def gamma(value: float) -> float:
-    return 255.0 * (value / 255.0) ** (2.2 / 1.8)
+    return 255 * math.pow(value / 255, 2.2 / 1.8)
 
 
 FAULTS: dict[str, Fault] = {

@@ -209,7 +209,7 @@ def billed(notes: Iterable[tuple[str, str, str, dict[str, Any]]]) -> Iterator[tu
                 amounts["S3 writes (PUT)"] += 1
             case "s3":
                 amounts["S3 reads (GET, HEAD)"] += 1
-            case "dynamodb" if operation in {"GetItem", "Query"}:
+            case "dynamodb" if operation in {"GetItem", "Query", "BatchGetItem"}:
                 amounts["DynamoDB read units"] += 1
             case "dynamodb":
                 amounts["DynamoDB write units"] += write_units(operation, call)

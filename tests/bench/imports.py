@@ -19,12 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dropscale_embedded.cloud import EmbeddedCloud
+from dropscale_embedded.cloud.names import StackContext
+from dropscale_embedded.cloud.template import read_template, resolve_template
 from tests.host_layer import built_for_this_machine
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 15
 FLOOR = "floor: botocore and a client"
+CREDENTIAL_VARIABLES = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
 LIMITS = {"check": 1.35, "submit": 1.6}
 """Of the floor, at most."""
 
@@ -64,11 +66,19 @@ def measured(layer: Path) -> Iterator[tuple[str, Program]]:
     client = "botocore.session.get_session().create_client('s3', region_name='us-east-1')"
     yield FLOOR, Program(f"import botocore.session; {client}")
     yield "the vendor's SDK", Program("import magic_hour")
-    with EmbeddedCloud(template=ROOT / "template.yaml") as cloud:
-        environments = {
-            name: cloud.variables(f"{name.title()}Function")
-            for name in ("submit", "check", "deliver", "fail", "sweep")
+    context = StackContext("dropscale", "us-east-1", "123456789012", "http://127.0.0.1:9")
+    stack = resolve_template(read_template(ROOT / "template.yaml"), {}, context)
+    environments = {
+        function.logical_id.removesuffix("Function").lower(): {
+            "AWS_DEFAULT_REGION": context.region,
+            **CREDENTIAL_VARIABLES,
+            **{
+                name: str(value)
+                for name, value in function.properties["Environment"]["Variables"].items()
+            },
         }
+        for function in stack.of_type("AWS::Serverless::Function")
+    }
     for name, environment in environments.items():
         folders = (ROOT / "functions" / name, layer)
         yield name, Program("import app", folders, environment)

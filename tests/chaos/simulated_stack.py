@@ -87,6 +87,7 @@ class SimulatedStack:
             self.bucket.objects.pop(key, None)
             return
         self.bucket.objects[key] = body
+        self.bucket.modified[key] = self.clock()
         self.send(key, self.random.uniform(0, 3))
 
     def send(self, key: str, delay: float = 0.0) -> None:

@@ -26,12 +26,14 @@ from dropscale.ledger.store import (
     SaveDrop,
     SaveGate,
     SaveJob,
+    SaveWalk,
     SlotsTaken,
     Spend,
     TakeSlot,
     amend_job,
     job_changes,
 )
+from dropscale.ledger.walk import Walk
 from dropscale.spec.effective import EffectiveSpec, OutputFormat, OutputSettings, SizeLimits
 from dropscale.upscaler import Mode
 from tests.fakes import MemoryLedger
@@ -111,6 +113,33 @@ def test_what_is_over_comes_back_as_over(ledger: Ledger) -> None:
         ledger.write(SaveDrop(drop))
 
         assert rounded(ledger.drop(drop.id)) == rounded(drop)
+
+
+def test_many_drops_are_found_at_once(ledger: Ledger) -> None:
+    drops = [a_drop().model_copy(update={"id": f"drop-{number}"}) for number in range(120)]
+    for drop in drops:
+        ledger.write(SaveDrop(drop))
+
+    found = ledger.known_drops([*(drop.id for drop in drops), "unknown"])
+
+    assert {name: rounded(drop) for name, drop in found.items()} == {
+        drop.id: rounded(drop) for drop in drops
+    }
+
+
+def test_the_walk_takes_one_step_at_a_time(ledger: Ledger) -> None:
+    assert ledger.walk() is None
+    first = Walk.first(NOW)
+    ledger.write(SaveWalk(first))
+    begun = first.again(NOW + timedelta(hours=1))
+    ledger.write(SaveWalk(begun))
+    with pytest.raises(LedgerConflict):
+        ledger.write(SaveWalk(first.again(NOW)))
+    ledger.write(SaveWalk(begun.seen("a/é.png")))
+
+    read = ledger.walk()
+    assert read is not None
+    assert read.model_dump(mode="json") == begun.seen("a/é.png").model_dump(mode="json")
 
 
 def test_what_is_not_known_is_none(ledger: Ledger) -> None:

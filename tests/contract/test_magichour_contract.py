@@ -88,7 +88,11 @@ def test_every_call_takes_what_the_vendors_takes(
     ours: magichour.Client, theirs: magic_hour.Client, path: str
 ) -> None:
     call = attrgetter(path)
+    ours_async = magichour.AsyncClient(token="key")
     assert parameters(call(theirs.v1)) <= parameters(call(ours.v1))
+    assert inspect.signature(call(ours.v1)) == inspect.signature(call(ours_async.v1))
+    assert inspect.iscoroutinefunction(call(ours_async.v1))
+    assert not inspect.iscoroutinefunction(call(ours.v1))
 
 
 def essence(request: Received) -> tuple[object, ...]:

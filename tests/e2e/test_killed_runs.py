@@ -122,7 +122,7 @@ def test_status_tells_between_runs_what_came_out_and_what_did_not(
         ["later.png", "submitted"],
     ]
     assert "scale_factor: 3 is not a scale factor; allowed are 2 and 4" in ended.stdout
-    assert lines[-1] == "2 of 3 done"
+    assert lines[-1] == "2 of 3 done: 1 rejected, 1 delivered, 1 submitted"
     failed = json.loads(finish("status", "--out", out, "--failed", "--format", "json").stdout)
     assert [drop["key"] for drop in failed["drops"]] == ["bad.png"]
 

@@ -13,11 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from moto.s3.models import s3_backends
 
 from dropscale.aws.ledger import DynamoLedger
 from dropscale.ledger.records import Drop, Job, Parameters, Rendition, Source
 from dropscale.ledger.states import DropState, WaitReason
-from dropscale.ledger.store import Attach, Limits, SaveDrop, SaveJob, job_changes
+from dropscale.ledger.store import Attach, Limits, SaveDrop, SaveJob, SaveWalk, job_changes
+from dropscale.ledger.walk import Walk
 from dropscale.magichour import Client
 from dropscale.results.manifest import manifest_key
 from dropscale.spec.effective import EffectiveSpec
@@ -27,7 +29,7 @@ from dropscale_embedded.api.engines import Stopped
 from dropscale_embedded.api.faults import Call, FaultPlan, Outcome, Rule
 from dropscale_embedded.api.picture import Picture
 from dropscale_embedded.cloud import EmbeddedCloud
-from tests.aws_calls.call_log import CallLog, Permission
+from tests.aws_calls.call_log import ACCOUNT, CallLog, Permission
 from tests.fakes import png
 from tests.policies import TEMPLATE, Policies, Statement
 
@@ -138,6 +140,11 @@ def leave_work(cloud: EmbeddedCloud, api: EmbeddedApi) -> None:
     )
     now = datetime.now(UTC)
     ledger = DynamoLedger(cloud.client("dynamodb"), cloud.outputs["LedgerTableName"])
+    # A walk that is to begin a pass, and an object that has lain there for long.
+    long_ago = now - timedelta(hours=1)
+    ledger.write(SaveWalk(Walk.first(long_ago - timedelta(hours=1))))
+    bucket = s3_backends[ACCOUNT]["aws"].buckets[cloud.outputs["InputBucketName"]]
+    bucket.keys[UNREAD].last_modified = long_ago.replace(tzinfo=None)
     for key in (UNREAD, UPLOADED, UNWATCHED):
         job = leave_job(cloud, ledger, key, now)
         if key == UPLOADED:

@@ -146,8 +146,7 @@ class _Calls:
         return Response(status=204)
 
     def get_account(self) -> dict[str, Any]:
-        projects = self.projects
-        return _dump(contract.AccountAnswer(credits=projects.credits_left, tier=projects.tier))
+        return _dump(contract.AccountAnswer.of(self.projects.tier, self.projects.credits_left))
 
     def upload(self, path: str) -> Response:
         self.urls.signer.check("PUT", path, request.args)

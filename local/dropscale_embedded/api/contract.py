@@ -10,7 +10,15 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field, StrictFloat
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    StrictFloat,
+    ValidationInfo,
+)
 
 from dropscale.upscaler import (
     MODE_BY_ENHANCEMENT,
@@ -23,10 +31,16 @@ from dropscale_embedded.api.projects import Project, Tier, UpscaleParams
 _UPLOAD_PATH = re.compile(r"api-assets/[\w-]+/[\w-]+\.[a-z0-9]+")
 _LIBRARY_HOST_AND_PATH = ("magichour.ai", "/my-library")
 
+_VIDEO = ("mp4", "m4v", "mov", "webm")
+_AUDIO = ("mp3", "wav", "aac", "flac", "webm", "weba", "m4a", "opus", "ogg", "oga", "aiff", "amr")
+_EXTENSIONS = {"image": tuple(TYPE_BY_EXTENSION), "video": _VIDEO, "audio": _AUDIO}
+"""What may be uploaded, by its type."""
 
-def _extension(value: str) -> str:
-    if value not in TYPE_BY_EXTENSION:
-        raise ValueError(f"must be one of {', '.join(TYPE_BY_EXTENSION)}, in lower case, no dot")
+
+def _extension(value: str, info: ValidationInfo) -> str:
+    allowed = _EXTENSIONS.get(info.data.get("type", ""), (value,))
+    if value not in allowed:
+        raise ValueError(f"must be one of {', '.join(allowed)}, in lower case, no dot")
     return value
 
 
@@ -56,9 +70,9 @@ def _mode_alias(value: object) -> object:
 
 
 class UploadItem(BaseModel):
-    """A file that is to be uploaded. The embedded API takes images only."""
+    """A file that is to be uploaded. Only images can be used afterwards."""
 
-    type: Literal["image"]
+    type: Literal["image", "video", "audio"]
     extension: Annotated[str, AfterValidator(_extension)]
 
 
@@ -168,6 +182,25 @@ class ProjectAnswer(BaseModel):
         )
 
 
+class Price(BaseModel):
+    """What a subscription costs, in the smallest unit of the currency. Nothing is charged here."""
+
+    amount: int = 0
+    currency: str = "usd"
+
+
+class Subscription(BaseModel):
+    """The plan of an account that has one; it never renews."""
+
+    status: Literal["active"] = "active"
+    name: str
+    billing_interval: Literal["month"] = "month"
+    cancel_at_period_end: bool = False
+    current_period_end: None = None
+    price: Price = Price()
+    discount: None = None
+
+
 class AccountAnswer(BaseModel):
     """`GET /v1/account`."""
 
@@ -175,4 +208,10 @@ class AccountAnswer(BaseModel):
     email: str = "embedded@localhost"
     credits: int
     tier: Tier
-    subscription: None = None
+    subscription: Subscription | None
+
+    @classmethod
+    def of(cls, tier: Tier, credits_left: int) -> Self:
+        """Return the answer about an account; a free one has no subscription."""
+        subscription = None if tier is Tier.FREE else Subscription(name=tier.capitalize())
+        return cls(credits=credits_left, tier=tier, subscription=subscription)

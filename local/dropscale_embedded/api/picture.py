@@ -6,7 +6,7 @@ from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dropscale.upscaler import MAX_SIDE
 
@@ -70,6 +70,10 @@ def decode(data: bytes) -> Picture:
             return _picture(ImageOps.exif_transpose(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageFault("file_too_large", f"The image is far too large: {error}") from None
+    except UnidentifiedImageError:
+        raise ImageFault(
+            "invalid_file_format", "The file is not an image that can be read: unknown format"
+        ) from None
     except (OSError, SyntaxError, ValueError, struct.error) as error:
         # Pillow's decoders raise all of these on damaged files.
         raise ImageFault(

@@ -94,7 +94,6 @@ class EmbeddedCloud:
         self._before_events = before_events
         self._stopping = threading.Event()
         self._pools: dict[str, FunctionPool] = {}
-        self._variables: dict[str, Mapping[str, str]] = {}
         self._threads: list[threading.Thread] = []
         self._teardown = ExitStack()
 
@@ -124,10 +123,6 @@ class EmbeddedCloud:
     def client(self, service: str) -> Any:
         """Return a boto3 client of one of the stack's services."""
         return self._clients.client(service)
-
-    def variables(self, function: str) -> Mapping[str, str]:
-        """Return the environment variables of a function, by its logical id."""
-        return self._variables[function]
 
     def _start(self, started: ExitStack) -> None:
         template = read_template(self._template)
@@ -176,7 +171,6 @@ class EmbeddedCloud:
                 now=datetime.now(UTC),
             )
             self._pools[config.name] = FunctionPool(config, log)
-            self._variables[function.logical_id] = config.environment
 
     def _start_event_sources(self, stack: Stack, context: StackContext) -> None:
         sqs = self._clients.client("sqs")

@@ -33,7 +33,7 @@ def serialized(value: object) -> dict[str, Any]:
 
 
 def deserialized(attribute: Mapping[str, Any]) -> Any:
-    """Return an attribute value as a JSON value.
+    """Return an attribute value as a JSON value; a number with a fraction as a Decimal.
 
     Raises:
         TypeError: It is of a type that the ledger never writes.

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from dropscale.ledger.records import Source
 from dropscale.pipeline.ports import (
+    ListedObject,
     ObjectGone,
     ObjectOverwritten,
     ObjectVersion,
@@ -33,7 +34,7 @@ _RACE_ATTEMPTS = 3
 
 
 class S3InputBucket:
-    """A `dropscale.pipeline.ports.InputBucket`.
+    """A `dropscale.pipeline.ports.InputBucket`, and an `InputListing`.
 
     Args:
         client: of S3.
@@ -87,6 +88,20 @@ class S3InputBucket:
         """See `Originals.open_original`."""
         with self.open(source.bucket, source.key, source.etag, source.version_id) as opened:
             yield opened.file
+
+    def page(self, bucket: str, after: str, limit: int) -> list[ListedObject]:
+        """See `InputListing.page`."""
+        found = self._client.list_objects_v2(
+            Bucket=bucket, Prefix=self._prefix, StartAfter=after, MaxKeys=limit
+        )
+        return [
+            ListedObject(
+                key=item["Key"],
+                version=ObjectVersion(item["ETag"].strip('"'), size=item["Size"]),
+                modified=item["LastModified"],
+            )
+            for item in found.get("Contents", [])
+        ]
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         """See `InputBucket.read`."""

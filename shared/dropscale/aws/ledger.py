@@ -2,6 +2,7 @@
 
 Rows, by partition and sort key: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`,
 `job#<fingerprint>`/`drop#<id>` (attached), `slots`/`slots`, `gate`/`gate`,
+`walk`/`walk`,
 `budget#<window>`/`budget`. Records with something due carry `sweep` and `sweep_at`, the keys of
 the sparse index `sweep`.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -36,18 +37,23 @@ from dropscale.ledger.store import (
     SaveDrop,
     SaveGate,
     SaveJob,
+    SaveWalk,
     SlotsTaken,
     Spend,
     TakeSlot,
 )
+from dropscale.ledger.walk import Walk
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 _Record = TypeVar("_Record", bound=BaseModel)
 _SLOTS = {"pk": "slots", "sk": "slots"}
+_WALK = {"pk": "walk", "sk": "walk"}
 _GATE = {"pk": "gate", "sk": "gate"}
 _RECORD_BY_SORT_KEY: Mapping[str, type[Drop | Job]] = MappingProxyType({"drop": Drop, "job": Job})
+_MOST_ROWS = 100
+"""DynamoDB reads no more of them at once."""
 _CONTENTION_ATTEMPTS = 8
 _CONTENTION_PAUSE = 0.05
 
@@ -73,6 +79,24 @@ class DynamoLedger:
     def drop(self, drop_id: str) -> Drop | None:
         """See `Ledger.drop`."""
         return self._get(Drop, _drop_key(drop_id))
+
+    def known_drops(self, drop_ids: Sequence[str]) -> dict[str, Drop]:
+        """See `Ledger.known_drops`."""
+        found: dict[str, Drop] = {}
+        keys = [_item(_drop_key(drop_id)) for drop_id in drop_ids]
+        while keys:
+            asked, keys = keys[:_MOST_ROWS], keys[_MOST_ROWS:]
+            answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": asked}})
+            rows = answer["Responses"].get(self._table, [])
+            found |= {row["pk"]["S"].partition("#")[2]: _record(Drop, row) for row in rows}
+            if self._table in answer["UnprocessedKeys"]:  # throttled, or more than 16 MB
+                self._sleep(_CONTENTION_PAUSE)
+                keys = [*answer["UnprocessedKeys"][self._table]["Keys"], *keys]
+        return found
+
+    def walk(self) -> Walk | None:
+        """See `Ledger.walk`."""
+        return self._get(Walk, _WALK)
 
     def job(self, fingerprint: str) -> Job | None:
         """See `Ledger.job`."""
@@ -146,7 +170,7 @@ class DynamoLedger:
         found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
         return _record(record, found["Item"]) if "Item" in found else None
 
-    def _action(self, change: Change) -> Any:
+    def _action(self, change: Change) -> Any:  # noqa: PLR0911 # one for each kind of change
         match change:
             case SaveDrop(drop):
                 agenda = Agenda.DROPS if drop.due else None
@@ -156,6 +180,8 @@ class DynamoLedger:
                 return self._put(job, _job_key(job.fingerprint), agenda)
             case SaveGate(gate):
                 return self._put(gate, _GATE, None)
+            case SaveWalk(walk):
+                return self._put(walk, _WALK, None)
             case Attach(fingerprint, drop_id):
                 item = _item(_attachment_key(fingerprint, drop_id))
                 return {"Put": {"TableName": self._table, "Item": item}}
@@ -174,7 +200,9 @@ class DynamoLedger:
                 values = _item({":true": True})
                 return self._on_table("ConditionCheck", check, values)
 
-    def _put(self, record: Drop | Job | Gate, key: Mapping[str, str], agenda: Agenda | None) -> Any:
+    def _put(
+        self, record: Drop | Job | Gate | Walk, key: Mapping[str, str], agenda: Agenda | None
+    ) -> Any:
         # DynamoDB's numbers are decimal; boto3 refuses floats, which are not.
         row = json.loads(record.model_dump_json(exclude_none=True), parse_float=Decimal) | key
         if agenda is not None:
@@ -266,7 +294,7 @@ def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
     ]
     if not failed:
         return LedgerConflict(str(error)) if "TransactionConflict" in codes else error
-    if any(isinstance(change, SaveDrop | SaveJob | SaveGate) for change in failed):
+    if any(isinstance(change, SaveDrop | SaveJob | SaveGate | SaveWalk) for change in failed):
         return LedgerConflict("a record was changed by somebody else")
     if any(isinstance(change, RequireOpenGate) for change in failed):
         return GateClosed()

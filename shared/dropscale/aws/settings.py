@@ -5,7 +5,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from dropscale.spec.model import ScaleFactor
 from dropscale.upscaler import Mode
 
 
@@ -56,7 +55,7 @@ class InputSettings(Settings):
 class SpecSettings(InputSettings):
     """What is told to whoever resolves specs."""
 
-    default_scale_factor: Annotated[ScaleFactor, BeforeValidator(int)]
+    default_scale_factor: Annotated[Literal[2, 4], BeforeValidator(int)]
     default_mode: Mode
     sidecar_mode: Literal["optional", "required"]
     settle_seconds: int

@@ -23,6 +23,7 @@ from dropscale.aws.event_bus import EventBridgeAnnouncer
 from dropscale.aws.ledger import DynamoLedger
 from dropscale.aws.settings import (
     CheckSettings,
+    InputSettings,
     Settings,
     SpecSettings,
     StartSettings,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from dropscale.pipeline.fail import Fail
     from dropscale.pipeline.follow import FollowJob
     from dropscale.pipeline.gate import GateKeeper
+    from dropscale.pipeline.ports import SpecFiles
     from dropscale.pipeline.resolve import Resolve
     from dropscale.pipeline.restart import Restart
     from dropscale.pipeline.retry import Retry
@@ -82,7 +84,7 @@ def submit(settings: SubmitSettings, observe: Observer) -> Submit:
         bucket=bucket,
         ledger=parts.ledger,
         upscaler=parts.upscaler,
-        resolve=_specs(settings, bucket),
+        resolve=specs(settings, bucket),
         start=parts.start,
         follow=parts.follow,
         gate=parts.gate,
@@ -131,18 +133,22 @@ def fail(settings: StartSettings, observe: Observer) -> Fail:
 def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
     """Compose sweep."""
     from dropscale.aws.drop_queue import SqsDropQueue
+    from dropscale.pipeline.reconcile import Reconcile
     from dropscale.pipeline.sweep import Sweep
 
     parts = _StartParts(settings, observe)
+    bucket = S3InputBucket(parts.s3, settings.input_prefix)
+    queue = SqsDropQueue(_client("sqs"), settings.drop_queue_url)
     return Sweep(
         ledger=parts.ledger,
-        bucket=S3InputBucket(parts.s3, settings.input_prefix),
+        bucket=bucket,
         upscaler=parts.upscaler,
-        queue=SqsDropQueue(_client("sqs"), settings.drop_queue_url),
+        queue=queue,
         start=parts.start,
         follow=parts.follow,
         gate=parts.gate,
         project=parts.project,
+        reconcile=Reconcile(parts.ledger, bucket, queue, _now, settings.input_bucket),
         clock=_now,
     )
 
@@ -181,10 +187,9 @@ def restart(settings: StartSettings, client: ClientOf) -> Restart:
     return Restart(parts.ledger, parts.follow, _now)
 
 
-def specs(settings: SpecSettings, client: ClientOf) -> tuple[S3InputBucket, SpecResolver]:
-    """Compose the input bucket and what resolves its specs, for the command line."""
-    bucket = S3InputBucket(client("s3"), settings.input_prefix)
-    return bucket, _specs(settings, bucket)
+def input_bucket(settings: InputSettings, client: ClientOf) -> S3InputBucket:
+    """Compose the input bucket, for the command line."""
+    return S3InputBucket(client("s3"), settings.input_prefix)
 
 
 def drop_queue(settings: SweepSettings, client: ClientOf) -> SqsDropQueue:
@@ -199,14 +204,15 @@ def ledger(settings: Settings, client: ClientOf) -> DynamoLedger:
     return DynamoLedger(client("dynamodb"), settings.ledger_table)
 
 
-def _specs(settings: SpecSettings, bucket: S3InputBucket) -> SpecResolver:
+def specs(settings: SpecSettings, files: SpecFiles) -> SpecResolver:
+    """Compose what resolves specs that lie among `files`."""
     from cachetools import TTLCache
 
     from dropscale.pipeline.spec_resolver import SpecResolver
     from dropscale.spec.merge import stack_defaults
 
     return SpecResolver(
-        files=bucket,
+        files=files,
         defaults=stack_defaults(settings.default_scale_factor, settings.default_mode),
         suffixes=settings.sidecar_suffixes,
         sidecar_required=settings.sidecar_mode == "required",

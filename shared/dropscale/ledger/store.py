@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from dropscale.ledger.records import Drop, Gate, Job
 from dropscale.ledger.states import JobState
+from dropscale.ledger.walk import Walk
 
 _AMEND_ATTEMPTS = 10
 
@@ -62,6 +63,13 @@ class SaveGate:
 
 
 @dataclass(frozen=True)
+class SaveWalk:
+    """Write the walk down, if nobody has since its step before."""
+
+    walk: Walk
+
+
+@dataclass(frozen=True)
 class Attach:
     """Let a drop share a job."""
 
@@ -107,7 +115,16 @@ class RequireOpenGate:
 
 
 Change = (
-    SaveDrop | SaveJob | SaveGate | Attach | Detach | TakeSlot | FreeSlot | Spend | RequireOpenGate
+    SaveDrop
+    | SaveJob
+    | SaveGate
+    | SaveWalk
+    | Attach
+    | Detach
+    | TakeSlot
+    | FreeSlot
+    | Spend
+    | RequireOpenGate
 )
 
 
@@ -141,6 +158,15 @@ class Ledger(Protocol):
 
     def drop(self, drop_id: str) -> Drop | None:
         """Return a drop, None if it is not known."""
+
+    def known_drops(self, drop_ids: Sequence[str]) -> dict[str, Drop]:
+        """Return those drops that are known, by their ids.
+
+        This read, like that of `due`, may lag behind the latest writes.
+        """
+
+    def walk(self) -> Walk | None:
+        """Return the walk through the input bucket, None if it was never begun."""
 
     def job(self, fingerprint: str) -> Job | None:
         """Return a job, None if it is not known."""

@@ -25,27 +25,33 @@ from dropscale.magichour.errors import (
 from dropscale.magichour.models import (
     Account,
     CreatedProject,
+    Discount,
     Download,
+    Price,
     Project,
     ProjectError,
     ProjectResult,
+    Subscription,
     UploadUrl,
     UploadUrls,
 )
 from dropscale.magichour.polling import Polling
+from dropscale.magichour.progress import Progress, Stage
 
 if TYPE_CHECKING:
-    from dropscale.magichour.client import Client
+    from dropscale.magichour.client import AsyncClient, Client
 
 __all__ = [
     "NOT_CHARGED",
     "TRANSIENT",
     "Account",
+    "AsyncClient",
     "Client",
     "ConnectionLost",
     "CreateOutcomeUnknown",
     "CreatedProject",
     "DeadlinePassed",
+    "Discount",
     "Download",
     "InvalidRequest",
     "MagicHourError",
@@ -53,10 +59,14 @@ __all__ = [
     "OutOfCredits",
     "PlanRefused",
     "Polling",
+    "Price",
+    "Progress",
     "Project",
     "ProjectError",
     "ProjectResult",
     "ServerFault",
+    "Stage",
+    "Subscription",
     "Throttled",
     "TransferFailed",
     "Unauthorized",
@@ -70,9 +80,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the client when it is first asked for: with it comes requests, slow to import."""
-    if name == "Client":
-        from dropscale.magichour.client import Client  # noqa: PLC0415 # see above
+    """Import the clients when one is first asked for: most of the stack needs errors and models."""
+    if name in {"AsyncClient", "Client"}:
+        from dropscale.magichour import client  # noqa: PLC0415 # see above
 
-        return Client
+        return getattr(client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -45,6 +45,11 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def refused(self) -> bool:
+        """Whether this is anything but a success; a redirect is none, too."""
+        return not 200 <= self.status < 300
+
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
@@ -67,7 +72,7 @@ class Call(Generic[T]):
             MagicHourError: of the class that fits the status; `ServerFault` if the answer is
                 outside the contract; `UnknownProjectStatus`.
         """
-        if not 200 <= answer.status < 300:
+        if answer.refused:
             raise _refusal(self.label, answer)
         try:
             return self.read(answer.body)
@@ -94,7 +99,9 @@ def create_upscale(
     )
 
 
-def create_failure(call: Call[CreatedProject], error: Exception, name: str | None) -> Exception:
+def create_failure(
+    call: Call[CreatedProject], error: BaseException, name: str | None
+) -> MagicHourError:
     """Return what a failed create means: the error itself if nothing can have been charged."""
     if isinstance(error, NOT_CHARGED):
         return error
@@ -105,8 +112,13 @@ def create_failure(call: Call[CreatedProject], error: Exception, name: str | Non
 
 
 def create_upload_urls(items: Sequence[Mapping[str, str]]) -> Call[UploadUrls]:
-    """Describe `POST /v1/files/upload-urls`; items are `{"type": "image", "extension": "png"}`."""
-    body = _json_bytes({"items": [dict(item) for item in items]})
+    """Describe `POST /v1/files/upload-urls`; items are `{"type": "image", "extension": "png"}`.
+
+    `type_` is the name that the vendor's SDK gives `type`.
+    """
+    body = _json_bytes(
+        {"items": [{name.removesuffix("_"): item[name] for name in item} for item in items]}
+    )
     return Call("POST", "/v1/files/upload-urls", UploadUrls.model_validate_json, body)
 
 

@@ -18,6 +18,10 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
+class _Rare(_Answer):
+    model_config = ConfigDict(defer_build=True)  # no function of the stack asks for these
+
+
 class UploadUrl(_Answer):
     """Where to PUT one file, and the path to name it by afterwards."""
 
@@ -74,6 +78,11 @@ class Project(_Answer):
     ] = []
     error: ProjectError | None = None
 
+    @property
+    def type_(self) -> str | None:
+        """The type by the name that the vendor's SDK gives it."""
+        return self.type
+
 
 class ProjectResult(Project):
     """A project and the files its outputs were downloaded to, None if none were asked for."""
@@ -81,11 +90,37 @@ class ProjectResult(Project):
     downloaded_paths: list[str] | None = None
 
 
-class Account(_Answer):
-    """Answer of `GET /v1/account`."""
+class Price(_Rare):
+    """What a subscription costs for each interval, in the smallest unit of the currency."""
+
+    amount: int
+    currency: str
+
+
+class Discount(_Rare):
+    """What is taken off the price: an amount in its unit, or a percentage."""
+
+    amount_off: int | None = None
+    percent_off: float | None = None
+
+
+class Subscription(_Rare):
+    """The plan that an account pays for."""
+
+    status: str | None = None
+    name: str | None = None
+    billing_interval: str | None = None
+    cancel_at_period_end: bool | None = None
+    current_period_end: str | None = None
+    price: Price | None = None
+    discount: Discount | None = None
+
+
+class Account(_Rare):
+    """Answer of `GET /v1/account`; an account without a subscription has None."""
 
     id: str
     credits: int
     tier: str
     email: str | None = None
-    subscription: dict[str, object] | None = None
+    subscription: Subscription | None = None

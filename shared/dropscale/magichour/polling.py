@@ -4,7 +4,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dropscale.magichour.errors import TRANSIENT, DeadlinePassed, MagicHourError
@@ -26,7 +26,6 @@ class Polling:
         deadline: after which waiting ends, counted from its beginning.
         max_backoff: longest wait after transient errors, unless the API asks for more.
         monotonic: clock of the deadline.
-        sleep: how to wait.
         jitter: a random number from 0 to 1.
     """
 
@@ -34,7 +33,6 @@ class Polling:
     deadline: float = 1800.0
     max_backoff: float = 30.0
     monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
 
 
@@ -73,7 +71,12 @@ class Schedule:
         return min(pause, left)
 
 
-def wait_until_final(look: Callable[[], Project], project_id: str, polling: Polling) -> Project:
+async def wait_until_final(
+    look: Callable[[], Awaitable[Project]],
+    sleep: Callable[[float], Awaitable[None]],
+    project_id: str,
+    polling: Polling,
+) -> Project:
     """Look at a project until it is complete, error or canceled; transient errors do not end it.
 
     Raises:
@@ -84,12 +87,12 @@ def wait_until_final(look: Callable[[], Project], project_id: str, polling: Poll
     while True:
         seen: Project | MagicHourError
         try:
-            seen = look()
+            seen = await look()
         except TRANSIENT as error:
             seen = error
         if isinstance(seen, Project) and seen.status in FINAL_STATUSES:
             return seen
-        polling.sleep(schedule.pause_after(seen))
+        await sleep(schedule.pause_after(seen))
 
 
 def poll_interval(polling: Polling) -> float:

@@ -53,6 +53,22 @@ class SpecFiles(Protocol):
         """Return an object's first `limit` bytes, None if there is none."""
 
 
+@dataclass(frozen=True)
+class ListedObject:
+    """One object of a listing; `modified` is when it was written, or its upload was begun."""
+
+    key: str
+    version: ObjectVersion
+    modified: datetime
+
+
+class InputListing(Protocol):
+    """What lies in the input bucket."""
+
+    def page(self, bucket: str, after: str, limit: int) -> list[ListedObject]:
+        """Return the first objects, at most `limit`, whose keys come after one, in their order."""
+
+
 class InputBucket(SpecFiles, Protocol):
     """The bucket that people drop images and specs into."""
 

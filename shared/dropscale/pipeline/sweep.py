@@ -26,6 +26,7 @@ from dropscale.pipeline.ports import (
     Upscaler,
 )
 from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.reconcile import Reconcile
 from dropscale.pipeline.start import REVIEW, StartJob, StartOutcome
 from dropscale.upscaler import FINAL_STATUSES
 
@@ -53,6 +54,7 @@ class Sweep:
     follow: FollowJob
     gate: GateKeeper
     project: ProjectManifest
+    reconcile: Reconcile
     clock: Clock
 
     def __call__(self, remaining: RemainingTime) -> Counter[str]:
@@ -67,6 +69,8 @@ class Sweep:
         for agenda in (Agenda.ENDED_JOBS, Agenda.SUBMITTED_JOBS):
             run.each("looked_at", self._due_jobs(agenda), self._look_at)
         run.each("projected", self._stale_drops(), self._project)
+        with run.collecting_problems():
+            run.done["reconciled"] += self.reconcile(remaining)
         if run.problems:
             raise ExceptionGroup("the sweep could not see to everything", run.problems)
         return run.done

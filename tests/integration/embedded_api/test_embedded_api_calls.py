@@ -126,7 +126,15 @@ def test_the_account(call: Caller, photo: bytes) -> None:
         "email": "embedded@localhost",
         "credits": 70,
         "tier": "business",
-        "subscription": None,
+        "subscription": {
+            "status": "active",
+            "name": "Business",
+            "billing_interval": "month",
+            "cancel_at_period_end": False,
+            "current_period_end": None,
+            "price": {"amount": 0, "currency": "usd"},
+            "discount": None,
+        },
     }
 
 
@@ -265,7 +273,8 @@ def test_only_creative_has_a_prompt(call: Caller, api: EmbeddedApi, photo: bytes
         ([{"type": "image"}], "items.0.extension"),
         ([{"type": "image", "extension": "PNG"}], "items.0.extension"),
         ([{"type": "image", "extension": ".png"}], "items.0.extension"),
-        ([{"type": "video", "extension": "mp4"}], "items.0.type"),
+        ([{"type": "video", "extension": "png"}], "items.0.extension"),
+        ([{"type": "text", "extension": "txt"}], "items.0.type"),
     ],
 )
 def test_a_bad_request_for_upload_urls_is_400(call: Caller, items: object, field: str) -> None:

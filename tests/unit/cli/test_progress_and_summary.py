@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -32,7 +31,7 @@ def followed(
 
 
 def summary(*drops: FollowedDrop, is_charged: bool = False, ignored: int = 0) -> Summary:
-    return Summary(drops, Path("out"), is_charged, ignored)
+    return Summary(drops, "out/", is_charged, ignored)
 
 
 def lines(console: Console) -> list[str]:

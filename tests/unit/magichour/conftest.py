@@ -1,12 +1,21 @@
+import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import pytest
 
-from dropscale.magichour import Client, Polling
+from dropscale.magichour import AsyncClient, Client, Polling
+from tests.blocking import Blocking
 from tests.unit.magichour.scripted_server import ScriptedServer
 
 TOKEN = "mhk_live_secret"
+
+Connect = Callable[..., Client]
+
+
+def connect_async(**options: Any) -> Client:
+    return cast(Client, Blocking(AsyncClient(**options), asyncio.run))
 
 
 @pytest.fixture(autouse=True)
@@ -22,14 +31,22 @@ def server() -> Iterator[ScriptedServer]:
         yield running
 
 
-@pytest.fixture
-def client(server: ScriptedServer) -> Client:
-    return Client(token=TOKEN, base_url=server.base_url, timeout=5, polling=Polling(interval=0.001))
+@pytest.fixture(params=[Client, connect_async], ids=["sync", "async"])
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Make a client: every test that takes this, or `client`, runs on both."""
+    return cast(Connect, request.param)
 
 
 @pytest.fixture
-def impatient_client(server: ScriptedServer) -> Client:
-    return Client(token=TOKEN, base_url=server.base_url, timeout=0.1)
+def client(server: ScriptedServer, connect: Connect) -> Client:
+    return connect(
+        token=TOKEN, base_url=server.base_url, timeout=5, polling=Polling(interval=0.001)
+    )
+
+
+@pytest.fixture
+def impatient_client(server: ScriptedServer, connect: Connect) -> Client:
+    return connect(token=TOKEN, base_url=server.base_url, timeout=0.1)
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 import json
 import socket
+import ssl
 import struct
+import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,6 +20,7 @@ class Behaviour(Enum):
     RESET_AFTER_REQUEST = auto()
     RESET_INSIDE_ANSWER = auto()
     NEVER_ANSWER = auto()
+    HANG_INSIDE_ANSWER = auto()
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,18 @@ def json_reply(document: object, status: int = 200, **headers: str) -> Reply:
 class ScriptedServer:
     """Replies to each path in the order given; the last reply of a path is repeated."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.received: list[Received] = []
         self._replies: dict[tuple[str, str], list[Reply]] = {}
         self._released = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.script = self
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}
         )
-        self.base_url = f"http://127.0.0.1:{self._server.server_port}"
+        self.base_url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
 
     def on(self, method: str, path: str, *replies: Reply) -> None:
         self._replies[method, path] = list(replies)
@@ -70,6 +75,11 @@ class ScriptedServer:
             for request in self.received
             if (request.method, request.path.partition("?")[0]) == (method, path)
         ]
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections the clients have not closed."""
+        return self._server.open_connections()
 
     def reply_to(self, request: Received) -> Reply:
         self.received.append(request)
@@ -111,11 +121,28 @@ class _Server(ThreadingHTTPServer):
         self._accepted.append(connection)
         return connection, address
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client that hangs up, as the cancelled do, is no error of the server."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+    def open_connections(self) -> int:
+        return sum(not _is_closed(connection) for connection in self._accepted)
+
     def hang_up(self) -> None:
         """End the connections that clients keep open."""
         for connection in self._accepted:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:  # reset, or closed on this side
+        return True
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -147,8 +174,10 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        if reply.behaviour is Behaviour.RESET_INSIDE_ANSWER:
+        if reply.behaviour in {Behaviour.RESET_INSIDE_ANSWER, Behaviour.HANG_INSIDE_ANSWER}:
             self.wfile.write(reply.body[: len(reply.body) // 2])
+            if reply.behaviour is Behaviour.HANG_INSIDE_ANSWER:
+                self.server.script.wait_for_release()
             return self._reset()
         self.wfile.write(reply.body)
         return None

@@ -11,9 +11,8 @@ from dropscale.magichour import (
     CreateOutcomeUnknown,
     MagicHourError,
     Unreachable,
-    transport,
 )
-from tests.unit.magichour.conftest import TOKEN
+from tests.unit.magichour.conftest import TOKEN, Connect
 from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
 
 PATH = "/v1/ai-image-upscaler"
@@ -134,15 +133,17 @@ def test_an_unforeseen_error_is_unknown(
         create(client)
 
 
-def test_a_refused_connection_is_definite(closed_port_url: str) -> None:
+def test_a_refused_connection_is_definite(closed_port_url: str, connect: Connect) -> None:
     with pytest.raises(Unreachable):
-        create(Client(token="t", base_url=closed_port_url))
+        create(connect(token="t", base_url=closed_port_url))
 
 
-def test_failed_tls_is_definite_since_no_body_was_sent(server: ScriptedServer) -> None:
+def test_failed_tls_is_definite_since_no_body_was_sent(
+    server: ScriptedServer, connect: Connect
+) -> None:
     https = server.base_url.replace("http://", "https://")
     with pytest.raises(Unreachable):
-        create(Client(token="t", base_url=https))
+        create(connect(token="t", base_url=https))
 
 
 def test_a_body_that_cannot_be_sent_is_the_callers_fault(
@@ -159,8 +160,6 @@ def test_a_netrc_file_does_not_replace_the_token(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    # As towards a public host: with the environment trusted.
-    monkeypatch.setattr(transport, "is_loopback", lambda _url: False)
     server.on("POST", PATH, CREATED)
     create(client)
     assert server.received[0].headers["Authorization"] == f"Bearer {TOKEN}"
@@ -172,6 +171,17 @@ def test_a_proxy_of_the_environment_is_not_used_on_loopback(
     monkeypatch.setenv("HTTP_PROXY", closed_port_url)
     server.on("POST", PATH, CREATED)
     assert create(client).id == "p1"
+
+
+def test_a_proxy_of_the_environment_is_used_elsewhere_and_never_sees_the_token(
+    server: ScriptedServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", server.base_url)
+    with pytest.raises(Unreachable):
+        create(connect(token=TOKEN, base_url="https://api.example"))
+    [request] = server.received
+    assert (request.method, request.path) == ("CONNECT", "api.example:443")
+    assert TOKEN not in str(request.headers)
 
 
 def test_every_error_is_of_one_base() -> None:

@@ -6,8 +6,18 @@ from typing import Any
 
 import pytest
 
-from dropscale.magichour import Client, CreateOutcomeUnknown, NotFound, TransferFailed, UnsafeUrl
-from tests.unit.magichour.scripted_server import Reply, ScriptedServer, json_reply
+from dropscale.magichour import (
+    Client,
+    CreateOutcomeUnknown,
+    NotFound,
+    Progress,
+    Stage,
+    TransferFailed,
+    UnsafeUrl,
+)
+from dropscale.upscaler import ProjectStatus
+from tests.unit.magichour.conftest import Connect
+from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
 
 PROJECT = "/v1/image-projects/p1"
 CREATE = "/v1/ai-image-upscaler"
@@ -67,6 +77,54 @@ def test_the_outputs_are_downloaded(
     assert [path.name for path in expected.parent.iterdir()] == ["p1-output.png"]
     assert (result.id, result.status, result.credits_charged) == ("p1", "complete", 50)
     assert result.model_extra == {"future": 1}
+
+
+def test_the_progress_is_told(
+    server: ScriptedServer, client: Client, image: Path, tmp_path: Path
+) -> None:
+    server.on(
+        "GET",
+        PROJECT,
+        project(server, "queued"),
+        project(server, "complete", "/p1/output.png"),
+    )
+    server.on("GET", "/p1/output.png", Reply(200, b"upscaled"))
+    news: list[Progress] = []
+    result = generate(client, image, download_directory=tmp_path, progress=news.append)
+    [path] = result.downloaded_paths
+    assert news == [
+        Progress(Stage.UPLOADING, bytes_done=8, bytes_total=8),
+        Progress(Stage.CREATED, "p1"),
+        Progress(Stage.WAITING, "p1", ProjectStatus.QUEUED),
+        Progress(Stage.WAITING, "p1", ProjectStatus.COMPLETE),
+        Progress(Stage.DOWNLOADING, "p1", path=path, bytes_done=8, bytes_total=8),
+    ]
+
+
+def test_a_callers_error_in_progress_leaves_no_part(
+    server: ScriptedServer, client: Client, tmp_path: Path
+) -> None:
+    def broken(news: Progress) -> None:
+        if news.stage is Stage.DOWNLOADING:
+            raise LookupError
+
+    server.on("GET", PROJECT, project(server, "complete", "/output.png"))
+    server.on("GET", "/output.png", Reply(200, b"upscaled"))
+    with pytest.raises(LookupError):
+        client.v1.image_projects.check_result("p1", True, True, tmp_path, progress=broken)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_that_was_cut_off_is_asked_for_once_more(
+    server: ScriptedServer, client: Client, tmp_path: Path
+) -> None:
+    server.on("GET", PROJECT, project(server, "complete", "/output.png"))
+    cut_off = Reply(200, b"upscaled", behaviour=Behaviour.RESET_INSIDE_ANSWER)
+    server.on("GET", "/output.png", cut_off, Reply(200, b"upscaled"))
+    result = client.v1.image_projects.check_result("p1", True, True, tmp_path)
+    [path] = result.downloaded_paths or []
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"upscaled"]
+    assert Path(path).parent == tmp_path
 
 
 def test_outputs_go_to_the_current_directory_by_default(
@@ -200,9 +258,9 @@ def test_an_unknown_create_is_the_end_of_it(
 
 
 def test_nothing_is_paid_when_the_result_could_not_be_collected(
-    server: ScriptedServer, image: Path, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, image: Path, monkeypatch: pytest.MonkeyPatch, connect: Connect
 ) -> None:
-    client = Client(token="t", base_url=server.base_url)
+    client = connect(token="t", base_url=server.base_url)
     with pytest.raises(FileExistsError):
         generate(client, image, download_directory=image)
     monkeypatch.setenv("MAGIC_HOUR_POLL_INTERVAL", "often")

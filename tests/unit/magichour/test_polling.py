@@ -11,6 +11,7 @@ from dropscale.magichour import (
     ServerFault,
     Throttled,
 )
+from dropscale.magichour.client import run
 from dropscale.magichour.polling import wait_until_final
 from dropscale.upscaler import ProjectStatus
 
@@ -20,7 +21,7 @@ class Clock:
         self.now = 1000.0
         self.pauses: list[float] = []
 
-    def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.now += seconds
 
@@ -34,7 +35,7 @@ def wait(
     """Wait for a project that shows `seen` one after the other, the last one for ever."""
     script = list(seen)
 
-    def look() -> Project:
+    async def look() -> Project:
         now = script.pop(0) if len(script) > 1 else script[0]
         if isinstance(now, MagicHourError):
             raise now
@@ -45,10 +46,9 @@ def wait(
         deadline=deadline,
         max_backoff=30.0,
         monotonic=lambda: clock.now,
-        sleep=clock.sleep,
         jitter=lambda: 0.5,
     )
-    return wait_until_final(look, "p1", polling)
+    return run(wait_until_final(look, clock.sleep, "p1", polling))
 
 
 @pytest.mark.parametrize(

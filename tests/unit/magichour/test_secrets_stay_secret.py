@@ -1,6 +1,7 @@
 """Neither the token nor a signature appears in any text that an error or a model can show."""
 
 import io
+import logging
 import pickle
 import traceback
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from dropscale.magichour import Client, MagicHourError, Project, UploadUrls
-from tests.unit.magichour.conftest import TOKEN
+from tests.unit.magichour.conftest import TOKEN, Connect
 from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
 
 SIGNATURE = "X-Amz-Signature=5ec2e7"
@@ -77,8 +78,9 @@ def test_errors(
     method: str,
     path: str,
     reply: Reply,
+    connect: Connect,
 ) -> None:
-    client = Client(token=TOKEN, base_url=server.base_url, timeout=0.2)
+    client = connect(token=TOKEN, base_url=server.base_url, timeout=0.2)
     item = {"upload_url": f"{server.base_url}/put?{SIGNATURE}", "file_path": "api-assets/1.png"}
     server.on("POST", "/v1/files/upload-urls", json_reply({"items": [item]}))
     server.on(method, path, reply)
@@ -99,6 +101,13 @@ def test_a_vendor_message_keeps_what_is_not_secret(server: ScriptedServer, clien
     with pytest.raises(MagicHourError) as caught:
         client.v1.account.list()
     assert caught.value.message == "bad key [key] or bad URL https://example.com/a.png?… given"
+
+
+def test_logs(server: ScriptedServer, client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    server.on("GET", "/out.png", Reply(200, b"upscaled"))
+    client.download(f"{server.base_url}/out.png?{SIGNATURE}", io.BytesIO())
+    assert SIGNATURE not in caplog.text
 
 
 def test_models() -> None:

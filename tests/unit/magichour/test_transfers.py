@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dropscale.magichour import Client, TransferFailed, UnsafeUrl, transport
+from dropscale.magichour import Client, TransferFailed, UnsafeUrl
+from tests.unit.magichour.conftest import Connect
 from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
 
 IMAGE = bytes(range(256)) * 4096  # 1 MiB: many chunks
@@ -48,13 +49,38 @@ def test_upload_streams_the_file_without_the_token(
     assert "Authorization" not in put.headers
 
 
+def test_the_callers_file_keeps_its_position(server: ScriptedServer, client: Client) -> None:
+    offer_upload(server)
+    file = io.BytesIO(IMAGE)
+    file.seek(5)
+    client.v1.files.upload_file(file, "png")
+    assert file.tell() == 5
+    assert server.received[1].body == IMAGE
+
+
+def test_a_file_in_text_mode_is_refused(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(IMAGE)
+    with (
+        (tmp_path / "cat.png").open(encoding="latin-1") as file,
+        pytest.raises(ValueError, match="text mode"),
+    ):
+        client.v1.files.upload_file(file)  # type: ignore[arg-type]
+
+
+def test_upload_urls_take_the_vendors_name_of_the_type(
+    server: ScriptedServer, client: Client
+) -> None:
+    offer_upload(server)
+    client.v1.files.upload_urls.create(items=[{"type_": "image", "extension": "png"}])
+    assert server.received[0].json == {"items": [{"type": "image", "extension": "png"}]}
+
+
 def test_a_netrc_file_adds_no_credentials_to_a_signed_url(
     server: ScriptedServer, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    monkeypatch.setattr(transport, "is_loopback", lambda _url: False)
     offer_upload(server)
     server.on("GET", "/out.png", Reply(200, IMAGE))
     client.v1.files.upload_file(io.BytesIO(IMAGE), "png")
@@ -159,6 +185,18 @@ def test_a_full_disk_is_not_a_failed_transfer(server: ScriptedServer, client: Cl
         client.download(f"{server.base_url}/out.png", FullDisk())
 
 
+def test_a_file_that_cannot_be_read_is_not_a_failed_transfer(
+    server: ScriptedServer, client: Client
+) -> None:
+    class BadDisk(io.BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    offer_upload(server)
+    with pytest.raises(OSError, match="Input/output error"):
+        client.v1.files.upload_file(BadDisk(IMAGE), "png")
+
+
 @pytest.mark.parametrize(
     "url", ["http://example.com/a.png", "file:///etc/passwd", "out.png", "http://[::1/a.png"]
 )
@@ -167,7 +205,9 @@ def test_only_safe_urls_are_fetched(client: Client, url: str) -> None:
         client.download(url, io.BytesIO())
 
 
-def test_a_public_api_cannot_send_us_to_loopback_over_http(server: ScriptedServer) -> None:
+def test_a_public_api_cannot_send_us_to_loopback_over_http(
+    server: ScriptedServer, connect: Connect
+) -> None:
     with pytest.raises(UnsafeUrl):
-        Client(token="t").download(f"{server.base_url}/out.png", io.BytesIO())
+        connect(token="t").download(f"{server.base_url}/out.png", io.BytesIO())
     assert server.received == []

@@ -1,0 +1,198 @@
+"""Where commands find a ledger and its stack: in an output folder, or elsewhere."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console
+
+from dropscale.ledger.records import Drop
+from dropscale.magichour.urls import is_loopback
+from dropscale.results.manifest import manifest_of
+from dropscale_cli.chosen_api import ChosenApi, remembered_api
+from dropscale_cli.collect import is_collected
+from dropscale_cli.errors import UnusablePath
+from dropscale_cli.kept_ledger import KeptLedger
+from dropscale_cli.live_page import LivePage
+from dropscale_cli.progress import progress_on
+from dropscale_cli.round_trip import FollowedDrop, RoundTrip
+from dropscale_cli.session import Session, TellsAll, session
+from dropscale_cli.state_folder import StateFolder
+
+if TYPE_CHECKING:
+    from dropscale_cli.aws_target import AwsTarget
+
+_LOOK_SECONDS = 2.0
+"""Each look at a stack elsewhere is a few requests."""
+
+
+class Place(Protocol):
+    """An output folder with what runs have left there, or a stack elsewhere."""
+
+    @property
+    def charged_at(self) -> str | None:
+        """Whose credits are spent, in words; None: nothing is charged."""
+
+    @property
+    def results(self) -> str:
+        """Where results lie, as what their keys come after."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keep other commands away from it, if two at once would be one too many."""
+
+    def ledger(self, key: str | None = None) -> KeptLedger:
+        """Return all that the ledger knows, or what it knows of one drop."""
+
+    def as_it_stands(self, drop: Drop) -> FollowedDrop:
+        """Return a drop of the ledger, together with its results."""
+
+    def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
+        """Return what it costs to have these jobs paid, in credits."""
+
+    def session(self, console: Console) -> AbstractContextManager[Session]:
+        """Have the stack run until the block ends."""
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """A `Place` on this machine, whose stack runs only for a command.
+
+    Attributes:
+        environment: Holds the key of a real API.
+        log: Where the stack logs; None: nowhere.
+    """
+
+    folder: StateFolder
+    environment: Mapping[str, str]
+    log: Path | None = None
+
+    @classmethod
+    def at(cls, out: Path, environment: Mapping[str, str], log: Path | None = None) -> OutputFolder:
+        """Return the place of an output folder.
+
+        Raises:
+            UnusablePath: no run has been there.
+        """
+        folder = StateFolder(out)
+        if folder.api_name() is None:
+            raise UnusablePath(f"{out}: no run has been here; name its folder with --out.")
+        return cls(folder, environment, log)
+
+    @cached_property
+    def api(self) -> ChosenApi:
+        """The API that the folder's runs were on."""
+        return remembered_api(self.folder.api_name() or "", self.environment)
+
+    @property
+    def charged_at(self) -> str | None:
+        """See `Place.charged_at`."""
+        return self.api.name if self.api.is_charged else None
+
+    @property
+    def results(self) -> str:
+        """See `Place.results`."""
+        return f"{self.folder.out}/"
+
+    def held(self) -> AbstractContextManager[None]:
+        """See `Place.held`."""
+        return self.folder.held()
+
+    def ledger(self, key: str | None = None) -> KeptLedger:
+        """See `Place.ledger`; it always knows all."""
+        return KeptLedger.read(self.folder)
+
+    def as_it_stands(self, drop: Drop) -> FollowedDrop:
+        """See `Place.as_it_stands`."""
+        out, followed = self.folder.out, _followed(drop)
+        outputs = [job.output for job in manifest_of(drop).jobs if job.output]
+        missing = [output.key for output in outputs if not is_collected(out, output)]
+        files = tuple(out / output.key for output in outputs if output.key not in missing)
+        if missing:
+            command = shlex.join(["dropscale", "retry", drop.source.key, "--out", str(out)])
+            trouble = f"{out / missing[0]} is missing; free again by: {command}"
+            return replace(followed, files=files, trouble=trouble)
+        return replace(followed, files=files)
+
+    def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
+        """See `Place.price`: when its stack starts, it also pays what was left unpaid."""
+        return sum({**ledger.unpaid_prices, **prices}.values())
+
+    def session(self, console: Console) -> AbstractContextManager[Session]:
+        """See `Place.session`."""
+        return session(self.folder, self.api, console, self.log)
+
+
+@dataclass(frozen=True)
+class DeployedStack:
+    """A `Place` that others keep running; results are collected into `out`, if that is named."""
+
+    target: AwsTarget
+    out: Path | None = None
+
+    @property
+    def charged_at(self) -> str | None:
+        """See `Place.charged_at`; an API on this machine is an embedded one."""
+        url = self.target.settings.api_base_url
+        return None if is_loopback(url) else url
+
+    @property
+    def results(self) -> str:
+        """See `Place.results`."""
+        settings = self.target.settings
+        bucket = f"s3://{settings.results_bucket}/{settings.results_prefix}"
+        return f"{self.out}/" if self.out else bucket
+
+    def held(self) -> AbstractContextManager[None]:
+        """See `Place.held`; the stack itself sees to it."""
+        return nullcontext()
+
+    def ledger(self, key: str | None = None) -> KeptLedger:
+        """See `Place.ledger`."""
+        return KeptLedger.of(self.target.records(key))
+
+    def as_it_stands(self, drop: Drop) -> FollowedDrop:
+        """See `Place.as_it_stands`."""
+        return _followed(drop)
+
+    def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
+        """See `Place.price`."""
+        return sum(prices.values())
+
+    @contextmanager
+    def session(self, console: Console) -> Iterator[Session]:
+        """See `Place.session`."""
+        with ExitStack() as started:
+            reporters = [started.enter_context(progress_on(console))]
+            page = started.enter_context(LivePage.kept_up(self.out)) if self.out else None
+            told = TellsAll([*reporters, page] if page else reporters)
+            trip = RoundTrip(
+                self.target, self.out, told, time.monotonic, lambda: time.sleep(_LOOK_SECONDS)
+            )
+            yield Session(self.target, trip, page)
+
+
+def place_of(
+    stack: str | None, out: Path, environment: Mapping[str, str], log: Path | None = None
+) -> Place:
+    """Return the stack of that name, or if none is named, the output folder.
+
+    Raises:
+        StackUnreachable, UnusablePath: as their names say.
+    """
+    if stack is None:
+        return OutputFolder.at(out, environment, log)
+    from dropscale_cli.deployed_stack import deployed_target  # noqa: PLC0415 # see main
+
+    return DeployedStack(deployed_target(stack))
+
+
+def _followed(drop: Drop) -> FollowedDrop:
+    source = drop.source
+    return FollowedDrop(source.key, source.version_id, dropped_at=0.0, manifest=manifest_of(drop))

@@ -1,0 +1,103 @@
+"""`dropscale run --stack`: brings images through a stack that others keep running."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+
+from dropscale_cli.aws_target import AwsTarget
+from dropscale_cli.chosen_api import STACK
+from dropscale_cli.deployed_stack import deployed_target
+from dropscale_cli.drops import Drops
+from dropscale_cli.file_listing import FileListing
+from dropscale_cli.local_bucket import LocalBucket
+from dropscale_cli.places import DeployedStack
+from dropscale_cli.price import agree_to_price
+from dropscale_cli.run import RunOptions, found_drops, watch_folder
+from dropscale_cli.session import Session
+from dropscale_cli.stack_plan import PlannedChange, StackPlanner
+from dropscale_cli.state_folder import StateFolder
+from dropscale_cli.summary import Summary
+
+
+def run_on_stack(stack: str, options: RunOptions) -> int:
+    """Drop what lies at a path on a stack, follow it to its end, and collect the results.
+
+    What the stack has already, and would not do otherwise now, is not uploaded again, so that an
+    interrupted run goes on where it was. Return the exit code: 0 if every image came to what its
+    spec asks for, else 1.
+
+    Raises:
+        click.ClickException: one of `dropscale_cli.errors`, or a contradiction in the options.
+    """
+    target = deployed_target(stack)
+    prefix = target.settings.input_prefix
+    if prefix and options.is_watching:
+        raise click.UsageError(f"--watch cannot drop below the stack's prefix, {prefix}.")
+    drops = found_drops(options).below(prefix)
+    place = DeployedStack(target, options.out)
+    folder = StateFolder(options.out)
+    folder.make()
+    console = Console(stderr=options.as_json, highlight=False, markup=False, soft_wrap=True)
+    with folder.held():
+        folder.require_api(f"{STACK}{stack}")
+        folder.bind(f"{STACK}{stack}")
+        changes = _changes(target, drops)
+        _agree(changes, drops, place, options, console)
+        folder.remember_originals(options.path if options.path.is_dir() else options.path.parent)
+        with place.session(console) as running:
+            if options.is_watching:
+                watch_folder(options, running, console)
+            _bring(drops, changes, target, running)
+        followed, page = running.round_trip.followed, running.page.path if running.page else None
+    is_charged = place.charged_at is not None
+    summary = Summary(followed, place.results, is_charged, drops.ignored, page=page)
+    if options.as_json:
+        click.echo(summary.as_json())
+    else:
+        summary.print_text()
+    return 0 if summary.is_as_asked else 1
+
+
+def _changes(target: AwsTarget, drops: Drops) -> dict[str, PlannedChange]:
+    """Return what the stack would do with the files, by the keys that it would do anything for."""
+    bucket = LocalBucket(drops.paths)
+    planner = StackPlanner.of(target, FileListing(drops, target.input_bucket), bucket)
+    return {change.key: change for page in planner.pages("") for change in page.changes}
+
+
+def _agree(
+    changes: dict[str, PlannedChange],
+    drops: Drops,
+    place: DeployedStack,
+    options: RunOptions,
+    console: Console,
+) -> None:
+    price = sum(change.credits for change in changes.values())
+    at_stake = max(price, 1) if options.is_watching else price
+    if place.charged_at and at_stake:
+        offer = (
+            f"Images: {len(drops.to_follow)}. They cost up to {price} credits, charged at "
+            f"{place.charged_at}. A job once paid goes on there, even if you interrupt."
+        )
+        agree_to_price(at_stake, offer, console, is_agreed=options.is_agreed)
+
+
+def _bring(
+    drops: Drops, changes: dict[str, PlannedChange], target: AwsTarget, running: Session
+) -> None:
+    trip, known = running.round_trip, list[tuple[str, str | None]]()
+    for key, path in drops.specs.items():
+        if target.uploaded(key, path) is None:
+            trip.drop_spec(key, path)
+    for key, path in drops.to_follow.items():
+        change = changes.get(key)
+        if change is None:
+            known.append((key, target.version_of(key)))
+        elif not change.is_known and (version := target.uploaded(key, path)):
+            # It was interrupted before the stack took note, or the stack never was told.
+            target.look_again(key, version)
+            known.append((key, version.version_id))
+        else:
+            trip.drop(key, path)
+    trip.follow(known)

@@ -1,0 +1,100 @@
+"""Reconcile: compares the input bucket with the ledger, so that no drop hangs on its event.
+
+A pass goes through the bucket in pages, with a cursor in the ledger, and looks up only what may be
+news since the pass before. Submit is told of what it missed, free where it missed nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from dropscale.ledger.records import Drop
+from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
+from dropscale.ledger.store import Ledger, LedgerConflict, SaveWalk
+from dropscale.ledger.walk import Walk
+from dropscale.pipeline.ports import Clock, DropQueue, InputListing, ListedObject, RemainingTime
+from dropscale.spec.keys import KeyKind, kind_of
+
+BEAT = timedelta(minutes=15)
+"""From the beginning of one pass to the next, at least."""
+
+GRACE = timedelta(minutes=20)
+"""How old an object must be: SettleSeconds at its most, and submit's own time."""
+
+OVERLAP = timedelta(days=1)
+"""An object uploaded in parts bears the time at which its upload began, up to a day ago."""
+
+PAGE = 1000
+PAGES_PER_RUN = 10
+_SPARE_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Reconcile:
+    """Takes the walk some pages on. `bucket` is the input bucket's name."""
+
+    ledger: Ledger
+    listing: InputListing
+    queue: DropQueue
+    clock: Clock
+    bucket: str
+
+    def __call__(self, remaining: RemainingTime) -> int:
+        """Do what time allows; return how many objects submit was told of."""
+        walk = self.ledger.walk()
+        try:
+            if walk is None:
+                self.ledger.write(SaveWalk(Walk.first(self.clock())))
+                return 0
+            return self._walked(walk, remaining)
+        except LedgerConflict:
+            return 0  # another run of the sweeper is on the way
+
+    def _walked(self, walk: Walk, remaining: RemainingTime) -> int:
+        if walk.cursor is None:
+            if self.clock() - walk.begun < BEAT:
+                return 0
+            walk = walk.again(self.clock())
+            self.ledger.write(SaveWalk(walk))
+        told = 0
+        for _ in range(PAGES_PER_RUN):
+            if walk.cursor is None or remaining() < _SPARE_SECONDS:
+                break
+            page = self.listing.page(self.bucket, walk.cursor, PAGE)
+            for item in self._missed(walk, page):
+                self.queue.send(self.bucket, item.key, item.version)
+                told += 1
+            walk = walk.seen(page[-1].key if len(page) == PAGE else None)
+            self.ledger.write(SaveWalk(walk))
+        return told
+
+    def _missed(self, walk: Walk, page: Sequence[ListedObject]) -> Iterator[ListedObject]:
+        """Yield the objects of a page that submit seems not to have seen."""
+        newest = walk.begun - GRACE
+        oldest = max(walk.since, walk.begun_before - GRACE - OVERLAP)
+        # What the pass before was too early for. Of specs the ledger does not tell who saw them.
+        unseen = max(walk.since, walk.begun_before - GRACE)
+        candidates = [item for item in page if oldest <= item.modified < newest]
+        images = [item for item in candidates if kind_of(item.key) is KeyKind.IMAGE]
+        drops = self.ledger.known_drops([Drop.id_of(self.bucket, item.key) for item in images])
+        for item in candidates:
+            match kind_of(item.key):
+                case KeyKind.IMAGE:
+                    if _is_missed(drops.get(Drop.id_of(self.bucket, item.key)), item):
+                        yield item
+                case KeyKind.SIDECAR | KeyKind.STAND_ALONE:
+                    if item.modified >= unseen:
+                        yield item
+
+
+def _is_missed(drop: Drop | None, item: ListedObject) -> bool:
+    if drop is None:
+        return True
+    if drop.state is DropState.FAILED and not drop.renditions:
+        return False  # given up: its message lies in the dead-letter queue, for a person
+    half_done = drop.state in OPEN_STATES and not drop.renditions
+    if half_done and drop.wait is not WaitReason.SIDECAR:
+        return True
+    return drop.source.etag != item.version.etag
