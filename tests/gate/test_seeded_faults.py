@@ -114,8 +114,8 @@ FAULTS = {
     "unused parameter": Fault(
         "template",
         TEMPLATE,
-        "\nConditions:\n",
-        "  Unused: { Type: String, Default: x }\n\nConditions:\n",
+        "\nRules:\n",
+        "  Unused: { Type: String, Default: x }\n\nRules:\n",
         r"W2001 Parameters/Unused",
     ),
     "wrong policy template name": Fault(
