@@ -16,7 +16,7 @@ run: $(VENV)/.local ## Upscale examples/ into out/ on this machine: no account, 
 	@$(FREE) $(BIN)/dropscale run examples --out out
 
 test: $(VENV)/.test ## Run every test
-	@$(FREE) $(BIN)/python -m pytest
+	@$(FREE) $(BIN)/python -m pytest $(TESTS)
 
 generate: $(VENV)/.local ## Write the files that come from the code
 	$(BIN)/python docs/generate.py

@@ -23,8 +23,8 @@ TEMPLATE := $(addprefix check-,sam-files sam-validate template state-machine che
 check: ## What CI runs: tests on each Python, lint, types, imports, template, state machine
 	@rm -rf build/check && mkdir -p build/check
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
-		$(STATIC) $(TEMPLATE) $(TESTED:%=check-tests-%) check-page check-exiftool check-layer \
-		check-seeded-faults; \
+		check-tests-$(VENV_VERSION) $(STATIC) $(TEMPLATE) $(TESTED:%=check-tests-%) check-page \
+		check-exiftool check-layer check-seeded-faults; \
 		status=$$?; $(GATE)/summary; exit $$status
 
 check-format: $(VENV)/.check
@@ -83,9 +83,12 @@ check-sam-build: $(SAM)/.installed
 check-layer: check-sam-build $(VENV)/.check
 	$(STEP) $(OFFLINE) $(BIN)/python -m tests.gate.built_layer
 
+# Tests of whole processes take minutes; on a further Python one such file must do.
+FURTHER := $(filter-out %/e2e/ %/gate/ %/page/,$(sort $(wildcard tests/*/))) tests/e2e/test_run_command.py
+
 check-tests-%: $(VENV)/.check
 	$(STEP) $(GATE)/with-python $* $(MAKE) test PYTHON=python$* \
-		VENV=$(if $(filter $*,$(VENV_VERSION)),$(VENV),$(VENV)-$*)
+		$(if $(filter $*,$(VENV_VERSION)),VENV=$(VENV),VENV=$(VENV)-$* TESTS="$(FURTHER)")
 
 check-page: $(VENV)/.check
 	$(STEP) $(GATE)/with-chromium $(BIN)/python -m pytest tests/page
