@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
-from dropscale.ledger.records import Drop, Gate, Job, Source
+from dropscale.ledger.gate import Gate
+from dropscale.ledger.records import Drop, Job, Source
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,

@@ -10,7 +10,8 @@ from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from dropscale.aws.ledger import DynamoLedger
-from dropscale.ledger.records import Drop, Gate, Job, Parameters, Rendition, Source
+from dropscale.ledger.gate import Gate
+from dropscale.ledger.records import Drop, Job, Parameters, Rendition, Source
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import (
     Agenda,

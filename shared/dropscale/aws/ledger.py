@@ -22,7 +22,8 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
 from dropscale.aws.attribute_values import deserialized, serialized
-from dropscale.ledger.records import Drop, Gate, Job
+from dropscale.ledger.gate import Gate
+from dropscale.ledger.records import Drop, Job
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,

@@ -1,4 +1,4 @@
-"""What the ledger keeps: drops with their renditions, jobs, and the gate.
+"""What the ledger keeps: drops with their renditions, and jobs.
 
 Records are immutable. Each method that returns a changed record is one allowed step; it counts
 `seq` up by one, and the ledger takes it only if nobody else has taken that step before.
@@ -378,29 +378,3 @@ class Drop(_Record):
             changes["timeline"] = (*self.timeline, entry)[-_TIMELINE_LENGTH:]
         update = {**changes, "state": state, "seq": self.seq + 1, "due": now}
         return self.model_copy(update=update)
-
-
-class Gate(_Record):
-    """Whether the vendor takes jobs from this account now; one for the whole stack."""
-
-    seq: int = 1
-    is_open: bool
-    reason: WaitReason
-    until: Instant
-    is_asked: bool = False
-    """Whether the vendor itself said until when."""
-    strikes: int
-    """Refusals in a row, by which the next closing grows."""
-
-    def probed(self, until: datetime) -> Self:
-        """One job is let through to see; nobody else tries before `until`."""
-        return self.model_copy(update={"until": until, "seq": self.seq + 1})
-
-    def closed(self, reason: WaitReason, until: datetime, is_asked: bool) -> Self:
-        """The vendor has refused once more."""
-        changes = {"is_open": False, "reason": reason, "until": until, "is_asked": is_asked}
-        return self.model_copy(update={**changes, "strikes": self.strikes + 1, "seq": self.seq + 1})
-
-    def opened(self) -> Self:
-        """The vendor takes jobs again."""
-        return self.model_copy(update={"is_open": True, "strikes": 0, "seq": self.seq + 1})

@@ -8,7 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
-from dropscale.ledger.records import Drop, Gate, Job
+from dropscale.ledger.gate import Gate
+from dropscale.ledger.records import Drop, Job
 from dropscale.ledger.states import JobState
 from dropscale.ledger.walk import Walk
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from dropscale.ledger.records import Gate
+from dropscale.ledger.gate import Gate
 from dropscale.ledger.states import WaitReason
 from dropscale.ledger.store import Ledger, LedgerConflict, SaveGate
 from dropscale.pipeline.ports import Clock

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from dropscale.ledger.budget import Budget, window_end
-from dropscale.ledger.records import Gate, Job, Reason
+from dropscale.ledger.gate import Gate
+from dropscale.ledger.records import Job, Reason
 from dropscale.ledger.states import JobState, WaitReason
 from dropscale.ledger.store import (
     Agenda,
