@@ -30,7 +30,7 @@ chaos: $(VENV)/.test ## Break every use case at every point, in virtual time (mi
 	@$(FREE) $(BIN)/python -m tests.chaos.burst_on_the_stack
 
 clean: ## Remove what these commands made
-	rm -rf $(VENV) $(VENV)-3.* .tools out build .aws-sam .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-3.* .tools out build .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

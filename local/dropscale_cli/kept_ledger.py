@@ -33,7 +33,7 @@ class KeptLedger:
         """
         if not folder.journal.is_file():
             return cls()
-        from dropscale.aws.ledger import records_in  # noqa: PLC0415 # boto3 takes its time
+        from dropscale.aws.ledger import records_in  # noqa: PLC0415 # botocore takes its time
 
         try:
             with Journal.opened(folder.journal) as journal:
