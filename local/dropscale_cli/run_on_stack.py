@@ -45,18 +45,28 @@ def run_on_stack(stack: str, options: RunOptions) -> int:
         changes = _changes(target, drops)
         _agree(changes, drops, place, options, console)
         folder.remember_originals(options.path if options.path.is_dir() else options.path.parent)
-        with place.session(console) as running:
-            if options.is_watching:
-                watch_folder(options, running, console)
-            _bring(drops, changes, target, running)
-        followed, page = running.round_trip.followed, running.page.path if running.page else None
-    is_charged = place.charged_at is not None
-    summary = Summary(followed, place.results, is_charged, drops.ignored, page=page)
+        running = None
+        try:
+            with place.session(console) as running:
+                if options.is_watching:
+                    watch_folder(options, running, console)
+                _bring(drops, changes, target, running)
+        except KeyboardInterrupt:
+            # A watch has no other end.
+            if options.is_watching and running:
+                _report(options, place, running, drops.ignored)
+            raise
+    return 0 if _report(options, place, running, drops.ignored).is_as_asked else 1
+
+
+def _report(options: RunOptions, place: DeployedStack, running: Session, ignored: int) -> Summary:
+    followed, page = running.round_trip.followed, running.page.path if running.page else None
+    summary = Summary(followed, place.results, place.charged_at is not None, ignored, page=page)
     if options.as_json:
         click.echo(summary.as_json())
     else:
         summary.print_text()
-    return 0 if summary.is_as_asked else 1
+    return summary
 
 
 def _changes(target: AwsTarget, drops: Drops) -> dict[str, PlannedChange]:
