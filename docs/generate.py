@@ -16,9 +16,9 @@ from dropscale.ledger.states import (
     JobState,
 )
 from dropscale.results import announcement, manifest
-from dropscale.spec.effective import EffectiveSpec
-from dropscale.spec.merge import stack_defaults
-from dropscale.spec.model import json_schema as spec_schema
+from dropscale.specs.effective import EffectiveSpec
+from dropscale.specs.merge import stack_defaults
+from dropscale.specs.model import json_schema as spec_schema
 from dropscale.upscaler import Mode
 
 _State = TypeVar("_State", bound=StrEnum)
@@ -79,7 +79,7 @@ def _diagram(
     yield "```"
 
 
-_FIELDS_BEGIN = "<!-- fields: made by `make generate` from shared/dropscale/spec/model.py -->\n"
+_FIELDS_BEGIN = "<!-- fields: made by `make generate` from shared/dropscale/specs/model.py -->\n"
 _FIELDS_END = "<!-- end of fields -->\n"
 _ALLOWED_BY_TYPE = {
     "string": "text",

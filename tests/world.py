@@ -29,7 +29,7 @@ from dropscale.pipeline.start import StartJob, StartPolicy
 from dropscale.pipeline.submit import Submit, Submitted
 from dropscale.pipeline.sweep import Sweep
 from dropscale.results.manifest import manifest_key
-from dropscale.spec.merge import stack_defaults
+from dropscale.specs.merge import stack_defaults
 from dropscale.upscaler import Mode
 from tests.fakes import (
     Clock,

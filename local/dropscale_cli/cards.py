@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from dropscale.ledger.records import Download, Parameters, Source, TimelineEntry
 from dropscale.ledger.states import OPEN_STATES, DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
-from dropscale.spec.effective import EffectiveRendition
+from dropscale.specs.effective import EffectiveRendition
 from dropscale_cli.progress import state_in_words
 from dropscale_cli.round_trip import AS_ASKED, FollowedDrop
 from dropscale_cli.summary import reason_lines

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from dropscale.pipeline.spec_resolver import ResolvedSpec
-from dropscale.spec.effective import EffectiveRendition, EffectiveSpec, OutputSettings, SizeLimits
-from dropscale.spec.faults import Fault, SpecInvalid
-from dropscale.spec.keys import KeyKind, image_key_of, kind_of
-from dropscale.spec.merge import Layer, Origin, Setting, as_written
+from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings, SizeLimits
+from dropscale.specs.faults import Fault, SpecInvalid
+from dropscale.specs.keys import KeyKind, image_key_of, kind_of
+from dropscale.specs.merge import Layer, Origin, Setting, as_written
 from dropscale.upscaler import price
 from dropscale_cli.fault_report import printable, report
 from dropscale_cli.spec_tree import SpecTree

@@ -11,8 +11,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from dropscale.spec.document import MAX_BYTES
-from dropscale.spec.faults import Fault, Severity
+from dropscale.specs.document import MAX_BYTES
+from dropscale.specs.faults import Fault, Severity
 
 _UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LINE_BREAK = re.compile("\r\n|\r|\n")

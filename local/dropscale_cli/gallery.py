@@ -11,7 +11,7 @@ import click
 from pydantic import ValidationError
 
 from dropscale.results.manifest import Manifest, manifest_key
-from dropscale.spec.keys import MANIFEST_SUFFIX
+from dropscale.specs.keys import MANIFEST_SUFFIX
 from dropscale_cli.cards import CardMaker, file_below
 from dropscale_cli.chosen_api import is_charged
 from dropscale_cli.errors import NoResults, PageUnwritable

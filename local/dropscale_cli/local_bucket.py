@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dropscale.pipeline.ports import ObjectVersion, OpenObject
 from dropscale.pipeline.spec_resolver import SpecResolver
-from dropscale.spec.keys import SPEC_SUFFIXES
-from dropscale.spec.merge import stack_defaults
+from dropscale.specs.keys import SPEC_SUFFIXES
+from dropscale.specs.merge import stack_defaults
 from dropscale.upscaler import Mode
 
 DEFAULTS = stack_defaults(scale_factor=2, mode=Mode.BALANCED)

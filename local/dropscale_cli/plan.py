@@ -11,7 +11,7 @@ from dropscale.pipeline.plan import LargeEnough, planned_renditions
 from dropscale.pipeline.ports import ObjectVersion
 from dropscale.pipeline.source_image import SourceImage, image_of, require_size
 from dropscale.pipeline.spec_resolver import ResolvedSpec, SpecResolver
-from dropscale.spec.faults import Fault
+from dropscale.specs.faults import Fault
 from dropscale_cli.drops import Drops
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.local_bucket import LocalBucket

@@ -10,10 +10,10 @@ from typing import Self
 import click
 
 from dropscale.pipeline.spec_resolver import ResolvedSpec, SidecarAmbiguous, SpecResolver
-from dropscale.spec.document import MAX_BYTES
-from dropscale.spec.faults import Fault, SpecInvalid
-from dropscale.spec.keys import SPEC_SUFFIXES, sidecar_keys_of
-from dropscale.spec.parse import parse_sidecar
+from dropscale.specs.document import MAX_BYTES
+from dropscale.specs.faults import Fault, SpecInvalid
+from dropscale.specs.keys import SPEC_SUFFIXES, sidecar_keys_of
+from dropscale.specs.parse import parse_sidecar
 from dropscale_cli.local_bucket import DEFAULTS
 
 

@@ -17,7 +17,7 @@ from dropscale.ledger.states import DropState
 from dropscale.pipeline.ports import InputBucket, ObjectVersion, Upscaler
 from dropscale.pipeline.source_image import RemoteImage, SourceImage, source_now
 from dropscale.pipeline.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
-from dropscale.spec.keys import KeyKind, kind_of
+from dropscale.specs.keys import KeyKind, kind_of
 from dropscale_cli.aws_target import AwsTarget
 from dropscale_cli.kept_ledger import UNPAID
 from dropscale_cli.plan import PlannedDrop, planned_drop

@@ -10,9 +10,9 @@ from typing import Any
 import click
 import yaml
 
-from dropscale.spec.effective import EffectiveSpec
-from dropscale.spec.keys import FOLDER_SPEC_NAME
-from dropscale.spec.model import SCHEMA_FIELD, json_schema
+from dropscale.specs.effective import EffectiveSpec
+from dropscale.specs.keys import FOLDER_SPEC_NAME
+from dropscale.specs.model import SCHEMA_FIELD, json_schema
 from dropscale_cli.errors import UnusablePath
 
 SCHEMA_NAME = "dropscale.schema.json"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from dropscale.spec.document import MAX_BYTES
-from dropscale.spec.faults import Fault, Severity, SpecInvalid
-from dropscale.spec.keys import MANIFEST_SUFFIX, SPEC_SUFFIXES, KeyKind, image_key_of, kind_of
-from dropscale.spec.parse import parse_folder_spec
+from dropscale.specs.document import MAX_BYTES
+from dropscale.specs.faults import Fault, Severity, SpecInvalid
+from dropscale.specs.keys import MANIFEST_SUFFIX, SPEC_SUFFIXES, KeyKind, image_key_of, kind_of
+from dropscale.specs.parse import parse_folder_spec
 from dropscale_cli.drops import files_below, is_fit_name
 from dropscale_cli.fault_report import report, tally
 from dropscale_cli.spec_tree import SpecTree

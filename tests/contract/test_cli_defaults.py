@@ -2,8 +2,8 @@
 
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped] # ships no types
 
-from dropscale.spec.keys import SPEC_SUFFIXES
-from dropscale.spec.merge import stack_defaults
+from dropscale.specs.keys import SPEC_SUFFIXES
+from dropscale.specs.merge import stack_defaults
 from dropscale.upscaler import Mode
 from dropscale_cli.local_bucket import DEFAULTS
 from dropscale_cli.local_stack import TEMPLATE

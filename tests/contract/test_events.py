@@ -11,7 +11,7 @@ import pytest
 from dropscale.ledger.records import Drop, Source
 from dropscale.pipeline.execution import ExecutionState
 from dropscale.pipeline.submit import SubmitOutcome, Submitted
-from dropscale.spec.keys import KeyKind
+from dropscale.specs.keys import KeyKind
 from functions.check import app as check
 from functions.deliver import app as deliver
 from functions.fail import app as fail

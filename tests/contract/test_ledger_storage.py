@@ -35,7 +35,7 @@ from dropscale.ledger.store import (
     job_changes,
 )
 from dropscale.ledger.walk import Walk
-from dropscale.spec.effective import EffectiveSpec, OutputFormat, OutputSettings, SizeLimits
+from dropscale.specs.effective import EffectiveSpec, OutputFormat, OutputSettings, SizeLimits
 from dropscale.upscaler import Mode
 from tests.fakes import MemoryLedger
 

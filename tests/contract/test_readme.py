@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
-from dropscale.spec.keys import KeyKind, image_key_of, kind_of
-from dropscale.spec.merge import effective_spec, merge, stack_defaults
-from dropscale.spec.parse import SpecFile, parse_folder_spec, parse_sidecar, parse_stand_alone
+from dropscale.specs.keys import KeyKind, image_key_of, kind_of
+from dropscale.specs.merge import effective_spec, merge, stack_defaults
+from dropscale.specs.parse import SpecFile, parse_folder_spec, parse_sidecar, parse_stand_alone
 from dropscale.upscaler import Mode
 
 ROOT = Path(__file__).parents[2]

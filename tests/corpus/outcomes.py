@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dropscale.pipeline.spec_resolver import ResolvedSpec, SpecResolver
-from dropscale.spec.faults import SpecInvalid
-from dropscale.spec.keys import SPEC_SUFFIXES, KeyKind, image_key_of, kind_of
-from dropscale.spec.merge import Layer, merge, stack_defaults
+from dropscale.specs.faults import SpecInvalid
+from dropscale.specs.keys import SPEC_SUFFIXES, KeyKind, image_key_of, kind_of
+from dropscale.specs.merge import Layer, merge, stack_defaults
 from dropscale.upscaler import Mode
 
 CORPUS = Path(__file__).parent

@@ -8,9 +8,9 @@ import re
 import jsonschema
 import pytest
 
-from dropscale.spec.document import read_document
-from dropscale.spec.faults import SpecInvalid
-from dropscale.spec.model import json_schema
+from dropscale.specs.document import read_document
+from dropscale.specs.faults import SpecInvalid
+from dropscale.specs.model import json_schema
 from tests.corpus.outcomes import FOLDERS, CorpusFile, corpus_files, faults, outcome
 
 FILES = corpus_files()

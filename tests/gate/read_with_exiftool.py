@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dropscale.spec.effective import OutputFormat
+from dropscale.specs.effective import OutputFormat
 from tests import originals
 from tests.unit.pipeline.test_fidelity import P3, SIZE, TWICE, enlarged, finish
 

@@ -22,7 +22,7 @@ from dropscale.ledger.store import Attach, Limits, SaveDrop, SaveJob, SaveWalk, 
 from dropscale.ledger.walk import Walk
 from dropscale.magichour import Client
 from dropscale.results.manifest import manifest_key
-from dropscale.spec.effective import EffectiveSpec
+from dropscale.specs.effective import EffectiveSpec
 from dropscale.upscaler import Mode
 from dropscale_embedded.api import EmbeddedApi, StubEngine
 from dropscale_embedded.api.engines import Stopped

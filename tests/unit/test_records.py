@@ -7,7 +7,7 @@ import pytest
 from dropscale.ledger.budget import Budget, window_end
 from dropscale.ledger.records import IllegalTransition, Job, Parameters, Rendition
 from dropscale.ledger.states import DropState, JobState, combined_state
-from dropscale.spec.effective import EffectiveSpec
+from dropscale.specs.effective import EffectiveSpec
 from dropscale.upscaler import Mode
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

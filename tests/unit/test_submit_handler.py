@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dropscale.pipeline.submit import SubmitOutcome, Submitted
-from dropscale.spec.keys import KeyKind
+from dropscale.specs.keys import KeyKind
 from functions.submit import app
 from tests.lambda_context import FakeLambdaContext
 

@@ -209,7 +209,7 @@ def specs(settings: SpecSettings, files: SpecFiles) -> SpecResolver:
     from cachetools import TTLCache
 
     from dropscale.pipeline.spec_resolver import SpecResolver
-    from dropscale.spec.merge import stack_defaults
+    from dropscale.specs.merge import stack_defaults
 
     return SpecResolver(
         files=files,

@@ -24,7 +24,7 @@ from dropscale.ledger.states import (
     WaitReason,
     combined_state,
 )
-from dropscale.spec.effective import EffectiveRendition, EffectiveSpec, OutputSettings
+from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings
 from dropscale.upscaler import Mode
 
 Instant = Annotated[

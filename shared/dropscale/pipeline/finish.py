@@ -30,7 +30,7 @@ from dropscale.pipeline.ports import (
     Pixels,
     RemainingTime,
 )
-from dropscale.spec.effective import MetadataChoice, OutputFormat, OutputSettings
+from dropscale.specs.effective import MetadataChoice, OutputFormat, OutputSettings
 
 _RESERVED_SECONDS = 60.0
 """What publishing and bookkeeping may take after the pixels were looked at."""

@@ -6,7 +6,7 @@ from dropscale.errors import DropscaleError
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Parameters, Rendition, Source
 from dropscale.ledger.states import WaitReason
-from dropscale.spec.effective import EffectiveSpec
+from dropscale.specs.effective import EffectiveSpec
 
 _NO_BUDGET = Budget()
 

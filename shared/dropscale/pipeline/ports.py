@@ -11,7 +11,7 @@ from dropscale.image.header import ImageHeader
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.records import Source
 from dropscale.magichour.models import CreatedProject, Project
-from dropscale.spec.effective import OutputSettings
+from dropscale.specs.effective import OutputSettings
 
 Clock = Callable[[], datetime]
 """Gives the time, aware and in UTC."""

@@ -15,7 +15,7 @@ from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
 from dropscale.ledger.store import Ledger, LedgerConflict, SaveWalk
 from dropscale.ledger.walk import Walk
 from dropscale.pipeline.ports import Clock, DropQueue, InputListing, ListedObject, RemainingTime
-from dropscale.spec.keys import KeyKind, kind_of
+from dropscale.specs.keys import KeyKind, kind_of
 
 BEAT = timedelta(minutes=15)
 """From the beginning of one pass to the next, at least."""

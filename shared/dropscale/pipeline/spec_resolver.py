@@ -5,18 +5,18 @@ from dataclasses import dataclass, field
 
 from dropscale.errors import DropscaleError
 from dropscale.pipeline.ports import SpecFiles
-from dropscale.spec.document import MAX_BYTES
-from dropscale.spec.effective import EffectiveSpec
-from dropscale.spec.faults import Fault, SpecInvalid
-from dropscale.spec.keys import (
+from dropscale.specs.document import MAX_BYTES
+from dropscale.specs.effective import EffectiveSpec
+from dropscale.specs.faults import Fault, SpecInvalid
+from dropscale.specs.keys import (
     KeyKind,
     folder_spec_keys_of,
     images_named_like,
     kind_of,
     sidecar_keys_of,
 )
-from dropscale.spec.merge import Layer, effective_spec, merge, warnings_about
-from dropscale.spec.parse import (
+from dropscale.specs.merge import Layer, effective_spec, merge, warnings_about
+from dropscale.specs.parse import (
     ImageUnnamed,
     SpecFile,
     parse_folder_spec,

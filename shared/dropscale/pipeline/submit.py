@@ -37,7 +37,7 @@ from dropscale.pipeline.source_image import SourceImage, image_of, require_size,
 from dropscale.pipeline.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
 from dropscale.pipeline.start import ACCOUNT_ERRORS, REJECTING_ERRORS, REVIEW, StartJob, refusal_of
 from dropscale.results.output_key import output_key
-from dropscale.spec.keys import KeyKind, image_key_of, kind_of
+from dropscale.specs.keys import KeyKind, image_key_of, kind_of
 
 _ATTEMPTS = 5
 _LABEL_LENGTH = 120

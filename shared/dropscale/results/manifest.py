@@ -18,8 +18,8 @@ from dropscale.ledger.records import (
 )
 from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
 from dropscale.results.output_key import fitting_key
-from dropscale.spec.effective import EffectiveSpec
-from dropscale.spec.keys import MANIFEST_SUFFIX
+from dropscale.specs.effective import EffectiveSpec
+from dropscale.specs.keys import MANIFEST_SUFFIX
 from dropscale.upscaler import Mode
 
 

@@ -4,7 +4,7 @@ import hashlib
 
 from dropscale import upscaler
 from dropscale.ledger.records import Parameters
-from dropscale.spec.keys import MAX_KEY_BYTES
+from dropscale.specs.keys import MAX_KEY_BYTES
 from dropscale.upscaler import Mode
 
 

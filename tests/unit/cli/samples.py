@@ -4,7 +4,7 @@ from typing import Any
 from dropscale.ledger.records import Drop, Output, Parameters, Reason, Rendition, Source
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_of
-from dropscale.spec.effective import EffectiveSpec
+from dropscale.specs.effective import EffectiveSpec
 from dropscale.upscaler import Mode
 
 PIXELS = b"pixels"

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from dropscale.spec.model import Spec, Style
+from dropscale.specs.model import Spec, Style
 from dropscale_cli.explain import explain
 
 Write = Callable[..., Path]

@@ -16,7 +16,7 @@ import pytest
 from dropscale.ledger.records import Download, Parameters, Reason, TimelineEntry
 from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, manifest_key
-from dropscale.spec.effective import EffectiveRendition
+from dropscale.specs.effective import EffectiveRendition
 from dropscale.upscaler import Mode
 from dropscale_cli.errors import NoResults, PageUnwritable
 from dropscale_cli.gallery import drops_in, gallery, write_page

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from dropscale.spec.keys import SPEC_SUFFIXES, KeyKind, kind_of
+from dropscale.specs.keys import SPEC_SUFFIXES, KeyKind, kind_of
 from dropscale.upscaler import TYPE_BY_EXTENSION
 from dropscale_cli.main import main
 from dropscale_cli.spec_commands import COMMANDS

@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 import yaml
 
-from dropscale.spec.model import Spec, json_schema
-from dropscale.spec.parse import parse_folder_spec
+from dropscale.specs.model import Spec, json_schema
+from dropscale.specs.parse import parse_folder_spec
 from dropscale_cli import starter
 from dropscale_cli.errors import UnusablePath
 from dropscale_cli.validate import validate

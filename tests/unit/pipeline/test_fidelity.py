@@ -15,8 +15,8 @@ from dropscale.image.vips import Vips
 from dropscale.ledger.records import Source
 from dropscale.pipeline.finish import FinishResult
 from dropscale.pipeline.ports import Pixels
-from dropscale.spec.effective import OutputFormat, OutputSettings
-from dropscale.spec.model import OutputSpec
+from dropscale.specs.effective import OutputFormat, OutputSettings
+from dropscale.specs.model import OutputSpec
 from tests import originals
 from tests.fakes import FakeInputBucket, FakePixels
 from tests.originals import encoded, pixels, with_alpha

@@ -17,7 +17,7 @@ from dropscale.image.verify import verify_result
 from dropscale.ledger.records import Source
 from dropscale.pipeline.finish import FinishResult
 from dropscale.pipeline.ports import FinishedResult, Pixels
-from dropscale.spec.effective import OutputSettings
+from dropscale.specs.effective import OutputSettings
 from tests import originals
 from tests.fakes import FakeInputBucket, FakePixels
 from tests.world import PLENTY

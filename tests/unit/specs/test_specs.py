@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from dropscale.spec.document import MAX_BYTES
-from dropscale.spec.faults import SpecInvalid
-from dropscale.spec.model import Spec
-from dropscale.spec.parse import parse_sidecar
+from dropscale.specs.document import MAX_BYTES
+from dropscale.specs.faults import SpecInvalid
+from dropscale.specs.model import Spec
+from dropscale.specs.parse import parse_sidecar
 
 
 def parsed(text: str | bytes) -> Spec:

@@ -11,16 +11,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from dropscale import upscaler
-from dropscale.spec.document import Document, FieldPath
-from dropscale.spec.effective import (
+from dropscale.specs.document import Document, FieldPath
+from dropscale.specs.effective import (
     EffectiveRendition,
     EffectiveSpec,
     OutputFormat,
     OutputSettings,
     SizeLimits,
 )
-from dropscale.spec.faults import Fault, Place, Severity, SpecInvalid
-from dropscale.spec.model import OutputSpec, RenditionSpec, SkipIf, Spec, Style
+from dropscale.specs.faults import Fault, Place, Severity, SpecInvalid
+from dropscale.specs.model import OutputSpec, RenditionSpec, SkipIf, Spec, Style
 from dropscale.upscaler import Mode
 
 _GROUPS: Mapping[str, type[BaseModel]] = {"output": OutputSpec, "skip_if": SkipIf}

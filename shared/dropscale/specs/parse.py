@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from dropscale.spec.document import Document, FieldPath, dotted, read_document
-from dropscale.spec.faults import Fault, SpecInvalid
-from dropscale.spec.image_path import WrongPath, is_remote, remote_identity
-from dropscale.spec.merge import Layer, layer_of
-from dropscale.spec.model import (
+from dropscale.specs.document import Document, FieldPath, dotted, read_document
+from dropscale.specs.faults import Fault, SpecInvalid
+from dropscale.specs.image_path import WrongPath, is_remote, remote_identity
+from dropscale.specs.merge import Layer, layer_of
+from dropscale.specs.model import (
     MAX_RENDITIONS,
     SCHEMA_FIELD,
     Assets,

@@ -24,7 +24,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from dropscale import upscaler
-from dropscale.spec.effective import MetadataChoice, OutputFormat
+from dropscale.specs.effective import MetadataChoice, OutputFormat
 from dropscale.upscaler import Mode
 
 MAX_QUALITY = 100

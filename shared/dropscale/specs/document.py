@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 import yamlcore
 
-from dropscale.spec.faults import Fault, Place
-from dropscale.spec.syntax import BAD_ESCAPE, LEAVE_OUT, in_plain_words
+from dropscale.specs.faults import Fault, Place
+from dropscale.specs.syntax import BAD_ESCAPE, LEAVE_OUT, in_plain_words
 
 MAX_BYTES = 64 * 1024
 _MAX_DEPTH = 8

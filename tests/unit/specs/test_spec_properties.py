@@ -11,9 +11,9 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dropscale.spec.faults import Fault, Place, SpecInvalid
-from dropscale.spec.merge import Layer, effective_spec, merge, stack_defaults
-from dropscale.spec.parse import parse_folder_spec, parse_sidecar, parse_stand_alone
+from dropscale.specs.faults import Fault, Place, SpecInvalid
+from dropscale.specs.merge import Layer, effective_spec, merge, stack_defaults
+from dropscale.specs.parse import parse_folder_spec, parse_sidecar, parse_stand_alone
 from dropscale.upscaler import Mode
 
 EXAMPLES = settings(derandomize=True, deadline=None, database=None, max_examples=60)

@@ -1,6 +1,6 @@
 import pytest
 
-from dropscale.spec.keys import KeyKind, image_key_of, kind_of, sidecar_keys_of
+from dropscale.specs.keys import KeyKind, image_key_of, kind_of, sidecar_keys_of
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import tracemalloc
 
 import pytest
 
-from dropscale.spec.document import MAX_BYTES
-from dropscale.spec.faults import SpecInvalid
-from dropscale.spec.parse import parse_folder_spec, parse_sidecar, parse_stand_alone
+from dropscale.specs.document import MAX_BYTES
+from dropscale.specs.faults import SpecInvalid
+from dropscale.specs.parse import parse_folder_spec, parse_sidecar, parse_stand_alone
 
 MOST_SECONDS = 0.05
 MOST_BYTES = 20_000_000
