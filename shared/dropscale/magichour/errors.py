@@ -21,6 +21,7 @@ class MagicHourError(Exception):
             method and the host.
         status: the HTTP status, None if no answer came.
         message: what the vendor (or the check that failed) says, None if nothing.
+        code: the vendor's own name for it, of its newer contract; None if it gave none.
         retry_after: seconds to wait before the next try, as the answer asks, or None.
         what: what is wrong; like `advice`, what to do, a format of the attributes above.
     """
@@ -35,11 +36,13 @@ class MagicHourError(Exception):
         status: int | None = None,
         message: str | None = None,
         retry_after: float | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(request)
         self.request = request
         self.status = status
         self.message = message
+        self.code = code
         self.retry_after = retry_after
 
     def __str__(self) -> str:
@@ -64,14 +67,14 @@ class Unauthorized(MagicHourError):
 
 
 class OutOfCredits(MagicHourError):
-    """402: the account has too few credits."""
+    """402 (but `plan_upgrade_required`): the account cannot pay for anything now."""
 
-    what = "the account has too few credits"
-    advice = "Buy credits or wait for the next period; nothing was charged."
+    what = "the account cannot pay for this"
+    advice = "Buy credits, renew the subscription or wait for the next period; nothing was charged."
 
 
 class PlanRefused(MagicHourError):
-    """403: the account's plan does not allow this."""
+    """403, 402 `plan_upgrade_required`: the account's plan does not allow this one request."""
 
     what = "the account's plan does not allow this"
     advice = "Ask for less (4x needs a paid plan) or change the plan; nothing was charged."
@@ -110,6 +113,13 @@ class Unreachable(MagicHourError):
 
     what = "no connection to the API"
     advice = "Check the network, the proxy settings and the base URL, then try again."
+
+
+class Misconfigured(MagicHourError):
+    """The request was never made: a CA bundle, a proxy or the base URL cannot be used."""
+
+    what = "the request could not be made"
+    advice = "Correct the setting that the message names; nothing was sent, nothing was charged."
 
 
 class ConnectionLost(MagicHourError):
@@ -196,6 +206,15 @@ class CreateOutcomeUnknown(MagicHourError):
         self.project_name = project_name or VENDOR_DEFAULT_NAME
 
 
+class CreateAnswerUnreadable(CreateOutcomeUnknown):
+    """A create was answered 4xx, but not by the vendor, by the shape of it.
+
+    Something stands between us and the vendor, and nobody knows what it did with the request.
+    """
+
+    what = "a refusal came that is not the vendor's, a project may exist and be charged"
+
+
 CLASS_BY_STATUS = MappingProxyType(
     {
         400: InvalidRequest,
@@ -209,8 +228,16 @@ CLASS_BY_STATUS = MappingProxyType(
 )
 """Refusals. 502 and 503 depend on the body (see `calls`); everything else is a ServerFault."""
 
-NOT_CHARGED = (*frozenset(CLASS_BY_STATUS.values()), Unavailable, Unreachable)
+NOT_CHARGED = (*frozenset(CLASS_BY_STATUS.values()), Unavailable, Unreachable, Misconfigured)
 """After these a create has certainly made no project; any other error leaves that open."""
 
-TRANSIENT = (Throttled, ServerFault, Unavailable, Unreachable, ConnectionLost, TransferFailed)
+TRANSIENT = (
+    Throttled,
+    ServerFault,
+    Unavailable,
+    Unreachable,
+    ConnectionLost,
+    TransferFailed,
+    UnknownProjectStatus,
+)
 """Errors of calls that can be repeated at will (not of a create) which may pass by themselves."""
