@@ -181,7 +181,7 @@ class Price(_Rare):
     """What a subscription costs for each interval, in the smallest unit of the currency."""
 
     amount: WholeNumber
-    currency: str
+    currency: str = Field(min_length=1)
 
 
 class Discount(_Rare):
