@@ -52,8 +52,6 @@ _UNSURE_CLASS_BY_STATUS = MappingProxyType({404: NotFound, 429: Throttled})
 _TOLD = (*NOT_CHARGED, CreateOutcomeUnknown)
 """What a create may end with; anything else is still to be told as what it means for the job."""
 
-_FOREIGN = "the answer does not have the vendor's shape"
-
 WithoutKey = Callable[[str], str]
 """Takes the API's key out of a text."""
 
@@ -113,7 +111,7 @@ class Call(Generic[T]):
     def foreign_refusal(self, status: int) -> MagicHourError:
         """Return what a refusal means that is not the vendor's, by the shape of it: little."""
         error_class = _UNSURE_CLASS_BY_STATUS.get(status, ServerFault)
-        return error_class(self.label, status=status, message=_FOREIGN)
+        return error_class(self.label, status=status)
 
     def _refusal(self, answer: Answer, document: object, without_key: WithoutKey) -> MagicHourError:
         status, said = answer.status, document if isinstance(document, dict) else {}

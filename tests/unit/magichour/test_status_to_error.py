@@ -87,10 +87,11 @@ def test_a_refusal_that_is_not_the_vendors_proves_nothing(
     harmless = {404: NotFound, 429: Throttled}
     for status in (400, 401, 402, 403, 404, 422, 429, 500, 502, 503):
         server.on("GET", "/v1/account", Reply(status, body))
-        with pytest.raises(MagicHourError, match="does not have the vendor's shape") as caught:
+        with pytest.raises(MagicHourError) as caught:
             client.v1.account.list()
         assert type(caught.value) is harmless.get(status, ServerFault)
-        assert (caught.value.status, caught.value.code) == (status, None)
+        error = caught.value
+        assert (error.status, error.message, error.code) == (status, None, None)
 
 
 def test_the_text_says_what_where_and_what_to_do(server: ScriptedServer, client: Client) -> None:
