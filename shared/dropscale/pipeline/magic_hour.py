@@ -49,11 +49,7 @@ class MagicHourUpscaler:
         return self._client().v1.image_projects.get(id=project_id)
 
     def account(self) -> Account:
-        """Return the account of the key, free: it tells whether the vendor can be spoken to.
-
-        Raises:
-            MagicHourError: of the class that fits; `ServerFault` if the answer is not the vendor's.
-        """
+        """See `Upscaler.account`."""
         return self._client().v1.account.list()
 
     def download(self, url: str, file: BinaryIO) -> int:
