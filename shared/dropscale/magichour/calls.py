@@ -87,12 +87,12 @@ class Call(Generic[T]):
         """The call as errors name it, e.g. "GET /v1/account"."""
         return f"{self.method} {self.path}"
 
-    def parse(self, answer: Answer, without_key: WithoutKey) -> T:
+    def parse(self, answer: Answer, without_key: WithoutKey = str) -> T:
         """Return the model of a successful answer.
 
         Args:
             answer: what came.
-            without_key: makes texts of the answer fit to be shown.
+            without_key: makes texts of the answer fit to be shown; by default they stay as they are.
 
         Raises:
             MagicHourError: of the class that fits the status; `ServerFault` if the answer is
