@@ -92,7 +92,7 @@ class Call(Generic[T]):
 
         Args:
             answer: what came.
-            without_key: makes texts of the answer fit to be shown; by default they stay as they are.
+            without_key: makes texts of the answer fit to be shown; by default they stay.
 
         Raises:
             MagicHourError: of the class that fits the status; `ServerFault` if the answer is
