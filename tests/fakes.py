@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.gate import Gate
-from dropscale.ledger.records import Drop, Job, Source
+from dropscale.ledger.records import Attempt, Drop, Job, KnownProject, Row, Source
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,
@@ -24,10 +24,13 @@ from dropscale.ledger.store import (
     FreeSlot,
     GateClosed,
     LedgerConflict,
+    ProjectTaken,
+    Reference,
     RequireOpenGate,
     SaveDrop,
     SaveGate,
     SaveJob,
+    SaveReference,
     SaveWalk,
     SlotsTaken,
     Spend,
@@ -81,6 +84,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self.drops: dict[str, Drop] = {}
         self.jobs: dict[str, Job] = {}
+        self.references: dict[tuple[type[Reference], str], Reference] = {}
         self.gate_record: Gate | None = None
         self.walk_record: Walk | None = None
         self.attachments: dict[str, list[str]] = {}
@@ -98,6 +102,14 @@ class MemoryLedger:
 
     def job(self, fingerprint: str) -> Job | None:
         return self.jobs.get(fingerprint)
+
+    def attempt(self, token: str) -> Attempt | None:
+        found = self.references.get((Attempt, token))
+        return found if isinstance(found, Attempt) else None
+
+    def project(self, project_id: str) -> KnownProject | None:
+        found = self.references.get((KnownProject, project_id))
+        return found if isinstance(found, KnownProject) else None
 
     def gate(self) -> Gate | None:
         return self.gate_record
@@ -129,36 +141,26 @@ class MemoryLedger:
             self.drops[drop.id] = known.model_copy(update={"due": None})
 
     def _require(self, change: Change) -> None:
-        known: Drop | Job | Gate | Walk | None
         match change:
-            case SaveDrop(record):
-                known = self.drops.get(record.id)
-                holds = record.seq == (known.seq if known else 0) + 1
-            case SaveJob(record):
-                known = self.jobs.get(record.fingerprint)
-                holds = record.seq == (known.seq if known else 0) + 1
-            case SaveGate(record):
-                known = self.gate_record
-                holds = record.seq == (known.seq if known else 0) + 1
-            case SaveWalk(record):
-                known = self.walk_record
-                holds = record.seq == (known.seq if known else 0) + 1
-            case RequireOpenGate():
-                if self.gate_record and not self.gate_record.is_open:
-                    raise GateClosed
-                return
-            case TakeSlot(limit):
-                if limit is not None and self.taken >= limit:
-                    raise SlotsTaken
-                return
+            case SaveDrop(drop):
+                _require_next(self.drops.get(drop.id), drop)
+            case SaveJob(job):
+                _require_next(self.jobs.get(job.fingerprint), job)
+            case SaveGate(gate):
+                _require_next(self.gate_record, gate)
+            case SaveWalk(walk):
+                _require_next(self.walk_record, walk)
+            case SaveReference(reference):
+                there = self.references.get(_name_of(reference))
+                if there is not None and there.fingerprint != reference.fingerprint:
+                    raise ProjectTaken
+            case RequireOpenGate() if self.gate_record and not self.gate_record.is_open:
+                raise GateClosed
+            case TakeSlot(limit) if limit is not None and self.taken >= limit:
+                raise SlotsTaken
             case Spend(window, credits, limit):
                 if limit is not None and self.spent(window) + credits > limit:
                     raise BudgetSpent(window)
-                return
-            case _:
-                return
-        if not holds:
-            raise LedgerConflict(str(change))
 
     def _make(self, change: Change) -> None:
         match change:
@@ -170,6 +172,8 @@ class MemoryLedger:
                 self.gate_record = gate
             case SaveWalk(walk):
                 self.walk_record = walk
+            case SaveReference(reference):
+                self.references[_name_of(reference)] = reference
             case Attach(fingerprint, drop_id):
                 attached = self.attachments.setdefault(fingerprint, [])
                 if drop_id not in attached:
@@ -184,6 +188,17 @@ class MemoryLedger:
                 self.credits[window] = self.spent(window) + credits
             case RequireOpenGate():
                 pass
+
+
+def _require_next(known: Row | None, row: Row) -> None:
+    if row.seq != (known.seq if known else 0) + 1:
+        raise LedgerConflict(str(row))
+
+
+def _name_of(reference: Reference) -> tuple[type[Reference], str]:
+    if isinstance(reference, Attempt):
+        return Attempt, reference.token
+    return KnownProject, reference.project_id
 
 
 class FakeInputBucket:

@@ -93,7 +93,7 @@ class World:
             follow=self.follow,
             gate=self.gate,
             clock=self.clock,
-            new_id=lambda: f"attempt-{next(ids)}",
+            new_token=lambda: f"{next(ids):024x}",
             policy=StartPolicy(self.slots, 50, self.budget),
         )
         resolve = SpecResolver(

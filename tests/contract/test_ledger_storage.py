@@ -198,7 +198,7 @@ def test_of_many_jobs_at_the_edge_of_the_budget_none_overspends(ledger: Ledger) 
         job = a_job(f"job-{number}")
         ledger.write(SaveJob(job))
         try:
-            ledger.write(*job_changes(job, job.submitting("a", NOW, limits.credits), limits))
+            ledger.write(*job_changes(job, job.submitting(job.fingerprint, NOW, limits.credits), limits))
             started += 1
         except BudgetSpent:
             continue

@@ -31,7 +31,7 @@ def test_a_job_cannot_be_paid_from_any_state_but_ready() -> None:
 def test_each_step_counts_and_each_attempt_is_named() -> None:
     job = ready().submitting("a", NOW, []).refused(NOW).submitting("b", NOW, [])
 
-    assert (job.seq, job.attempt, job.project_name) == (4, 2, "cat [f-2]")
+    assert (job.seq, job.attempt, job.project_name) == (4, 2, "cat [f-2-b]")
 
 
 def spec(**fields: object) -> EffectiveSpec:

@@ -1,8 +1,8 @@
 """The ledger's storage in one DynamoDB table.
 
 Rows, by partition and sort key: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`,
-`job#<fingerprint>`/`drop#<id>` (attached), `slots`/`slots`, `gate`/`gate`,
-`walk`/`walk`,
+`job#<fingerprint>`/`drop#<id>` (attached), `attempt#<token>`/`attempt`,
+`project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`, `walk`/`walk`,
 `budget#<window>`/`budget`. Records with something due carry `sweep` and `sweep_at`, the keys of
 the sparse index `sweep`.
 """
@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from dropscale.aws.attribute_values import deserialized, serialized
 from dropscale.ledger.gate import Gate
-from dropscale.ledger.records import Drop, Job
+from dropscale.ledger.records import Attempt, Drop, Job, KnownProject
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,
@@ -34,10 +34,13 @@ from dropscale.ledger.store import (
     FreeSlot,
     GateClosed,
     LedgerConflict,
+    ProjectTaken,
+    Reference,
     RequireOpenGate,
     SaveDrop,
     SaveGate,
     SaveJob,
+    SaveReference,
     SaveWalk,
     SlotsTaken,
     Spend,
@@ -53,6 +56,7 @@ _SLOTS = {"pk": "slots", "sk": "slots"}
 _WALK = {"pk": "walk", "sk": "walk"}
 _GATE = {"pk": "gate", "sk": "gate"}
 _RECORD_BY_SORT_KEY: Mapping[str, type[Drop | Job]] = MappingProxyType({"drop": Drop, "job": Job})
+_KEYS = frozenset({"pk", "sk", "sweep", "sweep_at"})
 _MOST_ROWS = 100
 """DynamoDB reads no more of them at once."""
 _CONTENTION_ATTEMPTS = 8
@@ -102,6 +106,14 @@ class DynamoLedger:
     def job(self, fingerprint: str) -> Job | None:
         """See `Ledger.job`."""
         return self._get(Job, _job_key(fingerprint))
+
+    def attempt(self, token: str) -> Attempt | None:
+        """See `Ledger.attempt`."""
+        return self._get(Attempt, _attempt_key(token))
+
+    def project(self, project_id: str) -> KnownProject | None:
+        """See `Ledger.project`."""
+        return self._get(KnownProject, _project_key(project_id))
 
     def gate(self) -> Gate | None:
         """See `Ledger.gate`."""
@@ -183,6 +195,8 @@ class DynamoLedger:
                 return self._put(gate, _GATE, None)
             case SaveWalk(walk):
                 return self._put(walk, _WALK, None)
+            case SaveReference(reference):
+                return self._put_reference(reference)
             case Attach(fingerprint, drop_id):
                 item = _item(_attachment_key(fingerprint, drop_id))
                 return {"Put": {"TableName": self._table, "Item": item}}
@@ -213,6 +227,17 @@ class DynamoLedger:
             return self._on_table("Put", put | {"ConditionExpression": "attribute_not_exists(pk)"})
         put["ConditionExpression"] = "seq = :before"
         return self._on_table("Put", put, _item({":before": record.seq - 1}))
+
+    def _put_reference(self, reference: Reference) -> Any:
+        if isinstance(reference, Attempt):
+            key = _attempt_key(reference.token)
+        else:
+            key = _project_key(reference.project_id)
+        put = {
+            "Item": _item(reference.model_dump(mode="json", exclude_none=True) | key),
+            "ConditionExpression": "attribute_not_exists(pk) OR fingerprint = :fingerprint",
+        }
+        return self._on_table("Put", put, _item({":fingerprint": reference.fingerprint}))
 
     def _count_slot(self, step: int, limit: int | None) -> Any:
         update: dict[str, Any] = {"Key": _item(_SLOTS), "UpdateExpression": "ADD taken :step"}
@@ -247,7 +272,8 @@ def records_in(rows: Iterable[Mapping[str, Any]]) -> Iterator[Drop | Job]:
 
 
 def _record(record: type[_Record], row: Mapping[str, Any]) -> _Record:
-    return record.model_validate({name: deserialized(value) for name, value in row.items()})
+    stored = {name: deserialized(value) for name, value in row.items() if name not in _KEYS}
+    return record.model_validate(stored)
 
 
 def _drop_key(drop_id: str) -> dict[str, str]:
@@ -256,6 +282,14 @@ def _drop_key(drop_id: str) -> dict[str, str]:
 
 def _job_key(fingerprint: str) -> dict[str, str]:
     return {"pk": f"job#{fingerprint}", "sk": "job"}
+
+
+def _attempt_key(token: str) -> dict[str, str]:
+    return {"pk": f"attempt#{token}", "sk": "attempt"}
+
+
+def _project_key(project_id: str) -> dict[str, str]:
+    return {"pk": f"project#{project_id}", "sk": "project"}
 
 
 def _attachment_key(fingerprint: str, drop_id: str) -> dict[str, str]:
@@ -297,6 +331,8 @@ def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
         return LedgerConflict(str(error)) if "TransactionConflict" in codes else error
     if any(isinstance(change, SaveDrop | SaveJob | SaveGate | SaveWalk) for change in failed):
         return LedgerConflict("a record was changed by somebody else")
+    if any(isinstance(change, SaveReference) for change in failed):
+        return ProjectTaken()
     if any(isinstance(change, RequireOpenGate) for change in failed):
         return GateClosed()
     if any(isinstance(change, TakeSlot) for change in failed):

@@ -8,7 +8,7 @@ import takes as long as that of everything of ours.
 from __future__ import annotations
 
 import random
-import uuid
+import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -69,6 +69,8 @@ PIXELS_BYTES = 1408 * 1024 * 1024
 """What decoding may take of the memory that the template gives deliver."""
 
 CALL_SECONDS = 45.0
+_TOKEN_BYTES = 12
+"""96 bits: nobody guesses the token of an attempt."""
 CHECK_CALL_SECONDS = 15.0
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20
@@ -308,7 +310,7 @@ class _StartParts(_Parts):
             follow=self.follow,
             gate=self.gate,
             clock=_now,
-            new_id=lambda: uuid.uuid4().hex,
+            new_token=lambda: secrets.token_hex(_TOKEN_BYTES),
             policy=policy,
         )
 

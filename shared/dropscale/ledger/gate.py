@@ -3,18 +3,13 @@
 from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
-
-from dropscale.ledger.records import Instant, Reason
+from dropscale.ledger.records import Instant, Reason, Row
 from dropscale.ledger.states import WaitReason
 
 
-class Gate(BaseModel):
+class Gate(Row):
     """Whether the vendor takes jobs from this account now; one for the whole stack."""
 
-    model_config = ConfigDict(frozen=True)
-
-    seq: int = 1
     is_open: bool
     reason: WaitReason
     until: Instant
@@ -27,26 +22,23 @@ class Gate(BaseModel):
 
     def probed(self, until: datetime) -> Self:
         """One job is let through to see; nobody else tries before `until`."""
-        return self.model_copy(update={"until": until, "seq": self.seq + 1})
+        return self._take_step({"until": until})
 
     def closed(
         self, reason: WaitReason, until: datetime, is_asked: bool, cause: Reason | None
     ) -> Self:
         """The vendor has refused once more."""
-        return self.model_copy(
-            update={
+        return self._take_step(
+            {
                 "is_open": False,
                 "reason": reason,
                 "until": until,
                 "is_asked": is_asked,
                 "cause": cause,
                 "strikes": self.strikes + 1,
-                "seq": self.seq + 1,
             }
         )
 
     def opened(self) -> Self:
         """The vendor takes jobs again."""
-        return self.model_copy(
-            update={"is_open": True, "strikes": 0, "cause": None, "seq": self.seq + 1}
-        )
+        return self._take_step({"is_open": True, "strikes": 0, "cause": None})

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 
@@ -42,7 +42,10 @@ MISSING_FOR = timedelta(hours=24)
 """A project is taken for gone after so many 404s in a row over so long; a proxy's passes sooner."""
 
 _TOKEN_DIGITS = 8
-_TOKEN = re.compile(rf"\[(?P<job>[0-9a-f]{{{_TOKEN_DIGITS}}})-[0-9]+\]\Z")
+_TOKEN = re.compile(rf"\[(?P<job>[0-9a-f]{{{_TOKEN_DIGITS}}})-[0-9]+(-[0-9a-z-]+)?\]\Z")
+
+SCHEMA = 2
+"""Of the rows that this version writes. 1: before attempts and projects had rows of their own."""
 
 _HIGHEST_PRICE = 4
 """Times the list price; a price above it is a misreading, not a price."""
@@ -53,7 +56,28 @@ class IllegalTransition(Exception):
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    # What a newer version keeps in a row is handed on, so that a rollback loses none of it.
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class NewerSchema(Exception):
+    """A row was written by a newer version, which keeps in it what this one does not know."""
+
+
+class Row(_Record):
+    """What is stored under a key of its own and changes step by step."""
+
+    seq: int = 1
+    schema_number: int = SCHEMA
+
+    def _take_step(self, update: Mapping[str, Any]) -> Self:
+        """Return the next state of the row; every step of every row goes through here."""
+        if self.schema_number > SCHEMA:
+            raise NewerSchema(
+                f"a row of schema {self.schema_number} is not changed by this version of "
+                f"dropscale, which knows {SCHEMA}: deploy the version that wrote it, or a newer one"
+            )
+        return self.model_copy(update={**update, "seq": self.seq + 1, "schema_number": SCHEMA})
 
 
 class Reason(_Record):
@@ -154,6 +178,7 @@ class _JobChanges(TypedDict, total=False):
     upload: Upload
     attempt: int
     attempt_id: str | None
+    name_at_vendor: str
     project_id: str | None
     credits_charged: int | None
     submitted_at: datetime
@@ -168,7 +193,28 @@ class _JobChanges(TypedDict, total=False):
     due: datetime | None
 
 
-class Job(_Record):
+class Attempt(_Record):
+    """One claim of a job: what the token in a project's name leads to."""
+
+    token: str
+    """At least 96 random bits; nobody can make one up."""
+    fingerprint: str
+    attempt: int
+    project_id: str | None = None
+    """Once it is known."""
+    schema_number: int = SCHEMA
+
+
+class KnownProject(_Record):
+    """A project of the vendor's, and the attempt that it came from. It is nobody else's."""
+
+    project_id: str
+    fingerprint: str
+    token: str | None = None
+    schema_number: int = SCHEMA
+
+
+class Job(Row):
     """One paid upscale.
 
     Steps that tell what was seen of a project take its id: a job that is at another project by
@@ -176,7 +222,6 @@ class Job(_Record):
     """
 
     fingerprint: str
-    seq: int = 1
     state: JobState = JobState.READY
     parameters: Parameters
     label: str
@@ -184,6 +229,8 @@ class Job(_Record):
     upload: Upload | None = None
     attempt: int = 0
     attempt_id: str | None = None
+    """The present attempt's token, which is a part of its project's name."""
+    name_at_vendor: str | None = None
     project_id: str | None = None
     credits_charged: int | None = None
     created_at: Instant
@@ -224,7 +271,10 @@ class Job(_Record):
     @property
     def project_name(self) -> str:
         """The project's name at the vendor, with a token by which an orphan can be found."""
-        return f"{self.label} [{self.fingerprint[:_TOKEN_DIGITS]}-{self.attempt}]"
+        return self.name_at_vendor or f"{self.label} [{self._short_name(self.attempt)}]"
+
+    def _short_name(self, attempt: int) -> str:
+        return f"{self.fingerprint[:_TOKEN_DIGITS]}-{attempt}"
 
     def is_named_by(self, project_name: str | None) -> bool | None:
         """Whether a project's name has this job's token, or another job's; None: it has none."""
@@ -266,10 +316,12 @@ class Job(_Record):
 
     def submitting(self, attempt_id: str, expires_at: datetime, windows: Iterable[str]) -> Self:
         """An attempt is about to be paid from `windows`; it is dead after `expires_at`."""
+        attempt = self.attempt + 1
         return self._step(
             JobState.SUBMITTING,
-            attempt=self.attempt + 1,
+            attempt=attempt,
             attempt_id=attempt_id,
+            name_at_vendor=f"{self.label} [{self._short_name(attempt)}-{attempt_id}]",
             reserved=dict.fromkeys(windows, self.parameters.credits),
             due=expires_at,
         )
@@ -392,9 +444,7 @@ class Job(_Record):
     def _step(self, state: JobState | None = None, **changes: Unpack[_JobChanges]) -> Self:
         if state is not None and state not in JOB_TRANSITIONS[self.state]:
             raise IllegalTransition(f"job {self.fingerprint}: {self.state} -> {state}")
-        return self.model_copy(
-            update={**changes, "state": state or self.state, "seq": self.seq + 1}
-        )
+        return self._take_step({**changes, "state": state or self.state})
 
 
 class _Report(TypedDict, total=False):
@@ -512,7 +562,7 @@ class TimelineEntry(_Record):
     at: Instant
 
 
-class Drop(_Record):
+class Drop(Row):
     """One image in the input bucket and what is to come of it."""
 
     id: str
@@ -582,4 +632,4 @@ class Drop(_Record):
         if not timeline or timeline[-1].state is not state:
             timeline = (*timeline, TimelineEntry(state=state, at=now))[-_TIMELINE_LENGTH:]
         step: dict[str, Any] = {"state": state, "timeline": timeline, "due": now}
-        return self.model_copy(update={**step, **changes, "seq": self.seq + 1})
+        return self._take_step({**step, **changes})

@@ -1,6 +1,6 @@
 """What the rules need of a ledger's storage, and the changes that it makes all or nothing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from dropscale.ledger.gate import Gate
-from dropscale.ledger.records import Drop, Job
+from dropscale.ledger.records import Attempt, Drop, Job, KnownProject
 from dropscale.ledger.states import JobState
 from dropscale.ledger.walk import Walk
 
@@ -36,6 +36,10 @@ class BudgetSpent(Exception):
     def __init__(self, window: str) -> None:
         super().__init__(window)
         self.window = window
+
+
+class ProjectTaken(Exception):
+    """The project is another job's: the vendor has given out one id twice."""
 
 
 class GateClosed(Exception):
@@ -68,6 +72,17 @@ class SaveWalk:
     """Write the walk down, if nobody has since its step before."""
 
     walk: Walk
+
+
+Reference = Attempt | KnownProject
+"""What leads to a job: from the token in a project's name, or from the project's id."""
+
+
+@dataclass(frozen=True)
+class SaveReference:
+    """Write down what leads to a job; hold only if it leads to no other."""
+
+    reference: Reference
 
 
 @dataclass(frozen=True)
@@ -120,6 +135,7 @@ Change = (
     | SaveJob
     | SaveGate
     | SaveWalk
+    | SaveReference
     | Attach
     | Detach
     | TakeSlot
@@ -172,6 +188,12 @@ class Ledger(Protocol):
     def job(self, fingerprint: str) -> Job | None:
         """Return a job, None if it is not known."""
 
+    def attempt(self, token: str) -> Attempt | None:
+        """Return the attempt of a token, None if it is not known."""
+
+    def project(self, project_id: str) -> KnownProject | None:
+        """Return whose a project is, None if it is nobody's."""
+
     def gate(self) -> Gate | None:
         """Return the gate, None if it was never closed."""
 
@@ -191,6 +213,7 @@ class Ledger(Protocol):
             GateClosed: a `RequireOpenGate` found it closed.
             SlotsTaken: a `TakeSlot` found none free.
             BudgetSpent: a `Spend` found too little left.
+            ProjectTaken: a `SaveReference` found it to lead to another job.
             LedgerConflict: a record was changed by somebody else.
         """
 
@@ -210,8 +233,9 @@ class Limits:
 
 
 def job_changes(before: Job, after: Job, limits: Limits = Limits()) -> list[Change]:
-    """Return the changes that a job's step makes; its slot and its credits move with it.
+    """Return the changes that a job's step makes: its slot and its credits move with it.
 
+    So do the rows that lead from a token, and from a project, to the job.
     Without limits it takes them even beyond, which is right only for what the vendor has done.
     """
     changes: list[Change] = [SaveJob(after)]
@@ -223,7 +247,24 @@ def job_changes(before: Job, after: Job, limits: Limits = Limits()) -> list[Chan
         spent = after.spent[window] - before.spent[window]
         if spent:
             changes.append(Spend(window, spent, limits.credits.get(window)))
-    return changes
+    return [*changes, *_new_references(before, after)]
+
+
+def _new_references(before: Job, after: Job) -> Iterator[Change]:
+    """Yield what leads to a job from the token and the project that a step gave it."""
+    token, project_id, fingerprint = after.attempt_id, after.project_id, after.fingerprint
+    if token and (token, project_id) != (before.attempt_id, before.project_id):
+        yield SaveReference(
+            Attempt(
+                token=token, fingerprint=fingerprint, attempt=after.attempt, project_id=project_id
+            )
+        )
+    for orphan in after.orphans[len(before.orphans) :]:
+        yield SaveReference(KnownProject(project_id=orphan, fingerprint=fingerprint))
+    if project_id and project_id != before.project_id:
+        yield SaveReference(
+            KnownProject(project_id=project_id, fingerprint=fingerprint, token=token)
+        )
 
 
 def amend_drop(ledger: Ledger, drop_id: str, change: Callable[[Drop], Drop]) -> Drop:

@@ -3,17 +3,12 @@
 from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
-
-from dropscale.ledger.records import Instant
+from dropscale.ledger.records import Instant, Row
 
 
-class Walk(BaseModel):
+class Walk(Row):
     """The walk through the input bucket: pass after pass, key by key; one for the whole stack."""
 
-    model_config = ConfigDict(frozen=True)
-
-    seq: int = 1
     since: Instant
     """When the stack began: what lay there before is none of its business."""
     begun: Instant
@@ -30,9 +25,8 @@ class Walk(BaseModel):
 
     def again(self, now: datetime) -> Self:
         """Begin a pass."""
-        changes = {"begun": now, "begun_before": self.begun, "cursor": ""}
-        return self.model_copy(update={**changes, "seq": self.seq + 1})
+        return self._take_step({"begun": now, "begun_before": self.begun, "cursor": ""})
 
     def seen(self, cursor: str | None) -> Self:
         """Come to a key, or (None) to the end of the pass."""
-        return self.model_copy(update={"cursor": cursor, "seq": self.seq + 1})
+        return self._take_step({"cursor": cursor})

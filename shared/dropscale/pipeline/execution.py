@@ -27,6 +27,7 @@ class ExecutionState(BaseModel):
     # A newer version's fields are handed on, so that a rollback ends no execution.
     model_config = ConfigDict(extra="allow", frozen=True)
 
+    schema_number: int = 1
     drop_id: str
     fingerprint: str
     generation: int

@@ -7,7 +7,7 @@ from enum import StrEnum
 from dropscale.errors import DropscaleError
 from dropscale.ledger.records import Drop, Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
-from dropscale.ledger.store import Ledger, amend_drop, amend_job
+from dropscale.ledger.store import Ledger, ProjectTaken, amend_drop, amend_job
 from dropscale.magichour.models import Project
 from dropscale.pipeline.delivery_errors import ForeignProject
 from dropscale.pipeline.follow import FollowJob, Waiting
@@ -52,7 +52,10 @@ class Resolve:
                 return job.watched_anew(now, now + REVIEW)
             return job.adopted(project_id, project.credits_charged, now, now + REVIEW)
 
-        adopted = amend_job(self.ledger, job.fingerprint, adopt, only=job.state)
+        try:
+            adopted = amend_job(self.ledger, job.fingerprint, adopt, only=job.state)
+        except ProjectTaken:
+            raise ForeignProject.of(project_id) from None
 
         def want(drop: Drop) -> Drop:
             rendition = drop.renditions[job.fingerprint]

@@ -22,6 +22,7 @@ from dropscale.ledger.store import (
     Ledger,
     LedgerConflict,
     Limits,
+    ProjectTaken,
     RequireOpenGate,
     SaveGate,
     SaveJob,
@@ -83,7 +84,7 @@ class StartJob:
     follow: FollowJob
     gate: GateKeeper
     clock: Clock
-    new_id: Callable[[], str]
+    new_token: Callable[[], str]
     policy: StartPolicy
 
     def __call__(
@@ -101,7 +102,7 @@ class StartJob:
             self.lay_aside(job)
             return StartOutcome.LEFT
         limits = Limits(self.policy.slots, self.policy.budget.windows(self.clock()))
-        claimed = job.submitting(self.new_id(), self.clock() + _ATTEMPT_LEASE, limits.credits)
+        claimed = job.submitting(self.new_token(), self.clock() + _ATTEMPT_LEASE, limits.credits)
         passage = SaveGate(probe) if probe else RequireOpenGate()
         try:
             self.ledger.write(passage, *job_changes(job, claimed, limits))
@@ -185,7 +186,12 @@ class StartJob:
                 self.gate.close(WaitReason.UNREADABLE, error)
             self.follow.all(unknown)
             return StartOutcome.UNKNOWN
-        submitted = self._record_project(job, created)
+        try:
+            submitted = self._record_project(job, created)
+        except ProjectTaken:
+            later = self.clock() + REVIEW
+            self.follow.all(self._end_attempt(job, lambda job: job.unknown(later)))
+            return StartOutcome.UNKNOWN
         if probing:
             self.gate.open()
         self.follow.all(submitted)
@@ -221,6 +227,8 @@ class StartJob:
 
         try:
             return amend_job(self.ledger, claimed.fingerprint, change)
+        except ProjectTaken:
+            raise
         except Exception as error:
             raise ProjectUnrecorded(
                 f"project {created.id} of job {claimed.fingerprint} is paid but not recorded"
