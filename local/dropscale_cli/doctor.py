@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from types import MappingProxyType
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,13 +16,8 @@ from dropscale.aws import wiring
 from dropscale.aws.api_key import SecretApiKey
 from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
+from dropscale_cli.account import Concern, Demand, concerns, described
 from dropscale_cli.aws_target import AwsTarget
-
-PLACES_BY_TIER = MappingProxyType({"creator": 3, "pro": 5})
-"""Jobs that may run at once, by plan; Business has no limit.
-
-Source: https://docs.magichour.ai/api-reference, mid 2026.
-"""
 
 
 @dataclass(frozen=True)
@@ -163,21 +157,16 @@ def _magic_hour(target: AwsTarget, stack: str) -> Finding:
         return Finding("Magic Hour", str(error), f"dropscale secret set --stack {stack}")
     except MagicHourError as error:
         return Finding("Magic Hour", str(error), "See whether ApiBaseUrl is right; try again.")
-    return _account(account, settings.max_concurrent_jobs)
+    factors = frozenset({settings.default_scale_factor})
+    return _account(account, Demand(0, factors, settings.max_concurrent_jobs))
 
 
-def _account(account: Account, slots: int) -> Finding:
-    detail = f"{account.credits:,} credits, tier {account.tier}"
-    places = PLACES_BY_TIER.get(account.tier)
-    if places is not None and slots > places:
-        return Finding(
-            "Magic Hour",
-            f"{detail}: runs {places} jobs at once, and MaxConcurrentJobs is {slots}",
-            f"Set MaxConcurrentJobs to {places}.",
-        )
-    if not account.credits:
-        return Finding("Magic Hour", detail, "Buy credits, or wait for the next period.")
-    return Finding("Magic Hour", detail)
+def _account(account: Account, demand: Demand) -> Finding:
+    found = list(concerns(account, demand))
+    if account.credits == 0:
+        found.append(Concern("No credits are left", "Buy credits, or wait for the next period."))
+    detail = ". ".join([described(account), *(concern.what for concern in found)])
+    return Finding("Magic Hour", detail, " ".join(concern.fix for concern in found) or None)
 
 
 def _budget(target: AwsTarget) -> Finding:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 from rich.console import Console
 
@@ -15,6 +17,7 @@ from dropscale_cli.places import DeployedStack
 from dropscale_cli.price import agree_to_price
 from dropscale_cli.run import RunOptions, found_drops, watch_folder
 from dropscale_cli.session import Session
+from dropscale_cli.stack_limits import limit_warnings
 from dropscale_cli.stack_plan import PlannedChange, StackPlanner
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import Summary
@@ -35,7 +38,7 @@ def run_on_stack(stack: str, options: RunOptions) -> int:
     if prefix and options.is_watching:
         raise click.UsageError(f"--watch cannot drop below the stack's prefix, {prefix}.")
     drops = found_drops(options).below(prefix)
-    place = DeployedStack(target, options.out)
+    place = DeployedStack(target, stack, options.out)
     folder = StateFolder(options.out)
     folder.make()
     console = Console(stderr=options.as_json, highlight=False, markup=False, soft_wrap=True)
@@ -84,6 +87,8 @@ def _agree(
     console: Console,
 ) -> None:
     price = sum(change.credits for change in changes.values())
+    for warning in limit_warnings(place.target, price, datetime.now(UTC)):
+        console.print(warning)
     at_stake = max(price, 1) if options.is_watching else price
     if place.charged_at and at_stake:
         offer = (

@@ -13,7 +13,7 @@ from dropscale_cli.local_stack import (
     engine_named,
     local_cloud,
 )
-from dropscale_embedded.api import FaultPlan, FaultPlanInvalid, parse_fault_plan
+from dropscale_embedded.api import EmbeddedApi, FaultPlan, FaultPlanInvalid, Tier, parse_fault_plan
 
 _SETTLE_SECONDS = "2"
 """Long enough for the sidecar of an `aws s3 sync` to come after its image."""
@@ -24,7 +24,7 @@ def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
     chosen = engine_named(engine)
     parameters = {"SettleSeconds": _SETTLE_SECONDS, **embedded_parameters()}
     with (
-        embedded_api(chosen, api_port) as api,
+        embedded_api(EmbeddedApi(engine=chosen, port=api_port)) as api,
         local_cloud(api, parameters, log=log, port=port) as cloud,
     ):
         environment = [f"{name.upper()}={value}" for name, value in cloud.credentials.items()]
@@ -46,11 +46,27 @@ def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
         Event().wait()
 
 
-def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> None:
+def api(
+    *,
+    port: int,
+    engine: str,
+    stub_seconds: float,
+    faults: Path | None,
+    tier: str,
+    credits_granted: int,
+    concurrent_jobs: int | None,
+) -> None:
     """Run the embedded API and print how to use it, until a signal comes."""
-    plan = _fault_plan(faults) if faults else None
     chosen = engine_named(engine, stub_seconds)
-    with embedded_api(chosen, port, faults=plan) as served:
+    server = EmbeddedApi(
+        engine=chosen,
+        port=port,
+        faults=_fault_plan(faults) if faults else None,
+        tier=Tier(tier),
+        credits_granted=credits_granted,
+        concurrent_jobs=concurrent_jobs,
+    )
+    with embedded_api(server) as served:
         click.echo(
             f"Nothing is charged. Engine: {chosen.description}\n"
             f"Base URL:  {served.base_url}\n"

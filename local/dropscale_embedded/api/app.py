@@ -1,7 +1,8 @@
 """The HTTP face of the embedded API: a Flask application over projects and storage.
 
-Statuses and the `{"message"}` body of every error are the vendor's (see `contract`). Storage URLs
-answer 403 and 404 in the same way, where the vendor's file host has bodies of its own.
+Status and body of every error are the vendor's (see `contract`): `{"message"}`, with a `code`
+before it where the vendor's document has codes, which is at 402. Storage URLs answer 403 and 404 in
+the same way, where the vendor's file host has bodies of its own.
 """
 
 import hmac
@@ -28,7 +29,13 @@ from dropscale_embedded.api import contract
 from dropscale_embedded.api.control import control_blueprint
 from dropscale_embedded.api.fault_injection import FaultInjection
 from dropscale_embedded.api.faults import Call, FaultPlanInvalid
-from dropscale_embedded.api.projects import OutOfCredits, PlanRefused, Projects, UnknownProject
+from dropscale_embedded.api.projects import (
+    OutOfCredits,
+    PlanRefused,
+    Projects,
+    TooManyJobs,
+    UnknownProject,
+)
 from dropscale_embedded.api.rendering import output_path
 from dropscale_embedded.api.sources import MAX_IMAGE_BYTES
 from dropscale_embedded.api.storage import UPLOADS, SignatureRefused, Storage, UrlSigner
@@ -38,10 +45,19 @@ _Error = tuple[dict[str, str], int]
 _STATUS_BY_ERROR: dict[type[Exception], int] = {
     FaultPlanInvalid: 400,
     OutOfCredits: 402,
-    PlanRefused: 403,
+    PlanRefused: 402,
     SignatureRefused: 403,
     UnknownProject: 404,
+    TooManyJobs: 429,
 }
+
+_CODE_BY_ERROR: dict[type[Exception], str] = {
+    OutOfCredits: "insufficient_credits",
+    PlanRefused: "plan_upgrade_required",
+}
+
+_FIXED_MESSAGES = {401: "Unauthorized", 404: "Not Found"}
+"""What the vendor says with these statuses, whatever the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +175,14 @@ class _Calls:
         self.urls.signer.check("GET", path, request.args)
         file = self.storage.file(path)
         if not file.exists():
-            raise NotFound("The output was deleted")
+            raise NotFound
         return send_file(file, mimetype="image/png")
 
 
 def _authorize(token: str) -> None:
     given = request.headers.get("Authorization", "")
     if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-        raise Unauthorized("The API key is missing or wrong")
+        raise Unauthorized
 
 
 def _storage_url(path: str, query: dict[str, str]) -> str:
@@ -178,14 +194,20 @@ def _dump(answer: BaseModel) -> dict[str, Any]:
 
 
 def _refusal(error: Exception) -> _Error:
-    return {"message": str(error)}, _STATUS_BY_ERROR[type(error)]
+    status, code = _STATUS_BY_ERROR[type(error)], _CODE_BY_ERROR.get(type(error))
+    message = _FIXED_MESSAGES.get(status, str(error))
+    return {**({"code": code} if code else {}), "message": message}, status
 
 
 def _http_error(error: HTTPException) -> _Error:
-    return {"message": error.description or error.name}, error.code or 500
+    status = error.code or 500
+    return {"message": _FIXED_MESSAGES.get(status) or error.description or error.name}, status
 
 
 def _validation_error(error: ValidationError) -> _Error:
-    faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
-    lines = [f"{field or 'body'}: {text.removeprefix('Value error, ')}" for field, text in faults]
-    return {"message": "; ".join(lines)}, 400
+    faults = error.errors()
+    texts = [fault["msg"].removeprefix("Value error, ") for fault in faults]
+    fields = [".".join(map(str, fault["loc"])) or "body" for fault in faults]
+    lines = [f"{field}: {text}" for field, text in zip(fields, texts, strict=True)]
+    is_extension = all(fault["type"] == contract.WRONG_EXTENSION for fault in faults)
+    return {"message": "; ".join(lines)}, 422 if is_extension else 400

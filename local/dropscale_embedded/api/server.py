@@ -22,7 +22,13 @@ from dropscale_embedded.api.app import StorageUrls, create_app
 from dropscale_embedded.api.engines import Engine
 from dropscale_embedded.api.fault_injection import FaultInjection
 from dropscale_embedded.api.faults import FaultPlan, Faults
-from dropscale_embedded.api.projects import Book, Clock, Projects, Tier
+from dropscale_embedded.api.projects import (
+    CONCURRENT_JOBS_BY_TIER,
+    Book,
+    Clock,
+    Projects,
+    Tier,
+)
 from dropscale_embedded.api.rendering import RenderPool
 from dropscale_embedded.api.storage import Storage, UrlSigner
 
@@ -80,6 +86,7 @@ class EmbeddedApi:
         workers: int | None = None,
         credits_granted: int = 1_000_000,
         tier: Tier = Tier.BUSINESS,
+        concurrent_jobs: int | None = None,
         download_url_lifetime: timedelta = timedelta(hours=DOWNLOAD_URL_HOURS),
         clock: Clock = _utc_now,
         faults: FaultPlan | None = None,
@@ -94,6 +101,8 @@ class EmbeddedApi:
             workers: how many projects render at a time; as many as there are cores by default.
             credits_granted: what the account may spend in all.
             tier: the account's plan.
+            concurrent_jobs: how many jobs may be not final; as many as the tier has by default:
+                any number on business.
             download_url_lifetime: how long a download URL works.
             clock: the present time, in UTC.
             faults: what goes wrong; nothing by default.
@@ -107,7 +116,12 @@ class EmbeddedApi:
         self._clock = clock
         self._port = port
         self._workers = workers or os.cpu_count() or 1
-        self._projects = Projects(credits_granted=credits_granted, tier=tier, clock=clock)
+        self._projects = Projects(
+            credits_granted=credits_granted,
+            tier=tier,
+            clock=clock,
+            concurrent_jobs=concurrent_jobs or CONCURRENT_JOBS_BY_TIER.get(tier),
+        )
         self._urls = StorageUrls(
             signer=UrlSigner(key=token_bytes(32), clock=clock),
             upload_lifetime=_UPLOAD_URL_LIFETIME,
