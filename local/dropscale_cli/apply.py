@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -21,7 +20,7 @@ from dropscale_cli.file_listing import FileListing
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.local_bucket import LocalBucket
 from dropscale_cli.run import RunOptions, run_drops
-from dropscale_cli.stack_limits import limit_warnings
+from dropscale_cli.stack_limits import stack_limit_warnings
 from dropscale_cli.stack_plan import Page, PlannedChange, StackPlanner
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import console_for_outcomes
@@ -75,7 +74,7 @@ def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -
         pages,
         agreement,
         lambda change: target.look_again(change.key, change.version),
-        lambda price: limit_warnings(target, price, datetime.now(UTC)),
+        lambda price: stack_limit_warnings(target, price),
     )
     _report(outcome, agreement)
     return 0 if outcome.is_as_asked else 1

@@ -120,5 +120,5 @@ def printable(text: str) -> str:
 
 def on_one_line(text: str) -> str:
     """Return foreign text as one line that is not too long, and harmless to a terminal."""
-    line = " ".join(text.split())
-    return printable(line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}…")
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}…"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import click
 from rich.console import Console
 
@@ -17,7 +15,7 @@ from dropscale_cli.places import DeployedStack
 from dropscale_cli.price import agree_to_price
 from dropscale_cli.run import RunOptions, found_drops, watch_folder
 from dropscale_cli.session import Session
-from dropscale_cli.stack_limits import limit_warnings
+from dropscale_cli.stack_limits import stack_limit_warnings
 from dropscale_cli.stack_plan import PlannedChange, StackPlanner
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import Summary
@@ -87,7 +85,7 @@ def _agree(
     console: Console,
 ) -> None:
     price = sum(change.credits for change in changes.values())
-    for warning in limit_warnings(place.target, price, datetime.now(UTC)):
+    for warning in stack_limit_warnings(place.target, price):
         console.print(warning)
     at_stake = max(price, 1) if options.is_watching else price
     if place.charged_at and at_stake:
