@@ -149,6 +149,24 @@ def test_the_api_misbehaves_as_its_plan_says(start: Start, tmp_path: Path) -> No
     assert book == {"credits_spent": 0, "entries": []}
 
 
+def test_the_api_has_the_account_that_it_is_told(start: Start) -> None:
+    account = ["--tier", "free", "--credits", "60", "--concurrent-jobs", "2"]
+    with start("api", "--engine", "stub", "--stub-seconds", "60", *account) as process:
+        said = [line.rpartition(" ") for line in lines_until("Ctrl-C", process.stdout)]
+        printed = {label.strip(): value for label, _, value in said}
+        token = {"Authorization": f"Bearer {printed['Token:']}"}
+        base_url = printed["Base URL:"]
+        told = requests.get(f"{base_url}/v1/account", headers=token, timeout=10).json()
+        body = {"assets": {"image_file_path": "https://x.example/cat.png"}, "scale_factor": 4}
+        refused = requests.post(
+            f"{base_url}/v1/ai-image-upscaler", headers=token, json=body, timeout=10
+        )
+        process.terminate()
+        last_words(process)
+    assert (told["tier"], told["credits"], told["subscription"]) == ("free", 60, None)
+    assert (refused.status_code, refused.json()["code"]) == (402, "plan_upgrade_required")
+
+
 def test_an_unusable_fault_plan_is_wrong_usage(finish: Finish, tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text("seed: none")

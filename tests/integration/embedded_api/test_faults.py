@@ -153,21 +153,24 @@ STATUSES = {
 }
 """By title: the project's status and the credits that it keeps."""
 
-NOT_FOUND, PAUSED = (404, {"message": "Not Found"}), (200, {"status": "paused"})
-COMPLETE, NOTHING_YET = {"status": "complete", "error": None}, {"downloads": []}
-ANSWERS: dict[str, list[tuple[int, dict[str, object]]]] = {
+SomeAnswer = tuple[int, dict[str, object]]
+NOT_FOUND: SomeAnswer = (404, {"message": "Not Found"})
+PAUSED: SomeAnswer = (200, {"status": "paused"})
+NOTHING_YET: SomeAnswer = (200, {"status": "complete", "downloads": []})
+COMPLETE: SomeAnswer = (200, {"status": "complete"})
+ANSWERS: dict[str, list[SomeAnswer]] = {
     "No subscription": [(402, {"code": "subscription_required", "message": "Renew it"})],
     "Not on this plan": [
         (402, {"code": "plan_upgrade_required", "message": "Payment Required"}),
     ],
     "A refusal that is not the vendor's": [(403, {"error": "blocked"})],
-    "A project that is not found for two looks": [NOT_FOUND, NOT_FOUND, (200, COMPLETE)],
+    "A project that is not found for two looks": [NOT_FOUND, NOT_FOUND, COMPLETE],
     "Fields of other types": [(200, {"credits_charged": "fifty"})],
-    "An unknown status for two looks": [PAUSED, PAUSED, (200, COMPLETE)],
+    "An unknown status for two looks": [PAUSED, PAUSED, COMPLETE],
     "Complete without downloads for two looks": [
-        (200, COMPLETE | NOTHING_YET),
-        (200, COMPLETE | NOTHING_YET),
-        (200, COMPLETE),
+        NOTHING_YET,
+        NOTHING_YET,
+        COMPLETE,
     ],
 }
 """By title: the answers to the same call, one after the other, with some of their fields."""

@@ -70,7 +70,8 @@ def test_what_an_account_will_not_meet_is_a_concern(
 
 
 def test_what_an_account_does_not_tell_is_no_concern() -> None:
-    account = Account.model_construct(id="a", credits=None, tier=None)
+    nothing: dict[str, Any] = {"credits": None, "tier": None}
+    account = Account.model_construct(id="a", **nothing)
     assert list(concerns(account, demand(200, 4, slots=99))) == []
 
 

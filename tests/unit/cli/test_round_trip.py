@@ -310,7 +310,6 @@ def test_a_job_may_render_for_as_long_as_the_pipeline_lets_it(trip: Trip) -> Non
 
 
 WHY = Reason(code="ServerFault", message="a page came", fix="It is looked at again.")
-STUCK = {"reason": WHY}
 
 
 def impatient(trip: Trip, target: ScriptedTarget, *keys: str) -> dict[str, FollowedDrop]:
@@ -325,7 +324,7 @@ def impatient(trip: Trip, target: ScriptedTarget, *keys: str) -> dict[str, Follo
 def test_an_image_whose_vendor_says_nothing_is_given_up_when_patience_is_at_its_end(
     state: DropState, trip: Trip
 ) -> None:
-    target = ScriptedTarget([step(manifest("a.jpg", state, **STUCK))], step_seconds=MINUTE)
+    target = ScriptedTarget([step(manifest("a.jpg", state, reason=WHY))], step_seconds=MINUTE)
     drop = impatient(trip, target, "a.jpg")["a.jpg"]
     assert (drop.is_given_up, drop.is_as_asked, drop.is_settled) == (True, False, False)
     assert target.now == (1 + 10 + 1) * MINUTE
@@ -333,7 +332,7 @@ def test_an_image_whose_vendor_says_nothing_is_given_up_when_patience_is_at_its_
 
 
 def test_patience_begins_anew_when_the_vendor_has_said_something(trip: Trip) -> None:
-    stuck = manifest("a.jpg", DropState.RENDERING, **STUCK)
+    stuck = manifest("a.jpg", DropState.RENDERING, reason=WHY)
     other = stuck.model_copy(update={"reason": WHY.model_copy(update={"message": "another"})})
     well = step(manifest("a.jpg", DropState.RENDERING))
     script: list[Results] = [step(stuck), *[{}] * 4, step(other), *[{}] * 4, well, step(stuck)]
@@ -351,7 +350,7 @@ def test_a_job_that_only_takes_its_time_is_not_given_up(trip: Trip) -> None:
 
 def test_what_is_given_up_is_still_taken_while_others_are_waited_for(trip: Trip) -> None:
     begun = step(
-        manifest("a.jpg", DropState.RENDERING, **STUCK), manifest("b.jpg", DropState.RENDERING)
+        manifest("a.jpg", DropState.RENDERING, reason=WHY), manifest("b.jpg", DropState.RENDERING)
     )
     last = step(
         manifest("a.jpg", DELIVERED, output="a.png"), manifest("b.jpg", DropState.FAILED)
@@ -364,7 +363,7 @@ def test_what_is_given_up_is_still_taken_while_others_are_waited_for(trip: Trip)
 
 def test_nobody_waits_for_a_slot_that_a_given_up_job_keeps(trip: Trip) -> None:
     begun = step(
-        manifest("a.jpg", DropState.SUBMITTED, **STUCK),
+        manifest("a.jpg", DropState.SUBMITTED, reason=WHY),
         manifest("b.jpg", DropState.RENDERING),
         manifest("c.jpg", DropState.WAITING, wait=WaitReason.SLOT),
     )
