@@ -18,6 +18,7 @@ from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
 from dropscale_cli.account import Concern, Demand, concerns, described
 from dropscale_cli.aws_target import AwsTarget
+from dropscale_cli.fault_report import on_one_line
 
 
 @dataclass(frozen=True)
@@ -186,8 +187,9 @@ def _gate(target: AwsTarget) -> Finding:
     gate = wiring.ledger(target.settings, target.client).gate()
     if gate is None or gate.is_open:
         return Finding("gate", "open")
+    why = f"{gate.reason}: {on_one_line(gate.cause.message)}" if gate.cause else gate.reason
     return Finding(
         "gate",
-        f"closed: the vendor takes no jobs ({gate.reason}); one tries again at {gate.until:%H:%M}",
+        f"closed: the vendor takes no jobs ({why}); one tries again at {gate.until:%H:%M}",
         "See `API key` and `Magic Hour` above; it opens by itself.",
     )

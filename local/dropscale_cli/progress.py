@@ -1,6 +1,6 @@
 """Shows a run's progress: a live table on a terminal, a line per change elsewhere."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -16,14 +16,14 @@ from dropscale_cli.round_trip import FollowedDrop, Reporter
 _SPARE_LINES = 4
 """The table's frame, its caption, and the prompt."""
 
-_WAITS: Mapping[str, str] = MappingProxyType(
+_WAITS = MappingProxyType(
     {
         WaitReason.SIDECAR: "waiting for its sidecar",
         WaitReason.SLOT: "waiting for a free slot",
         WaitReason.BUDGET: "waiting for the budget",
         WaitReason.THROTTLED: "waiting until Magic Hour takes more",
         WaitReason.ACCOUNT: "waiting for the account",
-        "unreadable": "waiting until Magic Hour itself answers",
+        WaitReason.UNREADABLE: "waiting until Magic Hour itself answers",
     }
 )
 

@@ -23,8 +23,6 @@ AS_ASKED = frozenset(
 _ACCOUNT_WIDE = frozenset({WaitReason.BUDGET, WaitReason.ACCOUNT})
 _FOR_A_PERSON = _ACCOUNT_WIDE | {WaitReason.SIDECAR}
 _AT_VENDOR = frozenset({DropState.SUBMITTED, DropState.RENDERING})
-_UNREADABLE = "unreadable"
-"""What a drop waits for while something else than the vendor answers in its place."""
 
 PATIENCE_SECONDS = 10 * 60.0
 """How long a command waits by default for a vendor whose answers say nothing yet."""
@@ -75,7 +73,7 @@ class FollowedDrop:
         if self.manifest is None or self.is_settled:
             return False
         if self.state is DropState.WAITING:
-            return self.manifest.waiting_for == _UNREADABLE
+            return self.manifest.waiting_for is WaitReason.UNREADABLE
         return self.state in _AT_VENDOR and self.manifest.reason is not None
 
     @property

@@ -8,9 +8,7 @@ from dropscale.aws import wiring
 from dropscale.ledger.budget import Budget
 from dropscale_cli.aws_target import AwsTarget
 
-_PARAMETERS = MappingProxyType(
-    {"day": ("DailyCreditLimit", "today"), "month": ("MonthlyCreditLimit", "this month")}
-)
+_NOW = MappingProxyType({"DailyCreditLimit": "today", "MonthlyCreditLimit": "this month"})
 
 
 def stack_limit_warnings(target: AwsTarget, price: int) -> Iterator[str]:
@@ -37,9 +35,9 @@ def limit_warnings(
             continue
         left = max(0, limit - spent(window))
         if price > left:
-            name, when = _PARAMETERS[window.partition("#")[0]]
+            name = budget.parameter_of(window)
             yield (
                 f"Warning: This costs up to {price:,} credits, and the stack may spend {left:,} "
-                f"more {when} ({name} is {limit:,}); what goes beyond that waits. "
+                f"more {_NOW[name]} ({name} is {limit:,}); what goes beyond that waits. "
                 f"Raise it: sam deploy --parameter-overrides {name}=…"
             )
