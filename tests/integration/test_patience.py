@@ -46,20 +46,24 @@ def test_a_run_out_of_patience_names_the_command_that_collects_what_is_paid(
     with EmbeddedApi(engine=StubEngine(0), faults=plan) as server:
         api: ChosenApi = OpenApi(server)
 
-        def run(patience: float) -> tuple[int, dict[str, object]]:
+        def run(patience: float) -> tuple[int, dict[str, object], str]:
             options = RunOptions(photos, out, True, None, True, None, patience=patience)
             code = run_drops(found_drops(options), options, api)
-            told: dict[str, object] = json.loads(capsys.readouterr().out)
-            return code, told
+            printed = capsys.readouterr()
+            told: dict[str, object] = json.loads(printed.out)
+            return code, told, printed.err
 
-        code, told = run(patience=1)
+        code, told, shown = run(patience=1)
         server.faults.use(parse_fault_plan(b"{}", "test"))
-        again, collected = run(patience=600)
+        again, collected, _ = run(patience=600)
 
     assert (code, told["as_asked"]) == (1, False)
     assert shlex.split(str(told["resume"])) == [
         "dropscale", "run", str(photos), "--out", str(out)
     ]  # fmt: skip
+    assert "cat.png: submitted: The state of project embedded" in shown
+    assert "'paused'" in shown
+    assert "cat.png: submitted, no longer waited for: " in shown
     assert (again, collected["as_asked"], collected["resume"]) == (0, True, None)
     assert (out / "cat.png@2x.png").is_file()
     assert len(server.book.entries(EntryKind.CREATE)) == 1

@@ -310,6 +310,7 @@ def test_a_job_may_render_for_as_long_as_the_pipeline_lets_it(trip: Trip) -> Non
 
 
 WHY = Reason(code="ServerFault", message="a page came", fix="It is looked at again.")
+OTHER = Reason(code="ServerFault", message="another page came", fix="It is looked at again.")
 
 
 def impatient(trip: Trip, target: ScriptedTarget, *keys: str) -> dict[str, FollowedDrop]:
@@ -331,14 +332,14 @@ def test_an_image_whose_vendor_says_nothing_is_given_up_when_patience_is_at_its_
     assert len(trip.updates.seen) == 3  # dropped, stuck, given up
 
 
-def test_patience_begins_anew_when_the_vendor_has_said_something(trip: Trip) -> None:
-    stuck = manifest("a.jpg", DropState.RENDERING, reason=WHY)
-    other = stuck.model_copy(update={"reason": WHY.model_copy(update={"message": "another"})})
+def test_patience_begins_anew_only_when_the_vendor_has_said_something(trip: Trip) -> None:
+    stuck = step(manifest("a.jpg", DropState.RENDERING, reason=WHY))
+    other = step(manifest("a.jpg", DropState.RENDERING, reason=OTHER))
     well = step(manifest("a.jpg", DropState.RENDERING))
-    script: list[Results] = [step(stuck), *[{}] * 4, step(other), *[{}] * 4, well, step(stuck)]
-    target = ScriptedTarget(script, step_seconds=MINUTE)
-    assert impatient(trip, target, "a.jpg")["a.jpg"].is_given_up
-    assert target.now == (12 + 10 + 1) * MINUTE
+    for said, minutes in (other, 1 + 10 + 1), (well, 7 + 10 + 1):
+        target = ScriptedTarget([stuck, *[{}] * 4, said, stuck], step_seconds=MINUTE)
+        assert impatient(trip, target, "a.jpg")["a.jpg"].is_given_up
+        assert target.now == minutes * MINUTE
 
 
 def test_a_job_that_only_takes_its_time_is_not_given_up(trip: Trip) -> None:
@@ -376,7 +377,8 @@ def test_nobody_waits_for_a_slot_that_a_given_up_job_keeps(trip: Trip) -> None:
     drops = impatient(trip, free, *queue)
     assert [drop.state for drop in drops.values()][1:] == [DropState.FAILED] * 2
 
-    kept = ScriptedTarget([begun, *[{}] * 14, b_done], step_seconds=MINUTE)
+    a_still = step(manifest("a.jpg", DropState.SUBMITTED, reason=OTHER))
+    kept = ScriptedTarget([begun, *[{}] * 14, b_done, {}, a_still], step_seconds=MINUTE)
     drops = impatient(trip, kept, *queue)
     assert drops["c.jpg"].state is DropState.WAITING
     assert kept.now == (16 + 10 + 1) * MINUTE
