@@ -18,7 +18,7 @@ from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
 from dropscale_cli.account import Concern, Demand, concerns, described
 from dropscale_cli.aws_target import AwsTarget
-from dropscale_cli.fault_report import on_one_line
+from dropscale_cli.fault_report import on_one_line, printable
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def report(findings: list[Finding], *, as_json: bool) -> int:
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         for line in _lines(findings):
-            click.echo(line)
+            click.echo(printable(line))
     return 0 if all(finding.is_well for finding in findings) else 1
 
 
@@ -159,12 +159,13 @@ def _magic_hour(target: AwsTarget, stack: str) -> Finding:
     except MagicHourError as error:
         return Finding("Magic Hour", str(error), "See whether ApiBaseUrl is right; try again.")
     factors = frozenset({settings.default_scale_factor})
-    return _account(account, Demand(0, factors, settings.max_concurrent_jobs))
+    return account_finding(account, Demand(0, factors, settings.max_concurrent_jobs))
 
 
-def _account(account: Account, demand: Demand) -> Finding:
+def account_finding(account: Account, demand: Demand) -> Finding:
+    """Say whether an account has what a stack is set to ask of it."""
     found = list(concerns(account, demand))
-    if account.credits == 0:
+    if account.credits is not None and account.credits <= 0:
         found.append(Concern("No credits are left", "Buy credits, or wait for the next period."))
     detail = ". ".join([described(account), *(concern.what for concern in found)])
     return Finding("Magic Hour", detail, " ".join(concern.fix for concern in found) or None)

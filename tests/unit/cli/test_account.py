@@ -9,6 +9,7 @@ import pytest
 
 from dropscale.magichour import Account
 from dropscale_cli.account import Demand, account_report, concerns
+from dropscale_cli.doctor import account_finding
 from dropscale_cli.errors import PriceUnconfirmed
 from dropscale_cli.plan_report import plan
 from dropscale_cli.run import RunOptions, run
@@ -73,6 +74,30 @@ def test_what_an_account_does_not_tell_is_no_concern() -> None:
     nothing: dict[str, Any] = {"credits": None, "tier": None}
     account = Account.model_construct(id="a", **nothing)
     assert list(concerns(account, demand(200, 4, slots=99))) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "detail", "fix"),
+    [
+        ({}, "tier creator, credits left: 100", None),
+        ({"credits": None, "tier": None}, "tier not told, credits left: not told", None),
+        (
+            {"credits": 0},
+            "tier creator, credits left: 0. No credits are left",
+            "Buy credits, or wait for the next period.",
+        ),
+        (
+            {"tier": "free"},
+            f"tier free, credits left: 100. {NO_4X.partition('. ')[0]}",
+            NO_4X.partition(". ")[2],
+        ),
+    ],
+)
+def test_the_doctor_says_what_an_account_does_not_have(
+    facts: dict[str, Any], detail: str, fix: str | None
+) -> None:
+    found = account_finding(Account.model_validate(ACCOUNT | facts), demand(0, 4))
+    assert (found.detail, found.fix) == (detail, fix)
 
 
 @pytest.mark.parametrize(
