@@ -48,7 +48,7 @@ class ApiAccess:
     def _require_token(self, request: Request) -> None:
         given = request.headers.get("Authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
-            raise RequestRefused("The API key is missing or wrong", status=401)
+            raise RequestRefused("Unauthorized", status=401)  # in the vendor's words
 
 
 def refusal_response(_environ: WSGIEnvironment, refused: RequestRefused) -> Response:
