@@ -9,7 +9,7 @@ from dropscale import magichour
 from dropscale.magichour.errors import Unauthorized
 
 if TYPE_CHECKING:
-    from dropscale.magichour import Client, CreatedProject, Project
+    from dropscale.magichour import Account, Client, CreatedProject, Project
 
 
 class MagicHourUpscaler:
@@ -48,14 +48,17 @@ class MagicHourUpscaler:
         """See `Upscaler.project`."""
         return self._client().v1.image_projects.get(id=project_id)
 
+    def account(self) -> Account:
+        """See `Upscaler.account`."""
+        return self._client().v1.account.list()
+
     def download(self, url: str, file: BinaryIO) -> int:
         """See `Upscaler.download`."""
         return self._client().download(url, file)
 
     def _client(self) -> Client:
+        token = self._token()
         try:
-            return magichour.Client(
-                token=self._token(), base_url=self._base_url, timeout=self._timeout
-            )
-        except ValueError as error:
+            return magichour.Client(token=token, base_url=self._base_url, timeout=self._timeout)
+        except ValueError as error:  # nothing but the key; settings are Misconfigured
             raise Unauthorized("the API key", message=str(error)) from None
