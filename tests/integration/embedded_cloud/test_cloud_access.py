@@ -2,16 +2,18 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 import pytest
 from botocore import auth
-from botocore.awsrequest import AWSPreparedRequest
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -381,22 +383,23 @@ def test_a_bucket_may_be_named_in_the_host(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "operation", "parameters"),
+    ("service", "operation"),
     [
-        ("secretsmanager", "list_secrets", {}),
-        ("sqs", "list_queues", {}),
-        ("sts", "get_caller_identity", {}),
-        ("cloudformation", "describe_stacks", {}),
-        ("lambda", "list_functions", {}),
-        ("s3", "list_buckets", {}),
+        ("secretsmanager", "list_secrets"),
+        ("sqs", "list_queues"),
+        ("sts", "get_caller_identity"),
+        ("cloudformation", "describe_stacks"),
+        ("lambda", "list_functions"),
+        ("s3", "list_buckets"),
     ],
 )
-def test_boto3_tells_why_it_is_refused(
-    caller: Caller, service: str, operation: str, parameters: dict[str, str]
-) -> None:
+def test_boto3_tells_why_it_is_refused(caller: Caller, service: str, operation: str) -> None:
     old: Credentials = {"aws_access_key_id": "embedded", "aws_secret_access_key": "embedded"}
-    with pytest.raises(ClientError) as refused:
-        getattr(caller.client(service, credentials=old), operation)(**parameters)
+    with (
+        closing(caller.client(service, credentials=old)) as client,
+        pytest.raises(ClientError) as refused,
+    ):
+        getattr(client, operation)()
     error = refused.value.response["Error"]
     assert error["Code"] == "InvalidAccessKeyId"
     assert "each run draws its own" in error["Message"]
@@ -407,3 +410,27 @@ def test_each_cloud_draws_its_own_credentials(cloud: EmbeddedCloud) -> None:
     drawn = [cloud.credentials, *others]
     assert len({given["aws_access_key_id"] for given in drawn}) == 3
     assert len({given["aws_secret_access_key"] for given in drawn}) == 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"Name": "dropscale-Secret", "SecretString": "{SECRET}"}}',  # exists
+        f'{{"Name": ["{SECRET}"], "SecretString": {{"{SECRET}": "{SECRET}"}}}}',
+        f'["{SECRET}"]',
+        f"{{{SECRET}",
+        f"SecretString={SECRET}&\0\xff",
+    ],
+)
+def test_no_error_writes_the_secret_down(caller: Caller, log_path: Path, body: str) -> None:
+    """Whatever makes moto fail, neither its log nor its answer has what it was given."""
+
+    def replace_body(request: AWSRequest, **_: Any) -> None:
+        request.data = body.encode()
+
+    with closing(caller.client("secretsmanager", retries={"total_max_attempts": 1})) as client:
+        client.meta.events.register("before-sign", replace_body)
+        sent = caller.signed("create_secret", client, Name="n", SecretString="s")
+    got = caller.send(sent.with_headers(Content_Length=str(len(sent.body))))
+    assert got.status in {400, 500}
+    assert SECRET not in got.body.decode() + log_path.read_text()
