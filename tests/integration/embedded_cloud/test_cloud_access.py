@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -85,9 +86,9 @@ class Caller:
             name: value.decode() if isinstance(value, bytes) else value
             for name, value in request.headers.items()
         }
-        body = request.body or b""
+        body: Any = request.body or b""
         if not isinstance(body, bytes):
-            body = b"".join(iter(lambda: request.body.read(65536), b""))
+            body = b"".join(iter(partial(body.read, 65536), b""))
         for name in ("Expect", "Transfer-Encoding"):
             headers.pop(name, None)
         headers |= {"Host": url.netloc, "Content-Length": str(len(body))}
@@ -214,16 +215,17 @@ def test_another_user_gets_no_secret(caller: Caller, make: Make) -> None:
     assert (got.status, SECRET in got.body.decode()) == (403, False)
 
 
+def from_site(site: str, caller: Caller) -> Sent:
+    return caller.get_secret().with_headers(Sec_Fetch_Site=site)
+
+
 PAGES: dict[str, Make] = {
     "its origin": lambda caller: caller.get_secret().with_headers(Origin="https://evil.example"),
     "an opaque origin": lambda caller: caller.get_secret().with_headers(Origin="null"),
     "our own origin": lambda caller: caller.get_secret().with_headers(
         Origin=caller.cloud.endpoint_url
     ),
-    **{
-        site: lambda caller, site=site: caller.get_secret().with_headers(Sec_Fetch_Site=site)
-        for site in ("cross-site", "same-site", "same-origin")
-    },
+    **{site: partial(from_site, site) for site in ("cross-site", "same-site", "same-origin")},
     "a name pointed at loopback": lambda caller: caller.get_secret(
         url=f"http://evil.example:{caller.port}"
     ),
