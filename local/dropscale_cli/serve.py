@@ -18,6 +18,8 @@ from dropscale_embedded.api import EmbeddedApi, FaultPlan, FaultPlanInvalid, Tie
 _SETTLE_SECONDS = "2"
 """Long enough for the sidecar of an `aws s3 sync` to come after its image."""
 
+_API_KEY = "MAGIC_HOUR_API_KEY"
+
 
 def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
     """Run the stack on the embedded API and print how to use it, until a signal comes."""
@@ -74,7 +76,7 @@ def api(
             f"Faults:    {served.base_url}/_control/faults\n"
             f"Book:      {served.base_url}/_control/book\n"
             "Use it with the vendor's SDK (pip install magic-hour):\n"
-            f"  python -c {shlex.quote(_sdk_example(served))}\n"
+            f"  {_API_KEY}={served.api_key} python -c {shlex.quote(_sdk_example(served))}\n"
             "Ctrl-C stops it."
         )
         Event().wait()
@@ -89,7 +91,8 @@ def _fault_plan(path: Path) -> FaultPlan:
 
 def _sdk_example(api: MagicHour) -> str:
     return (
-        "from magic_hour import Client; "
-        f'Client(token="{api.api_key}", base_url="{api.base_url}").v1.ai_image_upscaler.generate('
+        "import os; from magic_hour import Client; "
+        f'Client(token=os.environ["{_API_KEY}"], base_url="{api.base_url}")'
+        ".v1.ai_image_upscaler.generate("
         'assets={"image_file_path": "photo.jpg"}, scale_factor=2, download_directory=".")'
     )

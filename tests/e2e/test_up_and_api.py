@@ -110,11 +110,13 @@ def test_the_api_works_as_it_says_until_it_is_told_to_stop(start: Start, tmp_pat
     (tmp_path / "photo.jpg").write_bytes(png())
     with start("api", "--engine", "stub", "--stub-seconds", "0") as process:
         printed = lines_until("Ctrl-C", process.stdout)
-        example = shlex.split(next(line for line in printed if line.startswith("python ")))
+        example = shlex.split(next(line for line in printed if " python " in line))
+        name, token = example[0].split("=")
+        assert token not in " ".join(example[1:]), "others see the arguments of a process"
         subprocess.run(
-            [sys.executable, *example[1:]],
+            [sys.executable, *example[2:]],
             cwd=tmp_path,
-            env=os.environ | {"MAGIC_HOUR_POLL_INTERVAL": "0.1"},
+            env=os.environ | {"MAGIC_HOUR_POLL_INTERVAL": "0.1", name: token},
             timeout=DEADLINE_SECONDS,
             check=True,
         )
@@ -140,8 +142,8 @@ def test_the_api_misbehaves_as_its_plan_says(start: Start, tmp_path: Path) -> No
         printed = {label.strip(): value for label, _, value in said}
         token = {"Authorization": f"Bearer {printed['Token:']}"}
         account = requests.get(f"{printed['Base URL:']}/v1/account", headers=token, timeout=10)
-        faults = requests.get(printed["Faults:"], timeout=10).json()
-        book = requests.get(printed["Book:"], timeout=10).json()
+        faults = requests.get(printed["Faults:"], headers=token, timeout=10).json()
+        book = requests.get(printed["Book:"], headers=token, timeout=10).json()
         process.terminate()
         last_words(process)
     assert account.status_code == 503

@@ -5,11 +5,9 @@ before it where the vendor's document has codes, which is at 402. Storage URLs a
 the same way, where the vendor's file host has bodies of its own.
 """
 
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from secrets import token_hex
 from typing import Any
 from urllib.parse import urlencode
@@ -20,12 +18,12 @@ from werkzeug.exceptions import (
     HTTPException,
     LengthRequired,
     NotFound,
-    Unauthorized,
     UnprocessableEntity,
 )
 
 from dropscale.upscaler import ProjectStatus
 from dropscale_embedded.api import contract
+from dropscale_embedded.api.access import STORAGE_PATH
 from dropscale_embedded.api.control import control_blueprint
 from dropscale_embedded.api.fault_injection import FaultInjection
 from dropscale_embedded.api.faults import Call, FaultPlanInvalid
@@ -87,17 +85,15 @@ class StorageUrls:
 
 def create_app(
     *,
-    token: str,
     projects: Projects,
     storage: Storage,
     urls: StorageUrls,
     submit: Callable[[str], None],
     injection: FaultInjection,
 ) -> Flask:
-    """Return the application.
+    """Return the application, which answers everybody: `ApiAccess` belongs before it.
 
     Args:
-        token: what `Authorization: Bearer` has to carry on /v1.
         projects: the account.
         storage: where uploads go and outputs come from.
         urls: makes the storage URLs.
@@ -108,7 +104,6 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_IMAGE_BYTES
     calls = _Calls(projects, storage, urls, submit)
     v1 = Blueprint("v1", __name__, url_prefix="/v1")
-    v1.before_request(partial(_authorize, token))
     wrap = injection.wrap
     v1.post("/files/upload-urls")(wrap(Call.UPLOAD_URLS, calls.create_upload_urls))
     v1.post("/ai-image-upscaler")(wrap(Call.CREATE, calls.create_project))
@@ -116,8 +111,8 @@ def create_app(
     v1.delete("/image-projects/<project_id>")(wrap(Call.DELETE, calls.delete_project))
     v1.get("/account")(wrap(Call.ACCOUNT, calls.get_account))
     app.register_blueprint(v1)
-    app.put("/storage/<path:path>")(wrap(Call.UPLOAD, calls.upload))
-    app.get("/storage/<path:path>")(wrap(Call.DOWNLOAD, calls.download))
+    app.put(f"{STORAGE_PATH}<path:path>")(wrap(Call.UPLOAD, calls.upload))
+    app.get(f"{STORAGE_PATH}<path:path>")(wrap(Call.DOWNLOAD, calls.download))
     app.register_blueprint(control_blueprint(injection.faults, projects.book))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(ValidationError, _validation_error)
@@ -165,28 +160,20 @@ class _Calls:
         return _dump(contract.AccountAnswer.of(self.projects.tier, self.projects.credits_left))
 
     def upload(self, path: str) -> Response:
-        self.urls.signer.check("PUT", path, request.args)
         if request.content_length is None:
             raise LengthRequired("An upload needs a Content-Length")
         self.storage.write(path, request.stream)
         return Response(status=200)
 
     def download(self, path: str) -> Response:
-        self.urls.signer.check("GET", path, request.args)
         file = self.storage.file(path)
         if not file.exists():
             raise NotFound
         return send_file(file, mimetype="image/png")
 
 
-def _authorize(token: str) -> None:
-    given = request.headers.get("Authorization", "")
-    if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-        raise Unauthorized
-
-
 def _storage_url(path: str, query: dict[str, str]) -> str:
-    return f"{request.host_url}storage/{path}?{urlencode(query)}"
+    return f"{request.host_url.rstrip('/')}{STORAGE_PATH}{path}?{urlencode(query)}"
 
 
 def _dump(answer: BaseModel) -> dict[str, Any]:
