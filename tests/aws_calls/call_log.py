@@ -40,7 +40,7 @@ class CallLog:
         return needed
 
 
-def permissions(  # noqa: C901, PLR0912 # one for each shape of call
+def permissions(  # noqa: PLR0912 # one for each shape of call
     service: str, operation: str, call: Mapping[str, Any]
 ) -> Iterator[Permission]:
     """Yield what a call asks IAM for.

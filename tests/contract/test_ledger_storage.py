@@ -11,7 +11,17 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from dropscale.aws.ledger import DynamoLedger
 from dropscale.ledger.gate import Gate
-from dropscale.ledger.records import Drop, Job, Parameters, Rendition, Source
+from dropscale.ledger.records import (
+    SCHEMA,
+    Attempt,
+    Drop,
+    Job,
+    KnownProject,
+    NewerSchema,
+    Parameters,
+    Rendition,
+    Source,
+)
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import (
     Agenda,
@@ -23,6 +33,7 @@ from dropscale.ledger.store import (
     Ledger,
     LedgerConflict,
     Limits,
+    ProjectTaken,
     RequireOpenGate,
     SaveDrop,
     SaveGate,
@@ -31,6 +42,7 @@ from dropscale.ledger.store import (
     SlotsTaken,
     Spend,
     TakeSlot,
+    amend_drop,
     amend_job,
     job_changes,
 )
@@ -198,7 +210,9 @@ def test_of_many_jobs_at_the_edge_of_the_budget_none_overspends(ledger: Ledger) 
         job = a_job(f"job-{number}")
         ledger.write(SaveJob(job))
         try:
-            ledger.write(*job_changes(job, job.submitting(job.fingerprint, NOW, limits.credits), limits))
+            ledger.write(
+                *job_changes(job, job.submitting(job.fingerprint, NOW, limits.credits), limits)
+            )
             started += 1
         except BudgetSpent:
             continue
@@ -287,6 +301,73 @@ def test_of_two_who_saw_a_job_ready_only_one_claims_it(ledger: Ledger) -> None:
     ledger.write(TakeSlot(2))
     with pytest.raises(SlotsTaken):
         ledger.write(TakeSlot(2))
+
+
+def test_token_and_project_lead_to_the_job(ledger: Ledger) -> None:
+    job = a_job()
+    claimed = job.submitting("token", NOW, [])
+    submitted = claimed.submitted("project", None, NOW, NOW)
+    ledger.write(SaveJob(job))
+
+    ledger.write(*job_changes(job, claimed))
+    attempt = Attempt(token="token", fingerprint=job.fingerprint, attempt=1)
+    assert (ledger.attempt("token"), ledger.project("project")) == (attempt, None)
+    ledger.write(*job_changes(claimed, submitted))
+
+    attempt = attempt.model_copy(update={"project_id": "project"})
+    project = KnownProject(project_id="project", fingerprint=job.fingerprint, token="token")
+    assert (ledger.attempt("token"), ledger.project("project")) == (attempt, project)
+    assert ledger.attempt("another") is None
+
+
+@pytest.mark.parametrize("step", ["submitted", "with_orphan"])
+def test_a_project_is_no_other_jobs(ledger: Ledger, step: str) -> None:
+    first, second = a_job("first"), a_job("second")
+    for job in (first, second):
+        ledger.write(SaveJob(job))
+    claims = [job.submitting(job.fingerprint, NOW, []) for job in (first, second)]
+    for job, claim in zip((first, second), claims, strict=True):
+        ledger.write(*job_changes(job, claim))
+    ledger.write(*job_changes(claims[0], claims[0].submitted("project", None, NOW, NOW)))
+    late = claims[1].with_orphan("project")
+    after = late if step == "with_orphan" else claims[1].submitted("project", None, NOW, NOW)
+
+    with pytest.raises(ProjectTaken):
+        ledger.write(*job_changes(claims[1], after))
+
+    assert rounded(ledger.job("second")) == rounded(claims[1])
+
+
+def test_what_a_newer_version_keeps_in_a_row_stays_there(ledger: Ledger) -> None:
+    job = Job.model_validate({**a_job().model_dump(), "shade_of_grey": [1, {"a": "b"}]})
+    drop = a_drop()
+    (rendition,) = drop.renditions.values()
+    unknown = rendition.model_validate({**rendition.model_dump(), "sharpness": "7"})
+    drop = drop.model_copy(update={"renditions": {rendition.fingerprint: unknown}})
+    ledger.write(SaveJob(job), SaveDrop(drop))
+
+    amend_job(ledger, job.fingerprint, lambda job: job.look_again(None))
+    amend_drop(ledger, drop.id, lambda drop: drop.decided(DropState.WAITING, NOW))
+
+    found_job, found_drop = ledger.job(job.fingerprint), ledger.drop(drop.id)
+    assert found_job is not None
+    assert found_job.model_extra == {"shade_of_grey": [1, {"a": "b"}]}
+    assert found_drop is not None
+    assert found_drop.renditions[rendition.fingerprint].model_extra == {"sharpness": "7"}
+
+
+def test_a_row_of_a_newer_schema_is_not_written_by_this_version(ledger: Ledger) -> None:
+    newer = {"schema_number": SCHEMA + 1}
+    job, drop = a_job().model_copy(update=newer), a_drop().model_copy(update=newer)
+    ledger.write(SaveJob(job), SaveDrop(drop))
+
+    with pytest.raises(NewerSchema, match="newer"):
+        amend_job(ledger, job.fingerprint, lambda job: job.look_again(None))
+    with pytest.raises(NewerSchema):
+        amend_drop(ledger, drop.id, lambda drop: drop.decided(DropState.WAITING, NOW))
+
+    assert rounded(ledger.job(job.fingerprint)) == rounded(job)
+    assert rounded(ledger.drop(drop.id)) == rounded(drop)
 
 
 def test_a_change_is_made_again_on_the_newest_state(ledger: Ledger) -> None:
