@@ -36,7 +36,7 @@ from dropscale.ledger.store import (
 from dropscale.ledger.walk import Walk
 from dropscale.magichour.errors import NotFound
 from dropscale.magichour.models import Account, CreatedProject, Project
-from dropscale.pipeline.ports import (
+from dropscale.pipeline.parts.ports import (
     ExecutionStatus,
     ListedObject,
     ObjectGone,

@@ -14,20 +14,20 @@ from dropscale.ledger.records import Drop
 from dropscale.ledger.states import DropState
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
-from dropscale.pipeline.execution import CaughtError, ExecutionState
 from dropscale.pipeline.fail import Fail
-from dropscale.pipeline.finish import FinishResult
-from dropscale.pipeline.follow import FollowJob, Timing
-from dropscale.pipeline.gate import GateKeeper
-from dropscale.pipeline.look import LookAtProject
-from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.publish import PublishOutput
+from dropscale.pipeline.parts.execution import CaughtError, ExecutionState
+from dropscale.pipeline.parts.finish import FinishResult
+from dropscale.pipeline.parts.follow import FollowJob, Timing
+from dropscale.pipeline.parts.gate import GateKeeper
+from dropscale.pipeline.parts.look import LookAtProject
+from dropscale.pipeline.parts.manifest_writer import ProjectManifest
+from dropscale.pipeline.parts.publish import PublishOutput
+from dropscale.pipeline.parts.spec_resolver import SpecResolver
+from dropscale.pipeline.parts.start import StartJob, StartPolicy
 from dropscale.pipeline.reconcile import Reconcile
 from dropscale.pipeline.resolve import Decision, Resolve
 from dropscale.pipeline.restart import Restart
 from dropscale.pipeline.retry import Retry
-from dropscale.pipeline.spec_resolver import SpecResolver
-from dropscale.pipeline.start import StartJob, StartPolicy
 from dropscale.pipeline.submit import Submit, Submitted
 from dropscale.pipeline.sweep import Sweep
 from dropscale.results.manifest import manifest_key

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from dropscale.errors import DropscaleError
-from dropscale.pipeline.spec_resolver import SpecResolver
+from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.specs.keys import FOLDER_SPEC_NAME, KeyKind, kind_of, sidecar_keys_of
 from dropscale_cli.errors import NothingToDrop, UnusablePath
 from dropscale_cli.local_bucket import LocalBucket

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from dropscale.errors import DropscaleError
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Rendition, Source
-from dropscale.pipeline.plan import LargeEnough, planned_renditions
-from dropscale.pipeline.ports import ObjectVersion
-from dropscale.pipeline.source_image import SourceImage, image_of, require_size
-from dropscale.pipeline.spec_resolver import ResolvedSpec, SpecResolver
+from dropscale.pipeline.parts.plan import LargeEnough, planned_renditions
+from dropscale.pipeline.parts.ports import ObjectVersion
+from dropscale.pipeline.parts.source_image import SourceImage, image_of, require_size
+from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SpecResolver
 from dropscale.specs.faults import Fault
 from dropscale_cli.drops import Drops
 from dropscale_cli.kept_ledger import KeptLedger

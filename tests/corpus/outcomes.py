@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dropscale.pipeline.spec_resolver import ResolvedSpec, SpecResolver
+from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SpecResolver
 from dropscale.specs.faults import SpecInvalid
 from dropscale.specs.keys import SPEC_SUFFIXES, KeyKind, image_key_of, kind_of
 from dropscale.specs.merge import Layer, merge, stack_defaults

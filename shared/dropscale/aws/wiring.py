@@ -21,6 +21,7 @@ from dropscale.aws.api_key import SecretApiKey
 from dropscale.aws.buckets import S3InputBucket, S3ResultsBucket
 from dropscale.aws.event_bus import EventBridgeAnnouncer
 from dropscale.aws.ledger import DynamoLedger
+from dropscale.aws.magic_hour import MagicHourUpscaler
 from dropscale.aws.settings import (
     CheckSettings,
     InputSettings,
@@ -32,8 +33,7 @@ from dropscale.aws.settings import (
 )
 from dropscale.ledger.records import Drop
 from dropscale.magichour.calls import CONNECT_TIMEOUT
-from dropscale.pipeline.magic_hour import MagicHourUpscaler
-from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.parts.manifest_writer import ProjectManifest
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -42,15 +42,15 @@ if TYPE_CHECKING:
     from dropscale.pipeline.check import Check
     from dropscale.pipeline.deliver import Deliver
     from dropscale.pipeline.fail import Fail
-    from dropscale.pipeline.follow import FollowJob
-    from dropscale.pipeline.gate import GateKeeper
-    from dropscale.pipeline.look import LookAtProject
-    from dropscale.pipeline.ports import SpecFiles
+    from dropscale.pipeline.parts.follow import FollowJob
+    from dropscale.pipeline.parts.gate import GateKeeper
+    from dropscale.pipeline.parts.look import LookAtProject
+    from dropscale.pipeline.parts.ports import SpecFiles
+    from dropscale.pipeline.parts.spec_resolver import SpecResolver
+    from dropscale.pipeline.parts.start import StartJob
     from dropscale.pipeline.resolve import Resolve
     from dropscale.pipeline.restart import Restart
     from dropscale.pipeline.retry import Retry
-    from dropscale.pipeline.spec_resolver import SpecResolver
-    from dropscale.pipeline.start import StartJob
     from dropscale.pipeline.submit import Submit
     from dropscale.pipeline.sweep import Sweep
 
@@ -107,8 +107,8 @@ def deliver(settings: StartSettings, observe: Observer) -> Deliver:
     """Compose deliver."""
     from dropscale.image.vips import Vips
     from dropscale.pipeline.deliver import Deliver
-    from dropscale.pipeline.finish import FinishResult
-    from dropscale.pipeline.publish import PublishOutput
+    from dropscale.pipeline.parts.finish import FinishResult
+    from dropscale.pipeline.parts.publish import PublishOutput
 
     parts = _StartParts(settings, observe)
     finish = FinishResult(S3InputBucket(parts.s3), Vips(PIXELS_BYTES))
@@ -210,7 +210,7 @@ def specs(settings: SpecSettings, files: SpecFiles) -> SpecResolver:
     """Compose what resolves specs that lie among `files`."""
     from cachetools import TTLCache
 
-    from dropscale.pipeline.spec_resolver import SpecResolver
+    from dropscale.pipeline.parts.spec_resolver import SpecResolver
     from dropscale.specs.merge import stack_defaults
 
     return SpecResolver(
@@ -256,7 +256,7 @@ class _Parts:
 
     @cached_property
     def look(self) -> LookAtProject:
-        from dropscale.pipeline.look import LookAtProject
+        from dropscale.pipeline.parts.look import LookAtProject
 
         return LookAtProject(self.ledger, self.upscaler, _now)
 
@@ -276,14 +276,14 @@ class _StartParts(_Parts):
 
     @cached_property
     def gate(self) -> GateKeeper:
-        from dropscale.pipeline.gate import GateKeeper
+        from dropscale.pipeline.parts.gate import GateKeeper
 
         return GateKeeper(self.ledger, self.upscaler, _now, random.random)
 
     @cached_property
     def follow(self) -> FollowJob:
         from dropscale.aws.executions import StepFunctionsExecutions
-        from dropscale.pipeline.follow import FollowJob, Timing
+        from dropscale.pipeline.parts.follow import FollowJob, Timing
 
         settings = self._settings
         arn = settings.state_machine_arn
@@ -294,7 +294,7 @@ class _StartParts(_Parts):
     @cached_property
     def start(self) -> StartJob:
         from dropscale.ledger.budget import Budget
-        from dropscale.pipeline.start import StartJob, StartPolicy
+        from dropscale.pipeline.parts.start import StartJob, StartPolicy
 
         settings = self._settings
         policy = StartPolicy(

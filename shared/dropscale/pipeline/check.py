@@ -8,11 +8,11 @@ from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop
 from dropscale.magichour.errors import DeadlinePassed, MagicHourError, NotFound
 from dropscale.magichour.models import Project
-from dropscale.pipeline.execution import ExecutionState, ProjectFailure
-from dropscale.pipeline.look import PASSING, LookAtProject
-from dropscale.pipeline.poll_schedule import next_wait, pause_after_failures
-from dropscale.pipeline.ports import Clock
-from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.parts.execution import ExecutionState, ProjectFailure
+from dropscale.pipeline.parts.look import PASSING, LookAtProject
+from dropscale.pipeline.parts.manifest_writer import ProjectManifest
+from dropscale.pipeline.parts.poll_schedule import next_wait, pause_after_failures
+from dropscale.pipeline.parts.ports import Clock
 from dropscale.upscaler import FINAL_STATUSES, ProjectStatus
 
 _SHOWN_FAILURES = 3

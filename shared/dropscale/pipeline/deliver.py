@@ -7,13 +7,13 @@ from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
 from dropscale.magichour.errors import NotFound, TransferFailed
 from dropscale.magichour.models import Project
-from dropscale.pipeline.delivery_errors import ProjectNotComplete, ResultGone
-from dropscale.pipeline.execution import ExecutionState
-from dropscale.pipeline.look import LookAtProject
-from dropscale.pipeline.ports import Clock, RemainingTime, ResultsBucket, Upscaler
-from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.publish import Published, PublishOutput
-from dropscale.pipeline.start import REVIEW, StartJob
+from dropscale.pipeline.parts.delivery_errors import ProjectNotComplete, ResultGone
+from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.look import LookAtProject
+from dropscale.pipeline.parts.manifest_writer import ProjectManifest
+from dropscale.pipeline.parts.ports import Clock, RemainingTime, ResultsBucket, Upscaler
+from dropscale.pipeline.parts.publish import Published, PublishOutput
+from dropscale.pipeline.parts.start import REVIEW, StartJob
 from dropscale.upscaler import ProjectStatus
 
 

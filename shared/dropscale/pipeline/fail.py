@@ -13,11 +13,11 @@ from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
 from dropscale.magichour import errors
 from dropscale.magichour.errors import DeadlinePassed
-from dropscale.pipeline.delivery_errors import ProjectNotComplete
-from dropscale.pipeline.execution import CaughtError, ExecutionState
-from dropscale.pipeline.ports import Clock, RemainingTime
-from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.start import REVIEW, StartJob
+from dropscale.pipeline.parts.delivery_errors import ProjectNotComplete
+from dropscale.pipeline.parts.execution import CaughtError, ExecutionState
+from dropscale.pipeline.parts.manifest_writer import ProjectManifest
+from dropscale.pipeline.parts.ports import Clock, RemainingTime
+from dropscale.pipeline.parts.start import REVIEW, StartJob
 from dropscale.upscaler import ProjectStatus
 
 _PASSING = frozenset(

@@ -14,7 +14,13 @@ from dropscale.ledger.records import Drop
 from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
 from dropscale.ledger.store import Ledger, LedgerConflict, SaveWalk
 from dropscale.ledger.walk import Walk
-from dropscale.pipeline.ports import Clock, DropQueue, InputListing, ListedObject, RemainingTime
+from dropscale.pipeline.parts.ports import (
+    Clock,
+    DropQueue,
+    InputListing,
+    ListedObject,
+    RemainingTime,
+)
 from dropscale.specs.keys import KeyKind, kind_of
 
 BEAT = timedelta(minutes=15)

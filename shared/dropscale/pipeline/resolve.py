@@ -8,9 +8,9 @@ from dropscale.errors import DropscaleError
 from dropscale.ledger.records import Drop, Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Ledger, amend_drop, amend_job
-from dropscale.pipeline.follow import FollowJob, Waiting
-from dropscale.pipeline.ports import Clock, RemainingTime, Upscaler
-from dropscale.pipeline.start import REVIEW, StartJob
+from dropscale.pipeline.parts.follow import FollowJob, Waiting
+from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
+from dropscale.pipeline.parts.start import REVIEW, StartJob
 
 
 class NothingToResolve(DropscaleError):

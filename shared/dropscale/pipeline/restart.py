@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from dropscale.ledger.records import Job
 from dropscale.ledger.states import JobState
 from dropscale.ledger.store import Agenda, Ledger, amend_job
-from dropscale.pipeline.follow import FollowJob
-from dropscale.pipeline.ports import Clock
-from dropscale.pipeline.start import END_OF_TIME
+from dropscale.pipeline.parts.follow import FollowJob
+from dropscale.pipeline.parts.ports import Clock
+from dropscale.pipeline.parts.start import END_OF_TIME
 
 _MOST = 10_000
 

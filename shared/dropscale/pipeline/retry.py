@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from dropscale.ledger.records import Drop, Job, Rendition
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop, amend_job
-from dropscale.pipeline.follow import FollowJob
-from dropscale.pipeline.ports import Clock, DropQueue, InputBucket, RemainingTime, ResultsBucket
-from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.start import REVIEW, StartJob
+from dropscale.pipeline.parts.follow import FollowJob
+from dropscale.pipeline.parts.manifest_writer import ProjectManifest
+from dropscale.pipeline.parts.ports import (
+    Clock,
+    DropQueue,
+    InputBucket,
+    RemainingTime,
+    ResultsBucket,
+)
+from dropscale.pipeline.parts.start import REVIEW, StartJob
 
 _DONE = frozenset(
     {DropState.DELIVERED, DropState.COMPLETE, DropState.SKIPPED, DropState.SUPERSEDED}

@@ -20,10 +20,11 @@ from dropscale.ledger.store import (
     amend_job,
 )
 from dropscale.magichour import errors
-from dropscale.pipeline.follow import FollowJob, Refused, Waiting
-from dropscale.pipeline.gate import GateKeeper, cause_of
-from dropscale.pipeline.plan import LargeEnough, planned_renditions
-from dropscale.pipeline.ports import (
+from dropscale.pipeline.parts.follow import FollowJob, Refused, Waiting
+from dropscale.pipeline.parts.gate import GateKeeper, cause_of
+from dropscale.pipeline.parts.manifest_writer import ProjectManifest
+from dropscale.pipeline.parts.plan import LargeEnough, planned_renditions
+from dropscale.pipeline.parts.ports import (
     Clock,
     InputBucket,
     ObjectGone,
@@ -32,10 +33,15 @@ from dropscale.pipeline.ports import (
     RemainingTime,
     Upscaler,
 )
-from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.source_image import SourceImage, image_of, require_size, source_now
-from dropscale.pipeline.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
-from dropscale.pipeline.start import ACCOUNT_ERRORS, REJECTING_ERRORS, REVIEW, StartJob, refusal_of
+from dropscale.pipeline.parts.source_image import SourceImage, image_of, require_size, source_now
+from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
+from dropscale.pipeline.parts.start import (
+    ACCOUNT_ERRORS,
+    REJECTING_ERRORS,
+    REVIEW,
+    StartJob,
+    refusal_of,
+)
 from dropscale.results.output_key import output_key
 from dropscale.specs.keys import KeyKind, image_key_of, kind_of
 

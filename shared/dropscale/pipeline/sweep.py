@@ -13,11 +13,12 @@ from dropscale.ledger.records import Drop, Job
 from dropscale.ledger.states import VERDICTS, JobState, WaitReason
 from dropscale.ledger.store import Agenda, Ledger, LedgerConflict, SaveJob, amend_job
 from dropscale.magichour.errors import NotFound
-from dropscale.pipeline.follow import FollowJob
-from dropscale.pipeline.gate import GateKeeper
-from dropscale.pipeline.look import PASSING, LookAtProject
-from dropscale.pipeline.measurements import Measurement
-from dropscale.pipeline.ports import (
+from dropscale.pipeline.parts.follow import FollowJob
+from dropscale.pipeline.parts.gate import GateKeeper
+from dropscale.pipeline.parts.look import PASSING, LookAtProject
+from dropscale.pipeline.parts.manifest_writer import ProjectManifest
+from dropscale.pipeline.parts.measurements import Measurement
+from dropscale.pipeline.parts.ports import (
     Clock,
     DropQueue,
     ExecutionStatus,
@@ -25,9 +26,7 @@ from dropscale.pipeline.ports import (
     ObjectVersion,
     RemainingTime,
 )
-from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.reconcile import Reconcile
-from dropscale.pipeline.start import REVIEW, StartJob, StartOutcome
+from dropscale.pipeline.parts.start import REVIEW, StartJob, StartOutcome
 from dropscale.upscaler import FINAL_STATUSES
 
 _BATCH = 50
@@ -57,7 +56,7 @@ class Sweep:
     follow: FollowJob
     gate: GateKeeper
     project: ProjectManifest
-    reconcile: Reconcile
+    reconcile: Callable[[RemainingTime], int]
     clock: Clock
 
     def __call__(self, remaining: RemainingTime) -> Counter[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dropscale.pipeline.ports import ObjectVersion
+from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale_cli.stack_plan import Page, PlannedChange, StackPlanner
 from tests.fakes import png
 from tests.world import BUCKET, World

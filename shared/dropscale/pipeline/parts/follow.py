@@ -8,8 +8,8 @@ from typing import Any
 from dropscale.ledger.records import Drop, Job, Reason, Rendition
 from dropscale.ledger.states import VERDICTS, DropState, JobState, WaitReason
 from dropscale.ledger.store import Ledger, amend_drop
-from dropscale.pipeline.ports import Clock, Executions
-from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.parts.manifest_writer import ProjectManifest
+from dropscale.pipeline.parts.ports import Clock, Executions
 
 
 @dataclass(frozen=True)

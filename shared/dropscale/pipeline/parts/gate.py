@@ -10,7 +10,7 @@ from dropscale.ledger.records import Reason
 from dropscale.ledger.states import WaitReason
 from dropscale.ledger.store import Ledger, LedgerConflict, SaveGate
 from dropscale.magichour.errors import MagicHourError, OutOfCredits, Unauthorized
-from dropscale.pipeline.ports import Clock, Upscaler
+from dropscale.pipeline.parts.ports import Clock, Upscaler
 
 _ATTEMPTS = 5
 _PROBE_SECONDS = 120.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dropscale.ledger.records import Drop
 from dropscale.ledger.store import Ledger
-from dropscale.pipeline.ports import ResultsBucket
+from dropscale.pipeline.parts.ports import ResultsBucket
 from dropscale.results.manifest import manifest_key, manifest_of
 
 _ATTEMPTS = 5

@@ -6,8 +6,8 @@ from typing import Protocol
 from dropscale import upscaler
 from dropscale.image.header import ImageTooLarge, read_header, require_upscalable
 from dropscale.ledger.records import Source
-from dropscale.pipeline.ports import InputBucket, ObjectVersion, OpenObject, Upscaler
-from dropscale.pipeline.spec_resolver import ResolvedSpec
+from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion, OpenObject, Upscaler
+from dropscale.pipeline.parts.spec_resolver import ResolvedSpec
 
 MAX_IMAGE_BYTES = 512 * 1024 * 1024
 """dropscale's own limit: an image must fit submit's ephemeral storage."""

@@ -31,9 +31,9 @@ from dropscale.ledger.store import (
 )
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject
-from dropscale.pipeline.follow import FollowJob, Refused, Waiting
-from dropscale.pipeline.gate import GateKeeper, cause_of
-from dropscale.pipeline.ports import Clock, RemainingTime, Upscaler
+from dropscale.pipeline.parts.follow import FollowJob, Refused, Waiting
+from dropscale.pipeline.parts.gate import GateKeeper, cause_of
+from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
 
 ACCOUNT_ERRORS = (errors.Unauthorized, errors.OutOfCredits, errors.Misconfigured)
 REJECTING_ERRORS = (errors.InvalidRequest, errors.PlanRefused, errors.NotFound)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 from dropscale.errors import DropscaleError
-from dropscale.pipeline.ports import SpecFiles
+from dropscale.pipeline.parts.ports import SpecFiles
 from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.specs.faults import Fault, SpecInvalid

@@ -22,7 +22,7 @@ from dropscale.image.pixels import (
 )
 from dropscale.image.verify import verify_result
 from dropscale.ledger.records import Source
-from dropscale.pipeline.ports import (
+from dropscale.pipeline.parts.ports import (
     FinishedResult,
     ObjectGone,
     ObjectOverwritten,
@@ -94,7 +94,7 @@ class _Work:
 
 @dataclass(frozen=True)
 class FinishResult:
-    """A `dropscale.pipeline.ports.Finish`: no step of it can cost the result.
+    """A `dropscale.pipeline.parts.ports.Finish`: no step of it can cost the result.
 
     A step that fails leaves the result as it was, and a warning.
     """

@@ -10,8 +10,8 @@ from typing import BinaryIO, cast
 from dropscale.image.verify import verify_result
 from dropscale.ledger.records import Drop, Output, Rendition
 from dropscale.ledger.store import Ledger
-from dropscale.pipeline.delivery_errors import OutputOccupied
-from dropscale.pipeline.ports import (
+from dropscale.pipeline.parts.delivery_errors import OutputOccupied
+from dropscale.pipeline.parts.ports import (
     Finish,
     FinishedResult,
     OutputLabels,
