@@ -15,10 +15,15 @@ from dropscale.ledger.states import DropState
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.fail import Fail
+from dropscale.pipeline.parts.accept import AcceptDrop
+from dropscale.pipeline.parts.advance import AdvanceDrop
+from dropscale.pipeline.parts.decline import DeclineDrop
+from dropscale.pipeline.parts.evaluate import EvaluateDrop
 from dropscale.pipeline.parts.execution import CaughtError, ExecutionState
 from dropscale.pipeline.parts.finish import FinishResult
 from dropscale.pipeline.parts.follow import FollowJob, Timing
 from dropscale.pipeline.parts.gate import GateKeeper
+from dropscale.pipeline.parts.locate import LocateDrop
 from dropscale.pipeline.parts.look import LookAtProject
 from dropscale.pipeline.parts.manifest_writer import ProjectManifest
 from dropscale.pipeline.parts.publish import PublishOutput
@@ -96,7 +101,7 @@ class World:
             new_id=lambda: f"attempt-{next(ids)}",
             policy=StartPolicy(self.slots, 50, self.budget),
         )
-        resolve = SpecResolver(
+        self.resolve_specs = SpecResolver(
             files=self.bucket,
             defaults=stack_defaults(2, Mode.BALANCED),
             suffixes=self.suffixes,
@@ -104,15 +109,19 @@ class World:
             folder_specs=TTLCache(100, FOLDER_SPEC_SECONDS, timer=lambda: self.clock().timestamp()),
         )
         self.submit_object = Submit(
-            bucket=self.bucket,
-            ledger=self.ledger,
-            upscaler=self.upscaler,
-            resolve=resolve,
-            start=self.start,
-            follow=self.follow,
-            gate=self.gate,
+            locate=LocateDrop(self.bucket, self.ledger, self.suffixes),
+            evaluate=EvaluateDrop(self.bucket, self.resolve_specs, self.budget),
+            accept=AcceptDrop(self.ledger, self.clock),
+            decline=DeclineDrop(self.ledger, self.clock),
+            advance=AdvanceDrop(
+                ledger=self.ledger,
+                upscaler=self.upscaler,
+                start=self.start,
+                follow=self.follow,
+                gate=self.gate,
+                clock=self.clock,
+            ),
             project=self.project,
-            clock=self.clock,
         )
         self.check = Check(self.ledger, self.look, self.project, self.clock, 30)
         self.deliver_result = Deliver(

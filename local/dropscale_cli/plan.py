@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dropscale.errors import DropscaleError
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Rendition, Source
-from dropscale.pipeline.parts.plan import LargeEnough, planned_renditions
+from dropscale.pipeline.parts.plan import LargeEnough, plan_renditions
 from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale.pipeline.parts.source_image import SourceImage, image_of, require_size
 from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SpecResolver
@@ -112,7 +112,7 @@ def planned_drop(
         if resolved is None:
             return None
         source = image_of(resolved).describe(source)
-        renditions = planned_renditions(source, resolved.effective, budget)
+        renditions = plan_renditions(source, resolved.effective, budget)
     except DropscaleError as error:
         return PlannedDrop(source, refusal=error)
     return PlannedDrop(source, tuple(renditions.values()), resolved.warnings)

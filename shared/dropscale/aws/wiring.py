@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
     from dropscale.aws.drop_queue import SqsDropQueue
+    from dropscale.ledger.budget import Budget
     from dropscale.pipeline.check import Check
     from dropscale.pipeline.deliver import Deliver
     from dropscale.pipeline.fail import Fail
@@ -77,20 +78,29 @@ _CONFIG = Config(
 
 def submit(settings: SubmitSettings, observe: Observer) -> Submit:
     """Compose submit."""
+    from dropscale.pipeline.parts.accept import AcceptDrop
+    from dropscale.pipeline.parts.advance import AdvanceDrop
+    from dropscale.pipeline.parts.decline import DeclineDrop
+    from dropscale.pipeline.parts.evaluate import EvaluateDrop
+    from dropscale.pipeline.parts.locate import LocateDrop
     from dropscale.pipeline.submit import Submit
 
     parts = _StartParts(settings, observe)
     bucket = S3InputBucket(parts.s3, settings.input_prefix)
     return Submit(
-        bucket=bucket,
-        ledger=parts.ledger,
-        upscaler=parts.upscaler,
-        resolve=specs(settings, bucket),
-        start=parts.start,
-        follow=parts.follow,
-        gate=parts.gate,
+        locate=LocateDrop(bucket, parts.ledger, settings.sidecar_suffixes),
+        evaluate=EvaluateDrop(bucket, specs(settings, bucket), parts.budget),
+        accept=AcceptDrop(parts.ledger, _now),
+        decline=DeclineDrop(parts.ledger, _now),
+        advance=AdvanceDrop(
+            ledger=parts.ledger,
+            upscaler=parts.upscaler,
+            start=parts.start,
+            follow=parts.follow,
+            gate=parts.gate,
+            clock=_now,
+        ),
         project=parts.project,
-        clock=_now,
     )
 
 
@@ -292,15 +302,19 @@ class _StartParts(_Parts):
         return FollowJob(self.ledger, self.project, executions, _now, timing)
 
     @cached_property
-    def start(self) -> StartJob:
+    def budget(self) -> Budget:
         from dropscale.ledger.budget import Budget
+
+        return Budget(self._settings.daily_credit_limit, self._settings.monthly_credit_limit)
+
+    @cached_property
+    def start(self) -> StartJob:
         from dropscale.pipeline.parts.start import StartJob, StartPolicy
 
-        settings = self._settings
         policy = StartPolicy(
-            slots=settings.max_concurrent_jobs,
+            slots=self._settings.max_concurrent_jobs,
             create_seconds=CALL_SECONDS + CONNECT_TIMEOUT,
-            budget=Budget(settings.daily_credit_limit, settings.monthly_credit_limit),
+            budget=self.budget,
         )
         return StartJob(
             ledger=self.ledger,

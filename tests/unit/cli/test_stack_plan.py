@@ -38,7 +38,7 @@ def world() -> World:
 
 def planner(world: World) -> StackPlanner:
     world.clock.advance(minutes=1)
-    specs = world.submit_object.resolve
+    specs = world.resolve_specs
     return StackPlanner(Listing(world), world.bucket, specs, world.ledger)
 
 
