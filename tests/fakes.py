@@ -123,7 +123,7 @@ class MemoryLedger:
         for change in changes:
             self._make(change)
 
-    def projected(self, drop: Drop) -> None:
+    def note_manifest_written(self, drop: Drop) -> None:
         known = self.drops[drop.id]
         if known.seq == drop.seq:
             self.drops[drop.id] = known.model_copy(update={"due": None})

@@ -25,7 +25,7 @@ from dropscale.pipeline.parts.follow import FollowJob, Timing
 from dropscale.pipeline.parts.gate import GateKeeper
 from dropscale.pipeline.parts.locate import LocateDrop
 from dropscale.pipeline.parts.look import LookAtProject
-from dropscale.pipeline.parts.manifest_writer import ProjectManifest
+from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.publish import PublishOutput
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.pipeline.parts.start import StartJob, StartPolicy
@@ -81,7 +81,7 @@ class World:
         ids = count(1)
         self.observed: list[DropState] = []
         self.announced: list[Drop] = []
-        self.project = ProjectManifest(
+        self.write_manifest = WriteManifest(
             self.ledger,
             self.results,
             observe=lambda drop: self.observed.append(drop.state),
@@ -90,7 +90,7 @@ class World:
         self.gate = GateKeeper(self.ledger, self.upscaler, self.clock, lambda: 0.5)
         self.look = LookAtProject(self.ledger, self.upscaler, self.clock)
         self.follow = FollowJob(
-            self.ledger, self.project, self.executions, self.clock, Timing(20, 3600)
+            self.ledger, self.write_manifest, self.executions, self.clock, Timing(20, 3600)
         )
         self.start = StartJob(
             ledger=self.ledger,
@@ -121,9 +121,9 @@ class World:
                 gate=self.gate,
                 clock=self.clock,
             ),
-            project=self.project,
+            write_manifest=self.write_manifest,
         )
-        self.check = Check(self.ledger, self.look, self.project, self.clock, 30)
+        self.check = Check(self.ledger, self.look, self.write_manifest, self.clock, 30)
         self.deliver_result = Deliver(
             ledger=self.ledger,
             upscaler=self.upscaler,
@@ -132,11 +132,11 @@ class World:
             publish=PublishOutput(
                 self.ledger, self.results, FinishResult(self.bucket, self.pixels)
             ),
-            project=self.project,
+            write_manifest=self.write_manifest,
             start=self.start,
             clock=self.clock,
         )
-        self.report_failure = Fail(self.ledger, self.project, self.start, self.clock)
+        self.report_failure = Fail(self.ledger, self.write_manifest, self.start, self.clock)
         self.reconcile = Reconcile(self.ledger, self.bucket, self.queue, self.clock, BUCKET)
         self.sweep_once = Sweep(
             reconcile=self.reconcile,
@@ -147,7 +147,7 @@ class World:
             start=self.start,
             follow=self.follow,
             gate=self.gate,
-            project=self.project,
+            write_manifest=self.write_manifest,
             clock=self.clock,
         )
 
@@ -159,7 +159,7 @@ class World:
             queue=self.queue,
             start=self.start,
             follow=self.follow,
-            project=self.project,
+            write_manifest=self.write_manifest,
             clock=self.clock,
         )
         self.restart = Restart(self.ledger, self.follow, self.clock)

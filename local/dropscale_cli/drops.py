@@ -98,7 +98,7 @@ def _drops_among(candidates: Mapping[str, Path], images: Mapping[str, Path]) -> 
 
 def _is_drop(key: str, specs: SpecResolver) -> bool:
     try:
-        return specs.of_drop("", key) is not None
+        return specs.resolve_drop("", key) is not None
     except DropscaleError:
         return True
     except OSError:

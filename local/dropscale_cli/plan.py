@@ -116,7 +116,7 @@ def planned_drop(
     """
     try:
         require_size(version, source.key)
-        resolved = specs.of_drop(source.bucket, source.key)
+        resolved = specs.resolve_drop(source.bucket, source.key)
         if resolved is None:
             return None
         source = image_of(resolved).describe(source)

@@ -78,7 +78,7 @@ class SpecTree:
             SpecInvalid: with every fault of all its specs.
         """
         try:
-            return self.resolver.of_drop("", key)
+            return self.resolver.resolve_drop("", key)
         except SidecarAmbiguous:
             raise SpecInvalid(list(self._faults_of_sidecars(key))) from None
 

@@ -70,7 +70,7 @@ def outcome(file: CorpusFile) -> str:
     """
     defaults = stack_defaults(2, Mode.BALANCED)
     resolver = SpecResolver(_Folder(file.folder), defaults, SPEC_SUFFIXES, sidecar_required=False)
-    resolved = resolver.of_drop("corpus", _drop_of(file))
+    resolved = resolver.resolve_drop("corpus", _drop_of(file))
     return "\n".join([*_lines(resolved, defaults), ""])
 
 

@@ -234,7 +234,7 @@ class UpscaleMachine:
         self._invocations.clear()
         begun = self.clock()
         start()
-        drop = self._submit.ledger.drop(Drop.id_of(self._input, self._key))
+        drop = self._submit.locate.ledger.drop(Drop.id_of(self._input, self._key))
         assert drop is not None
         (rendition,) = drop.renditions.values()
         name = self._submit.advance.follow.execution_name(drop.id, rendition)

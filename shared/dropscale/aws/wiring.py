@@ -33,7 +33,7 @@ from dropscale.aws.settings import (
 )
 from dropscale.ledger.records import Drop
 from dropscale.magichour.calls import CONNECT_TIMEOUT
-from dropscale.pipeline.parts.manifest_writer import ProjectManifest
+from dropscale.pipeline.parts.manifest_writer import WriteManifest
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -100,7 +100,7 @@ def submit(settings: SubmitSettings, observe: Observer) -> Submit:
             gate=parts.gate,
             clock=_now,
         ),
-        project=parts.project,
+        write_manifest=parts.write_manifest,
     )
 
 
@@ -110,7 +110,7 @@ def check(settings: CheckSettings, observe: Observer) -> Check:
 
     parts = _Parts(settings, observe, call_seconds=CHECK_CALL_SECONDS)
     cap = settings.poll_interval_cap_seconds
-    return Check(parts.ledger, parts.look, parts.project, _now, cap)
+    return Check(parts.ledger, parts.look, parts.write_manifest, _now, cap)
 
 
 def deliver(settings: StartSettings, observe: Observer) -> Deliver:
@@ -128,7 +128,7 @@ def deliver(settings: StartSettings, observe: Observer) -> Deliver:
         look=parts.look,
         results=parts.results,
         publish=PublishOutput(parts.ledger, parts.results, finish),
-        project=parts.project,
+        write_manifest=parts.write_manifest,
         start=parts.start,
         clock=_now,
     )
@@ -139,7 +139,7 @@ def fail(settings: StartSettings, observe: Observer) -> Fail:
     from dropscale.pipeline.fail import Fail
 
     parts = _StartParts(settings, observe)
-    return Fail(parts.ledger, parts.project, parts.start, _now)
+    return Fail(parts.ledger, parts.write_manifest, parts.start, _now)
 
 
 def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
@@ -159,7 +159,7 @@ def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
         start=parts.start,
         follow=parts.follow,
         gate=parts.gate,
-        project=parts.project,
+        write_manifest=parts.write_manifest,
         reconcile=Reconcile(parts.ledger, bucket, queue, _now, settings.input_bucket),
         clock=_now,
     )
@@ -178,7 +178,7 @@ def retry(settings: SweepSettings, client: ClientOf) -> Retry:
         queue=SqsDropQueue(client("sqs"), settings.drop_queue_url),
         start=parts.start,
         follow=parts.follow,
-        project=parts.project,
+        write_manifest=parts.write_manifest,
         clock=_now,
     )
 
@@ -241,7 +241,7 @@ def _session() -> botocore.session.Session:
     return botocore.session.get_session()
 
 
-def _unobserved(_: Drop) -> None:
+def _observe_nothing(_: Drop) -> None:
     """What a command does is counted by nobody."""
 
 
@@ -251,7 +251,7 @@ class _Parts:
     def __init__(
         self,
         settings: Settings,
-        observe: Observer = _unobserved,
+        observe: Observer = _observe_nothing,
         client: ClientOf = _client,
         call_seconds: float = CALL_SECONDS,
     ) -> None:
@@ -260,7 +260,7 @@ class _Parts:
         where = settings.results_bucket, settings.results_prefix
         self.results = S3ResultsBucket(self.s3, *where)
         announce = EventBridgeAnnouncer(lambda: client("events"), *where)
-        self.project = ProjectManifest(self.ledger, self.results, observe, announce)
+        self.write_manifest = WriteManifest(self.ledger, self.results, observe, announce)
         api_key = SecretApiKey(client("secretsmanager"), settings.api_key_secret_arn)
         self.upscaler = MagicHourUpscaler(api_key, settings.api_base_url, call_seconds)
 
@@ -277,7 +277,7 @@ class _StartParts(_Parts):
     def __init__(
         self,
         settings: StartSettings,
-        observe: Observer = _unobserved,
+        observe: Observer = _observe_nothing,
         client: ClientOf = _client,
     ) -> None:
         super().__init__(settings, observe, client)
@@ -299,7 +299,7 @@ class _StartParts(_Parts):
         arn = settings.state_machine_arn
         executions = StepFunctionsExecutions(self._client("stepfunctions"), arn)
         timing = Timing(settings.first_check_seconds, settings.job_deadline_seconds)
-        return FollowJob(self.ledger, self.project, executions, _now, timing)
+        return FollowJob(self.ledger, self.write_manifest, executions, _now, timing)
 
     @cached_property
     def budget(self) -> Budget:

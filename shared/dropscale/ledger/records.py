@@ -488,6 +488,10 @@ class Rendition(_Record):
         is_its_own = self.is_watched(project_id, generation)
         return self.moved(state, **changes) if is_its_own else self
 
+    def with_destination(self, directory: str | None, output_settings: OutputSettings) -> Self:
+        """Return it with its output to be written elsewhere, or otherwise."""
+        return self.model_copy(update={"directory": directory, "output_settings": output_settings})
+
     def again(self, *, is_collected: bool = False) -> Self:
         """Want it once more, watched by an execution of its own."""
         return self.moved(

@@ -61,7 +61,7 @@ class Resolve:
             return drop.with_rendition(rendition.again(is_collected=True), now)
 
         amend_drop(self.ledger, drop.id, want)
-        self.follow.all(adopted)
+        self.follow.update_drops(adopted)
 
     def decide(self, drop: Drop, decision: Decision, remaining: RemainingTime) -> None:
         """Pay once more, or give up.
@@ -72,10 +72,11 @@ class Resolve:
         now = self.clock()
         for job in self._unknown_jobs(drop):
             if decision is Decision.ABANDON:
-                self.follow.all(self._amend_unknown(job, lambda job: job.given_up(now + REVIEW)))
+                given_up = self._amend_unknown(job, lambda job: job.given_up(now + REVIEW))
+                self.follow.update_drops(given_up)
                 continue
             ready = self._amend_unknown(job, lambda job: job.paid_again(now))
-            self.follow.all(ready, Waiting(WaitReason.SLOT))
+            self.follow.update_drops(ready, Waiting(WaitReason.SLOT))
             self.start(job.fingerprint, remaining)
 
     def _amend_unknown(self, job: Job, step: Callable[[Job], Job]) -> Job:

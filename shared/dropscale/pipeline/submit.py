@@ -12,7 +12,7 @@ from dropscale.pipeline.parts.advance import AdvanceDrop
 from dropscale.pipeline.parts.decline import DeclineDrop
 from dropscale.pipeline.parts.evaluate import Declined, EvaluateDrop
 from dropscale.pipeline.parts.locate import LocateDrop
-from dropscale.pipeline.parts.manifest_writer import ProjectManifest
+from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.ports import (
     ObjectGone,
     ObjectOverwritten,
@@ -54,7 +54,7 @@ class Submit:
     accept: AcceptDrop
     decline: DeclineDrop
     advance: AdvanceDrop
-    project: ProjectManifest
+    write_manifest: WriteManifest
 
     def __call__(self, bucket: str, key: str, remaining: RemainingTime) -> Submitted:
         """Evaluate what lies at `key`, or the image whose sidecar lies there.
@@ -71,8 +71,7 @@ class Submit:
             return Submitted(SubmitOutcome.OVERWRITTEN, found.kind)
         if drop is None:
             return Submitted(SubmitOutcome.IGNORED, found.kind)
-        if drop.due:
-            self.project(drop)
+        self.write_manifest(drop)
         return Submitted(SubmitOutcome.EVALUATED, found.kind, drop)
 
     def give_up(self, bucket: str, key: str, error: Exception) -> None:
@@ -90,7 +89,7 @@ class Submit:
                 message=f"{drop_key} could not be submitted: {error}",
                 fix="Drop the image again (or `dropscale retry KEY`).",
             )
-            self.project(self.decline(drop, Declined(DropState.FAILED, drop.source, reason)))
+            self.write_manifest(self.decline(drop, Declined(DropState.FAILED, drop.source, reason)))
 
     def _submit_drop(
         self, drop: Drop, version: ObjectVersion | None, remaining: RemainingTime

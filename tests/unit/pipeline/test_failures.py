@@ -372,6 +372,6 @@ def test_an_older_state_never_replaces_a_newer_manifest(world: World) -> None:
     older = world.row("cat.png")
     world.fail(world.running()[0], "SomeBug", "boom")
 
-    world.project(older)
+    world.write_manifest(older)
 
     assert world.manifest("cat.png")["state"] == "failed"

@@ -323,7 +323,7 @@ def fail(*_: Any, **__: Any) -> Any:
 def test_a_fault_at_any_step_costs_a_warning_and_no_result(
     monkeypatch: pytest.MonkeyPatch, broken: str, comes: str
 ) -> None:
-    seams = {"header": "read_header", "metadata": "carried", "writing": "rewrite"}
+    seams = {"header": "read_header", "metadata": "carry_metadata", "writing": "rewrite"}
     seams |= {"disk": "_new_file"}
     if broken in seams:
         monkeypatch.setattr(f"dropscale.pipeline.parts.finish.{seams[broken]}", fail)

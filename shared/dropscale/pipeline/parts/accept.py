@@ -84,8 +84,7 @@ def renew_rendition(drop: Drop, planned: Rendition) -> Rendition:
     before = drop.renditions.get(planned.fingerprint)
     if before is None:
         return planned
-    written = {"directory": planned.directory, "output_settings": planned.output_settings}
-    moved = before.model_copy(update=written)
+    moved = before.with_destination(planned.directory, planned.output_settings)
     if before.state in OPEN_STATES:
         return moved
     if before.output is not None and before.state is not DropState.SUPERSEDED:

@@ -51,7 +51,7 @@ class AdvanceDrop:
         if job is None or job.state is JobState.SUBMITTING:
             return drop
         if job.state is not JobState.READY:
-            return self.follow.one(drop.id, job)
+            return self.follow.update_drop(drop.id, job)
         if job.needs_upload(self.clock()):
             try:
                 self._send_image(job, image)
@@ -63,7 +63,7 @@ class AdvanceDrop:
                 until = self.clock() + _UPLOAD_PAUSE
                 return self._send_later(drop, job, Waiting(WaitReason.THROTTLED, until), until)
             except REJECTING_ERRORS as error:
-                return self.follow.one(drop.id, job, Refused(refusal_of(error)))
+                return self.follow.update_drop(drop.id, job, Refused(refusal_of(error)))
         self.start(fingerprint, remaining)
         return self.ledger.drop(drop.id) or drop
 
@@ -81,4 +81,4 @@ class AdvanceDrop:
     def _send_later(self, drop: Drop, job: Job, waiting: Waiting, until: datetime) -> Drop:
         """The vendor cannot take the bytes now: the sweeper has the image read again."""
         job = amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(until))
-        return self.follow.one(drop.id, job, waiting)
+        return self.follow.update_drop(drop.id, job, waiting)

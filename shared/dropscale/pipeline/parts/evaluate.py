@@ -17,8 +17,8 @@ from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion
 from dropscale.pipeline.parts.source_image import (
     SourceImage,
     image_of,
+    refresh_source,
     require_size,
-    source_now,
 )
 from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
 from dropscale.specs.effective import EffectiveSpec
@@ -64,7 +64,7 @@ class EvaluateDrop:
         Raises:
             ObjectGone, ObjectOverwritten: as their names say.
         """
-        source = source_now(drop.source, version)
+        source = refresh_source(drop.source, version)
         try:
             specs = self._evaluate_before_reading(source, version)
             if specs is None:
@@ -84,7 +84,7 @@ class EvaluateDrop:
     ) -> ResolvedSpec | None:
         """Go by the object's key and size, and by the specs."""
         require_size(version, source.key)
-        return self.resolve.of_drop(source.bucket, source.key)
+        return self.resolve.resolve_drop(source.bucket, source.key)
 
     def _evaluate_after_reading(
         self, drop: Drop, source: Source, specs: ResolvedSpec, image: SourceImage

@@ -60,7 +60,7 @@ class PublishOutput:
             header = verify_result(file, f"The result for {drop.source.key}")
             settings = rendition.output_settings
             finished = self.finish(file, header, drop.source, settings, files, remaining)
-            output = _output(drop, rendition, finished)
+            output = _describe_output(drop, rendition, finished)
             self._put_once(output, finished.file, drop.id, rendition.fingerprint)
         return Published(output, finished.warnings)
 
@@ -91,7 +91,7 @@ class PublishOutput:
         )
 
 
-def _output(drop: Drop, rendition: Rendition, finished: FinishedResult) -> Output:
+def _describe_output(drop: Drop, rendition: Rendition, finished: FinishedResult) -> Output:
     header, file = finished.header, finished.file
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type] # wants BytesIO or raw
