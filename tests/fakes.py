@@ -39,7 +39,7 @@ from dropscale.ledger.store import (
 from dropscale.ledger.walk import Walk
 from dropscale.magichour.errors import NotFound
 from dropscale.magichour.models import Account, CreatedProject, Project
-from dropscale.pipeline.ports import (
+from dropscale.pipeline.parts.ports import (
     ExecutionStatus,
     ListedObject,
     ObjectGone,
@@ -135,7 +135,7 @@ class MemoryLedger:
         for change in changes:
             self._make(change)
 
-    def projected(self, drop: Drop) -> None:
+    def note_manifest_written(self, drop: Drop) -> None:
         known = self.drops[drop.id]
         if known.seq == drop.seq:
             self.drops[drop.id] = known.model_copy(update={"due": None})

@@ -14,20 +14,25 @@ from dropscale.ledger.records import Drop
 from dropscale.ledger.states import DropState
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
-from dropscale.pipeline.execution import CaughtError, ExecutionState
 from dropscale.pipeline.fail import Fail
-from dropscale.pipeline.finish import FinishResult
-from dropscale.pipeline.follow import FollowJob, Timing
-from dropscale.pipeline.gate import GateKeeper
-from dropscale.pipeline.look import LookAtProject
-from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.publish import PublishOutput
+from dropscale.pipeline.parts.accept import AcceptDrop
+from dropscale.pipeline.parts.advance import AdvanceDrop
+from dropscale.pipeline.parts.decline import DeclineDrop
+from dropscale.pipeline.parts.evaluate import EvaluateDrop
+from dropscale.pipeline.parts.execution import CaughtError, ExecutionState
+from dropscale.pipeline.parts.finish import FinishResult
+from dropscale.pipeline.parts.follow import FollowJob, Timing
+from dropscale.pipeline.parts.gate import GateKeeper
+from dropscale.pipeline.parts.locate import LocateDrop
+from dropscale.pipeline.parts.look import LookAtProject
+from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.publish import PublishOutput
+from dropscale.pipeline.parts.spec_resolver import SpecResolver
+from dropscale.pipeline.parts.start import StartJob, StartPolicy
 from dropscale.pipeline.reconcile import Reconcile
 from dropscale.pipeline.resolve import Decision, Resolve
 from dropscale.pipeline.restart import Restart
 from dropscale.pipeline.retry import Retry
-from dropscale.pipeline.spec_resolver import SpecResolver
-from dropscale.pipeline.start import StartJob, StartPolicy
 from dropscale.pipeline.submit import Submit, Submitted
 from dropscale.pipeline.sweep import Sweep
 from dropscale.results.manifest import manifest_key
@@ -76,7 +81,7 @@ class World:
         ids = count(1)
         self.observed: list[DropState] = []
         self.announced: list[Drop] = []
-        self.project = ProjectManifest(
+        self.write_manifest = WriteManifest(
             self.ledger,
             self.results,
             observe=lambda drop: self.observed.append(drop.state),
@@ -85,7 +90,7 @@ class World:
         self.gate = GateKeeper(self.ledger, self.upscaler, self.clock, lambda: 0.5)
         self.look = LookAtProject(self.ledger, self.upscaler, self.clock)
         self.follow = FollowJob(
-            self.ledger, self.project, self.executions, self.clock, Timing(20, 3600)
+            self.ledger, self.write_manifest, self.executions, self.clock, Timing(20, 3600)
         )
         self.start = StartJob(
             ledger=self.ledger,
@@ -96,7 +101,7 @@ class World:
             new_token=lambda: f"{next(ids):024x}",
             policy=StartPolicy(self.slots, 50, self.budget),
         )
-        resolve = SpecResolver(
+        self.resolve_specs = SpecResolver(
             files=self.bucket,
             defaults=stack_defaults(2, Mode.BALANCED),
             suffixes=self.suffixes,
@@ -104,17 +109,21 @@ class World:
             folder_specs=TTLCache(100, FOLDER_SPEC_SECONDS, timer=lambda: self.clock().timestamp()),
         )
         self.submit_object = Submit(
-            bucket=self.bucket,
-            ledger=self.ledger,
-            upscaler=self.upscaler,
-            resolve=resolve,
-            start=self.start,
-            follow=self.follow,
-            gate=self.gate,
-            project=self.project,
-            clock=self.clock,
+            locate=LocateDrop(self.bucket, self.ledger, self.suffixes),
+            evaluate=EvaluateDrop(self.bucket, self.resolve_specs, self.budget),
+            accept=AcceptDrop(self.ledger, self.clock),
+            decline=DeclineDrop(self.ledger, self.clock),
+            advance=AdvanceDrop(
+                ledger=self.ledger,
+                upscaler=self.upscaler,
+                start=self.start,
+                follow=self.follow,
+                gate=self.gate,
+                clock=self.clock,
+            ),
+            write_manifest=self.write_manifest,
         )
-        self.check = Check(self.ledger, self.look, self.project, self.clock, 30)
+        self.check = Check(self.ledger, self.look, self.write_manifest, self.clock, 30)
         self.deliver_result = Deliver(
             ledger=self.ledger,
             upscaler=self.upscaler,
@@ -123,11 +132,11 @@ class World:
             publish=PublishOutput(
                 self.ledger, self.results, FinishResult(self.bucket, self.pixels)
             ),
-            project=self.project,
+            write_manifest=self.write_manifest,
             start=self.start,
             clock=self.clock,
         )
-        self.report_failure = Fail(self.ledger, self.project, self.start, self.clock)
+        self.report_failure = Fail(self.ledger, self.write_manifest, self.start, self.clock)
         self.reconcile = Reconcile(self.ledger, self.bucket, self.queue, self.clock, BUCKET)
         self.sweep_once = Sweep(
             reconcile=self.reconcile,
@@ -138,7 +147,7 @@ class World:
             start=self.start,
             follow=self.follow,
             gate=self.gate,
-            project=self.project,
+            write_manifest=self.write_manifest,
             clock=self.clock,
         )
 
@@ -150,7 +159,7 @@ class World:
             queue=self.queue,
             start=self.start,
             follow=self.follow,
-            project=self.project,
+            write_manifest=self.write_manifest,
             clock=self.clock,
         )
         self.restart = Restart(self.ledger, self.follow, self.clock)

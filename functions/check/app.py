@@ -11,8 +11,8 @@ from dropscale.aws import wiring
 from dropscale.aws.settings import CheckSettings
 from dropscale.ledger.records import Drop
 from dropscale.pipeline.check import Check
-from dropscale.pipeline.execution import ExecutionState
-from dropscale.pipeline.measurements import measurements_of
+from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.measurements import measurements_of
 
 logger = Logger()
 metrics = Metrics()

@@ -10,9 +10,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from dropscale.aws import wiring
 from dropscale.aws.settings import StartSettings
 from dropscale.ledger.records import Drop
-from dropscale.pipeline.execution import ExecutionState
 from dropscale.pipeline.fail import Fail
-from dropscale.pipeline.measurements import measurements_of
+from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.measurements import measurements_of
 
 logger = Logger()
 metrics = Metrics()

@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from dropscale.aws import wiring
 from dropscale.aws.settings import SubmitSettings
 from dropscale.ledger.records import Drop
-from dropscale.pipeline.measurements import measurements_of
+from dropscale.pipeline.parts.measurements import measurements_of
 from dropscale.pipeline.submit import Submit, Submitted
 
 logger = Logger()

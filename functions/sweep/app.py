@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from dropscale.aws import wiring
 from dropscale.aws.settings import SweepSettings
 from dropscale.ledger.records import Drop
-from dropscale.pipeline.measurements import Measurement, measurements_of
+from dropscale.pipeline.parts.measurements import Measurement, measurements_of
 from dropscale.pipeline.sweep import Sweep
 
 logger = Logger()

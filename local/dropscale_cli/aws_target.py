@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from dropscale.aws import wiring
 from dropscale.aws.settings import CommandSettings
 from dropscale.ledger.records import Drop, Job
-from dropscale.pipeline.ports import ObjectVersion
+from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale.pipeline.resolve import Decision
 from dropscale_cli.file_listing import etag_of
 from dropscale_cli.target import ResultMissing

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from dropscale.errors import DropscaleError
-from dropscale.pipeline.spec_resolver import SpecResolver
+from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.specs.keys import FOLDER_SPEC_NAME, KeyKind, kind_of, sidecar_keys_of
 from dropscale_cli.errors import NothingToDrop, UnusablePath
 from dropscale_cli.local_bucket import LocalBucket
@@ -98,7 +98,7 @@ def _drops_among(candidates: Mapping[str, Path], images: Mapping[str, Path]) -> 
 
 def _is_drop(key: str, specs: SpecResolver) -> bool:
     try:
-        return specs.of_drop("", key) is not None
+        return specs.resolve_drop("", key) is not None
     except DropscaleError:
         return True
     except OSError:

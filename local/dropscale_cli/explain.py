@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from rich.table import Table
 from rich.text import Text
 
-from dropscale.pipeline.spec_resolver import ResolvedSpec
+from dropscale.pipeline.parts.spec_resolver import ResolvedSpec
 from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings, SizeLimits
 from dropscale.specs.faults import Fault, SpecInvalid
 from dropscale.specs.keys import KeyKind, image_key_of, kind_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from dropscale.pipeline.ports import ObjectVersion
+from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale_cli.drops import Drops
 
 _PAGE_LENGTH = 1000

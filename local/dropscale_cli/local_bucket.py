@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dropscale.pipeline.ports import ObjectVersion, OpenObject
-from dropscale.pipeline.spec_resolver import SpecResolver
+from dropscale.pipeline.parts.ports import ObjectVersion, OpenObject
+from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale.specs.merge import stack_defaults
 from dropscale.upscaler import Mode
@@ -18,7 +18,7 @@ DEFAULTS = stack_defaults(scale_factor=2, mode=Mode.BALANCED)
 
 @dataclass(frozen=True)
 class LocalBucket:
-    """A `dropscale.pipeline.ports.InputBucket` of files, by the keys they are dropped at."""
+    """A `dropscale.pipeline.parts.ports.InputBucket` of files, by the keys they are dropped at."""
 
     paths: Mapping[str, Path]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from dropscale.errors import DropscaleError
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Rendition, Source
-from dropscale.pipeline.plan import LargeEnough, planned_renditions
-from dropscale.pipeline.ports import ObjectVersion
-from dropscale.pipeline.source_image import SourceImage, image_of, require_size
-from dropscale.pipeline.spec_resolver import ResolvedSpec, SpecResolver
+from dropscale.pipeline.parts.plan import LargeEnough, plan_renditions
+from dropscale.pipeline.parts.ports import ObjectVersion
+from dropscale.pipeline.parts.source_image import SourceImage, image_of, require_size
+from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SpecResolver
 from dropscale.specs.faults import Fault
 from dropscale_cli.drops import Drops
 from dropscale_cli.kept_ledger import KeptLedger
@@ -116,11 +116,11 @@ def planned_drop(
     """
     try:
         require_size(version, source.key)
-        resolved = specs.of_drop(source.bucket, source.key)
+        resolved = specs.resolve_drop(source.bucket, source.key)
         if resolved is None:
             return None
         source = image_of(resolved).describe(source)
-        renditions = planned_renditions(source, resolved.effective, budget)
+        renditions = plan_renditions(source, resolved.effective, budget)
     except DropscaleError as error:
         return PlannedDrop(source, refusal=error)
     return PlannedDrop(source, tuple(renditions.values()), resolved.warnings)

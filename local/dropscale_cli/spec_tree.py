@@ -9,7 +9,7 @@ from typing import Self
 
 import click
 
-from dropscale.pipeline.spec_resolver import ResolvedSpec, SidecarAmbiguous, SpecResolver
+from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SidecarAmbiguous, SpecResolver
 from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.faults import Fault, SpecInvalid
 from dropscale.specs.keys import SPEC_SUFFIXES, sidecar_keys_of
@@ -21,7 +21,7 @@ from dropscale_cli.local_bucket import DEFAULTS
 class SpecTree:
     """A folder in which the cascade of specs begins: what lies above it says nothing.
 
-    It is a `dropscale.pipeline.ports.SpecFiles` whose keys are paths, relative to the working
+    It is a `dropscale.pipeline.parts.ports.SpecFiles` whose keys are paths, relative to the working
     directory if the root lies below it, so that faults name files as a person finds them.
     `unreadable` collects the files that could not be read.
     """
@@ -78,7 +78,7 @@ class SpecTree:
             SpecInvalid: with every fault of all its specs.
         """
         try:
-            return self.resolver.of_drop("", key)
+            return self.resolver.resolve_drop("", key)
         except SidecarAmbiguous:
             raise SpecInvalid(list(self._faults_of_sidecars(key))) from None
 

@@ -14,9 +14,9 @@ from dropscale.image.header import DamagedImage, read_header, require_upscalable
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Drop, Job, Rendition, Source
 from dropscale.ledger.states import DropState
-from dropscale.pipeline.ports import InputBucket, ObjectVersion, Upscaler
-from dropscale.pipeline.source_image import RemoteImage, SourceImage, source_now
-from dropscale.pipeline.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
+from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion, Upscaler
+from dropscale.pipeline.parts.source_image import RemoteImage, SourceImage, refresh_source
+from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
 from dropscale.specs.keys import KeyKind, kind_of
 from dropscale_cli.aws_target import AwsTarget
 from dropscale_cli.kept_ledger import UNPAID
@@ -120,7 +120,7 @@ class StackPlanner:
         known = drop.source if drop else Source(bucket=bucket, key=key, etag="")
         # A listing tells no version ids; the ETag does.
         version = ObjectVersion(version.etag, known.version_id, version.size)
-        source = source_now(known, version)
+        source = refresh_source(known, version)
 
         def image(resolved: ResolvedSpec) -> SourceImage:
             if resolved.image_path is None or resolved.image_identity is None:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from dropscale.ledger.records import Drop, Source
 from dropscale.ledger.states import DropState
 from dropscale.ledger.walk import Walk
-from dropscale.pipeline.ports import ListedObject, ObjectVersion
+from dropscale.pipeline.parts.ports import ListedObject, ObjectVersion
 from dropscale.pipeline.reconcile import PAGE, PAGES_PER_RUN, Reconcile
 from tests.fakes import Clock, FakeQueue, MemoryLedger
 

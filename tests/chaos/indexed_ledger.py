@@ -27,9 +27,9 @@ class IndexedLedger(MemoryLedger):
         """Return when the sweeper next has something to do."""
         return min((entries[0][0] for entries in self._index.values() if entries), default=None)
 
-    def projected(self, drop: Drop) -> None:
+    def note_manifest_written(self, drop: Drop) -> None:
         before = self.drops[drop.id]
-        super().projected(drop)
+        super().note_manifest_written(drop)
         self._move(Agenda.DROPS, before, Agenda.DROPS, self.drops[drop.id])
 
     def _make(self, change: Change) -> None:

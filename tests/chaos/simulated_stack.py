@@ -16,8 +16,8 @@ from typing import Any
 from greenlet import greenlet
 
 from dropscale.ledger.budget import Budget
-from dropscale.pipeline.execution import ExecutionState
-from dropscale.pipeline.ports import ExecutionStatus, ObjectVersion
+from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.ports import ExecutionStatus, ObjectVersion
 from tests.chaos.deployment import MAX_RECEIVES, VISIBILITY_SECONDS, parameter, time_out
 from tests.chaos.indexed_ledger import IndexedLedger
 from tests.chaos.outside_calls import Invocation, InvocationTask, Killed, Mishap, OutsideCalls

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dropscale.ledger.records import Drop, Source
-from dropscale.pipeline.execution import ExecutionState
+from dropscale.pipeline.parts.execution import ExecutionState
 from dropscale.pipeline.submit import SubmitOutcome, Submitted
 from dropscale.specs.keys import KeyKind
 from functions.check import app as check

@@ -7,7 +7,7 @@ import pytest
 from moto import mock_aws
 
 from dropscale.aws.buckets import S3InputBucket
-from dropscale.pipeline.ports import ListedObject
+from dropscale.pipeline.parts.ports import ListedObject
 
 
 def test_pages_come_in_order_after_a_key_and_below_the_prefix(

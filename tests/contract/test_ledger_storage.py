@@ -276,9 +276,9 @@ def test_a_projected_drop_is_due_no_more_unless_it_has_changed(ledger: Ledger) -
     ledger.write(SaveDrop(second))
     later = NOW + timedelta(seconds=1)
 
-    ledger.projected(first)
+    ledger.note_manifest_written(first)
     assert ledger.due(Agenda.DROPS, later, 9) == [first.id]
-    ledger.projected(second)
+    ledger.note_manifest_written(second)
 
     assert ledger.due(Agenda.DROPS, later, 9) == []
     found = ledger.drop(first.id)

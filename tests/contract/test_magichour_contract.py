@@ -15,7 +15,7 @@ from magic_hour.types.models import (  # type: ignore[import-untyped]
 )
 
 from dropscale import magichour
-from dropscale.pipeline.magic_hour import MagicHourUpscaler
+from dropscale.aws.magic_hour import MagicHourUpscaler
 from dropscale.upscaler import ProjectStatus
 from tests.unit.magichour.scripted_server import Received, Reply, ScriptedServer, json_reply
 

@@ -15,7 +15,7 @@ from dropscale.aws.settings import (
 )
 from dropscale.aws.wiring import CALL_SECONDS, CHECK_CALL_SECONDS
 from dropscale.magichour.calls import CONNECT_TIMEOUT
-from dropscale.pipeline.start import SPARE_SECONDS
+from dropscale.pipeline.parts.start import SPARE_SECONDS
 
 TEMPLATE: dict[str, Any] = yaml_parse((Path(__file__).parents[2] / "template.yaml").read_text())
 SHARED = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]

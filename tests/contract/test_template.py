@@ -18,8 +18,8 @@ from dropscale.image.verify import UnreadableResult
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale.ledger.store import LedgerConflict
 from dropscale.magichour.errors import TRANSIENT, NotFound
-from dropscale.pipeline.delivery_errors import ProjectNotComplete
-from dropscale.pipeline.measurements import Measurement, measurements_of
+from dropscale.pipeline.parts.delivery_errors import ProjectNotComplete
+from dropscale.pipeline.parts.measurements import Measurement, measurements_of
 from dropscale.upscaler import (
     DEFAULT_BASE_URL,
     FINAL_STATUSES,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dropscale.pipeline.spec_resolver import ResolvedSpec, SpecResolver
+from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SpecResolver
 from dropscale.specs.faults import SpecInvalid
 from dropscale.specs.keys import SPEC_SUFFIXES, KeyKind, image_key_of, kind_of
 from dropscale.specs.merge import Layer, merge, stack_defaults
@@ -70,7 +70,7 @@ def outcome(file: CorpusFile) -> str:
     """
     defaults = stack_defaults(2, Mode.BALANCED)
     resolver = SpecResolver(_Folder(file.folder), defaults, SPEC_SUFFIXES, sidecar_required=False)
-    resolved = resolver.of_drop("corpus", _drop_of(file))
+    resolved = resolver.resolve_drop("corpus", _drop_of(file))
     return "\n".join([*_lines(resolved, defaults), ""])
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from dropscale.aws.buckets import S3InputBucket
 from dropscale.ledger.records import Source
 from dropscale.ledger.states import DropState
-from dropscale.pipeline.ports import ObjectGone, ObjectOverwritten
+from dropscale.pipeline.parts.ports import ObjectGone, ObjectOverwritten
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale.upscaler import MAX_SIDE
 from dropscale_embedded.api import Book, EmbeddedApi, EntryKind, StubEngine

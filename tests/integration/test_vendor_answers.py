@@ -14,12 +14,12 @@ from typing import cast
 import pytest
 import yaml
 
+from dropscale.aws.magic_hour import MagicHourUpscaler
 from dropscale.errors import DropscaleError
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.magichour.errors import MagicHourError
-from dropscale.pipeline.execution import ExecutionState
-from dropscale.pipeline.magic_hour import MagicHourUpscaler
-from dropscale.pipeline.ports import ObjectVersion
+from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.ports import ObjectVersion
 from tests.fakes import FakeInputBucket, FakeUpscaler, png
 from tests.integration.scripted_vendor import ScriptedVendor, VendorCall
 from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply

@@ -234,10 +234,10 @@ class UpscaleMachine:
         self._invocations.clear()
         begun = self.clock()
         start()
-        drop = self._submit.ledger.drop(Drop.id_of(self._input, self._key))
+        drop = self._submit.locate.ledger.drop(Drop.id_of(self._input, self._key))
         assert drop is not None
         (rendition,) = drop.renditions.values()
-        name = self._submit.follow.execution_name(drop.id, rendition)
+        name = self._submit.advance.follow.execution_name(drop.id, rendition)
         arn = f"{self._arn.replace(':stateMachine:', ':execution:')}:{name}"
         deadline = time.monotonic() + _SECONDS_TO_END
         while (found := self._states.describe_execution(executionArn=arn))["status"] == "RUNNING":

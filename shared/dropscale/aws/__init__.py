@@ -1,1 +1,4 @@
-"""Adapters to AWS, and the wiring that composes each function. boto3 is used here only."""
+"""Adapters to AWS and to the vendor, and the wiring that composes each function.
+
+boto3 is used here only.
+"""

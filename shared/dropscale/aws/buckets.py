@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from botocore.exceptions import ClientError
 
 from dropscale.ledger.records import Source
-from dropscale.pipeline.ports import (
+from dropscale.pipeline.parts.ports import (
     ListedObject,
     ObjectGone,
     ObjectOverwritten,
@@ -34,7 +34,7 @@ _RACE_ATTEMPTS = 3
 
 
 class S3InputBucket:
-    """A `dropscale.pipeline.ports.InputBucket`, and an `InputListing`.
+    """A `dropscale.pipeline.parts.ports.InputBucket`, and an `InputListing`.
 
     Args:
         client: of S3.
@@ -118,7 +118,7 @@ class S3InputBucket:
 
 
 class S3ResultsBucket:
-    """A `dropscale.pipeline.ports.ResultsBucket`.
+    """A `dropscale.pipeline.parts.ports.ResultsBucket`.
 
     Args:
         client: of S3.

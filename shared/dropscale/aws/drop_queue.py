@@ -6,14 +6,14 @@ import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
-from dropscale.pipeline.ports import ObjectVersion
+from dropscale.pipeline.parts.ports import ObjectVersion
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
 
 class SqsDropQueue:
-    """A `dropscale.pipeline.ports.DropQueue`; its messages look like S3's own notifications."""
+    """A `dropscale.pipeline.parts.ports.DropQueue`; its messages look like S3's own."""
 
     def __init__(self, client: SQSClient, url: str) -> None:
         self._client = client

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class EventBridgeAnnouncer:
-    """A `dropscale.pipeline.projection.Announce`.
+    """A `dropscale.pipeline.parts.manifest_writer.Announce`.
 
     Args:
         client: makes the client, which most invocations do without.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from dropscale.pipeline.ports import ExecutionStatus
+from dropscale.pipeline.parts.ports import ExecutionStatus
 
 if TYPE_CHECKING:
     from types_boto3_stepfunctions import SFNClient
 
 
 class StepFunctionsExecutions:
-    """A `dropscale.pipeline.ports.Executions`."""
+    """A `dropscale.pipeline.parts.ports.Executions`."""
 
     def __init__(self, client: SFNClient, state_machine_arn: str) -> None:
         self._client = client

@@ -166,8 +166,8 @@ class DynamoLedger:
             self._sleep(random.uniform(0, _CONTENTION_PAUSE * 2**attempt))  # noqa: S311 - jitter
         raise LedgerConflict("the same records are written by too many at once")
 
-    def projected(self, drop: Drop) -> None:
-        """See `Ledger.projected`."""
+    def note_manifest_written(self, drop: Drop) -> None:
+        """See `Ledger.note_manifest_written`."""
         try:
             self._client.update_item(
                 TableName=self._table,

@@ -21,6 +21,7 @@ from dropscale.aws.api_key import SecretApiKey
 from dropscale.aws.buckets import S3InputBucket, S3ResultsBucket
 from dropscale.aws.event_bus import EventBridgeAnnouncer
 from dropscale.aws.ledger import DynamoLedger
+from dropscale.aws.magic_hour import MagicHourUpscaler
 from dropscale.aws.settings import (
     CheckSettings,
     InputSettings,
@@ -32,25 +33,25 @@ from dropscale.aws.settings import (
 )
 from dropscale.ledger.records import Drop
 from dropscale.magichour.calls import CONNECT_TIMEOUT
-from dropscale.pipeline.magic_hour import MagicHourUpscaler
-from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.parts.manifest_writer import WriteManifest
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
     from dropscale.aws.drop_queue import SqsDropQueue
+    from dropscale.ledger.budget import Budget
     from dropscale.pipeline.check import Check
     from dropscale.pipeline.deliver import Deliver
     from dropscale.pipeline.fail import Fail
-    from dropscale.pipeline.follow import FollowJob
-    from dropscale.pipeline.gate import GateKeeper
-    from dropscale.pipeline.look import LookAtProject
-    from dropscale.pipeline.ports import SpecFiles
+    from dropscale.pipeline.parts.follow import FollowJob
+    from dropscale.pipeline.parts.gate import GateKeeper
+    from dropscale.pipeline.parts.look import LookAtProject
+    from dropscale.pipeline.parts.ports import SpecFiles
+    from dropscale.pipeline.parts.spec_resolver import SpecResolver
+    from dropscale.pipeline.parts.start import StartJob
     from dropscale.pipeline.resolve import Resolve
     from dropscale.pipeline.restart import Restart
     from dropscale.pipeline.retry import Retry
-    from dropscale.pipeline.spec_resolver import SpecResolver
-    from dropscale.pipeline.start import StartJob
     from dropscale.pipeline.submit import Submit
     from dropscale.pipeline.sweep import Sweep
 
@@ -79,20 +80,29 @@ _CONFIG = Config(
 
 def submit(settings: SubmitSettings, observe: Observer) -> Submit:
     """Compose submit."""
+    from dropscale.pipeline.parts.accept import AcceptDrop
+    from dropscale.pipeline.parts.advance import AdvanceDrop
+    from dropscale.pipeline.parts.decline import DeclineDrop
+    from dropscale.pipeline.parts.evaluate import EvaluateDrop
+    from dropscale.pipeline.parts.locate import LocateDrop
     from dropscale.pipeline.submit import Submit
 
     parts = _StartParts(settings, observe)
     bucket = S3InputBucket(parts.s3, settings.input_prefix)
     return Submit(
-        bucket=bucket,
-        ledger=parts.ledger,
-        upscaler=parts.upscaler,
-        resolve=specs(settings, bucket),
-        start=parts.start,
-        follow=parts.follow,
-        gate=parts.gate,
-        project=parts.project,
-        clock=_now,
+        locate=LocateDrop(bucket, parts.ledger, settings.sidecar_suffixes),
+        evaluate=EvaluateDrop(bucket, specs(settings, bucket), parts.budget),
+        accept=AcceptDrop(parts.ledger, _now),
+        decline=DeclineDrop(parts.ledger, _now),
+        advance=AdvanceDrop(
+            ledger=parts.ledger,
+            upscaler=parts.upscaler,
+            start=parts.start,
+            follow=parts.follow,
+            gate=parts.gate,
+            clock=_now,
+        ),
+        write_manifest=parts.write_manifest,
     )
 
 
@@ -102,15 +112,15 @@ def check(settings: CheckSettings, observe: Observer) -> Check:
 
     parts = _Parts(settings, observe, call_seconds=CHECK_CALL_SECONDS)
     cap = settings.poll_interval_cap_seconds
-    return Check(parts.ledger, parts.look, parts.project, _now, cap)
+    return Check(parts.ledger, parts.look, parts.write_manifest, _now, cap)
 
 
 def deliver(settings: StartSettings, observe: Observer) -> Deliver:
     """Compose deliver."""
     from dropscale.image.vips import Vips
     from dropscale.pipeline.deliver import Deliver
-    from dropscale.pipeline.finish import FinishResult
-    from dropscale.pipeline.publish import PublishOutput
+    from dropscale.pipeline.parts.finish import FinishResult
+    from dropscale.pipeline.parts.publish import PublishOutput
 
     parts = _StartParts(settings, observe)
     finish = FinishResult(S3InputBucket(parts.s3), Vips(PIXELS_BYTES))
@@ -120,7 +130,7 @@ def deliver(settings: StartSettings, observe: Observer) -> Deliver:
         look=parts.look,
         results=parts.results,
         publish=PublishOutput(parts.ledger, parts.results, finish),
-        project=parts.project,
+        write_manifest=parts.write_manifest,
         start=parts.start,
         clock=_now,
     )
@@ -131,7 +141,7 @@ def fail(settings: StartSettings, observe: Observer) -> Fail:
     from dropscale.pipeline.fail import Fail
 
     parts = _StartParts(settings, observe)
-    return Fail(parts.ledger, parts.project, parts.start, _now)
+    return Fail(parts.ledger, parts.write_manifest, parts.start, _now)
 
 
 def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
@@ -151,7 +161,7 @@ def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
         start=parts.start,
         follow=parts.follow,
         gate=parts.gate,
-        project=parts.project,
+        write_manifest=parts.write_manifest,
         reconcile=Reconcile(parts.ledger, bucket, queue, _now, settings.input_bucket),
         clock=_now,
     )
@@ -170,7 +180,7 @@ def retry(settings: SweepSettings, client: ClientOf) -> Retry:
         queue=SqsDropQueue(client("sqs"), settings.drop_queue_url),
         start=parts.start,
         follow=parts.follow,
-        project=parts.project,
+        write_manifest=parts.write_manifest,
         clock=_now,
     )
 
@@ -212,7 +222,7 @@ def specs(settings: SpecSettings, files: SpecFiles) -> SpecResolver:
     """Compose what resolves specs that lie among `files`."""
     from cachetools import TTLCache
 
-    from dropscale.pipeline.spec_resolver import SpecResolver
+    from dropscale.pipeline.parts.spec_resolver import SpecResolver
     from dropscale.specs.merge import stack_defaults
 
     return SpecResolver(
@@ -233,7 +243,7 @@ def _session() -> botocore.session.Session:
     return botocore.session.get_session()
 
 
-def _unobserved(_: Drop) -> None:
+def _observe_nothing(_: Drop) -> None:
     """What a command does is counted by nobody."""
 
 
@@ -243,7 +253,7 @@ class _Parts:
     def __init__(
         self,
         settings: Settings,
-        observe: Observer = _unobserved,
+        observe: Observer = _observe_nothing,
         client: ClientOf = _client,
         call_seconds: float = CALL_SECONDS,
     ) -> None:
@@ -252,13 +262,13 @@ class _Parts:
         where = settings.results_bucket, settings.results_prefix
         self.results = S3ResultsBucket(self.s3, *where)
         announce = EventBridgeAnnouncer(lambda: client("events"), *where)
-        self.project = ProjectManifest(self.ledger, self.results, observe, announce)
+        self.write_manifest = WriteManifest(self.ledger, self.results, observe, announce)
         api_key = SecretApiKey(client("secretsmanager"), settings.api_key_secret_arn)
         self.upscaler = MagicHourUpscaler(api_key, settings.api_base_url, call_seconds)
 
     @cached_property
     def look(self) -> LookAtProject:
-        from dropscale.pipeline.look import LookAtProject
+        from dropscale.pipeline.parts.look import LookAtProject
 
         return LookAtProject(self.ledger, self.upscaler, _now)
 
@@ -269,7 +279,7 @@ class _StartParts(_Parts):
     def __init__(
         self,
         settings: StartSettings,
-        observe: Observer = _unobserved,
+        observe: Observer = _observe_nothing,
         client: ClientOf = _client,
     ) -> None:
         super().__init__(settings, observe, client)
@@ -278,31 +288,35 @@ class _StartParts(_Parts):
 
     @cached_property
     def gate(self) -> GateKeeper:
-        from dropscale.pipeline.gate import GateKeeper
+        from dropscale.pipeline.parts.gate import GateKeeper
 
         return GateKeeper(self.ledger, self.upscaler, _now, random.random)
 
     @cached_property
     def follow(self) -> FollowJob:
         from dropscale.aws.executions import StepFunctionsExecutions
-        from dropscale.pipeline.follow import FollowJob, Timing
+        from dropscale.pipeline.parts.follow import FollowJob, Timing
 
         settings = self._settings
         arn = settings.state_machine_arn
         executions = StepFunctionsExecutions(self._client("stepfunctions"), arn)
         timing = Timing(settings.first_check_seconds, settings.job_deadline_seconds)
-        return FollowJob(self.ledger, self.project, executions, _now, timing)
+        return FollowJob(self.ledger, self.write_manifest, executions, _now, timing)
+
+    @cached_property
+    def budget(self) -> Budget:
+        from dropscale.ledger.budget import Budget
+
+        return Budget(self._settings.daily_credit_limit, self._settings.monthly_credit_limit)
 
     @cached_property
     def start(self) -> StartJob:
-        from dropscale.ledger.budget import Budget
-        from dropscale.pipeline.start import StartJob, StartPolicy
+        from dropscale.pipeline.parts.start import StartJob, StartPolicy
 
-        settings = self._settings
         policy = StartPolicy(
-            slots=settings.max_concurrent_jobs,
+            slots=self._settings.max_concurrent_jobs,
             create_seconds=CALL_SECONDS + CONNECT_TIMEOUT,
-            budget=Budget(settings.daily_credit_limit, settings.monthly_credit_limit),
+            budget=self.budget,
         )
         return StartJob(
             ledger=self.ledger,

@@ -39,7 +39,7 @@ def can_hold(profile: bytes, file: BinaryIO, header: ImageHeader) -> bool:
     return not declares_colour(file, header.type) and can_take_profile(file, header.type, profile)
 
 
-def carried(
+def carry_metadata(
     original: Original, file: BinaryIO, header: ImageHeader, measured: Comparison | None
 ) -> tuple[Metadata, list[str]]:
     """Return what a result is to say of itself, and what of its original could not be used."""
@@ -65,7 +65,7 @@ def carried(
     return Metadata(profile, described, packet, found.iptc), faults
 
 
-def stripped(metadata: Metadata, orientation: int) -> Metadata:
+def strip_metadata(metadata: Metadata, orientation: int) -> Metadata:
     """Return the part of metadata without which pixels would look otherwise."""
     needed = orientation != exif.UPRIGHT
     return Metadata(metadata.icc, exif.only_orientation(orientation) if needed else None)

@@ -69,9 +69,9 @@ def read_header(file: BinaryIO, name: str, *, as_stored: bool = False) -> ImageH
     try:
         width, height = imagesize.get(file, exif_rotation=not as_stored)
     except (ValueError, struct.error, OSError, IndexError) as error:
-        raise _damaged(name, image_type) from error
+        raise _damaged_image(name, image_type) from error
     if width < 1 or height < 1:
-        raise _damaged(name, image_type)
+        raise _damaged_image(name, image_type)
     return ImageHeader(image_type, int(width), int(height))
 
 
@@ -88,7 +88,7 @@ def require_upscalable(header: ImageHeader, name: str) -> None:
         )
 
 
-def _damaged(name: str, image_type: str) -> DamagedImage:
+def _damaged_image(name: str, image_type: str) -> DamagedImage:
     return DamagedImage(
         f"{name} looks like {image_type}, but its header is damaged or cut off",
         fix="Upload the image again, or export it anew.",

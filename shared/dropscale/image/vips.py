@@ -30,7 +30,7 @@ class Vips:
         profile_can_hold: bool,
         seconds: float,
     ) -> Comparison:
-        """See `dropscale.pipeline.ports.Pixels.compare`."""
+        """See `dropscale.pipeline.parts.ports.Pixels.compare`."""
         task = {"orientation": orientation, "profile_can_hold": profile_can_hold}
         found = self._do("compare", {"result": result, "original": original}, task, seconds)
         metadata = found.pop("metadata", None)
@@ -49,7 +49,7 @@ class Vips:
         orientation: int,
         seconds: float,
     ) -> None:
-        """See `dropscale.pipeline.ports.Pixels.convert`."""
+        """See `dropscale.pipeline.parts.ports.Pixels.convert`."""
         images = {"result": result, "alpha_of": alpha_of, "target": ImageFile(target, to.type)}
         blobs = {kind: getattr(to.metadata, kind) for kind in to.metadata.kinds}
         options = {

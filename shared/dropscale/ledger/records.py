@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from dropscale import upscaler
+from dropscale.errors import DropscaleError
 from dropscale.ledger.states import (
     COLLECTABLE_STATES,
     JOB_TRANSITIONS,
@@ -86,6 +87,11 @@ class Reason(_Record):
     code: str
     message: str
     fix: str
+
+    @classmethod
+    def of(cls, error: DropscaleError) -> Self:
+        """Take it from an error, whose class name is the code."""
+        return cls(code=type(error).__name__, message=error.message, fix=error.fix)
 
 
 class Source(_Record):
@@ -291,6 +297,10 @@ class Job(Row):
     def can_be_created(self, now: datetime) -> bool:
         """Whether the vendor surely still has the bytes that a create would name."""
         return self.upload is not None and self.upload.is_fresh(now)
+
+    def needs_upload(self, now: datetime) -> bool:
+        """Whether it waits for its image's bytes to be sent, for the first time or once more."""
+        return self.state is JobState.READY and not self.can_be_created(now)
 
     def with_upload(self, path: str, now: datetime) -> Self:
         """The bytes are at the vendor; anyone can start the job from now on."""
@@ -527,6 +537,10 @@ class Rendition(_Record):
         """
         is_its_own = self.is_watched(project_id, generation)
         return self.moved(state, **changes) if is_its_own else self
+
+    def with_destination(self, directory: str | None, output_settings: OutputSettings) -> Self:
+        """Return it with its output to be written elsewhere, or otherwise."""
+        return self.model_copy(update={"directory": directory, "output_settings": output_settings})
 
     def again(self, *, is_collected: bool = False) -> Self:
         """Want it once more, watched by an execution of its own."""

@@ -220,7 +220,7 @@ class Ledger(Protocol):
     def spent(self, window: str) -> int:
         """Return the credits taken from a window of the budget."""
 
-    def projected(self, drop: Drop) -> None:
+    def note_manifest_written(self, drop: Drop) -> None:
         """Note that the manifest shows this drop, unless the drop has changed since."""
 
 

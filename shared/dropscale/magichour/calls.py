@@ -139,15 +139,17 @@ class CreateCall(Call[CreatedProject]):
     def foreign_refusal(self, status: int) -> MagicHourError:
         """See `Call.foreign_refusal`: whoever answered, nobody knows what became of the job."""
         error = super().foreign_refusal(status)
-        return self._unknown(CreateAnswerUnreadable, error) if 400 <= status < 500 else error
+        return (
+            self._outcome_unknown(CreateAnswerUnreadable, error) if 400 <= status < 500 else error
+        )
 
     def failure(self, error: BaseException) -> MagicHourError:
         """Return what a failed create means: the error itself if nothing can have been charged."""
         if isinstance(error, MagicHourError) and isinstance(error, _TOLD):
             return error
-        return self._unknown(CreateOutcomeUnknown, error)
+        return self._outcome_unknown(CreateOutcomeUnknown, error)
 
-    def _unknown(
+    def _outcome_unknown(
         self, error_class: type[CreateOutcomeUnknown], cause: BaseException
     ) -> CreateOutcomeUnknown:
         unknown = error_class(

@@ -70,7 +70,7 @@ class Schedule:
             raise DeadlinePassed(
                 f"GET /v1/image-projects/{self._project_id}",
                 project_id=self._project_id,
-                message=f"last seen: {_seen(seen)}",
+                message=f"last seen: {_describe_look(seen)}",
             )
         return min(pause, left)
 
@@ -108,7 +108,7 @@ def _is_final(project: Project) -> bool:
     return bool(project.downloads) or project.enabled is False
 
 
-def _seen(seen: Project | MagicHourError) -> str:
+def _describe_look(seen: Project | MagicHourError) -> str:
     if isinstance(seen, MagicHourError):
         return type(seen).__name__
     if seen.status is ProjectStatus.COMPLETE:

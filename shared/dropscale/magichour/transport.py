@@ -75,7 +75,7 @@ class BlockingTransport(Transport):
 
     def no_answer(self, error: Exception) -> NoAnswer:
         """See `Transport.no_answer`."""
-        return NoAnswer(type(_cause(error)).__name__, never_left=_never_left(error))
+        return NoAnswer(type(_cause(error)).__name__, never_left=_is_unsent(error))
 
     def tls_context(self) -> SSLContext:
         """See `Transport.tls_context`; the variables are those of requests.
@@ -139,7 +139,7 @@ def _tls_context(ca_bundle: str) -> SSLContext:
     return context
 
 
-def _never_left(error: Exception) -> bool:
+def _is_unsent(error: Exception) -> bool:
     return isinstance(
         error,
         requests.ConnectTimeout | requests.exceptions.SSLError | requests.exceptions.ProxyError,

@@ -1,1 +1,1 @@
-"""The use cases: submit, check, deliver, fail, sweep. Collaborators are passed in."""
+"""The use cases; `parts` holds what they are made of. Collaborators are passed in."""

@@ -8,11 +8,11 @@ from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop
 from dropscale.magichour.errors import DeadlinePassed, MagicHourError, NotFound
 from dropscale.magichour.models import Project
-from dropscale.pipeline.execution import ExecutionState, ProjectFailure
-from dropscale.pipeline.look import PASSING, LookAtProject
-from dropscale.pipeline.poll_schedule import next_wait, pause_after_failures
-from dropscale.pipeline.ports import Clock
-from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.parts.execution import ExecutionState, ProjectFailure
+from dropscale.pipeline.parts.look import PASSING, LookAtProject
+from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.poll_schedule import next_wait, pause_after_failures
+from dropscale.pipeline.parts.ports import Clock
 from dropscale.upscaler import FINAL_STATUSES, ProjectStatus
 
 _SHOWN_FAILURES = 3
@@ -25,7 +25,7 @@ class Check:
 
     ledger: Ledger
     look: LookAtProject
-    project: ProjectManifest
+    write_manifest: WriteManifest
     clock: Clock
     interval_cap: int
 
@@ -49,19 +49,19 @@ class Check:
         except PASSING as error:
             return self._look_later(state, error)
         if project.status in FINAL_STATUSES:
-            return _with_findings(state, project, state.wait_seconds)
+            return _note_findings(state, project, state.wait_seconds)
         wait = self._next_wait(state, f"still {project.status}")
         if project.status is ProjectStatus.RENDERING and state.status is not project.status:
             self._show(state, DropState.RENDERING)
         elif state.failures >= _SHOWN_FAILURES:
             self._show(state, None)
-        return _with_findings(state, project, wait)
+        return _note_findings(state, project, wait)
 
     def _look_later(
         self, state: ExecutionState, error: MagicHourError | DropscaleError
     ) -> ExecutionState:
         """The answer says nothing about the project: pause for longer with each such look."""
-        failures, said = state.failures + 1, _summary(error)
+        failures, said = state.failures + 1, _summarize(error)
         wait = self._next_wait(
             state,
             f"the last look said nothing: {said}",
@@ -106,14 +106,13 @@ class Check:
             return drop if shown == rendition else drop.with_rendition(shown, self.clock())
 
         drop = amend_drop(self.ledger, state.drop_id, change)
-        if drop.due:
-            self.project(drop)
+        self.write_manifest(drop)
 
 
 _AT_WORK = frozenset({DropState.SUBMITTED, DropState.RENDERING})
 
 
-def _with_findings(state: ExecutionState, project: Project, wait_seconds: int) -> ExecutionState:
+def _note_findings(state: ExecutionState, project: Project, wait_seconds: int) -> ExecutionState:
     failure = project.error and ProjectFailure(
         code=project.error.code, message=project.error.message
     )
@@ -128,5 +127,5 @@ def _with_findings(state: ExecutionState, project: Project, wait_seconds: int) -
     )
 
 
-def _summary(error: MagicHourError | DropscaleError) -> str:
+def _summarize(error: MagicHourError | DropscaleError) -> str:
     return error.summary if isinstance(error, MagicHourError) else error.message

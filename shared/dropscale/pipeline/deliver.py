@@ -7,13 +7,13 @@ from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
 from dropscale.magichour.errors import NotFound, TransferFailed
 from dropscale.magichour.models import Project
-from dropscale.pipeline.delivery_errors import ProjectNotComplete, ResultGone
-from dropscale.pipeline.execution import ExecutionState
-from dropscale.pipeline.look import LookAtProject
-from dropscale.pipeline.ports import Clock, RemainingTime, ResultsBucket, Upscaler
-from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.publish import Published, PublishOutput
-from dropscale.pipeline.start import REVIEW, StartJob
+from dropscale.pipeline.parts.delivery_errors import ProjectNotComplete, ResultGone
+from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.look import LookAtProject
+from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.ports import Clock, RemainingTime, ResultsBucket, Upscaler
+from dropscale.pipeline.parts.publish import Published, PublishOutput
+from dropscale.pipeline.parts.start import REVIEW, StartJob
 from dropscale.upscaler import ProjectStatus
 
 
@@ -26,7 +26,7 @@ class Deliver:
     look: LookAtProject
     results: ResultsBucket
     publish: PublishOutput
-    project: ProjectManifest
+    write_manifest: WriteManifest
     start: StartJob
     clock: Clock
 
@@ -46,17 +46,17 @@ class Deliver:
             state.project_id, state.generation
         )
         if is_wanted or job.state is JobState.SUBMITTED:
-            seen = self._complete_project(state)
+            seen = self._settle_project(state)
             if is_wanted:
-                drop = self._write_down(drop, state, self._done(drop, state, seen, remaining))
+                delivered = self._deliver_rendition(drop, state, seen, remaining)
+                drop = self._record_delivery(drop, state, delivered)
             elif isinstance(seen, NotFound):
                 raise seen
-        if drop.due:
-            self.project(drop)
-        self.start.waiting(remaining)
+        self.write_manifest(drop)
+        self.start.start_next(remaining)
         return drop
 
-    def _complete_project(self, state: ExecutionState) -> Project | NotFound:
+    def _settle_project(self, state: ExecutionState) -> Project | NotFound:
         """Return the project, having settled its job; or the 404 that came in its place."""
         try:
             project = self.look(state.fingerprint, state.project_id)
@@ -76,7 +76,7 @@ class Deliver:
         )
         return project
 
-    def _done(
+    def _deliver_rendition(
         self, drop: Drop, state: ExecutionState, seen: Project | NotFound, remaining: RemainingTime
     ) -> Rendition:
         """Return the drop's rendition as the delivery makes it."""
@@ -88,13 +88,13 @@ class Deliver:
                 for download in seen.downloads
             )
             return rendition.moved(DropState.COMPLETE, downloads=downloads)
-        published = self._published(drop, rendition, seen, remaining)
+        published = self._publish_result(drop, rendition, seen, remaining)
         output = published.output
-        sizes = _warnings(drop.source, rendition.parameters.scale_factor, output)
+        sizes = _warn_of_size(drop.source, rendition.parameters.scale_factor, output)
         warnings = (*sizes, *published.warnings)
         return rendition.moved(DropState.DELIVERED, output=output, warnings=warnings)
 
-    def _published(
+    def _publish_result(
         self, drop: Drop, rendition: Rendition, seen: Project | NotFound, remaining: RemainingTime
     ) -> Published:
         """Publish what the vendor has; if it has it no more, what another drop got of it."""
@@ -111,15 +111,15 @@ class Deliver:
                 if not error.expired:
                     raise
                 gone = error
-        earlier = self._earlier_output(rendition.fingerprint)
+        earlier = self._find_earlier_output(rendition.fingerprint)
         if earlier is None:
-            raise self._loss(rendition, gone)
+            raise self._explain_loss(rendition, gone)
         key = earlier.key
         return self.publish(
             drop, rendition, lambda file: self.results.read_output(key, file), remaining
         )
 
-    def _loss(
+    def _explain_loss(
         self, rendition: Rendition, gone: NotFound | TransferFailed
     ) -> ResultGone | NotFound | TransferFailed:
         """Return what is to be said of a result that cannot be had now: a 404 alone is no proof."""
@@ -134,7 +134,7 @@ class Deliver:
             ),
         )
 
-    def _earlier_output(self, fingerprint: str) -> Output | None:
+    def _find_earlier_output(self, fingerprint: str) -> Output | None:
         for drop_id in self.ledger.attached(fingerprint):
             drop = self.ledger.drop(drop_id)
             rendition = drop.renditions.get(fingerprint) if drop else None
@@ -143,7 +143,7 @@ class Deliver:
                     return output
         return None
 
-    def _write_down(self, drop: Drop, state: ExecutionState, done: Rendition) -> Drop:
+    def _record_delivery(self, drop: Drop, state: ExecutionState, done: Rendition) -> Drop:
         job = self.ledger.job(done.fingerprint)
 
         def change(now: Drop) -> Drop:
@@ -166,7 +166,7 @@ class Deliver:
         return amend_drop(self.ledger, drop.id, change)
 
 
-def _warnings(source: Source, factor: int, output: Output) -> tuple[str, ...]:
+def _warn_of_size(source: Source, factor: int, output: Output) -> tuple[str, ...]:
     """Say so when the size is not the one that was paid for; never throw the result away."""
     if source.width is None or source.height is None:
         return ()

@@ -13,11 +13,11 @@ from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
 from dropscale.magichour import errors
 from dropscale.magichour.errors import DeadlinePassed
-from dropscale.pipeline.delivery_errors import ForeignProject, ProjectNotComplete
-from dropscale.pipeline.execution import CaughtError, ExecutionState
-from dropscale.pipeline.ports import Clock, RemainingTime
-from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.start import REVIEW, StartJob
+from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectNotComplete
+from dropscale.pipeline.parts.execution import CaughtError, ExecutionState
+from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.ports import Clock, RemainingTime
+from dropscale.pipeline.parts.start import REVIEW, StartJob
 from dropscale.upscaler import ProjectStatus
 
 _PASSING = frozenset(
@@ -47,15 +47,15 @@ class Fail:
     """Ends a rendition that gets no result now, and lets the next job start."""
 
     ledger: Ledger
-    project: ProjectManifest
+    write_manifest: WriteManifest
     start: StartJob
     clock: Clock
 
     def __call__(self, state: ExecutionState, remaining: RemainingTime) -> Drop:
         """Write down why an execution brought no result; return the drop as it then is."""
         now = self.clock()
-        job = amend_job(self.ledger, state.fingerprint, lambda job: _settled(job, state, now))
-        drop_state, reason = _verdict(state, job)
+        job = amend_job(self.ledger, state.fingerprint, lambda job: _settle_job(job, state, now))
+        drop_state, reason = _explain_ending(state, job)
 
         def change(drop: Drop) -> Drop:
             rendition = drop.renditions.get(state.fingerprint)
@@ -71,13 +71,12 @@ class Fail:
             return drop.with_rendition(ended, now)
 
         drop = amend_drop(self.ledger, state.drop_id, change)
-        if drop.due:
-            self.project(drop)
-        self.start.waiting(remaining)
+        self.write_manifest(drop)
+        self.start.start_next(remaining)
         return drop
 
 
-def _settled(job: Job, state: ExecutionState, now: datetime) -> Job:
+def _settle_job(job: Job, state: ExecutionState, now: datetime) -> Job:
     """Return the job with the vendor's verdict, if there is one; else the sweeper looks on."""
     if state.error is not None:
         is_late = now.timestamp() >= state.deadline or state.error.Error == DeadlinePassed.__name__
@@ -88,9 +87,9 @@ def _settled(job: Job, state: ExecutionState, now: datetime) -> Job:
     return job.settled(state.project_id, verdict, state.credits_charged, now + REVIEW)
 
 
-def _verdict(state: ExecutionState, job: Job) -> tuple[DropState, Reason]:
+def _explain_ending(state: ExecutionState, job: Job) -> tuple[DropState, Reason]:
     if state.error is not None:
-        return _caught(state.error, state.project_id)
+        return _explain_error(state.error, state.project_id)
     if state.status is ProjectStatus.CANCELED:
         reason = Reason(
             code="ProjectCanceled",
@@ -111,7 +110,7 @@ def _verdict(state: ExecutionState, job: Job) -> tuple[DropState, Reason]:
     return DropState.FAILED, reason
 
 
-def _caught(error: CaughtError, project_id: str) -> tuple[DropState, Reason]:
+def _explain_error(error: CaughtError, project_id: str) -> tuple[DropState, Reason]:
     message, advice = _told(error)
     if _says_nothing(error.Error):
         fix = f"It is looked at for seven days more, and delivered if it comes. {_COLLECT}"

@@ -14,7 +14,13 @@ from dropscale.ledger.records import Drop
 from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
 from dropscale.ledger.store import Ledger, LedgerConflict, SaveWalk
 from dropscale.ledger.walk import Walk
-from dropscale.pipeline.ports import Clock, DropQueue, InputListing, ListedObject, RemainingTime
+from dropscale.pipeline.parts.ports import (
+    Clock,
+    DropQueue,
+    InputListing,
+    ListedObject,
+    RemainingTime,
+)
 from dropscale.specs.keys import KeyKind, kind_of
 
 BEAT = timedelta(minutes=15)
@@ -48,11 +54,11 @@ class Reconcile:
             if walk is None:
                 self.ledger.write(SaveWalk(Walk.first(self.clock())))
                 return 0
-            return self._walked(walk, remaining)
+            return self._continue_walk(walk, remaining)
         except LedgerConflict:
             return 0  # another run of the sweeper is on the way
 
-    def _walked(self, walk: Walk, remaining: RemainingTime) -> int:
+    def _continue_walk(self, walk: Walk, remaining: RemainingTime) -> int:
         if walk.cursor is None:
             if self.clock() - walk.begun < BEAT:
                 return 0
@@ -63,14 +69,14 @@ class Reconcile:
             if walk.cursor is None or remaining() < _SPARE_SECONDS:
                 break
             page = self.listing.page(self.bucket, walk.cursor, PAGE)
-            for item in self._missed(walk, page):
+            for item in self._find_missed(walk, page):
                 self.queue.send(self.bucket, item.key, item.version)
                 told += 1
             walk = walk.seen(page[-1].key if len(page) == PAGE else None)
             self.ledger.write(SaveWalk(walk))
         return told
 
-    def _missed(self, walk: Walk, page: Sequence[ListedObject]) -> Iterator[ListedObject]:
+    def _find_missed(self, walk: Walk, page: Sequence[ListedObject]) -> Iterator[ListedObject]:
         """Yield the objects of a page that submit seems not to have seen."""
         newest = walk.begun - GRACE
         oldest = max(walk.since, walk.begun_before - GRACE - OVERLAP)

@@ -9,10 +9,10 @@ from dropscale.ledger.records import Drop, Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Ledger, ProjectTaken, amend_drop, amend_job
 from dropscale.magichour.models import Project
-from dropscale.pipeline.delivery_errors import ForeignProject
-from dropscale.pipeline.follow import FollowJob, Waiting
-from dropscale.pipeline.ports import Clock, RemainingTime, Upscaler
-from dropscale.pipeline.start import REVIEW, StartJob
+from dropscale.pipeline.parts.delivery_errors import ForeignProject
+from dropscale.pipeline.parts.follow import FollowJob, Waiting
+from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
+from dropscale.pipeline.parts.start import REVIEW, StartJob
 
 
 class NothingToResolve(DropscaleError):
@@ -64,7 +64,7 @@ class Resolve:
             return drop.with_rendition(rendition.again(is_collected=True), now)
 
         amend_drop(self.ledger, drop.id, want)
-        self.follow.all(adopted)
+        self.follow.update_drops(adopted)
 
     def decide(self, drop: Drop, decision: Decision, remaining: RemainingTime) -> None:
         """Pay once more, or give up.
@@ -75,10 +75,11 @@ class Resolve:
         now = self.clock()
         for job in self._unknown_jobs(drop):
             if decision is Decision.ABANDON:
-                self.follow.all(self._amend_unknown(job, lambda job: job.given_up(now + REVIEW)))
+                given_up = self._amend_unknown(job, lambda job: job.given_up(now + REVIEW))
+                self.follow.update_drops(given_up)
                 continue
             ready = self._amend_unknown(job, lambda job: job.paid_again(now))
-            self.follow.all(ready, Waiting(WaitReason.SLOT))
+            self.follow.update_drops(ready, Waiting(WaitReason.SLOT))
             self.start(job.fingerprint, remaining)
 
     def _amend_unknown(self, job: Job, step: Callable[[Job], Job]) -> Job:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from dropscale.ledger.records import Job
 from dropscale.ledger.states import JobState
 from dropscale.ledger.store import Agenda, Ledger, amend_job
-from dropscale.pipeline.follow import FollowJob
-from dropscale.pipeline.ports import Clock
-from dropscale.pipeline.start import END_OF_TIME
+from dropscale.pipeline.parts.follow import FollowJob
+from dropscale.pipeline.parts.ports import Clock
+from dropscale.pipeline.parts.start import END_OF_TIME
 
 _MOST = 10_000
 
@@ -27,19 +27,19 @@ class Restart:
 
     def __call__(self) -> None:
         """Call cut off attempts unknown, and have the sweeper look at all other jobs at once."""
-        for job in self._listed(Agenda.SUBMITTING_JOBS):
+        for job in self._listed_jobs(Agenda.SUBMITTING_JOBS):
             unknown = amend_job(
                 self.ledger,
                 job.fingerprint,
                 lambda job: job.unknown(self.clock()),
                 only=JobState.SUBMITTING,
             )
-            self.follow.all(unknown)
+            self.follow.update_drops(unknown)
         for agenda in (Agenda.SUBMITTED_JOBS, Agenda.ENDED_JOBS):
-            for job in self._listed(agenda):
+            for job in self._listed_jobs(agenda):
                 amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(self.clock()))
 
-    def _listed(self, agenda: Agenda) -> Iterator[Job]:
+    def _listed_jobs(self, agenda: Agenda) -> Iterator[Job]:
         for fingerprint in self.ledger.due(agenda, END_OF_TIME, _MOST):
             job = self.ledger.job(fingerprint)
             if job is not None:

@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from dropscale.ledger.records import Drop, Job, Rendition
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop, amend_job
-from dropscale.pipeline.follow import FollowJob
-from dropscale.pipeline.ports import Clock, DropQueue, InputBucket, RemainingTime, ResultsBucket
-from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.start import REVIEW, StartJob
+from dropscale.pipeline.parts.follow import FollowJob
+from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.ports import (
+    Clock,
+    DropQueue,
+    InputBucket,
+    RemainingTime,
+    ResultsBucket,
+)
+from dropscale.pipeline.parts.start import REVIEW, StartJob
 
 _DONE = frozenset(
     {DropState.DELIVERED, DropState.COMPLETE, DropState.SKIPPED, DropState.SUPERSEDED}
@@ -26,7 +32,7 @@ class Retry:
     queue: DropQueue
     start: StartJob
     follow: FollowJob
-    project: ProjectManifest
+    write_manifest: WriteManifest
     clock: Clock
 
     def __call__(self, drop: Drop, remaining: RemainingTime) -> bool:
@@ -44,7 +50,7 @@ class Retry:
         ]
         tried = [self._try_again(drop.id, fingerprint, remaining) for fingerprint in again]
         if not drop.is_evaluated:
-            tried.append(self._look_at_it_anew(drop))
+            tried.append(self._resubmit(drop))
         return any(tried)
 
     def _can_be_tried(self, drop: Drop, rendition: Rendition) -> bool:
@@ -65,20 +71,20 @@ class Retry:
             return drop.with_rendition(wanted, self.clock())
 
         drop = amend_drop(self.ledger, drop_id, want)
-        job = amend_job(self.ledger, fingerprint, self._made_ready())
+        job = amend_job(self.ledger, fingerprint, self._prepare_job())
         is_tried = True
         if job.state is not JobState.READY:
-            self.follow.one(drop_id, job)
+            self.follow.update_drop(drop_id, job)
         elif not job.can_be_created(self.clock()):
-            is_tried = self._look_at_it_anew(drop)
+            is_tried = self._resubmit(drop)
         else:
             self.start(fingerprint, remaining)
         latest = self.ledger.drop(drop_id)
-        if latest is not None and latest.due:
-            self.project(latest)
+        if latest is not None:
+            self.write_manifest(latest)
         return is_tried
 
-    def _made_ready(self) -> Callable[[Job], Job]:
+    def _prepare_job(self) -> Callable[[Job], Job]:
         now = self.clock()
 
         def change(job: Job) -> Job:
@@ -90,7 +96,7 @@ class Retry:
 
         return change
 
-    def _look_at_it_anew(self, drop: Drop) -> bool:
+    def _resubmit(self, drop: Drop) -> bool:
         version = self.bucket.head(drop.source.bucket, drop.source.key)
         if version is not None:
             self.queue.send(drop.source.bucket, drop.source.key, version)

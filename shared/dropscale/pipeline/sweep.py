@@ -13,11 +13,12 @@ from dropscale.ledger.records import Drop, Job
 from dropscale.ledger.states import VERDICTS, JobState, WaitReason
 from dropscale.ledger.store import Agenda, Ledger, LedgerConflict, SaveJob, amend_job
 from dropscale.magichour.errors import NotFound
-from dropscale.pipeline.follow import FollowJob
-from dropscale.pipeline.gate import GateKeeper
-from dropscale.pipeline.look import PASSING, LookAtProject
-from dropscale.pipeline.measurements import Measurement
-from dropscale.pipeline.ports import (
+from dropscale.pipeline.parts.follow import FollowJob
+from dropscale.pipeline.parts.gate import GateKeeper
+from dropscale.pipeline.parts.look import PASSING, LookAtProject
+from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.measurements import Measurement
+from dropscale.pipeline.parts.ports import (
     Clock,
     DropQueue,
     ExecutionStatus,
@@ -25,9 +26,7 @@ from dropscale.pipeline.ports import (
     ObjectVersion,
     RemainingTime,
 )
-from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.reconcile import Reconcile
-from dropscale.pipeline.start import REVIEW, StartJob, StartOutcome
+from dropscale.pipeline.parts.start import REVIEW, StartJob, StartOutcome
 from dropscale.upscaler import FINAL_STATUSES
 
 _BATCH = 50
@@ -56,8 +55,8 @@ class Sweep:
     start: StartJob
     follow: FollowJob
     gate: GateKeeper
-    project: ProjectManifest
-    reconcile: Reconcile
+    write_manifest: WriteManifest
+    reconcile: Callable[[RemainingTime], int]
     clock: Clock
 
     def __call__(self, remaining: RemainingTime) -> Counter[str]:
@@ -71,7 +70,7 @@ class Sweep:
         self._start_ready_jobs(run)
         for agenda in (Agenda.ENDED_JOBS, Agenda.SUBMITTED_JOBS):
             run.each("looked_at", self._due_jobs(agenda), self._look_at)
-        run.each("projected", self._stale_drops(), self._project)
+        run.each("projected", self._stale_drops(), self._write_manifest)
         with run.collecting_problems():
             run.done["reconciled"] += self.reconcile(remaining)
         if run.problems:
@@ -100,7 +99,7 @@ class Sweep:
             return job.unknown(now + REVIEW) if is_dead else job
 
         after = amend_job(self.ledger, job.fingerprint, expire, only=JobState.SUBMITTING)
-        self.follow.all(after)
+        self.follow.update_drops(after)
         return after.state is JobState.UNKNOWN
 
     def _start_ready_jobs(self, run: _Run) -> None:
@@ -147,16 +146,16 @@ class Sweep:
         job = self._free_slot_of_overdue(job)
         drops = self._open_drops(job)
         if job.state in {JobState.UNKNOWN, JobState.ABANDONED} and not job.has_project:
-            self.follow.all(job)
+            self.follow.update_drops(job)
             drops = []
         for drop in drops:
             if not drop.watches(job.fingerprint):
-                self.follow.one(drop.id, job)
+                self.follow.update_drop(drop.id, job)
         drops = [drop for drop in drops if drop.watches(job.fingerprint)]
         statuses = [(drop, self._execution(drop, job)) for drop in drops]
         for drop, status in statuses:
             if status is ExecutionStatus.NONE:
-                self.follow.one(drop.id, job)
+                self.follow.update_drop(drop.id, job)
         ended = [drop for drop, status in statuses if status is ExecutionStatus.ENDED]
         if ended or not drops:
             try:
@@ -166,7 +165,7 @@ class Sweep:
                 raise
         if job.state in VERDICTS:
             for drop in ended:
-                self.follow.renew(drop.id, job)
+                self.follow.renew_execution(drop.id, job)
         self._plan_next_look(job, bool(drops))
         return True
 
@@ -231,7 +230,7 @@ class Sweep:
             lambda job: job.abandoned(project_id, now, now + _ABANDONED_LOOK),
         )
         if after.state is JobState.ABANDONED:
-            self.follow.all(after)
+            self.follow.update_drops(after)
         return after
 
     def _look_again(self, job: Job, due: datetime | None) -> None:
@@ -239,8 +238,8 @@ class Sweep:
         with suppress(LedgerConflict):
             self.ledger.write(SaveJob(job.look_again(due)))
 
-    def _project(self, drop: Drop) -> bool:
-        self.project(drop)
+    def _write_manifest(self, drop: Drop) -> bool:
+        self.write_manifest(drop)
         return True
 
     def _stale_drops(self) -> Iterable[Drop]:

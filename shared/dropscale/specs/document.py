@@ -79,7 +79,7 @@ class Document:
 def read_document(content: bytes, path: str) -> Document:
     """Read one document; `path` names the file in faults."""
     try:
-        text = _decoded(content)
+        text = _decode(content)
     except _Unreadable as error:
         fault = Fault.at(path, error.place, error.message, error.hint)
         return Document(path, faults=[fault], is_whole=False)
@@ -110,7 +110,7 @@ class _Unreadable(Exception):
         self.place = place or Place()
 
 
-def _decoded(content: bytes) -> str:
+def _decode(content: bytes) -> str:
     if len(content) > MAX_BYTES:
         message = f"the file is larger than a spec can be, {MAX_BYTES:,} bytes"
         raise _Unreadable(message, "make it smaller")
@@ -164,7 +164,7 @@ class _Collection:
 
 @dataclass
 class _Reader:
-    """`line_lengths` are those of the file; `pairs` as `_with_pairs_joined` returns them."""
+    """`line_lengths` are those of the file; `pairs` as `_join_surrogate_pairs` returns them."""
 
     path: str
     line_lengths: Sequence[int]
@@ -185,7 +185,7 @@ class _Reader:
             self.faults.append(Fault.at(self.path, error.place, error.message, error.hint))
         except yaml.MarkedYAMLError as error:
             if error.problem and BAD_ESCAPE in error.problem and not self.pairs:
-                joined, pairs = _with_pairs_joined(text)
+                joined, pairs = _join_surrogate_pairs(text)
                 if pairs:
                     return _Reader(self.path, self.line_lengths, pairs).read(joined)
             self._note_syntax(error, text)
@@ -317,7 +317,7 @@ def _empty(event: Any) -> dict[str, Any] | list[Any]:
     return {} if isinstance(event, yaml.MappingStartEvent) else []
 
 
-def _with_pairs_joined(text: str) -> tuple[str, dict[int, list[int]]]:
+def _join_surrogate_pairs(text: str) -> tuple[str, dict[int, list[int]]]:
     r"""Return text as YAML knows it, and in which columns of which lines it is two shorter.
 
     JSON writes characters beyond U+FFFF as two escapes, \ud83d\ude00; YAML as one, \U0001F600.

@@ -102,14 +102,14 @@ def effective_spec(layer: Layer) -> EffectiveSpec:
 def warnings_about(layers: Sequence[Layer]) -> list[Fault]:
     """Return what is allowed in layers, outermost first, but does not do what it seems to."""
     merged = merge(layers)
-    prompts = _unused(
+    prompts = _find_unused(
         merged,
         "prompt",
         "mode",
         {Mode.CREATIVE},
         "choose the mode creative, or leave the prompt out",
     )
-    qualities = _unused(
+    qualities = _find_unused(
         merged,
         "output.quality",
         "output.format",
@@ -119,7 +119,7 @@ def warnings_about(layers: Sequence[Layer]) -> list[Fault]:
     return [*prompts, *qualities, *_without_effect(layers)]
 
 
-def _unused(
+def _find_unused(
     merged: Layer, field: str, decided_by: str, users: Set[str], hint: str
 ) -> Iterator[Fault]:
     """Yield each value of a field that is used nowhere, by what another field is there."""

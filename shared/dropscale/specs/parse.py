@@ -74,7 +74,7 @@ def parse_sidecar(content: bytes, path: str, image_key: str) -> SpecFile:
         yield _fault(document, _IMAGE_PATH, message, hint)
 
     document = read_document(content, path)
-    spec = _validated(document, rule)
+    spec = _validate(document, rule)
     return SpecFile(spec, layer_of(spec, document))
 
 
@@ -96,7 +96,7 @@ def parse_folder_spec(content: bytes, path: str) -> SpecFile:
     if fields:  # whatever assets say, they are too much
         rest = {name: value for name, value in fields.items() if name != "assets"}
         document = replace(document, data=rest)
-    spec = _validated(document, rule)
+    spec = _validate(document, rule)
     return SpecFile(spec, layer_of(spec, document))
 
 
@@ -112,7 +112,7 @@ def parse_stand_alone(content: bytes, path: str) -> SpecFile | None:
     if not _is_spec(document) and (image is None or not is_remote(image)):
         return None
     try:
-        spec = _validated(document, _stand_alone_rule)
+        spec = _validate(document, _stand_alone_rule)
     except SpecInvalid as error:
         if document.is_whole and (image is None or not is_remote(image)):
             raise ImageUnnamed(error.faults) from None
@@ -146,7 +146,7 @@ def _stand_alone_rule(document: Document) -> Iterator[Fault]:
             yield _fault(document, _IMAGE_PATH, error.message, error.hint)
 
 
-def _validated(document: Document, rule: _Rule) -> Spec:
+def _validate(document: Document, rule: _Rule) -> Spec:
     """Return the spec that a document is.
 
     Raises:
@@ -159,7 +159,7 @@ def _validated(document: Document, rule: _Rule) -> Spec:
     try:
         spec = Spec.model_validate(_without_schema(document.data))
     except ValidationError as error:
-        faults += _told(error, document)
+        faults += _faults_of(error, document)
     faults += rule(document)
     if faults or spec is None:
         first: dict[tuple[object, ...], Fault] = {}
@@ -201,15 +201,15 @@ def _image_path(document: Document) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def _told(error: ValidationError, document: Document) -> Iterator[Fault]:
+def _faults_of(error: ValidationError, document: Document) -> Iterator[Fault]:
     errors = error.errors(include_url=False)
     misnamed = {fault["loc"][:-1] for fault in errors if fault["type"] == "extra_forbidden"}
     for fault in errors:
         if fault["type"] != "missing" or fault["loc"][:-1] not in misnamed:
-            yield _told_one(fault, document)
+            yield _fault_of_error(fault, document)
 
 
-def _told_one(error: Any, document: Document) -> Fault:
+def _fault_of_error(error: Any, document: Document) -> Fault:
     """Return pydantic's error as a fault: what it means to a person, and where."""
     path: FieldPath = error["loc"]
     match error["type"]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dropscale.pipeline.ports import ObjectVersion
+from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale_cli.stack_plan import Page, PlannedChange, StackPlanner
 from tests.fakes import png
 from tests.world import BUCKET, World
@@ -38,7 +38,7 @@ def world() -> World:
 
 def planner(world: World) -> StackPlanner:
     world.clock.advance(minutes=1)
-    specs = world.submit_object.resolve
+    specs = world.resolve_specs
     return StackPlanner(Listing(world), world.bucket, specs, world.ledger)
 
 

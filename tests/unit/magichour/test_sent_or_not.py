@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dropscale.aws.magic_hour import MagicHourUpscaler
 from dropscale.magichour import (
     NOT_CHARGED,
     Client,
@@ -27,7 +28,6 @@ from dropscale.magichour import (
 )
 from dropscale.magichour.async_transport import AsyncTransport
 from dropscale.magichour.transport import BlockingTransport
-from dropscale.pipeline.magic_hour import MagicHourUpscaler
 from tests.certificate import server_context, write_certificate
 from tests.unit.magichour.conftest import TOKEN, Connect
 from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer

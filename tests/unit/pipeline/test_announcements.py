@@ -2,7 +2,7 @@ from datetime import timedelta
 
 from dropscale.ledger.records import TimelineEntry
 from dropscale.ledger.states import DropState, WaitReason
-from dropscale.pipeline.measurements import measurements_of
+from dropscale.pipeline.parts.measurements import measurements_of
 from dropscale.results.announcement import DETAIL_TYPES, announcement_of
 from tests.fakes import png
 from tests.world import World

@@ -8,8 +8,8 @@ from dropscale.image.verify import UnreadableResult
 from dropscale.ledger.records import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
-from dropscale.pipeline.delivery_errors import OutputOccupied, ProjectNotComplete
-from dropscale.pipeline.ports import OutputLabels
+from dropscale.pipeline.parts.delivery_errors import OutputOccupied, ProjectNotComplete
+from dropscale.pipeline.parts.ports import OutputLabels
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import World
@@ -372,6 +372,6 @@ def test_an_older_state_never_replaces_a_newer_manifest(world: World) -> None:
     older = world.row("cat.png")
     world.fail(world.running()[0], "SomeBug", "boom")
 
-    world.project(older)
+    world.write_manifest(older)
 
     assert world.manifest("cat.png")["state"] == "failed"

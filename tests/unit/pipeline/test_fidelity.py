@@ -13,8 +13,8 @@ from dropscale.image.pixels import QUALITY_BY_TYPE, Comparison, PixelsUnreadable
 from dropscale.image.verify import verify_result
 from dropscale.image.vips import Vips
 from dropscale.ledger.records import Source
-from dropscale.pipeline.finish import FinishResult
-from dropscale.pipeline.ports import Pixels
+from dropscale.pipeline.parts.finish import FinishResult
+from dropscale.pipeline.parts.ports import Pixels
 from dropscale.specs.effective import OutputFormat, OutputSettings
 from dropscale.specs.model import OutputSpec
 from tests import originals
@@ -323,10 +323,10 @@ def fail(*_: Any, **__: Any) -> Any:
 def test_a_fault_at_any_step_costs_a_warning_and_no_result(
     monkeypatch: pytest.MonkeyPatch, broken: str, comes: str
 ) -> None:
-    seams = {"header": "read_header", "metadata": "carried", "writing": "rewrite"}
+    seams = {"header": "read_header", "metadata": "carry_metadata", "writing": "rewrite"}
     seams |= {"disk": "_new_file"}
     if broken in seams:
-        monkeypatch.setattr(f"dropscale.pipeline.finish.{seams[broken]}", fail)
+        monkeypatch.setattr(f"dropscale.pipeline.parts.finish.{seams[broken]}", fail)
     looks = {"first look": Failing("compare"), "second look": Failing("compare", 2)}
     looks["conversion"] = Failing("convert")
     result = encoded(enlarged(pixels(SIZE)), "PNG")

@@ -15,8 +15,8 @@ from dropscale.image.metadata.model import MalformedMetadata
 from dropscale.image.pixels import Comparison, PixelsUnreadable
 from dropscale.image.verify import verify_result
 from dropscale.ledger.records import Source
-from dropscale.pipeline.finish import FinishResult
-from dropscale.pipeline.ports import FinishedResult, Pixels
+from dropscale.pipeline.parts.finish import FinishResult
+from dropscale.pipeline.parts.ports import FinishedResult, Pixels
 from dropscale.specs.effective import OutputSettings
 from tests import originals
 from tests.fakes import FakeInputBucket, FakePixels
@@ -266,7 +266,7 @@ def test_a_fault_while_it_is_written_costs_a_warning(monkeypatch: pytest.MonkeyP
         target.write(RESULTS["png"][:100])
         raise MalformedMetadata("broken off")
 
-    monkeypatch.setattr("dropscale.pipeline.finish.rewrite", break_off)
+    monkeypatch.setattr("dropscale.pipeline.parts.finish.rewrite", break_off)
 
     done = finish(originals.photo("JPEG"), RESULTS["png"])
 
@@ -280,7 +280,7 @@ def test_what_is_written_is_looked_at_before_it_is_published(
     def write_half(_: Any, target: Any, *__: Any, **___: Any) -> None:
         target.write(RESULTS["png"][:-20])
 
-    monkeypatch.setattr("dropscale.pipeline.finish.rewrite", write_half)
+    monkeypatch.setattr("dropscale.pipeline.parts.finish.rewrite", write_half)
 
     done = finish(originals.photo("JPEG"), RESULTS["png"])
 

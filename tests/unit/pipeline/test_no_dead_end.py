@@ -10,7 +10,7 @@ from dropscale.ledger.records import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject, Project
-from dropscale.pipeline.delivery_errors import ForeignProject
+from dropscale.pipeline.parts.delivery_errors import ForeignProject
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import World

@@ -128,11 +128,11 @@ def _value_of(file: BinaryIO, chunk: _Chunk) -> bytes | None:
         if chunk.type == b"eXIf":
             return data
         keyword, _, rest = data.partition(b"\0")
-        text = _inflated(rest[1:]) if chunk.type in {b"iCCP", b"zTXt"} else rest
+        text = _inflate(rest[1:]) if chunk.type in {b"iCCP", b"zTXt"} else rest
         if chunk.type == b"iTXt":
             is_compressed = rest[0]
             text = rest[2:].split(b"\0", 2)[2]
-            text = _inflated(text) if is_compressed else text
+            text = _inflate(text) if is_compressed else text
         if keyword.startswith(b"Raw profile type"):
             return _raw_profile(text, _KIND_BY_KEYWORD[keyword])
         return text
@@ -148,7 +148,7 @@ def _raw_profile(text: bytes, kind: str) -> bytes | None:
     return data.removeprefix(_EXIF_MARKER) if kind == "exif" else data
 
 
-def _inflated(data: bytes) -> bytes:
+def _inflate(data: bytes) -> bytes:
     inflater = zlib.decompressobj()
     inflated = inflater.decompress(data, MAX_BLOB_BYTES)
     if not inflater.eof:

@@ -1,11 +1,11 @@
-"""Projects drops of the ledger into manifests in the results bucket."""
+"""Writes manifests: drops of the ledger, for people and programs, in the results bucket."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from dropscale.ledger.records import Drop
 from dropscale.ledger.store import Ledger
-from dropscale.pipeline.ports import ResultsBucket
+from dropscale.pipeline.parts.ports import ResultsBucket
 from dropscale.results.manifest import manifest_key, manifest_of
 
 _ATTEMPTS = 5
@@ -20,7 +20,7 @@ class ManifestContended(Exception):
 
 
 @dataclass(frozen=True)
-class ProjectManifest:
+class WriteManifest:
     """Writes the manifest of a drop; never an older state over a newer one.
 
     `observe` is told of each drop that has a new manifest, and `announce` too, perhaps twice.
@@ -32,11 +32,13 @@ class ProjectManifest:
     announce: Announce
 
     def __call__(self, drop: Drop) -> None:
-        """Write `drop` down, unless a later state of it is written down already.
+        """Write `drop` down if that is owed, and no later state of it is written down already.
 
         Raises:
             ManifestContended: as its name says.
         """
+        if drop.due is None:
+            return
         key = manifest_key(drop.source.key)
         body = manifest_of(drop).model_dump_json(indent=2).encode()
         for _ in range(_ATTEMPTS):
@@ -48,6 +50,6 @@ class ProjectManifest:
                 # Whoever wrote it may have been cut off before the announcement. One that fails is
                 # no reason to fail: the drop stays due, and the sweeper comes by.
                 if seq > drop.seq or self.announce(drop):
-                    self.ledger.projected(drop)
+                    self.ledger.note_manifest_written(drop)
                 return
         raise ManifestContended(f"the manifest {key} is written by many at once")

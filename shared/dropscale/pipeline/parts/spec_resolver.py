@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 from dropscale.errors import DropscaleError
-from dropscale.pipeline.ports import SpecFiles
+from dropscale.pipeline.parts.ports import SpecFiles
 from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.specs.faults import Fault, SpecInvalid
@@ -24,9 +24,9 @@ from dropscale.specs.parse import (
     parse_stand_alone,
 )
 
-_Parsed = SpecFile | SpecInvalid | None
+_ParsedSpec = SpecFile | SpecInvalid | None
 
-FolderSpecCache = MutableMapping[tuple[str, str], _Parsed]
+FolderSpecCache = MutableMapping[tuple[str, str], _ParsedSpec]
 """What lies at the keys of folder specs, by bucket and key; None: nothing does."""
 
 
@@ -66,7 +66,7 @@ class SpecResolver:
     sidecar_required: bool
     folder_specs: FolderSpecCache = field(default_factory=dict)
 
-    def of_drop(self, bucket: str, key: str) -> ResolvedSpec | None:
+    def resolve_drop(self, bucket: str, key: str) -> ResolvedSpec | None:
         """Return the specs of a drop, an image or a spec; None: it is another tool's file.
 
         Raises:
@@ -74,10 +74,10 @@ class SpecResolver:
             SidecarAmbiguous, SidecarMissing: as their names say.
         """
         if kind_of(key, self.suffixes) is KeyKind.STAND_ALONE:
-            return self._of_stand_alone(bucket, key)
-        return self._resolved(bucket, key, [*self._sidecar(bucket, key)])
+            return self._resolve_stand_alone(bucket, key)
+        return self._merge_specs(bucket, key, [*self._read_sidecar(bucket, key)])
 
-    def _sidecar(self, bucket: str, key: str) -> Iterator[_Parsed]:
+    def _read_sidecar(self, bucket: str, key: str) -> Iterator[_ParsedSpec]:
         found = {
             name: text
             for name in sidecar_keys_of(key, self.suffixes)
@@ -91,18 +91,18 @@ class SpecResolver:
         if not found and self.sidecar_required:
             raise SidecarMissing(f"{key} has no sidecar yet")
         for name, text in found.items():
-            yield _parsed(parse_sidecar, text, name, key)
+            yield _parse_or_catch(parse_sidecar, text, name, key)
 
-    def _of_stand_alone(self, bucket: str, key: str) -> ResolvedSpec | None:
+    def _resolve_stand_alone(self, bucket: str, key: str) -> ResolvedSpec | None:
         text = self.files.read(bucket, key, MAX_BYTES + 1)
         if text is None or len(text) > MAX_BYTES:
             return None
-        own = _parsed(parse_stand_alone, text, key)
+        own = _parse_or_catch(parse_stand_alone, text, key)
         if own is None or isinstance(own, ImageUnnamed):
             self._require_no_image_named_like(bucket, key)
         if isinstance(own, ImageUnnamed):
             raise own
-        return None if own is None else self._resolved(bucket, key, [own])
+        return None if own is None else self._merge_specs(bucket, key, [own])
 
     def _require_no_image_named_like(self, bucket: str, key: str) -> None:
         """Tell a person who has left the image's extension out of the name of its spec."""
@@ -112,9 +112,9 @@ class SpecResolver:
                 hint = f"the spec of {image_key} bears its full name: {name}"
                 raise ImageUnnamed([Fault(path=key, message="belongs to no image", hint=hint)])
 
-    def _resolved(self, bucket: str, key: str, own: Sequence[_Parsed]) -> ResolvedSpec:
+    def _merge_specs(self, bucket: str, key: str, own: Sequence[_ParsedSpec]) -> ResolvedSpec:
         """Merge what all files say, or tell what is wrong with any of them."""
-        folders = [self._folder_spec(bucket, name) for name in folder_spec_keys_of(key)]
+        folders = [self._read_folder_spec(bucket, name) for name in folder_spec_keys_of(key)]
         parsed = [*folders, *own]
         faults = [fault for one in parsed if isinstance(one, SpecInvalid) for fault in one.faults]
         if faults:
@@ -129,17 +129,17 @@ class SpecResolver:
             image_identity=files[-1].image_identity if files else None,
         )
 
-    def _folder_spec(self, bucket: str, key: str) -> _Parsed:
+    def _read_folder_spec(self, bucket: str, key: str) -> _ParsedSpec:
         try:
             return self.folder_specs[bucket, key]
         except KeyError:
             text = self.files.read(bucket, key, MAX_BYTES + 1)
-        found = None if text is None else _parsed(parse_folder_spec, text, key)
+        found = None if text is None else _parse_or_catch(parse_folder_spec, text, key)
         self.folder_specs[bucket, key] = found
         return found
 
 
-def _parsed(parse: Callable[..., SpecFile | None], *arguments: object) -> _Parsed:
+def _parse_or_catch(parse: Callable[..., SpecFile | None], *arguments: object) -> _ParsedSpec:
     try:
         return parse(*arguments)
     except SpecInvalid as error:

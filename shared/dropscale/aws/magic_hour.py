@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class MagicHourUpscaler:
-    """A `dropscale.pipeline.ports.Upscaler`.
+    """A `dropscale.pipeline.parts.ports.Upscaler`.
 
     Args:
         token: gives the API key; asked for every call, so that a new key counts at once.

@@ -32,9 +32,9 @@ from dropscale.ledger.store import (
 )
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject
-from dropscale.pipeline.follow import FollowJob, Refused, Waiting
-from dropscale.pipeline.gate import GateKeeper, cause_of
-from dropscale.pipeline.ports import Clock, RemainingTime, Upscaler
+from dropscale.pipeline.parts.follow import FollowJob, Refused, Waiting
+from dropscale.pipeline.parts.gate import GateKeeper, cause_of
+from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
 
 ACCOUNT_ERRORS = (errors.Unauthorized, errors.OutOfCredits, errors.Misconfigured)
 REJECTING_ERRORS = (errors.InvalidRequest, errors.PlanRefused, errors.NotFound)
@@ -108,12 +108,12 @@ class StartJob:
         try:
             self.ledger.write(passage, *job_changes(job, claimed, limits))
         except (GateClosed, SlotsTaken, BudgetSpent) as error:
-            return self._hold(job, self._waiting_for(error))
+            return self._hold_back(job, self._explain_wait(error))
         except LedgerConflict:
             return StartOutcome.LEFT
         return self._pay(claimed, job.upload.path, probing=probe is not None)
 
-    def waiting(self, remaining: RemainingTime, limit: int = 1) -> int:
+    def start_next(self, remaining: RemainingTime, limit: int = 1) -> int:
         """Start up to `limit` jobs that have waited longest; return how many were started.
 
         Called when a job has ended: the place it had at the vendor is free.
@@ -136,14 +136,14 @@ class StartJob:
         drops = map(self.ledger.drop, self.ledger.attached(job.fingerprint))
         return any(drop and drop.wants(job.fingerprint) for drop in drops)
 
-    def _waiting_for(self, error: GateClosed | SlotsTaken | BudgetSpent) -> Waiting:
+    def _explain_wait(self, error: GateClosed | SlotsTaken | BudgetSpent) -> Waiting:
         if isinstance(error, BudgetSpent):
             until = window_end(error.window)
-            return Waiting(WaitReason.BUDGET, until, self._budget_reason(error.window))
+            return Waiting(WaitReason.BUDGET, until, self._explain_budget(error.window))
         gate = self.ledger.gate() if isinstance(error, GateClosed) else None
         return Waiting(gate.reason, gate.until, gate.cause) if gate else Waiting(WaitReason.SLOT)
 
-    def _budget_reason(self, window: str) -> Reason:
+    def _explain_budget(self, window: str) -> Reason:
         budget = self.policy.budget
         queued = len(self.ledger.due(Agenda.READY_JOBS, END_OF_TIME, _COUNTED))
         jobs = f"{queued:,} or more" if queued == _COUNTED else f"{queued:,}"
@@ -174,11 +174,11 @@ class StartJob:
             pause = max(_UNAVAILABLE_SECONDS, asked)
             due = self.clock() + timedelta(seconds=pause)
             refused = self._end_attempt(job, lambda job: job.refused(due))
-            return self._hold(refused, Waiting(WaitReason.THROTTLED, due))
+            return self._hold_back(refused, Waiting(WaitReason.THROTTLED, due))
         except REJECTING_ERRORS as error:
             later = self.clock() + REVIEW
             refused = self._end_attempt(job, lambda job: job.refused(later))
-            self.follow.all(refused, Refused(refusal_of(error)))
+            self.follow.update_drops(refused, Refused(refusal_of(error)))
             return StartOutcome.REJECTED
         except errors.CreateOutcomeUnknown as error:
             later = self.clock() + REVIEW
@@ -186,7 +186,7 @@ class StartJob:
             if error.status is not None:
                 # Whoever answers so would do it to the next job, too.
                 self.gate.close(WaitReason.UNREADABLE, error)
-            self.follow.all(unknown)
+            self.follow.update_drops(unknown)
             return StartOutcome.UNKNOWN
         try:
             submitted = self._record_project(job, created)
@@ -196,7 +196,7 @@ class StartJob:
             return StartOutcome.UNKNOWN
         if probing:
             self.gate.open()
-        self.follow.all(submitted)
+        self.follow.update_drops(submitted)
         return StartOutcome.STARTED
 
     def _close_gate(
@@ -204,10 +204,10 @@ class StartJob:
     ) -> StartOutcome:
         until, now = self.gate.close(reason, error), self.clock()
         refused = self._end_attempt(job, lambda job: job.refused(now))
-        return self._hold(refused, Waiting(reason, until, cause_of(error)))
+        return self._hold_back(refused, Waiting(reason, until, cause_of(error)))
 
-    def _hold(self, job: Job, waiting: Waiting) -> StartOutcome:
-        self.follow.all(job, waiting)
+    def _hold_back(self, job: Job, waiting: Waiting) -> StartOutcome:
+        self.follow.update_drops(job, waiting)
         return StartOutcome.WAITING
 
     def _end_attempt(self, claimed: Job, step: Callable[[Job], Job]) -> Job:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Self, cast
 
-from dropscale.image.carry import Original, can_hold, carried, is_upright, stripped
+from dropscale.image.carry import Original, can_hold, carry_metadata, is_upright, strip_metadata
 from dropscale.image.header import ImageHeader, read_header
 from dropscale.image.metadata import exif
 from dropscale.image.metadata.files import REWRITABLE_TYPES, read_metadata, rewrite
@@ -22,7 +22,7 @@ from dropscale.image.pixels import (
 )
 from dropscale.image.verify import verify_result
 from dropscale.ledger.records import Source
-from dropscale.pipeline.ports import (
+from dropscale.pipeline.parts.ports import (
     FinishedResult,
     ObjectGone,
     ObjectOverwritten,
@@ -57,7 +57,7 @@ class _Work:
         return self.settings.metadata is MetadataChoice.STRIP
 
     @property
-    def measured(self) -> Comparison | None:
+    def known_comparison(self) -> Comparison | None:
         """What the pixels tell, if those of both were seen."""
         return None if self.comparison.delta_e is None else self.comparison
 
@@ -65,7 +65,7 @@ class _Work:
     def orientation(self) -> int:
         """The EXIF orientation of the result's pixels."""
         original, header = self.original, self.finished.header
-        if original is None or is_upright(original, header, self.measured):
+        if original is None or is_upright(original, header, self.known_comparison):
             return exif.UPRIGHT
         return original.orientation
 
@@ -73,28 +73,27 @@ class _Work:
     def image(self) -> ImageFile:
         return ImageFile(self.finished.file, self.finished.header.type)
 
-    def warned(self, *warnings: str) -> Self:
-        return self._with(warnings=(*self.finished.warnings, *warnings))
+    def with_warnings(self, *warnings: str) -> Self:
+        finished = replace(self.finished, warnings=(*self.finished.warnings, *warnings))
+        return replace(self, finished=finished)
 
-    def compared(self, comparison: Comparison) -> Self:
-        return replace(self._with(delta_e=comparison.delta_e), comparison=comparison)
+    def with_comparison(self, comparison: Comparison) -> Self:
+        finished = replace(self.finished, delta_e=comparison.delta_e)
+        return replace(self, finished=finished, comparison=comparison)
 
-    def rewritten(self, file: BinaryIO, image_type: str) -> Self:
+    def with_file(self, file: BinaryIO, image_type: str) -> Self:
         """Take another file in place of the present one, once it is known to be whole."""
         before = self.finished.header
         expected = replace(before, type=image_type)
         header = verify_result(file, "The finished result")
         if header != expected:
             raise ValueError(f"it came out as {header}, not as {expected}")
-        return self._with(file=file, header=header)
-
-    def _with(self, **changes: object) -> Self:
-        return replace(self, finished=replace(self.finished, **changes))  # type: ignore[arg-type]
+        return replace(self, finished=replace(self.finished, file=file, header=header))
 
 
 @dataclass(frozen=True)
 class FinishResult:
-    """A `dropscale.pipeline.ports.Finish`: no step of it can cost the result.
+    """A `dropscale.pipeline.parts.ports.Finish`: no step of it can cost the result.
 
     A step that fails leaves the result as it was, and a warning.
     """
@@ -118,30 +117,30 @@ class FinishResult:
 
         steps: dict[str, Callable[[_Work], _Work]] = {
             "The original could not be read, so nothing of it is given back": (
-                lambda work: self._with_original(work, source)
+                lambda work: self._read_original(work, source)
             ),
-            "The result was not verified": lambda work: self._verified(work, seconds()),
-            "The original's metadata could not be used": _described,
-            "The result keeps its format": lambda work: self._converted(work, seconds),
-            "The metadata was not given back": _written,
+            "The result was not verified": lambda work: self._verify(work, seconds()),
+            "The original's metadata could not be used": _choose_metadata,
+            "The result keeps its format": lambda work: self._convert(work, seconds),
+            "The metadata was not given back": _write_metadata,
         }
         work = _Work(settings, files, FinishedResult(result, header))
         for failure, step in steps.items():
             try:
                 work = step(work)
             except Exception as error:  # whatever it is, the result is paid
-                work = work.warned(f"{failure}: {type(error).__name__}: {error}")
+                work = work.with_warnings(f"{failure}: {type(error).__name__}: {error}")
         return work.finished
 
-    def _with_original(self, work: _Work, source: Source) -> _Work:
+    def _read_original(self, work: _Work, source: Source) -> _Work:
         if source.sha256 is None:
-            return work.warned("Nothing of the original is given back: it lies elsewhere")
+            return work.with_warnings("Nothing of the original is given back: it lies elsewhere")
         try:
             file = work.files.enter_context(self.originals.open_original(source))
         except ObjectGone:
-            return work.warned("Nothing of the original is given back: it was deleted")
+            return work.with_warnings("Nothing of the original is given back: it was deleted")
         except ObjectOverwritten:
-            return work.warned("Nothing of the original is given back: it was overwritten")
+            return work.with_warnings("Nothing of the original is given back: it was overwritten")
         header = read_header(file, source.key, as_stored=True)
         metadata, orientation = Metadata(), exif.UPRIGHT
         try:
@@ -149,25 +148,27 @@ class FinishResult:
             if header.type not in _UPRIGHT_BY_DECODING:
                 orientation = exif.orientation_of(metadata.exif)
         except MalformedMetadata as error:
-            work = work.warned(f"The original's metadata is damaged: {error}")
+            work = work.with_warnings(f"The original's metadata is damaged: {error}")
         return replace(work, original=Original(file, header, metadata, orientation))
 
-    def _verified(self, work: _Work, seconds: float) -> _Work:
+    def _verify(self, work: _Work, seconds: float) -> _Work:
         """Decode the result, and see whether it shows what the original does."""
         if work.image.type not in DECODABLE_TYPES:
-            return work.warned(f"The result was not verified: {work.image.type} is not decoded")
+            return work.with_warnings(
+                f"The result was not verified: {work.image.type} is not decoded"
+            )
         comparison = self._compare(work, seconds)
         if work.original is not None and comparison.metadata is not None:
             original = replace(work.original, metadata=comparison.metadata)
             work = replace(work, original=original)
-        return work.compared(comparison).warned(*_suspicions(comparison))
+        return work.with_comparison(comparison).with_warnings(*_find_faults(comparison))
 
-    def _converted(self, work: _Work, seconds: Callable[[], float]) -> _Work:
+    def _convert(self, work: _Work, seconds: Callable[[], float]) -> _Work:
         """Write the result anew where it is to be of another type, or lacks its alpha."""
-        to = _conversion(work)
+        to = _choose_conversion(work)
         if to is None:
             return work
-        target = _new_file(work.files)
+        target = _open_temporary_file(work.files)
         original, turned = work.original, exif.UPRIGHT
         if original is not None and work.orientation == exif.UPRIGHT:
             turned = original.orientation
@@ -175,21 +176,21 @@ class FinishResult:
             work.image,
             to,
             target,
-            alpha_of=_image_of(original) if _gets_alpha(work, to.type) else None,
+            alpha_of=_image_of(original) if _needs_alpha(work, to.type) else None,
             orientation=turned,
             seconds=seconds(),
         )
-        converted = work.rewritten(target, to.type)
+        converted = work.with_file(target, to.type)
         comparison = self._compare(converted, seconds())
-        doubts = [*_suspicions(comparison)]
-        if len(doubts) > len([*_suspicions(work.comparison)]):
+        doubts = [*_find_faults(comparison)]
+        if len(doubts) > len([*_find_faults(work.comparison)]):
             raise ValueError(doubts[-1])
-        converted = converted.compared(comparison)
+        converted = converted.with_comparison(comparison)
         if to.type in REWRITABLE_TYPES:
             return converted
         has_misfit = work.metadata is not None and work.metadata.iptc is not None
-        misfit = [_no_room(to.type, Metadata(iptc=b""))] if has_misfit else []
-        return replace(converted.warned(*misfit), metadata=None)
+        misfit = [_describe_misfits(to.type, Metadata(iptc=b""))] if has_misfit else []
+        return replace(converted.with_warnings(*misfit), metadata=None)
 
     def _compare(self, work: _Work, seconds: float) -> Comparison:
         original, result = work.original, work.finished
@@ -203,7 +204,7 @@ class FinishResult:
         )
 
 
-def _suspicions(comparison: Comparison) -> Iterator[str]:
+def _find_faults(comparison: Comparison) -> Iterator[str]:
     if comparison.fault is not None:
         yield f"The result does not decode: {comparison.fault}"
     if comparison.is_blank:
@@ -215,20 +216,22 @@ def _suspicions(comparison: Comparison) -> Iterator[str]:
         )
 
 
-def _described(work: _Work) -> _Work:
+def _choose_metadata(work: _Work) -> _Work:
     """Find out what the result is to say of itself."""
     metadata = Metadata()
     faults: list[str] = []
     if work.original is not None:
         result = work.finished
-        metadata, faults = carried(work.original, result.file, result.header, work.measured)
+        metadata, faults = carry_metadata(
+            work.original, result.file, result.header, work.known_comparison
+        )
     if work.strips:
-        metadata = stripped(metadata, work.orientation)
+        metadata = strip_metadata(metadata, work.orientation)
     wants_none = not metadata.kinds and not work.strips
-    return replace(work.warned(*faults), metadata=None if wants_none else metadata)
+    return replace(work.with_warnings(*faults), metadata=None if wants_none else metadata)
 
 
-def _conversion(work: _Work) -> Conversion | None:
+def _choose_conversion(work: _Work) -> Conversion | None:
     """Return how the result is to be written anew, None if it can stay as it came."""
     settings, before = work.settings, work.image.type
     image_type = settings.format.value
@@ -237,7 +240,7 @@ def _conversion(work: _Work) -> Conversion | None:
         image_type = before if takes_alpha else "png"
     has_quality = image_type in QUALITY_BY_TYPE and settings.format is not OutputFormat.KEEP
     is_as_wanted = image_type == before and not (has_quality and settings.quality is not None)
-    if is_as_wanted and not _gets_alpha(work, image_type):
+    if is_as_wanted and not _needs_alpha(work, image_type):
         return None
     metadata = work.metadata or Metadata()
     if image_type in REWRITABLE_TYPES:
@@ -247,26 +250,28 @@ def _conversion(work: _Work) -> Conversion | None:
     return Conversion(image_type, settings.quality, work.strips, metadata.without("iptc"))
 
 
-def _written(work: _Work) -> _Work:
+def _write_metadata(work: _Work) -> _Work:
     """Write into the result what it is to say of itself."""
     metadata, result = work.metadata, work.finished
     if metadata is None:
         return work
     if result.header.type not in REWRITABLE_TYPES:
-        return work.warned(f"The metadata was left alone: the result is {result.header.type}")
-    target = _new_file(work.files)
+        return work.with_warnings(
+            f"The metadata was left alone: the result is {result.header.type}"
+        )
+    target = _open_temporary_file(work.files)
     misfits = rewrite(result.file, target, result.header, metadata, strip=work.strips)
-    written = work.rewritten(target, result.header.type)
+    written = work.with_file(target, result.header.type)
     if not misfits.kinds:
         return written
-    return written.warned(_no_room(result.header.type, misfits))
+    return written.with_warnings(_describe_misfits(result.header.type, misfits))
 
 
-def _gets_alpha(work: _Work, image_type: str) -> bool:
+def _needs_alpha(work: _Work, image_type: str) -> bool:
     return work.comparison.lost_alpha and image_type in ALPHA_TYPES
 
 
-def _no_room(image_type: str, misfits: Metadata) -> str:
+def _describe_misfits(image_type: str, misfits: Metadata) -> str:
     names = ", ".join(kind.upper() for kind in misfits.kinds)
     return f"{image_type} has no room for the original's {names}"
 
@@ -275,5 +280,5 @@ def _image_of(original: Original | None) -> ImageFile | None:
     return None if original is None else ImageFile(original.file, original.header.type)
 
 
-def _new_file(files: ExitStack) -> BinaryIO:
+def _open_temporary_file(files: ExitStack) -> BinaryIO:
     return cast(BinaryIO, files.enter_context(tempfile.TemporaryFile()))

@@ -17,8 +17,8 @@ from dropscale.magichour.errors import (
     Unreachable,
 )
 from dropscale.magichour.models import Project
-from dropscale.pipeline.delivery_errors import ForeignProject, ProjectNotComplete
-from dropscale.pipeline.ports import Clock, Upscaler
+from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectNotComplete
+from dropscale.pipeline.parts.ports import Clock, Upscaler
 from dropscale.upscaler import ProjectStatus
 
 PASSING = (MagicHourError, ProjectNotComplete, ForeignProject)

@@ -3,13 +3,14 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from dropscale.ledger.records import Drop, Job, Reason, Rendition
 from dropscale.ledger.states import VERDICTS, DropState, JobState, WaitReason
 from dropscale.ledger.store import Ledger, amend_drop
-from dropscale.pipeline.ports import Clock, Executions
-from dropscale.pipeline.projection import ProjectManifest
+from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.ports import Clock, Executions
+from dropscale.upscaler import ProjectStatus
 
 
 @dataclass(frozen=True)
@@ -45,30 +46,30 @@ class FollowJob:
     """Brings drops up to date with a job they share, and has it watched for them."""
 
     ledger: Ledger
-    project: ProjectManifest
+    write_manifest: WriteManifest
     executions: Executions
     clock: Clock
     timing: Timing
 
-    def all(self, job: Job, news: News = None) -> None:
+    def update_drops(self, job: Job, news: News = None) -> None:
         """Bring every drop of the job up to date."""
         for drop_id in self.ledger.attached(job.fingerprint):
-            self.one(drop_id, job, news)
+            self.update_drop(drop_id, job, news)
 
-    def one(self, drop_id: str, job: Job, news: News = None) -> Drop:
+    def update_drop(self, drop_id: str, job: Job, news: News = None) -> Drop:
         """Bring one drop of the job up to date."""
-        return self._update_drop(drop_id, job, news, renew=False)
+        return self._bring_up_to_date(drop_id, job, news, renew=False)
 
-    def renew(self, drop_id: str, job: Job) -> Drop:
+    def renew_execution(self, drop_id: str, job: Job) -> Drop:
         """Watch the job again for a drop whose last execution ended without a verdict."""
-        return self._update_drop(drop_id, job, None, renew=True)
+        return self._bring_up_to_date(drop_id, job, None, renew=True)
 
     def execution_name(self, drop_id: str, rendition: Rendition) -> str:
         """Return the name that only this rendition's current generation bears."""
         parts = f"{drop_id}/{rendition.fingerprint}/{rendition.generation}"
         return hashlib.sha256(parts.encode()).hexdigest()[:40]
 
-    def _update_drop(self, drop_id: str, job: Job, news: News, *, renew: bool) -> Drop:
+    def _bring_up_to_date(self, drop_id: str, job: Job, news: News, *, renew: bool) -> Drop:
         # The caller may have waited for the vendor since it read the job.
         job = self.ledger.job(job.fingerprint) or job
 
@@ -84,32 +85,35 @@ class FollowJob:
 
         drop = amend_drop(self.ledger, drop_id, change)
         self._watch(drop, job)
-        if drop.due:
-            self.project(drop)
+        self.write_manifest(drop)
         return drop
 
     def _watch(self, drop: Drop, job: Job) -> None:
-        if drop.watches(job.fingerprint) and job.has_project:
+        if drop.watches(job.fingerprint) and job.has_project and job.project_id is not None:
             rendition = drop.renditions[job.fingerprint]
             name = self.execution_name(drop.id, rendition)
-            self.executions.start(name, self._input(drop, rendition, job))
+            state = self._first_state(drop, rendition, job, job.project_id)
+            self.executions.start(name, state.to_json())
 
-    def _input(self, drop: Drop, rendition: Rendition, job: Job) -> dict[str, Any]:
+    def _first_state(
+        self, drop: Drop, rendition: Rendition, job: Job, project_id: str
+    ) -> ExecutionState:
         now, deadline = self.clock(), self.timing.deadline
         since = job.submitted_at or now
         first_look = since + timedelta(seconds=self.timing.first_check)
-        done = job.state in VERDICTS
-        return {
-            "drop_id": drop.id,
-            "fingerprint": rendition.fingerprint,
-            "generation": rendition.generation,
-            "key": drop.source.key,
-            "project_id": job.project_id,
-            "status": "queued",
-            "started_at": int(since.timestamp()),
-            "wait_seconds": 1 if done else min(max(1, _seconds(first_look, now)), deadline),
-            "deadline": int(now.timestamp()) + deadline,
-        }
+        seconds = int((first_look - now).total_seconds())
+        has_verdict = job.state in VERDICTS
+        return ExecutionState(
+            drop_id=drop.id,
+            fingerprint=rendition.fingerprint,
+            generation=rendition.generation,
+            key=drop.source.key,
+            project_id=project_id,
+            status=ProjectStatus.QUEUED,
+            started_at=int(since.timestamp()),
+            wait_seconds=1 if has_verdict else min(max(1, seconds), deadline),
+            deadline=int(now.timestamp()) + deadline,
+        )
 
 
 def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
@@ -118,13 +122,13 @@ def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
         return rendition
     is_fresh = rendition.state in {DropState.WAITING, DropState.UNKNOWN}
     if job.has_project:
-        return _at_project(rendition, job, is_fresh=is_fresh)
+        return _take_project(rendition, job, is_fresh=is_fresh)
     if job.state is JobState.ABANDONED:
-        return rendition.moved(DropState.FAILED, attempt=job.attempt, reason=_given_up())
+        return rendition.moved(DropState.FAILED, attempt=job.attempt, reason=_explain_given_up())
     if not is_fresh:
         return rendition
     if job.state is JobState.UNKNOWN:
-        return rendition.moved(DropState.UNKNOWN, attempt=job.attempt, reason=_unknown(job))
+        return rendition.moved(DropState.UNKNOWN, attempt=job.attempt, reason=_explain_unknown(job))
     match news:
         case Refused(reason):
             return rendition.moved(DropState.REJECTED, reason=reason)
@@ -133,7 +137,7 @@ def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
     return rendition
 
 
-def _at_project(rendition: Rendition, job: Job, *, is_fresh: bool) -> Rendition:
+def _take_project(rendition: Rendition, job: Job, *, is_fresh: bool) -> Rendition:
     if is_fresh or rendition.project_id != job.project_id:
         # What an execution tells of an earlier project must not be taken for this one's.
         generation = rendition.generation if is_fresh else rendition.generation + 1
@@ -145,11 +149,11 @@ def _at_project(rendition: Rendition, job: Job, *, is_fresh: bool) -> Rendition:
             generation=generation,
         )
     if job.state is JobState.ABANDONED:
-        return rendition.moved(DropState.TIMED_OUT, reason=_abandoned(job))
+        return rendition.moved(DropState.TIMED_OUT, reason=_explain_abandoned(job))
     return rendition
 
 
-def _unknown(job: Job) -> Reason:
+def _explain_unknown(job: Job) -> Reason:
     return Reason(
         code="CreateOutcomeUnknown",
         message=(
@@ -165,7 +169,7 @@ def _unknown(job: Job) -> Reason:
     )
 
 
-def _given_up() -> Reason:
+def _explain_given_up() -> Reason:
     return Reason(
         code="JobAbandoned",
         message="The attempt whose answer never came was given up",
@@ -176,7 +180,7 @@ def _given_up() -> Reason:
     )
 
 
-def _abandoned(job: Job) -> Reason:
+def _explain_abandoned(job: Job) -> Reason:
     return Reason(
         code="JobAbandoned",
         message=(
@@ -189,7 +193,3 @@ def _abandoned(job: Job) -> Reason:
             "pays for a fresh try."
         ),
     )
-
-
-def _seconds(until: datetime, now: datetime) -> int:
-    return int((until - now).total_seconds())

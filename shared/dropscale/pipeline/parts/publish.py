@@ -10,8 +10,8 @@ from typing import BinaryIO, cast
 from dropscale.image.verify import verify_result
 from dropscale.ledger.records import Drop, Output, Rendition
 from dropscale.ledger.store import Ledger
-from dropscale.pipeline.delivery_errors import OutputOccupied
-from dropscale.pipeline.ports import (
+from dropscale.pipeline.parts.delivery_errors import OutputOccupied
+from dropscale.pipeline.parts.ports import (
     Finish,
     FinishedResult,
     OutputLabels,
@@ -60,7 +60,7 @@ class PublishOutput:
             header = verify_result(file, f"The result for {drop.source.key}")
             settings = rendition.output_settings
             finished = self.finish(file, header, drop.source, settings, files, remaining)
-            output = _output(drop, rendition, finished)
+            output = _describe_output(drop, rendition, finished)
             self._put_once(output, finished.file, drop.id, rendition.fingerprint)
         return Published(output, finished.warnings)
 
@@ -91,7 +91,7 @@ class PublishOutput:
         )
 
 
-def _output(drop: Drop, rendition: Rendition, finished: FinishedResult) -> Output:
+def _describe_output(drop: Drop, rendition: Rendition, finished: FinishedResult) -> Output:
     header, file = finished.header, finished.file
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type] # wants BytesIO or raw

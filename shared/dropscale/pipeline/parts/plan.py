@@ -19,7 +19,7 @@ class PriceAboveLimit(DropscaleError):
     """The spec's `max_credits`, or all that the budget ever allows, is below the price."""
 
 
-def planned_renditions(
+def plan_renditions(
     source: Source, spec: EffectiveSpec, budget: Budget = _NO_BUDGET
 ) -> dict[str, Rendition]:
     """Return what a spec wants of an image, by fingerprint.

@@ -6,8 +6,8 @@ from typing import Protocol
 from dropscale import upscaler
 from dropscale.image.header import ImageTooLarge, read_header, require_upscalable
 from dropscale.ledger.records import Source
-from dropscale.pipeline.ports import InputBucket, ObjectVersion, OpenObject, Upscaler
-from dropscale.pipeline.spec_resolver import ResolvedSpec
+from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion, OpenObject, Upscaler
+from dropscale.pipeline.parts.spec_resolver import ResolvedSpec
 
 MAX_IMAGE_BYTES = 512 * 1024 * 1024
 """dropscale's own limit: an image must fit submit's ephemeral storage."""
@@ -50,15 +50,17 @@ class DroppedImage:
         opened = self._open()
         header = read_header(opened.file, source.key)
         require_upscalable(header, source.key)
-        facts = {
-            "version_id": opened.version.version_id,
-            "sha256": opened.sha256,
-            "type": header.type,
-            "width": header.width,
-            "height": header.height,
-            "bytes": opened.version.size,
-        }
-        return source.model_copy(update=facts)
+        return Source(
+            bucket=source.bucket,
+            key=source.key,
+            version_id=opened.version.version_id,
+            etag=source.etag,
+            sha256=opened.sha256,
+            type=header.type,
+            width=header.width,
+            height=header.height,
+            bytes=opened.version.size,
+        )
 
     def send(self, to: Upscaler) -> str:
         """See `SourceImage.send`."""
@@ -86,7 +88,13 @@ class RemoteImage:
 
     def describe(self, source: Source) -> Source:
         """See `SourceImage.describe`."""
-        return source.model_copy(update={"image_path": self._identity})
+        return Source(
+            bucket=source.bucket,
+            key=source.key,
+            version_id=source.version_id,
+            etag=source.etag,
+            image_path=self._identity,
+        )
 
     def send(self, to: Upscaler) -> str:
         """See `SourceImage.send`."""
@@ -115,7 +123,7 @@ def require_size(version: ObjectVersion, key: str) -> None:
         )
 
 
-def source_now(known: Source, version: ObjectVersion) -> Source:
+def refresh_source(known: Source, version: ObjectVersion) -> Source:
     """Return a source, without what is known of it if its object has changed."""
     if known.etag == version.etag and known.version_id == version.version_id:
         return known

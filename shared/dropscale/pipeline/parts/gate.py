@@ -10,7 +10,7 @@ from dropscale.ledger.records import Reason
 from dropscale.ledger.states import WaitReason
 from dropscale.ledger.store import Ledger, LedgerConflict, SaveGate
 from dropscale.magichour.errors import MagicHourError, OutOfCredits, Unauthorized
-from dropscale.pipeline.ports import Clock, Upscaler
+from dropscale.pipeline.parts.ports import Clock, Upscaler
 
 _ATTEMPTS = 5
 _PROBE_SECONDS = 120.0
@@ -44,7 +44,7 @@ class GateKeeper:
         until = self.clock()
         for _ in range(_ATTEMPTS):
             gate = self.ledger.gate()
-            seconds = self._pause(reason, gate.strikes if gate else 0, retry_after)
+            seconds = self._pause_seconds(reason, gate.strikes if gate else 0, retry_after)
             until = self.clock() + timedelta(seconds=seconds)
             first = Gate(is_open=True, reason=reason, until=until, strikes=0, seq=0)
             is_asked = retry_after is not None
@@ -74,10 +74,10 @@ class GateKeeper:
             return None
         probe = gate.probed(now + timedelta(seconds=_PROBE_SECONDS))
         if gate.reason is WaitReason.UNREADABLE:
-            return self._after_account(probe)
+            return self._probe_account(probe)
         return probe
 
-    def _after_account(self, probe: Gate) -> Gate | None:
+    def _probe_account(self, probe: Gate) -> Gate | None:
         """Ask for the account, free, before a create is sent where nobody knows who answers."""
         if not self._save(probe):
             return None
@@ -89,7 +89,7 @@ class GateKeeper:
             return None
         return probe.probed(self.clock() + timedelta(seconds=_PROBE_SECONDS))
 
-    def _pause(self, reason: WaitReason, strikes: int, retry_after: float | None) -> float:
+    def _pause_seconds(self, reason: WaitReason, strikes: int, retry_after: float | None) -> float:
         first, longest = _FIRST_AND_LONGEST[reason]
         if retry_after is not None:
             return min(max(retry_after, 1.0), longest) + self.jitter()

@@ -1,0 +1,84 @@
+"""Advance: brings an accepted drop as far as it can come now: sent, started, followed."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from dropscale.ledger.records import Drop, Job
+from dropscale.ledger.states import JobState, WaitReason
+from dropscale.ledger.store import Ledger, amend_job
+from dropscale.magichour import errors
+from dropscale.pipeline.parts.follow import FollowJob, Refused, Waiting
+from dropscale.pipeline.parts.gate import GateKeeper, cause_of
+from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
+from dropscale.pipeline.parts.source_image import SourceImage
+from dropscale.pipeline.parts.start import (
+    ACCOUNT_ERRORS,
+    REJECTING_ERRORS,
+    StartJob,
+    refusal_of,
+)
+
+_UPLOAD_PAUSE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class AdvanceDrop:
+    """Sends the image where its bytes are lacking, and starts or follows the drop's jobs."""
+
+    ledger: Ledger
+    upscaler: Upscaler
+    start: StartJob
+    follow: FollowJob
+    gate: GateKeeper
+    clock: Clock
+
+    def __call__(self, drop: Drop, image: SourceImage, remaining: RemainingTime) -> Drop:
+        """Advance every rendition of a drop that a result is wanted for; return the drop then.
+
+        Raises:
+            ObjectGone, ObjectOverwritten: the image is to be sent, and cannot be read.
+            LedgerConflict: others change the same records; call again.
+        """
+        for fingerprint, rendition in drop.renditions.items():
+            if rendition.wants_result:
+                drop = self._advance_rendition(drop, fingerprint, image, remaining)
+        return drop
+
+    def _advance_rendition(
+        self, drop: Drop, fingerprint: str, image: SourceImage, remaining: RemainingTime
+    ) -> Drop:
+        job = self.ledger.job(fingerprint)
+        if job is None or job.state is JobState.SUBMITTING:
+            return drop
+        if job.state is not JobState.READY:
+            return self.follow.update_drop(drop.id, job)
+        if job.needs_upload(self.clock()):
+            try:
+                self._send_image(job, image)
+            except ACCOUNT_ERRORS as error:
+                return self._close_gate(drop, job, WaitReason.ACCOUNT, error)
+            except errors.Throttled as error:
+                return self._close_gate(drop, job, WaitReason.THROTTLED, error)
+            except errors.TRANSIENT:
+                until = self.clock() + _UPLOAD_PAUSE
+                return self._send_later(drop, job, Waiting(WaitReason.THROTTLED, until), until)
+            except REJECTING_ERRORS as error:
+                return self.follow.update_drop(drop.id, job, Refused(refusal_of(error)))
+        self.start(fingerprint, remaining)
+        return self.ledger.drop(drop.id) or drop
+
+    def _send_image(self, job: Job, image: SourceImage) -> None:
+        path = image.send(self.upscaler)
+        now = self.clock()
+        amend_job(self.ledger, job.fingerprint, lambda job: job.with_upload(path, now))
+
+    def _close_gate(
+        self, drop: Drop, job: Job, reason: WaitReason, error: errors.MagicHourError
+    ) -> Drop:
+        until = self.gate.close(reason, error)
+        return self._send_later(drop, job, Waiting(reason, until, cause_of(error)), until)
+
+    def _send_later(self, drop: Drop, job: Job, waiting: Waiting, until: datetime) -> Drop:
+        """The vendor cannot take the bytes now: the sweeper has the image read again."""
+        job = amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(until))
+        return self.follow.update_drop(drop.id, job, waiting)

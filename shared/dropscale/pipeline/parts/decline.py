@@ -1,0 +1,77 @@
+"""Decline: writes down that a drop is not upscaled, and withdraws it from jobs not paid yet."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dropscale.errors import DropscaleError
+from dropscale.ledger.records import Drop, Job, Reason
+from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.store import Change, Detach, Ledger, SaveDrop, SaveJob
+from dropscale.pipeline.parts.evaluate import Declined
+from dropscale.pipeline.parts.ports import Clock
+
+_WITHDRAWN = frozenset({DropState.SKIPPED, DropState.REJECTED})
+
+
+class SourceGone(DropscaleError):
+    """The image was deleted before it was read."""
+
+
+@dataclass(frozen=True)
+class DeclineDrop:
+    """Decides on drops themselves; their renditions in jobs that are paid go on."""
+
+    ledger: Ledger
+    clock: Clock
+
+    def __call__(self, drop: Drop, declined: Declined) -> Drop:
+        """Bring a drop to the state it is declined in, in one transaction.
+
+        One that is to get nothing leaves the jobs that are not paid yet; one that waits stays.
+
+        Raises:
+            LedgerConflict: somebody else changed the drop, or one of the jobs.
+        """
+        fingerprints = drop.renditions if declined.state in _WITHDRAWN else ()
+        unpaid = [job for job in self._jobs(fingerprints) if job.state is JobState.READY]
+        return self._write(drop, declined, unpaid)
+
+    def cancel(self, drop: Drop) -> Drop:
+        """End what waits for bytes of an image that is gone; all else of the drop goes on.
+
+        Raises:
+            LedgerConflict: somebody else changed the drop, or one of the jobs.
+        """
+        now = self.clock()
+        wanted = [name for name in drop.renditions if drop.wants(name)]
+        stuck = [job for job in self._jobs(wanted) if job.needs_upload(now)]
+        if drop.renditions and not stuck:
+            return drop
+        error = SourceGone(f"{drop.source.key} was deleted", fix="Drop it again if you want it.")
+        declined = Declined(DropState.CANCELED, drop.source, Reason.of(error))
+        return self._write(drop, declined, stuck)
+
+    def _jobs(self, fingerprints: Iterable[str]) -> list[Job]:
+        return [job for name in fingerprints if (job := self.ledger.job(name))]
+
+    def _write(self, drop: Drop, declined: Declined, leaving: Sequence[Job]) -> Drop:
+        stands = Declined(drop.state, drop.source, drop.reason, drop.wait) == declined
+        if stands and drop.seq and not leaving:
+            return drop
+        left = {job.fingerprint for job in leaving}
+        after = drop.decided(
+            declined.state,
+            self.clock(),
+            source=declined.source,
+            reason=declined.reason,
+            wait=declined.wait,
+            renditions={name: r for name, r in drop.renditions.items() if name not in left},
+        )
+        departures = [change for job in leaving for change in leave_job(drop.id, job)]
+        self.ledger.write(SaveDrop(after), *departures)
+        return after
+
+
+def leave_job(drop_id: str, job: Job) -> list[Change]:
+    """Return what withdraws a drop from an unpaid job, unless it is being paid at this moment."""
+    return [Detach(job.fingerprint, drop_id), SaveJob(job.look_again(job.due))]

@@ -1,0 +1,98 @@
+"""Evaluate: what a drop is to get, by its specs and its image, or why it gets nothing now.
+
+First comes what can be told before the image is read, then what takes its size or its bytes.
+Nothing is written.
+"""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from dropscale.errors import DropscaleError
+from dropscale.ledger.budget import Budget
+from dropscale.ledger.records import Drop, Reason, Rendition, Source
+from dropscale.ledger.states import DropState, WaitReason
+from dropscale.pipeline.parts.plan import LargeEnough, plan_renditions
+from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion
+from dropscale.pipeline.parts.source_image import (
+    SourceImage,
+    image_of,
+    refresh_source,
+    require_size,
+)
+from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
+from dropscale.specs.effective import EffectiveSpec
+
+
+@dataclass(frozen=True)
+class UpscaleRequest:
+    """What a drop is to get. `renditions`, by fingerprint; None: as the drop has them already."""
+
+    source: Source
+    spec: EffectiveSpec
+    warnings: tuple[str, ...]
+    image: SourceImage
+    renditions: Mapping[str, Rendition] | None
+
+
+@dataclass(frozen=True)
+class Declined:
+    """Why a drop is not upscaled now, and the state that it comes to in place of that."""
+
+    state: DropState
+    source: Source
+    reason: Reason | None = None
+    wait: WaitReason | None = None
+
+
+@dataclass(frozen=True)
+class EvaluateDrop:
+    """Evaluates one drop; `budget` is what no upscale may cost more than."""
+
+    bucket: InputBucket
+    resolve: SpecResolver
+    budget: Budget
+
+    def __call__(
+        self, drop: Drop, version: ObjectVersion, files: ExitStack
+    ) -> UpscaleRequest | Declined | None:
+        """Evaluate a drop whose object has a version; None: the object is another tool's file.
+
+        The image is read once at most, and not at all if this version of it is known. What is
+        opened is closed with `files`.
+
+        Raises:
+            ObjectGone, ObjectOverwritten: as their names say.
+        """
+        source = refresh_source(drop.source, version)
+        try:
+            specs = self._evaluate_before_reading(source, version)
+            if specs is None:
+                return None
+            image = image_of(self.bucket, source, specs, files)
+            source = image.describe(source)
+            return self._evaluate_after_reading(drop, source, specs, image)
+        except SidecarMissing:
+            return Declined(DropState.WAITING, drop.source, wait=WaitReason.SIDECAR)
+        except LargeEnough as error:
+            return Declined(DropState.SKIPPED, source, Reason.of(error))
+        except DropscaleError as error:
+            return Declined(DropState.REJECTED, source, Reason.of(error))
+
+    def _evaluate_before_reading(
+        self, source: Source, version: ObjectVersion
+    ) -> ResolvedSpec | None:
+        """Go by the object's key and size, and by the specs."""
+        require_size(version, source.key)
+        return self.resolve.resolve_drop(source.bucket, source.key)
+
+    def _evaluate_after_reading(
+        self, drop: Drop, source: Source, specs: ResolvedSpec, image: SourceImage
+    ) -> UpscaleRequest:
+        """Go by the image's dimensions and bytes, too."""
+        spec, warnings = specs.effective, tuple(str(fault) for fault in specs.warnings)
+        stands = (drop.source, drop.spec, drop.warnings) == (source, spec, warnings)
+        if stands and drop.is_evaluated:
+            return UpscaleRequest(source, spec, warnings, image, None)
+        planned = plan_renditions(source, spec, self.budget)
+        return UpscaleRequest(source, spec, warnings, image, planned)
