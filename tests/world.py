@@ -252,6 +252,6 @@ class World:
         self._resolve.decide(self.row(key), decision, lambda: PLENTY)
 
     def _end(self, state: ExecutionState) -> None:
-        rendition = self.ledger.drops[state.drop_id].renditions[state.fingerprint]
+        rendition = self.ledger.drops[state.drop_id].renditions[state.rendition_id]
         ended = rendition.model_copy(update={"generation": state.generation})
         self.executions.ended.add(self.follow.execution_name(state.drop_id, ended))

@@ -132,7 +132,7 @@ class AwsTarget:
             yield from ledger.records()
         elif drop := ledger.drop(Drop.id_of(self.input_bucket, key)):
             yield drop
-            yield from (job for name in drop.renditions if (job := ledger.job(name)))
+            yield from (job for name in drop.fingerprints if (job := ledger.job(name)))
 
     def look_again(self, key: str, version: ObjectVersion) -> None:
         """Have submit look at an object once more."""

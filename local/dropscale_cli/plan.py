@@ -58,12 +58,12 @@ class Plan:
         for drop in self.drops:
             for rendition in drop.renditions:
                 job = rendition.fingerprint
-                key = first.setdefault(job, drop.source.key)
                 if job in self.ledger.paid:
                     yield Charge(drop, rendition, 0, "paid before")
-                elif key != drop.source.key:
-                    yield Charge(drop, rendition, 0, f"shared with {key}")
+                elif job in first:
+                    yield Charge(drop, rendition, 0, f"shared with {first[job]}")
                 else:
+                    first[job] = drop.source.key
                     yield Charge(drop, rendition, rendition.parameters.credits)
 
     @property

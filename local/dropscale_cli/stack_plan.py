@@ -183,7 +183,7 @@ def _is_change(drop: Drop | None, planned: PlannedDrop) -> bool:
 
 
 def _written(renditions: Iterable[Rendition]) -> dict[str, tuple[object, ...]]:
-    return {one.fingerprint: (one.directory, one.output_settings) for one in renditions}
+    return {one.id: (one.directory, one.output_settings) for one in renditions}
 
 
 def _current(drop: Drop) -> list[Rendition]:

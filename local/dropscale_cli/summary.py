@@ -130,8 +130,11 @@ class Summary:
 
     @property
     def _credits_by_job(self) -> dict[str, int]:
-        jobs = (job for drop in self.drops for job in _jobs(drop))
-        return {job.fingerprint: job.credits_charged or 0 for job in jobs}
+        credits: dict[str, int] = {}
+        for job in (job for drop in self.drops for job in _jobs(drop)):
+            told = job.credits_charged or 0
+            credits[job.fingerprint] = max(told, credits.get(job.fingerprint, 0))
+        return credits
 
 
 def as_json_object(drop: FollowedDrop) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
 from dropscale import upscaler
 from dropscale.errors import DropscaleError
@@ -476,8 +476,14 @@ class _RenditionChanges(_Report, total=False):
 
 
 class Rendition(_Record):
-    """One upscale that a drop asks for: its share in a job, and what came of it."""
+    """One output that a drop asks for: its share in a job, and what came of it.
 
+    Renditions that differ in how they are written share one job, which is paid once.
+    """
+
+    id: str = ""
+    """Its own, from the job's fingerprint and the output settings; where none is given, as in rows
+    of schema 1, the fingerprint serves."""
     fingerprint: str
     parameters: Parameters
     directory: str | None = None
@@ -500,6 +506,32 @@ class Rendition(_Record):
     """The last one, while its result is wanted once more: it serves if the vendor has none left."""
     downloads: tuple[Download, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_fingerprint_for_id(cls, row: Any) -> Any:
+        if isinstance(row, dict) and not row.get("id"):
+            return {**row, "id": row.get("fingerprint")}
+        return row
+
+    @classmethod
+    def planned(
+        cls,
+        fingerprint: str,
+        parameters: Parameters,
+        directory: str | None,
+        output_settings: OutputSettings,
+    ) -> Self:
+        """Return a new one, which waits for its job to be started."""
+        facts = json.dumps([fingerprint, output_settings.model_dump(mode="json")])
+        return cls(
+            id=hashlib.sha256(facts.encode()).hexdigest()[:32],
+            fingerprint=fingerprint,
+            parameters=parameters,
+            directory=directory,
+            output_settings=output_settings,
+            wait=WaitReason.SLOT,
+        )
 
     @property
     def wants_result(self) -> bool:
@@ -606,20 +638,33 @@ class Drop(Row):
         states = [rendition.state for rendition in self.renditions.values()]
         return bool(states) and self.state is combined_state(states)
 
+    @property
+    def fingerprints(self) -> list[str]:
+        """The jobs that its renditions share in, each once."""
+        return list(dict.fromkeys(one.fingerprint for one in self.renditions.values()))
+
+    def renditions_of(self, fingerprint: str) -> list[Rendition]:
+        """Return its renditions that share in a job."""
+        return [one for one in self.renditions.values() if one.fingerprint == fingerprint]
+
     def wants(self, fingerprint: str) -> bool:
         """Whether a result of that job is (still) wanted for it."""
-        rendition = self.renditions.get(fingerprint)
-        return rendition is not None and rendition.wants_result
+        return any(one.wants_result for one in self.renditions_of(fingerprint))
 
-    def watches(self, fingerprint: str) -> bool:
+    def watches(self, rendition: Rendition) -> bool:
         """Whether an execution is to follow a rendition to its result."""
-        if self.spec is None or not self.wants(fingerprint):
+        if self.spec is None or not rendition.wants_result:
             return False
-        return self.spec.wait_for_completion or self.renditions[fingerprint].is_collected
+        return self.spec.wait_for_completion or rendition.is_collected
 
     def with_rendition(self, rendition: Rendition, now: datetime) -> Self:
         """Replace one rendition; the drop's own state follows."""
-        return self.evaluated({**self.renditions, rendition.fingerprint: rendition}, now)
+        return self.with_renditions([rendition], now)
+
+    def with_renditions(self, renditions: Iterable[Rendition], now: datetime) -> Self:
+        """Replace some renditions, if any has changed; the drop's own state follows."""
+        after = self.renditions | {rendition.id: rendition for rendition in renditions}
+        return self if after == self.renditions else self.evaluated(after, now)
 
     def evaluated(
         self, renditions: dict[str, Rendition], now: datetime, **facts: Unpack[_DropFacts]

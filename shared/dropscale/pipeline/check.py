@@ -94,7 +94,7 @@ class Check:
         """Show in the manifest where the project stands, or why that cannot be seen."""
 
         def change(drop: Drop) -> Drop:
-            rendition = drop.renditions.get(state.fingerprint)
+            rendition = drop.renditions.get(state.rendition_id)
             if rendition is None or rendition.state not in _AT_WORK:
                 return drop
             shown = rendition.reported(

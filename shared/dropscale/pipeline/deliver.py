@@ -40,9 +40,9 @@ class Deliver:
             LedgerConflict: others changed the drop, or its spec, meanwhile; call again.
         """
         drop, job = self.ledger.drop(state.drop_id), self.ledger.job(state.fingerprint)
-        if drop is None or job is None or state.fingerprint not in drop.renditions:
+        if drop is None or job is None or state.rendition_id not in drop.renditions:
             raise KeyError(state.drop_id)
-        is_wanted = drop.renditions[state.fingerprint].is_watched(
+        is_wanted = drop.renditions[state.rendition_id].is_watched(
             state.project_id, state.generation
         )
         if is_wanted or job.state is JobState.SUBMITTED:
@@ -80,7 +80,7 @@ class Deliver:
         self, drop: Drop, state: ExecutionState, seen: Project | NotFound, remaining: RemainingTime
     ) -> Rendition:
         """Return the drop's rendition as the delivery makes it."""
-        rendition = drop.renditions[state.fingerprint]
+        rendition = drop.renditions[state.rendition_id]
         wants_download = drop.spec is None or drop.spec.download_outputs
         if not wants_download and not isinstance(seen, NotFound):
             downloads = tuple(
@@ -137,17 +137,17 @@ class Deliver:
     def _find_earlier_output(self, fingerprint: str) -> Output | None:
         for drop_id in self.ledger.attached(fingerprint):
             drop = self.ledger.drop(drop_id)
-            rendition = drop.renditions.get(fingerprint) if drop else None
-            for output in (rendition.output, rendition.earlier_output) if rendition else ():
-                if output and self.results.describe_output(output.key) is not None:
-                    return output
+            for rendition in drop.renditions_of(fingerprint) if drop else ():
+                for output in (rendition.output, rendition.earlier_output):
+                    if output and self.results.describe_output(output.key) is not None:
+                        return output
         return None
 
     def _record_delivery(self, drop: Drop, state: ExecutionState, done: Rendition) -> Drop:
         job = self.ledger.job(done.fingerprint)
 
         def change(now: Drop) -> Drop:
-            rendition = now.renditions.get(done.fingerprint)
+            rendition = now.renditions.get(done.id)
             if rendition is None or not rendition.is_watched(state.project_id, state.generation):
                 return now
             if now.spec != drop.spec:

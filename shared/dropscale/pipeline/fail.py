@@ -58,7 +58,7 @@ class Fail:
         drop_state, reason = _explain_ending(state, job)
 
         def change(drop: Drop) -> Drop:
-            rendition = drop.renditions.get(state.fingerprint)
+            rendition = drop.renditions.get(state.rendition_id)
             if rendition is None or not rendition.is_watched(state.project_id, state.generation):
                 return drop
             ended = rendition.reported(

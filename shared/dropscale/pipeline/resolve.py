@@ -26,6 +26,9 @@ class Decision(StrEnum):
     ABANDON = "abandon"
 
 
+_WITHOUT_RESULT = frozenset({DropState.FAILED, DropState.TIMED_OUT, DropState.CANCELED})
+
+
 @dataclass(frozen=True)
 class Resolve:
     """Moves the unknown jobs of a drop on."""
@@ -58,10 +61,12 @@ class Resolve:
             raise ForeignProject.of(project_id) from None
 
         def want(drop: Drop) -> Drop:
-            rendition = drop.renditions[job.fingerprint]
-            if rendition.state not in {DropState.FAILED, DropState.TIMED_OUT, DropState.CANCELED}:
-                return drop
-            return drop.with_rendition(rendition.again(is_collected=True), now)
+            wanted = [
+                rendition.again(is_collected=True)
+                for rendition in drop.renditions_of(job.fingerprint)
+                if rendition.state in _WITHOUT_RESULT
+            ]
+            return drop.with_renditions(wanted, now)
 
         amend_drop(self.ledger, drop.id, want)
         self.follow.update_drops(adopted)
@@ -117,4 +122,4 @@ class Resolve:
         return unknown
 
     def _jobs(self, drop: Drop) -> list[Job]:
-        return [job for name in drop.renditions if (job := self.ledger.job(name))]
+        return [job for name in drop.fingerprints if (job := self.ledger.job(name))]

@@ -1,6 +1,6 @@
 """Retry: a person wants a drop that did not come out tried once more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dropscale.ledger.records import Drop, Job, Rendition
@@ -44,11 +44,15 @@ class Retry:
         provided that its image is still there.
         """
         again = [
-            fingerprint
-            for fingerprint, rendition in drop.renditions.items()
+            rendition
+            for rendition in drop.renditions.values()
             if self._can_be_tried(drop, rendition)
         ]
-        tried = [self._try_again(drop.id, fingerprint, remaining) for fingerprint in again]
+        tried = [
+            self._try_again(drop.id, fingerprint, again, remaining)
+            for fingerprint in drop.fingerprints
+            if any(rendition.fingerprint == fingerprint for rendition in again)
+        ]
         if not drop.is_evaluated:
             tried.append(self._resubmit(drop))
         return any(tried)
@@ -59,16 +63,28 @@ class Retry:
             return False
         if job.state is JobState.ABANDONED and not job.has_project:
             return False
-        if rendition.state is DropState.SUBMITTED and not drop.watches(rendition.fingerprint):
+        if rendition.state is DropState.SUBMITTED and not drop.watches(rendition):
             return True
         if rendition.state is DropState.DELIVERED and rendition.output is not None:
             return self.results.describe_output(rendition.output.key) is None
         return rendition.state not in _DONE | OPEN_STATES
 
-    def _try_again(self, drop_id: str, fingerprint: str, remaining: RemainingTime) -> bool:
+    def _try_again(
+        self,
+        drop_id: str,
+        fingerprint: str,
+        renditions: Sequence[Rendition],
+        remaining: RemainingTime,
+    ) -> bool:
+        names = {rendition.id for rendition in renditions}
+
         def want(drop: Drop) -> Drop:
-            wanted = drop.renditions[fingerprint].again(is_collected=True)
-            return drop.with_rendition(wanted, self.clock())
+            wanted = [
+                rendition.again(is_collected=True)
+                for rendition in drop.renditions_of(fingerprint)
+                if rendition.id in names
+            ]
+            return drop.with_renditions(wanted, self.clock())
 
         drop = amend_drop(self.ledger, drop_id, want)
         job = amend_job(self.ledger, fingerprint, self._prepare_job())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from dropscale.ledger.records import Drop, Job
+from dropscale.ledger.records import Drop, Job, Rendition
 from dropscale.ledger.states import VERDICTS, JobState, WaitReason
 from dropscale.ledger.store import Agenda, Ledger, LedgerConflict, SaveJob, amend_job
 from dropscale.magichour.errors import NotFound
@@ -148,25 +148,31 @@ class Sweep:
         if job.state in {JobState.UNKNOWN, JobState.ABANDONED} and not job.has_project:
             self.follow.update_drops(job)
             drops = []
-        for drop in drops:
-            if not drop.watches(job.fingerprint):
-                self.follow.update_drop(drop.id, job)
-        drops = [drop for drop in drops if drop.watches(job.fingerprint)]
-        statuses = [(drop, self._execution(drop, job)) for drop in drops]
-        for drop, status in statuses:
-            if status is ExecutionStatus.NONE:
-                self.follow.update_drop(drop.id, job)
-        ended = [drop for drop, status in statuses if status is ExecutionStatus.ENDED]
-        if ended or not drops:
+        watched = [
+            (drop, rendition)
+            for drop in drops
+            for rendition in filter(drop.watches, drop.renditions_of(job.fingerprint))
+        ]
+        statuses = [(*one, self._execution_status(*one)) for one in watched]
+        unwatched = {drop.id for drop in drops} - {drop.id for drop, _ in watched}
+        unwatched |= {drop.id for drop, _, status in statuses if status is ExecutionStatus.NONE}
+        for drop_id in sorted(unwatched):
+            self.follow.update_drop(drop_id, job)
+        ended = [
+            (drop, rendition)
+            for drop, rendition, status in statuses
+            if status is ExecutionStatus.ENDED
+        ]
+        if ended or not watched:
             try:
                 job = self._look_at_project(job)
             except PASSING:
-                self._plan_next_look(job, bool(drops))
+                self._plan_next_look(job, bool(watched))
                 raise
         if job.state in VERDICTS:
-            for drop in ended:
-                self.follow.renew_execution(drop.id, job)
-        self._plan_next_look(job, bool(drops))
+            for drop, rendition in ended:
+                self.follow.renew_execution(drop.id, rendition.id, job)
+        self._plan_next_look(job, bool(watched))
         return True
 
     def _free_slot_of_overdue(self, job: Job) -> Job:
@@ -256,9 +262,9 @@ class Sweep:
         drops = [self.ledger.drop(drop_id) for drop_id in self.ledger.attached(job.fingerprint)]
         return [drop for drop in drops if drop and drop.wants(job.fingerprint)]
 
-    def _execution(self, drop: Drop, job: Job) -> ExecutionStatus:
-        rendition = drop.renditions[job.fingerprint]
-        return self.follow.executions.status(self.follow.execution_name(drop.id, rendition))
+    def _execution_status(self, drop: Drop, rendition: Rendition) -> ExecutionStatus:
+        name = self.follow.execution_name(drop.id, rendition)
+        return self.follow.executions.status(name)
 
 
 class _Run:

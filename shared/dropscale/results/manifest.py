@@ -12,7 +12,6 @@ from dropscale.ledger.records import (
     Instant,
     Output,
     Reason,
-    Rendition,
     Source,
     TimelineEntry,
 )
@@ -83,7 +82,7 @@ def manifest_of(drop: Drop) -> Manifest:
         waiting_until=drop.wait_until,
         source=drop.source,
         spec=drop.spec,
-        jobs=tuple(_job(rendition) for rendition in drop.renditions.values()),
+        jobs=tuple(_jobs(drop)),
         warnings=(*drop.warnings, *_warnings_of_renditions(drop)),
         reason=drop.reason,
         timeline=drop.timeline,
@@ -96,15 +95,20 @@ def _warnings_of_renditions(drop: Drop) -> Iterator[str]:
             yield from rendition.warnings
 
 
-def _job(rendition: Rendition) -> ManifestJob:
-    return ManifestJob(
-        fingerprint=rendition.fingerprint,
-        attempt=rendition.attempt,
-        project_id=rendition.project_id,
-        scale_factor=rendition.parameters.scale_factor,
-        mode=rendition.parameters.mode,
-        state=rendition.state,
-        credits_charged=rendition.credits_charged,
-        output=rendition.output,
-        downloads=rendition.downloads,
-    )
+def _jobs(drop: Drop) -> Iterator[ManifestJob]:
+    """Yield what the renditions brought; a job that several share shows its credits once."""
+    told: set[str] = set()
+    for rendition in drop.renditions.values():
+        charged = None if rendition.fingerprint in told else rendition.credits_charged
+        told.add(rendition.fingerprint)
+        yield ManifestJob(
+            fingerprint=rendition.fingerprint,
+            attempt=rendition.attempt,
+            project_id=rendition.project_id,
+            scale_factor=rendition.parameters.scale_factor,
+            mode=rendition.parameters.mode,
+            state=rendition.state,
+            credits_charged=charged,
+            output=rendition.output,
+            downloads=rendition.downloads,
+        )

@@ -1,8 +1,14 @@
 """Several upscales of one image, and images that are large enough already."""
 
+from typing import cast
+
 import pytest
 
 from dropscale.ledger.states import DropState
+from dropscale.pipeline.parts.evaluate import UpscaleRequest
+from dropscale.pipeline.parts.plan import plan_renditions
+from dropscale.pipeline.parts.source_image import SourceImage
+from dropscale.specs.effective import EffectiveSpec, MetadataChoice, OutputSettings
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import World
@@ -163,3 +169,75 @@ def test_a_limit_that_is_taken_back_lets_the_image_through(world: World) -> None
     world.drop("cat.png.yaml", "")
 
     assert world.manifest("cat.png")["state"] == "submitted"
+
+
+def two_of_one_upscale(world: World) -> None:
+    """Let a waiting drop want its one upscale written in two ways, which no spec can say yet."""
+    row = world.row("cat.png")
+    (wanted,) = row.spec.wanted if row.spec else ()
+    stripped = OutputSettings(metadata=MetadataChoice.STRIP)
+    for_web = wanted.model_copy(update={"output": stripped, "download_directory": "web"})
+    spec = EffectiveSpec(**{**dict(wanted), "renditions": (wanted, for_web)})
+    request = UpscaleRequest(
+        source=row.source,
+        spec=spec,
+        warnings=(),
+        image=cast(SourceImage, None),
+        renditions=plan_renditions(row.source, spec),
+    )
+    world.submit_object.accept(row, request)
+
+
+def test_renditions_that_differ_in_how_they_are_written_share_one_job(world: World) -> None:
+    world.slots = 0
+    world.compose()
+    world.drop("cat.png", png())
+    two_of_one_upscale(world)
+    world.slots = 1
+    world.compose()
+    world.clock.advance(minutes=3)
+    world.sweep()
+    deliver_all(world)
+
+    assert len(world.upscaler.creates) == 1
+    assert set(world.results.outputs) == {"cat.png@2x.png", "web/cat.png@2x.png"}
+    manifest = world.manifest("cat.png")
+    assert manifest["state"] == "delivered"
+    assert [job["credits_charged"] for job in manifest["jobs"]] == [50, None]
+    assert len({job["fingerprint"] for job in manifest["jobs"]}) == 1
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_lost_execution_of_one_of_them_is_replaced_for_it_alone(world: World, lost: int) -> None:
+    world.slots = 0
+    world.compose()
+    world.drop("cat.png", png())
+    two_of_one_upscale(world)
+    world.slots = 1
+    world.compose()
+    world.clock.advance(minutes=3)
+    world.sweep()
+    world.upscaler.finish()
+    states = world.running()
+    world.executions.ended.add(list(world.executions.started)[lost])
+    world.deliver(world.check(states[1 - lost]))
+    world.pass_hours(1)
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+    generations = [rendition.generation for rendition in world.row("cat.png").renditions.values()]
+    assert generations[lost] > generations[1 - lost] == 0
+    assert len(world.upscaler.creates) == 1
+
+
+def test_another_way_of_writing_takes_the_place_of_the_one_before(world: World) -> None:
+    world.drop("cat.png", png())
+    deliver_all(world)
+    (before,) = world.row("cat.png").renditions
+
+    world.drop("cat.png.yaml", "output: {metadata: strip}")
+    deliver_all(world)
+
+    (after,) = world.row("cat.png").renditions
+    assert before != after
+    assert world.row("cat.png").state is DropState.DELIVERED
+    assert len(world.upscaler.creates) == 1

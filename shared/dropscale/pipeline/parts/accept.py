@@ -1,6 +1,6 @@
 """Accept: writes down what a drop is to get: its renditions, and a share in each one's job."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +14,9 @@ from dropscale.pipeline.parts.start import REVIEW
 from dropscale.results.output_key import output_key
 
 _LABEL_LENGTH = 120
+
+_Match = tuple[Rendition, Rendition | None]
+"""A planned rendition, and the one that the drop has in its place."""
 
 
 @dataclass(frozen=True)
@@ -32,58 +35,81 @@ class AcceptDrop:
         if request.renditions is None:
             return drop
         now, spec = self.clock(), request.spec
-        kept, changes = self._leave_other_jobs(drop, request.renditions.keys())
-        wanted = {
-            name: renew_rendition(drop, rendition) for name, rendition in request.renditions.items()
-        }
+        matches = _match_renditions(drop, list(request.renditions.values()))
+        kept, changes = self._leave_others(drop, matches)
+        wanted = [renew_rendition(drop, before, planned) for planned, before in matches]
         accepted = drop.evaluated(
-            kept | wanted, now, source=request.source, spec=spec, warnings=request.warnings
+            kept | {rendition.id: rendition for rendition in wanted},
+            now,
+            source=request.source,
+            spec=spec,
+            warnings=request.warnings,
         )
         changes.append(SaveDrop(accepted))
         labels = [one.name or request.source.key for one in spec.wanted]
-        for rendition, label in zip(wanted.values(), labels, strict=True):
-            changes.append(Attach(rendition.fingerprint, drop.id))
-            changes += self._prepare_job(rendition, label, now)
+        by_job = {one.fingerprint: (one, label) for one, label in zip(wanted, labels, strict=True)}
+        for fingerprint, (rendition, label) in by_job.items():
+            changes.append(Attach(fingerprint, drop.id))
+            is_wanted = accepted.wants(fingerprint)
+            changes += self._prepare_job(rendition, label, now, is_wanted=is_wanted)
         self.ledger.write(*changes)
         return accepted
 
-    def _leave_other_jobs(
-        self, drop: Drop, fingerprints: Collection[str]
+    def _leave_others(
+        self, drop: Drop, matches: Sequence[_Match]
     ) -> tuple[dict[str, Rendition], list[Change]]:
-        """Withdraw the drop from all other jobs: from unpaid ones without a trace."""
+        """Withdraw the drop's other renditions: from jobs not paid yet without a trace."""
+        taken = {before.id for _, before in matches if before}
+        shared = {planned.fingerprint for planned, _ in matches}
         kept: dict[str, Rendition] = {}
         changes: list[Change] = []
-        for other, rendition in drop.renditions.items():
-            if other in fingerprints:
+        for other in drop.renditions.values():
+            if other.id in taken:
                 continue
-            job = self.ledger.job(other)
-            if job is not None and job.state is JobState.READY:
+            job = self.ledger.job(other.fingerprint)
+            if job is None or job.state is not JobState.READY:
+                kept[other.id] = other.moved(DropState.SUPERSEDED)
+            elif job.fingerprint not in shared:
                 changes += leave_job(drop.id, job)
-            else:
-                kept[other] = rendition.moved(DropState.SUPERSEDED)
         return kept, changes
 
-    def _prepare_job(self, rendition: Rendition, label: str, now: datetime) -> list[Change]:
+    def _prepare_job(
+        self, rendition: Rendition, label: str, now: datetime, *, is_wanted: bool
+    ) -> list[Change]:
         """Return what gives a rendition a job that will be paid, if it is to be paid at all."""
         job = self.ledger.job(rendition.fingerprint)
         if job is None:
             return [SaveJob(_make_job(rendition, label, now))]
-        if job.state is JobState.ERROR and rendition.wants_result:
+        if job.state is JobState.ERROR and is_wanted:
             return [SaveJob(job.renewed(now))]
         if job.state is JobState.READY:
             # Whoever is about to lay the job aside as unwanted must see that it is wanted now.
             return [SaveJob(job.look_again(job.due or now))]
-        if job.has_project and rendition.wants_result:
+        if job.has_project and is_wanted:
             # Nor may the sweeper lay aside a job whose result is wanted once more.
             return [SaveJob(job.watched_anew(now, now + REVIEW))]
         return []
 
 
-def renew_rendition(drop: Drop, planned: Rendition) -> Rendition:
+def _match_renditions(drop: Drop, planned: Sequence[Rendition]) -> list[_Match]:
+    """Pair what is planned with what the drop has: the same, else one of the same job."""
+    free = dict(drop.renditions)
+    same = {one.id: free.pop(one.id) for one in planned if one.id in free}
+    matches: list[_Match] = []
+    for one in planned:
+        before = same.get(one.id)
+        if before is None:
+            others = [r for r in free.values() if r.fingerprint == one.fingerprint]
+            before = free.pop(others[0].id) if others else None
+        matches.append((one, before))
+    return matches
+
+
+def renew_rendition(drop: Drop, before: Rendition | None, planned: Rendition) -> Rendition:
     """Return a planned rendition as the drop has it, if that still serves, else to be made."""
-    before = drop.renditions.get(planned.fingerprint)
     if before is None:
         return planned
+    before = before.model_copy(update={"id": planned.id})
     moved = before.with_destination(planned.directory, planned.output_settings)
     if before.state in OPEN_STATES:
         return moved

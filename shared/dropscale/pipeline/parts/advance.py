@@ -33,18 +33,18 @@ class AdvanceDrop:
     clock: Clock
 
     def __call__(self, drop: Drop, image: SourceImage, remaining: RemainingTime) -> Drop:
-        """Advance every rendition of a drop that a result is wanted for; return the drop then.
+        """Advance every job of a drop that a result is wanted of; return the drop then.
 
         Raises:
             ObjectGone, ObjectOverwritten: the image is to be sent, and cannot be read.
             LedgerConflict: others change the same records; call again.
         """
-        for fingerprint, rendition in drop.renditions.items():
-            if rendition.wants_result:
-                drop = self._advance_rendition(drop, fingerprint, image, remaining)
+        for fingerprint in drop.fingerprints:
+            if drop.wants(fingerprint):
+                drop = self._advance_job(drop, fingerprint, image, remaining)
         return drop
 
-    def _advance_rendition(
+    def _advance_job(
         self, drop: Drop, fingerprint: str, image: SourceImage, remaining: RemainingTime
     ) -> Drop:
         job = self.ledger.job(fingerprint)

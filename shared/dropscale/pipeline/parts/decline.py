@@ -32,7 +32,7 @@ class DeclineDrop:
         Raises:
             LedgerConflict: somebody else changed the drop, or one of the jobs.
         """
-        fingerprints = drop.renditions if declined.state in _WITHDRAWN else ()
+        fingerprints = drop.fingerprints if declined.state in _WITHDRAWN else ()
         unpaid = [job for job in self._jobs(fingerprints) if job.state is JobState.READY]
         return self._write(drop, declined, unpaid)
 
@@ -43,7 +43,7 @@ class DeclineDrop:
             LedgerConflict: somebody else changed the drop, or one of the jobs.
         """
         now = self.clock()
-        wanted = [name for name in drop.renditions if drop.wants(name)]
+        wanted = filter(drop.wants, drop.fingerprints)
         stuck = [job for job in self._jobs(wanted) if job.needs_upload(now)]
         if drop.renditions and not stuck:
             return drop
@@ -65,7 +65,11 @@ class DeclineDrop:
             source=declined.source,
             reason=declined.reason,
             wait=declined.wait,
-            renditions={name: r for name, r in drop.renditions.items() if name not in left},
+            renditions={
+                name: rendition
+                for name, rendition in drop.renditions.items()
+                if rendition.fingerprint not in left
+            },
         )
         departures = [change for job in leaving for change in leave_job(drop.id, job)]
         self.ledger.write(SaveDrop(after), *departures)

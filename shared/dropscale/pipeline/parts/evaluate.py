@@ -26,7 +26,7 @@ from dropscale.specs.effective import EffectiveSpec
 
 @dataclass(frozen=True)
 class UpscaleRequest:
-    """What a drop is to get. `renditions`, by fingerprint; None: as the drop has them already."""
+    """What a drop is to get. `renditions`, by their ids; None: as the drop has them already."""
 
     source: Source
     spec: EffectiveSpec

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from dropscale.ledger.records import SCHEMA
 from dropscale.upscaler import ProjectStatus
 
 
@@ -27,8 +28,9 @@ class ExecutionState(BaseModel):
     # A newer version's fields are handed on, so that a rollback ends no execution.
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    schema_number: int = 1
+    schema_number: int = SCHEMA
     drop_id: str
+    rendition_id: str
     fingerprint: str
     generation: int
     key: str
@@ -43,6 +45,14 @@ class ExecutionState(BaseModel):
     credits_charged: int | None = None
     project_error: ProjectFailure | None = None
     error: CaughtError | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_fingerprint_for_rendition(cls, state: Any) -> Any:
+        """Executions of schema 1 name no rendition: a drop had one for each job."""
+        if isinstance(state, dict) and "rendition_id" not in state:
+            return {**state, "schema_number": 1, "rendition_id": state.get("fingerprint")}
+        return state
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the state machine takes it."""

@@ -58,30 +58,31 @@ class FollowJob:
 
     def update_drop(self, drop_id: str, job: Job, news: News = None) -> Drop:
         """Bring one drop of the job up to date."""
-        return self._bring_up_to_date(drop_id, job, news, renew=False)
+        return self._bring_up_to_date(drop_id, job, news, renew=None)
 
-    def renew_execution(self, drop_id: str, job: Job) -> Drop:
-        """Watch the job again for a drop whose last execution ended without a verdict."""
-        return self._bring_up_to_date(drop_id, job, None, renew=True)
+    def renew_execution(self, drop_id: str, rendition_id: str, job: Job) -> Drop:
+        """Watch the job again for a rendition whose last execution ended without a verdict."""
+        return self._bring_up_to_date(drop_id, job, None, renew=rendition_id)
 
     def execution_name(self, drop_id: str, rendition: Rendition) -> str:
         """Return the name that only this rendition's current generation bears."""
-        parts = f"{drop_id}/{rendition.fingerprint}/{rendition.generation}"
+        parts = f"{drop_id}/{rendition.id}/{rendition.generation}"
         return hashlib.sha256(parts.encode()).hexdigest()[:40]
 
-    def _bring_up_to_date(self, drop_id: str, job: Job, news: News, *, renew: bool) -> Drop:
+    def _bring_up_to_date(self, drop_id: str, job: Job, news: News, *, renew: str | None) -> Drop:
         # The caller may have waited for the vendor since it read the job.
         job = self.ledger.job(job.fingerprint) or job
 
-        def change(drop: Drop) -> Drop:
-            rendition = drop.renditions.get(job.fingerprint)
-            if rendition is None:
-                return drop
+        def update(rendition: Rendition) -> Rendition:
             after = rendition_after(rendition, job, news)
-            if renew and after.wants_result and after.generation == rendition.generation:
-                generation = after.generation + 1
-                after = after.moved(DropState.SUBMITTED, generation=generation)
-            return drop if after == rendition else drop.with_rendition(after, self.clock())
+            is_same = after.generation == rendition.generation
+            if rendition.id == renew and after.wants_result and is_same:
+                return after.moved(DropState.SUBMITTED, generation=after.generation + 1)
+            return after
+
+        def change(drop: Drop) -> Drop:
+            updated = map(update, drop.renditions_of(job.fingerprint))
+            return drop.with_renditions(updated, self.clock())
 
         drop = amend_drop(self.ledger, drop_id, change)
         self._watch(drop, job)
@@ -89,8 +90,9 @@ class FollowJob:
         return drop
 
     def _watch(self, drop: Drop, job: Job) -> None:
-        if drop.watches(job.fingerprint) and job.has_project and job.project_id is not None:
-            rendition = drop.renditions[job.fingerprint]
+        if not job.has_project or job.project_id is None:
+            return
+        for rendition in filter(drop.watches, drop.renditions_of(job.fingerprint)):
             name = self.execution_name(drop.id, rendition)
             state = self._first_state(drop, rendition, job, job.project_id)
             self.executions.start(name, state.to_json())
@@ -105,6 +107,7 @@ class FollowJob:
         has_verdict = job.state in VERDICTS
         return ExecutionState(
             drop_id=drop.id,
+            rendition_id=rendition.id,
             fingerprint=rendition.fingerprint,
             generation=rendition.generation,
             key=drop.source.key,

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dropscale.errors import DropscaleError
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Parameters, Rendition, Source
-from dropscale.ledger.states import WaitReason
 from dropscale.specs.effective import EffectiveSpec
 
 _NO_BUDGET = Budget()
@@ -22,7 +21,7 @@ class PriceAboveLimit(DropscaleError):
 def plan_renditions(
     source: Source, spec: EffectiveSpec, budget: Budget = _NO_BUDGET
 ) -> dict[str, Rendition]:
-    """Return what a spec wants of an image, by fingerprint.
+    """Return what a spec wants of an image, by the renditions' ids.
 
     Raises:
         LargeEnough, PriceAboveLimit: as their names say.
@@ -35,15 +34,12 @@ def plan_renditions(
     for wanted in spec.wanted:
         parameters = Parameters.of(wanted)
         fingerprint = parameters.fingerprint(source.identity)
-        planned[fingerprint] = Rendition(
-            fingerprint=fingerprint,
-            parameters=parameters,
-            directory=wanted.download_directory,
-            output_settings=wanted.output,
-            wait=WaitReason.SLOT,
+        rendition = Rendition.planned(
+            fingerprint, parameters, wanted.download_directory, wanted.output
         )
-    prices = [rendition.parameters.credits for rendition in planned.values()]
-    _require_affordable(prices, source.key, spec, budget)
+        planned[rendition.id] = rendition
+    prices = {one.fingerprint: one.parameters.credits for one in planned.values()}
+    _require_affordable(list(prices.values()), source.key, spec, budget)
     return planned
 
 

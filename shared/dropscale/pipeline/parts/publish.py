@@ -61,23 +61,24 @@ class PublishOutput:
             settings = rendition.output_settings
             finished = self.finish(file, header, drop.source, settings, files, remaining)
             output = _describe_output(drop, rendition, finished)
-            self._put_once(output, finished.file, drop.id, rendition.fingerprint)
+            self._put_once(output, finished.file, drop.id, rendition)
         return Published(output, finished.warnings)
 
-    def _put_once(self, output: Output, file: BinaryIO, drop_id: str, fingerprint: str) -> None:
+    def _put_once(self, output: Output, file: BinaryIO, drop_id: str, rendition: Rendition) -> None:
         """Write the output; what this source's earlier result left there is replaced.
 
         An object that carries these labels already is the delivery, after a crash before the
         ledger knew.
         """
-        labels = OutputLabels(fingerprint=fingerprint, drop_id=drop_id, sha256=output.sha256)
+        labels = OutputLabels(rendition.fingerprint, drop_id, output.sha256)
         for _ in range(_PUT_ATTEMPTS):
             there = self.results.describe_output(output.key)
             if there is not None and there.labels == labels:
                 return
             # Asked after the look: a newer result that is there already is not replaced.
             drop = self.ledger.drop(drop_id)
-            if drop is None or not drop.wants(fingerprint):
+            present = drop.renditions.get(rendition.id) if drop else None
+            if present is None or not present.wants_result:
                 return
             if there is not None and there.labels.drop_id != drop_id:
                 break

@@ -192,7 +192,7 @@ class StartJob:
             submitted = self._record_project(job, created)
         except ProjectTaken:
             later = self.clock() + REVIEW
-            self.follow.all(self._end_attempt(job, lambda job: job.unknown(later)))
+            self.follow.update_drops(self._end_attempt(job, lambda job: job.unknown(later)))
             return StartOutcome.UNKNOWN
         if probing:
             self.gate.open()
