@@ -65,6 +65,7 @@ class Judge:
             owed = [wish for wish in self.wishes if self._is_owed(wish)]
             if not sum([self._helps_itself(wish) for wish in owed]):
                 break
+            self.stack.happen(0, lambda: None)
             self._rest()
         return [*self._violations()]
 
@@ -94,7 +95,7 @@ class Judge:
         state, fix = manifest["state"], _fix(manifest)
         told = f"{state}, {manifest['reason'] and manifest['reason']['code']}, fix: {fix}"
         if self._is_owed(wish):
-            paid = ", ".join(str(entry.id) for entry in self._results(wish))
+            paid = ", ".join(entry.id for entry in self._owed(wish))
             yield f"{wish.key}: {paid} is paid for and complete, but {told}"
         elif state in _OPEN and not self._waits_rightly(wish, manifest):
             yield f"{wish.key}: {state} for ever ({manifest['waiting_for']})"
@@ -120,8 +121,9 @@ class Judge:
                 )
 
     def _never_made(self) -> int:
-        """Return the price of the creates of unknown outcome that are not in the book."""
-        tokens = {entry.token for entry in self.stack.vendor.book.values()}
+        """Return the price of the creates of unknown outcome that cost nothing, by the book."""
+        book, now = self.stack.vendor.book.values(), self.stack.clock.now
+        tokens = {entry.token for entry in book if not entry.is_refunded(now)}
         price = {}
         for wish in self.wishes:
             for job in (self._manifest(wish.key) or {"jobs": []})["jobs"]:
@@ -137,18 +139,20 @@ class Judge:
         return wish.is_collected and manifest["state"] == "submitted"
 
     def _is_owed(self, wish: Wish) -> bool:
-        """Tell whether something that is paid for, and there, has not come to the drop."""
-        manifest = self._manifest(wish.key)
-        if manifest is None:
-            return bool(self._results(wish))
+        return bool(self._owed(wish))
+
+    def _owed(self, wish: Wish) -> list[Entry]:
+        """Return what is paid for, and there, and has not come to the drop."""
+        manifest = self._manifest(wish.key) or {"state": "", "jobs": []}
         if manifest["state"] in _REFUSED:
-            return False
+            return []
         jobs = {job["fingerprint"]: job for job in manifest["jobs"]}
-        return any(
-            not (fingerprint in jobs and self._is_delivered(wish, jobs[fingerprint]))
+        return [
+            entry
             for fingerprint in wish.fingerprints
-            if self._results_of(fingerprint)
-        )
+            if not (fingerprint in jobs and self._is_delivered(wish, jobs[fingerprint]))
+            for entry in self._results_of(fingerprint)
+        ]
 
     def _is_delivered(self, wish: Wish, job: Mapping[str, Any]) -> bool:
         if wish.wants_urls:
@@ -164,9 +168,6 @@ class Judge:
 
     def _bytes(self, entry: Entry) -> bytes:
         return self.stack.vendor.result(entry.id)
-
-    def _results(self, wish: Wish) -> list[Entry]:
-        return [e for fingerprint in wish.fingerprints for e in self._results_of(fingerprint)]
 
     def _results_of(self, fingerprint: str) -> list[Entry]:
         now, book = self.stack.clock.now, self.stack.vendor.book.values()

@@ -28,6 +28,9 @@ from tests.fakes import FakeInputBucket, FakeResults
 from tests.world import BUCKET, World
 
 
+_LIVELY = timedelta(minutes=5)
+
+
 @dataclass
 class Message:
     """An event in the queue."""
@@ -90,6 +93,7 @@ class SimulatedStack:
         self._visible: deque[Message] = deque()
         self._submits = 0
         self._is_awake = False
+        self._changes_seen, self._last_change_at = 0, self.clock.now
         through = self.calls.through
         self.world = World(
             slots=setting.slots,
@@ -174,15 +178,22 @@ class SimulatedStack:
         self._receive()
 
     def _tick(self) -> None:
-        """Sweep, if anything is due; then again in the first minute in which something can be."""
+        """Sweep, if anything is due; then again in the first minute in which something can be.
+
+        While nothing has changed for long, because all that is due waits, it sweeps less often:
+        each minute of a month would take long.
+        """
         now, due = self.clock.now, self.ledger.earliest_due()
+        if self.ledger.changes != self._changes_seen:
+            self._changes_seen, self._last_change_at = self.ledger.changes, now
         if due is not None and due < now:
             for _ in range(self.setting.sweeps):
                 self._invoke("sweep", None)
         coming = [at for at in (due, self.time.next_at()) if at is not None]
         self._is_awake = bool(coming)
         if coming:
-            idle = max(60.0, (min(coming) - now).total_seconds())
+            pause = 60.0 if now - self._last_change_at < _LIVELY else 600.0
+            idle = max(pause, (min(coming) - now).total_seconds())
             self.time.after(60.0 * ceil(idle / 60.0), self._tick)
 
     def _twin(self, invocation: Invocation) -> Signal:
