@@ -35,7 +35,7 @@ from dropscale.ledger.store import (
 )
 from dropscale.ledger.walk import Walk
 from dropscale.magichour.errors import NotFound
-from dropscale.magichour.models import CreatedProject, Project
+from dropscale.magichour.models import Account, CreatedProject, Project
 from dropscale.pipeline.ports import (
     ExecutionStatus,
     ListedObject,
@@ -191,6 +191,7 @@ class FakeInputBucket:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.version_ids: dict[str, str] = {}
         self.modified: dict[str, datetime] = {}
         self.reads: dict[str, int] = {}
         self.spec_reads: list[str] = []
@@ -198,7 +199,9 @@ class FakeInputBucket:
 
     def head(self, bucket: str, key: str) -> ObjectVersion | None:
         body = self.objects.get(key)
-        return None if body is None else ObjectVersion(_etag(body), size=len(body))
+        if body is None:
+            return None
+        return ObjectVersion(_etag(body), self.version_ids.get(key), len(body))
 
     @contextmanager
     def open(self, bucket: str, key: str, etag: str) -> Iterator[OpenObject]:
@@ -328,8 +331,8 @@ class FakeQueue:
 class FakeUpscaler:
     """A vendor in memory: takes uploads, charges for creates, answers what the test says.
 
-    What `fail_upload`, `fail_create` and `fail_download` hold is raised once; what `fail_project`
-    holds for a project, always.
+    What `fail_upload`, `fail_create` and `fail_download` hold is raised once; what `fail_account`
+    holds, and `fail_project` for a project, always.
     """
 
     def __init__(self) -> None:
@@ -341,6 +344,7 @@ class FakeUpscaler:
         self.fail_create: Exception | None = None
         self.fail_download: Exception | None = None
         self.fail_project: dict[str, Exception] = {}
+        self.fail_account: Exception | None = None
 
     def upload(self, file: BinaryIO, extension: str) -> str:
         error, self.fail_upload = self.fail_upload, None
@@ -364,6 +368,11 @@ class FakeUpscaler:
         if project_id not in self.projects:
             raise NotFound(f"GET /v1/image-projects/{project_id}", status=404)
         return self.projects[project_id]
+
+    def account(self) -> Account:
+        if self.fail_account is not None:
+            raise self.fail_account
+        return Account(id="account", credits=1000, tier="business")
 
     def download(self, url: str, file: BinaryIO) -> int:
         error, self.fail_download = self.fail_download, None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -18,6 +19,7 @@ from dropscale.pipeline.fail import Fail
 from dropscale.pipeline.finish import FinishResult
 from dropscale.pipeline.follow import FollowJob, Timing
 from dropscale.pipeline.gate import GateKeeper
+from dropscale.pipeline.look import LookAtProject
 from dropscale.pipeline.projection import ProjectManifest
 from dropscale.pipeline.publish import PublishOutput
 from dropscale.pipeline.reconcile import Reconcile
@@ -30,7 +32,7 @@ from dropscale.pipeline.submit import Submit, Submitted
 from dropscale.pipeline.sweep import Sweep
 from dropscale.results.manifest import manifest_key
 from dropscale.specs.merge import stack_defaults
-from dropscale.upscaler import Mode
+from dropscale.upscaler import FINAL_STATUSES, Mode, ProjectStatus
 from tests.fakes import (
     Clock,
     FakeExecutions,
@@ -80,7 +82,8 @@ class World:
             observe=lambda drop: self.observed.append(drop.state),
             announce=self.announce,
         )
-        self.gate = GateKeeper(self.ledger, self.clock, lambda: 0.5)
+        self.gate = GateKeeper(self.ledger, self.upscaler, self.clock, lambda: 0.5)
+        self.look = LookAtProject(self.ledger, self.upscaler, self.clock)
         self.follow = FollowJob(
             self.ledger, self.project, self.executions, self.clock, Timing(20, 3600)
         )
@@ -111,10 +114,11 @@ class World:
             project=self.project,
             clock=self.clock,
         )
-        self.check = Check(self.ledger, self.upscaler, self.project, self.clock, 30)
+        self.check = Check(self.ledger, self.look, self.project, self.clock, 30)
         self.deliver_result = Deliver(
             ledger=self.ledger,
             upscaler=self.upscaler,
+            look=self.look,
             results=self.results,
             publish=PublishOutput(
                 self.ledger, self.results, FinishResult(self.bucket, self.pixels)
@@ -129,7 +133,7 @@ class World:
             reconcile=self.reconcile,
             ledger=self.ledger,
             bucket=self.bucket,
-            upscaler=self.upscaler,
+            look=self.look,
             queue=self.queue,
             start=self.start,
             follow=self.follow,
@@ -201,6 +205,26 @@ class World:
         drop = self.report_failure(state.model_copy(update={"error": caught}), lambda: PLENTY)
         self._end(state)
         return drop
+
+    def run_executions(self) -> None:
+        """Let every execution look once, and end if the look was final or raised."""
+        for state in self.running():
+            try:
+                found = self.check(state)
+                if found.status is ProjectStatus.COMPLETE:
+                    self.deliver(found)
+                elif found.status in FINAL_STATUSES:
+                    self.fail(found)
+            except Exception as error:
+                self.fail(state, type(error).__name__, str(error))
+
+    def pass_hours(self, hours: int) -> None:
+        """Let time pass, with the sweeper and executions at work every hour."""
+        for _ in range(hours):
+            self.clock.advance(hours=1)
+            with suppress(ExceptionGroup):
+                self.sweep()
+            self.run_executions()
 
     def sweep(self) -> dict[str, int]:
         """Let the sweeper run once."""

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dropscale.magichour.errors import Unavailable, UnknownProjectStatus
+from dropscale.ledger.store import LedgerConflict
+from dropscale.magichour.errors import ServerFault, UnknownProjectStatus
 from dropscale.upscaler import ProjectStatus
 from tests.aws_calls.call_log import CallLog
 from tests.integration.upscale_machine import (
@@ -47,6 +48,15 @@ CANCELED = Scenario([ProjectStatus.CANCELED])
 DRAFT_FOR_EVER = Scenario([ProjectStatus.DRAFT])
 RENDERING_FOR_EVER = Scenario([ProjectStatus.QUEUED, ProjectStatus.RENDERING])
 UNKNOWN_TO_CHECK = Scenario([UnknownProjectStatus("GET the project", project_status="paused")])
+PASSING = Scenario(
+    [
+        ServerFault("GET the project", status=200, message="body: json_invalid"),
+        UnknownProjectStatus("GET the project", project_status="paused"),
+        ProjectStatus.RENDERING,
+        ServerFault("GET the project", status=403),
+        ProjectStatus.COMPLETE,
+    ]
+)
 UNKNOWN_TO_THE_MACHINE = Scenario(
     [ProjectStatus.QUEUED], {"CheckProject": [lambda state: {**state, "status": "paused"}]}
 )
@@ -116,6 +126,13 @@ def test_a_complete_project_is_delivered(machine: UpscaleMachine, run: Run) -> N
     assert job["output"]["sha256"] == hashlib.sha256(delivered).hexdigest()
 
 
+def test_answers_that_say_nothing_are_no_verdict(run: Run) -> None:
+    ended = run(PASSING)
+
+    assert ended.verdict == ("SUCCEEDED", None, "delivered", None)
+    assert ended.invocations["CheckProject"] == len(PASSING.vendor)
+
+
 def test_a_failed_project_shows_why_and_that_nothing_is_charged(run: Run) -> None:
     ended = run(VENDOR_FAILED)
 
@@ -130,9 +147,9 @@ def test_a_failed_project_shows_why_and_that_nothing_is_charged(run: Run) -> Non
         pytest.param(CANCELED, "canceled", "ProjectCanceled", id="canceled"),
         pytest.param(DRAFT_FOR_EVER, "timed_out", "DeadlinePassed", id="draft for ever"),
         pytest.param(RENDERING_FOR_EVER, "timed_out", "DeadlinePassed", id="rendering for ever"),
-        pytest.param(UNKNOWN_TO_CHECK, "failed", "UnknownProjectStatus", id="unknown to check"),
+        pytest.param(UNKNOWN_TO_CHECK, "timed_out", "DeadlinePassed", id="unknown to check"),
         pytest.param(
-            UNKNOWN_TO_THE_MACHINE, "failed", "UnknownProjectStatus", id="unknown to the machine"
+            UNKNOWN_TO_THE_MACHINE, "timed_out", "DeadlinePassed", id="unknown to the machine"
         ),
     ],
 )
@@ -149,7 +166,7 @@ def test_a_project_without_a_result_is_reported(
 def test_waits_and_retries_pass_in_virtual_time(run: Run) -> None:
     assert run(DRAFT_FOR_EVER).seconds == pytest.approx(DEADLINE_SECONDS, abs=1)
 
-    retried = run(disturbed("CheckProject", [Unavailable.__name__] * 5))
+    retried = run(disturbed("CheckProject", [LedgerConflict.__name__] * 5))
 
     assert retried.seconds > run(DELIVERED).seconds
 

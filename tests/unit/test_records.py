@@ -1,5 +1,7 @@
 """The ledger's records allow only the steps that make sense."""
 
+import inspect
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -107,8 +109,72 @@ def test_what_a_job_holds_follows_its_state() -> None:
     assert not claimed.refused(NOW).spent
     assert claimed.unknown(NOW).spent == claimed.spent
     assert set(submitted.spent.values()) == {40}
-    assert not submitted.settled(JobState.ERROR, 0, NOW).spent
-    assert submitted.settled(JobState.COMPLETE, None, NOW).spent == submitted.spent
+    assert not submitted.settled("p", JobState.ERROR, None, NOW).spent
+    assert submitted.settled("p", JobState.COMPLETE, None, NOW).spent == submitted.spent
+
+
+@pytest.mark.parametrize(
+    ("told", "charged", "settled"),
+    [
+        *((told, told, told) for told in (0, 25, 50)),
+        (200, 200, 50),
+        *((told, 50, max(0, min(told or 50, 50))) for told in (None, -1, -(10**6), 201, 10**30)),
+    ],
+)
+def test_a_price_is_believed_up_to_four_times_the_list_and_never_below_nothing(
+    told: int | None, charged: int, settled: int
+) -> None:
+    claimed = ready().submitting("a", NOW, Budget(daily=100).windows(NOW))
+    submitted = claimed.submitted("p", 50, NOW, NOW)
+
+    assert set(claimed.submitted("p", told, NOW, NOW).spent.values()) <= {charged}
+    assert submitted.settled("p", JobState.COMPLETE, told, NOW).credits_charged == settled
+
+
+VERDICT_STEPS: dict[str, Callable[[Job, str], Job]] = {
+    "settled": lambda job, project: job.settled(project, JobState.COMPLETE, 0, NOW),
+    "overdue": lambda job, project: job.overdue(project),
+    "missing": lambda job, project: job.missing(project, NOW),
+    "answered": lambda job, project: job.answered(project),
+    "abandoned": lambda job, project: job.abandoned(project, NOW, NOW),
+}
+
+
+@pytest.mark.parametrize("step", VERDICT_STEPS)
+@pytest.mark.parametrize("state", JobState)
+def test_what_was_seen_of_another_project_leaves_a_job_as_it_is(step: str, state: JobState) -> None:
+    at_project = {"state": state, "project_id": "p-2", "missing_looks": 1, "missing_since": NOW}
+    job = ready().model_copy(update=at_project)
+
+    assert VERDICT_STEPS[step](job, "p-1") is job
+
+
+def test_every_verdict_step_is_held_to_its_project() -> None:
+    takes_project = {
+        name
+        for name, step in vars(Job).items()
+        if callable(step) and "project_id" in inspect.signature(step).parameters
+    }
+
+    assert takes_project - {"submitted", "adopted", "with_orphan", "_is_open_at"} == set(
+        VERDICT_STEPS
+    )
+
+
+@pytest.mark.parametrize(("project_id", "generation"), [("p-1", 1), ("p-2", 0), ("p-1", 0)])
+@pytest.mark.parametrize("state", DropState)
+def test_what_an_earlier_execution_saw_leaves_a_rendition_as_it_is(
+    state: DropState, project_id: str, generation: int
+) -> None:
+    rendition = Rendition(
+        fingerprint="f",
+        parameters=BALANCED,
+        state=DropState.SUBMITTED,
+        project_id="p-2",
+        generation=1,
+    )
+
+    assert rendition.reported(state, project_id=project_id, generation=generation) is rendition
 
 
 def test_credits_of_an_attempt_that_may_have_been_charged_stay_spent() -> None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dropscale.pipeline.fail import Fail
     from dropscale.pipeline.follow import FollowJob
     from dropscale.pipeline.gate import GateKeeper
+    from dropscale.pipeline.look import LookAtProject
     from dropscale.pipeline.ports import SpecFiles
     from dropscale.pipeline.resolve import Resolve
     from dropscale.pipeline.restart import Restart
@@ -99,7 +100,7 @@ def check(settings: CheckSettings, observe: Observer) -> Check:
 
     parts = _Parts(settings, observe, call_seconds=CHECK_CALL_SECONDS)
     cap = settings.poll_interval_cap_seconds
-    return Check(parts.ledger, parts.upscaler, parts.project, _now, cap)
+    return Check(parts.ledger, parts.look, parts.project, _now, cap)
 
 
 def deliver(settings: StartSettings, observe: Observer) -> Deliver:
@@ -114,6 +115,7 @@ def deliver(settings: StartSettings, observe: Observer) -> Deliver:
     return Deliver(
         ledger=parts.ledger,
         upscaler=parts.upscaler,
+        look=parts.look,
         results=parts.results,
         publish=PublishOutput(parts.ledger, parts.results, finish),
         project=parts.project,
@@ -142,7 +144,7 @@ def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
     return Sweep(
         ledger=parts.ledger,
         bucket=bucket,
-        upscaler=parts.upscaler,
+        look=parts.look,
         queue=queue,
         start=parts.start,
         follow=parts.follow,
@@ -252,6 +254,12 @@ class _Parts:
         api_key = SecretApiKey(client("secretsmanager"), settings.api_key_secret_arn)
         self.upscaler = MagicHourUpscaler(api_key, settings.api_base_url, call_seconds)
 
+    @cached_property
+    def look(self) -> LookAtProject:
+        from dropscale.pipeline.look import LookAtProject
+
+        return LookAtProject(self.ledger, self.upscaler, _now)
+
 
 class _StartParts(_Parts):
     """What a function is made of that may start jobs."""
@@ -270,7 +278,7 @@ class _StartParts(_Parts):
     def gate(self) -> GateKeeper:
         from dropscale.pipeline.gate import GateKeeper
 
-        return GateKeeper(self.ledger, _now, random.random)
+        return GateKeeper(self.ledger, self.upscaler, _now, random.random)
 
     @cached_property
     def follow(self) -> FollowJob:

@@ -22,6 +22,14 @@ class Budget:
             f"{_MONTH}{now:%Y-%m}": self.monthly or None,
         }
 
+    def limit_of(self, window: str) -> int:
+        """Return the limit of one of its windows, in credits."""
+        return self.daily if window.startswith(_DAY) else self.monthly
+
+    def parameter_of(self, window: str) -> str:
+        """Return the name of the stack parameter that limits a window."""
+        return "DailyCreditLimit" if window.startswith(_DAY) else "MonthlyCreditLimit"
+
     def tightest(self) -> int | None:
         """Return the highest price that can ever be paid, None if any can."""
         return min((limit for limit in (self.daily, self.monthly) if limit), default=None)

@@ -37,20 +37,31 @@ JOB_TRANSITIONS: Mapping[JobState, Mapping[JobState, str]] = MappingProxyType(
             JobState.COMPLETE: "the result is there",
             JobState.ERROR: "the vendor failed and gave the credits back",
             JobState.CANCELED: "canceled at the vendor",
-            JobState.ABANDONED: "no verdict in seven days, or no such project",
+            JobState.ABANDONED: "no verdict in seven days, or three 404s over a day or more",
         },
         JobState.ERROR: {
             JobState.READY: "dropped or retried once more",
         },
         JobState.COMPLETE: {},
         JobState.CANCELED: {},
-        JobState.ABANDONED: {},
+        JobState.ABANDONED: {
+            JobState.SUBMITTED: "its result is wanted once more, or a person adopts a project",
+            JobState.COMPLETE: "a later look finds the result",
+            JobState.ERROR: "a later look finds that the vendor failed",
+            JobState.CANCELED: "a later look finds it canceled",
+        },
     }
 )
 """Which state may follow which, and when; docs/ledger.md is made of this table."""
 
 SLOT_STATES = frozenset({JobState.SUBMITTING, JobState.SUBMITTED})
 """A job holds one of the vendor's concurrent places while it is in one of these."""
+
+VERDICTS = frozenset({JobState.COMPLETE, JobState.ERROR, JobState.CANCELED})
+"""What the vendor can end a job in."""
+
+PROJECT_STATES = VERDICTS | {JobState.SUBMITTED, JobState.ABANDONED}
+"""States in which a job may have a project to look at; an execution tells a drop how it ended."""
 
 
 class DropState(StrEnum):
@@ -78,6 +89,7 @@ class WaitReason(StrEnum):
     BUDGET = "budget"
     THROTTLED = "throttled"
     ACCOUNT = "account"
+    UNREADABLE = "unreadable"
 
 
 _ENDINGS = frozenset(
@@ -105,7 +117,12 @@ RENDITION_TRANSITIONS = MappingProxyType(
             DropState.SUPERSEDED,
         },
         DropState.RENDERING: _ENDINGS
-        | {DropState.SUBMITTED, DropState.TIMED_OUT, DropState.SUPERSEDED},
+        | {
+            DropState.SUBMITTED,
+            DropState.RENDERING,
+            DropState.TIMED_OUT,
+            DropState.SUPERSEDED,
+        },
         DropState.TIMED_OUT: _ENDINGS
         | {
             DropState.SUBMITTED,
@@ -159,9 +176,6 @@ OPEN_STATES = frozenset({DropState.WAITING, DropState.SUBMITTED, DropState.RENDE
 
 COLLECTABLE_STATES = OPEN_STATES | {DropState.TIMED_OUT, DropState.UNKNOWN}
 """States in which a rendition still takes a result, however late it comes."""
-
-VERDICTS = frozenset({JobState.COMPLETE, JobState.ERROR, JobState.CANCELED})
-"""What the vendor can end a job in."""
 
 
 def combined_state(states: Iterable[DropState]) -> DropState:

@@ -236,14 +236,26 @@ def amend_drop(ledger: Ledger, drop_id: str, change: Callable[[Drop], Drop]) -> 
     return _amend(ledger, drop_id, ledger.drop, change, lambda _, changed: [SaveDrop(changed)])
 
 
-def amend_job(ledger: Ledger, fingerprint: str, change: Callable[[Job], Job]) -> Job:
+def amend_job(
+    ledger: Ledger,
+    fingerprint: str,
+    change: Callable[[Job], Job],
+    *,
+    only: JobState | None = None,
+) -> Job:
     """Apply `change` to a job, again on its newest state for as long as others come first.
+
+    A job that is in another state than `only` stays as it is.
 
     Raises:
         KeyError: the job is not known.
         LedgerConflict: others came first every time.
     """
-    return _amend(ledger, fingerprint, ledger.job, change, job_changes)
+
+    def guarded(job: Job) -> Job:
+        return change(job) if only is None or job.state is only else job
+
+    return _amend(ledger, fingerprint, ledger.job, guarded, job_changes)
 
 
 def _amend(

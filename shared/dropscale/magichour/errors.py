@@ -45,11 +45,20 @@ class MagicHourError(Exception):
         self.code = code
         self.retry_after = retry_after
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
+        """What is wrong, without the call that failed and without advice."""
         status = f" (HTTP {self.status})" if self.status else ""
         message = f": {self.message.rstrip('.')}" if self.message else ""
-        what, advice = self.what.format(**vars(self)), self.advice.format(**vars(self))
-        return f"{self.request}: {what}{status}{message}. {advice}"
+        return f"{self.what.format(**vars(self))}{status}{message}"
+
+    @property
+    def fix(self) -> str:
+        """What to do about it."""
+        return self.advice.format(**vars(self))
+
+    def __str__(self) -> str:
+        return f"{self.request}: {self.summary}. {self.fix}"
 
 
 class InvalidRequest(MagicHourError):

@@ -2,16 +2,21 @@
 
 from dataclasses import dataclass
 
-from dropscale.ledger.records import Drop
+from dropscale.errors import DropscaleError
+from dropscale.ledger.records import Drop, Reason
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop
-from dropscale.magichour.errors import DeadlinePassed, NotFound
+from dropscale.magichour.errors import DeadlinePassed, MagicHourError, NotFound
 from dropscale.magichour.models import Project
 from dropscale.pipeline.execution import ExecutionState, ProjectFailure
-from dropscale.pipeline.poll_schedule import next_wait
-from dropscale.pipeline.ports import Clock, Upscaler
+from dropscale.pipeline.look import PASSING, LookAtProject
+from dropscale.pipeline.poll_schedule import next_wait, pause_after_failures
+from dropscale.pipeline.ports import Clock
 from dropscale.pipeline.projection import ProjectManifest
 from dropscale.upscaler import FINAL_STATUSES, ProjectStatus
+
+_SHOWN_FAILURES = 3
+"""Looks in a row that must have said nothing before the manifest tells of it."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class Check:
     """Looks at the project of an execution. `interval_cap` is in seconds."""
 
     ledger: Ledger
-    upscaler: Upscaler
+    look: LookAtProject
     project: ProjectManifest
     clock: Clock
     interval_cap: int
@@ -27,53 +32,101 @@ class Check:
     def __call__(self, state: ExecutionState) -> ExecutionState:
         """Return the state with the project's status and the next wait.
 
+        After a look that says nothing about the project, the status is the one before.
+
         Raises:
             DeadlinePassed: the project is not final, and its drop stops waiting.
-            UnknownProjectStatus: the vendor answers a status that is not in the contract.
-            MagicHourError: the project could not be looked at.
+            NotFound: the vendor answers 404.
         """
         try:
-            project = self.upscaler.project(state.project_id)
+            project = self.look(state.fingerprint, state.project_id)
         except NotFound:
             job = self.ledger.job(state.fingerprint)
             if job is None or job.state is not JobState.COMPLETE:
                 raise
             # Deliver may still find the result where an earlier delivery put it.
             return state.model_copy(update={"status": ProjectStatus.COMPLETE})
-        found = _with_findings(state, project)
+        except PASSING as error:
+            return self._look_later(state, error)
         if project.status in FINAL_STATUSES:
-            return found
+            return _with_findings(state, project, state.wait_seconds)
+        wait = self._next_wait(state, f"still {project.status}")
         if project.status is ProjectStatus.RENDERING and state.status is not project.status:
-            self._show_rendering(state)
+            self._show(state, DropState.RENDERING)
+        elif state.failures >= _SHOWN_FAILURES:
+            self._show(state, None)
+        return _with_findings(state, project, wait)
+
+    def _look_later(
+        self, state: ExecutionState, error: MagicHourError | DropscaleError
+    ) -> ExecutionState:
+        """The answer says nothing about the project: pause for longer with each such look."""
+        failures, said = state.failures + 1, _summary(error)
+        wait = self._next_wait(
+            state,
+            f"the last look said nothing: {said}",
+            pause_after_failures(failures, getattr(error, "retry_after", None)),
+        )
+        if failures == _SHOWN_FAILURES:
+            reason = Reason(
+                code=type(error).__name__,
+                message=f"The state of project {state.project_id} cannot be seen: {said}",
+                fix=(
+                    "Nothing is lost. It is looked at again by itself, with growing pauses, for "
+                    "seven days, and delivered if it comes."
+                ),
+            )
+            self._show(state, None, reason)
+        return state.model_copy(update={"failures": failures, "wait_seconds": wait})
+
+    def _next_wait(self, state: ExecutionState, seen: str, shortest: int = 0) -> int:
         now = int(self.clock().timestamp())
         wait = next_wait(state.started_at, now, state.deadline, self.interval_cap)
         if wait < 1:
             raise DeadlinePassed(
-                f"GET project {state.project_id}",
-                project_id=state.project_id,
-                message=f"still {project.status}",
+                f"GET project {state.project_id}", project_id=state.project_id, message=seen
             )
-        return found.model_copy(update={"wait_seconds": wait})
+        return min(max(wait, shortest), state.deadline - now)
 
-    def _show_rendering(self, state: ExecutionState) -> None:
+    def _show(
+        self, state: ExecutionState, drop_state: DropState | None, reason: Reason | None = None
+    ) -> None:
+        """Show in the manifest where the project stands, or why that cannot be seen."""
+
         def change(drop: Drop) -> Drop:
             rendition = drop.renditions.get(state.fingerprint)
-            if rendition is None or rendition.state is not DropState.SUBMITTED:
+            if rendition is None or rendition.state not in _AT_WORK:
                 return drop
-            return drop.with_rendition(rendition.moved(DropState.RENDERING), self.clock())
+            shown = rendition.reported(
+                drop_state or rendition.state,
+                project_id=state.project_id,
+                generation=state.generation,
+                reason=reason,
+            )
+            return drop if shown == rendition else drop.with_rendition(shown, self.clock())
 
         drop = amend_drop(self.ledger, state.drop_id, change)
         if drop.due:
             self.project(drop)
 
 
-def _with_findings(state: ExecutionState, project: Project) -> ExecutionState:
+_AT_WORK = frozenset({DropState.SUBMITTED, DropState.RENDERING})
+
+
+def _with_findings(state: ExecutionState, project: Project, wait_seconds: int) -> ExecutionState:
     failure = project.error and ProjectFailure(
         code=project.error.code, message=project.error.message
     )
-    findings = {
-        "status": project.status,
-        "credits_charged": project.credits_charged,
-        "project_error": failure,
-    }
-    return state.model_copy(update=findings)
+    return state.model_copy(
+        update={
+            "status": project.status,
+            "credits_charged": project.credits_charged,
+            "project_error": failure,
+            "failures": 0,
+            "wait_seconds": wait_seconds,
+        }
+    )
+
+
+def _summary(error: MagicHourError | DropscaleError) -> str:
+    return error.summary if isinstance(error, MagicHourError) else error.message

@@ -1,28 +1,20 @@
 """Deliver: from a complete project to the output in the results bucket."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
-from dropscale.errors import DropscaleError
-from dropscale.ledger.records import Download, Drop, Job, Output, Rendition, Source
+from dropscale.ledger.records import Download, Drop, Output, Rendition, Source
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
 from dropscale.magichour.errors import NotFound, TransferFailed
 from dropscale.magichour.models import Project
+from dropscale.pipeline.delivery_errors import ProjectNotComplete, ResultGone
 from dropscale.pipeline.execution import ExecutionState
+from dropscale.pipeline.look import LookAtProject
 from dropscale.pipeline.ports import Clock, RemainingTime, ResultsBucket, Upscaler
 from dropscale.pipeline.projection import ProjectManifest
 from dropscale.pipeline.publish import Published, PublishOutput
 from dropscale.pipeline.start import REVIEW, StartJob
 from dropscale.upscaler import ProjectStatus
-
-
-class ProjectNotComplete(DropscaleError):
-    """The project is not complete, or has nothing to download."""
-
-
-class ResultGone(DropscaleError):
-    """Neither the vendor nor the results bucket has the result."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +23,7 @@ class Deliver:
 
     ledger: Ledger
     upscaler: Upscaler
+    look: LookAtProject
     results: ResultsBucket
     publish: PublishOutput
     project: ProjectManifest
@@ -49,60 +42,67 @@ class Deliver:
         drop, job = self.ledger.drop(state.drop_id), self.ledger.job(state.fingerprint)
         if drop is None or job is None or state.fingerprint not in drop.renditions:
             raise KeyError(state.drop_id)
-        rendition = drop.renditions[state.fingerprint]
-        if rendition.wants_result or job.state is JobState.SUBMITTED:
-            project = self._complete_project(state, job)
-            due = self.clock() + REVIEW
-            job = amend_job(self.ledger, job.fingerprint, lambda job: _complete(job, project, due))
-            if rendition.wants_result:
-                done = self._done(drop, rendition, project, remaining)
-                done = done.model_copy(update={"credits_charged": job.credits_charged})
-                drop = self._write_down(drop, done)
+        is_wanted = drop.renditions[state.fingerprint].is_watched(
+            state.project_id, state.generation
+        )
+        if is_wanted or job.state is JobState.SUBMITTED:
+            seen = self._complete_project(state)
+            if is_wanted:
+                drop = self._write_down(drop, state, self._done(drop, state, seen, remaining))
+            elif isinstance(seen, NotFound):
+                raise seen
         if drop.due:
             self.project(drop)
         self.start.waiting(remaining)
         return drop
 
-    def _complete_project(self, state: ExecutionState, job: Job) -> Project | None:
-        """Return the project; None: the vendor has it no more, but it once was complete."""
+    def _complete_project(self, state: ExecutionState) -> Project | NotFound:
+        """Return the project, having settled its job; or the 404 that came in its place."""
         try:
-            project = self.upscaler.project(state.project_id)
-        except NotFound:
-            if job.state is JobState.COMPLETE:
-                return None
-            raise
-        if project.status is not ProjectStatus.COMPLETE or not project.downloads:
+            project = self.look(state.fingerprint, state.project_id)
+        except NotFound as error:
+            return error
+        if project.status is not ProjectStatus.COMPLETE:
             raise ProjectNotComplete(
-                f"project {project.id} is {project.status} with {len(project.downloads)} outputs",
-                fix="Drop the image again (or `dropscale retry KEY`) to look once more.",
+                f"project {project.id} is {project.status}", fix="It is looked at again by itself."
             )
+        due = self.clock() + REVIEW
+        amend_job(
+            self.ledger,
+            state.fingerprint,
+            lambda job: job.settled(
+                state.project_id, JobState.COMPLETE, project.credits_charged, due
+            ),
+        )
         return project
 
     def _done(
-        self, drop: Drop, rendition: Rendition, project: Project | None, remaining: RemainingTime
+        self, drop: Drop, state: ExecutionState, seen: Project | NotFound, remaining: RemainingTime
     ) -> Rendition:
-        if project is not None and drop.spec is not None and not drop.spec.download_outputs:
+        """Return the drop's rendition as the delivery makes it."""
+        rendition = drop.renditions[state.fingerprint]
+        wants_download = drop.spec is None or drop.spec.download_outputs
+        if not wants_download and not isinstance(seen, NotFound):
             downloads = tuple(
                 Download(url=download.url, expires_at=download.expires_at)
-                for download in project.downloads
+                for download in seen.downloads
             )
             return rendition.moved(DropState.COMPLETE, downloads=downloads)
-        published = self._published(drop, rendition, project, remaining)
+        published = self._published(drop, rendition, seen, remaining)
         output = published.output
         sizes = _warnings(drop.source, rendition.parameters.scale_factor, output)
         warnings = (*sizes, *published.warnings)
         return rendition.moved(DropState.DELIVERED, output=output, warnings=warnings)
 
     def _published(
-        self, drop: Drop, rendition: Rendition, project: Project | None, remaining: RemainingTime
+        self, drop: Drop, rendition: Rendition, seen: Project | NotFound, remaining: RemainingTime
     ) -> Published:
         """Publish what the vendor has; if it has it no more, what another drop got of it."""
-        gone: DropscaleError | TransferFailed = ResultGone(
-            f"the vendor no longer has the result of project {rendition.project_id}",
-            fix="Set another `revision` in the spec to pay for a fresh try.",
-        )
-        if project is not None:
-            url = project.downloads[0].url
+        gone: NotFound | TransferFailed
+        if isinstance(seen, NotFound):
+            gone = seen
+        else:
+            url = seen.downloads[0].url
             try:
                 return self.publish(
                     drop, rendition, lambda file: self.upscaler.download(url, file), remaining
@@ -113,10 +113,25 @@ class Deliver:
                 gone = error
         earlier = self._earlier_output(rendition.fingerprint)
         if earlier is None:
-            raise gone
+            raise self._loss(rendition, gone)
         key = earlier.key
         return self.publish(
             drop, rendition, lambda file: self.results.read_output(key, file), remaining
+        )
+
+    def _loss(
+        self, rendition: Rendition, gone: NotFound | TransferFailed
+    ) -> ResultGone | NotFound | TransferFailed:
+        """Return what is to be said of a result that cannot be had now: a 404 alone is no proof."""
+        job = self.ledger.job(rendition.fingerprint)
+        if job is None or not job.is_gone(self.clock()):
+            return gone
+        return ResultGone(
+            f"the vendor has not had project {rendition.project_id} for a day or more",
+            fix=(
+                "`dropscale retry KEY` looks once more, free. Another `revision` in the spec pays "
+                "for a fresh try."
+            ),
         )
 
     def _earlier_output(self, fingerprint: str) -> Output | None:
@@ -128,24 +143,27 @@ class Deliver:
                     return output
         return None
 
-    def _write_down(self, drop: Drop, done: Rendition) -> Drop:
+    def _write_down(self, drop: Drop, state: ExecutionState, done: Rendition) -> Drop:
+        job = self.ledger.job(done.fingerprint)
+
         def change(now: Drop) -> Drop:
-            if not now.wants(done.fingerprint):
+            rendition = now.renditions.get(done.fingerprint)
+            if rendition is None or not rendition.is_watched(state.project_id, state.generation):
                 return now
             if now.spec != drop.spec:
                 raise LedgerConflict(f"the spec of {drop.id} changed during its delivery")
-            # The sweeper may have replaced this execution; a generation must not come twice.
-            generation = now.renditions[done.fingerprint].generation
-            ended = done.model_copy(update={"generation": generation})
+            ended = rendition.reported(
+                done.state,
+                project_id=state.project_id,
+                generation=state.generation,
+                output=done.output,
+                downloads=done.downloads,
+                warnings=done.warnings,
+                credits_charged=job.credits_charged if job else done.credits_charged,
+            )
             return now.with_rendition(ended, self.clock())
 
         return amend_drop(self.ledger, drop.id, change)
-
-
-def _complete(job: Job, project: Project | None, due: datetime) -> Job:
-    if project is None or job.state is not JobState.SUBMITTED or job.project_id != project.id:
-        return job
-    return job.settled(JobState.COMPLETE, project.credits_charged, due)
 
 
 def _warnings(source: Source, factor: int, output: Output) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ class ProjectFailure(BaseModel):
 class ExecutionState(BaseModel):
     """The input of every state: identifiers, times in epoch seconds, and what check found."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A newer version's fields are handed on, so that a rollback ends no execution.
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     drop_id: str
     fingerprint: str
@@ -35,6 +36,8 @@ class ExecutionState(BaseModel):
     """As the vendor says; a status that is not in the contract is still to be reported."""
     started_at: int
     wait_seconds: int
+    failures: int = 0
+    """Looks in a row that said nothing about the project."""
     deadline: int
     credits_charged: int | None = None
     project_error: ProjectFailure | None = None

@@ -11,9 +11,6 @@ from dropscale.ledger.store import Ledger, amend_drop
 from dropscale.pipeline.ports import Clock, Executions
 from dropscale.pipeline.projection import ProjectManifest
 
-_AT_VENDOR = VERDICTS | {JobState.SUBMITTED}
-"""States with a project to look at; an execution tells the drop how it ended."""
-
 
 @dataclass(frozen=True)
 class Timing:
@@ -24,12 +21,23 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the job's state alone does not tell: why drops wait, or why they are refused."""
+class Waiting:
+    """Why, and until when, a job is not started; `cause` says more where there is more to say."""
 
-    wait: WaitReason | None = None
-    wait_until: datetime | None = None
-    refusal: Reason | None = None
+    reason: WaitReason
+    until: datetime | None = None
+    cause: Reason | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why the vendor refuses a job for good."""
+
+    reason: Reason
+
+
+News = Waiting | Refused | None
+"""What the job's state alone does not tell of its drops."""
 
 
 @dataclass(frozen=True)
@@ -42,31 +50,34 @@ class FollowJob:
     clock: Clock
     timing: Timing
 
-    def all(self, job: Job, verdict: Verdict = Verdict()) -> None:
+    def all(self, job: Job, news: News = None) -> None:
         """Bring every drop of the job up to date."""
         for drop_id in self.ledger.attached(job.fingerprint):
-            self.one(drop_id, job, verdict)
+            self.one(drop_id, job, news)
 
-    def one(self, drop_id: str, job: Job, verdict: Verdict = Verdict()) -> Drop:
+    def one(self, drop_id: str, job: Job, news: News = None) -> Drop:
         """Bring one drop of the job up to date."""
-        return self._brought(drop_id, job, verdict, renew=False)
+        return self._update_drop(drop_id, job, news, renew=False)
 
     def renew(self, drop_id: str, job: Job) -> Drop:
         """Watch the job again for a drop whose last execution ended without a verdict."""
-        return self._brought(drop_id, job, Verdict(), renew=True)
+        return self._update_drop(drop_id, job, None, renew=True)
 
     def execution_name(self, drop_id: str, rendition: Rendition) -> str:
         """Return the name that only this rendition's current generation bears."""
         parts = f"{drop_id}/{rendition.fingerprint}/{rendition.generation}"
         return hashlib.sha256(parts.encode()).hexdigest()[:40]
 
-    def _brought(self, drop_id: str, job: Job, verdict: Verdict, *, renew: bool) -> Drop:
+    def _update_drop(self, drop_id: str, job: Job, news: News, *, renew: bool) -> Drop:
+        # The caller may have waited for the vendor since it read the job.
+        job = self.ledger.job(job.fingerprint) or job
+
         def change(drop: Drop) -> Drop:
             rendition = drop.renditions.get(job.fingerprint)
             if rendition is None:
                 return drop
-            after = rendition_after(rendition, job, verdict)
-            if renew and after.wants_result:
+            after = rendition_after(rendition, job, news)
+            if renew and after.wants_result and after.generation == rendition.generation:
                 generation = after.generation + 1
                 after = after.moved(DropState.SUBMITTED, generation=generation)
             return drop if after == rendition else drop.with_rendition(after, self.clock())
@@ -78,7 +89,7 @@ class FollowJob:
         return drop
 
     def _watch(self, drop: Drop, job: Job) -> None:
-        if drop.watches(job.fingerprint) and job.state in _AT_VENDOR:
+        if drop.watches(job.fingerprint) and job.has_project:
             rendition = drop.renditions[job.fingerprint]
             name = self.execution_name(drop.id, rendition)
             self.executions.start(name, self._input(drop, rendition, job))
@@ -101,27 +112,40 @@ class FollowJob:
         }
 
 
-def rendition_after(rendition: Rendition, job: Job, verdict: Verdict) -> Rendition:
+def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
     """Return a rendition as the state of its job makes it."""
-    if not rendition.wants_result:
+    if not rendition.wants_result or job.attempt < rendition.attempt:
         return rendition
-    fresh = rendition.state in {DropState.WAITING, DropState.UNKNOWN}
-    facts = {
-        "attempt": job.attempt,
-        "project_id": job.project_id,
-        "credits_charged": job.credits_charged,
-    }
-    if job.state is JobState.UNKNOWN and fresh:
-        return rendition.moved(DropState.UNKNOWN, attempt=job.attempt, reason=_unknown(job))
+    is_fresh = rendition.state in {DropState.WAITING, DropState.UNKNOWN}
+    if job.has_project:
+        return _at_project(rendition, job, is_fresh=is_fresh)
     if job.state is JobState.ABANDONED:
-        return rendition.moved(DropState.FAILED, **facts, reason=_abandoned(job))
-    if job.state in _AT_VENDOR:
-        return rendition.moved(DropState.SUBMITTED, **facts) if fresh else rendition
-    if verdict.refusal is not None and fresh:
-        return rendition.moved(DropState.REJECTED, reason=verdict.refusal)
-    if verdict.wait is not None and fresh:
-        waits = {"wait": verdict.wait, "wait_until": verdict.wait_until}
-        return rendition.moved(DropState.WAITING, **waits)
+        return rendition.moved(DropState.FAILED, attempt=job.attempt, reason=_given_up())
+    if not is_fresh:
+        return rendition
+    if job.state is JobState.UNKNOWN:
+        return rendition.moved(DropState.UNKNOWN, attempt=job.attempt, reason=_unknown(job))
+    match news:
+        case Refused(reason):
+            return rendition.moved(DropState.REJECTED, reason=reason)
+        case Waiting(wait, until, cause):
+            return rendition.moved(DropState.WAITING, wait=wait, wait_until=until, reason=cause)
+    return rendition
+
+
+def _at_project(rendition: Rendition, job: Job, *, is_fresh: bool) -> Rendition:
+    if is_fresh or rendition.project_id != job.project_id:
+        # What an execution tells of an earlier project must not be taken for this one's.
+        generation = rendition.generation if is_fresh else rendition.generation + 1
+        return rendition.moved(
+            DropState.SUBMITTED,
+            attempt=job.attempt,
+            project_id=job.project_id,
+            credits_charged=job.credits_charged,
+            generation=generation,
+        )
+    if job.state is JobState.ABANDONED:
+        return rendition.moved(DropState.TIMED_OUT, reason=_abandoned(job))
     return rendition
 
 
@@ -129,7 +153,8 @@ def _unknown(job: Job) -> Reason:
     return Reason(
         code="CreateOutcomeUnknown",
         message=(
-            "The vendor's answer to the paid create never came, so the job may be charged. "
+            "The vendor's answer to the paid create never came, or could not be read, so the job "
+            "may be charged. "
             "It is never repeated by itself"
         ),
         fix=(
@@ -140,17 +165,29 @@ def _unknown(job: Job) -> Reason:
     )
 
 
-def _abandoned(job: Job) -> Reason:
-    if job.project_id is None:
-        return Reason(
-            code="JobAbandoned",
-            message="The attempt whose answer never came was given up",
-            fix="Set another `revision` in the spec to pay for a fresh try.",
-        )
+def _given_up() -> Reason:
     return Reason(
         code="JobAbandoned",
-        message=f"The vendor has no project {job.project_id}, or no verdict on it in seven days",
-        fix="Ask the vendor about that project; another `revision` in the spec starts a new job.",
+        message="The attempt whose answer never came was given up",
+        fix=(
+            "Set another `revision` in the spec to pay for a fresh try. If its project turns up "
+            "after all: `dropscale resolve KEY --adopt ID`, free."
+        ),
+    )
+
+
+def _abandoned(job: Job) -> Reason:
+    return Reason(
+        code="JobAbandoned",
+        message=(
+            f"The vendor had no project {job.project_id} for a day or more, or no verdict on it in "
+            "seven days"
+        ),
+        fix=(
+            "It is looked at once a day for 30 days, and delivered if it comes. "
+            "`dropscale retry KEY` looks now, at any time, free. Another `revision` in the spec "
+            "pays for a fresh try."
+        ),
     )
 
 

@@ -6,14 +6,20 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from dropscale.ledger.gate import Gate
+from dropscale.ledger.records import Reason
 from dropscale.ledger.states import WaitReason
 from dropscale.ledger.store import Ledger, LedgerConflict, SaveGate
-from dropscale.pipeline.ports import Clock
+from dropscale.magichour.errors import MagicHourError, OutOfCredits, Unauthorized
+from dropscale.pipeline.ports import Clock, Upscaler
 
 _ATTEMPTS = 5
 _PROBE_SECONDS = 120.0
 _FIRST_AND_LONGEST = MappingProxyType(
-    {WaitReason.THROTTLED: (30.0, 900.0), WaitReason.ACCOUNT: (120.0, 3600.0)}
+    {
+        WaitReason.THROTTLED: (30.0, 900.0),
+        WaitReason.ACCOUNT: (120.0, 3600.0),
+        WaitReason.UNREADABLE: (30.0, 900.0),
+    }
 )
 
 
@@ -25,22 +31,25 @@ class GateKeeper:
     """
 
     ledger: Ledger
+    upscaler: Upscaler
     clock: Clock
     jitter: Callable[[], float]
 
-    def close(self, reason: WaitReason, retry_after: float | None = None) -> datetime:
-        """Close it for `retry_after` seconds, or for longer with each refusal in a row.
+    def close(self, reason: WaitReason, error: MagicHourError) -> datetime:
+        """Close it for as long as the error asks, or for longer with each refusal in a row.
 
         Returns until when.
         """
+        retry_after, cause = error.retry_after, cause_of(error)
         until = self.clock()
         for _ in range(_ATTEMPTS):
             gate = self.ledger.gate()
             seconds = self._pause(reason, gate.strikes if gate else 0, retry_after)
             until = self.clock() + timedelta(seconds=seconds)
             first = Gate(is_open=True, reason=reason, until=until, strikes=0, seq=0)
-            closed = (gate or first).closed(reason, until, is_asked=retry_after is not None)
-            if self._saved(closed):
+            is_asked = retry_after is not None
+            closed = (gate or first).closed(reason, until, is_asked=is_asked, cause=cause)
+            if self._save(closed):
                 break
         return until
 
@@ -48,7 +57,7 @@ class GateKeeper:
         """Open it: the vendor has taken a job."""
         for _ in range(_ATTEMPTS):
             gate = self.ledger.gate()
-            if gate is None or (gate.is_open and not gate.strikes) or self._saved(gate.opened()):
+            if gate is None or (gate.is_open and not gate.strikes) or self._save(gate.opened()):
                 return
 
     def due_probe(self, *, place_is_free: bool = False) -> Gate | None:
@@ -63,7 +72,22 @@ class GateKeeper:
         is_guess = gate.reason is WaitReason.THROTTLED and not gate.is_asked
         if gate.until > now and not (place_is_free and is_guess):
             return None
-        return gate.probed(now + timedelta(seconds=_PROBE_SECONDS))
+        probe = gate.probed(now + timedelta(seconds=_PROBE_SECONDS))
+        if gate.reason is WaitReason.UNREADABLE:
+            return self._after_account(probe)
+        return probe
+
+    def _after_account(self, probe: Gate) -> Gate | None:
+        """Ask for the account, free, before a create is sent where nobody knows who answers."""
+        if not self._save(probe):
+            return None
+        try:
+            self.upscaler.account()
+        except MagicHourError as error:
+            is_refused = isinstance(error, Unauthorized | OutOfCredits)
+            self.close(WaitReason.ACCOUNT if is_refused else WaitReason.UNREADABLE, error)
+            return None
+        return probe.probed(self.clock() + timedelta(seconds=_PROBE_SECONDS))
 
     def _pause(self, reason: WaitReason, strikes: int, retry_after: float | None) -> float:
         first, longest = _FIRST_AND_LONGEST[reason]
@@ -72,9 +96,15 @@ class GateKeeper:
         grown: float = min(first * 2**strikes, longest)
         return grown * (0.75 + 0.5 * self.jitter())
 
-    def _saved(self, gate: Gate) -> bool:
+    def _save(self, gate: Gate) -> bool:
         try:
             self.ledger.write(SaveGate(gate))
         except LedgerConflict:
             return False
         return True
+
+
+def cause_of(error: MagicHourError) -> Reason:
+    """Return what those who wait for the gate are told: the vendor's own words, if it has any."""
+    says = f"The vendor says: {error.message}" if error.message else error.summary
+    return Reason(code=error.code or type(error).__name__, message=says, fix=error.fix)

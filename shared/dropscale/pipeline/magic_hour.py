@@ -9,7 +9,7 @@ from dropscale import magichour
 from dropscale.magichour.errors import Unauthorized
 
 if TYPE_CHECKING:
-    from dropscale.magichour import Client, CreatedProject, Project
+    from dropscale.magichour import Account, Client, CreatedProject, Project
 
 
 class MagicHourUpscaler:
@@ -47,6 +47,10 @@ class MagicHourUpscaler:
     def project(self, project_id: str) -> Project:
         """See `Upscaler.project`."""
         return self._client().v1.image_projects.get(id=project_id)
+
+    def account(self) -> Account:
+        """See `Upscaler.account`."""
+        return self._client().v1.account.list()
 
     def download(self, url: str, file: BinaryIO) -> int:
         """See `Upscaler.download`."""

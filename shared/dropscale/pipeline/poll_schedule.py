@@ -1,7 +1,11 @@
 """When to look at a job again."""
 
+import math
+
 _SHORTEST = 3
 _SHARE = 0.2
+_LONGEST_PAUSE = 300
+_LONGEST_ASKED = 3600.0
 
 
 def next_wait(started_at: int, now: int, deadline: int, cap: int) -> int:
@@ -13,3 +17,12 @@ def next_wait(started_at: int, now: int, deadline: int, cap: int) -> int:
     """
     grown = max(_SHORTEST, round(_SHARE * (now - started_at)))
     return max(0, min(grown, cap, deadline - now))
+
+
+def pause_after_failures(failures: int, retry_after: float | None) -> int:
+    """Return the whole seconds to pause after so many looks in a row that said nothing.
+
+    They double from 2 s up to 5 minutes, unless the answer asks for more, of which an hour counts.
+    """
+    grown: int = min(2 ** min(failures, 9), _LONGEST_PAUSE)
+    return max(grown, math.ceil(min(retry_after or 0.0, _LONGEST_ASKED)))

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Protocol
 from dropscale.image.header import ImageHeader
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.records import Source
-from dropscale.magichour.models import CreatedProject, Project
+from dropscale.magichour.models import Account, CreatedProject, Project
 from dropscale.specs.effective import OutputSettings
 
 Clock = Callable[[], datetime]
@@ -244,6 +244,9 @@ class Upscaler(Protocol):
 
     def project(self, project_id: str) -> Project:
         """Return a project as it is now."""
+
+    def account(self) -> Account:
+        """Return the account that pays; asking is free."""
 
     def download(self, url: str, file: BinaryIO) -> int:
         """Write what lies at a download URL into a file; return the number of bytes."""

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from dropscale.errors import DropscaleError
 from dropscale.image.verify import verify_result
 from dropscale.ledger.records import Drop, Output, Rendition
 from dropscale.ledger.store import Ledger
+from dropscale.pipeline.delivery_errors import OutputOccupied
 from dropscale.pipeline.ports import (
     Finish,
     FinishedResult,
@@ -21,10 +21,6 @@ from dropscale.pipeline.ports import (
 from dropscale.results.output_key import output_key
 
 _PUT_ATTEMPTS = 3
-
-
-class OutputOccupied(DropscaleError):
-    """Something that dropscale did not write lies where the output belongs."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Resolve: a person settles a paid create whose answer never came."""
+"""Resolve: a person settles a job that was paid, or may have been, and brought no result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,10 +6,9 @@ from enum import StrEnum
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.records import Drop, Job
-from dropscale.ledger.states import JobState, WaitReason
-from dropscale.ledger.store import Ledger, amend_job
-from dropscale.magichour.models import Project
-from dropscale.pipeline.follow import FollowJob, Verdict
+from dropscale.ledger.states import DropState, JobState, WaitReason
+from dropscale.ledger.store import Ledger, amend_drop, amend_job
+from dropscale.pipeline.follow import FollowJob, Waiting
 from dropscale.pipeline.ports import Clock, RemainingTime, Upscaler
 from dropscale.pipeline.start import REVIEW, StartJob
 
@@ -36,20 +35,46 @@ class Resolve:
     clock: Clock
 
     def adopt(self, drop: Drop, project_id: str) -> None:
-        """Take a project that the person has found for the one whose answer was lost.
+        """Take a project that the person has found for the one whose answer, or trace, was lost.
 
         Raises:
             NothingToResolve: as its name says.
             NotFound: the vendor has no such project.
         """
-        (job, *others) = self._unknown_jobs(drop)
-        if others:
+        job = self._adoptable_job(drop, project_id)
+        project, now = self.upscaler.project(project_id), self.clock()
+
+        def adopt(job: Job) -> Job:
+            if job.has_project and job.project_id == project_id:
+                return job.watched_anew(now, now + REVIEW)
+            return job.adopted(project_id, project.credits_charged, now, now + REVIEW)
+
+        adopted = amend_job(self.ledger, job.fingerprint, adopt, only=job.state)
+
+        def want(drop: Drop) -> Drop:
+            rendition = drop.renditions[job.fingerprint]
+            if rendition.state not in {DropState.FAILED, DropState.TIMED_OUT, DropState.CANCELED}:
+                return drop
+            return drop.with_rendition(rendition.again(is_collected=True), now)
+
+        amend_drop(self.ledger, drop.id, want)
+        self.follow.all(adopted)
+
+    def _adoptable_job(self, drop: Drop, project_id: str) -> Job:
+        """Return the job that can take a project: one that is at it, or one without a result."""
+        jobs = [job for name in drop.renditions if (job := self.ledger.job(name))]
+        by_preference = (
+            [job for job in jobs if job.has_project and job.project_id == project_id],
+            [job for job in jobs if job.state is JobState.UNKNOWN],
+            [job for job in jobs if job.state is JobState.ABANDONED],
+        )
+        found = next((jobs for jobs in by_preference if jobs), [])
+        if len(found) > 1:
             raise NothingToResolve(
-                f"{drop.source.key} has {len(others) + 1} jobs of unknown outcome",
+                f"{drop.source.key} has {len(found)} jobs without a result",
                 fix="Adopting needs exactly one.",
             )
-        project = self.upscaler.project(project_id)
-        self.follow.all(self._amended(job, lambda job: self._adopted(job, project)))
+        return found[0] if found else self._unknown_jobs(drop)[0]
 
     def decide(self, drop: Drop, decision: Decision, remaining: RemainingTime) -> None:
         """Pay once more, or give up.
@@ -60,24 +85,14 @@ class Resolve:
         now = self.clock()
         for job in self._unknown_jobs(drop):
             if decision is Decision.ABANDON:
-                self.follow.all(self._amended(job, lambda job: job.abandoned(now + REVIEW)))
+                self.follow.all(self._amend_unknown(job, lambda job: job.given_up(now + REVIEW)))
                 continue
-            ready = self._amended(job, lambda job: job.paid_again(now))
-            self.follow.all(ready, Verdict(wait=WaitReason.SLOT))
+            ready = self._amend_unknown(job, lambda job: job.paid_again(now))
+            self.follow.all(ready, Waiting(WaitReason.SLOT))
             self.start(job.fingerprint, remaining)
 
-    def _adopted(self, job: Job, project: Project) -> Job:
-        now = self.clock()
-        charged = project.credits_charged
-        charged = job.parameters.credits if charged is None else charged
-        return job.submitted(project.id, charged, now, now + REVIEW)
-
-    def _amended(self, job: Job, step: Callable[[Job], Job]) -> Job:
-        return amend_job(
-            self.ledger,
-            job.fingerprint,
-            lambda job: step(job) if job.state is JobState.UNKNOWN else job,
-        )
+    def _amend_unknown(self, job: Job, step: Callable[[Job], Job]) -> Job:
+        return amend_job(self.ledger, job.fingerprint, step, only=JobState.UNKNOWN)
 
     def _unknown_jobs(self, drop: Drop) -> list[Job]:
         jobs = [self.ledger.job(fingerprint) for fingerprint in drop.renditions]

@@ -1,15 +1,15 @@
 """Restart: a stack that was stopped whole, such as one on a single machine, comes back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from dropscale.ledger.records import Job
+from dropscale.ledger.states import JobState
 from dropscale.ledger.store import Agenda, Ledger, amend_job
 from dropscale.pipeline.follow import FollowJob
 from dropscale.pipeline.ports import Clock
+from dropscale.pipeline.start import END_OF_TIME
 
-_EVER = datetime.max.replace(tzinfo=UTC)
 _MOST = 10_000
 
 
@@ -28,16 +28,19 @@ class Restart:
     def __call__(self) -> None:
         """Call cut off attempts unknown, and have the sweeper look at all other jobs at once."""
         for job in self._listed(Agenda.SUBMITTING_JOBS):
-            self.follow.all(self._amended(job, lambda job: job.unknown(self.clock())))
+            unknown = amend_job(
+                self.ledger,
+                job.fingerprint,
+                lambda job: job.unknown(self.clock()),
+                only=JobState.SUBMITTING,
+            )
+            self.follow.all(unknown)
         for agenda in (Agenda.SUBMITTED_JOBS, Agenda.ENDED_JOBS):
             for job in self._listed(agenda):
-                self._amended(job, lambda job: job.look_again(self.clock()))
-
-    def _amended(self, job: Job, step: Callable[[Job], Job]) -> Job:
-        return amend_job(self.ledger, job.fingerprint, step)
+                amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(self.clock()))
 
     def _listed(self, agenda: Agenda) -> Iterator[Job]:
-        for fingerprint in self.ledger.due(agenda, _EVER, _MOST):
+        for fingerprint in self.ledger.due(agenda, END_OF_TIME, _MOST):
             job = self.ledger.job(fingerprint)
             if job is not None:
                 yield job

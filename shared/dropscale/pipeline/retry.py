@@ -9,7 +9,7 @@ from dropscale.ledger.store import Ledger, amend_drop, amend_job
 from dropscale.pipeline.follow import FollowJob
 from dropscale.pipeline.ports import Clock, DropQueue, InputBucket, RemainingTime, ResultsBucket
 from dropscale.pipeline.projection import ProjectManifest
-from dropscale.pipeline.start import StartJob
+from dropscale.pipeline.start import REVIEW, StartJob
 
 _DONE = frozenset(
     {DropState.DELIVERED, DropState.COMPLETE, DropState.SKIPPED, DropState.SUPERSEDED}
@@ -33,8 +33,9 @@ class Retry:
         """Try a drop again; return whether there was anything that could be tried.
 
         A result that is paid is collected, also one that was delivered and is no longer in the
-        results bucket; an upscale whose credits were given back is paid anew; and a drop that was
-        never evaluated is looked at from the start, provided that its image is still there.
+        results bucket, and one that the sweeper looks for no more; an upscale whose credits were
+        given back is paid anew; and a drop that was never evaluated is looked at from the start,
+        provided that its image is still there.
         """
         again = [
             fingerprint
@@ -48,7 +49,9 @@ class Retry:
 
     def _can_be_tried(self, drop: Drop, rendition: Rendition) -> bool:
         job = self.ledger.job(rendition.fingerprint)
-        if job is None or job.state in {JobState.UNKNOWN, JobState.ABANDONED, JobState.CANCELED}:
+        if job is None or job.state is JobState.UNKNOWN:
+            return False
+        if job.state is JobState.ABANDONED and not job.has_project:
             return False
         if rendition.state is DropState.SUBMITTED and not drop.watches(rendition.fingerprint):
             return True
@@ -66,7 +69,7 @@ class Retry:
         is_tried = True
         if job.state is not JobState.READY:
             self.follow.one(drop_id, job)
-        elif job.upload is None or not job.upload.is_fresh(self.clock()):
+        elif not job.can_be_created(self.clock()):
             is_tried = self._look_at_it_anew(drop)
         else:
             self.start(fingerprint, remaining)
@@ -81,6 +84,8 @@ class Retry:
         def change(job: Job) -> Job:
             if job.state is JobState.ERROR:
                 return job.renewed(now)
+            if job.has_project:
+                return job.watched_anew(now, now + REVIEW)
             return job.look_again(now) if job.state is JobState.READY else job
 
         return change

@@ -8,7 +8,7 @@ nothing gives the job back; whatever else happens is never repeated by the progr
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from dropscale.ledger.budget import Budget, window_end
@@ -31,11 +31,11 @@ from dropscale.ledger.store import (
 )
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject
-from dropscale.pipeline.follow import FollowJob, Verdict
-from dropscale.pipeline.gate import GateKeeper
+from dropscale.pipeline.follow import FollowJob, Refused, Waiting
+from dropscale.pipeline.gate import GateKeeper, cause_of
 from dropscale.pipeline.ports import Clock, RemainingTime, Upscaler
 
-ACCOUNT_ERRORS = (errors.Unauthorized, errors.OutOfCredits)
+ACCOUNT_ERRORS = (errors.Unauthorized, errors.OutOfCredits, errors.Misconfigured)
 REJECTING_ERRORS = (errors.InvalidRequest, errors.PlanRefused, errors.NotFound)
 
 SPARE_SECONDS = 10.0
@@ -43,6 +43,9 @@ _ATTEMPT_LEASE = timedelta(minutes=16)
 """Beyond Lambda's longest time-out: after it, nobody can still be at this attempt."""
 REVIEW = timedelta(minutes=2)
 """When the sweeper sees whether what follows a job's step was done, or cut off by a crash."""
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+_COUNTED = 1000
+"""More waiting jobs than this are not counted."""
 _UNAVAILABLE_SECONDS = 30.0
 _CANDIDATES = 5
 
@@ -90,6 +93,8 @@ class StartJob:
         job = self.ledger.job(fingerprint)
         if job is None or job.state is not JobState.READY or job.upload is None:
             return StartOutcome.LEFT
+        if not job.upload.is_fresh(self.clock()):
+            return StartOutcome.LEFT  # The sweeper has the image read, and sent, once more.
         if remaining() < self.policy.create_seconds + SPARE_SECONDS:
             return StartOutcome.WAITING
         if not self._is_wanted(job):
@@ -100,13 +105,8 @@ class StartJob:
         passage = SaveGate(probe) if probe else RequireOpenGate()
         try:
             self.ledger.write(passage, *job_changes(job, claimed, limits))
-        except GateClosed:
-            gate = self.ledger.gate()
-            return self._waits(job, gate.reason, gate.until) if gate else StartOutcome.LEFT
-        except SlotsTaken:
-            return self._waits(job, WaitReason.SLOT)
-        except BudgetSpent as error:
-            return self._waits(job, WaitReason.BUDGET, window_end(error.window))
+        except (GateClosed, SlotsTaken, BudgetSpent) as error:
+            return self._hold(job, self._waiting_for(error))
         except LedgerConflict:
             return StartOutcome.LEFT
         return self._pay(claimed, job.upload.path, probing=probe is not None)
@@ -134,64 +134,90 @@ class StartJob:
         drops = map(self.ledger.drop, self.ledger.attached(job.fingerprint))
         return any(drop and drop.wants(job.fingerprint) for drop in drops)
 
+    def _waiting_for(self, error: GateClosed | SlotsTaken | BudgetSpent) -> Waiting:
+        if isinstance(error, BudgetSpent):
+            until = window_end(error.window)
+            return Waiting(WaitReason.BUDGET, until, self._budget_reason(error.window))
+        gate = self.ledger.gate() if isinstance(error, GateClosed) else None
+        return Waiting(gate.reason, gate.until, gate.cause) if gate else Waiting(WaitReason.SLOT)
+
+    def _budget_reason(self, window: str) -> Reason:
+        budget = self.policy.budget
+        queued = len(self.ledger.due(Agenda.READY_JOBS, END_OF_TIME, _COUNTED))
+        jobs = f"{queued:,} or more" if queued == _COUNTED else f"{queued:,}"
+        parameter = budget.parameter_of(window)
+        return Reason(
+            code="BudgetSpent",
+            message=(
+                f"{parameter} is {budget.limit_of(window):,} credits, of which "
+                f"{self.ledger.spent(window):,} are spent; upscales that wait: {jobs}"
+            ),
+            fix=(
+                f"It goes on by itself when the next {window.partition('#')[0]} (UTC) begins. To "
+                f"raise the limit: `sam deploy --parameter-overrides {parameter}=CREDITS` "
+                "(0: no limit)."
+            ),
+        )
+
     def _pay(self, job: Job, path: str, *, probing: bool) -> StartOutcome:
         parameters = job.parameters.model_dump(mode="json", exclude={"revision"})
         try:
             created = self.upscaler.create(path, parameters, job.project_name)
-        except ACCOUNT_ERRORS:
-            return self._closed(job, WaitReason.ACCOUNT)
+        except ACCOUNT_ERRORS as error:
+            return self._close_gate(job, WaitReason.ACCOUNT, error)
         except errors.Throttled as error:
-            return self._closed(job, WaitReason.THROTTLED, error.retry_after)
+            return self._close_gate(job, WaitReason.THROTTLED, error)
         except (errors.Unavailable, errors.Unreachable) as error:
             pause = max(_UNAVAILABLE_SECONDS, error.retry_after or 0)
             due = self.clock() + timedelta(seconds=pause)
-            refused = self._given_back(job, lambda job: job.refused(due))
-            return self._waits(refused, WaitReason.THROTTLED, due)
+            refused = self._end_attempt(job, lambda job: job.refused(due))
+            return self._hold(refused, Waiting(WaitReason.THROTTLED, due))
         except REJECTING_ERRORS as error:
             later = self.clock() + REVIEW
-            refused = self._given_back(job, lambda job: job.refused(later))
-            self.follow.all(refused, Verdict(refusal=refusal_of(error)))
+            refused = self._end_attempt(job, lambda job: job.refused(later))
+            self.follow.all(refused, Refused(refusal_of(error)))
             return StartOutcome.REJECTED
-        except errors.CreateOutcomeUnknown:
+        except errors.CreateOutcomeUnknown as error:
             later = self.clock() + REVIEW
-            self.follow.all(self._given_back(job, lambda job: job.unknown(later)))
+            unknown = self._end_attempt(job, lambda job: job.unknown(later))
+            if error.status is not None:
+                # Whoever answers so would do it to the next job, too.
+                self.gate.close(WaitReason.UNREADABLE, error)
+            self.follow.all(unknown)
             return StartOutcome.UNKNOWN
-        submitted = self._recorded(job, created)
+        submitted = self._record_project(job, created)
         if probing:
             self.gate.open()
         self.follow.all(submitted)
         return StartOutcome.STARTED
 
-    def _closed(
-        self, job: Job, reason: WaitReason, retry_after: float | None = None
+    def _close_gate(
+        self, job: Job, reason: WaitReason, error: errors.MagicHourError
     ) -> StartOutcome:
-        until = self.gate.close(reason, retry_after)
-        now = self.clock()
-        return self._waits(self._given_back(job, lambda job: job.refused(now)), reason, until)
+        until, now = self.gate.close(reason, error), self.clock()
+        refused = self._end_attempt(job, lambda job: job.refused(now))
+        return self._hold(refused, Waiting(reason, until, cause_of(error)))
 
-    def _waits(self, job: Job, reason: WaitReason, until: datetime | None = None) -> StartOutcome:
-        self.follow.all(job, Verdict(wait=reason, wait_until=until))
+    def _hold(self, job: Job, waiting: Waiting) -> StartOutcome:
+        self.follow.all(job, waiting)
         return StartOutcome.WAITING
 
-    def _given_back(self, claimed: Job, step: Callable[[Job], Job]) -> Job:
+    def _end_attempt(self, claimed: Job, step: Callable[[Job], Job]) -> Job:
         def change(job: Job) -> Job:
-            ours = job.attempt_id == claimed.attempt_id and job.state is JobState.SUBMITTING
-            return step(job) if ours else job
+            return step(job) if job.attempt_id == claimed.attempt_id else job
 
-        return amend_job(self.ledger, claimed.fingerprint, change)
+        return amend_job(self.ledger, claimed.fingerprint, change, only=JobState.SUBMITTING)
 
-    def _recorded(self, claimed: Job, created: CreatedProject) -> Job:
+    def _record_project(self, claimed: Job, created: CreatedProject) -> Job:
         """Write the project's id down before anything else; the attempt's late answer counts."""
         now = self.clock()
-        charged = created.credits_charged
-        credits_charged = claimed.parameters.credits if charged is None else charged
 
         def change(job: Job) -> Job:
             if created.id == job.project_id or created.id in job.orphans:
                 return job
             if job.attempt_id != claimed.attempt_id or job.project_id is not None:
                 return job.with_orphan(created.id)
-            return job.submitted(created.id, credits_charged, now, now + REVIEW)
+            return job.submitted(created.id, created.credits_charged, now, now + REVIEW)
 
         try:
             return amend_job(self.ledger, claimed.fingerprint, change)

@@ -20,8 +20,8 @@ from dropscale.ledger.store import (
     amend_job,
 )
 from dropscale.magichour import errors
-from dropscale.pipeline.follow import FollowJob, Verdict
-from dropscale.pipeline.gate import GateKeeper
+from dropscale.pipeline.follow import FollowJob, Refused, Waiting
+from dropscale.pipeline.gate import GateKeeper, cause_of
 from dropscale.pipeline.plan import LargeEnough, planned_renditions
 from dropscale.pipeline.ports import (
     Clock,
@@ -163,8 +163,7 @@ class Submit:
         return self._decide(drop, DropState.CANCELED, _reason(error), leaving=stuck)
 
     def _lacks_bytes(self, job: Job) -> bool:
-        is_sent = job.upload is not None and job.upload.is_fresh(self.clock())
-        return job.state is JobState.READY and not is_sent
+        return job.state is JobState.READY and not job.can_be_created(self.clock())
 
     def _evaluate(
         self, drop: Drop, version: ObjectVersion, remaining: RemainingTime
@@ -219,8 +218,9 @@ class Submit:
             return drop
         left = {job.fingerprint for job in leaving}
         kept = {name: rendition for name, rendition in drop.renditions.items() if name not in left}
-        facts = {"reason": reason, "wait": wait, "source": source, "renditions": kept}
-        decided = drop.decided(state, self.clock(), **facts)
+        decided = drop.decided(
+            state, self.clock(), reason=reason, wait=wait, source=source, renditions=kept
+        )
         departures = [change for job in leaving for change in _departure(drop.id, job)]
         self.ledger.write(SaveDrop(decided), *departures)
         return decided
@@ -231,8 +231,9 @@ class Submit:
         fresh = planned_renditions(source, spec, self.start.policy.budget)
         kept, changes = self._without_others(drop, fresh.keys())
         wanted = {name: _wanted(drop, rendition) for name, rendition in fresh.items()}
-        facts = {"source": source, "spec": spec, "warnings": _said(resolved)}
-        accepted = drop.evaluated(kept | wanted, now, **facts)
+        accepted = drop.evaluated(
+            kept | wanted, now, source=source, spec=spec, warnings=_said(resolved)
+        )
         changes.append(SaveDrop(accepted))
         names = [one.name or source.key for one in spec.wanted]
         for rendition, name in zip(wanted.values(), names, strict=True):
@@ -251,6 +252,9 @@ class Submit:
         if job.state is JobState.READY:
             # Whoever is about to lay the job aside as unwanted must see that it is wanted now.
             return [SaveJob(job.look_again(job.due or now))]
+        if job.has_project and rendition.wants_result:
+            # Nor may the sweeper lay aside a job whose result is wanted once more.
+            return [SaveJob(job.watched_anew(now, now + REVIEW))]
         return []
 
     def _without_others(
@@ -281,27 +285,28 @@ class Submit:
         if self._lacks_bytes(job):
             try:
                 self._send(job, image)
-            except ACCOUNT_ERRORS:
-                return self._held_back(drop, job, WaitReason.ACCOUNT)
+            except ACCOUNT_ERRORS as error:
+                return self._close_gate(drop, job, WaitReason.ACCOUNT, error)
             except errors.Throttled as error:
-                return self._held_back(drop, job, WaitReason.THROTTLED, error.retry_after)
+                return self._close_gate(drop, job, WaitReason.THROTTLED, error)
             except errors.TRANSIENT:
                 until = self.clock() + _UPLOAD_PAUSE
-                return self._read_later(drop, job, WaitReason.THROTTLED, until)
+                return self._read_later(drop, job, Waiting(WaitReason.THROTTLED, until), until)
             except REJECTING_ERRORS as error:
-                return self.follow.one(drop.id, job, Verdict(refusal=refusal_of(error)))
+                return self.follow.one(drop.id, job, Refused(refusal_of(error)))
         self.start(fingerprint, remaining)
         return self.ledger.drop(drop.id) or drop
 
-    def _held_back(
-        self, drop: Drop, job: Job, reason: WaitReason, retry_after: float | None = None
+    def _close_gate(
+        self, drop: Drop, job: Job, reason: WaitReason, error: errors.MagicHourError
     ) -> Drop:
-        return self._read_later(drop, job, reason, self.gate.close(reason, retry_after))
+        until = self.gate.close(reason, error)
+        return self._read_later(drop, job, Waiting(reason, until, cause_of(error)), until)
 
-    def _read_later(self, drop: Drop, job: Job, reason: WaitReason, until: datetime) -> Drop:
+    def _read_later(self, drop: Drop, job: Job, waiting: Waiting, until: datetime) -> Drop:
         """The vendor cannot take the bytes now: the sweeper has the image read again."""
         job = amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(until))
-        return self.follow.one(drop.id, job, Verdict(wait=reason, wait_until=until))
+        return self.follow.one(drop.id, job, waiting)
 
     def _send(self, job: Job, image: SourceImage) -> None:
         path = image.send(self.upscaler)

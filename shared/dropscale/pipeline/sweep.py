@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from dropscale.ledger.records import Drop, Job
-from dropscale.ledger.states import VERDICTS, JobState
-from dropscale.ledger.store import Agenda, Ledger, amend_job
-from dropscale.magichour.errors import MagicHourError, NotFound
+from dropscale.ledger.states import VERDICTS, JobState, WaitReason
+from dropscale.ledger.store import Agenda, Ledger, LedgerConflict, SaveJob, amend_job
+from dropscale.magichour.errors import NotFound
 from dropscale.pipeline.follow import FollowJob
 from dropscale.pipeline.gate import GateKeeper
+from dropscale.pipeline.look import PASSING, LookAtProject
 from dropscale.pipeline.measurements import Measurement
 from dropscale.pipeline.ports import (
     Clock,
@@ -23,7 +24,6 @@ from dropscale.pipeline.ports import (
     InputBucket,
     ObjectVersion,
     RemainingTime,
-    Upscaler,
 )
 from dropscale.pipeline.projection import ProjectManifest
 from dropscale.pipeline.reconcile import Reconcile
@@ -38,6 +38,9 @@ _REQUEUE_PAUSE = timedelta(minutes=15)
 _PROJECTION_GRACE = timedelta(minutes=1)
 _LONGEST_LOOK = timedelta(hours=1)
 _PATIENCE = timedelta(days=7)
+_ABANDONED_LOOK = timedelta(days=1)
+_LAST_LOOK = timedelta(days=30)
+"""For so long an abandoned job's project is looked at, once a day."""
 
 _Record = TypeVar("_Record", Job, Drop)
 
@@ -48,7 +51,7 @@ class Sweep:
 
     ledger: Ledger
     bucket: InputBucket
-    upscaler: Upscaler
+    look: LookAtProject
     queue: DropQueue
     start: StartJob
     follow: FollowJob
@@ -93,10 +96,10 @@ class Sweep:
         now = self.clock()
 
         def expire(job: Job) -> Job:
-            dead = job.state is JobState.SUBMITTING and job.due is not None and job.due < now
-            return job.unknown(now + REVIEW) if dead else job
+            is_dead = job.due is not None and job.due < now
+            return job.unknown(now + REVIEW) if is_dead else job
 
-        after = amend_job(self.ledger, job.fingerprint, expire)
+        after = amend_job(self.ledger, job.fingerprint, expire, only=JobState.SUBMITTING)
         self.follow.all(after)
         return after.state is JobState.UNKNOWN
 
@@ -106,9 +109,12 @@ class Sweep:
         probe = self.gate.due_probe()
         if gate is not None and not gate.is_open and probe is None:
             return
-        for job in self._due_jobs(Agenda.READY_JOBS):
+        jobs = list(self._due_jobs(Agenda.READY_JOBS))
+        if probe is not None and probe.reason is WaitReason.UNREADABLE and not jobs:
+            self.gate.open()  # The vendor answers again, and there is no job to try it with.
+        for job in jobs:
             with run.collecting_problems():
-                if job.upload is None or not job.upload.is_fresh(self.clock()):
+                if not job.can_be_created(self.clock()):
                     self._requeue(job)
                     continue
                 outcome = self.start(job.fingerprint, run.remaining, probe)
@@ -138,8 +144,9 @@ class Sweep:
 
     def _look_at(self, job: Job) -> bool:
         """See that every drop of a job is watched, or knows how it ended."""
+        job = self._free_slot_of_overdue(job)
         drops = self._open_drops(job)
-        if job.state in {JobState.UNKNOWN, JobState.ABANDONED}:
+        if job.state in {JobState.UNKNOWN, JobState.ABANDONED} and not job.has_project:
             self.follow.all(job)
             drops = []
         for drop in drops:
@@ -153,8 +160,8 @@ class Sweep:
         ended = [drop for drop, status in statuses if status is ExecutionStatus.ENDED]
         if ended or not drops:
             try:
-                job = self._with_verdict(job)
-            except MagicHourError:
+                job = self._look_at_project(job)
+            except PASSING:
                 self._plan_next_look(job, bool(drops))
                 raise
         if job.state in VERDICTS:
@@ -163,50 +170,74 @@ class Sweep:
         self._plan_next_look(job, bool(drops))
         return True
 
-    def _with_verdict(self, job: Job) -> Job:
+    def _free_slot_of_overdue(self, job: Job) -> Job:
+        """A job holds others up until its deadline at the latest, whatever its looks end in."""
+        deadline, project_id = self._deadline(job), job.project_id
+        if deadline is None or project_id is None or deadline > self.clock():
+            return job
+        return amend_job(self.ledger, job.fingerprint, lambda job: job.overdue(project_id))
+
+    def _deadline(self, job: Job) -> datetime | None:
+        """Return when a job that holds a slot has to give it back."""
+        if job.state is not JobState.SUBMITTED or job.is_overdue or job.submitted_at is None:
+            return None
+        return job.submitted_at + timedelta(seconds=self.follow.timing.deadline)
+
+    def _look_at_project(self, job: Job) -> Job:
         """Return the job as the vendor says it is, nobody else looking."""
-        if job.state is not JobState.SUBMITTED or job.project_id is None:
+        project_id = job.project_id
+        if job.state not in {JobState.SUBMITTED, JobState.ABANDONED} or project_id is None:
             return job
-        due = self.clock() + REVIEW
+        now = self.clock()
         try:
-            project = self.upscaler.project(job.project_id)
+            project = self.look(job.fingerprint, project_id)
         except NotFound:
-            return self._abandoned(job, due)
+            looked_at = self.ledger.job(job.fingerprint) or job
+            return self._abandon(looked_at) if looked_at.is_gone(now) else looked_at
         if project.status not in FINAL_STATUSES:
-            return job
-        verdict = JobState(project.status)
-
-        def settle(job: Job) -> Job:
-            if job.state is not JobState.SUBMITTED:
-                return job
-            return job.settled(verdict, project.credits_charged, due)
-
-        return amend_job(self.ledger, job.fingerprint, settle)
+            return self.ledger.job(job.fingerprint) or job
+        verdict, due = JobState(project.status), self.clock() + REVIEW
+        return amend_job(
+            self.ledger,
+            job.fingerprint,
+            lambda job: job.settled(project_id, verdict, project.credits_charged, due),
+        )
 
     def _plan_next_look(self, job: Job, has_open_drops: bool) -> None:
         now = self.clock()
-        age = now - (job.submitted_at or now)
-        if job.state is not JobState.SUBMITTED and (not has_open_drops or age > _PATIENCE):
-            self._look_again(job, None)
-        elif age > _PATIENCE:
-            self._abandoned(job, now + REVIEW)
+        since = job.watched_since or job.submitted_at or now
+        age = now - since
+        next_look = now + min(max(age / 4, REVIEW), _LONGEST_LOOK)
+        deadline = self._deadline(job)
+        if job.state is JobState.ABANDONED and job.abandoned_at is not None:
+            is_past = now - job.abandoned_at > _LAST_LOOK
+            self._look_again(job, None if is_past else now + _ABANDONED_LOOK)
+        elif job.state is JobState.SUBMITTED and age > _PATIENCE:
+            self._abandon(job)
+        elif job.state is JobState.SUBMITTED:
+            self._look_again(job, next_look if deadline is None else min(next_look, deadline))
+        elif has_open_drops and age <= _PATIENCE:
+            self._look_again(job, next_look)
         else:
-            self._look_again(job, now + min(max(age / 4, REVIEW), _LONGEST_LOOK))
+            self._look_again(job, None)
 
-    def _abandoned(self, job: Job, due: datetime) -> Job:
-        def abandon(job: Job) -> Job:
-            return job.abandoned(due) if job.state is JobState.SUBMITTED else job
-
-        after = amend_job(self.ledger, job.fingerprint, abandon)
-        self.follow.all(after)
+    def _abandon(self, job: Job) -> Job:
+        project_id, now = job.project_id, self.clock()
+        if project_id is None:
+            return job
+        after = amend_job(
+            self.ledger,
+            job.fingerprint,
+            lambda job: job.abandoned(project_id, now, now + _ABANDONED_LOOK),
+        )
+        if after.state is JobState.ABANDONED:
+            self.follow.all(after)
         return after
 
     def _look_again(self, job: Job, due: datetime | None) -> None:
-        amend_job(
-            self.ledger,
-            job.fingerprint,
-            lambda now: now.look_again(due) if now.state is job.state else now,
-        )
+        """Plan the next look, unless the job has changed since: then it is due as it was."""
+        with suppress(LedgerConflict):
+            self.ledger.write(SaveJob(job.look_again(due)))
 
     def _project(self, drop: Drop) -> bool:
         self.project(drop)

@@ -31,6 +31,10 @@ def test_a_drop_over_budget_waits_until_the_window_ends_and_goes_on_by_itself(
     manifest = world.manifest("c.png")
     assert (manifest["state"], manifest["waiting_for"]) == ("waiting", "budget")
     assert manifest["waiting_until"] == "2026-11-24T00:00:00.000+00:00"
+    assert manifest["reason"]["message"] == (
+        "DailyCreditLimit is 100 credits, of which 100 are spent; upscales that wait: 1"
+    )
+    assert "sam deploy --parameter-overrides DailyCreditLimit=" in manifest["reason"]["fix"]
     assert world.ledger.spent(DAY) == 100
     world.sweep()
     assert len(world.upscaler.creates) == 2

@@ -4,7 +4,6 @@ import pytest
 
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
-from dropscale.pipeline.deliver import ResultGone
 from dropscale.pipeline.resolve import Decision, NothingToResolve
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
@@ -159,12 +158,14 @@ def test_a_delivered_result_that_is_gone_everywhere_fails_and_is_not_paid_again(
     world.upscaler.projects.clear()
 
     assert world.retry("cat.png")
-    (state,) = world.running()
-    with pytest.raises(ResultGone):
-        world.deliver(world.check(state))
-    world.fail(state, "ResultGone")
+    world.run_executions()
+    assert world.manifest("cat.png")["reason"]["code"] == "NotFound"
+    world.pass_hours(30)
 
-    assert world.row("cat.png").state is DropState.FAILED
+    reason = world.manifest("cat.png")["reason"]
+    assert (world.row("cat.png").state, reason["code"]) == (DropState.FAILED, "ResultGone")
+    assert "revision" in reason["fix"]
+    assert "dropscale retry KEY" in reason["fix"]
     assert len(world.upscaler.creates) == 1
 
 
@@ -198,5 +199,6 @@ def test_a_result_that_is_gone_everywhere_is_said_to_be(world: World) -> None:
 
     world.drop("b.png", png())
 
-    with pytest.raises(ResultGone, match="revision"):
-        world.deliver(world.check(world.running()[0]))
+    world.run_executions()
+    world.pass_hours(30)
+    assert world.manifest("b.png")["reason"]["code"] == "ResultGone"

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from dropscale.image.verify import UnreadableResult
+from dropscale.ledger.records import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
-from dropscale.pipeline.deliver import ProjectNotComplete
+from dropscale.pipeline.delivery_errors import OutputOccupied, ProjectNotComplete
 from dropscale.pipeline.ports import OutputLabels
-from dropscale.pipeline.publish import OutputOccupied
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import World
@@ -17,6 +17,11 @@ from tests.world import World
 
 def submitted(world: World) -> None:
     world.drop("cat.png", png())
+
+
+def the_job(world: World) -> Job:
+    (job,) = world.ledger.jobs.values()
+    return job
 
 
 def test_an_error_of_the_vendor_gives_slot_and_credits_back(world: World) -> None:
@@ -100,17 +105,19 @@ def test_a_job_past_its_deadline_holds_nobody_up(world: World) -> None:
     assert world.ledger.taken == 0
 
 
-def test_a_project_that_was_deleted_at_the_vendor_is_given_up(world: World) -> None:
+def test_a_project_that_was_deleted_at_the_vendor_is_given_up_after_a_day(world: World) -> None:
     submitted(world)
-    world.fail(world.running()[0], "NotFound")
     world.upscaler.projects.clear()
-    world.clock.advance(minutes=3)
+    world.run_executions()
+    world.pass_hours(23)
+    assert the_job(world).state is JobState.SUBMITTED
+    world.pass_hours(2)
 
-    world.sweep()
-
-    (job,) = world.ledger.jobs.values()
-    assert job.state is JobState.ABANDONED
+    assert the_job(world).state is JobState.ABANDONED
     assert world.ledger.taken == 0
+    reason = world.manifest("cat.png")["reason"]
+    assert reason["code"] == "JobAbandoned"
+    assert "dropscale retry KEY" in reason["fix"]
 
 
 def test_one_record_that_cannot_be_seen_to_keeps_no_other_from_it(world: World) -> None:
@@ -180,10 +187,11 @@ def test_a_job_without_a_verdict_frees_its_slot_after_seven_days(world: World) -
         world.clock.advance(hours=1)
         world.sweep()
 
-    (job,) = world.ledger.jobs.values()
-    assert (job.state, job.due) == (JobState.ABANDONED, None)
+    assert the_job(world).state is JobState.ABANDONED
     assert world.ledger.taken == 0
-    assert world.row("cat.png").state is DropState.FAILED
+    assert world.row("cat.png").state is DropState.TIMED_OUT
+    world.pass_hours(31 * 24)
+    assert the_job(world).due is None
 
 
 def test_an_outage_while_polling_loses_nothing(world: World) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
@@ -241,3 +242,117 @@ def throttle_second_of_three(world: World, error: errors.Throttled) -> None:
     world.drop("c.png", png(shade=3))
     world.upscaler.finish()
     world.clock.advance(seconds=20)
+
+
+PAGE = errors.CreateAnswerUnreadable(CREATE, cause_name="ServerFault")
+PAGE.status = 403
+
+
+def test_after_a_refusal_that_is_not_the_vendors_no_create_is_sent_until_the_account_answers(
+    world: World,
+) -> None:
+    world.upscaler.fail_create = PAGE
+    world.upscaler.fail_account = errors.ServerFault("GET /v1/account", status=403)
+    world.drop("a.png", png(shade=1))
+    world.drop("b.png", png(shade=2))
+    for _ in range(60):
+        world.clock.advance(minutes=1)
+        world.sweep()
+
+    assert world.manifest("a.png")["state"] == "unknown"
+    manifest = world.manifest("b.png")
+    assert (manifest["state"], manifest["waiting_for"]) == ("waiting", "unreadable")
+    assert manifest["reason"]["fix"]
+    assert world.upscaler.creates == []
+
+    world.upscaler.fail_account = None
+    world.clock.advance(minutes=20)
+    world.sweep()
+
+    assert world.row("b.png").state is DropState.SUBMITTED
+    assert len(world.upscaler.creates) == 1
+
+
+def test_a_gate_that_nobody_waits_at_opens_once_the_account_answers(world: World) -> None:
+    world.upscaler.fail_create = PAGE
+    world.drop("a.png", png(shade=1))
+    world.clock.advance(minutes=3)
+    world.sweep()
+
+    world.drop("b.png", png(shade=2))
+
+    assert world.row("b.png").state is DropState.SUBMITTED
+
+
+def test_an_account_that_is_refused_by_the_vendor_itself_is_said_to_be(world: World) -> None:
+    world.upscaler.fail_create = PAGE
+    world.upscaler.fail_account = errors.Unauthorized("GET /v1/account", message="Unauthorized")
+    world.drop("a.png", png(shade=1))
+    world.clock.advance(minutes=3)
+    world.sweep()
+
+    world.drop("b.png", png(shade=2))
+
+    assert world.manifest("b.png")["waiting_for"] == "account"
+
+
+@pytest.mark.parametrize("call", ["upload", "create"])
+def test_who_waits_for_the_account_is_told_the_vendors_words(world: World, call: str) -> None:
+    broke = errors.OutOfCredits(
+        CREATE, status=402, code="insufficient_credits", message="You need 50 credits, you have 7"
+    )
+    setattr(world.upscaler, f"fail_{call}", broke)
+    world.drop("a.png", png(shade=1))
+    world.drop("b.png", png(shade=2))
+
+    for key in ("a.png", "b.png"):
+        reason = world.manifest(key)["reason"]
+        assert reason["code"] == "insufficient_credits"
+        assert "You need 50 credits, you have 7" in reason["message"]
+    world.upscaler.fail_create = None
+    world.clock.advance(hours=2)
+    world.sweep()
+    assert world.manifest("b.png")["reason"] is None
+
+
+def test_one_image_that_the_plan_does_not_allow_holds_up_no_other(world: World) -> None:
+    world.put("big.png.yaml", "scale_factor: 4")
+    world.upscaler.fail_create = errors.PlanRefused(
+        CREATE, status=402, code="plan_upgrade_required", message="4x needs a paid plan"
+    )
+    world.drop("big.png", png(shade=1))
+    world.drop("small.png", png(shade=2))
+
+    assert "4x needs a paid plan" in world.manifest("big.png")["reason"]["message"]
+    assert world.row("big.png").state is DropState.REJECTED
+    assert world.row("small.png").state is DropState.SUBMITTED
+    assert world.ledger.taken == 1
+
+
+def test_what_was_never_sent_waits_for_the_setting_to_be_corrected(world: World) -> None:
+    world.upscaler.fail_create = errors.Misconfigured(
+        CREATE, message="REQUESTS_CA_BUNDLE names no file"
+    )
+    world.drop("a.png", png())
+
+    assert the_job(world).state is JobState.READY
+    assert "REQUESTS_CA_BUNDLE" in world.manifest("a.png")["reason"]["message"]
+
+
+@pytest.mark.parametrize("told", [-(10**6), 10**9, None])
+def test_a_price_that_cannot_be_one_counts_as_the_list_price(
+    world: World, told: int | None
+) -> None:
+    world.budget = Budget(daily=50)
+    world.compose()
+    create = world.upscaler.create
+
+    def misprice(*arguments):  # type: ignore[no-untyped-def]
+        return create(*arguments).model_copy(update={"credits_charged": told})
+
+    world.upscaler.create = misprice  # type: ignore[method-assign]
+    for shade in range(3):
+        world.drop(f"{shade}.png", png(shade=shade))
+
+    assert len(world.upscaler.creates) == 1
+    assert set(world.ledger.credits.values()) == {50}

@@ -1,0 +1,288 @@
+"""While the vendor has a paid result there is a free way to it; a verdict hits its project only."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from dropscale.ledger.records import Job
+from dropscale.ledger.states import DropState, JobState
+from dropscale.magichour import errors
+from dropscale.magichour.models import Project
+from dropscale.upscaler import ProjectStatus
+from tests.fakes import png
+from tests.world import World
+
+LOOK = "GET /v1/image-projects/project-1"
+PASSING: dict[str, Exception | dict[str, Any]] = {
+    "a page": errors.ServerFault(LOOK, status=200, message="body: json_invalid"),
+    "a refusal": errors.Unauthorized(LOOK, status=401),
+    "an unknown status": errors.UnknownProjectStatus(LOOK, project_status="paused"),
+    "no connection": errors.Unreachable(LOOK),
+    "complete without downloads": {"status": "complete", "downloads": []},
+    "404": errors.NotFound(LOOK, status=404),
+    "deleted": {"status": "complete", "enabled": False},
+}
+
+
+def the_job(world: World) -> Job:
+    return next(iter(world.ledger.jobs.values()))
+
+
+def misbehave(world: World, project_id: str, answer: Exception | dict[str, Any]) -> None:
+    if isinstance(answer, Exception):
+        world.upscaler.fail_project[project_id] = answer
+    else:
+        found = Project.model_validate({"id": project_id, **answer})
+        world.upscaler.projects[project_id] = found
+
+
+def recover(world: World) -> None:
+    world.upscaler.fail_project.clear()
+    world.upscaler.finish()
+
+
+@pytest.mark.parametrize("hours", [1, 20])
+@pytest.mark.parametrize("answer", PASSING)
+def test_an_answer_that_proves_nothing_only_delays_the_result(
+    world: World, answer: str, hours: int
+) -> None:
+    world.drop("cat.png", png())
+    misbehave(world, "project-1", PASSING[answer])
+    world.run_executions()
+    world.pass_hours(hours)
+    assert the_job(world).state is JobState.SUBMITTED
+    recover(world)
+    world.pass_hours(3)
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+    assert len(world.upscaler.creates) == 1
+
+
+@pytest.mark.parametrize("answer", PASSING)
+def test_jobs_that_cannot_be_seen_give_their_places_back_at_the_deadline(
+    world: World, answer: str
+) -> None:
+    for number in range(world.slots):
+        world.drop(f"{number}.png", png(shade=number))
+        misbehave(world, f"project-{number + 1}", PASSING[answer])
+    world.drop("next.png", png(shade=99))
+    assert world.row("next.png").state is DropState.WAITING
+    world.executions.end_all()
+    for _ in range(63):
+        world.clock.advance(minutes=1)
+        with suppress(ExceptionGroup):
+            world.sweep()
+
+    assert world.row("next.png").state is DropState.SUBMITTED
+
+
+@pytest.mark.parametrize("way", ["a later look", "retry", "drop again", "copy", "adopt"])
+@pytest.mark.parametrize("days", [8, 29, 40])
+@pytest.mark.parametrize("reason", ["404", "no verdict"])
+def test_an_abandoned_project_that_has_its_result_after_all_is_delivered_free(
+    world: World, reason: str, days: int, way: str
+) -> None:
+    world.drop("cat.png", png())
+    if reason == "404":
+        misbehave(world, "project-1", PASSING["404"])
+    world.pass_hours(days * 24)
+    assert the_job(world).state is JobState.ABANDONED
+    assert (the_job(world).due is None) is (days == 40)
+    recover(world)
+    key = "cat.png"
+    match way:
+        case "retry":
+            assert world.retry(key)
+        case "drop again":
+            world.put(key, png())
+            world.bucket.version_ids[key] = "2"
+            world.submit(key)
+        case "copy":
+            key = "copy.png"
+            world.drop(key, png())
+        case "adopt":
+            world.adopt(key, "project-1")
+    world.run_executions()
+    if way == "a later look" and days < 40:
+        world.pass_hours(25)
+
+    expected = DropState.TIMED_OUT if way == "a later look" and days == 40 else DropState.DELIVERED
+    assert world.row(key).state is expected
+    assert len(world.upscaler.creates) == 1
+
+
+def test_one_404_after_a_day_of_answers_counts_as_the_first(world: World) -> None:
+    world.drop("cat.png", png())
+    for hour in range(60):
+        misbehave(world, "project-1", PASSING["404"])
+        if hour % 20 == 19:
+            world.upscaler.fail_project.clear()
+        world.pass_hours(1)
+
+    assert the_job(world).state is JobState.SUBMITTED
+
+
+def test_a_deleted_project_is_still_asked_for_its_downloads(world: World) -> None:
+    world.drop("cat.png", png())
+    downloads = [{"url": "https://vendor.example/output.png"}]
+    misbehave(world, "project-1", {"status": "complete", "enabled": False, "downloads": downloads})
+    world.run_executions()
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+
+
+def test_a_page_in_the_results_place_is_fetched_again(world: World) -> None:
+    world.drop("cat.png", png())
+    world.upscaler.finish()
+    good, world.upscaler.result = world.upscaler.result, b"<html>maintenance</html>"
+    world.run_executions()
+    assert world.manifest("cat.png")["state"] == "timed_out"
+    world.pass_hours(5)
+    world.upscaler.result = good
+    world.pass_hours(2)
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+
+
+def test_the_manifest_says_that_a_project_cannot_be_seen_until_it_can(world: World) -> None:
+    world.drop("cat.png", png())
+    (state,) = world.running()
+    misbehave(world, "project-1", PASSING["a page"])
+    waits = []
+    for _ in range(9):
+        state = world.check(state)
+        waits.append(state.wait_seconds)
+    manifest = world.manifest("cat.png")
+    assert (manifest["state"], manifest["reason"]["code"]) == ("submitted", "ServerFault")
+    assert waits == sorted(waits)
+    assert waits[-1] == 300
+
+    world.upscaler.fail_project.clear()
+    state = world.check(state)
+
+    assert state.failures == 0
+    assert world.manifest("cat.png")["reason"] is None
+
+
+def old_verdicts() -> dict[str, Callable[[World], object]]:
+    def slow_look(answer: Exception | Project) -> Callable[[World], object]:
+        def sweep(world: World) -> object:
+            real = world.upscaler.project
+
+            def project(project_id: str) -> Project:
+                world.upscaler.project = real  # type: ignore[method-assign]
+                world.sweep()
+                world.drop("b.png", png())
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer
+
+            world.upscaler.project = project  # type: ignore[method-assign]
+            return world.sweep()
+
+        return sweep
+
+    error = {"id": "project-1", "status": "error", "credits_charged": 0}
+    return {
+        "settled by a slow look": slow_look(Project.model_validate(error)),
+        "404 of a slow look": slow_look(errors.NotFound(LOOK, status=404)),
+    }
+
+
+@pytest.mark.parametrize("verdict", old_verdicts())
+def test_a_late_verdict_on_an_earlier_project_leaves_the_paid_one_alone(
+    world: World, verdict: str
+) -> None:
+    world.put("a.png.yaml", "wait_for_completion: false\n")
+    world.drop("a.png", png())
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
+    world.clock.advance(minutes=3)
+
+    old_verdicts()[verdict](world)
+
+    assert (the_job(world).state, the_job(world).project_id) == (JobState.SUBMITTED, "project-2")
+    recover(world)
+    world.run_executions()
+    world.drop("c.png", png())
+    world.run_executions()
+    assert world.row("c.png").state is DropState.DELIVERED
+    assert len(world.upscaler.creates) == 2
+
+
+def test_a_duplicate_failure_of_an_old_execution_does_not_close_a_drop_that_is_paid_anew(
+    world: World,
+) -> None:
+    world.drop("a.png", png())
+    (old,) = world.running()
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
+    failed = world.check(old)
+    world.fail(failed)
+    assert world.retry("a.png")
+    assert the_job(world).project_id == "project-2"
+
+    world.fail(failed)
+    world.fail(old, "NotFound")
+
+    assert world.row("a.png").state is DropState.SUBMITTED
+    assert the_job(world).state is JobState.SUBMITTED
+
+
+def test_a_drop_that_waits_at_an_earlier_project_follows_its_job_to_the_next(world: World) -> None:
+    world.drop("a.png", png())
+    (old,) = world.running()
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
+    failed = world.check(old)
+    world.executions.end_all()
+    world.clock.advance(minutes=3)
+    world.sweep()
+    world.drop("b.png", png())
+    world.upscaler.finish()
+    world.run_executions()
+    world.fail(failed)
+    world.pass_hours(1)
+
+    assert world.row("a.png").state is DropState.DELIVERED
+    assert world.row("b.png").state is DropState.DELIVERED
+
+
+@pytest.mark.parametrize("again", ["copy.png", "retry"])
+def test_a_finished_job_that_is_wanted_once_more_is_looked_after_once_more(
+    world: World, again: str
+) -> None:
+    world.drop("a.png", png())
+    world.upscaler.finish()
+    world.run_executions()
+    world.pass_hours(1)
+    assert the_job(world).due is None
+    key = "a.png" if again == "retry" else again
+    if again == "retry":
+        world.results.outputs.clear()
+        assert world.retry(key)
+    else:
+        world.drop(key, png())
+    world.executions.end_all()
+    world.pass_hours(1)
+
+    assert world.row(key).state is DropState.DELIVERED
+
+
+def test_a_create_never_names_bytes_that_the_vendor_has_deleted(world: World) -> None:
+    world.slots = 1
+    world.compose()
+    world.drop("a.png", png())
+    world.clock.advance(seconds=1)
+    world.drop("b.png", png(shade=5))
+    world.clock.advance(days=8)
+    recover(world)
+    world.run_executions()
+    world.sweep()
+    for key in world.queue.keys:
+        world.submit(key)
+    world.sweep()
+
+    assert [path for path, _, _ in world.upscaler.creates] == [
+        "api-assets/1.png",
+        "api-assets/3.png",
+    ]
