@@ -167,15 +167,16 @@ def _magic_hour(target: AwsTarget, stack: str) -> Finding:
 
 
 def _account(account: Account, slots: int) -> Finding:
-    detail = f"{account.credits:,} credits, tier {account.tier}"
-    places = PLACES_BY_TIER.get(account.tier)
+    credits_left = "untold" if account.credits is None else f"{account.credits:,}"
+    detail = f"{credits_left} credits, tier {account.tier or 'untold'}"
+    places = PLACES_BY_TIER.get(account.tier or "")
     if places is not None and slots > places:
         return Finding(
             "Magic Hour",
             f"{detail}: runs {places} jobs at once, and MaxConcurrentJobs is {slots}",
             f"Set MaxConcurrentJobs to {places}.",
         )
-    if not account.credits:
+    if account.credits is not None and account.credits <= 0:
         return Finding("Magic Hour", detail, "Buy credits, or wait for the next period.")
     return Finding("Magic Hour", detail)
 

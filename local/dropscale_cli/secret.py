@@ -30,7 +30,5 @@ def set_key(stack: str) -> None:
         )
     except (ValueError, MagicHourError, ClientError) as error:
         raise KeyRefused(f"Nothing was changed. {error}") from error
-    click.echo(
-        f"Kept. The account has {account.credits:,} credits; what waits for the key goes on within "
-        "minutes."
-    )
+    told = "" if account.credits is None else f" The account has {account.credits:,} credits."
+    click.echo(f"Kept.{told} What waits for the key goes on within minutes.")

@@ -15,6 +15,7 @@ from magic_hour.types.models import (  # type: ignore[import-untyped]
 )
 
 from dropscale import magichour
+from dropscale.pipeline.magic_hour import MagicHourUpscaler
 from dropscale.upscaler import ProjectStatus
 from tests.unit.magichour.scripted_server import Received, Reply, ScriptedServer, json_reply
 
@@ -155,6 +156,8 @@ def test_delete_and_account(server: ScriptedServer, ours: magichour.Client) -> N
         ("DELETE", "/v1/image-projects/cuid-example"),
         ("GET", "/v1/account"),
     ]
+    upscaler = MagicHourUpscaler(lambda: "key", server.base_url, timeout=5)
+    assert upscaler.account() == ours.v1.account.list()
 
 
 def test_our_models_know_every_field_of_the_vendors() -> None:
@@ -180,8 +183,10 @@ def test_a_project_may_lack_what_is_not_needed(optional: str) -> None:
 def test_the_error_names_the_state_machine_relies_on() -> None:
     names = {
         "InvalidRequest", "Unauthorized", "OutOfCredits", "PlanRefused", "NotFound", "Throttled",
-        "ServerFault", "Unavailable", "Unreachable", "ConnectionLost", "TransferFailed",
-        "UnsafeUrl", "CreateOutcomeUnknown", "UnknownProjectStatus", "DeadlinePassed",
+        "ServerFault", "Unavailable", "Unreachable", "Misconfigured", "ConnectionLost",
+        "TransferFailed", "UnsafeUrl", "CreateOutcomeUnknown", "UnknownProjectStatus",
+        "DeadlinePassed",
     }  # fmt: skip
     subclasses = {error.__name__ for error in magichour.MagicHourError.__subclasses__()}
     assert names == subclasses
+    assert magichour.CreateOutcomeUnknown.__subclasses__() == [magichour.CreateAnswerUnreadable]

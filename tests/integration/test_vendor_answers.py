@@ -48,7 +48,11 @@ ANSWERS = {
     **{str(status): refusal(status) for status in (400, 401, 402, 403, 404, 422, 429)},
     "429+Retry-After": refusal(429, **{"Retry-After": "600"}),
     **{str(status): refusal(status) for status in (500, 502, 503)},
-    **{f"{status}-page": page(status) for status in (200, 502, 503)},
+    "402-plan": json_reply({"message": "4x needs Pro", "code": "plan_upgrade_required"}, 402),
+    **{
+        f"{status}-page": page(status)
+        for status in (200, 400, 401, 402, 403, 404, 422, 429, 502, 503)
+    },
     "reset": Reply(behaviour=Behaviour.RESET_AFTER_REQUEST),
 }
 DOWNLOADS = ANSWERS | {
@@ -110,42 +114,49 @@ BROKEN_RESULT = retried("UnreadableResult", JobState.COMPLETE)
 NOT_TRANSFERRED = retried("TransferFailed", JobState.COMPLETE)
 
 
+UNPROVEN = "400-page 401-page 402-page 403-page 422-page"
+"""Refusals that are not the vendor's: somebody on the way there gave them."""
+
+
 def on(answers: str, outcome: Outcome) -> dict[str, Outcome]:
     return dict.fromkeys(answers.split(), outcome)
 
 
 TABLE = {
     VendorCall.UPLOAD_URLS: {
-        **on("400 403 404 422", REJECTED),
+        **on("400 402-plan 403 404 404-page 422", REJECTED),
         **on("401 402", NO_ACCOUNT),
         **on("429 429+Retry-After 500 502 503 200-page 502-page 503-page reset", THROTTLED),
+        **on(f"{UNPROVEN} 429-page", THROTTLED),
     },
     VendorCall.PUT: {
-        **on("400 401 402 403 404 422 429 429+Retry-After", THROTTLED),
-        **on("500 502 503 502-page 503-page reset", THROTTLED),
+        **on("400 401 402 402-plan 403 404 422 429 429+Retry-After", THROTTLED),
+        **on(f"500 502 503 502-page 503-page reset {UNPROVEN} 404-page 429-page", THROTTLED),
         # A storage says no more than 200; what it took, only the create can tell.
         **on("200-page", UNHARMED),
     },
     VendorCall.CREATE: {
-        **on("400 403 404 422", REJECTED),
+        **on("400 402-plan 403 404 422", REJECTED),
         **on("401 402", NO_ACCOUNT),
         **on("429 429+Retry-After 502 503", THROTTLED),
         **on("500 200-page 502-page 503-page reset", NOBODY_KNOWS),
+        **on(f"{UNPROVEN} 404-page 429-page", NOBODY_KNOWS),
     },
     VendorCall.GET_PROJECT: {
         **on("400 422", failed("InvalidRequest")),
         **on("401", collected_later("Unauthorized")),
         **on("402", failed("OutOfCredits")),
-        **on("403", failed("PlanRefused")),
-        **on("404", failed("NotFound")),
-        **on("429 429+Retry-After", retried("Throttled")),
+        **on("402-plan 403", failed("PlanRefused")),
+        **on("404 404-page", failed("NotFound")),
+        **on("429 429-page 429+Retry-After", retried("Throttled")),
         **on("502 503", retried("Unavailable")),
-        **on("500 200-page 502-page 503-page", retried("ServerFault")),
+        **on(f"500 200-page 502-page 503-page {UNPROVEN}", retried("ServerFault")),
         **on("reset", retried("ConnectionLost")),
     },
     VendorCall.DOWNLOAD: {
-        **on("400 401 402 403 404 422 429 429+Retry-After", NOT_TRANSFERRED),
-        **on("500 502 503 502-page 503-page reset", NOT_TRANSFERRED),
+        **on("400 401 402 402-plan 403 404 422 429 429+Retry-After", NOT_TRANSFERRED),
+        **on(f"500 502 503 502-page 503-page reset {UNPROVEN}", NOT_TRANSFERRED),
+        **on("404-page 429-page", NOT_TRANSFERRED),
         **on("truncated reset-inside", NOT_TRANSFERRED),
         **on("200-page cut-off-at-the-vendor blank", BROKEN_RESULT),
         **on("wrong-size", UNHARMED),

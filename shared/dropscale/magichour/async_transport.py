@@ -13,8 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from functools import lru_cache
 from ssl import SSLContext
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -25,8 +24,10 @@ from dropscale.magichour.base_transport import (
     NoAnswer,
     Request,
     Transport,
+    body_of,
 )
 from dropscale.magichour.calls import CONNECT_TIMEOUT, Answer
+from dropscale.magichour.environment import Library, Route, certificates, first_set
 
 MAX_CALLS = 32
 """How many calls are on their way at a time."""
@@ -50,19 +51,32 @@ class AsyncTransport(Transport):
         timeout: seconds to wait for the answer of a call, and for each piece of a transfer.
     """
 
+    proxy_schemes = MappingProxyType(
+        {"http": None, "https": None}
+        | dict.fromkeys(("socks5", "socks5h"), Library("socksio", "httpx[socks]"))
+    )
+
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
-        super().__init__(endpoint)
+        super().__init__(endpoint, timeout)
         self._timeout = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout))
         self._places: WeakKeyDictionary[asyncio.AbstractEventLoop, _Places] = WeakKeyDictionary()
 
-    async def exchange(self, request: Request) -> Answer | NoAnswer:
+    async def exchange(self, request: Request, route: Route) -> Answer:
         """See `Transport.exchange`."""
         # A transfer has its place already, from `transfer`.
         async with nullcontext() if request.moves_file else self._places_here().calls:
-            try:
-                return await self._exchange(request)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                return NoAnswer(type(error).__name__, never_left=_never_left(error))
+            return await self._exchange(request, route)
+
+    def no_answer(self, error: Exception) -> NoAnswer:
+        """See `Transport.no_answer`."""
+        refused = httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError
+        return NoAnswer(type(error).__name__, never_left=isinstance(error, refused))
+
+    def tls_context(self) -> SSLContext:
+        """See `Transport.tls_context`; the variables are those of httpx."""
+        variable = first_set(("SSL_CERT_FILE", "SSL_CERT_DIR"))
+        named = os.environ[variable] if variable else None
+        return certificates(variable, lambda: _tls_context(variable, named))
 
     async def sleep(self, seconds: float) -> None:
         """See `Transport.sleep`."""
@@ -75,7 +89,7 @@ class AsyncTransport(Transport):
     def _places_here(self) -> "_Places":
         return self._places.setdefault(asyncio.get_running_loop(), _Places())
 
-    async def _exchange(self, request: Request) -> Answer:
+    async def _exchange(self, request: Request, route: Route) -> Answer:
         headers, content = {**_HEADERS, **request.headers}, None
         if request.body is not None:
             headers["Content-Length"] = str(len(request.body))
@@ -83,9 +97,7 @@ class AsyncTransport(Transport):
         # Not by httpx's client, which writes every URL, signatures and all, into its log. A
         # transport per request costs 0.1 ms, less than a pool takes to go through its connections.
         async with httpx.AsyncHTTPTransport(
-            verify=_tls_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
-            trust_env=False,
-            proxy=None if self.endpoint.loopback else _proxy(request.url),
+            verify=route.tls, trust_env=False, proxy=route.proxy
         ) as transport:
             response = await transport.handle_async_request(
                 httpx.Request(
@@ -97,14 +109,12 @@ class AsyncTransport(Transport):
                 )
             )
             async with aclosing(response):
-                sink, body = request.sink, b""
-                if sink is None:
-                    body = await response.aread()
-                elif response.status_code == httpx.codes.OK:
-                    sink.expect(response.headers)
+                receiver = request.receiver(response.status_code, response.headers)
+                if receiver is not None:
                     async for piece in response.aiter_bytes():
-                        sink.write(piece)
-                return Answer(response.status_code, response.headers, body)
+                        if not receiver.take(piece):
+                            break
+                return Answer(response.status_code, response.headers, body_of(receiver))
 
 
 class _Places:
@@ -121,18 +131,6 @@ async def _pieces(body: Body) -> AsyncIterator[bytes]:
 
 
 @lru_cache
-def _tls_context(_ca_file: str | None, _ca_dir: str | None) -> SSLContext:
-    """Return a context, the same as long as the variables that httpx reads are."""
+def _tls_context(_variable: str | None, _value: str | None) -> SSLContext:
+    """Return a context, the same as long as the variable that httpx reads is."""
     return httpx.create_ssl_context()
-
-
-def _proxy(url: str) -> str | None:
-    parts, proxies = urlsplit(url), getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(parts.hostname or ""):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _never_left(error: Exception) -> bool:
-    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)

@@ -16,16 +16,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import BinaryIO, TypeVar
+from http import HTTPStatus
+from ssl import SSLContext
+from typing import BinaryIO, ClassVar, TypeVar
 
-from dropscale.magichour.calls import Answer, Call
-from dropscale.magichour.errors import ConnectionLost, TransferFailed, Unreachable
-from dropscale.magichour.urls import host_of, is_loopback, require_safe
+from dropscale.magichour.calls import MAX_ANSWER, Answer, Call
+from dropscale.magichour.environment import BadSetting, ProxySchemes, Route, route_to
+from dropscale.magichour.errors import (
+    ConnectionLost,
+    MagicHourError,
+    Misconfigured,
+    TransferFailed,
+    Unreachable,
+)
+from dropscale.magichour.urls import fault_of_base_url, host_of, is_loopback, require_safe
 
 T = TypeVar("T")
 
 CHUNK = 64 * 1024
 """Bytes of a transfer that are held in memory at a time."""
+
+_LONGEST_TIMEOUT = 86_400.0
 
 Moved = Callable[[int, int | None], object]
 """Called with the bytes that were moved so far and, if it is known, the number of all."""
@@ -40,7 +51,7 @@ class Endpoint:
 
     Raises:
         ValueError: the token cannot be sent in a header.
-        UnsafeUrl: the base URL would send the token in clear.
+        Misconfigured: the base URL cannot be used, or would send the token in clear.
     """
 
     def __init__(self, token: str | None, base_url: str) -> None:
@@ -49,7 +60,8 @@ class Endpoint:
                 "the Magic Hour API key is missing, empty or has characters other than visible "
                 "ASCII (a line break at its end?); pass the key alone"
             )
-        require_safe(base_url, "base URL", loopback=True)
+        if fault := fault_of_base_url(base_url):
+            raise Misconfigured("calls of the API", message=f"the base URL is not usable: {fault}")
         self.base_url = base_url.rstrip("/")
         self.loopback = is_loopback(base_url)
         self._token = token
@@ -58,12 +70,9 @@ class Endpoint:
         """Return the headers of every call."""
         return {"Accept": "application/json", "Authorization": f"Bearer {self._token}"}
 
-    def without_token(self, answer: Answer) -> Answer:
-        """Return the answer as it may be shown: a refusal may quote the key."""
-        body = (
-            answer.body.replace(self._token.encode(), b"[key]") if answer.refused else answer.body
-        )
-        return Answer(answer.status, answer.headers, body)
+    def without_token(self, text: str) -> str:
+        """Return the text as it may be shown: an answer may quote the key."""
+        return text.replace(self._token, "[key]")
 
 
 class Body:
@@ -106,18 +115,41 @@ class Sink:
         self._moved = moved
         self._size: int | None = None
         self.written = 0
+        self.failure: Exception | None = None
 
     def expect(self, headers: Mapping[str, str]) -> None:
         """Take note of the size that the answer announces."""
         value = headers.get("Content-Length", "")
         self._size = int(value) if re.fullmatch(r"[0-9]{1,18}", value) else None
 
-    def write(self, piece: bytes) -> None:
-        """Take the next piece."""
-        self._file.write(piece)
-        self.written += len(piece)
-        if self._moved:
-            self._moved(self.written, self._size)
+    def take(self, piece: bytes) -> bool:
+        """Take the next piece, and want more; `failure` keeps what goes wrong with that."""
+        try:
+            self._file.write(piece)
+            self.written += len(piece)
+            if self._moved:
+                self._moved(self.written, self._size)
+        except Exception as error:
+            self.failure = error
+            raise
+        return True
+
+
+class AnswerBody:
+    """The body of an answer, as far as anybody reads it: one byte over the limit is too long."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def take(self, piece: bytes) -> bool:
+        """Take the next piece; return whether more is wanted."""
+        self.data += piece
+        return len(self.data) <= MAX_ANSWER
+
+
+def body_of(receiver: Sink | AnswerBody | None) -> bytes:
+    """Return the body that is part of the answer."""
+    return receiver.data if isinstance(receiver, AnswerBody) else b""
 
 
 @dataclass(frozen=True)
@@ -139,31 +171,65 @@ class Request:
         """Whether this is an upload or a download, not a call."""
         return self.method == "PUT" or self.sink is not None
 
+    def receiver(self, status: int, headers: Mapping[str, str]) -> "Sink | AnswerBody | None":
+        """Return what takes the body of an answer; None: nobody reads it."""
+        if self.sink is None:
+            return AnswerBody()
+        if status != HTTPStatus.OK:
+            return None
+        self.sink.expect(headers)
+        return self.sink
+
 
 @dataclass(frozen=True)
 class NoAnswer:
     """No whole answer came.
 
     Attributes:
-        cause: the class name of what happened; libraries' texts hold URLs.
+        cause: the class name of what happened; libraries' texts hold URLs. Of a setting that
+            cannot work: its name, and why.
         never_left: whether the connection was not even made.
+        is_setting: whether nothing was tried, because of a setting.
     """
 
     cause: str
     never_left: bool
+    is_setting: bool = False
 
 
 class Transport(ABC):
-    """Sends calls to the API, and moves files to and from its storage."""
+    """Sends calls to the API, and moves files to and from its storage.
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    Raises:
+        Misconfigured: the time-out is not one.
+    """
+
+    proxy_schemes: ClassVar[ProxySchemes]
+
+    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
+        if not 0 < timeout <= _LONGEST_TIMEOUT:
+            message = f"the time-out is {timeout}; it must be a number of seconds above 0"
+            raise Misconfigured("calls of the API", message=message)
         self.endpoint = endpoint
 
     @abstractmethod
-    async def exchange(self, request: Request) -> Answer | NoAnswer:
+    async def exchange(self, request: Request, route: Route) -> Answer:
         """Send a request once, on a new connection, following no redirect.
 
-        What writing to the sink raises comes through.
+        Whatever it raises but for what the request's body or sink does is an error of the HTTP
+        library.
+        """
+
+    @abstractmethod
+    def no_answer(self, error: Exception) -> NoAnswer:
+        """Return what an error that `exchange` raised means."""
+
+    @abstractmethod
+    def tls_context(self) -> SSLContext:
+        """Return the certificates that the environment trusts.
+
+        Raises:
+            BadSetting: they cannot be read.
         """
 
     @abstractmethod
@@ -185,19 +251,42 @@ class Transport(ABC):
             headers["Content-Type"] = "application/json"
             body = Body(io.BytesIO(call.body), len(call.body))
         url = self.endpoint.base_url + call.path
-        answer = await self.exchange(Request(call.method, url, headers, body))
+        answer = await self._attempt(Request(call.method, url, headers, body))
         if isinstance(answer, NoAnswer):
             # A body is read only after the connection and TLS stand, so an unread one was not
             # sent. Without one (GET, DELETE) the kind of failure has to do.
             sent = not answer.never_left if body is None else body.taken
-            raise (ConnectionLost if sent else Unreachable)(call.label, message=answer.cause)
-        return call.parse(self.endpoint.without_token(answer))
+            error_class: type[MagicHourError] = ConnectionLost if sent else Unreachable
+            if answer.is_setting:
+                error_class = Misconfigured
+            raise error_class(call.label, message=answer.cause)
+        return call.parse(answer, self.endpoint.without_token)
+
+    async def _attempt(self, request: Request) -> Answer | NoAnswer:
+        """Send a request once; whatever goes wrong with that, however a library calls it.
+
+        What reading the request's body or writing to its sink raises comes through.
+        """
+        answer: Answer | NoAnswer
+        try:
+            direct = self.endpoint.loopback
+            route = route_to(request.url, self.proxy_schemes, self.tls_context, direct=direct)
+            answer = await self.exchange(request, route)
+        except BadSetting as error:
+            answer = NoAnswer(str(error), never_left=True, is_setting=True)
+        except Exception as error:  # libraries raise more than they tell of, ValueErrors for one
+            answer = self.no_answer(error)
+        for part in (request.body, request.sink):
+            if part is not None and part.failure:
+                raise part.failure  # urllib3 takes an OSError of the file for its own
+        return answer
 
     async def upload(self, url: str, file: BinaryIO, size: int, moved: Moved | None = None) -> None:
         """PUT the rest of a file, `size` bytes, to a signed URL, streaming, with a Content-Length.
 
         Raises:
             TransferFailed: the storage did not take it.
+            Misconfigured: a proxy or the certificates of the environment cannot be used.
             UnsafeUrl: the URL is not https.
         """
         await self._transfer(Request("PUT", url, body=Body(file, size, moved)))
@@ -210,6 +299,7 @@ class Transport(ABC):
 
         Raises:
             TransferFailed: the storage did not give it, or not all of it.
+            Misconfigured: a proxy or the certificates of the environment cannot be used.
             UnsafeUrl: the URL is not https.
         """
         sink = Sink(file, moved)
@@ -219,11 +309,10 @@ class Transport(ABC):
     async def _transfer(self, request: Request) -> None:
         label = f"{request.method} {host_of(request.url)}"
         require_safe(request.url, label, loopback=self.endpoint.loopback)
-        answer = await self.exchange(request)
-        if request.body is not None and request.body.failure:
-            raise request.body.failure  # urllib3 takes an OSError of the file for its own
+        answer = await self._attempt(request)
         if isinstance(answer, NoAnswer):
-            raise TransferFailed(label, message=answer.cause)
+            failed = Misconfigured if answer.is_setting else TransferFailed
+            raise failed(label, message=answer.cause)
         # A download's 204 or 206 is no success: the sink took nothing.
-        if answer.refused or (request.sink and answer.status != 200):
+        if answer.refused or (request.sink and answer.status != HTTPStatus.OK):
             raise TransferFailed(label, status=answer.status)

@@ -8,9 +8,11 @@ Source: https://docs.magichour.ai/api-reference.
 
 import json
 import re
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -19,22 +21,39 @@ from pydantic import ValidationError
 from dropscale.magichour.errors import (
     CLASS_BY_STATUS,
     NOT_CHARGED,
+    CreateAnswerUnreadable,
     CreateOutcomeUnknown,
     MagicHourError,
+    NotFound,
+    PlanRefused,
     ServerFault,
+    Throttled,
     Unavailable,
     UnknownProjectStatus,
 )
+from dropscale.magichour.json_document import document_of
 from dropscale.magichour.models import Account, CreatedProject, Project, UploadUrls
-from dropscale.magichour.urls import without_queries
+from dropscale.magichour.text import MAX_NAME, shown
 
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to wait for a connection to the API, per address of the host."""
 
-MAX_MESSAGE = 500
-"""Longest vendor message that is shown, in characters."""
+MAX_ANSWER = 4 * 1024 * 1024
+"""Longest body of an answer that is read, in bytes; the vendor's have a few hundred."""
+
+PLAN_UPGRADE_REQUIRED = "plan_upgrade_required"
+"""The one code of a 402 that is about the request, not about the account."""
+
+_UNSURE_CLASS_BY_STATUS = MappingProxyType({404: NotFound, 429: Throttled})
+"""What a refusal that is not the vendor's is taken for: nothing is lost by looking again."""
+
+_TOLD = (*NOT_CHARGED, CreateOutcomeUnknown)
+"""What a create may end with; anything else is still to be told as what it means for the job."""
+
+WithoutKey = Callable[[str], str]
+"""Takes the API's key out of a text."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +72,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One call: `read` makes a model of the body of a successful answer."""
+    """One call: `read` makes a model of what a successful answer's body says.
+
+    It takes the JSON document, None if there is none.
+    """
 
     method: str
     path: str
-    read: Callable[[bytes], T]
+    read: Callable[[object], T]
     body: bytes | None = field(default=None, repr=False)
 
     @property
@@ -65,21 +87,75 @@ class Call(Generic[T]):
         """The call as errors name it, e.g. "GET /v1/account"."""
         return f"{self.method} {self.path}"
 
-    def parse(self, answer: Answer) -> T:
+    def parse(self, answer: Answer, without_key: WithoutKey = str) -> T:
         """Return the model of a successful answer.
+
+        Args:
+            answer: what came.
+            without_key: makes texts of the answer fit to be shown; by default they stay.
 
         Raises:
             MagicHourError: of the class that fits the status; `ServerFault` if the answer is
                 outside the contract; `UnknownProjectStatus`.
         """
+        document = document_of(answer.body, MAX_ANSWER)
         if answer.refused:
-            raise _refusal(self.label, answer)
+            raise self._refusal(answer, document, without_key)
         try:
-            return self.read(answer.body)
-        except ValidationError as error:
-            failure = _unreadable(self.label, answer.status, error)
+            return self.read(document)
+        except ValueError as error:
+            failure = _unreadable(self.label, answer.status, error, without_key)
         # Raised out here, so that no context carries the input, which may hold signed URLs.
         raise failure
+
+    def foreign_refusal(self, status: int) -> MagicHourError:
+        """Return what a refusal means that is not the vendor's, by the shape of it: little."""
+        error_class = _UNSURE_CLASS_BY_STATUS.get(status, ServerFault)
+        return error_class(self.label, status=status)
+
+    def _refusal(self, answer: Answer, document: object, without_key: WithoutKey) -> MagicHourError:
+        status, said = answer.status, document if isinstance(document, dict) else {}
+        message, code = said.get("message"), said.get("code")
+        if isinstance(message, str):
+            error = _class_of(status, code)(self.label, status=status)
+            error.message = shown(without_key(message))
+            error.code = shown(without_key(code), MAX_NAME) if isinstance(code, str) else None
+        else:
+            error = self.foreign_refusal(status)
+        error.retry_after = retry_after(answer.headers)
+        return error
+
+
+@dataclass(frozen=True)
+class CreateCall(Call[CreatedProject]):
+    """`POST /v1/ai-image-upscaler`, the call that costs credits.
+
+    Attributes:
+        project_name: the name that the project gets; None: the vendor makes one.
+    """
+
+    project_name: str | None = None
+
+    def foreign_refusal(self, status: int) -> MagicHourError:
+        """See `Call.foreign_refusal`: whoever answered, nobody knows what became of the job."""
+        error = super().foreign_refusal(status)
+        return self._unknown(CreateAnswerUnreadable, error) if 400 <= status < 500 else error
+
+    def failure(self, error: BaseException) -> MagicHourError:
+        """Return what a failed create means: the error itself if nothing can have been charged."""
+        if isinstance(error, MagicHourError) and isinstance(error, _TOLD):
+            return error
+        return self._unknown(CreateOutcomeUnknown, error)
+
+    def _unknown(
+        self, error_class: type[CreateOutcomeUnknown], cause: BaseException
+    ) -> CreateOutcomeUnknown:
+        unknown = error_class(
+            self.label, cause_name=type(cause).__name__, project_name=self.project_name
+        )
+        if isinstance(cause, MagicHourError):
+            unknown.status, unknown.message, unknown.code = cause.status, cause.message, cause.code
+        return unknown
 
 
 def create_upscale(
@@ -87,28 +163,16 @@ def create_upscale(
     scale_factor: float,
     style: Mapping[str, Any] | None,
     name: str | None,
-) -> Call[CreatedProject]:
+) -> CreateCall:
     """Describe `POST /v1/ai-image-upscaler`, the call that costs credits."""
     body: dict[str, Any] = {"assets": dict(assets), "scale_factor": scale_factor}
     if style is not None:
         body["style"] = dict(style)
     if name is not None:
         body["name"] = name
-    return Call(
-        "POST", "/v1/ai-image-upscaler", CreatedProject.model_validate_json, _json_bytes(body)
+    return CreateCall(
+        "POST", "/v1/ai-image-upscaler", CreatedProject.model_validate, _json_bytes(body), name
     )
-
-
-def create_failure(
-    call: Call[CreatedProject], error: BaseException, name: str | None
-) -> MagicHourError:
-    """Return what a failed create means: the error itself if nothing can have been charged."""
-    if isinstance(error, NOT_CHARGED):
-        return error
-    unknown = CreateOutcomeUnknown(call.label, cause_name=type(error).__name__, project_name=name)
-    if isinstance(error, MagicHourError):
-        unknown.status, unknown.message = error.status, error.message
-    return unknown
 
 
 def create_upload_urls(items: Sequence[Mapping[str, str]]) -> Call[UploadUrls]:
@@ -119,22 +183,29 @@ def create_upload_urls(items: Sequence[Mapping[str, str]]) -> Call[UploadUrls]:
     body = _json_bytes(
         {"items": [{name.removesuffix("_"): item[name] for name in item} for item in items]}
     )
-    return Call("POST", "/v1/files/upload-urls", UploadUrls.model_validate_json, body)
+    return Call("POST", "/v1/files/upload-urls", UploadUrls.model_validate, body)
 
 
 def get_project(project_id: str) -> Call[Project]:
-    """Describe `GET /v1/image-projects/{id}`."""
-    return Call("GET", _project_path(project_id), Project.model_validate_json)
+    """Describe `GET /v1/image-projects/{id}`; an answer about another project is none."""
+
+    def read(document: object) -> Project:
+        project = Project.model_validate(document)
+        if project.id != project_id:
+            raise ValueError("the answer is about another project")
+        return project
+
+    return Call("GET", _project_path(project_id), read)
 
 
 def delete_project(project_id: str) -> Call[None]:
     """Describe `DELETE /v1/image-projects/{id}`, which is permanent."""
-    return Call("DELETE", _project_path(project_id), lambda _body: None)
+    return Call("DELETE", _project_path(project_id), lambda _document: None)
 
 
 def get_account() -> Call[Account]:
     """Describe `GET /v1/account`."""
-    return Call("GET", "/v1/account", Account.model_validate_json)
+    return Call("GET", "/v1/account", Account.model_validate)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -149,13 +220,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     try:
         until = parsedate_to_datetime(value)
         return max(0.0, (until - parsedate_to_datetime(headers.get("Date", ""))).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
 def _project_path(project_id: str) -> str:
-    if not project_id:
-        raise ValueError("the project's id is empty; pass the id that the create call returned")
+    if not project_id.strip("."):  # dots alone would be another path of the API
+        raise ValueError(
+            "the project's id is empty or dots; pass the id that the create call returned"
+        )
     return f"/v1/image-projects/{quote(project_id, safe='')}"
 
 
@@ -163,30 +236,28 @@ def _json_bytes(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, allow_nan=False).encode()
 
 
-def _refusal(label: str, answer: Answer) -> MagicHourError:
-    message = _vendor_message(answer.body)
-    error_class = CLASS_BY_STATUS.get(answer.status, ServerFault)
-    if answer.status in {502, 503} and message is not None:
-        error_class = Unavailable
-    return error_class(
-        label, status=answer.status, message=message, retry_after=retry_after(answer.headers)
-    )
+def _class_of(status: int, code: object) -> type[MagicHourError]:
+    """Return the class of a refusal in the vendor's own shape."""
+    if status in {502, 503}:
+        return Unavailable
+    if status == 402 and code == PLAN_UPGRADE_REQUIRED:
+        return PlanRefused
+    return CLASS_BY_STATUS.get(status, ServerFault)
 
 
-def _vendor_message(body: bytes) -> str | None:
-    """Return the text of the vendor's `{"message": …}`, None if this is another kind of body."""
-    try:
-        document = json.loads(body)
-    except ValueError:
-        return None
-    message = document.get("message") if isinstance(document, dict) else None
-    return without_queries(message)[:MAX_MESSAGE] if isinstance(message, str) else None
-
-
-def _unreadable(label: str, status: int, error: ValidationError) -> MagicHourError:
+def _unreadable(
+    label: str, status: int, error: ValueError, without_key: WithoutKey
+) -> MagicHourError:
+    if not isinstance(error, ValidationError):
+        return ServerFault(label, status=status, message=str(error))
     problems = error.errors(include_url=False, include_context=False)
     for problem in problems:
         if problem["loc"] == ("status",) and problem["type"] == "enum":
-            return UnknownProjectStatus(label, project_status=problem["input"])
-    where = ".".join(str(part) for part in problems[0]["loc"]) or "body"
-    return ServerFault(label, status=status, message=f"{where}: {problems[0]['type']}")
+            found = problem["input"]
+            if not isinstance(found, int | float | None):
+                text = found if isinstance(found, str) else reprlib.repr(found)
+                found = shown(without_key(text), MAX_NAME)
+            return UnknownProjectStatus(label, project_status=found)
+    where = ".".join(str(part) for part in problems[0]["loc"])
+    message = f"{where}: {problems[0]['type']}" if where else "the answer is no JSON object"
+    return ServerFault(label, status=status, message=message)

@@ -59,8 +59,8 @@ class AsyncClient:
 class Client:
     """Client of the Magic Hour API. It keeps no connection, so it needs no closing.
 
-    No call is repeated by itself; only `generate` and `check_result` go on polling after a
-    transient error, and ask once more for an output that did not come.
+    No call is repeated by itself; only `generate` and `check_result` go on polling after an answer
+    that may pass, and ask once more for an output that did not come.
 
     Args:
         token: the API key.
@@ -71,7 +71,7 @@ class Client:
 
     Raises:
         ValueError: the token cannot be an API key.
-        UnsafeUrl: the base URL would send the token in clear.
+        Misconfigured: the base URL or the time-out cannot be used.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class Client:
         Raises:
             TransferFailed: not all of it came (transient: the file holds a part), or the URL
                 has expired (`expired`: a fresh GET of the project gives another).
+            Misconfigured: a proxy or the certificates of the environment cannot be used.
             UnsafeUrl: the URL is not https.
         """
         return run(resources.download(self._transport, url, file))

@@ -6,6 +6,7 @@ message or repr holds the token or the query of a URL.
 Source of the meaning of the status codes: https://docs.magichour.ai/api-reference.
 """
 
+import reprlib
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -48,7 +49,8 @@ class MagicHourError(Exception):
     @property
     def summary(self) -> str:
         """What is wrong, without the call that failed and without advice."""
-        status = f" (HTTP {self.status})" if self.status else ""
+        told = [f"HTTP {self.status}" if self.status else "", self.code or ""]
+        status = f" ({', '.join(filter(None, told))})" if any(told) else ""
         message = f": {self.message.rstrip('.')}" if self.message else ""
         return f"{self.what.format(**vars(self))}{status}{message}"
 
@@ -104,7 +106,11 @@ class Throttled(MagicHourError):
 
 
 class ServerFault(MagicHourError):
-    """500, 504, an answer that cannot be read, and every status outside the contract."""
+    """500, 504, an answer that cannot be read, and every status outside the contract.
+
+    So are 400, 401, 402, 403 and 422 without the vendor's own JSON body: something between us and
+    the vendor answered, which proves nothing.
+    """
 
     what = "the API failed or its answer cannot be read"
     advice = "Try again later."
@@ -154,7 +160,7 @@ class TransferFailed(MagicHourError):
 
 
 class UnsafeUrl(MagicHourError):
-    """A URL that would send the token or an image over plain HTTP."""
+    """A URL of the vendor's storage that would send an image over plain HTTP."""
 
     what = "this URL is not safe to use"
     advice = "Only https is allowed (http only between loopback addresses)."
@@ -164,14 +170,14 @@ class UnknownProjectStatus(MagicHourError):
     """The project has a status that this version does not know.
 
     Attributes:
-        project_status: the status as it came.
+        project_status: the status as it came; of a long or nested one, the beginning.
     """
 
     what = "the project has a status that is not in the contract"
-    advice = "Update this software; the project itself is not affected."
+    advice = "Look again later, or update this software; the project itself is not affected."
 
     def __init__(self, request: str, *, project_status: object = None) -> None:
-        super().__init__(request, message=repr(project_status))
+        super().__init__(request, message=reprlib.repr(project_status))
         self.project_status = project_status
 
 
@@ -235,7 +241,10 @@ CLASS_BY_STATUS = MappingProxyType(
         429: Throttled,
     }
 )
-"""Refusals. 502 and 503 depend on the body (see `calls`); everything else is a ServerFault."""
+"""Refusals in the vendor's shape; see `calls` for other bodies, 402's code, 502 and 503.
+
+Everything else is a ServerFault.
+"""
 
 NOT_CHARGED = (*frozenset(CLASS_BY_STATUS.values()), Unavailable, Unreachable, Misconfigured)
 """After these a create has certainly made no project; any other error leaves that open."""

@@ -1,21 +1,89 @@
 """The API's answers, with the vendor's field names.
 
-Unknown fields are kept and fields that newer answers may leave out are optional, so that an
-addition or a retirement at the vendor never costs a result that is paid for. URLs are signed and
-therefore left out of every repr.
+An answer is read for what it surely says. Only what cannot be done without is required: any other
+field that is missing, or cannot be read as its type, has its default. Unknown fields are kept. So
+no addition, retirement or mistake at the vendor costs a result that is paid for. URLs are signed
+and therefore left out of every repr.
 
 Source: https://docs.magichour.ai/api-reference and the vendor's Python SDK 0.90.
 """
 
-from typing import Annotated
+import math
+import re
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
+from dropscale.magichour.text import MAX_NAME, shown
 from dropscale.upscaler import ProjectStatus
+
+_MAX_ID, _MAX_URL = 1000, 16_000
+_NO_ID = re.compile(r"[.\s]*")  # dots alone would be another path of the API
+
+
+def _id_text(value: object) -> str:
+    """Return an id as text; an integer surely says one, too."""
+    text = str(value) if type(value) is int else value
+    if not isinstance(text, str) or not text.isprintable() or len(text) > _MAX_ID:
+        raise ValueError("not an id")
+    if _NO_ID.fullmatch(text) or "\N{REPLACEMENT CHARACTER}" in text:
+        raise ValueError("not an id")
+    return text
+
+
+def _rounded_up(value: object) -> int:
+    """Return a whole number; a fraction is rounded up. `True` is no number."""
+    if type(value) is int:
+        return value
+    if type(value) is float and math.isfinite(value):
+        return math.ceil(value)
+    raise ValueError("not a number")
+
+
+def _finite(value: object) -> object:
+    if type(value) in {int, float} and abs(value) < math.inf:  # type: ignore[arg-type]
+        return value
+    raise ValueError("not a number")
+
+
+Id = Annotated[str, BeforeValidator(_id_text)]
+WholeNumber = Annotated[int, BeforeValidator(_rounded_up)]
+Number = Annotated[float, BeforeValidator(_finite)]
+Name = Annotated[str, AfterValidator(lambda text: shown(text, MAX_NAME))]
+Message = Annotated[str, AfterValidator(shown)]
+Url = Annotated[str, Field(min_length=1, max_length=_MAX_URL, repr=False)]
 
 
 class _Answer(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _default_if_unreadable(
+        cls, value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
+        try:
+            found = read(value)
+            if isinstance(found, str):
+                found.encode()  # half surrogates can be neither stored nor sent
+            return found
+        except ValueError:
+            field = cls.model_fields[info.field_name or ""]
+            if field.is_required():
+                raise
+            return field.get_default(call_default_factory=True)
 
 
 class _Rare(_Answer):
@@ -25,8 +93,8 @@ class _Rare(_Answer):
 class UploadUrl(_Answer):
     """Where to PUT one file, and the path to name it by afterwards."""
 
-    upload_url: str = Field(repr=False)
-    file_path: str
+    upload_url: Url
+    file_path: str = Field(min_length=1)
     expires_at: str | None = None
 
 
@@ -39,43 +107,62 @@ class UploadUrls(_Answer):
 class CreatedProject(_Answer):
     """Answer of `POST /v1/ai-image-upscaler`: the project exists and is charged.
 
-    Only the id is indispensable: an answer without the price must not lose a paid project.
+    The prices are as the vendor has them, which may be below 0 or absurd.
     """
 
-    id: str = Field(min_length=1)
-    credits_charged: int | None = None
-    frame_cost: int | None = None
+    id: Id
+    credits_charged: WholeNumber | None = None
+    frame_cost: WholeNumber | None = None
 
 
 class Download(_Answer):
     """One output of a project; the URL lives 24 hours."""
 
-    url: str = Field(repr=False)
+    url: Url
     expires_at: str | None = None
+
+
+def _readable_downloads(value: object) -> object:
+    """Leave out the entries of a list that are no downloads."""
+    if not isinstance(value, list):
+        return []
+    readable = []
+    for entry in value:
+        try:
+            readable.append(Download.model_validate(entry))
+        except ValidationError:
+            continue
+    return readable
 
 
 class ProjectError(_Answer):
     """Why a project ended in `error`."""
 
-    code: str | None = None
-    message: str | None = None
+    code: Name | None = None
+    message: Message | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_is_message(cls, value: object) -> object:
+        return {"message": value} if isinstance(value, str) else value
 
 
 class Project(_Answer):
-    """Answer of `GET /v1/image-projects/{id}`; `downloads` is filled once it is complete."""
+    """Answer of `GET /v1/image-projects/{id}`; `downloads` is filled once it is complete.
 
-    id: str
+    `enabled` is False for a deleted project, and None if the answer does not say.
+    """
+
+    id: Id
     status: ProjectStatus
     name: str | None = None
     type: str | None = None
-    image_count: int | None = None
+    image_count: WholeNumber | None = None
     created_at: str | None = None
-    enabled: bool = True
-    credits_charged: int | None = None
-    total_frame_cost: int | None = None
-    downloads: Annotated[
-        list[Download], BeforeValidator(lambda value: [] if value is None else value)
-    ] = []
+    enabled: StrictBool | None = None
+    credits_charged: WholeNumber | None = None
+    total_frame_cost: WholeNumber | None = None
+    downloads: Annotated[list[Download], BeforeValidator(_readable_downloads)] = []
     error: ProjectError | None = None
 
     @property
@@ -93,15 +180,15 @@ class ProjectResult(Project):
 class Price(_Rare):
     """What a subscription costs for each interval, in the smallest unit of the currency."""
 
-    amount: int
-    currency: str
+    amount: WholeNumber
+    currency: str = Field(min_length=1)
 
 
 class Discount(_Rare):
     """What is taken off the price: an amount in its unit, or a percentage."""
 
-    amount_off: int | None = None
-    percent_off: float | None = None
+    amount_off: WholeNumber | None = None
+    percent_off: Number | None = None
 
 
 class Subscription(_Rare):
@@ -110,7 +197,7 @@ class Subscription(_Rare):
     status: str | None = None
     name: str | None = None
     billing_interval: str | None = None
-    cancel_at_period_end: bool | None = None
+    cancel_at_period_end: StrictBool | None = None
     current_period_end: str | None = None
     price: Price | None = None
     discount: Discount | None = None
@@ -119,8 +206,8 @@ class Subscription(_Rare):
 class Account(_Rare):
     """Answer of `GET /v1/account`; an account without a subscription has None."""
 
-    id: str
-    credits: int
-    tier: str
+    id: Id
+    credits: WholeNumber | None = None
+    tier: Name | None = None
     email: str | None = None
     subscription: Subscription | None = None

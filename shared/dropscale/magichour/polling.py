@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dropscale.magichour.errors import TRANSIENT, DeadlinePassed, MagicHourError
 from dropscale.magichour.models import Project
-from dropscale.upscaler import FINAL_STATUSES
+from dropscale.upscaler import FINAL_STATUSES, ProjectStatus
 
 INTERVAL_VARIABLE = "MAGIC_HOUR_POLL_INTERVAL"
 DEFAULT_INTERVAL = 3.0
@@ -24,7 +24,7 @@ class Polling:
         interval: between two looks; None takes MAGIC_HOUR_POLL_INTERVAL, the vendor SDK's
             variable, when a wait begins, else `DEFAULT_INTERVAL`.
         deadline: after which waiting ends, counted from its beginning.
-        max_backoff: longest wait after transient errors, unless the API asks for more.
+        max_backoff: longest wait after passing answers, unless the API asks for more.
         monotonic: clock of the deadline.
         jitter: a random number from 0 to 1.
     """
@@ -49,24 +49,28 @@ class Schedule:
     def pause_after(self, seen: Project | MagicHourError) -> float:
         """Return the seconds to pause after a project that is not final, or a transient error.
 
+        Pauses grow while passing answers follow each other: errors, and a project that is complete
+        but has no downloads yet.
+
         Raises:
             DeadlinePassed: the time is up.
         """
         pause = self._interval
-        if isinstance(seen, MagicHourError):
+        if isinstance(seen, MagicHourError) or seen.status is ProjectStatus.COMPLETE:
             self._failures += 1
             # Up to twice 2**10 intervals: beyond that only the bound counts.
             backoff = min(self._polling.max_backoff, pause * 2 ** min(self._failures, 10))
-            pause = max(backoff * (1 + self._polling.jitter()) / 2, seen.retry_after or 0)
+            pause = backoff * (1 + self._polling.jitter()) / 2
+            if isinstance(seen, MagicHourError):
+                pause = max(pause, seen.retry_after or 0)
         else:
             self._failures = 0
         left = self._end - self._polling.monotonic()
         if left <= 0:
-            last = seen.status if isinstance(seen, Project) else type(seen).__name__
             raise DeadlinePassed(
                 f"GET /v1/image-projects/{self._project_id}",
                 project_id=self._project_id,
-                message=f"last seen: {last}",
+                message=f"last seen: {_seen(seen)}",
             )
         return min(pause, left)
 
@@ -77,7 +81,10 @@ async def wait_until_final(
     project_id: str,
     polling: Polling,
 ) -> Project:
-    """Look at a project until it is complete, error or canceled; transient errors do not end it.
+    """Look at a project until it is error, canceled, or complete with its downloads.
+
+    Transient errors do not end it. A project that was deleted (`enabled` is False) has no more
+    downloads to wait for.
 
     Raises:
         DeadlinePassed: the time is up.
@@ -90,9 +97,23 @@ async def wait_until_final(
             seen = await look()
         except TRANSIENT as error:
             seen = error
-        if isinstance(seen, Project) and seen.status in FINAL_STATUSES:
+        if isinstance(seen, Project) and _is_final(seen):
             return seen
         await sleep(schedule.pause_after(seen))
+
+
+def _is_final(project: Project) -> bool:
+    if project.status is not ProjectStatus.COMPLETE:
+        return project.status in FINAL_STATUSES
+    return bool(project.downloads) or project.enabled is False
+
+
+def _seen(seen: Project | MagicHourError) -> str:
+    if isinstance(seen, MagicHourError):
+        return type(seen).__name__
+    if seen.status is ProjectStatus.COMPLETE:
+        return "complete, without downloads"
+    return seen.status
 
 
 def poll_interval(polling: Polling) -> float:

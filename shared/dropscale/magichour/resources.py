@@ -180,7 +180,9 @@ class AsyncImageProjectsClient:
             return await save(project.downloads[index].url)
         except TransferFailed as error:
             failure = error
-        fresh = (await self.get(id=project.id)).downloads
+        sleep, polling = self._transport.sleep, self._polling
+        again = await wait_until_final(lambda: self.get(id=project.id), sleep, project.id, polling)
+        fresh = again.downloads
         if index >= len(fresh):
             raise failure
         return await save(fresh[index].url)
@@ -226,9 +228,9 @@ class AsyncAiImageUpscalerClient:
         try:
             return await self._transport.send(call)
         except Exception as error:  # whatever is not a refusal may have been charged
-            failure = calls.create_failure(call, error, name)
+            failure = call.failure(error)
         except BaseException as error:
-            error.add_note(str(calls.create_failure(call, error, name)))
+            error.add_note(str(call.failure(error)))
             raise
         raise failure
 
@@ -315,4 +317,6 @@ def _image_extension(name: object, extension: str | None) -> str:
 
 def _result(project: models.Project, paths: Sequence[str] | None = None) -> models.ProjectResult:
     downloaded_paths = None if paths is None else [*paths]
-    return models.ProjectResult(**project.model_dump(), downloaded_paths=downloaded_paths)
+    return models.ProjectResult.model_validate(
+        {**dict(project), "downloaded_paths": downloaded_paths}
+    )

@@ -10,13 +10,14 @@ import time
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import lru_cache
 from ssl import SSLContext
+from types import MappingProxyType
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
-from urllib3.exceptions import HTTPError, NewConnectionError
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3.exceptions import NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from dropscale.magichour.base_transport import (
@@ -25,11 +26,12 @@ from dropscale.magichour.base_transport import (
     NoAnswer,
     Request,
     Transport,
+    body_of,
 )
 from dropscale.magichour.calls import CONNECT_TIMEOUT, Answer
+from dropscale.magichour.environment import Library, Route, certificates, first_set
 
-# requests wraps what urllib3 raises, but not in every place.
-_HTTP_ERRORS = (requests.RequestException, HTTPError)
+_SOCKS = Library("socks", "PySocks")
 
 
 class BlockingTransport(Transport):
@@ -40,16 +42,49 @@ class BlockingTransport(Transport):
         timeout: seconds to wait for the answer of a call, and for each piece of a transfer.
     """
 
+    proxy_schemes = MappingProxyType(
+        {"http": None, "https": None}
+        | dict.fromkeys(("socks4", "socks4a", "socks5", "socks5h"), _SOCKS)
+    )
+
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
-        super().__init__(endpoint)
+        super().__init__(endpoint, timeout)
         self._timeout = timeout
 
-    async def exchange(self, request: Request) -> Answer | NoAnswer:
+    async def exchange(self, request: Request, route: Route) -> Answer:
         """See `Transport.exchange`."""
-        try:
-            return self._exchange(request)
-        except _HTTP_ERRORS as error:
-            return NoAnswer(type(_cause(error)).__name__, never_left=_never_left(error))
+        with (
+            _Session(route.tls) as session,
+            session.request(
+                request.method,
+                request.url,
+                data=request.body,
+                headers={**request.headers, "Connection": "close"},
+                auth=_NoAuth(),
+                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
+                proxies={"all": route.proxy} if route.proxy else {},
+                stream=True,
+            ) as response,
+        ):
+            receiver = request.receiver(response.status_code, response.headers)
+            if receiver is not None:
+                for piece in response.iter_content(CHUNK):
+                    if not receiver.take(piece):
+                        break
+            return Answer(response.status_code, response.headers, body_of(receiver))
+
+    def no_answer(self, error: Exception) -> NoAnswer:
+        """See `Transport.no_answer`."""
+        return NoAnswer(type(_cause(error)).__name__, never_left=_never_left(error))
+
+    def tls_context(self) -> SSLContext:
+        """See `Transport.tls_context`; the variables are those of requests.
+
+        Source: https://requests.readthedocs.io/en/latest/user/advanced/#ssl-cert-verification.
+        """
+        variable = first_set(("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+        bundle = os.environ[variable] if variable else DEFAULT_CA_BUNDLE_PATH
+        return certificates(variable, lambda: _tls_context(bundle))
 
     async def sleep(self, seconds: float) -> None:
         """See `Transport.sleep`."""
@@ -59,37 +94,14 @@ class BlockingTransport(Transport):
         """See `Transport.transfer`: one at a time is all there is."""
         return nullcontext()
 
-    def _exchange(self, request: Request) -> Answer:
-        with (
-            _Session() as session,
-            session.request(
-                request.method,
-                request.url,
-                data=request.body,
-                headers={**request.headers, "Connection": "close"},
-                auth=_NoAuth(),
-                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
-                proxies={} if self.endpoint.loopback else get_environ_proxies(request.url),
-                stream=True,
-            ) as response,
-        ):
-            sink, body = request.sink, b""
-            if sink is None:
-                body = response.content
-            elif response.status_code == requests.codes.ok:
-                sink.expect(response.headers)
-                for piece in response.iter_content(CHUNK):
-                    sink.write(piece)
-            return Answer(response.status_code, response.headers, body)
-
 
 class _Session(requests.Session):
     """Follows no redirect, and does not even prepare to: it would carry the token along."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: SSLContext) -> None:
         super().__init__()
         self.trust_env = False
-        self.mount("https://", _TlsAdapter())
+        self.mount("https://", _TlsAdapter(tls))
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         return None
@@ -98,11 +110,15 @@ class _Session(requests.Session):
 class _TlsAdapter(HTTPAdapter):
     """Shares one TLS context: requests makes one for each connection, which takes 20 ms or more."""
 
+    def __init__(self, tls: SSLContext) -> None:
+        self._tls = tls
+        super().__init__()
+
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options, ssl_context=_tls_context(_ca_bundle()))
+        super().init_poolmanager(*args, **options, ssl_context=self._tls)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, **options, ssl_context=_tls_context(_ca_bundle()))
+        return super().proxy_manager_for(proxy, **options, ssl_context=self._tls)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Leave it to the context, which has the certificates already."""
@@ -111,15 +127,6 @@ class _TlsAdapter(HTTPAdapter):
 class _NoAuth(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
-
-
-def _ca_bundle() -> str:
-    # As requests does: https://requests.readthedocs.io/en/latest/user/advanced/#ssl-cert-verification.
-    return (
-        os.environ.get("REQUESTS_CA_BUNDLE")
-        or os.environ.get("CURL_CA_BUNDLE")
-        or DEFAULT_CA_BUNDLE_PATH
-    )
 
 
 @lru_cache

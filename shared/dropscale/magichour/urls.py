@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from dropscale.magichour.errors import UnsafeUrl
 
-_QUERY = re.compile(r"""(https?://[^\s?"'<>]+)\?[^\s"'<>]*""", re.IGNORECASE)
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z)({_LABEL}\.)*{_LABEL}\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
 
 def is_loopback(url: str) -> bool:
@@ -48,6 +49,34 @@ def host_of(url: str) -> str:
         return "?"
 
 
-def without_queries(text: str) -> str:
-    """Return the text with the query of every URL in it left out: that is where signatures are."""
-    return _QUERY.sub(r"\1?…", text)
+def fault_of(url: str) -> str | None:
+    """Return what makes a URL of a setting unusable, whatever its scheme; None: nothing.
+
+    The HTTP libraries find these faults late, and each calls them otherwise.
+    """
+    if not re.fullmatch(r"[!-~]+", url):
+        return "it has characters other than visible ASCII"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "its host or port cannot be read"
+    if not host:
+        return "it names no host"
+    if not _HOST.fullmatch(host) or ("[" in parts.netloc) != (":" in host):
+        return "its host is not a host name or address"
+    if port == 0 or parts.netloc.endswith(":"):
+        return "its port is not a number from 1 to 65535"
+    return None
+
+
+def fault_of_base_url(url: str) -> str | None:
+    """Return why the API's key may not be sent to a URL; None: it may."""
+    if fault := fault_of(url):
+        return fault
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(url)):
+        return "it does not begin with https:// (http:// is for loopback addresses only)"
+    if parts.username is not None or parts.query or parts.fragment:
+        return "it has a user, a query or a fragment"
+    return None

@@ -57,9 +57,8 @@ class MagicHourUpscaler:
         return self._client().download(url, file)
 
     def _client(self) -> Client:
+        token = self._token()
         try:
-            return magichour.Client(
-                token=self._token(), base_url=self._base_url, timeout=self._timeout
-            )
-        except ValueError as error:
+            return magichour.Client(token=token, base_url=self._base_url, timeout=self._timeout)
+        except ValueError as error:  # nothing but the key; settings are Misconfigured
             raise Unauthorized("the API key", message=str(error)) from None

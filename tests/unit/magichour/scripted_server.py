@@ -55,6 +55,7 @@ class ScriptedServer:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.received: list[Received] = []
+        self.first_lines: list[bytes] = []
         self._replies: dict[tuple[str, str], list[Reply]] = {}
         self._released = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -151,6 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         self.raw_requestline = self.rfile.readline(65537)
+        self.server.script.first_lines.append(self.raw_requestline)
         if not self.raw_requestline or not self.parse_request():
             self.close_connection = True
             return

@@ -121,18 +121,6 @@ def test_no_answer_in_time_is_unknown(server: ScriptedServer, impatient_client: 
     assert len(server.received) == 1
 
 
-def test_an_unforeseen_error_is_unknown(
-    server: ScriptedServer, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(_body: bytes) -> CreatedProject:
-        raise RecursionError
-
-    monkeypatch.setattr(CreatedProject, "model_validate_json", broken)
-    server.on("POST", PATH, CREATED)
-    with pytest.raises(CreateOutcomeUnknown, match="RecursionError"):
-        create(client)
-
-
 def test_a_refused_connection_is_definite(closed_port_url: str, connect: Connect) -> None:
     with pytest.raises(Unreachable):
         create(connect(token="t", base_url=closed_port_url))

@@ -55,7 +55,14 @@ def test_the_outputs_are_downloaded(
         project(server, "queued"),
         Reply(503, b'{"message": "busy"}'),
         project(server, "rendering"),
-        project(server, "complete", "/p1/output.png?signature=s", credits_charged=50, future=1),
+        project(
+            server,
+            "complete",
+            "/p1/output.png?signature=s",
+            credits_charged=50,
+            future=1,
+            downloaded_paths="the vendor's",
+        ),
     )
     server.on("GET", "/p1/output.png", Reply(200, b"upscaled"))
     assets, style = {"image_file_path": str(image)}, {"enhancement": "Balanced"}
@@ -154,9 +161,10 @@ def test_two_outputs_of_one_name_are_two_files(
 def test_an_output_cannot_be_written_outside_the_directory(
     server: ScriptedServer, client: Client, tmp_path: Path
 ) -> None:
-    server.on("GET", PROJECT, project(server, "complete", "/..%2F..%2Fevil.png", id="../p1"))
+    evil = project(server, "complete", "/..%2F..%2Fevil.png", id="../p1")
+    server.on("GET", "/v1/image-projects/..%2Fp1", evil)
     server.on("GET", "/..%2F..%2Fevil.png", Reply(200, b"a"))
-    result = client.v1.image_projects.check_result("p1", True, True, tmp_path / "out")
+    result = client.v1.image_projects.check_result("../p1", True, True, tmp_path / "out")
     [path] = result.downloaded_paths or [""]
     assert Path(path).resolve().parent == tmp_path / "out"
 
@@ -207,16 +215,47 @@ def test_an_expired_url_is_fetched_anew_once(
     assert len(server.sent_to("GET", PROJECT)) == 2
 
 
-@pytest.mark.parametrize("refreshed", ["/old.png", None])
 def test_a_url_that_stays_expired_fails(
-    server: ScriptedServer, client: Client, tmp_path: Path, refreshed: str | None
+    server: ScriptedServer, client: Client, tmp_path: Path
 ) -> None:
-    fresh = project(server, "complete", *([refreshed] if refreshed else []))
-    server.on("GET", PROJECT, project(server, "complete", "/old.png"), fresh)
+    server.on("GET", PROJECT, project(server, "complete", "/old.png"))
     server.on("GET", "/old.png", Reply(410))
     with pytest.raises(TransferFailed):
         client.v1.image_projects.check_result("p1", True, True, tmp_path)
     assert len(server.sent_to("GET", PROJECT)) == 2
+
+
+def test_a_deleted_project_still_tries_its_downloads(
+    server: ScriptedServer, client: Client, tmp_path: Path
+) -> None:
+    deleted = project(server, "complete", enabled=False)
+    server.on("GET", PROJECT, project(server, "complete", "/output.png", enabled=False), deleted)
+    server.on("GET", "/output.png", Reply(200, b"upscaled"), Reply(410))
+    result = client.v1.image_projects.check_result("p1", True, True, tmp_path)
+    assert Path((result.downloaded_paths or [""])[0]).read_bytes() == b"upscaled"
+    server.on("GET", PROJECT, project(server, "complete", "/output.png"), deleted)
+    with pytest.raises(TransferFailed):
+        client.v1.image_projects.check_result("p1", True, True, tmp_path)
+
+
+def test_answers_that_pass_are_looked_at_again(
+    server: ScriptedServer, client: Client, tmp_path: Path
+) -> None:
+    passing = [
+        project(server, "complete"),
+        project(server, "paused"),
+        Reply(200, b"<html>"),
+        Reply(401, b"<html>"),
+        project(server, "error", id="p2"),
+    ]
+    fresh = project(server, "complete", "/fresh.png")
+    expired = project(server, "complete", "/old.png")
+    server.on("GET", PROJECT, *passing, expired, *passing, fresh)
+    server.on("GET", "/old.png", Reply(410))
+    server.on("GET", "/fresh.png", Reply(200, b"upscaled"))
+    result = client.v1.image_projects.check_result("p1", True, True, tmp_path)
+    assert Path((result.downloaded_paths or [""])[0]).read_bytes() == b"upscaled"
+    assert len(server.sent_to("GET", PROJECT)) == 12
 
 
 def test_a_failed_download_leaves_no_file_and_names_the_project(

@@ -10,6 +10,7 @@ from dropscale.magichour import (
     Project,
     ServerFault,
     Throttled,
+    UnknownProjectStatus,
 )
 from dropscale.magichour.client import run
 from dropscale.magichour.polling import wait_until_final
@@ -26,9 +27,17 @@ class Clock:
         self.now += seconds
 
 
+def seen_as(status: ProjectStatus, **fields: object) -> Project:
+    return Project.model_validate({"id": "p1", "status": status, **fields})
+
+
+EMPTY = seen_as(ProjectStatus.COMPLETE)
+DOWNLOADS = [{"url": "https://storage.example/output.png"}]
+
+
 def wait(
     clock: Clock,
-    *seen: ProjectStatus | MagicHourError,
+    *seen: ProjectStatus | Project | MagicHourError,
     interval: float | None = 3.0,
     deadline: float = 1800.0,
 ) -> Project:
@@ -39,7 +48,7 @@ def wait(
         now = script.pop(0) if len(script) > 1 else script[0]
         if isinstance(now, MagicHourError):
             raise now
-        return Project(id="p1", status=now)
+        return now if isinstance(now, Project) else seen_as(now, downloads=DOWNLOADS)
 
     polling = Polling(
         interval=interval,
@@ -75,6 +84,25 @@ def test_transient_errors_back_off_up_to_a_bound_and_start_anew_after_an_answer(
     fault = ServerFault("GET /v1/image-projects/p1", status=500)
     wait(clock, *[fault] * 5, ProjectStatus.RENDERING, fault, ProjectStatus.COMPLETE)
     assert clock.pauses == [4.5, 9.0, 18.0, 22.5, 22.5, 3.0, 4.5]
+
+
+@pytest.mark.parametrize("passing", [ServerFault("GET"), UnknownProjectStatus("GET"), EMPTY])
+def test_passing_answers_are_no_verdicts(passing: Project | MagicHourError) -> None:
+    clock = Clock()
+    done = wait(clock, passing, passing, EMPTY, ProjectStatus.RENDERING, ProjectStatus.COMPLETE)
+    assert done.downloads
+    assert clock.pauses == [4.5, 9.0, 18.0, 3.0]
+
+
+def test_a_complete_project_whose_downloads_never_come_meets_the_deadline() -> None:
+    with pytest.raises(DeadlinePassed, match="last seen: complete, without downloads"):
+        wait(Clock(), EMPTY)
+
+
+def test_a_deleted_project_has_no_downloads_to_wait_for() -> None:
+    clock = Clock()
+    assert wait(clock, seen_as(ProjectStatus.COMPLETE, enabled=False)).downloads == []
+    assert clock.pauses == []
 
 
 def test_the_api_may_ask_for_a_longer_pause() -> None:

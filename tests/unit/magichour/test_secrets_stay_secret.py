@@ -47,9 +47,10 @@ QUOTING = json_reply(
 )
 RESET = Reply(behaviour=Behaviour.RESET_AFTER_REQUEST)
 HANGING = Reply(behaviour=Behaviour.NEVER_ANSWER)
-WRONG_MODEL = json_reply(
-    {"id": "p1", "status": "complete", "downloads": {"url": f"https://x/?{SIGNATURE}"}}
-)
+SIGNED_STATUS = json_reply({"id": "p1", "status": [f"{TOKEN} https://x/?{SIGNATURE}"]})
+QUOTED_STATUS = json_reply({"id": "p1", "status": f"https://x/?{SIGNATURE} {TOKEN}"})
+SIGNED_ID = json_reply({"id": f"https://x/?{SIGNATURE}{TOKEN}", "status": "complete"})
+QUOTING_CODE = json_reply({"message": "no", "code": f"{TOKEN} https://x/?{SIGNATURE}"}, 402)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,11 @@ WRONG_MODEL = json_reply(
         (get, "GET", PROJECT, QUOTING),
         (get, "GET", PROJECT, RESET),
         (get, "GET", PROJECT, HANGING),
-        (get, "GET", PROJECT, WRONG_MODEL),
+        (get, "GET", PROJECT, SIGNED_STATUS),
+        (get, "GET", PROJECT, QUOTED_STATUS),
+        (get, "GET", PROJECT, SIGNED_ID),
+        (get, "GET", PROJECT, QUOTING_CODE),
+        (create, "POST", CREATE, QUOTING_CODE),
         (upload, "PUT", "/put", QUOTING),
         (upload, "PUT", "/put", RESET),
         (upload, "PUT", "/put", HANGING),
@@ -112,7 +117,10 @@ def test_logs(server: ScriptedServer, client: Client, caplog: pytest.LogCaptureF
 
 def test_models() -> None:
     signed = {"url": f"https://x/?{SIGNATURE}"}
-    project = Project.model_validate({"id": "p1", "status": "complete", "downloads": [signed]})
+    error = {"message": f"cannot read https://x/a.png?{SIGNATURE}"}
+    project = Project.model_validate(
+        {"id": "p1", "status": "complete", "downloads": [signed], "error": error}
+    )
     item = {"upload_url": f"https://x/?{SIGNATURE}", "file_path": "api-assets/1.png"}
     assert SIGNATURE not in repr(project) + str(project)
     assert SIGNATURE not in repr(UploadUrls.model_validate({"items": [item]}))

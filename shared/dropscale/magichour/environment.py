@@ -1,0 +1,136 @@
+"""What the environment says of the way to a host: which proxy, whose certificates.
+
+Everything is looked at before a request is made, so that a setting that cannot work has a name,
+and nothing is sent before all of them are known to be usable.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from ipaddress import ip_address, ip_network
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from dropscale.magichour.urls import fault_of
+
+
+class BadSetting(Exception):
+    """A setting cannot work; the message names it and says why, without its value."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """What a transport needs for proxies of one scheme: a module, and the package that has it."""
+
+    module: str
+    package: str
+
+
+ProxySchemes = Mapping[str, Library | None]
+"""The schemes of proxies that a transport can use, and what it needs for each."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """How to reach a host: by a proxy's URL, or directly; and whom to trust."""
+
+    proxy: str | None
+    tls: SSLContext
+
+
+def route_to(
+    url: str, schemes: ProxySchemes, tls_context: Callable[[], SSLContext], *, direct: bool
+) -> Route:
+    """Return the way to a URL's host.
+
+    Args:
+        url: where to.
+        schemes: proxies that can be used.
+        tls_context: gives the certificates; asked only if there is anybody to trust.
+        direct: whether to go past all proxies.
+
+    Raises:
+        BadSetting: as its name says.
+    """
+    proxy = None if direct else _proxy_for(urlsplit(url), schemes)
+    is_secure = "https" in {urlsplit(url).scheme, urlsplit(proxy or "").scheme}
+    # Without TLS nobody is trusted, and broken certificates harm nobody.
+    return Route(proxy, tls_context() if is_secure else SSLContext(PROTOCOL_TLS_CLIENT))
+
+
+def first_set(variables: Sequence[str]) -> str | None:
+    """Return the first of the variables that is set to anything."""
+    return next((name for name in variables if os.environ.get(name)), None)
+
+
+def certificates(variable: str | None, load: Callable[[], SSLContext]) -> SSLContext:
+    """Return the TLS context of certificates that a variable names (None: certifi's).
+
+    Raises:
+        BadSetting: they cannot be read.
+    """
+    if variable and not os.path.exists(os.environ[variable]):
+        raise BadSetting(f"{variable} names a file or folder that does not exist")
+    try:
+        return load()
+    except (OSError, ValueError) as error:
+        key_log = os.environ.get("SSLKEYLOGFILE")
+        if key_log and getattr(error, "filename", None) == key_log:
+            raise BadSetting("SSLKEYLOGFILE names a file that cannot be written") from None
+        source = f"{variable} names certificates" if variable else "the package certifi has files"
+        raise BadSetting(f"{source} that cannot be read ({type(error).__name__})") from None
+
+
+def _proxy_for(parts: SplitResult, schemes: ProxySchemes) -> str | None:
+    proxies = getproxies()
+    kind = parts.scheme if proxies.get(parts.scheme) else "all"
+    proxy = proxies.get(kind)
+    if not proxy or _is_bypassed(parts):
+        return None
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if fault := _fault_of_proxy(proxy, schemes):
+        raise BadSetting(f"{_setting_of(kind)} names a proxy that cannot be used: {fault}")
+    return proxy
+
+
+def _setting_of(kind: str) -> str:
+    name = f"{kind}_proxy"
+    return first_set([name, name.upper()]) or "the system's proxy setting"
+
+
+def _fault_of_proxy(proxy: str, schemes: ProxySchemes) -> str | None:
+    try:
+        scheme = urlsplit(proxy).scheme
+    except ValueError:
+        return "it is not a URL"
+    if scheme not in schemes:
+        return f"its scheme is not one of {', '.join(schemes)}"
+    library = schemes[scheme]
+    if library and find_spec(library.module) is None:
+        return f"its scheme is {scheme!r}, which needs the package {library.package}"
+    if fault := fault_of(proxy):
+        return fault
+    parts = urlsplit(proxy)
+    try:
+        unquote(f"{parts.username}{parts.password}").encode("latin-1")
+    except UnicodeEncodeError:
+        return "its user or password has characters that no header can have"
+    return None
+
+
+def _is_bypassed(parts: SplitResult) -> bool:
+    """Whether NO_PROXY names the host: itself, its domain, with its port, or its network."""
+    host, host_and_port = parts.hostname or "", parts.netloc.rpartition("@")[2]
+    if proxy_bypass(host_and_port):
+        return True
+    return any(_has_address(network, host) for network in getproxies().get("no", "").split(","))
+
+
+def _has_address(network: str, host: str) -> bool:
+    try:
+        return ip_address(host) in ip_network(network.strip(), strict=False)
+    except ValueError:
+        return False

@@ -1,0 +1,225 @@
+"""Answers are read for what they surely say: no optional field can cost a whole answer."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from dropscale.magichour import Client, CreatedProject, CreateOutcomeUnknown, Project, models
+from dropscale.magichour.calls import MAX_ANSWER
+from dropscale.magichour.json_document import document_of
+from tests.unit.magichour.scripted_server import Reply, ScriptedServer, json_reply
+
+MODELS = [
+    model
+    for name, model in vars(models).items()
+    if isinstance(model, type) and issubclass(model, models._Answer) and not name.startswith("_")
+]
+INDISPENSABLE: dict[str, Any] = {
+    "id": "p1",
+    "status": "complete",
+    "url": "https://storage.example/1",
+    "upload_url": "https://storage.example/1",
+    "file_path": "api-assets/1.png",
+    "items": [{"upload_url": "https://storage.example/1", "file_path": "api-assets/1.png"}],
+    "amount": 1,
+    "currency": "usd",
+}
+# As JSON, since no other kind of value can come.
+HOSTILE = [
+    *("null", "true", "false", "0", "1", "-7", "1.5", "-0.5", "1.0", "1e308", "1e999", "-1e999"),
+    *("NaN", "Infinity", "-Infinity", "9" * 400, "-" + "9" * 5000),
+    *('""', '"text"', '"1"', '"true"', '"\\ud800"', '"\\u0000"', json.dumps("long " * 20_000)),
+    *("[]", "[null]", '["text", 1, {}, []]', '[{"url": 1}]', "[" * 50 + "]" * 50),
+    *("{}", '{"url": 5}', '{"id": null}', '{"message": ["text"], "code": {}}'),
+    *('{"amount": "x", "currency": 1}', '{"price": [], "status": 1}', '{"a": 1, "a": 2}'),
+]
+
+
+def answer_with(model: type[BaseModel], name: str, value: str) -> str:
+    needed = [key for key, field in model.model_fields.items() if field.is_required()]
+    fields = {key: json.dumps(INDISPENSABLE[key]) for key in needed} | {name: value}
+    return "{" + ", ".join(f'"{key}": {text}' for key, text in fields.items()) + "}"
+
+
+def each_field() -> Iterator[tuple[type[BaseModel], str, bool]]:
+    for model in MODELS:
+        for name, field in model.model_fields.items():
+            yield model, name, field.is_required()
+
+
+def read(model: type[BaseModel], text: str) -> BaseModel:
+    return model.model_validate(document_of(text.encode(), MAX_ANSWER))
+
+
+def says(found: object, value: object) -> bool:
+    """Whether what was found is what came: of the same kind, fractions rounded up."""
+    if isinstance(found, models.ProjectError) and isinstance(value, str):
+        return True
+    if isinstance(found, BaseModel):
+        return isinstance(value, dict)
+    if isinstance(found, list):
+        return isinstance(value, list) and len(found) <= len(value)
+    if isinstance(value, float) and isinstance(found, int) and not isinstance(found, bool):
+        return found == math.ceil(value)
+    if isinstance(found, str) and isinstance(value, str):
+        return len(found) <= len(value) and found[:1] in {" ", value[:1]}
+    return found == value and (type(found) is type(value) or isinstance(found, float))
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=[value[:20] for value in HOSTILE])
+def test_no_optional_field_makes_an_answer_unreadable(value: str) -> None:
+    for model, name, is_required in each_field():
+        if is_required:
+            continue
+        found = getattr(read(model, answer_with(model, name, value)), name)
+        came = document_of(value.encode(), MAX_ANSWER)
+        default = model.model_fields[name].get_default()
+        assert found == default or says(found, came), (model, name, found)
+        if isinstance(found, str):
+            found.encode()
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=[value[:20] for value in HOSTILE])
+def test_an_indispensable_field_is_read_or_the_answer_is_not(value: str) -> None:
+    for model, name, is_required in each_field():
+        if not is_required:
+            continue
+        try:
+            found = getattr(read(model, answer_with(model, name, value)), name)
+        except ValidationError:
+            continue
+        came = document_of(value.encode(), MAX_ANSWER)
+        assert says(found, came) or (name == "id" and found == str(came)), (model, name, found)
+        assert found not in ("", [])
+
+
+def test_what_cannot_be_done_without_is_little() -> None:
+    needed = {(model.__name__, name) for model, name, is_required in each_field() if is_required}
+    assert needed == {
+        ("UploadUrl", "upload_url"),
+        ("UploadUrl", "file_path"),
+        ("UploadUrls", "items"),
+        ("CreatedProject", "id"),
+        ("Download", "url"),
+        ("Project", "id"),
+        ("Project", "status"),
+        ("ProjectResult", "id"),
+        ("ProjectResult", "status"),
+        ("Price", "amount"),
+        ("Price", "currency"),
+        ("Account", "id"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("price", "expected"),
+    [
+        ("50", 50),
+        ("49.000001", 50),
+        ("-1", -1),
+        ("-1.5", -1),
+        ("1e30", 10**30),
+        ("9" * 400, int("9" * 400)),
+        *((text, None) for text in ("NaN", "Infinity", "1e999", "true", '"50"', "[50]", "null")),
+    ],
+)
+def test_a_price_is_a_number_rounded_up_or_unknown(price: str, expected: int | None) -> None:
+    created = read(CreatedProject, f'{{"id": "p1", "credits_charged": {price}}}')
+    assert isinstance(created, CreatedProject)
+    assert created.credits_charged == pytest.approx(expected) if expected else True
+    assert (created.credits_charged is None) == (expected is None)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("false", False), ("true", True), ("null", None), ("0", None), ('"false"', None)],
+)
+def test_only_a_real_false_tells_of_a_deletion(value: str, expected: bool | None) -> None:
+    project = read(Project, f'{{"id": "p1", "status": "complete", "enabled": {value}}}')
+    assert isinstance(project, Project)
+    assert project.enabled is expected
+
+
+def test_downloads_without_a_readable_url_are_left_out() -> None:
+    entries = [None, {"url": "a", "expires_at": 5}, {"url": ""}, {"url": 3}, "b", {"url": "c"}]
+    project = Project.model_validate({"id": "p1", "status": "complete", "downloads": entries})
+    assert [download.url for download in project.downloads] == ["a", "c"]
+
+
+def test_an_error_that_is_a_text_is_its_message() -> None:
+    answer = {"id": "p1", "status": "error", "error": "out of\n" + "memory" * 1000}
+    error = Project.model_validate(answer).error
+    assert error is not None
+    assert error.message is not None
+    assert error.message.startswith("out of memory")
+    assert len(error.message) == 500
+
+
+CREATED = b'{"id": "p1", "credits_charged": 50}'
+READABLE = {
+    "byte order mark": b"\xef\xbb\xbf" + CREATED,
+    "not UTF-8 elsewhere": b'{"id": "p1", "name": "\xff\xfe"}',
+    "digits without end": b'{"id": "p1", "credits_charged": ' + b"9" * 10_000 + b"}",
+    "no JSON number": b'{"id": "p1", "credits_charged": NaN}',
+    "twice the same": b'{"id": "p1", "id": "p1"}',
+    "another name in doubt": b'{"id": "p1", "credits_charged": 1, "credits_charged": 2}',
+    "half a surrogate elsewhere": b'{"id": "p1", "name": "\\ud800"}',
+    "nested": b'{"id": "p1", "x": ' + b"[" * 300 + b"]" * 300 + b"}",
+    "just short enough": b'{"id": "p1", "x": "' + b"a" * (MAX_ANSWER - 21) + b'"}',
+}
+UNREADABLE = {
+    "too long": CREATED + b" " * MAX_ANSWER,
+    "endless": CREATED + b" " * 4 * MAX_ANSWER,
+    "nested too deep": b'{"id": "p1", "x": ' + b"[" * 200_000,
+    "nested too deep, whole": b'{"id": "p1", "x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+    "an id in doubt": b'{"id": "p1", "id": "p2"}',
+    "an id twice, thrice": b'{"id": "p1", "id": "p2", "id": "p1"}',
+    "an id that is not UTF-8": b'{"id": "p\xff"}',
+    "an id of half a surrogate": b'{"id": "\\ud800"}',
+    "an id of another path": b'{"id": ".."}',
+    "a blank id": b'{"id": " "}',
+    "an absurd id": b'{"id": "' + b"p" * 100_000 + b'"}',
+    "UTF-16": CREATED.decode().encode("utf-16"),
+    "two documents": CREATED + CREATED,
+    "a list": b"[" + CREATED + b"]",
+}
+
+
+def create(client: Client) -> CreatedProject:
+    return client.v1.ai_image_upscaler.create(assets={"image_file_path": "x"}, scale_factor=2)
+
+
+@pytest.mark.parametrize("body", READABLE.values(), ids=READABLE)
+def test_a_readable_id_is_a_known_project(
+    server: ScriptedServer, client: Client, body: bytes
+) -> None:
+    server.on("POST", "/v1/ai-image-upscaler", Reply(200, body))
+    assert create(client).id == "p1"
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
+def test_without_one_nobody_knows(server: ScriptedServer, client: Client, body: bytes) -> None:
+    server.on("POST", "/v1/ai-image-upscaler", Reply(200, body))
+    with pytest.raises(CreateOutcomeUnknown) as caught:
+        create(client)
+    assert type(caught.value) is CreateOutcomeUnknown
+    assert caught.value.cause_name == "ServerFault"
+
+
+def test_a_result_takes_over_whatever_else_a_project_says(
+    server: ScriptedServer, client: Client
+) -> None:
+    extra = {
+        "self": 1,
+        "downloaded_paths": 2,
+        "model_config": 3,
+        "deep": json.loads("[" * 400 + "]" * 400),
+    }
+    server.on("GET", "/v1/image-projects/p1", json_reply({"id": "p1", "status": "error", **extra}))
+    result = client.v1.image_projects.check_result("p1", True, True)
+    assert result.downloaded_paths is None
+    assert result.status == "error"
