@@ -144,6 +144,7 @@ LOOKS = _table(
     _other("price huge", credits_charged=10**9),
     _other("price a text", credits_charged="n/a"),
     _other("other fields of other types", image_count="1 of 1", created_at=1767225600, name=7),
+    _other("another project", id="project-0", status="error", credits_charged=0),
     _other("error a text", error="none", type=3, total_frame_cost=12.5),
 )
 """Answers to `GET /v1/image-projects/{id}`, for a while."""

@@ -158,9 +158,7 @@ class Vendor:
         try:
             return _read(call, fault, right)
         except errors.MagicHourError as error:
-            if 400 <= fault.status < 500 and fault.body and fault.body.startswith(b"<"):  # TEMP
-                raise errors.CreateAnswerUnreadable(call.label, project_name=name) from None
-            raise calls.create_failure(call, error, name) from None
+            raise call.failure(error) from None
 
     def project(self, project_id: str) -> Project:
         call = calls.get_project(project_id)
