@@ -72,8 +72,8 @@ class SimulatedStack:
     def __init__(
         self,
         vendor: Vendor,
-        setting: Setting,
-        seed: int,
+        setting: Setting = Setting(),
+        seed: int = 1,
         mishaps: Mishaps = Mishaps(),
     ) -> None:
         self.clock, self.vendor, self.random = vendor.clock, vendor, random.Random(seed)

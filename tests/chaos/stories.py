@@ -118,6 +118,15 @@ def drawn(seed: int) -> Story:
     )
 
 
+def wish_of(
+    key: str, image: bytes, spec: bytes = b"", wanted: Sequence[Parameters] = (_USUAL,)
+) -> Wish:
+    """Return what is to come of an image whose sidecar asks for upscales with these parameters."""
+    sha256 = hashlib.sha256(image).hexdigest()
+    names = [parameters.fingerprint(sha256) for parameters in wanted]
+    return Wish(key, names, b"download_outputs" in spec, b"wait_for_completion" in spec)
+
+
 def shortest(story: Story) -> Story:
     """Return the story without all that its violations do not need."""
     is_shorter = True
@@ -145,10 +154,7 @@ def _dropped(chance: random.Random) -> tuple[list[Put], list[Wish]]:
             chance.random() < 0.3
         )
         puts += [Put(key, image, time) for time in times]
-        sha256 = hashlib.sha256(image).hexdigest()
-        names = [parameters.fingerprint(sha256) for parameters in wanted]
-        said = spec or b""
-        wishes.append(Wish(key, names, b"outputs: false" in said, b"completion: false" in said))
+        wishes.append(wish_of(key, image, spec or b"", wanted))
     return puts, wishes
 
 
@@ -182,7 +188,9 @@ def _trouble(chance: random.Random) -> Trouble:
 
 
 def _while(chance: random.Random) -> float:
-    return chance.choice((30.0, 3 * _MINUTE, 40 * _MINUTE, 3 * _HOUR, 30 * _HOUR, 6 * _DAY))
+    if chance.random() < 0.05:
+        return 6 * _DAY
+    return chance.choice((30.0, 3 * _MINUTE, 40 * _MINUTE, 3 * _HOUR, 3 * _HOUR, 30 * _HOUR))
 
 
 def _number(chance: random.Random, most: int) -> int:
