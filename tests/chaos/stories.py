@@ -184,7 +184,8 @@ def _spells(chance: random.Random, faults: Sequence[Fault], seconds: float) -> l
 def _trouble(chance: random.Random) -> Trouble:
     kinds = chance.choice((_KINDS, ("create",), ("project",), ("account", "create"), ("upload",)))
     fault = chance.choice(list(ACCOUNT_TROUBLES.values()))
-    return Trouble(kinds, Spell(fault, chance.choice((0.0, 10.0, 60.0, _HOUR)), _while(chance)))
+    seconds = min(_while(chance), 3 * _HOUR)
+    return Trouble(kinds, Spell(fault, chance.choice((0.0, 10.0, 60.0, _HOUR)), seconds))
 
 
 def _while(chance: random.Random) -> float:
