@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from dropscale.errors import DropscaleError
@@ -19,7 +18,6 @@ from dropscale.results.manifest import manifest_key
 from tests.chaos.invariants import bugs
 from tests.chaos.simulated_stack import SimulatedStack
 from tests.chaos.vendor import Entry
-from tests.world import PLENTY
 
 BOUND = timedelta(hours=26)
 """After the last fault, all that can come by itself has come: what is laid aside is looked at once
@@ -110,10 +108,10 @@ class Judge:
         stack, vendor = self.stack, self.stack.vendor
         if stack.ledger.taken:
             yield f"{stack.ledger.taken} slots are taken, and nothing runs at the vendor"
-        never_made = self._never_made()
+        never_made = self._never_made() + vendor.claimed
         for kind in ("day#", "month#"):
-            credits = stack.ledger.credits.items()
-            counted = sum(spent for window, spent in credits if window.startswith(kind))
+            windows = stack.ledger.credits.items()
+            counted = sum(spent for window, spent in windows if window.startswith(kind))
             if not vendor.charged() <= counted <= vendor.charged() + never_made:
                 yield (
                     f"{counted} credits are counted in all {kind}, {vendor.charged()} are charged, "

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from types import MappingProxyType
@@ -95,9 +95,11 @@ class OutsideCalls:
     mishaps: Mapping[int, Mishap] = field(default_factory=dict)
     delays: Mapping[int, float] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
-    last_mishap_over: datetime = datetime.min.replace(tzinfo=UTC)
-    """When the effects of the last mishap so far are over."""
     _looks: int = 0
+
+    def __post_init__(self) -> None:
+        self.last_mishap_over = self.time.clock.now
+        """When the effects of the last mishap so far are over."""
 
     def through(self, name: str, adapter: object) -> Any:
         """Return an adapter all of whose calls pass here."""

@@ -27,7 +27,6 @@ from tests.chaos.virtual_time import Signal, VirtualTime
 from tests.fakes import FakeInputBucket, FakeResults
 from tests.world import BUCKET, World
 
-
 _LIVELY = timedelta(minutes=5)
 
 

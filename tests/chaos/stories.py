@@ -4,7 +4,7 @@ import hashlib
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -45,7 +45,7 @@ class Story:
     seed: int
     puts: Sequence[Put]
     wishes: Sequence[Wish]
-    setting: Setting = Setting()
+    setting: Setting = field(default_factory=Setting)
     replies: Sequence[Fault] = ()
     plans: Sequence[Plan] = ()
     troubles: Sequence[Trouble] = ()
@@ -56,9 +56,7 @@ class Story:
 
     def judge(self) -> Judge:
         """Play it up to the last put; return its judge."""
-        vendor = Vendor(
-            Clock(), iter(self.replies), iter(self.plans), troubles=self.troubles
-        )
+        vendor = Vendor(Clock(), iter(self.replies), iter(self.plans), troubles=self.troubles)
         mishaps = Mishaps(
             dict(self.at_calls), dict(self.late_looks), dict(self.repeated), dict(self.rerun)
         )
@@ -112,9 +110,7 @@ def drawn(seed: int) -> Story:
             (_number(chance, 40), chance.choice((1.0, *late)))
             for _ in range(chance.choice((0, 0, 1, 2, 3)))
         ],
-        rerun=[
-            (_number(chance, 5), chance.choice(late)) for _ in range(chance.choice((0, 0, 1)))
-        ],
+        rerun=[(_number(chance, 5), chance.choice(late)) for _ in range(chance.choice((0, 0, 1)))],
     )
 
 
@@ -208,7 +204,8 @@ def _shorter(story: Story) -> Iterator[Story]:
     """Yield stories with one thing less."""
     for name in ("troubles", "at_calls", "late_looks", "repeated", "rerun"):
         for less in _without_one(getattr(story, name)):
-            yield replace(story, **{name: less})
+            changes: dict[str, Any] = {name: less}
+            yield replace(story, **changes)
     for wish in story.wishes:
         left = [put for put in story.puts if put.key not in {wish.key, f"{wish.key}.yaml"}]
         yield replace(story, puts=left, wishes=[w for w in story.wishes if w is not wish])
@@ -233,7 +230,8 @@ def _simpler(plan: Plan) -> Iterator[Plan]:
         yield Plan()
     for name in ("looks", "downloads"):
         for less in _without_one(getattr(plan, name)):
-            yield replace(plan, **{name: less})
+            changes: dict[str, Any] = {name: less}
+            yield replace(plan, **changes)
     if plan.gone is not None:
         yield replace(plan, gone=None)
     if not plan.refunds:

@@ -121,11 +121,6 @@ def _spoil_the_output(stack: SimulatedStack) -> None:
     stack.results.outputs[key] = (b"another image", labels)
 
 
-def _lose_the_output(stack: SimulatedStack) -> None:
-    stack.results.outputs.clear()
-    stack.world.retry = lambda _key: False  # type: ignore[method-assign]
-
-
 def _leak_a_slot(stack: SimulatedStack) -> None:
     stack.ledger.taken += 1
 
@@ -144,15 +139,12 @@ def _pay_again(stack: SimulatedStack) -> None:
     [
         (_lose_the_manifest, "0.png: silence, it has no manifest"),
         (_spoil_the_output, "0.png: project-1 is paid for and complete, but delivered"),
-        (_lose_the_output, "0.png: project-1 is paid for and complete, but delivered"),
         (_leak_a_slot, "1 slots are taken, and nothing runs"),
         (_leak_credits, "51 credits are counted in all day#, 50 are charged"),
         (_pay_again, "paid twice: project-1"),
     ],
 )
-def test_the_judge_finds_what_is_broken(
-    harm: Callable[[SimulatedStack], None], found: str
-) -> None:
+def test_the_judge_finds_what_is_broken(harm: Callable[[SimulatedStack], None], found: str) -> None:
     judge = judge_of(Vendor(Clock()))
     assert judge.verdict() == []
 

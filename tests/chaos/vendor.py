@@ -126,6 +126,8 @@ class Vendor:
     troubles: Sequence[Trouble] = ()
     book: dict[str, Entry] = field(default_factory=dict)
     refusals: int = 0
+    claimed: int = 0
+    """Credits that it said to have charged for what it has not made."""
     _uploads: int = 0
     _running: list[datetime] = field(default_factory=list)
 
@@ -145,12 +147,12 @@ class Vendor:
         fault = self._trouble("create") or next(self.replies, WELL)
         if self._is_full():
             fault = THROTTLED
+        price = upscaler.price(parameters["scale_factor"], Mode(parameters["mode"]))
         right: dict[str, Any] = {}
         if fault.repeats_id and self.book:
-            earlier = next(reversed(self.book.values()))
-            right = {"id": earlier.id, "credits_charged": earlier.credits}
+            right = {"id": next(reversed(self.book)), "credits_charged": price}
+            self.claimed += price
         elif fault.makes or fault.repeats_id:
-            price = upscaler.price(parameters["scale_factor"], Mode(parameters["mode"]))
             entry = self._entered(name, price)
             right = {"id": entry.id, "credits_charged": price, "frame_cost": price}
         else:
