@@ -12,7 +12,7 @@ from tests.chaos.scenarios import SCENARIOS, Scenario, play
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 SINGLE_TRIALS = 30
 """Of each scenario; `make chaos` plays all."""
-TRIALS_WITH_MANY = 250
+TRIALS_WITH_MANY = 150
 
 
 def failures(trials: list[Trial]) -> list[str]:

@@ -16,7 +16,7 @@ from tests.chaos.vendor import Entry, Plan, Spell, Trouble, Vendor
 from tests.fakes import Clock, png
 
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
-STORIES = 40
+STORIES = 25
 """`make chaos` plays more."""
 
 _DAY = 86_400.0
