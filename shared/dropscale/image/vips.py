@@ -94,7 +94,7 @@ class _Answer(BaseModel):
 
 def _inherited(image: ImageFile) -> InheritedImage:
     image.file.flush()
-    return {"fd": image.file.fileno(), "type": image.type}
+    return {"fileno": image.file.fileno(), "type": image.type}
 
 
 def _run(task: Task, images: Sequence[InheritedImage | None], seconds: float) -> bytes:
@@ -106,7 +106,7 @@ def _run(task: Task, images: Sequence[InheritedImage | None], seconds: float) ->
             [sys.executable, "-P", "-m", _WORKER],
             input=json.dumps(task).encode(),
             capture_output=True,
-            pass_fds=[image["fd"] for image in images if image is not None],
+            pass_fds=[image["fileno"] for image in images if image is not None],
             env=_environment(),
             timeout=seconds,
             check=False,

@@ -14,7 +14,7 @@ MetadataKind = Literal["icc", "exif", "xmp", "iptc"]
 class InheritedImage(TypedDict):
     """An `ImageFile`, as the worker gets it: by its inherited descriptor."""
 
-    fd: int
+    fileno: int
     type: str
 
 

@@ -97,8 +97,8 @@ def convert(task: ConvertTask) -> None:
     if image_type in QUALITY_BY_TYPE:
         options = {**options, "Q": task["quality"] or QUALITY_BY_TYPE[image_type]}
     options = {**options, "keep": "icc" if task["strip"] else "all"}
-    os.lseek(task["target"]["fd"], 0, os.SEEK_SET)
-    target = pyvips.Target.new_to_descriptor(task["target"]["fd"])
+    os.lseek(task["target"]["fileno"], 0, os.SEEK_SET)
+    target = pyvips.Target.new_to_descriptor(task["target"]["fileno"])
     image.write_to_target(target, suffix, **options)
 
 
@@ -157,8 +157,8 @@ def _beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Image) ->
 
 
 def _opened(image: InheritedImage, **options: Any) -> pyvips.Image:
-    os.lseek(image["fd"], 0, os.SEEK_SET)
-    source = pyvips.Source.new_from_descriptor(image["fd"])
+    os.lseek(image["fileno"], 0, os.SEEK_SET)
+    source = pyvips.Source.new_from_descriptor(image["fileno"])
     return pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error", **options)
 
 
