@@ -130,11 +130,11 @@ class Summary:
 
     @property
     def _credits_by_job(self) -> dict[str, int]:
-        credits: dict[str, int] = {}
+        charged: dict[str, int] = {}
         for job in (job for drop in self.drops for job in _jobs(drop)):
             told = job.credits_charged or 0
-            credits[job.fingerprint] = max(told, credits.get(job.fingerprint, 0))
-        return credits
+            charged[job.fingerprint] = max(told, charged.get(job.fingerprint, 0))
+        return charged
 
 
 def as_json_object(drop: FollowedDrop) -> dict[str, Any]:
