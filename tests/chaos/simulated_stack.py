@@ -116,10 +116,9 @@ class SimulatedStack:
     def put(self, key: str, body: bytes | None) -> None:
         """Put an object into the input bucket, and its event soon after; None deletes it."""
         if body is None:
-            self.bucket.objects.pop(key, None)
+            self.bucket.delete(key)
             return
-        self.bucket.objects[key] = body
-        self.bucket.modified[key] = self.clock()
+        self.bucket.put(key, body, self.clock())
         self.send(key, self.random.uniform(0, 3))
 
     def happen(self, seconds: float, action: Callable[[], object]) -> None:
