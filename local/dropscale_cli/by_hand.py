@@ -116,7 +116,11 @@ def _drop(key: str, ledger: KeptLedger) -> Drop:
 def _prices(drops: Iterable[Drop], ledger: KeptLedger, *states: JobState) -> dict[str, int]:
     """Return what the drops' jobs in these states cost, by fingerprint."""
     jobs = (ledger.jobs.get(name) for drop in drops for name in drop.fingerprints)
-    return {job.fingerprint: job.parameters.credits for job in jobs if job and job.state in states}
+    return {
+        job.fingerprint: job.parameters.credits
+        for job in jobs
+        if job and job.state in states and (job.is_refunded or job.state is not JobState.ERROR)
+    }
 
 
 @contextmanager

@@ -13,9 +13,6 @@ from dropscale_cli.state_folder import StateFolder
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal
 
-UNPAID = frozenset({JobState.READY, JobState.ERROR})
-"""States of jobs that are paid (again) when they are started."""
-
 
 @dataclass(frozen=True)
 class KeptLedger:
@@ -64,7 +61,11 @@ class KeptLedger:
     @property
     def paid(self) -> frozenset[str]:
         """The fingerprints of jobs that nothing will be paid for any more, by itself."""
-        return frozenset(job.fingerprint for job in self.jobs.values() if job.state not in UNPAID)
+        return frozenset(
+            job.fingerprint
+            for job in self.jobs.values()
+            if job.state is not JobState.READY and not job.is_refunded
+        )
 
     @property
     def unpaid_prices(self) -> dict[str, int]:

@@ -13,13 +13,12 @@ from dropscale.errors import DropscaleError
 from dropscale.image.header import DamagedImage, read_header, require_upscalable
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Drop, Job, Rendition, Source
-from dropscale.ledger.states import DropState
+from dropscale.ledger.states import DropState, JobState
 from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion, Upscaler
 from dropscale.pipeline.parts.source_image import RemoteImage, SourceImage, refresh_source
 from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
 from dropscale.specs.keys import KeyKind, kind_of
 from dropscale_cli.aws_target import AwsTarget
-from dropscale_cli.kept_ledger import UNPAID
 from dropscale_cli.plan import PlannedDrop, planned_drop
 
 _AT_ONCE = 16
@@ -145,7 +144,8 @@ class StackPlanner:
 
     def _price(self, rendition: Rendition) -> int:
         job = self.ledger.job(rendition.fingerprint)
-        return rendition.parameters.credits if job is None or job.state in UNPAID else 0
+        is_paid = job is not None and not (job.state is JobState.READY or job.is_refunded)
+        return 0 if is_paid else rendition.parameters.credits
 
 
 @dataclass(frozen=True)

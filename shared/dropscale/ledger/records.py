@@ -48,6 +48,8 @@ _TOKEN = re.compile(rf"\[(?P<job>[0-9a-f]{{{_TOKEN_DIGITS}}})-[0-9]+(-[0-9a-z-]+
 SCHEMA = 2
 """Of the rows that this version writes. 1: before attempts and projects had rows of their own."""
 
+_OPEN_TO_VERDICTS = frozenset({JobState.SUBMITTED, JobState.ABANDONED, JobState.ERROR})
+
 _HIGHEST_PRICE = 4
 """Times the list price; a price above it is a misreading, not a price."""
 
@@ -92,6 +94,11 @@ class Reason(_Record):
     def of(cls, error: DropscaleError) -> Self:
         """Take it from an error, whose class name is the code."""
         return cls(code=type(error).__name__, message=error.message, fix=error.fix)
+
+    def joined(self, others: Iterable[Self | None]) -> Self:
+        """Return it with what else is to be done, where others have the same code."""
+        fixes = dict.fromkeys(one.fix for one in (self, *others) if one and one.code == self.code)
+        return self.model_copy(update={"fix": " ".join(fixes)})
 
 
 class Source(_Record):
@@ -287,6 +294,17 @@ class Job(Row):
         token = _TOKEN.search(project_name or "")
         return None if token is None else token["job"] == self.fingerprint[:_TOKEN_DIGITS]
 
+    @property
+    def is_refunded(self) -> bool:
+        """Whether the vendor failed and gave the credits back, so that it may be paid anew."""
+        return self.state is JobState.ERROR and not self.credits_charged
+
+    @property
+    def may_change(self) -> bool:
+        """Whether the vendor may still come to a verdict, or give back what it charged."""
+        is_kept = self.state is JobState.ERROR and not self.is_refunded
+        return self.state in {JobState.SUBMITTED, JobState.ABANDONED} or is_kept
+
     def is_gone(self, now: datetime) -> bool:
         """Whether enough 404s over enough time say that the vendor has its project no more."""
         since = self.missing_since
@@ -395,17 +413,17 @@ class Job(Row):
         """The vendor has reached a verdict: complete, error or canceled.
 
         `charged` is what it says that the project cost in the end. An error costs nothing unless
-        the vendor says so.
+        the vendor says so; it may give the credits back later.
         """
-        if not self._is_open_at(project_id) and not (
-            project_id == self.project_id and self.state is JobState.ABANDONED
-        ):
+        if project_id != self.project_id or self.state not in _OPEN_TO_VERDICTS:
             return self
         most = self.parameters.credits if self.credits_charged is None else self.credits_charged
         silent = 0 if verdict is JobState.ERROR else most
         cost = silent if charged is None else min(max(charged, 0), most)
+        if self.state is JobState.ERROR and (verdict is not self.state or cost >= most):
+            return self
         return self._step(
-            verdict,
+            None if verdict is self.state else verdict,
             credits_charged=cost,
             reserved=dict.fromkeys(self.reserved, cost),
             missing_since=None,
@@ -671,13 +689,13 @@ class Drop(Row):
     ) -> Self:
         """Take these renditions; the drop's state, wait and reason follow from them."""
         state = combined_state(rendition.state for rendition in renditions.values())
-        telling = next(r for r in renditions.values() if r.state is state)
+        telling, *others = (r for r in renditions.values() if r.state is state)
         changes: _DropChanges = {
             **facts,
             "renditions": renditions,
             "wait": telling.wait,
             "wait_until": telling.wait_until,
-            "reason": telling.reason,
+            "reason": telling.reason and telling.reason.joined(one.reason for one in others),
         }
         return self._step(state, now, changes)
 

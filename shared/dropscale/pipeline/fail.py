@@ -101,11 +101,17 @@ def _explain_ending(state: ExecutionState, job: Job) -> tuple[DropState, Reason]
         )
         return DropState.CANCELED, reason
     failure, cost = state.project_error, job.credits_charged
-    charged = f"The vendor still charges {cost} credits for it" if cost else "Nothing is charged"
+    fix = "Nothing is charged. Drop the image again (or `dropscale retry KEY`) to try once more."
+    if cost:
+        fix = (
+            f"The vendor has not given back its {cost} credits. It is asked for seven days, free, "
+            "and by `dropscale retry KEY`; once it has, drop the image again. Another `revision` "
+            "in the spec pays for a fresh try at once."
+        )
     reason = Reason(
         code=(failure and failure.code) or "ProjectError",
         message=(failure and failure.message) or f"Project {state.project_id} ended in an error",
-        fix=f"{charged}. Drop the image again (or `dropscale retry KEY`) to try once more.",
+        fix=fix,
     )
     return DropState.FAILED, reason
 

@@ -104,7 +104,7 @@ class Retry:
         now = self.clock()
 
         def change(job: Job) -> Job:
-            if job.state is JobState.ERROR:
+            if job.is_refunded:
                 return job.renewed(now)
             if job.has_project:
                 return job.watched_anew(now, now + REVIEW)

@@ -191,7 +191,7 @@ class Sweep:
     def _look_at_project(self, job: Job) -> Job:
         """Return the job as the vendor says it is, nobody else looking."""
         project_id = job.project_id
-        if job.state not in {JobState.SUBMITTED, JobState.ABANDONED} or project_id is None:
+        if not job.may_change or project_id is None:
             return job
         now = self.clock()
         try:
@@ -221,7 +221,7 @@ class Sweep:
             self._abandon(job)
         elif job.state is JobState.SUBMITTED:
             self._look_again(job, next_look if deadline is None else min(next_look, deadline))
-        elif has_open_drops and age <= _PATIENCE:
+        elif (has_open_drops or job.may_change) and age <= _PATIENCE:
             self._look_again(job, next_look)
         else:
             self._look_again(job, None)

@@ -325,3 +325,41 @@ def test_a_project_with_the_name_of_another_job_is_neither_delivered_nor_adopted
     world.drop("c.png", png(shade=3))
     with pytest.raises(ForeignProject):
         world.adopt("c.png", "project-1")
+
+
+def test_an_error_whose_credits_are_kept_is_not_paid_anew_until_they_come_back(
+    world: World,
+) -> None:
+    world.drop("a.png", png())
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=50)
+    world.run_executions()
+    reason = world.manifest("a.png")["reason"]
+    assert "has not given back its 50 credits" in reason["fix"]
+    assert "dropscale retry KEY" in reason["fix"]
+    world.drop("copy.png", png())
+    world.run_executions()
+    assert world.retry("a.png")
+    world.run_executions()
+    assert len(world.upscaler.creates) == 1
+    assert set(world.ledger.credits.values()) == {50}
+
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
+    world.pass_hours(3)
+    assert set(world.ledger.credits.values()) == {0}
+    assert world.retry("a.png")
+
+    assert len(world.upscaler.creates) == 2
+
+
+def test_a_drop_names_the_project_of_every_upscale_whose_outcome_is_unknown(world: World) -> None:
+    world.put("a.png.yaml", "renditions: [{style: {mode: preserve}}, {scale_factor: 4}]")
+
+    def lose(*_: object) -> CreatedProject:
+        raise errors.CreateOutcomeUnknown("POST")
+
+    world.upscaler.create = lose  # type: ignore[assignment, method-assign]
+    world.drop("a.png", png())
+
+    fix = world.manifest("a.png")["reason"]["fix"]
+    for job in world.ledger.jobs.values():
+        assert job.project_name in fix

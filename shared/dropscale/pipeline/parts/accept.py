@@ -80,7 +80,7 @@ class AcceptDrop:
         job = self.ledger.job(rendition.fingerprint)
         if job is None:
             return [SaveJob(_make_job(rendition, label, now))]
-        if job.state is JobState.ERROR and is_wanted:
+        if job.is_refunded and is_wanted:
             return [SaveJob(job.renewed(now))]
         if job.state is JobState.READY:
             # Whoever is about to lay the job aside as unwanted must see that it is wanted now.
