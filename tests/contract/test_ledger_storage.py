@@ -83,7 +83,7 @@ def a_drop() -> Drop:
     job = a_job()
     rendition = Rendition(fingerprint=job.fingerprint, parameters=job.parameters)
     blank = Drop(id=Drop.id_of("in", source.key), source=source)
-    return blank.evaluated({job.fingerprint: rendition}, NOW, spec=spec, warnings=("careful",))
+    return blank.evaluate({job.fingerprint: rendition}, NOW, spec=spec, warnings=("careful",))
 
 
 def rounded(record: Drop | Job | None) -> object:
@@ -97,7 +97,7 @@ def test_records_come_back_as_they_were_written(ledger: Ledger) -> None:
 
     assert rounded(ledger.drop(drop.id)) == rounded(drop)
     assert rounded(ledger.job(job.fingerprint)) == rounded(job)
-    assert ledger.attached(job.fingerprint) == [drop.id]
+    assert ledger.list_attached(job.fingerprint) == [drop.id]
     read = ledger.job(job.fingerprint)
     assert read is not None
     assert read.parameters.fingerprint("x") == job.parameters.fingerprint("x")
@@ -106,9 +106,9 @@ def test_records_come_back_as_they_were_written(ledger: Ledger) -> None:
 def test_what_is_over_comes_back_as_over(ledger: Ledger) -> None:
     waiting = a_drop()
     (rendition,) = waiting.renditions.values()
-    waits = rendition.moved(DropState.WAITING, wait=WaitReason.BUDGET, wait_until=NOW)
+    waits = rendition.move(DropState.WAITING, wait=WaitReason.BUDGET, wait_until=NOW)
     until_then = waiting.with_rendition(waits, NOW).model_copy(update={"seq": 1})
-    done = waits.moved(DropState.SUBMITTED).moved(DropState.DELIVERED)
+    done = waits.move(DropState.SUBMITTED).move(DropState.DELIVERED)
     delivered = until_then.with_rendition(done, NOW)
     for drop in (until_then, delivered):
         ledger.write(SaveDrop(drop))
@@ -132,20 +132,20 @@ def test_the_walk_takes_one_step_at_a_time(ledger: Ledger) -> None:
     assert ledger.walk() is None
     first = Walk.first(NOW)
     ledger.write(SaveWalk(first))
-    begun = first.again(NOW + timedelta(hours=1))
+    begun = first.begin_pass(NOW + timedelta(hours=1))
     ledger.write(SaveWalk(begun))
     with pytest.raises(LedgerConflict):
-        ledger.write(SaveWalk(first.again(NOW)))
-    ledger.write(SaveWalk(begun.seen("a/é.png")))
+        ledger.write(SaveWalk(first.begin_pass(NOW)))
+    ledger.write(SaveWalk(begun.move_to("a/é.png")))
 
     read = ledger.walk()
     assert read is not None
-    assert read.model_dump(mode="json") == begun.seen("a/é.png").model_dump(mode="json")
+    assert read.model_dump(mode="json") == begun.move_to("a/é.png").model_dump(mode="json")
 
 
 def test_what_is_not_known_is_none(ledger: Ledger) -> None:
     assert (ledger.drop("x"), ledger.job("x"), ledger.gate()) == (None, None, None)
-    assert ledger.attached("x") == []
+    assert ledger.list_attached("x") == []
 
 
 def test_a_step_that_somebody_else_took_is_a_conflict_and_changes_nothing(ledger: Ledger) -> None:
@@ -158,7 +158,7 @@ def test_a_step_that_somebody_else_took_is_a_conflict_and_changes_nothing(ledger
             ledger.write(SaveDrop(a_drop()), SaveJob(late), Attach(job.fingerprint, "d"))
 
     assert ledger.drop(a_drop().id) is None
-    assert ledger.attached(job.fingerprint) == []
+    assert ledger.list_attached(job.fingerprint) == []
 
 
 def test_slots_are_taken_up_to_the_limit_and_given_back(ledger: Ledger) -> None:
@@ -182,13 +182,17 @@ def test_credits_are_taken_up_to_the_limit_and_given_back(ledger: Ledger) -> Non
     with pytest.raises(BudgetSpent) as caught:
         ledger.write(Spend("month#1", 41, 200), Spend("day#1", 41, 100))
     assert caught.value.window == "day#1"
-    assert (ledger.spent("day#1"), ledger.spent("month#1"), ledger.spent("x")) == (60, 60, 0)
+    assert (
+        ledger.credits_spent("day#1"),
+        ledger.credits_spent("month#1"),
+        ledger.credits_spent("x"),
+    ) == (60, 60, 0)
 
     ledger.write(Spend("day#1", 40, 100))
     ledger.write(Spend("day#1", -50, None))
     ledger.write(Spend("day#1", 50, 100))
 
-    assert ledger.spent("day#1") == 100
+    assert ledger.credits_spent("day#1") == 100
 
 
 def test_of_many_jobs_at_the_edge_of_the_budget_none_overspends(ledger: Ledger) -> None:
@@ -198,12 +202,12 @@ def test_of_many_jobs_at_the_edge_of_the_budget_none_overspends(ledger: Ledger) 
         job = a_job(f"job-{number}")
         ledger.write(SaveJob(job))
         try:
-            ledger.write(*job_changes(job, job.submitting("a", NOW, limits.credits), limits))
+            ledger.write(*job_changes(job, job.claim("a", NOW, limits.credits), limits))
             started += 1
         except BudgetSpent:
             continue
 
-    assert (started, ledger.spent("day#1")) == (5, 1000)
+    assert (started, ledger.credits_spent("day#1")) == (5, 1000)
 
 
 def test_a_claim_without_a_slot_leaves_the_job_as_it_was(ledger: Ledger) -> None:
@@ -212,7 +216,7 @@ def test_a_claim_without_a_slot_leaves_the_job_as_it_was(ledger: Ledger) -> None
     ledger.write(TakeSlot(1))
 
     with pytest.raises(SlotsTaken):
-        ledger.write(*job_changes(job, job.submitting("a", NOW, []), Limits(1)), RequireOpenGate())
+        ledger.write(*job_changes(job, job.claim("a", NOW, []), Limits(1)), RequireOpenGate())
 
     found = ledger.job(job.fingerprint)
     assert found is not None
@@ -228,7 +232,7 @@ def test_the_gate_stops_those_who_require_it_open(ledger: Ledger) -> None:
     with pytest.raises(LedgerConflict):
         ledger.write(SaveGate(gate))
 
-    ledger.write(SaveGate(gate.opened()))
+    ledger.write(SaveGate(gate.open()))
 
     ledger.write(RequireOpenGate(), TakeSlot(9))
 
@@ -237,7 +241,7 @@ def test_detached_drops_share_the_job_no_more(ledger: Ledger) -> None:
     ledger.write(Attach("f", "one"), Attach("f", "two"))
     ledger.write(Detach("f", "one"), Attach("f", "two"))
 
-    assert ledger.attached("f") == ["two"]
+    assert ledger.list_attached("f") == ["two"]
 
 
 def test_the_longest_due_come_first_and_only_from_their_agenda(ledger: Ledger) -> None:
@@ -249,37 +253,37 @@ def test_the_longest_due_come_first_and_only_from_their_agenda(ledger: Ledger) -
         SaveDrop(a_drop()),
     )
 
-    assert ledger.due(Agenda.READY_JOBS, NOW, 2) == ["job-30", "job-20"]
-    assert ledger.due(Agenda.READY_JOBS, NOW, 9) == ["job-30", "job-20", "job-10"]
-    assert ledger.due(Agenda.SUBMITTED_JOBS, NOW, 9) == []
-    assert ledger.due(Agenda.DROPS, NOW + timedelta(seconds=1), 9) == [a_drop().id]
+    assert ledger.list_due(Agenda.READY_JOBS, NOW, 2) == ["job-30", "job-20"]
+    assert ledger.list_due(Agenda.READY_JOBS, NOW, 9) == ["job-30", "job-20", "job-10"]
+    assert ledger.list_due(Agenda.SUBMITTED_JOBS, NOW, 9) == []
+    assert ledger.list_due(Agenda.DROPS, NOW + timedelta(seconds=1), 9) == [a_drop().id]
 
 
 def test_a_projected_drop_is_due_no_more_unless_it_has_changed(ledger: Ledger) -> None:
     first = a_drop()
     ledger.write(SaveDrop(first))
-    second = first.decided(DropState.CANCELED, NOW)
+    second = first.decide(DropState.CANCELED, NOW)
     ledger.write(SaveDrop(second))
     later = NOW + timedelta(seconds=1)
 
     ledger.note_manifest_written(first)
-    assert ledger.due(Agenda.DROPS, later, 9) == [first.id]
+    assert ledger.list_due(Agenda.DROPS, later, 9) == [first.id]
     ledger.note_manifest_written(second)
 
-    assert ledger.due(Agenda.DROPS, later, 9) == []
+    assert ledger.list_due(Agenda.DROPS, later, 9) == []
     found = ledger.drop(first.id)
     assert found is not None
     assert found.due is None
-    ledger.write(SaveDrop(found.decided(DropState.WAITING, NOW)))
+    ledger.write(SaveDrop(found.decide(DropState.WAITING, NOW)))
 
 
 def test_of_two_who_saw_a_job_ready_only_one_claims_it(ledger: Ledger) -> None:
     job = a_job()
     ledger.write(SaveJob(job))
 
-    ledger.write(*job_changes(job, job.submitting("first", NOW, []), Limits(3)))
+    ledger.write(*job_changes(job, job.claim("first", NOW, []), Limits(3)))
     with pytest.raises(LedgerConflict):
-        ledger.write(*job_changes(job, job.submitting("second", NOW, []), Limits(3)))
+        ledger.write(*job_changes(job, job.claim("second", NOW, []), Limits(3)))
 
     claimed = ledger.job(job.fingerprint)
     assert claimed is not None

@@ -25,11 +25,11 @@ class Gate(BaseModel):
     cause: Reason | None = None
     """What the vendor, or whoever answered in its place, said; for those who wait."""
 
-    def probed(self, until: datetime) -> Self:
+    def probe(self, until: datetime) -> Self:
         """One job is let through to see; nobody else tries before `until`."""
         return self.model_copy(update={"until": until, "seq": self.seq + 1})
 
-    def closed(
+    def close(
         self, reason: WaitReason, until: datetime, is_asked: bool, cause: Reason | None
     ) -> Self:
         """The vendor has refused once more."""
@@ -45,7 +45,7 @@ class Gate(BaseModel):
             }
         )
 
-    def opened(self) -> Self:
+    def open(self) -> Self:
         """The vendor takes jobs again."""
         return self.model_copy(
             update={"is_open": True, "strikes": 0, "cause": None, "seq": self.seq + 1}

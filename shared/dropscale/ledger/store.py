@@ -163,7 +163,7 @@ class Ledger(Protocol):
     def known_drops(self, drop_ids: Sequence[str]) -> dict[str, Drop]:
         """Return those drops that are known, by their ids.
 
-        This read, like that of `due`, may lag behind the latest writes.
+        This read, like that of `list_due`, may lag behind the latest writes.
         """
 
     def walk(self) -> Walk | None:
@@ -175,10 +175,10 @@ class Ledger(Protocol):
     def gate(self) -> Gate | None:
         """Return the gate, None if it was never closed."""
 
-    def attached(self, fingerprint: str) -> list[str]:
+    def list_attached(self, fingerprint: str) -> list[str]:
         """Return the ids of the drops that share a job."""
 
-    def due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
+    def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
         """Return the ids of at most `limit` records due `before`, the longest due first.
 
         This read alone may lag behind the latest writes.
@@ -194,7 +194,7 @@ class Ledger(Protocol):
             LedgerConflict: a record was changed by somebody else.
         """
 
-    def spent(self, window: str) -> int:
+    def credits_spent(self, window: str) -> int:
         """Return the credits taken from a window of the budget."""
 
     def note_manifest_written(self, drop: Drop) -> None:

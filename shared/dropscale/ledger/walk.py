@@ -28,11 +28,11 @@ class Walk(BaseModel):
         """Return the walk of a new stack, with nothing to look at yet."""
         return cls(since=now, begun=now, begun_before=now)
 
-    def again(self, now: datetime) -> Self:
+    def begin_pass(self, now: datetime) -> Self:
         """Begin a pass."""
         changes = {"begun": now, "begun_before": self.begun, "cursor": ""}
         return self.model_copy(update={**changes, "seq": self.seq + 1})
 
-    def seen(self, cursor: str | None) -> Self:
+    def move_to(self, cursor: str | None) -> Self:
         """Come to a key, or (None) to the end of the pass."""
         return self.model_copy(update={"cursor": cursor, "seq": self.seq + 1})

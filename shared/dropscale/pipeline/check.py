@@ -97,7 +97,7 @@ class Check:
             rendition = drop.renditions.get(state.fingerprint)
             if rendition is None or rendition.state not in _AT_WORK:
                 return drop
-            shown = rendition.reported(
+            shown = rendition.report(
                 drop_state or rendition.state,
                 project_id=state.project_id,
                 generation=state.generation,

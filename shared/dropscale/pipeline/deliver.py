@@ -70,7 +70,7 @@ class Deliver:
         amend_job(
             self.ledger,
             state.fingerprint,
-            lambda job: job.settled(
+            lambda job: job.settle(
                 state.project_id, JobState.COMPLETE, project.credits_charged, due
             ),
         )
@@ -87,12 +87,12 @@ class Deliver:
                 Download(url=download.url, expires_at=download.expires_at)
                 for download in seen.downloads
             )
-            return rendition.moved(DropState.COMPLETE, downloads=downloads)
+            return rendition.move(DropState.COMPLETE, downloads=downloads)
         published = self._publish_result(drop, rendition, seen, remaining)
         output = published.output
         sizes = _warn_of_size(drop.source, rendition.parameters.scale_factor, output)
         warnings = (*sizes, *published.warnings)
-        return rendition.moved(DropState.DELIVERED, output=output, warnings=warnings)
+        return rendition.move(DropState.DELIVERED, output=output, warnings=warnings)
 
     def _publish_result(
         self, drop: Drop, rendition: Rendition, seen: Project | NotFound, remaining: RemainingTime
@@ -135,7 +135,7 @@ class Deliver:
         )
 
     def _find_earlier_output(self, fingerprint: str) -> Output | None:
-        for drop_id in self.ledger.attached(fingerprint):
+        for drop_id in self.ledger.list_attached(fingerprint):
             drop = self.ledger.drop(drop_id)
             rendition = drop.renditions.get(fingerprint) if drop else None
             for output in (rendition.output, rendition.earlier_output) if rendition else ():
@@ -152,7 +152,7 @@ class Deliver:
                 return now
             if now.spec != drop.spec:
                 raise LedgerConflict(f"the spec of {drop.id} changed during its delivery")
-            ended = rendition.reported(
+            ended = rendition.report(
                 done.state,
                 project_id=state.project_id,
                 generation=state.generation,

@@ -61,7 +61,7 @@ class Fail:
             rendition = drop.renditions.get(state.fingerprint)
             if rendition is None or not rendition.is_watched(state.project_id, state.generation):
                 return drop
-            ended = rendition.reported(
+            ended = rendition.report(
                 drop_state,
                 project_id=state.project_id,
                 generation=state.generation,
@@ -80,11 +80,11 @@ def _settle_job(job: Job, state: ExecutionState, now: datetime) -> Job:
     """Return the job with the vendor's verdict, if there is one; else the sweeper looks on."""
     if state.error is not None:
         is_late = now.timestamp() >= state.deadline or state.error.Error == DeadlinePassed.__name__
-        return job.overdue(state.project_id) if is_late else job
+        return job.record_overdue(state.project_id) if is_late else job
     verdict = _JOB_VERDICTS.get(state.status)
     if verdict is None:
         return job
-    return job.settled(state.project_id, verdict, state.credits_charged, now + REVIEW)
+    return job.settle(state.project_id, verdict, state.credits_charged, now + REVIEW)
 
 
 def _explain_ending(state: ExecutionState, job: Job) -> tuple[DropState, Reason]:

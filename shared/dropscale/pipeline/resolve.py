@@ -49,8 +49,8 @@ class Resolve:
 
         def adopt(job: Job) -> Job:
             if job.has_project and job.project_id == project_id:
-                return job.watched_anew(now, now + REVIEW)
-            return job.adopted(project_id, project.credits_charged, now, now + REVIEW)
+                return job.watch_anew(now, now + REVIEW)
+            return job.adopt(project_id, project.credits_charged, now, now + REVIEW)
 
         adopted = amend_job(self.ledger, job.fingerprint, adopt, only=job.state)
 
@@ -58,7 +58,7 @@ class Resolve:
             rendition = drop.renditions[job.fingerprint]
             if rendition.state not in {DropState.FAILED, DropState.TIMED_OUT, DropState.CANCELED}:
                 return drop
-            return drop.with_rendition(rendition.again(is_collected=True), now)
+            return drop.with_rendition(rendition.want_again(is_collected=True), now)
 
         amend_drop(self.ledger, drop.id, want)
         self.follow.update_drops(adopted)
@@ -72,10 +72,10 @@ class Resolve:
         now = self.clock()
         for job in self._unknown_jobs(drop):
             if decision is Decision.ABANDON:
-                given_up = self._amend_unknown(job, lambda job: job.given_up(now + REVIEW))
+                given_up = self._amend_unknown(job, lambda job: job.give_up(now + REVIEW))
                 self.follow.update_drops(given_up)
                 continue
-            ready = self._amend_unknown(job, lambda job: job.paid_again(now))
+            ready = self._amend_unknown(job, lambda job: job.pay_again(now))
             self.follow.update_drops(ready, Waiting(WaitReason.SLOT))
             self.start(job.fingerprint, remaining)
 

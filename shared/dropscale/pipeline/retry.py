@@ -67,7 +67,7 @@ class Retry:
 
     def _try_again(self, drop_id: str, fingerprint: str, remaining: RemainingTime) -> bool:
         def want(drop: Drop) -> Drop:
-            wanted = drop.renditions[fingerprint].again(is_collected=True)
+            wanted = drop.renditions[fingerprint].want_again(is_collected=True)
             return drop.with_rendition(wanted, self.clock())
 
         drop = amend_drop(self.ledger, drop_id, want)
@@ -89,9 +89,9 @@ class Retry:
 
         def change(job: Job) -> Job:
             if job.state is JobState.ERROR:
-                return job.renewed(now)
+                return job.renew(now)
             if job.has_project:
-                return job.watched_anew(now, now + REVIEW)
+                return job.watch_anew(now, now + REVIEW)
             return job.look_again(now) if job.state is JobState.READY else job
 
         return change

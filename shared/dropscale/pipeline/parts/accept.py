@@ -36,7 +36,7 @@ class AcceptDrop:
         wanted = {
             name: renew_rendition(drop, rendition) for name, rendition in request.renditions.items()
         }
-        accepted = drop.evaluated(
+        accepted = drop.evaluate(
             kept | wanted, now, source=request.source, spec=spec, warnings=request.warnings
         )
         changes.append(SaveDrop(accepted))
@@ -60,7 +60,7 @@ class AcceptDrop:
             if job is not None and job.state is JobState.READY:
                 changes += leave_job(drop.id, job)
             else:
-                kept[other] = rendition.moved(DropState.SUPERSEDED)
+                kept[other] = rendition.move(DropState.SUPERSEDED)
         return kept, changes
 
     def _prepare_job(self, rendition: Rendition, label: str, now: datetime) -> list[Change]:
@@ -69,13 +69,13 @@ class AcceptDrop:
         if job is None:
             return [SaveJob(_make_job(rendition, label, now))]
         if job.state is JobState.ERROR and rendition.wants_result:
-            return [SaveJob(job.renewed(now))]
+            return [SaveJob(job.renew(now))]
         if job.state is JobState.READY:
             # Whoever is about to lay the job aside as unwanted must see that it is wanted now.
             return [SaveJob(job.look_again(job.due or now))]
         if job.has_project and rendition.wants_result:
             # Nor may the sweeper lay aside a job whose result is wanted once more.
-            return [SaveJob(job.watched_anew(now, now + REVIEW))]
+            return [SaveJob(job.watch_anew(now, now + REVIEW))]
         return []
 
 
@@ -92,7 +92,7 @@ def renew_rendition(drop: Drop, planned: Rendition) -> Rendition:
         key = output_key(drop.source.key, planned.parameters, image_type, planned.directory)
         if key == before.output.key and before.output_settings == planned.output_settings:
             return before
-    return moved.again()
+    return moved.want_again()
 
 
 def _make_job(rendition: Rendition, label: str, now: datetime) -> Job:
