@@ -11,7 +11,7 @@ from dropscale.aws import wiring
 from dropscale.aws.settings import CheckSettings
 from dropscale.ledger.records import Drop
 from dropscale.pipeline.check import Check
-from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.execution import ExecutionState, raise_reports
 from dropscale.pipeline.parts.measurements import measurements_of
 
 logger = Logger()
@@ -35,6 +35,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     state = ExecutionState.model_validate(event)
     logger.set_correlation_id(state.drop_id)
     logger.append_keys(key=state.key, project_id=state.project_id)
-    found = _check()(state)
+    with raise_reports():
+        found = _check()(state)
     logger.info("check", status=found.status, wait_seconds=found.wait_seconds)
     return found.to_json()

@@ -11,7 +11,7 @@ from dropscale.aws import wiring
 from dropscale.aws.settings import StartSettings
 from dropscale.ledger.records import Drop
 from dropscale.pipeline.deliver import Deliver
-from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.execution import ExecutionState, raise_reports
 from dropscale.pipeline.parts.measurements import measurements_of
 
 logger = Logger()
@@ -35,6 +35,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     state = ExecutionState.model_validate(event)
     logger.set_correlation_id(state.drop_id)
     logger.append_keys(key=state.key, project_id=state.project_id)
-    drop = _deliver()(state, lambda: context.get_remaining_time_in_millis() / 1000)
+    with raise_reports():
+        drop = _deliver()(state, lambda: context.get_remaining_time_in_millis() / 1000)
     logger.info("deliver", state=drop.state, reason=drop.reason and drop.reason.message)
     return {"drop_id": drop.id, "state": drop.state}
