@@ -229,22 +229,22 @@ class RoundTrip:
             self._last_progress = self.clock()
         outputs = [job.output for job in manifest.jobs if job.output]
         try:
-            files = [self._collected(output, self.out) for output in outputs if self.out]
+            files = [self._collect_output(output, self.out) for output in outputs if self.out]
             if self.out:
                 collect(self.out, name, [body])
             drop = replace(drop, files=tuple(files), trouble=None)
         except ResultMissing as missing:
-            drop = self._fetched_again(drop, str(missing))
+            drop = self._fetch_again(drop, str(missing))
         except OSError as error:
             drop = replace(drop, trouble=f"{error.filename}: {error.strerror}")
         self._note(drop)
 
-    def _collected(self, output: Output, out: Path) -> Path:
+    def _collect_output(self, output: Output, out: Path) -> Path:
         if is_collected(out, output):
             return out / output.key
         return collect(out, output.key, self.target.read_result(output.key))
 
-    def _fetched_again(self, drop: FollowedDrop, result: str) -> FollowedDrop:
+    def _fetch_again(self, drop: FollowedDrop, result: str) -> FollowedDrop:
         """Have a result delivered again that left both the bucket and the folder."""
         if self.target.retry(drop.key):
             return replace(drop, manifest=None)  # the next one counts

@@ -262,7 +262,7 @@ def test_the_longest_due_come_first_and_only_from_their_agenda(ledger: Ledger) -
 def test_a_projected_drop_is_due_no_more_unless_it_has_changed(ledger: Ledger) -> None:
     first = a_drop()
     ledger.write(SaveDrop(first))
-    second = first.decide(DropState.CANCELED, NOW)
+    second = first.set_state(DropState.CANCELED, NOW)
     ledger.write(SaveDrop(second))
     later = NOW + timedelta(seconds=1)
 
@@ -274,7 +274,7 @@ def test_a_projected_drop_is_due_no_more_unless_it_has_changed(ledger: Ledger) -
     found = ledger.drop(first.id)
     assert found is not None
     assert found.due is None
-    ledger.write(SaveDrop(found.decide(DropState.WAITING, NOW)))
+    ledger.write(SaveDrop(found.set_state(DropState.WAITING, NOW)))
 
 
 def test_of_two_who_saw_a_job_ready_only_one_claims_it(ledger: Ledger) -> None:

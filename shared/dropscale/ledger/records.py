@@ -588,7 +588,7 @@ class Drop(_Record):
         }
         return self._step(state, now, changes)
 
-    def decide(self, state: DropState, now: datetime, **changes: Unpack[_DropChanges]) -> Self:
+    def set_state(self, state: DropState, now: datetime, **changes: Unpack[_DropChanges]) -> Self:
         """Reach a state that no rendition tells, such as rejected or waiting for a sidecar."""
         cleared: _DropChanges = {"wait": None, "wait_until": None, "reason": None}
         return self._step(state, now, {**cleared, **changes})

@@ -252,10 +252,10 @@ def amend_job(
         LedgerConflict: others came first every time.
     """
 
-    def guarded(job: Job) -> Job:
+    def change_if_in_state(job: Job) -> Job:
         return change(job) if only is None or job.state is only else job
 
-    return _amend(ledger, fingerprint, ledger.job, guarded, job_changes)
+    return _amend(ledger, fingerprint, ledger.job, change_if_in_state, job_changes)
 
 
 def _amend(

@@ -40,7 +40,7 @@ class AcceptDrop:
             kept | wanted, now, source=request.source, spec=spec, warnings=request.warnings
         )
         changes.append(SaveDrop(accepted))
-        labels = [one.name or request.source.key for one in spec.wanted]
+        labels = [one.name or request.source.key for one in spec.wanted_renditions]
         for rendition, label in zip(wanted.values(), labels, strict=True):
             changes.append(Attach(rendition.fingerprint, drop.id))
             changes += self._prepare_job(rendition, label, now)

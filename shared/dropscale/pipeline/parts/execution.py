@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -51,6 +51,14 @@ class ProjectFailure(BaseModel):
     message: str | None = None
 
 
+class _Findings(TypedDict, total=False):
+    status: ProjectStatus | str
+    wait_seconds: int
+    failures: int
+    credits_charged: int | None
+    project_error: ProjectFailure | None
+
+
 class ExecutionState(BaseModel):
     """The input of every state: identifiers, times in epoch seconds, and what check found."""
 
@@ -72,6 +80,10 @@ class ExecutionState(BaseModel):
     credits_charged: int | None = None
     project_error: ProjectFailure | None = None
     error: CaughtError | None = None
+
+    def with_findings(self, **found: Unpack[_Findings]) -> Self:
+        """Return it with what a look has found."""
+        return self.model_copy(update={**found})
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the state machine takes it."""
