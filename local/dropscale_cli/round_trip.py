@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dropscale.ledger.records import Output
-from dropscale.ledger.states import DropState, WaitReason
+from dropscale.ledger.states import AT_VENDOR_STATES, DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale_cli.collect import collect, is_collected
 from dropscale_cli.drops import Drops
@@ -22,7 +22,6 @@ AS_ASKED = frozenset(
 
 _ACCOUNT_WIDE = frozenset({WaitReason.BUDGET, WaitReason.ACCOUNT})
 _FOR_A_PERSON = _ACCOUNT_WIDE | {WaitReason.SIDECAR}
-_AT_VENDOR = frozenset({DropState.SUBMITTED, DropState.RENDERING})
 
 PATIENCE_SECONDS = 10 * 60.0
 """How long a command waits by default for a vendor whose answers say nothing yet."""
@@ -74,7 +73,7 @@ class FollowedDrop:
             return False
         if self.state is DropState.WAITING:
             return self.manifest.waiting_for is WaitReason.UNREADABLE
-        return self.state in _AT_VENDOR and self.manifest.reason is not None
+        return self.state in AT_VENDOR_STATES and self.manifest.reason is not None
 
     @property
     def is_as_asked(self) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.records import Drop, Reason
-from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop
 from dropscale.magichour.errors import DeadlinePassed, MagicHourError, NotFound
 from dropscale.magichour.models import Project
@@ -95,7 +95,7 @@ class Check:
 
         def change(drop: Drop) -> Drop:
             rendition = drop.renditions.get(state.fingerprint)
-            if rendition is None or rendition.state not in _AT_WORK:
+            if rendition is None or rendition.state not in AT_VENDOR_STATES:
                 return drop
             shown = rendition.report(
                 drop_state or rendition.state,
@@ -107,9 +107,6 @@ class Check:
 
         drop = amend_drop(self.ledger, state.drop_id, change)
         self.write_manifest(drop)
-
-
-_AT_WORK = frozenset({DropState.SUBMITTED, DropState.RENDERING})
 
 
 def _add_findings(state: ExecutionState, project: Project, wait_seconds: int) -> ExecutionState:
