@@ -7,23 +7,20 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote_plus
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from dropscale.aws import wiring
+from dropscale.aws.invocation import (
+    add_metrics,
+    compose_once,
+    log_and_meter,
+    logger,
+    remaining_time,
+)
 from dropscale.aws.settings import SubmitSettings
 from dropscale.ledger.records import Drop
-from dropscale.pipeline.parts.measurements import measurements_of
-from dropscale.pipeline.submit import Submit, Submitted
-
-logger = Logger()
-metrics = Metrics()
-
-
-def _measure(drop: Drop) -> None:
-    for name, unit, value in measurements_of(drop):
-        metrics.add_metric(name=name, unit=unit, value=value)
+from dropscale.pipeline.parts.measurements import Measurement
+from dropscale.pipeline.submit import Submitted
 
 
 @cache
@@ -31,13 +28,10 @@ def _settings() -> SubmitSettings:
     return SubmitSettings.from_environment(os.environ)
 
 
-@cache
-def _submit() -> Submit:
-    return wiring.submit(_settings(), _measure)
+_submit = compose_once(wiring.submit, SubmitSettings)
 
 
-@logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@log_and_meter
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | None:
     """Submit every object that the event names; messages that fail are reported one by one.
 
@@ -46,13 +40,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | N
     """
     records = event.get("Records", [])
     if any(record.get("eventSource") == "aws:sqs" for record in records):
-        failed = [record["messageId"] for record in records if not _is_handled(record, context)]
+        failed = [record["messageId"] for record in records if not _try_message(record, context)]
         return {"batchItemFailures": [{"itemIdentifier": name} for name in failed]}
     _submit_objects(event, context)
     return None
 
 
-def _is_handled(record: dict[str, Any], context: LambdaContext) -> bool:
+def _try_message(record: dict[str, Any], context: LambdaContext) -> bool:
     try:
         _handle_message(record, context)
     except Exception:
@@ -78,24 +72,24 @@ def _submit_objects(event: dict[str, Any], context: LambdaContext) -> None:
         logger.set_correlation_id(Drop.id_of(bucket, key))
         logger.append_keys(key=key)
         try:
-            _report(_submit()(bucket, key, lambda: context.get_remaining_time_in_millis() / 1000))
+            _report(_submit()(bucket, key, remaining_time(context)))
         except Exception:
             logger.exception("submit failed and is tried again")
-            metrics.add_metric(name="objects_failed", unit=MetricUnit.Count, value=1)
+            add_metrics([Measurement("objects_failed", "Count", 1)])
             raise
 
 
 def _objects(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield bucket and key of each created object that may be a drop, so never of a result."""
     settings = _settings()
-    for bucket, key in _created(event):
+    for bucket, key in _created_objects(event):
         if bucket == settings.input_bucket and key.startswith(settings.input_prefix):
             yield bucket, key
         else:
             logger.warning("not an object of the input bucket", bucket=bucket, key=key)
 
 
-def _created(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _created_objects(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield bucket and key of each created object.
 
     EventBridge gives the key as it is, S3's own notifications give it URL-encoded
@@ -120,4 +114,4 @@ def _report(submitted: Submitted) -> None:
         state=drop and drop.state,
         reason=drop and drop.reason and drop.reason.message,
     )
-    metrics.add_metric(name=f"objects_{submitted.outcome}", unit=MetricUnit.Count, value=1)
+    add_metrics([Measurement(f"objects_{submitted.outcome}", "Count", 1)])

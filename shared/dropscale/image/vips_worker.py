@@ -10,12 +10,21 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 import pyvips
 
-from dropscale.image.pixels import QUALITY_BY_TYPE
+from dropscale.image.metadata.model import Metadata
+from dropscale.image.pixels import QUALITY_BY_TYPE, Comparison
+from dropscale.image.vips_task import (
+    CompareTask,
+    ConvertTask,
+    InheritedImage,
+    MetadataKind,
+    Task,
+)
 
 _COMPARED_SIDE, _LEAST_SIDE = 256, 16
 _COARSER = 4
@@ -37,43 +46,44 @@ _SAVERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 """By type: what libvips tells a format by, and how it writes it. At effort 2 avif takes a ninth of
 the usual time."""
 
-_FIELDS = {"icc": "icc-profile-data", "exif": "exif-data", "xmp": "xmp-data"}
-
-Task = Mapping[str, Any]
+_FIELDS: Mapping[MetadataKind, str] = {
+    "icc": "icc-profile-data",
+    "exif": "exif-data",
+    "xmp": "xmp-data",
+}
 
 
 def main() -> None:
     """Do one task."""
-    task = json.load(sys.stdin)
+    task: Task = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_DATA, (task["max_bytes"], task["max_bytes"]))
     pyvips.cache_set_max(0)
-    done = _TASKS[task["task"]](task)
-    json.dump(done, sys.stdout)
+    if task["task"] == "compare":
+        answer = {"comparison": asdict(compare(task))}
+        json.dump(answer, sys.stdout, default=lambda blob: base64.b64encode(blob).decode())
+    else:
+        convert(task)
 
 
-def compare(task: Task) -> dict[str, Any]:
-    """Look at a result beside its original; answers with a `Comparison`."""
+def compare(task: CompareTask) -> Comparison:
+    """Look at a result beside its original."""
     try:
-        result = _opened(task["result"])
+        result = _open_image(task["result"])
         original = _original(task)
     except pyvips.Error as error:
-        return {"fault": _said(error)}
-    if original is None:
-        small, fault = _reduced(task["result"], _fitted(result.width, result.height))
-        return {"fault": fault} if small is None else {"is_blank": _is_flat(small, None)}
+        return Comparison(fault=_describe_error(error))
+    if task["original"] is None or original is None:
+        return _look_alone(task, result)
     found = _metadata_of(original) if task["original"]["type"] in {"avif", "heic"} else None
-    size = _fitted(original.width, original.height)
-    reference, fault = _reduced(task["original"], size)
-    if reference is None:
-        small, fault = _reduced(task["result"], _fitted(result.width, result.height))
-        told = {"fault": fault} if small is None else {"is_blank": _is_flat(small, None)}
-        return told | {"metadata": found}
-    return _beside(task, result, reference) | {"metadata": found}
+    size = _size_to_compare(original.width, original.height)
+    reference, _ = _decode_to_size(task["original"], size)
+    seen = _look_alone(task, result) if reference is None else _look_beside(task, result, reference)
+    return replace(seen, metadata=found)
 
 
-def convert(task: Task) -> dict[str, Any]:
+def convert(task: ConvertTask) -> None:
     """Write a result anew; what goes wrong ends the process."""
-    image, image_type = _opened(task["result"]), task["target"]["type"]
+    image, image_type = _open_image(task["result"]), task["target"]["type"]
     if image.interpretation == "cmyk":
         image = image.icc_transform("srgb", embedded=True, intent="relative")
     if task["alpha_of"] is not None:
@@ -87,18 +97,17 @@ def convert(task: Task) -> dict[str, Any]:
     if image_type in QUALITY_BY_TYPE:
         options = {**options, "Q": task["quality"] or QUALITY_BY_TYPE[image_type]}
     options = {**options, "keep": "icc" if task["strip"] else "all"}
-    os.lseek(task["target"]["fd"], 0, os.SEEK_SET)
-    target = pyvips.Target.new_to_descriptor(task["target"]["fd"])
+    os.lseek(task["target"]["fileno"], 0, os.SEEK_SET)
+    target = pyvips.Target.new_to_descriptor(task["target"]["fileno"])
     image.write_to_target(target, suffix, **options)
-    return {}
 
 
-def _alpha_for(image: pyvips.Image, original: Mapping[str, Any], orientation: int) -> pyvips.Image:
+def _alpha_for(image: pyvips.Image, original: InheritedImage, orientation: int) -> pyvips.Image:
     """Return an original's alpha as a band of an image."""
-    opened = _opened(original)
+    opened = _open_image(original)
     alpha = opened[opened.bands - 1]
     if orientation != 1:
-        alpha = _turned(alpha.copy_memory(), orientation)
+        alpha = _turn_upright(alpha.copy_memory(), orientation)
     is_deep = alpha.format == "ushort"
     alpha = alpha.resize(image.width / alpha.width, vscale=image.height / alpha.height)
     alpha = alpha.gravity("centre", image.width, image.height, extend="copy")
@@ -111,15 +120,20 @@ def _peak(image: pyvips.Image) -> int:
     return 65535 if image.format == "ushort" else 255
 
 
-def _beside(task: Task, result: pyvips.Image, reference: pyvips.Image) -> dict[str, Any]:
-    views = {True: _turned(reference, task["orientation"]), False: reference}
+def _look_alone(task: CompareTask, result: pyvips.Image) -> Comparison:
+    small, fault = _decode_to_size(task["result"], _size_to_compare(result.width, result.height))
+    return Comparison(fault=fault) if small is None else Comparison(is_blank=_is_flat(small, None))
+
+
+def _look_beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Image) -> Comparison:
+    views = {True: _turn_upright(reference, task["orientation"]), False: reference}
     is_wide = result.width > result.height
     fitting = {key: view for key, view in views.items() if (view.width > view.height) == is_wide}
     views = fitting or {True: views[True]}
     size = next(iter(views.values()))
-    small, fault = _reduced(task["result"], (size.width, size.height))
+    small, fault = _decode_to_size(task["result"], (size.width, size.height))
     if small is None:
-        return {"fault": fault}
+        return Comparison(fault=fault)
     profile = reference.get(_FIELDS["icc"]) if _has_profile(reference) else None
     has_choice = profile is not None and task["profile_can_hold"] and not _has_profile(small)
     differences = {
@@ -133,47 +147,47 @@ def _beside(task: Task, result: pyvips.Image, reference: pyvips.Image) -> dict[s
         key for key, value in differences.items() if value <= best + _SAME
     )
     alpha = _alpha(reference)
-    return {
-        "delta_e": None if best == float("inf") else round(best, 2),
-        "is_blank": _is_flat(small, reference),
-        "is_upright": is_upright,
-        "keeps_profile": keeps_profile or not has_choice,
-        "lost_alpha": alpha is not None and alpha.min() < 255 and not small.hasalpha(),
-    }
+    return Comparison(
+        delta_e=None if best == float("inf") else round(best, 2),
+        is_blank=_is_flat(small, reference),
+        is_upright=is_upright,
+        keeps_profile=keeps_profile or not has_choice,
+        lost_alpha=bool(alpha is not None and alpha.min() < 255 and not small.hasalpha()),
+    )
 
 
-def _opened(image: Mapping[str, Any], **options: Any) -> pyvips.Image:
-    os.lseek(image["fd"], 0, os.SEEK_SET)
-    source = pyvips.Source.new_from_descriptor(image["fd"])
+def _open_image(image: InheritedImage, **options: Any) -> pyvips.Image:
+    os.lseek(image["fileno"], 0, os.SEEK_SET)
+    source = pyvips.Source.new_from_descriptor(image["fileno"])
     return pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error", **options)
 
 
-def _original(task: Task) -> pyvips.Image | None:
+def _original(task: CompareTask) -> pyvips.Image | None:
     if task["original"] is None:
         return None
     try:
-        return _opened(task["original"])
+        return _open_image(task["original"])
     except pyvips.Error:
         return None
 
 
-def _reduced(
-    image: Mapping[str, Any], size: tuple[int, int]
+def _decode_to_size(
+    image: InheritedImage, size: tuple[int, int]
 ) -> tuple[pyvips.Image | None, str | None]:
     """Decode a whole image to this size; or say why it cannot be."""
     try:
-        opened = _opened(image)
+        opened = _open_image(image)
         shrink = max(1, min(opened.width // (2 * size[0]), opened.height // (2 * size[1]), 8))
         if image["type"] == "jpeg" and shrink > 1:
-            opened = _opened(image, shrink=1 << (shrink.bit_length() - 1))
+            opened = _open_image(image, shrink=1 << (shrink.bit_length() - 1))
         elif image["type"] == "webp" and shrink > 1:
-            opened = _opened(image, scale=1 / shrink)
-        return _resized(opened, size).copy_memory(), None
+            opened = _open_image(image, scale=1 / shrink)
+        return _resize(opened, size).copy_memory(), None
     except pyvips.Error as error:
-        return None, _said(error)
+        return None, _describe_error(error)
 
 
-def _resized(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
+def _resize(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
     width, height = size
     # Columns first: libvips then keeps short rows while it waits for the next ones.
     if (columns := image.width // (2 * width)) > 1:
@@ -184,14 +198,14 @@ def _resized(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
     return resized.gravity("centre", width, height, extend="copy")
 
 
-def _fitted(width: int, height: int) -> tuple[int, int]:
+def _size_to_compare(width: int, height: int) -> tuple[int, int]:
     longest = max(width, height)
     compared = min(max(longest / _COARSER, _LEAST_SIDE), _COMPARED_SIDE, longest)
     scale = compared / longest
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _turned(image: pyvips.Image, orientation: int) -> pyvips.Image:
+def _turn_upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
     """Return an image as it is to be seen, by an EXIF orientation."""
     turning = image.copy()
     turning.set_type(pyvips.GValue.gint_type, "orientation", orientation)
@@ -253,13 +267,14 @@ def _has_profile(image: pyvips.Image) -> bool:
     return bool(image.get_typeof(_FIELDS["icc"]))
 
 
-def _metadata_of(image: pyvips.Image) -> dict[str, str]:
+def _metadata_of(image: pyvips.Image) -> Metadata:
     found = {kind: image.get(field) for kind, field in _FIELDS.items() if image.get_typeof(field)}
-    found = {kind: bytes(value).removeprefix(b"Exif\0\0") for kind, value in found.items()}
-    return {kind: base64.b64encode(value).decode() for kind, value in found.items()}
+    return Metadata(
+        **{kind: bytes(value).removeprefix(b"Exif\0\0") for kind, value in found.items()}
+    )
 
 
-def _said(error: pyvips.Error) -> str:
+def _describe_error(error: pyvips.Error) -> str:
     """Return what is wrong with an image.
 
     Raises:
@@ -271,8 +286,6 @@ def _said(error: pyvips.Error) -> str:
         raise MemoryError(said)
     return said
 
-
-_TASKS: Mapping[str, Callable[[Task], dict[str, Any]]] = {"compare": compare, "convert": convert}
 
 if __name__ == "__main__":
     main()
