@@ -11,9 +11,10 @@ from dropscale.pipeline.parts.delivery_errors import ProjectNotComplete, ResultG
 from dropscale.pipeline.parts.execution import ExecutionState
 from dropscale.pipeline.parts.look import LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, ResultsBucket, Upscaler
 from dropscale.pipeline.parts.publish import Published, PublishOutput
-from dropscale.pipeline.parts.start import REVIEW, StartJob
+from dropscale.pipeline.parts.start import StartJob
 from dropscale.upscaler import ProjectStatus
 
 

@@ -14,8 +14,9 @@ from dropscale.magichour.errors import DeadlinePassed
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectNotComplete
 from dropscale.pipeline.parts.execution import CaughtError, ExecutionState
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime
-from dropscale.pipeline.parts.start import REVIEW, StartJob
+from dropscale.pipeline.parts.start import StartJob
 from dropscale.upscaler import ProjectStatus
 
 _PASSING = frozenset(

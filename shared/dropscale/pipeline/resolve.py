@@ -11,8 +11,9 @@ from dropscale.ledger.store import Ledger, amend_drop, amend_job
 from dropscale.magichour.models import Project
 from dropscale.pipeline.parts.delivery_errors import ForeignProject
 from dropscale.pipeline.parts.follow import FollowJob, Waiting
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
-from dropscale.pipeline.parts.start import REVIEW, StartJob
+from dropscale.pipeline.parts.start import StartJob
 
 
 class NothingToResolve(DropscaleError):

@@ -8,6 +8,7 @@ from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop, amend_job
 from dropscale.pipeline.parts.follow import FollowJob
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import (
     Clock,
     DropQueue,
@@ -15,7 +16,7 @@ from dropscale.pipeline.parts.ports import (
     RemainingTime,
     ResultsBucket,
 )
-from dropscale.pipeline.parts.start import REVIEW, StartJob
+from dropscale.pipeline.parts.start import StartJob
 
 _DONE = frozenset(
     {DropState.DELIVERED, DropState.COMPLETE, DropState.SKIPPED, DropState.SUPERSEDED}

@@ -18,6 +18,7 @@ from dropscale.pipeline.parts.gate import GateKeeper
 from dropscale.pipeline.parts.look import PASSING, LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.measurements import Measurement
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import (
     Clock,
     DropQueue,
@@ -26,7 +27,7 @@ from dropscale.pipeline.parts.ports import (
     ObjectVersion,
     RemainingTime,
 )
-from dropscale.pipeline.parts.start import REVIEW, StartJob, StartOutcome
+from dropscale.pipeline.parts.start import StartJob, StartOutcome
 from dropscale.upscaler import FINAL_STATUSES
 
 _BATCH = 50

@@ -9,8 +9,8 @@ from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.ledger.store import Attach, Change, Ledger, SaveDrop, SaveJob
 from dropscale.pipeline.parts.decline import leave_job
 from dropscale.pipeline.parts.evaluate import UpscaleRequest
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock
-from dropscale.pipeline.parts.start import REVIEW
 from dropscale.results.output_key import output_key
 
 _LABEL_LENGTH = 120

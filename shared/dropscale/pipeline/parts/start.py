@@ -33,6 +33,7 @@ from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject
 from dropscale.pipeline.parts.follow import FollowJob, Refused, Waiting
 from dropscale.pipeline.parts.gate import GateKeeper, cause_of
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
 
 ACCOUNT_ERRORS = (errors.Unauthorized, errors.OutOfCredits, errors.Misconfigured)
@@ -41,8 +42,6 @@ REJECTING_ERRORS = (errors.InvalidRequest, errors.PlanRefused, errors.NotFound)
 SPARE_SECONDS = 10.0
 _ATTEMPT_LEASE = timedelta(minutes=16)
 """Beyond Lambda's longest time-out: after it, nobody can still be at this attempt."""
-REVIEW = timedelta(minutes=2)
-"""When the sweeper sees whether what follows a job's step was done, or cut off by a crash."""
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _COUNTED = 1000
 """More waiting jobs than this are not counted."""
