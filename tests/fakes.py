@@ -115,10 +115,10 @@ class MemoryLedger:
     def gate(self) -> Gate | None:
         return self.gate_record
 
-    def attached(self, fingerprint: str) -> list[str]:
+    def list_attached(self, fingerprint: str) -> list[str]:
         return sorted(self.attachments.get(fingerprint, []))
 
-    def due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
+    def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
         records: list[tuple[datetime, str]] = []
         if agenda is Agenda.DROPS:
             records += [(drop.due, drop.id) for drop in self.drops.values() if drop.due]
@@ -127,7 +127,7 @@ class MemoryLedger:
                 records.append((job.due, job.fingerprint))
         return [name for due, name in sorted(records) if due < before][:limit]
 
-    def spent(self, window: str) -> int:
+    def credits_spent(self, window: str) -> int:
         return self.credits.get(window, 0)
 
     def write(self, *changes: Change) -> None:
@@ -160,7 +160,7 @@ class MemoryLedger:
             case TakeSlot(limit) if limit is not None and self.taken >= limit:
                 raise SlotsTaken
             case Spend(window, credits, limit):
-                if limit is not None and self.spent(window) + credits > limit:
+                if limit is not None and self.credits_spent(window) + credits > limit:
                     raise BudgetSpent(window)
 
     def _make(self, change: Change) -> None:
@@ -186,7 +186,7 @@ class MemoryLedger:
             case FreeSlot():
                 self.taken -= 1
             case Spend(window, credits, _):
-                self.credits[window] = self.spent(window) + credits
+                self.credits[window] = self.credits_spent(window) + credits
             case RequireOpenGate():
                 pass
 

@@ -19,7 +19,7 @@ from dropscale.pipeline.parts.accept import AcceptDrop
 from dropscale.pipeline.parts.advance import AdvanceDrop
 from dropscale.pipeline.parts.decline import DeclineDrop
 from dropscale.pipeline.parts.evaluate import EvaluateDrop
-from dropscale.pipeline.parts.execution import CaughtError, ExecutionState
+from dropscale.pipeline.parts.execution import CaughtError, ErrorReport, ExecutionState
 from dropscale.pipeline.parts.finish import FinishResult
 from dropscale.pipeline.parts.follow import FollowJob, Timing
 from dropscale.pipeline.parts.gate import GateKeeper
@@ -224,7 +224,7 @@ class World:
                 elif found.status in FINAL_STATUSES:
                     self.fail(found)
             except Exception as error:
-                self.fail(state, type(error).__name__, str(error))
+                self.fail(state, type(error).__name__, ErrorReport.of(error).model_dump_json())
 
     def pass_hours(self, hours: int) -> None:
         """Let time pass, with the sweeper and executions at work every hour."""

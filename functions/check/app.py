@@ -5,13 +5,15 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from dropscale.aws import wiring
-from dropscale.aws.invocation import composed, execution_state, logged_and_metered, logger
+from dropscale.aws.invocation import compose_once, execution_state, log_and_meter, logger
 from dropscale.aws.settings import CheckSettings
+from dropscale.pipeline.parts.execution import raise_reports
 
-_check = composed(wiring.check, CheckSettings)
+_check = compose_once(wiring.check, CheckSettings)
 
 
-@logged_and_metered
+@log_and_meter
+@raise_reports()
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Return the state machine's next state; errors are its to retry and catch, by class name."""
     state = execution_state(event)

@@ -6,18 +6,20 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from dropscale.aws import wiring
 from dropscale.aws.invocation import (
-    composed,
+    compose_once,
     execution_state,
-    logged_and_metered,
+    log_and_meter,
     logger,
     remaining_time,
 )
 from dropscale.aws.settings import StartSettings
+from dropscale.pipeline.parts.execution import raise_reports
 
-_deliver = composed(wiring.deliver, StartSettings)
+_deliver = compose_once(wiring.deliver, StartSettings)
 
 
-@logged_and_metered
+@log_and_meter
+@raise_reports()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Publish the result; errors are the state machine's to retry and catch, by class name."""
     state = execution_state(event)

@@ -6,18 +6,18 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from dropscale.aws import wiring
 from dropscale.aws.invocation import (
-    composed,
+    compose_once,
     execution_state,
-    logged_and_metered,
+    log_and_meter,
     logger,
     remaining_time,
 )
 from dropscale.aws.settings import StartSettings
 
-_fail = composed(wiring.fail, StartSettings)
+_fail = compose_once(wiring.fail, StartSettings)
 
 
-@logged_and_metered
+@log_and_meter
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Write down what the state machine caught, or what the vendor decided."""
     state = execution_state(event)

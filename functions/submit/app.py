@@ -12,8 +12,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from dropscale.aws import wiring
 from dropscale.aws.invocation import (
     add_metrics,
-    composed,
-    logged_and_metered,
+    compose_once,
+    log_and_meter,
     logger,
     remaining_time,
 )
@@ -28,10 +28,10 @@ def _settings() -> SubmitSettings:
     return SubmitSettings.from_environment(os.environ)
 
 
-_submit = composed(wiring.submit, SubmitSettings)
+_submit = compose_once(wiring.submit, SubmitSettings)
 
 
-@logged_and_metered
+@log_and_meter
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | None:
     """Submit every object that the event names; messages that fail are reported one by one.
 
@@ -40,13 +40,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | N
     """
     records = event.get("Records", [])
     if any(record.get("eventSource") == "aws:sqs" for record in records):
-        failed = [record["messageId"] for record in records if not _is_handled(record, context)]
+        failed = [record["messageId"] for record in records if not _try_message(record, context)]
         return {"batchItemFailures": [{"itemIdentifier": name} for name in failed]}
     _submit_objects(event, context)
     return None
 
 
-def _is_handled(record: dict[str, Any], context: LambdaContext) -> bool:
+def _try_message(record: dict[str, Any], context: LambdaContext) -> bool:
     try:
         _handle_message(record, context)
     except Exception:
@@ -82,14 +82,14 @@ def _submit_objects(event: dict[str, Any], context: LambdaContext) -> None:
 def _objects(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield bucket and key of each created object that may be a drop, so never of a result."""
     settings = _settings()
-    for bucket, key in _created(event):
+    for bucket, key in _created_objects(event):
         if bucket == settings.input_bucket and key.startswith(settings.input_prefix):
             yield bucket, key
         else:
             logger.warning("not an object of the input bucket", bucket=bucket, key=key)
 
 
-def _created(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _created_objects(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield bucket and key of each created object.
 
     EventBridge gives the key as it is, S3's own notifications give it URL-encoded

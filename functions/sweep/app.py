@@ -7,8 +7,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from dropscale.aws import wiring
 from dropscale.aws.invocation import (
     add_metrics,
-    composed,
-    logged_and_metered,
+    compose_once,
+    log_and_meter,
     logger,
     measure,
     remaining_time,
@@ -23,10 +23,10 @@ def _observe(drop: Drop) -> None:
     measure(drop)
 
 
-_sweep = composed(wiring.sweep, SweepSettings, _observe)
+_sweep = compose_once(wiring.sweep, SweepSettings, _observe)
 
 
-@logged_and_metered
+@log_and_meter
 def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Sweep once; return how much of what was done."""
     sweep = _sweep()

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.records import Drop
-from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
 from dropscale.magichour.errors import MagicHourError
 from dropscale.pipeline.resolve import Decision
 from dropscale_cli.errors import NotResolved, UnknownImage
@@ -26,8 +26,6 @@ from dropscale_cli.summary import Summary
 
 if TYPE_CHECKING:
     from dropscale_cli.aws_target import AwsTarget
-
-_AT_VENDOR = frozenset({DropState.SUBMITTED, DropState.RENDERING})
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def retry(key: str | None, place: Place, options: ByHandOptions) -> int:
             moving = {
                 key: drop.source.version_id
                 for key, drop in left.items()
-                if running.target.retry(key) or drop.state in _AT_VENDOR
+                if running.target.retry(key) or drop.state in AT_VENDOR_STATES
             }
             followed = running.round_trip.follow(moving.items(), is_collected=True)
         now = place.ledger(key).drops

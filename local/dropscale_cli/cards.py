@@ -108,7 +108,7 @@ class CardMaker:
         tells = is_missing or state is drop.state
         told = drop if is_missing else replace(drop, trouble=None)
         source = manifest.source if manifest else None
-        wanted = _wanted(manifest, job) if manifest else None
+        wanted = _spec_of_job(manifest, job) if manifest else None
         original = self._original(drop.key, source)
         return Card(
             key=drop.key,
@@ -198,14 +198,14 @@ def _seconds(timeline: Sequence[TimelineEntry]) -> float | None:
     return (timeline[-1].at - timeline[start].at).total_seconds()
 
 
-def _wanted(manifest: Manifest, job: ManifestJob | None) -> EffectiveRendition | None:
+def _spec_of_job(manifest: Manifest, job: ManifestJob | None) -> EffectiveRendition | None:
     """Return what the spec says of a job; None: it says nothing, or no longer."""
     spec, identity = manifest.spec, manifest.source.identity
     if spec is None or job is None or identity is None:
         return spec
     of_job = (
         wanted
-        for wanted in spec.wanted
+        for wanted in spec.wanted_renditions
         if (wanted.scale_factor, wanted.mode) == (job.scale_factor, job.mode)
         and Parameters.of(wanted).fingerprint(identity) == job.fingerprint
     )

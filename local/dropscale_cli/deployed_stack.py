@@ -28,7 +28,7 @@ def deployed_target(name: str) -> AwsTarget:
     """
     try:
         client = _client_factory()
-        outputs, parameters = _described(client("cloudformation"), name)
+        outputs, parameters = _describe_stack(client("cloudformation"), name)
         return AwsTarget.of_stack(client, outputs, parameters)
     except (BotoCoreError, ClientError) as error:
         raise StackUnreachable(
@@ -46,7 +46,9 @@ def _client_factory() -> Callable[[str], Any]:
     return lambda service: session.client(service, config=_CONFIG)  # type: ignore[call-overload] # chosen by name
 
 
-def _described(client: CloudFormationClient, name: str) -> tuple[dict[str, str], dict[str, str]]:
+def _describe_stack(
+    client: CloudFormationClient, name: str
+) -> tuple[dict[str, str], dict[str, str]]:
     (stack,) = client.describe_stacks(StackName=name)["Stacks"]
     outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
     parameters = {

@@ -177,7 +177,7 @@ def _budget(target: AwsTarget) -> Finding:
     ledger = wiring.ledger(settings, target.client)
     told, is_spent = [], False
     for window, limit in budget.windows(datetime.now(UTC)).items():
-        spent = ledger.spent(window)
+        spent = ledger.credits_spent(window)
         told.append(f"{window.replace('#', ' ')}: {spent} of {limit or 'no limit'}")
         is_spent = is_spent or (limit is not None and spent >= limit)
     fix = "Wait for the next one, or raise DailyCreditLimit or MonthlyCreditLimit."

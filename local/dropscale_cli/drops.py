@@ -37,14 +37,14 @@ class Drops:
     def below(self, prefix: str) -> Self:
         """Return the same files, to be dropped at keys that begin with `prefix`."""
 
-        def moved(files: dict[str, Path]) -> dict[str, Path]:
+        def move_keys(files: dict[str, Path]) -> dict[str, Path]:
             return {prefix + key: path for key, path in files.items()}
 
         return replace(
             self,
-            specs=moved(self.specs),
-            images=moved(self.images),
-            stand_alone=moved(self.stand_alone),
+            specs=move_keys(self.specs),
+            images=move_keys(self.images),
+            stand_alone=move_keys(self.stand_alone),
         )
 
     @property

@@ -39,7 +39,7 @@ def explain(path: Path, root: Path | None, *, as_json: bool) -> int:
     try:
         resolved = None
         if kind_of(key) in {KeyKind.IMAGE, KeyKind.STAND_ALONE}:
-            resolved = tree.resolved(key)
+            resolved = tree.resolve(key)
         if tree.unreadable:
             raise SpecInvalid(tree.unreadable)
     except SpecInvalid as error:
@@ -94,7 +94,7 @@ def _fields(key: str, resolved: ResolvedSpec) -> Iterator[_Explained]:
     if resolved.image_identity is not None:
         image = Setting(resolved.image_identity, Origin(key))
         yield _Explained("assets.image_file_path", image.value, [image])
-    yield from _explained([*_names(EffectiveSpec), "renditions"], resolved.layers)
+    yield from _explain_fields([*_names(EffectiveSpec), "renditions"], resolved.layers)
 
 
 def _names(model: type[BaseModel]) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _names(model: type[BaseModel]) -> Iterator[str]:
             yield name
 
 
-def _explained(fields: Iterable[str], layers: Sequence[Layer]) -> Iterator[_Explained]:
+def _explain_fields(fields: Iterable[str], layers: Sequence[Layer]) -> Iterator[_Explained]:
     """Yield fields as layers, outermost first, make them."""
     for field in fields:
         settings = [layer[field] for layer in reversed(layers) if field in layer]
@@ -126,7 +126,7 @@ def _renditions(resolved: ResolvedSpec) -> Iterator[tuple[str, Iterator[_Explain
     for index, item in enumerate(given[-1] if given else ()):
         wanted = resolved.effective.renditions[index]
         heading = f"renditions[{index}]: {_upscale(wanted)}"
-        yield heading, _explained(_names(EffectiveRendition), [*resolved.layers, item.value])
+        yield heading, _explain_fields(_names(EffectiveRendition), [*resolved.layers, item.value])
 
 
 def _upscale(wanted: EffectiveRendition) -> str:

@@ -54,11 +54,11 @@ def _workflow_command(fault: Fault) -> str:
     """
     title = f"dropscale: {fault.field}" if fault.field else "dropscale"
     properties = {"file": fault.path, "line": fault.line, "col": fault.column, "title": title}
-    listed = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in properties.items())
-    return f"::{fault.severity} {listed}::{_escaped(f'{fault.message}; {fault.hint}')}"
+    listed = ",".join(f"{name}={_escape(str(value), ':,')}" for name, value in properties.items())
+    return f"::{fault.severity} {listed}::{_escape(f'{fault.message}; {fault.hint}')}"
 
 
-def _escaped(text: str, special: str = "") -> str:
+def _escape(text: str, special: str = "") -> str:
     return "".join(f"%{ord(c):02X}" if c in f"%\r\n{special}" else c for c in text)
 
 

@@ -97,7 +97,7 @@ def drops_in(folder: Path) -> Iterator[FollowedDrop]:
             version_id=manifest.source.version_id,
             dropped_at=0.0,
             manifest=manifest,
-            trouble=_missing(folder, manifest.source.key, missing[0]) if missing else None,
+            trouble=_explain_missing(folder, manifest.source.key, missing[0]) if missing else None,
         )
 
 
@@ -107,16 +107,16 @@ def _as_it_lies(manifest: Manifest, place: str) -> Manifest:
     added = place.removesuffix(key) if place.endswith(f"/{key}") else ""
     taken = key.removesuffix(place) if key.endswith(f"/{place}") else ""
 
-    def moved(key: str) -> str:
+    def move_key(key: str) -> str:
         return added + key.removeprefix(taken)
 
     data = manifest.model_dump(mode="json")
     for thing in (data["source"], *(job["output"] for job in data["jobs"] if job["output"])):
-        thing["key"] = moved(thing["key"])
+        thing["key"] = move_key(thing["key"])
     return Manifest.model_validate(data)
 
 
-def _missing(folder: Path, key: str, result: str) -> str:
+def _explain_missing(folder: Path, key: str, result: str) -> str:
     if StateFolder(folder).api_name() is None:
         return f"{result} is not in this folder. Sync the results bucket again."
     command = shlex.join(["dropscale", "retry", key, "--out", str(folder)])

@@ -62,7 +62,7 @@ def embedded_api(server: api.EmbeddedApi) -> Iterator[MagicHour]:
     Raises:
         StartFailed: the port is taken, or the folder cannot be used.
     """
-    with _started(server, OSError, FileUnusable) as served:
+    with _start_server(server, OSError, FileUnusable) as served:
         yield MagicHour(served.base_url, served.token)
 
 
@@ -100,7 +100,7 @@ def local_cloud(
         journal=journal,
         before_events=lambda cloud: target_of(cloud).restart(),
     )
-    with _started(stack, cloud.EmbeddedCloudError, OSError) as running:
+    with _start_server(stack, cloud.EmbeddedCloudError, OSError) as running:
         yield running
 
 
@@ -112,7 +112,7 @@ def target_of(cloud: EmbeddedCloud) -> AwsTarget:
 
 
 @contextmanager
-def _started(
+def _start_server(
     server: AbstractContextManager[Server], *failures: type[Exception]
 ) -> Iterator[Server]:
     with ExitStack() as stack:

@@ -117,7 +117,7 @@ class OutputFolder:
 
     def as_it_stands(self, drop: Drop) -> FollowedDrop:
         """See `Place.as_it_stands`."""
-        out, followed = self.folder.out, _followed(drop)
+        out, followed = self.folder.out, _followed_drop_of(drop)
         outputs = [job.output for job in manifest_of(drop).jobs if job.output]
         missing = [output.key for output in outputs if not is_collected(out, output)]
         files = tuple(out / output.key for output in outputs if output.key not in missing)
@@ -171,7 +171,7 @@ class DeployedStack:
 
     def as_it_stands(self, drop: Drop) -> FollowedDrop:
         """See `Place.as_it_stands`."""
-        return _followed(drop)
+        return _followed_drop_of(drop)
 
     def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
         """See `Place.price`."""
@@ -205,6 +205,6 @@ def place_of(
     return DeployedStack(deployed_target(stack), stack)
 
 
-def _followed(drop: Drop) -> FollowedDrop:
+def _followed_drop_of(drop: Drop) -> FollowedDrop:
     source = drop.source
     return FollowedDrop(source.key, source.version_id, dropped_at=0.0, manifest=manifest_of(drop))

@@ -98,7 +98,7 @@ def plan_of(drops: Drops, ledger: KeptLedger) -> Plan:
     """Plan all drops on a stack that goes on from `ledger`; what is faulty costs nothing."""
     bucket = LocalBucket(drops.paths)
     specs = bucket.specs()
-    planned = [drop for key in drops.to_follow for drop in _planned(key, bucket, specs)]
+    planned = [drop for key in drops.to_follow for drop in _plan_drop(key, bucket, specs)]
     return Plan(planned, ledger)
 
 
@@ -126,7 +126,7 @@ def planned_drop(
     return PlannedDrop(source, tuple(renditions.values()), resolved.warnings)
 
 
-def _planned(key: str, bucket: LocalBucket, specs: SpecResolver) -> Iterator[PlannedDrop]:
+def _plan_drop(key: str, bucket: LocalBucket, specs: SpecResolver) -> Iterator[PlannedDrop]:
     source = Source(bucket="", key=key, etag="")
     version = bucket.head("", key)
     with ExitStack() as open_objects:

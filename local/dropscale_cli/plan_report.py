@@ -96,7 +96,7 @@ class _Report:
             if drop.refusal is not None:
                 by_refusal.setdefault(drop.refusal.message, []).append(drop)
         for drops in by_refusal.values():
-            yield from _refused(drops)
+            yield from _list_refusals(drops)
         yield ""
         yield self._totals()
         if self.account:
@@ -131,7 +131,7 @@ def _row(charge: Charge) -> Iterator[str]:
     yield charge.free_because or ""
 
 
-def _refused(drops: list[PlannedDrop]) -> Iterator[str]:
+def _list_refusals(drops: list[PlannedDrop]) -> Iterator[str]:
     names = [drop.source.key for drop in drops[:_MOST_NAMED]]
     if len(drops) > _MOST_NAMED:
         names.append(f"and {len(drops) - _MOST_NAMED} more")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dropscale.ledger.records import Output
-from dropscale.ledger.states import DropState, WaitReason
+from dropscale.ledger.states import AT_VENDOR_STATES, DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale_cli.collect import collect, is_collected
 from dropscale_cli.drops import Drops
@@ -22,7 +22,6 @@ AS_ASKED = frozenset(
 
 _ACCOUNT_WIDE = frozenset({WaitReason.BUDGET, WaitReason.ACCOUNT})
 _FOR_A_PERSON = _ACCOUNT_WIDE | {WaitReason.SIDECAR}
-_AT_VENDOR = frozenset({DropState.SUBMITTED, DropState.RENDERING})
 
 PATIENCE_SECONDS = 10 * 60.0
 """How long a command waits by default for a vendor whose answers say nothing yet."""
@@ -74,7 +73,7 @@ class FollowedDrop:
             return False
         if self.state is DropState.WAITING:
             return self.manifest.waiting_for is WaitReason.UNREADABLE
-        return self.state in _AT_VENDOR and self.manifest.reason is not None
+        return self.state in AT_VENDOR_STATES and self.manifest.reason is not None
 
     @property
     def is_as_asked(self) -> bool:
@@ -229,22 +228,22 @@ class RoundTrip:
             self._last_progress = self.clock()
         outputs = [job.output for job in manifest.jobs if job.output]
         try:
-            files = [self._collected(output, self.out) for output in outputs if self.out]
+            files = [self._collect_output(output, self.out) for output in outputs if self.out]
             if self.out:
                 collect(self.out, name, [body])
             drop = replace(drop, files=tuple(files), trouble=None)
         except ResultMissing as missing:
-            drop = self._fetched_again(drop, str(missing))
+            drop = self._fetch_again(drop, str(missing))
         except OSError as error:
             drop = replace(drop, trouble=f"{error.filename}: {error.strerror}")
         self._note(drop)
 
-    def _collected(self, output: Output, out: Path) -> Path:
+    def _collect_output(self, output: Output, out: Path) -> Path:
         if is_collected(out, output):
             return out / output.key
         return collect(out, output.key, self.target.read_result(output.key))
 
-    def _fetched_again(self, drop: FollowedDrop, result: str) -> FollowedDrop:
+    def _fetch_again(self, drop: FollowedDrop, result: str) -> FollowedDrop:
         """Have a result delivered again that left both the bucket and the folder."""
         if self.target.retry(drop.key):
             return replace(drop, manifest=None)  # the next one counts

@@ -38,9 +38,9 @@ class SpecTree:
         """
         if root is None:
             folder = path if path.is_dir() else path.parent
-            shown = _shown(path)
+            shown = _relative_path(path)
             root = folder if os.path.isabs(shown) or _leads_up(shown) else Path()
-        return cls(_shown(root))
+        return cls(_relative_path(root))
 
     def key_of(self, path: Path) -> str:
         """Return the key of a file or folder.
@@ -71,7 +71,7 @@ class SpecTree:
         """What resolves specs as the stack does that `run` starts."""
         return SpecResolver(self, DEFAULTS, SPEC_SUFFIXES, sidecar_required=False)
 
-    def resolved(self, key: str) -> ResolvedSpec | None:
+    def resolve(self, key: str) -> ResolvedSpec | None:
         """Return the specs of an image, or of a spec that stands alone; None: it is no spec.
 
         Raises:
@@ -94,7 +94,7 @@ class SpecTree:
                 yield from error.faults
 
 
-def _shown(path: Path) -> str:
+def _relative_path(path: Path) -> str:
     """Return a path relative to the working directory if it lies below it, else as it is."""
     below = os.path.relpath(path)  # as it is written: symbolic links stay
     return os.path.normpath(path) if _leads_up(below) else below

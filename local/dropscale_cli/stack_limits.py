@@ -16,7 +16,7 @@ def stack_limit_warnings(target: AwsTarget, price: int) -> Iterator[str]:
     settings = target.settings
     budget = Budget(settings.daily_credit_limit, settings.monthly_credit_limit)
     ledger = wiring.ledger(settings, target.client)
-    return limit_warnings(price, budget, ledger.spent, datetime.now(UTC))
+    return limit_warnings(price, budget, ledger.credits_spent, datetime.now(UTC))
 
 
 def limit_warnings(

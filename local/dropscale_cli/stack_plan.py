@@ -178,11 +178,11 @@ def _is_change(drop: Drop | None, planned: PlannedDrop) -> bool:
         return True
     if planned.refusal is not None:
         return drop.reason is None or drop.reason.message != planned.refusal.message
-    before, wanted = _written(_current(drop)), _written(planned.renditions)
+    before, wanted = _destinations(_current(drop)), _destinations(planned.renditions)
     return not drop.is_evaluated or before != wanted
 
 
-def _written(renditions: Iterable[Rendition]) -> dict[str, tuple[object, ...]]:
+def _destinations(renditions: Iterable[Rendition]) -> dict[str, tuple[object, ...]]:
     return {one.id: (one.directory, one.output_settings) for one in renditions}
 
 
@@ -193,15 +193,19 @@ def _current(drop: Drop) -> list[Rendition]:
 def _in_words(drop: Drop | None) -> str:
     if drop is None:
         return "not known"
-    return f"{drop.state}: {_listed(_current(drop))}" if drop.is_evaluated else drop.state.value
+    return (
+        f"{drop.state}: {_list_renditions(_current(drop))}"
+        if drop.is_evaluated
+        else drop.state.value
+    )
 
 
 def _planned_in_words(planned: PlannedDrop) -> str:
     if planned.refusal is not None:
         return f"{'skipped' if planned.is_skipped else 'rejected'}: {planned.refusal.message}"
-    return _listed(planned.renditions) or "waiting for its sidecar"
+    return _list_renditions(planned.renditions) or "waiting for its sidecar"
 
 
-def _listed(renditions: Sequence[Rendition]) -> str:
+def _list_renditions(renditions: Sequence[Rendition]) -> str:
     kinds = [f"{one.parameters.scale_factor}x {one.parameters.mode}" for one in renditions]
     return ", ".join(kinds)

@@ -34,7 +34,7 @@ def status(place: Place, *, as_json: bool, only_failed: bool) -> int:
     if as_json:
         outcome = {
             "as_asked": done == len(drops),
-            "states": dict(_counted(drops)),
+            "states": dict(_count_states(drops)),
             "drops": [as_json_object(drop) for drop in shown],
         }
         click.echo(json.dumps(outcome, indent=2, ensure_ascii=False))
@@ -74,13 +74,13 @@ def _drops(place: Place) -> list[FollowedDrop]:
     return [place.as_it_stands(drop) for _, drop in sorted(place.ledger().drops.items())]
 
 
-def _counted(drops: Sequence[FollowedDrop]) -> list[tuple[str, int]]:
+def _count_states(drops: Sequence[FollowedDrop]) -> list[tuple[str, int]]:
     return Counter(state_in_words(drop) for drop in drops).most_common()
 
 
 def _totals(drops: Sequence[FollowedDrop]) -> str:
     done = sum(drop.is_as_asked for drop in drops)
-    states = ", ".join(f"{count} {words}" for words, count in _counted(drops))
+    states = ", ".join(f"{count} {words}" for words, count in _count_states(drops))
     return f"{done} of {len(drops)} done{f': {states}' if states else ''}"
 
 

@@ -98,7 +98,7 @@ class _Check:
         """Check what specs come to for a drop; return whether it is any."""
         if key not in self.drops:
             try:
-                resolved = self.tree.resolved(key)
+                resolved = self.tree.resolve(key)
             except SpecInvalid as error:
                 self.faults.update(error.faults)
                 self.drops[key] = True

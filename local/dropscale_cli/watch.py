@@ -52,7 +52,7 @@ class WatchedFolder:
         """Whether all that was found the last time has been dropped."""
         return all(file.is_dropped for file in self._files.values())
 
-    def settled(self) -> Drops:
+    def take_settled(self) -> Drops:
         """Return what is new or has changed, and has settled.
 
         Images wait until no spec is about to change, so that none is paid for without its own.
@@ -60,7 +60,7 @@ class WatchedFolder:
         found = self._found()
         now = self.clock()
         known = {path: self._files.get(path) for path in found.paths.values()}
-        self._files = {path: _seen(path, file, now) for path, file in known.items()}
+        self._files = {path: _look_at(path, file, now) for path, file in known.items()}
 
         def ready(files: Mapping[str, Path]) -> dict[str, Path]:
             return {
@@ -108,7 +108,7 @@ def watch(folder: WatchedFolder, trip: RoundTrip) -> NoReturn:
             if folder.clock() - scanned >= (_RESCAN_SECONDS if is_quiet else _SCAN_SECONDS):
                 scanned = folder.clock()
                 changed.clear()
-                _drop(folder.settled(), folder, trip)
+                _drop(folder.take_settled(), folder, trip)
             trip.pause()
             trip.look()
 
@@ -124,7 +124,7 @@ def _drop(drops: Drops, folder: WatchedFolder, trip: RoundTrip) -> None:
                 folder.note_dropped(path)
 
 
-def _seen(path: Path, known: _File | None, now: float) -> _File:
+def _look_at(path: Path, known: _File | None, now: float) -> _File:
     version = None
     with suppress(OSError):
         facts = path.stat()

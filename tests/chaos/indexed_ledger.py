@@ -19,7 +19,7 @@ class IndexedLedger(MemoryLedger):
         self.changes = 0
         self._index: dict[Agenda, list[_Entry]] = defaultdict(list)
 
-    def due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
+    def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
         entries = self._index[agenda]
         end = bisect_left(entries, (before, ""))
         return [name for _, name in entries[: min(end, limit)]]

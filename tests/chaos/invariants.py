@@ -64,7 +64,7 @@ def _rendition_violations(stack: SimulatedStack, drop: Drop, rendition: Renditio
         yield f"{key}: {rendition.state} for ever"
     if rendition.state in _WITH_REASON and not (rendition.reason and rendition.reason.fix):
         yield f"{key}: {rendition.state} without a reason"
-    if drop.id not in stack.ledger.attached(rendition.fingerprint):
+    if drop.id not in stack.ledger.list_attached(rendition.fingerprint):
         yield f"{key}: it is not attached to its job"
     if rendition.state is DropState.DELIVERED and drop.state is DropState.DELIVERED:
         yield from _output_violations(stack, drop, rendition)
@@ -106,8 +106,9 @@ def _money_violations(stack: SimulatedStack) -> Iterator[str]:
     for job in jobs:
         reserved.update(job.spent)
     for window in reserved.keys() | stack.ledger.credits.keys():
-        if reserved[window] != stack.ledger.spent(window):
-            yield f"{window}: {stack.ledger.spent(window)} spent, {reserved[window]} reserved"
+        spent = stack.ledger.credits_spent(window)
+        if reserved[window] != spent:
+            yield f"{window}: {spent} spent, {reserved[window]} reserved"
     counted = sum(reserved[window] for window in reserved if window.startswith("month#"))
     if counted < vendor.charged():
         yield f"{vendor.charged()} credits are charged, but only {counted} are counted"

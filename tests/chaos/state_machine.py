@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from dropscale.pipeline.parts.execution import ErrorReport
 from tests.chaos.deployment import MACHINE
 from tests.chaos.outside_calls import Invocation, Killed
 from tests.chaos.virtual_time import VirtualTime
@@ -87,7 +88,8 @@ class StateMachine:
         if isinstance(invocation.error, Killed):
             raise TaskFailed("Runtime.ExitError", '{"errorMessage": "the runtime exited"}')
         if invocation.error is not None:
-            message = json.dumps({"errorMessage": str(invocation.error)})
+            report = ErrorReport.of(invocation.error).model_dump_json()
+            message = json.dumps({"errorMessage": report})
             raise TaskFailed(type(invocation.error).__name__, message)
         return invocation.answer
 

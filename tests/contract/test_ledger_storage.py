@@ -96,7 +96,7 @@ def a_drop() -> Drop:
     job = a_job()
     rendition = Rendition(fingerprint=job.fingerprint, parameters=job.parameters)
     blank = Drop(id=Drop.id_of("in", source.key), source=source)
-    return blank.evaluated({job.fingerprint: rendition}, NOW, spec=spec, warnings=("careful",))
+    return blank.evaluate({job.fingerprint: rendition}, NOW, spec=spec, warnings=("careful",))
 
 
 def rounded(record: Drop | Job | None) -> object:
@@ -110,7 +110,7 @@ def test_records_come_back_as_they_were_written(ledger: Ledger) -> None:
 
     assert rounded(ledger.drop(drop.id)) == rounded(drop)
     assert rounded(ledger.job(job.fingerprint)) == rounded(job)
-    assert ledger.attached(job.fingerprint) == [drop.id]
+    assert ledger.list_attached(job.fingerprint) == [drop.id]
     read = ledger.job(job.fingerprint)
     assert read is not None
     assert read.parameters.fingerprint("x") == job.parameters.fingerprint("x")
@@ -123,7 +123,7 @@ def test_numbers_come_back_as_they_were_written(ledger: Ledger, delta_e: float) 
         key="k", type="png", width=1, height=1, bytes=2**53 + 1, sha256="5", delta_e=delta_e
     )
     (rendition,) = drop.renditions.values()
-    done = rendition.moved(DropState.SUBMITTED).moved(DropState.DELIVERED, output=output)
+    done = rendition.move(DropState.SUBMITTED).move(DropState.DELIVERED, output=output)
     drop = drop.with_rendition(done, NOW).model_copy(update={"seq": 1})
     ledger.write(SaveDrop(drop), SaveJob(job))
 
@@ -140,9 +140,9 @@ def test_a_row_with_what_the_ledger_never_writes_is_refused(value: dict[str, obj
 def test_what_is_over_comes_back_as_over(ledger: Ledger) -> None:
     waiting = a_drop()
     (rendition,) = waiting.renditions.values()
-    waits = rendition.moved(DropState.WAITING, wait=WaitReason.BUDGET, wait_until=NOW)
+    waits = rendition.move(DropState.WAITING, wait=WaitReason.BUDGET, wait_until=NOW)
     until_then = waiting.with_rendition(waits, NOW).model_copy(update={"seq": 1})
-    done = waits.moved(DropState.SUBMITTED).moved(DropState.DELIVERED)
+    done = waits.move(DropState.SUBMITTED).move(DropState.DELIVERED)
     delivered = until_then.with_rendition(done, NOW)
     for drop in (until_then, delivered):
         ledger.write(SaveDrop(drop))
@@ -166,20 +166,20 @@ def test_the_walk_takes_one_step_at_a_time(ledger: Ledger) -> None:
     assert ledger.walk() is None
     first = Walk.first(NOW)
     ledger.write(SaveWalk(first))
-    begun = first.again(NOW + timedelta(hours=1))
+    begun = first.begin_pass(NOW + timedelta(hours=1))
     ledger.write(SaveWalk(begun))
     with pytest.raises(LedgerConflict):
-        ledger.write(SaveWalk(first.again(NOW)))
-    ledger.write(SaveWalk(begun.seen("a/é.png")))
+        ledger.write(SaveWalk(first.begin_pass(NOW)))
+    ledger.write(SaveWalk(begun.move_to("a/é.png")))
 
     read = ledger.walk()
     assert read is not None
-    assert read.model_dump(mode="json") == begun.seen("a/é.png").model_dump(mode="json")
+    assert read.model_dump(mode="json") == begun.move_to("a/é.png").model_dump(mode="json")
 
 
 def test_what_is_not_known_is_none(ledger: Ledger) -> None:
     assert (ledger.drop("x"), ledger.job("x"), ledger.gate()) == (None, None, None)
-    assert ledger.attached("x") == []
+    assert ledger.list_attached("x") == []
 
 
 def test_a_step_that_somebody_else_took_is_a_conflict_and_changes_nothing(ledger: Ledger) -> None:
@@ -192,7 +192,7 @@ def test_a_step_that_somebody_else_took_is_a_conflict_and_changes_nothing(ledger
             ledger.write(SaveDrop(a_drop()), SaveJob(late), Attach(job.fingerprint, "d"))
 
     assert ledger.drop(a_drop().id) is None
-    assert ledger.attached(job.fingerprint) == []
+    assert ledger.list_attached(job.fingerprint) == []
 
 
 def test_slots_are_taken_up_to_the_limit_and_given_back(ledger: Ledger) -> None:
@@ -216,13 +216,17 @@ def test_credits_are_taken_up_to_the_limit_and_given_back(ledger: Ledger) -> Non
     with pytest.raises(BudgetSpent) as caught:
         ledger.write(Spend("month#1", 41, 200), Spend("day#1", 41, 100))
     assert caught.value.window == "day#1"
-    assert (ledger.spent("day#1"), ledger.spent("month#1"), ledger.spent("x")) == (60, 60, 0)
+    assert (
+        ledger.credits_spent("day#1"),
+        ledger.credits_spent("month#1"),
+        ledger.credits_spent("x"),
+    ) == (60, 60, 0)
 
     ledger.write(Spend("day#1", 40, 100))
     ledger.write(Spend("day#1", -50, None))
     ledger.write(Spend("day#1", 50, 100))
 
-    assert ledger.spent("day#1") == 100
+    assert ledger.credits_spent("day#1") == 100
 
 
 def test_of_many_jobs_at_the_edge_of_the_budget_none_overspends(ledger: Ledger) -> None:
@@ -232,14 +236,12 @@ def test_of_many_jobs_at_the_edge_of_the_budget_none_overspends(ledger: Ledger) 
         job = a_job(f"job-{number}")
         ledger.write(SaveJob(job))
         try:
-            ledger.write(
-                *job_changes(job, job.submitting(job.fingerprint, NOW, limits.credits), limits)
-            )
+            ledger.write(*job_changes(job, job.claim(job.fingerprint, NOW, limits.credits), limits))
             started += 1
         except BudgetSpent:
             continue
 
-    assert (started, ledger.spent("day#1")) == (5, 1000)
+    assert (started, ledger.credits_spent("day#1")) == (5, 1000)
 
 
 def test_a_claim_without_a_slot_leaves_the_job_as_it_was(ledger: Ledger) -> None:
@@ -248,7 +250,7 @@ def test_a_claim_without_a_slot_leaves_the_job_as_it_was(ledger: Ledger) -> None
     ledger.write(TakeSlot(1))
 
     with pytest.raises(SlotsTaken):
-        ledger.write(*job_changes(job, job.submitting("a", NOW, []), Limits(1)), RequireOpenGate())
+        ledger.write(*job_changes(job, job.claim("a", NOW, []), Limits(1)), RequireOpenGate())
 
     found = ledger.job(job.fingerprint)
     assert found is not None
@@ -264,7 +266,7 @@ def test_the_gate_stops_those_who_require_it_open(ledger: Ledger) -> None:
     with pytest.raises(LedgerConflict):
         ledger.write(SaveGate(gate))
 
-    ledger.write(SaveGate(gate.opened()))
+    ledger.write(SaveGate(gate.open()))
 
     ledger.write(RequireOpenGate(), TakeSlot(9))
 
@@ -273,7 +275,7 @@ def test_detached_drops_share_the_job_no_more(ledger: Ledger) -> None:
     ledger.write(Attach("f", "one"), Attach("f", "two"))
     ledger.write(Detach("f", "one"), Attach("f", "two"))
 
-    assert ledger.attached("f") == ["two"]
+    assert ledger.list_attached("f") == ["two"]
 
 
 def test_the_longest_due_come_first_and_only_from_their_agenda(ledger: Ledger) -> None:
@@ -285,37 +287,37 @@ def test_the_longest_due_come_first_and_only_from_their_agenda(ledger: Ledger) -
         SaveDrop(a_drop()),
     )
 
-    assert ledger.due(Agenda.READY_JOBS, NOW, 2) == ["job-30", "job-20"]
-    assert ledger.due(Agenda.READY_JOBS, NOW, 9) == ["job-30", "job-20", "job-10"]
-    assert ledger.due(Agenda.SUBMITTED_JOBS, NOW, 9) == []
-    assert ledger.due(Agenda.DROPS, NOW + timedelta(seconds=1), 9) == [a_drop().id]
+    assert ledger.list_due(Agenda.READY_JOBS, NOW, 2) == ["job-30", "job-20"]
+    assert ledger.list_due(Agenda.READY_JOBS, NOW, 9) == ["job-30", "job-20", "job-10"]
+    assert ledger.list_due(Agenda.SUBMITTED_JOBS, NOW, 9) == []
+    assert ledger.list_due(Agenda.DROPS, NOW + timedelta(seconds=1), 9) == [a_drop().id]
 
 
 def test_a_projected_drop_is_due_no_more_unless_it_has_changed(ledger: Ledger) -> None:
     first = a_drop()
     ledger.write(SaveDrop(first))
-    second = first.decided(DropState.CANCELED, NOW)
+    second = first.set_state(DropState.CANCELED, NOW)
     ledger.write(SaveDrop(second))
     later = NOW + timedelta(seconds=1)
 
     ledger.note_manifest_written(first)
-    assert ledger.due(Agenda.DROPS, later, 9) == [first.id]
+    assert ledger.list_due(Agenda.DROPS, later, 9) == [first.id]
     ledger.note_manifest_written(second)
 
-    assert ledger.due(Agenda.DROPS, later, 9) == []
+    assert ledger.list_due(Agenda.DROPS, later, 9) == []
     found = ledger.drop(first.id)
     assert found is not None
     assert found.due is None
-    ledger.write(SaveDrop(found.decided(DropState.WAITING, NOW)))
+    ledger.write(SaveDrop(found.set_state(DropState.WAITING, NOW)))
 
 
 def test_of_two_who_saw_a_job_ready_only_one_claims_it(ledger: Ledger) -> None:
     job = a_job()
     ledger.write(SaveJob(job))
 
-    ledger.write(*job_changes(job, job.submitting("first", NOW, []), Limits(3)))
+    ledger.write(*job_changes(job, job.claim("first", NOW, []), Limits(3)))
     with pytest.raises(LedgerConflict):
-        ledger.write(*job_changes(job, job.submitting("second", NOW, []), Limits(3)))
+        ledger.write(*job_changes(job, job.claim("second", NOW, []), Limits(3)))
 
     claimed = ledger.job(job.fingerprint)
     assert claimed is not None
@@ -327,8 +329,8 @@ def test_of_two_who_saw_a_job_ready_only_one_claims_it(ledger: Ledger) -> None:
 
 def test_token_and_project_lead_to_the_job(ledger: Ledger) -> None:
     job = a_job()
-    claimed = job.submitting("token", NOW, [])
-    submitted = claimed.submitted("project", None, NOW, NOW)
+    claimed = job.claim("token", NOW, [])
+    submitted = claimed.record_project("project", None, NOW, NOW)
     ledger.write(SaveJob(job))
 
     ledger.write(*job_changes(job, claimed))
@@ -347,12 +349,12 @@ def test_a_project_is_no_other_jobs(ledger: Ledger, step: str) -> None:
     first, second = a_job("first"), a_job("second")
     for job in (first, second):
         ledger.write(SaveJob(job))
-    claims = [job.submitting(job.fingerprint, NOW, []) for job in (first, second)]
+    claims = [job.claim(job.fingerprint, NOW, []) for job in (first, second)]
     for job, claim in zip((first, second), claims, strict=True):
         ledger.write(*job_changes(job, claim))
-    ledger.write(*job_changes(claims[0], claims[0].submitted("project", None, NOW, NOW)))
+    ledger.write(*job_changes(claims[0], claims[0].record_project("project", None, NOW, NOW)))
     late = claims[1].with_orphan("project")
-    after = late if step == "with_orphan" else claims[1].submitted("project", None, NOW, NOW)
+    after = late if step == "with_orphan" else claims[1].record_project("project", None, NOW, NOW)
 
     with pytest.raises(ProjectTaken):
         ledger.write(*job_changes(claims[1], after))
@@ -369,7 +371,7 @@ def test_what_a_newer_version_keeps_in_a_row_stays_there(ledger: Ledger) -> None
     ledger.write(SaveJob(job), SaveDrop(drop))
 
     amend_job(ledger, job.fingerprint, lambda job: job.look_again(None))
-    amend_drop(ledger, drop.id, lambda drop: drop.decided(DropState.WAITING, NOW))
+    amend_drop(ledger, drop.id, lambda drop: drop.set_state(DropState.WAITING, NOW))
 
     found_job, found_drop = ledger.job(job.fingerprint), ledger.drop(drop.id)
     assert found_job is not None
@@ -386,7 +388,7 @@ def test_a_row_of_a_newer_schema_is_not_written_by_this_version(ledger: Ledger) 
     with pytest.raises(NewerSchema, match="newer"):
         amend_job(ledger, job.fingerprint, lambda job: job.look_again(None))
     with pytest.raises(NewerSchema):
-        amend_drop(ledger, drop.id, lambda drop: drop.decided(DropState.WAITING, NOW))
+        amend_drop(ledger, drop.id, lambda drop: drop.set_state(DropState.WAITING, NOW))
 
     assert rounded(ledger.job(job.fingerprint)) == rounded(job)
     assert rounded(ledger.drop(drop.id)) == rounded(drop)

@@ -35,7 +35,7 @@ from dropscale.pipeline.parts.ports import (
     ResultsBucket,
 )
 from dropscale.pipeline.reconcile import PAGE
-from functions.submit.app import _created
+from functions.submit.app import _created_objects
 from tests.fakes import FakeExecutions, FakeInputBucket, FakeQueue, FakeResults
 
 IN = "input"
@@ -470,7 +470,7 @@ def queue(where: str, request: pytest.FixtureRequest) -> Queue:
     def received() -> list[tuple[str, str]]:
         found = client.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
         bodies = [json.loads(message["Body"]) for message in found.get("Messages", [])]
-        return [created for body in bodies for created in _created(body)]
+        return [created for body in bodies for created in _created_objects(body)]
 
     return Queue(SqsDropQueue(client, url), received)
 

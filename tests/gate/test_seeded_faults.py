@@ -183,6 +183,13 @@ FAULTS = {
         "\nimport boto3\n",
         r"dropscale\.pipeline\.check -> boto3",
     ),
+    "use case on a use case": Fault(
+        "imports",
+        "shared/dropscale/pipeline/deliver.py",
+        "",
+        "\nimport dropscale.pipeline.check\n",
+        r"dropscale\.pipeline\.deliver -> dropscale\.pipeline\.check",
+    ),
     "dead function": Fault(
         "dead-code",
         MODULE,

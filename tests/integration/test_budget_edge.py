@@ -35,7 +35,7 @@ def test_a_hundred_submits_at_once_never_overspend(cloud: EmbeddedCloud) -> None
         job = Job(fingerprint=f"job-{number}", parameters=PARAMETERS, label="cat", created_at=NOW)
         ledger.write(SaveJob(job))
         try:
-            claimed = job.submitting(str(number), NOW, LIMITS.credits)
+            claimed = job.claim(str(number), NOW, LIMITS.credits)
             ledger.write(*job_changes(job, claimed, LIMITS))
         except BudgetSpent:
             return False
@@ -45,7 +45,7 @@ def test_a_hundred_submits_at_once_never_overspend(cloud: EmbeddedCloud) -> None
         started = sum(callers.map(starts, range(100)))
 
     assert started == 20
-    assert [ledger.spent(window) for window in LIMITS.credits] == [1000, 1000]
+    assert [ledger.credits_spent(window) for window in LIMITS.credits] == [1000, 1000]
 
 
 def test_a_command_names_the_limit_that_a_stack_has_by_default(cloud: EmbeddedCloud) -> None:

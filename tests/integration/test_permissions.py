@@ -174,9 +174,9 @@ def leave_work(cloud: EmbeddedCloud, api: EmbeddedApi) -> None:
         if key == UPLOADED:
             ledger.write(SaveJob(job.with_upload("api-assets/gone.png", now)))
         if key == UNWATCHED:
-            claimed = job.submitting("attempt", now, LIMITS.credits)
+            claimed = job.claim("attempt", now, LIMITS.credits)
             ledger.write(*job_changes(job, claimed, LIMITS))
-            ledger.write(SaveJob(claimed.submitted(project.id, 50, now, now)))
+            ledger.write(SaveJob(claimed.record_project(project.id, 50, now, now)))
 
 
 def leave_job(cloud: EmbeddedCloud, ledger: DynamoLedger, key: str, now: datetime) -> Job:
@@ -188,10 +188,10 @@ def leave_job(cloud: EmbeddedCloud, ledger: DynamoLedger, key: str, now: datetim
     source = Source(bucket=bucket, key=key, etag="etag", width=1, height=2)
     wanted = Rendition(fingerprint=key, parameters=parameters, wait=WaitReason.SLOT)
     if key == UNWATCHED:
-        wanted = wanted.moved(DropState.SUBMITTED)
+        wanted = wanted.move(DropState.SUBMITTED)
     spec = EffectiveSpec(scale_factor=parameters.scale_factor, mode=parameters.mode)
     drop = Drop(id=Drop.id_of(bucket, key), source=source, spec=spec)
-    drop = drop.evaluated({key: wanted}, now)
+    drop = drop.evaluate({key: wanted}, now)
     ledger.write(SaveDrop(drop), SaveJob(job), Attach(key, drop.id))
     return job
 

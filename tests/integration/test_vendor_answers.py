@@ -18,7 +18,7 @@ from dropscale.aws.magic_hour import MagicHourUpscaler
 from dropscale.errors import DropscaleError
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.magichour.errors import MagicHourError
-from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.execution import ErrorReport, ExecutionState
 from dropscale.pipeline.parts.ports import ObjectVersion
 from tests.fakes import FakeInputBucket, FakeUpscaler, png
 from tests.integration.scripted_vendor import ScriptedVendor, VendorCall
@@ -231,7 +231,8 @@ class Meeting:
         except (MagicHourError, DropscaleError) as error:
             name = type(error).__name__
             if name not in RETRIED[task]:
-                self.world.fail(state, name, json.dumps({"errorMessage": str(error)}))
+                report = ErrorReport.of(error).model_dump_json()
+                self.world.fail(state, name, json.dumps({"errorMessage": report}))
             return name
         return None
 

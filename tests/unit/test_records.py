@@ -21,15 +21,15 @@ def ready() -> Job:
 
 
 def test_a_job_cannot_be_paid_from_any_state_but_ready() -> None:
-    submitting = ready().submitting("a", NOW, [])
-    submitted = submitting.submitted("p", 50, NOW, NOW)
-    for job in (submitting, submitting.unknown(NOW), submitted):
+    submitting = ready().claim("a", NOW, [])
+    submitted = submitting.record_project("p", 50, NOW, NOW)
+    for job in (submitting, submitting.record_unknown(NOW), submitted):
         with pytest.raises(IllegalTransition):
-            job.submitting("b", NOW, [])
+            job.claim("b", NOW, [])
 
 
 def test_each_step_counts_and_each_attempt_is_named() -> None:
-    job = ready().submitting("a", NOW, []).refused(NOW).submitting("b", NOW, [])
+    job = ready().claim("a", NOW, []).return_to_ready(NOW).claim("b", NOW, [])
 
     assert (job.seq, job.attempt, job.project_name) == (4, 2, "cat [f-2-b]")
 
@@ -76,13 +76,13 @@ def test_the_state_that_needs_most_attention_is_the_drops(states: list[str], exp
 def test_a_rendition_that_is_delivered_is_never_moved_back_to_the_vendor() -> None:
     delivered = (
         Rendition(fingerprint="f", parameters=BALANCED)
-        .moved(DropState.SUBMITTED)
-        .moved(DropState.DELIVERED)
+        .move(DropState.SUBMITTED)
+        .move(DropState.DELIVERED)
     )
 
     with pytest.raises(IllegalTransition):
-        delivered.moved(DropState.SUBMITTED)
-    assert delivered.again().generation == 1
+        delivered.move(DropState.SUBMITTED)
+    assert delivered.want_again().generation == 1
 
 
 @pytest.mark.parametrize(
@@ -102,15 +102,15 @@ def test_a_window_of_the_budget_ends_when_the_next_begins(window: str, end: date
 
 def test_what_a_job_holds_follows_its_state() -> None:
     windows = Budget(daily=100).windows(NOW)
-    claimed = ready().submitting("a", NOW, windows)
-    submitted = claimed.submitted("p", 40, NOW, NOW)
+    claimed = ready().claim("a", NOW, windows)
+    submitted = claimed.record_project("p", 40, NOW, NOW)
 
     assert claimed.spent == {"day#2026-11-23": 50, "month#2026-11": 50}
-    assert not claimed.refused(NOW).spent
-    assert claimed.unknown(NOW).spent == claimed.spent
+    assert not claimed.return_to_ready(NOW).spent
+    assert claimed.record_unknown(NOW).spent == claimed.spent
     assert set(submitted.spent.values()) == {40}
-    assert not submitted.settled("p", JobState.ERROR, None, NOW).spent
-    assert submitted.settled("p", JobState.COMPLETE, None, NOW).spent == submitted.spent
+    assert not submitted.settle("p", JobState.ERROR, None, NOW).spent
+    assert submitted.settle("p", JobState.COMPLETE, None, NOW).spent == submitted.spent
 
 
 @pytest.mark.parametrize(
@@ -124,19 +124,19 @@ def test_what_a_job_holds_follows_its_state() -> None:
 def test_a_price_is_believed_up_to_four_times_the_list_and_never_below_nothing(
     told: int | None, charged: int, settled: int
 ) -> None:
-    claimed = ready().submitting("a", NOW, Budget(daily=100).windows(NOW))
-    submitted = claimed.submitted("p", 50, NOW, NOW)
+    claimed = ready().claim("a", NOW, Budget(daily=100).windows(NOW))
+    submitted = claimed.record_project("p", 50, NOW, NOW)
 
-    assert set(claimed.submitted("p", told, NOW, NOW).spent.values()) <= {charged}
-    assert submitted.settled("p", JobState.COMPLETE, told, NOW).credits_charged == settled
+    assert set(claimed.record_project("p", told, NOW, NOW).spent.values()) <= {charged}
+    assert submitted.settle("p", JobState.COMPLETE, told, NOW).credits_charged == settled
 
 
 VERDICT_STEPS: dict[str, Callable[[Job, str], Job]] = {
-    "settled": lambda job, project: job.settled(project, JobState.COMPLETE, 0, NOW),
-    "overdue": lambda job, project: job.overdue(project),
-    "missing": lambda job, project: job.missing(project, NOW),
-    "answered": lambda job, project: job.answered(project),
-    "abandoned": lambda job, project: job.abandoned(project, NOW, NOW),
+    "settle": lambda job, project: job.settle(project, JobState.COMPLETE, 0, NOW),
+    "record_overdue": lambda job, project: job.record_overdue(project),
+    "record_missing": lambda job, project: job.record_missing(project, NOW),
+    "record_answer": lambda job, project: job.record_answer(project),
+    "abandon": lambda job, project: job.abandon(project, NOW, NOW),
 }
 
 
@@ -156,7 +156,7 @@ def test_every_verdict_step_is_held_to_its_project() -> None:
         if callable(step) and "project_id" in inspect.signature(step).parameters
     }
 
-    assert takes_project - {"submitted", "adopted", "with_orphan", "_is_open_at"} == set(
+    assert takes_project - {"record_project", "adopt", "with_orphan", "_is_open_at"} == set(
         VERDICT_STEPS
     )
 
@@ -174,14 +174,14 @@ def test_what_an_earlier_execution_saw_leaves_a_rendition_as_it_is(
         generation=1,
     )
 
-    assert rendition.reported(state, project_id=project_id, generation=generation) is rendition
+    assert rendition.report(state, project_id=project_id, generation=generation) is rendition
 
 
 def test_credits_of_an_attempt_that_may_have_been_charged_stay_spent() -> None:
     windows = Budget(daily=100).windows(NOW)
-    lost = ready().submitting("a", NOW, windows).unknown(NOW)
+    lost = ready().claim("a", NOW, windows).record_unknown(NOW)
 
-    again = lost.paid_again(NOW).submitting("b", NOW, windows)
+    again = lost.pay_again(NOW).claim("b", NOW, windows)
 
     assert set(again.spent.values()) == {100}
-    assert again.refused(NOW).spent == lost.spent
+    assert again.return_to_ready(NOW).spent == lost.spent

@@ -36,7 +36,7 @@ def journalled(journal: Journal) -> Callable[[Callable[..., Any]], Callable[...,
         @functools.wraps(original)
         def call_action(handler: Any) -> Any:
             journal.require_working()
-            touched = list(_touched(handler._get_action(), handler.params))
+            touched = list(_rows_of_action(handler._get_action(), handler.params))
             answer = original(handler)
             if touched and answer[0] == 200:
                 backend = handler.dynamodb_backend
@@ -61,7 +61,7 @@ def replay(journal: Journal, backend: DynamoDBBackend) -> None:
             raise InvalidJournalError(f"the journal is of another stack: it has {table}") from None
 
 
-def _touched(action: str, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
+def _rows_of_action(action: str, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
     """Return the tables and keys (or items) that an action may change."""
     match action:
         case "PutItem" | "UpdateItem" | "DeleteItem":

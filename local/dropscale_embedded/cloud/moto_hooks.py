@@ -80,18 +80,18 @@ def hooked_moto(
         (retrier_decl, "time", lambda _: interpreter_time),
         (notifications, "send_event", lambda _: _send_event(object_event)),
         (Queue, "wait_for_messages", lambda _: _wait_for_messages(stopping)),
-        (SQSBackend, "receive_message", _with_queue_locked),
-        (SQSBackend, "delete_message", _with_queue_locked),
-        (SQSBackend, "change_message_visibility", _with_queue_locked),
+        (SQSBackend, "receive_message", _lock_queue),
+        (SQSBackend, "delete_message", _lock_queue),
+        (SQSBackend, "change_message_visibility", _lock_queue),
         # Conditional writes check first and write then: two of them must not interleave.
         (dynamodb_models, "copy", lambda _: SimpleNamespace(deepcopy=snapshot)),
         (DynamoDBBackend, "update_item", with_fresh_row),
         (DynamoHandler, "call_action", keep),
-        (DynamoHandler, "call_action", _serialized(dynamodb_lock)),
+        (DynamoHandler, "call_action", _serialize(dynamodb_lock)),
         (S3Response, "get_bucket_notification", _with_event_bridge),
-        (S3Response, "_key_response_put", _serialized(s3_lock)),
-        (S3Response, "_key_response_post", _serialized(s3_lock)),
-        (S3Response, "_key_response_delete", _serialized(s3_lock)),
+        (S3Response, "_key_response_put", _serialize(s3_lock)),
+        (S3Response, "_key_response_post", _serialize(s3_lock)),
+        (S3Response, "_key_response_delete", _serialize(s3_lock)),
     ]
     with ExitStack() as undo:
         for owner, name, replacement in hooks:
@@ -177,7 +177,7 @@ def _wait_for_messages(stopping: threading.Event) -> Callable[..., None]:
     return wait_for_messages
 
 
-def _with_queue_locked(original: Callable[..., Any]) -> Callable[..., Any]:
+def _lock_queue(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def locked(backend: Any, queue_name: str, *args: Any, **kwargs: Any) -> Any:
         with backend.get_queue(queue_name)._messages_lock:
@@ -186,7 +186,7 @@ def _with_queue_locked(original: Callable[..., Any]) -> Callable[..., Any]:
     return locked
 
 
-def _serialized(lock: threading.RLock) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _serialize(lock: threading.RLock) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def serialize(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def locked(*args: Any, **kwargs: Any) -> Any:

@@ -26,7 +26,7 @@ logger = Logger()
 _metrics = Metrics()
 
 
-def logged_and_metered(handler: _Handler) -> _Handler:
+def log_and_meter(handler: _Handler) -> _Handler:
     """Log a handler's invocations under their ids, and hand what was measured to CloudWatch."""
     metered: _Handler = _metrics.log_metrics(handler)  # type: ignore[assignment] # untyped
     return logger.inject_lambda_context(metered, clear_state=True)
@@ -43,7 +43,7 @@ def measure(drop: Drop) -> None:
     add_metrics(measurements_of(drop))
 
 
-def composed(
+def compose_once(
     compose: Callable[[_Settings, Callable[[Drop], None]], _UseCase],
     settings: type[_Settings],
     observe: Callable[[Drop], None] = measure,

@@ -120,8 +120,8 @@ class DynamoLedger:
         """See `Ledger.gate`."""
         return self._get(Gate, _GATE)
 
-    def attached(self, fingerprint: str) -> list[str]:
-        """See `Ledger.attached`."""
+    def list_attached(self, fingerprint: str) -> list[str]:
+        """See `Ledger.list_attached`."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             ConsistentRead=True,
@@ -131,8 +131,8 @@ class DynamoLedger:
         )
         return [row["sk"]["S"].removeprefix("drop#") for page in pages for row in page["Items"]]
 
-    def due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
-        """See `Ledger.due`."""
+    def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
+        """See `Ledger.list_due`."""
         found = self._client.query(
             TableName=self._table,
             IndexName="sweep",
@@ -142,8 +142,8 @@ class DynamoLedger:
         )
         return [row["pk"]["S"].partition("#")[2] for row in found["Items"]]
 
-    def spent(self, window: str) -> int:
-        """See `Ledger.spent`."""
+    def credits_spent(self, window: str) -> int:
+        """See `Ledger.credits_spent`."""
         key = _item(_window_key(window))
         found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return int(found["Item"]["spent"]["N"]) if "Item" in found else 0

@@ -57,11 +57,11 @@ def carry_metadata(
     described = found.exif
     if described is not None:
         try:
-            described = exif.corrected(described, *place)
+            described = exif.adapt(described, *place)
         except MalformedMetadata as error:
             faults.append(f"The original's EXIF is not given back: {error}")
             described = None
-    packet = None if found.xmp is None else xmp.corrected(found.xmp, *place)
+    packet = None if found.xmp is None else xmp.adapt(found.xmp, *place)
     return Metadata(profile, described, packet, found.iptc), faults
 
 

@@ -43,8 +43,8 @@ class Vips:
         task: CompareTask = {
             "task": "compare",
             "max_bytes": self.max_bytes,
-            "result": _inherited(result),
-            "original": _inherited(original) if original else None,
+            "result": _inherit(result),
+            "original": _inherit(original) if original else None,
             "orientation": orientation,
             "profile_can_hold": profile_can_hold,
         }
@@ -69,9 +69,9 @@ class Vips:
         task: ConvertTask = {
             "task": "convert",
             "max_bytes": self.max_bytes,
-            "result": _inherited(result),
-            "alpha_of": _inherited(alpha_of) if alpha_of else None,
-            "target": _inherited(ImageFile(target, to.type)),
+            "result": _inherit(result),
+            "alpha_of": _inherit(alpha_of) if alpha_of else None,
+            "target": _inherit(ImageFile(target, to.type)),
             "quality": to.quality,
             "strip": to.strip,
             "orientation": orientation,
@@ -92,7 +92,7 @@ class _Answer(BaseModel):
     comparison: Comparison
 
 
-def _inherited(image: ImageFile) -> InheritedImage:
+def _inherit(image: ImageFile) -> InheritedImage:
     image.file.flush()
     return {"fileno": image.file.fileno(), "type": image.type}
 

@@ -30,7 +30,7 @@ class CompareTask(TypedDict):
 
 
 class ConvertTask(TypedDict):
-    """See `Pixels.convert` in the ports, and `Conversion`; metadata is in base64."""
+    """See `Conversion`, and `Pixels.convert` among the ports; metadata is in base64."""
 
     task: Literal["convert"]
     max_bytes: int

@@ -68,22 +68,22 @@ def main() -> None:
 def compare(task: CompareTask) -> Comparison:
     """Look at a result beside its original."""
     try:
-        result = _opened(task["result"])
+        result = _open_image(task["result"])
         original = _original(task)
     except pyvips.Error as error:
-        return Comparison(fault=_said(error))
+        return Comparison(fault=_describe_error(error))
     if task["original"] is None or original is None:
-        return _alone(task, result)
+        return _look_alone(task, result)
     found = _metadata_of(original) if task["original"]["type"] in {"avif", "heic"} else None
-    size = _fitted(original.width, original.height)
-    reference, _ = _reduced(task["original"], size)
-    seen = _alone(task, result) if reference is None else _beside(task, result, reference)
+    size = _size_to_compare(original.width, original.height)
+    reference, _ = _decode_to_size(task["original"], size)
+    seen = _look_alone(task, result) if reference is None else _look_beside(task, result, reference)
     return replace(seen, metadata=found)
 
 
 def convert(task: ConvertTask) -> None:
     """Write a result anew; what goes wrong ends the process."""
-    image, image_type = _opened(task["result"]), task["target"]["type"]
+    image, image_type = _open_image(task["result"]), task["target"]["type"]
     if image.interpretation == "cmyk":
         image = image.icc_transform("srgb", embedded=True, intent="relative")
     if task["alpha_of"] is not None:
@@ -104,10 +104,10 @@ def convert(task: ConvertTask) -> None:
 
 def _alpha_for(image: pyvips.Image, original: InheritedImage, orientation: int) -> pyvips.Image:
     """Return an original's alpha as a band of an image."""
-    opened = _opened(original)
+    opened = _open_image(original)
     alpha = opened[opened.bands - 1]
     if orientation != 1:
-        alpha = _turned(alpha.copy_memory(), orientation)
+        alpha = _turn_upright(alpha.copy_memory(), orientation)
     is_deep = alpha.format == "ushort"
     alpha = alpha.resize(image.width / alpha.width, vscale=image.height / alpha.height)
     alpha = alpha.gravity("centre", image.width, image.height, extend="copy")
@@ -120,18 +120,18 @@ def _peak(image: pyvips.Image) -> int:
     return 65535 if image.format == "ushort" else 255
 
 
-def _alone(task: CompareTask, result: pyvips.Image) -> Comparison:
-    small, fault = _reduced(task["result"], _fitted(result.width, result.height))
+def _look_alone(task: CompareTask, result: pyvips.Image) -> Comparison:
+    small, fault = _decode_to_size(task["result"], _size_to_compare(result.width, result.height))
     return Comparison(fault=fault) if small is None else Comparison(is_blank=_is_flat(small, None))
 
 
-def _beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Image) -> Comparison:
-    views = {True: _turned(reference, task["orientation"]), False: reference}
+def _look_beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Image) -> Comparison:
+    views = {True: _turn_upright(reference, task["orientation"]), False: reference}
     is_wide = result.width > result.height
     fitting = {key: view for key, view in views.items() if (view.width > view.height) == is_wide}
     views = fitting or {True: views[True]}
     size = next(iter(views.values()))
-    small, fault = _reduced(task["result"], (size.width, size.height))
+    small, fault = _decode_to_size(task["result"], (size.width, size.height))
     if small is None:
         return Comparison(fault=fault)
     profile = reference.get(_FIELDS["icc"]) if _has_profile(reference) else None
@@ -156,7 +156,7 @@ def _beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Image) ->
     )
 
 
-def _opened(image: InheritedImage, **options: Any) -> pyvips.Image:
+def _open_image(image: InheritedImage, **options: Any) -> pyvips.Image:
     os.lseek(image["fileno"], 0, os.SEEK_SET)
     source = pyvips.Source.new_from_descriptor(image["fileno"])
     return pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error", **options)
@@ -166,28 +166,28 @@ def _original(task: CompareTask) -> pyvips.Image | None:
     if task["original"] is None:
         return None
     try:
-        return _opened(task["original"])
+        return _open_image(task["original"])
     except pyvips.Error:
         return None
 
 
-def _reduced(
+def _decode_to_size(
     image: InheritedImage, size: tuple[int, int]
 ) -> tuple[pyvips.Image | None, str | None]:
     """Decode a whole image to this size; or say why it cannot be."""
     try:
-        opened = _opened(image)
+        opened = _open_image(image)
         shrink = max(1, min(opened.width // (2 * size[0]), opened.height // (2 * size[1]), 8))
         if image["type"] == "jpeg" and shrink > 1:
-            opened = _opened(image, shrink=1 << (shrink.bit_length() - 1))
+            opened = _open_image(image, shrink=1 << (shrink.bit_length() - 1))
         elif image["type"] == "webp" and shrink > 1:
-            opened = _opened(image, scale=1 / shrink)
-        return _resized(opened, size).copy_memory(), None
+            opened = _open_image(image, scale=1 / shrink)
+        return _resize(opened, size).copy_memory(), None
     except pyvips.Error as error:
-        return None, _said(error)
+        return None, _describe_error(error)
 
 
-def _resized(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
+def _resize(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
     width, height = size
     # Columns first: libvips then keeps short rows while it waits for the next ones.
     if (columns := image.width // (2 * width)) > 1:
@@ -198,14 +198,14 @@ def _resized(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
     return resized.gravity("centre", width, height, extend="copy")
 
 
-def _fitted(width: int, height: int) -> tuple[int, int]:
+def _size_to_compare(width: int, height: int) -> tuple[int, int]:
     longest = max(width, height)
     compared = min(max(longest / _COARSER, _LEAST_SIDE), _COMPARED_SIDE, longest)
     scale = compared / longest
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _turned(image: pyvips.Image, orientation: int) -> pyvips.Image:
+def _turn_upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
     """Return an image as it is to be seen, by an EXIF orientation."""
     turning = image.copy()
     turning.set_type(pyvips.GValue.gint_type, "orientation", orientation)
@@ -274,7 +274,7 @@ def _metadata_of(image: pyvips.Image) -> Metadata:
     )
 
 
-def _said(error: pyvips.Error) -> str:
+def _describe_error(error: pyvips.Error) -> str:
     """Return what is wrong with an image.
 
     Raises:

@@ -30,7 +30,7 @@ class Budget:
         """Return the name of the stack parameter that limits a window."""
         return "DailyCreditLimit" if window.startswith(_DAY) else "MonthlyCreditLimit"
 
-    def tightest(self) -> int | None:
+    def tightest_limit(self) -> int | None:
         """Return the highest price that can ever be paid, None if any can."""
         return min((limit for limit in (self.daily, self.monthly) if limit), default=None)
 

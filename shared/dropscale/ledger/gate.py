@@ -20,11 +20,11 @@ class Gate(Row):
     cause: Reason | None = None
     """What the vendor, or whoever answered in its place, said; for those who wait."""
 
-    def probed(self, until: datetime) -> Self:
+    def probe(self, until: datetime) -> Self:
         """One job is let through to see; nobody else tries before `until`."""
         return self._take_step({"until": until})
 
-    def closed(
+    def close(
         self, reason: WaitReason, until: datetime, is_asked: bool, cause: Reason | None
     ) -> Self:
         """The vendor has refused once more."""
@@ -39,6 +39,6 @@ class Gate(Row):
             }
         )
 
-    def opened(self) -> Self:
+    def open(self) -> Self:
         """The vendor takes jobs again."""
         return self._take_step({"is_open": True, "strikes": 0, "cause": None})

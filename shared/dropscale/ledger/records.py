@@ -1,6 +1,6 @@
 """What the ledger keeps: drops with their renditions, and jobs.
 
-Records are immutable. Each method that returns a changed record is one allowed step; it counts
+Records are immutable. Each method that returns a changed copy is one allowed step; it counts
 `seq` up by one, and the ledger takes it only if nobody else has taken that step before.
 """
 
@@ -328,7 +328,7 @@ class Job(Row):
         """Nothing has changed, but the sweeper is to look again at `due`."""
         return self._step(due=due)
 
-    def watched_anew(self, now: datetime, due: datetime) -> Self:
+    def watch_anew(self, now: datetime, due: datetime) -> Self:
         """Somebody wants the result (again); its project is looked at for as long as at first."""
         if self.state is not JobState.ABANDONED:
             return self._step(watched_since=now, due=due)
@@ -342,7 +342,7 @@ class Job(Row):
             due=due,
         )
 
-    def submitting(self, attempt_id: str, expires_at: datetime, windows: Iterable[str]) -> Self:
+    def claim(self, attempt_id: str, expires_at: datetime, windows: Iterable[str]) -> Self:
         """An attempt is about to be paid from `windows`; it is dead after `expires_at`."""
         attempt = self.attempt + 1
         return self._step(
@@ -354,11 +354,13 @@ class Job(Row):
             due=expires_at,
         )
 
-    def refused(self, due: datetime) -> Self:
+    def return_to_ready(self, due: datetime) -> Self:
         """The attempt surely created nothing; whoever still wants it may try again at `due`."""
         return self._step(JobState.READY, attempt_id=None, reserved={}, due=due)
 
-    def submitted(self, project_id: str, charged: int | None, now: datetime, due: datetime) -> Self:
+    def record_project(
+        self, project_id: str, charged: int | None, now: datetime, due: datetime
+    ) -> Self:
         """The vendor has taken the job, for so many credits as it says."""
         credits_charged = self._believable(charged)
         return self._step(
@@ -378,36 +380,36 @@ class Job(Row):
         """An earlier attempt has been paid after all; its project is not forgotten."""
         return self._step(orphans=(*self.orphans, project_id))
 
-    def unknown(self, due: datetime) -> Self:
+    def record_unknown(self, due: datetime) -> Self:
         """The attempt may have been charged, and no answer tells; never repeat it."""
         return self._step(JobState.UNKNOWN, due=due)
 
-    def adopted(self, project_id: str, charged: int | None, now: datetime, due: datetime) -> Self:
+    def adopt(self, project_id: str, charged: int | None, now: datetime, due: datetime) -> Self:
         """A person says which project is this job's."""
         left = () if self.project_id in {None, project_id} else (str(self.project_id),)
-        taken = self.submitted(project_id, charged, now, due)
+        taken = self.record_project(project_id, charged, now, due)
         return taken.model_copy(update={"orphans": (*self.orphans, *left), "is_overdue": False})
 
-    def overdue(self, project_id: str) -> Self:
+    def record_overdue(self, project_id: str) -> Self:
         """No verdict came in time; the job goes on, but others need not wait for it."""
         if not self._is_open_at(project_id) or self.is_overdue:
             return self
         return self._step(is_overdue=True)
 
-    def missing(self, project_id: str, now: datetime) -> Self:
+    def record_missing(self, project_id: str, now: datetime) -> Self:
         """A look was answered 404, which by itself proves nothing."""
         if project_id != self.project_id:
             return self
         since, looks = self.missing_since or now, self.missing_looks + 1
         return self._step(missing_since=since, missing_looks=looks)
 
-    def answered(self, project_id: str) -> Self:
+    def record_answer(self, project_id: str) -> Self:
         """A look was answered otherwise than 404."""
         if project_id != self.project_id or not self.missing_looks:
             return self
         return self._step(missing_since=None, missing_looks=0)
 
-    def settled(
+    def settle(
         self, project_id: str, verdict: JobState, charged: int | None, due: datetime
     ) -> Self:
         """The vendor has reached a verdict: complete, error or canceled.
@@ -432,17 +434,17 @@ class Job(Row):
             due=due,
         )
 
-    def abandoned(self, project_id: str, now: datetime, due: datetime) -> Self:
+    def abandon(self, project_id: str, now: datetime, due: datetime) -> Self:
         """The vendor seems to have no such project, or no verdict on it for too long."""
         if not self._is_open_at(project_id):
             return self
         return self._step(JobState.ABANDONED, abandoned_at=now, due=due)
 
-    def given_up(self, due: datetime) -> Self:
+    def give_up(self, due: datetime) -> Self:
         """A person gives up the attempt whose answer never came."""
         return self._step(JobState.ABANDONED, due=due)
 
-    def renewed(self, now: datetime) -> Self:
+    def renew(self, now: datetime) -> Self:
         """The vendor gave the credits back; a new drop may pay for another attempt."""
         return self._step(
             JobState.READY,
@@ -456,7 +458,7 @@ class Job(Row):
             due=now,
         )
 
-    def paid_again(self, now: datetime) -> Self:
+    def pay_again(self, now: datetime) -> Self:
         """A person has decided that the unknown attempt counts as lost; its credits stay spent."""
         return self._step(JobState.READY, reserved={}, written_off=dict(self.spent), due=now)
 
@@ -561,7 +563,7 @@ class Rendition(_Record):
         is_its_own = (self.project_id, self.generation) == (project_id, generation)
         return is_its_own and self.wants_result
 
-    def moved(self, state: DropState, **changes: Unpack[_RenditionChanges]) -> Self:
+    def move(self, state: DropState, **changes: Unpack[_RenditionChanges]) -> Self:
         """Return it in another state; wait and reason are those of the new state.
 
         Raises:
@@ -572,7 +574,7 @@ class Rendition(_Record):
         cleared: _RenditionChanges = {"wait": None, "wait_until": None, "reason": None}
         return self.model_copy(update={**cleared, **changes, "state": state})
 
-    def reported(
+    def report(
         self,
         state: DropState,
         *,
@@ -586,15 +588,15 @@ class Rendition(_Record):
         if no result is wanted for it any more.
         """
         is_its_own = self.is_watched(project_id, generation)
-        return self.moved(state, **changes) if is_its_own else self
+        return self.move(state, **changes) if is_its_own else self
 
     def with_destination(self, directory: str | None, output_settings: OutputSettings) -> Self:
         """Return it with its output to be written elsewhere, or otherwise."""
         return self.model_copy(update={"directory": directory, "output_settings": output_settings})
 
-    def again(self, *, is_collected: bool = False) -> Self:
+    def want_again(self, *, is_collected: bool = False) -> Self:
         """Want it once more, watched by an execution of its own."""
-        return self.moved(
+        return self.move(
             DropState.WAITING,
             wait=WaitReason.SLOT,
             is_collected=is_collected,
@@ -682,9 +684,9 @@ class Drop(Row):
     def with_renditions(self, renditions: Iterable[Rendition], now: datetime) -> Self:
         """Replace some renditions, if any has changed; the drop's own state follows."""
         after = self.renditions | {rendition.id: rendition for rendition in renditions}
-        return self if after == self.renditions else self.evaluated(after, now)
+        return self if after == self.renditions else self.evaluate(after, now)
 
-    def evaluated(
+    def evaluate(
         self, renditions: dict[str, Rendition], now: datetime, **facts: Unpack[_DropFacts]
     ) -> Self:
         """Take these renditions; the drop's state, wait and reason follow from them."""
@@ -699,7 +701,7 @@ class Drop(Row):
         }
         return self._step(state, now, changes)
 
-    def decided(self, state: DropState, now: datetime, **changes: Unpack[_DropChanges]) -> Self:
+    def set_state(self, state: DropState, now: datetime, **changes: Unpack[_DropChanges]) -> Self:
         """Reach a state that no rendition tells, such as rejected or waiting for a sidecar."""
         cleared: _DropChanges = {"wait": None, "wait_until": None, "reason": None}
         return self._step(state, now, {**cleared, **changes})

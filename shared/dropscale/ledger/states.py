@@ -174,6 +174,9 @@ _BY_PRECEDENCE = (
 OPEN_STATES = frozenset({DropState.WAITING, DropState.SUBMITTED, DropState.RENDERING})
 """States that the pipeline itself still moves on from."""
 
+AT_VENDOR_STATES = frozenset({DropState.SUBMITTED, DropState.RENDERING})
+"""Open states of a rendition whose project is known."""
+
 COLLECTABLE_STATES = OPEN_STATES | {DropState.TIMED_OUT, DropState.UNKNOWN}
 """States in which a rendition still takes a result, however late it comes."""
 

@@ -179,7 +179,7 @@ class Ledger(Protocol):
     def known_drops(self, drop_ids: Sequence[str]) -> dict[str, Drop]:
         """Return those drops that are known, by their ids.
 
-        This read, like that of `due`, may lag behind the latest writes.
+        This read, like that of `list_due`, may lag behind the latest writes.
         """
 
     def walk(self) -> Walk | None:
@@ -197,10 +197,10 @@ class Ledger(Protocol):
     def gate(self) -> Gate | None:
         """Return the gate, None if it was never closed."""
 
-    def attached(self, fingerprint: str) -> list[str]:
+    def list_attached(self, fingerprint: str) -> list[str]:
         """Return the ids of the drops that share a job."""
 
-    def due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
+    def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
         """Return the ids of at most `limit` records due `before`, the longest due first.
 
         This read alone may lag behind the latest writes.
@@ -217,7 +217,7 @@ class Ledger(Protocol):
             LedgerConflict: a record was changed by somebody else.
         """
 
-    def spent(self, window: str) -> int:
+    def credits_spent(self, window: str) -> int:
         """Return the credits taken from a window of the budget."""
 
     def note_manifest_written(self, drop: Drop) -> None:
@@ -293,10 +293,10 @@ def amend_job(
         LedgerConflict: others came first every time.
     """
 
-    def guarded(job: Job) -> Job:
+    def change_if_in_state(job: Job) -> Job:
         return change(job) if only is None or job.state is only else job
 
-    return _amend(ledger, fingerprint, ledger.job, guarded, job_changes)
+    return _amend(ledger, fingerprint, ledger.job, change_if_in_state, job_changes)
 
 
 def _amend(

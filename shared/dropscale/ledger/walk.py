@@ -23,10 +23,10 @@ class Walk(Row):
         """Return the walk of a new stack, with nothing to look at yet."""
         return cls(since=now, begun=now, begun_before=now)
 
-    def again(self, now: datetime) -> Self:
+    def begin_pass(self, now: datetime) -> Self:
         """Begin a pass."""
         return self._take_step({"begun": now, "begun_before": self.begun, "cursor": ""})
 
-    def seen(self, cursor: str | None) -> Self:
+    def move_to(self, cursor: str | None) -> Self:
         """Come to a key, or (None) to the end of the pass."""
         return self._take_step({"cursor": cursor})

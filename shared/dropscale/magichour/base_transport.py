@@ -314,5 +314,5 @@ class Transport(ABC):
             failed = Misconfigured if answer.is_setting else TransferFailed
             raise failed(label, message=answer.cause)
         # A download's 204 or 206 is no success: the sink took nothing.
-        if answer.refused or (request.sink and answer.status != HTTPStatus.OK):
+        if answer.is_refusal or (request.sink and answer.status != HTTPStatus.OK):
             raise TransferFailed(label, status=answer.status)

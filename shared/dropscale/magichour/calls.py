@@ -65,7 +65,7 @@ class Answer:
     body: bytes
 
     @property
-    def refused(self) -> bool:
+    def is_refusal(self) -> bool:
         """Whether this is anything but a success; a redirect is none, too."""
         return not 200 <= self.status < 300
 
@@ -99,7 +99,7 @@ class Call(Generic[T]):
                 outside the contract; `UnknownProjectStatus`.
         """
         document = document_of(answer.body, MAX_ANSWER)
-        if answer.refused:
+        if answer.is_refusal:
             raise self._refusal(answer, document, without_key)
         try:
             return self.read(document)

@@ -43,7 +43,7 @@ def _id_text(value: object) -> str:
     return text
 
 
-def _rounded_up(value: object) -> int:
+def _round_up(value: object) -> int:
     """Return a whole number; a fraction is rounded up. `True` is no number."""
     if type(value) is int:
         return value
@@ -59,7 +59,7 @@ def _finite(value: object) -> object:
 
 
 Id = Annotated[str, BeforeValidator(_id_text)]
-WholeNumber = Annotated[int, BeforeValidator(_rounded_up)]
+WholeNumber = Annotated[int, BeforeValidator(_round_up)]
 Number = Annotated[float, BeforeValidator(_finite)]
 Name = Annotated[str, AfterValidator(lambda text: shown(text, MAX_NAME))]
 Message = Annotated[str, AfterValidator(shown)]

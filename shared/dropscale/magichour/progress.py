@@ -40,5 +40,5 @@ Report = Callable[[Progress], object]
 """Takes the news. Called between two steps, so it must be quick; what it raises ends the call."""
 
 
-def silent(_news: Progress) -> None:
+def report_nothing(_news: Progress) -> None:
     """Report nothing."""

@@ -17,7 +17,7 @@ from dropscale.magichour.base_transport import Transport
 from dropscale.magichour.errors import TransferFailed
 from dropscale.magichour.outputs import atomic_write, output_names
 from dropscale.magichour.polling import Polling, poll_interval, wait_until_final
-from dropscale.magichour.progress import Progress, Report, Stage, silent
+from dropscale.magichour.progress import Progress, Report, Stage, report_nothing
 from dropscale.upscaler import TYPE_BY_EXTENSION, ProjectStatus
 
 _REFERENCE = re.compile(r"https?://|api-assets/", re.IGNORECASE)
@@ -69,7 +69,7 @@ class AsyncFilesClient:
         file: str | os.PathLike[str] | BinaryIO,
         extension: str | None = None,
         *,
-        progress: Report = silent,
+        progress: Report = report_nothing,
     ) -> str:
         """Upload an image and return the path by which a create call can name it.
 
@@ -89,14 +89,16 @@ class AsyncFilesClient:
         name = file if isinstance(file, str | os.PathLike) else getattr(file, "name", None)
         extension = _image_extension(name, extension)
 
-        def moved(done: int, total: int | None) -> None:
+        def report_bytes(done: int, total: int | None) -> None:
             progress(Progress(Stage.UPLOADING, bytes_done=done, bytes_total=total))
 
         async with self._transport.transfer():
             with _from_start(file) as (readable, size):
                 items = [{"type": "image", "extension": extension}]
                 answer = await self._transport.send(calls.create_upload_urls(items))
-                await self._transport.upload(answer.items[0].upload_url, readable, size, moved)
+                await self._transport.upload(
+                    answer.items[0].upload_url, readable, size, report_bytes
+                )
         return answer.items[0].file_path
 
 
@@ -127,7 +129,7 @@ class AsyncImageProjectsClient:
         download_outputs: bool,
         download_directory: str | os.PathLike[str] | None = None,
         *,
-        progress: Report = silent,
+        progress: Report = report_nothing,
     ) -> models.ProjectResult:
         """Look at a project, or wait until it is final, and download its outputs.
 
@@ -168,13 +170,13 @@ class AsyncImageProjectsClient:
     ) -> None:
         """Download one output; if that fails, once more from a fresh URL."""
 
-        def moved(done: int, total: int | None) -> None:
+        def report_bytes(done: int, total: int | None) -> None:
             progress(Progress(Stage.DOWNLOADING, project.id, None, str(path), done, total))
 
         async def save(url: str) -> None:
             async with self._transport.transfer():
                 with atomic_write(path) as file:
-                    await self._transport.download(url, file, moved)
+                    await self._transport.download(url, file, report_bytes)
 
         try:
             return await save(project.downloads[index].url)
@@ -244,7 +246,7 @@ class AsyncAiImageUpscalerClient:
         wait_for_completion: bool = True,
         download_outputs: bool = True,
         download_directory: str | os.PathLike[str] | None = None,
-        progress: Report = silent,
+        progress: Report = report_nothing,
     ) -> models.ProjectResult:
         """Upload a local image, create the upscale, wait for it and download the result.
 

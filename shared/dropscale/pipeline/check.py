@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.records import Drop, Reason
-from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop
 from dropscale.magichour.errors import DeadlinePassed, MagicHourError, NotFound
 from dropscale.magichour.models import Project
@@ -45,17 +45,17 @@ class Check:
             if job is None or job.state is not JobState.COMPLETE:
                 raise
             # Deliver may still find the result where an earlier delivery put it.
-            return state.model_copy(update={"status": ProjectStatus.COMPLETE})
+            return state.with_findings(status=ProjectStatus.COMPLETE)
         except PASSING as error:
             return self._look_later(state, error)
         if project.status in FINAL_STATUSES:
-            return _note_findings(state, project, state.wait_seconds)
+            return _add_findings(state, project, state.wait_seconds)
         wait = self._next_wait(state, f"still {project.status}")
         if project.status is ProjectStatus.RENDERING and state.status is not project.status:
             self._show(state, DropState.RENDERING)
         elif state.failures >= _SHOWN_FAILURES:
             self._show(state, None)
-        return _note_findings(state, project, wait)
+        return _add_findings(state, project, wait)
 
     def _look_later(
         self, state: ExecutionState, error: MagicHourError | DropscaleError
@@ -77,7 +77,7 @@ class Check:
                 ),
             )
             self._show(state, None, reason)
-        return state.model_copy(update={"failures": failures, "wait_seconds": wait})
+        return state.with_findings(failures=failures, wait_seconds=wait)
 
     def _next_wait(self, state: ExecutionState, seen: str, shortest: int = 0) -> int:
         now = int(self.clock().timestamp())
@@ -95,9 +95,9 @@ class Check:
 
         def change(drop: Drop) -> Drop:
             rendition = drop.renditions.get(state.rendition_id)
-            if rendition is None or rendition.state not in _AT_WORK:
+            if rendition is None or rendition.state not in AT_VENDOR_STATES:
                 return drop
-            shown = rendition.reported(
+            shown = rendition.report(
                 drop_state or rendition.state,
                 project_id=state.project_id,
                 generation=state.generation,
@@ -109,21 +109,15 @@ class Check:
         self.write_manifest(drop)
 
 
-_AT_WORK = frozenset({DropState.SUBMITTED, DropState.RENDERING})
-
-
-def _note_findings(state: ExecutionState, project: Project, wait_seconds: int) -> ExecutionState:
-    failure = project.error and ProjectFailure(
-        code=project.error.code, message=project.error.message
-    )
-    return state.model_copy(
-        update={
-            "status": project.status,
-            "credits_charged": project.credits_charged,
-            "project_error": failure,
-            "failures": 0,
-            "wait_seconds": wait_seconds,
-        }
+def _add_findings(state: ExecutionState, project: Project, wait_seconds: int) -> ExecutionState:
+    error = project.error
+    failure = error and ProjectFailure(code=error.code, message=error.message)
+    return state.with_findings(
+        status=project.status,
+        credits_charged=project.credits_charged,
+        project_error=failure or None,
+        failures=0,
+        wait_seconds=wait_seconds,
     )
 
 

@@ -11,9 +11,10 @@ from dropscale.pipeline.parts.delivery_errors import ProjectNotComplete, ResultG
 from dropscale.pipeline.parts.execution import ExecutionState
 from dropscale.pipeline.parts.look import LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, ResultsBucket, Upscaler
 from dropscale.pipeline.parts.publish import Published, PublishOutput
-from dropscale.pipeline.parts.start import REVIEW, StartJob
+from dropscale.pipeline.parts.start import StartJob
 from dropscale.upscaler import ProjectStatus
 
 
@@ -70,7 +71,7 @@ class Deliver:
         amend_job(
             self.ledger,
             state.fingerprint,
-            lambda job: job.settled(
+            lambda job: job.settle(
                 state.project_id, JobState.COMPLETE, project.credits_charged, due
             ),
         )
@@ -87,12 +88,12 @@ class Deliver:
                 Download(url=download.url, expires_at=download.expires_at)
                 for download in seen.downloads
             )
-            return rendition.moved(DropState.COMPLETE, downloads=downloads)
+            return rendition.move(DropState.COMPLETE, downloads=downloads)
         published = self._publish_result(drop, rendition, seen, remaining)
         output = published.output
         sizes = _warn_of_size(drop.source, rendition.parameters.scale_factor, output)
         warnings = (*sizes, *published.warnings)
-        return rendition.moved(DropState.DELIVERED, output=output, warnings=warnings)
+        return rendition.move(DropState.DELIVERED, output=output, warnings=warnings)
 
     def _publish_result(
         self, drop: Drop, rendition: Rendition, seen: Project | NotFound, remaining: RemainingTime
@@ -135,7 +136,7 @@ class Deliver:
         )
 
     def _find_earlier_output(self, fingerprint: str) -> Output | None:
-        for drop_id in self.ledger.attached(fingerprint):
+        for drop_id in self.ledger.list_attached(fingerprint):
             drop = self.ledger.drop(drop_id)
             for rendition in drop.renditions_of(fingerprint) if drop else ():
                 for output in (rendition.output, rendition.earlier_output):
@@ -152,7 +153,7 @@ class Deliver:
                 return now
             if now.spec != drop.spec:
                 raise LedgerConflict(f"the spec of {drop.id} changed during its delivery")
-            ended = rendition.reported(
+            ended = rendition.report(
                 done.state,
                 project_id=state.project_id,
                 generation=state.generation,

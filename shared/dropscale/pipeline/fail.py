@@ -1,11 +1,9 @@
 """Fail: what a person is told when no result comes, and what becomes of slot and job."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
 
 from dropscale.image.verify import UnreadableResult
 from dropscale.ledger.records import Drop, Job, Reason
@@ -16,8 +14,9 @@ from dropscale.magichour.errors import DeadlinePassed
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectNotComplete
 from dropscale.pipeline.parts.execution import CaughtError, ExecutionState
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime
-from dropscale.pipeline.parts.start import REVIEW, StartJob
+from dropscale.pipeline.parts.start import StartJob
 from dropscale.upscaler import ProjectStatus
 
 _PASSING = frozenset(
@@ -61,7 +60,7 @@ class Fail:
             rendition = drop.renditions.get(state.rendition_id)
             if rendition is None or not rendition.is_watched(state.project_id, state.generation):
                 return drop
-            ended = rendition.reported(
+            ended = rendition.report(
                 drop_state,
                 project_id=state.project_id,
                 generation=state.generation,
@@ -80,11 +79,11 @@ def _settle_job(job: Job, state: ExecutionState, now: datetime) -> Job:
     """Return the job with the vendor's verdict, if there is one; else the sweeper looks on."""
     if state.error is not None:
         is_late = now.timestamp() >= state.deadline or state.error.Error == DeadlinePassed.__name__
-        return job.overdue(state.project_id) if is_late else job
+        return job.record_overdue(state.project_id) if is_late else job
     verdict = _JOB_VERDICTS.get(state.status)
     if verdict is None:
         return job
-    return job.settled(state.project_id, verdict, state.credits_charged, now + REVIEW)
+    return job.settle(state.project_id, verdict, state.credits_charged, now + REVIEW)
 
 
 def _explain_ending(state: ExecutionState, job: Job) -> tuple[DropState, Reason]:
@@ -117,36 +116,16 @@ def _explain_ending(state: ExecutionState, job: Job) -> tuple[DropState, Reason]
 
 
 def _explain_error(error: CaughtError, project_id: str) -> tuple[DropState, Reason]:
-    message, advice = _told(error)
-    if _says_nothing(error.Error):
+    report = error.report
+    if _is_passing(error.Error):
         fix = f"It is looked at for seven days more, and delivered if it comes. {_COLLECT}"
-        return DropState.TIMED_OUT, Reason(code=error.Error, message=message, fix=fix)
-    fix = advice or _COLLECT
-    reason = Reason(code=error.Error, message=f"{message} (project {project_id})", fix=fix)
+        return DropState.TIMED_OUT, Reason(code=error.Error, message=report.message, fix=fix)
+    message = f"{report.message} (project {project_id})"
+    reason = Reason(code=error.Error, message=message, fix=report.fix or _COLLECT)
     return DropState.FAILED, reason
 
 
-def _says_nothing(name: str) -> bool:
+def _is_passing(name: str) -> bool:
     vendor_error = getattr(errors, name, None)
     is_vendors = isinstance(vendor_error, type) and issubclass(vendor_error, errors.MagicHourError)
     return is_vendors or name in _PASSING or name.startswith(_PLATFORM_PREFIXES)
-
-
-def _told(error: CaughtError) -> tuple[str, str]:
-    """Return what an error says is wrong, and what to do if it says so to the owner of a drop."""
-    text = _message(error.Cause) or error.Error
-    vendor_error = getattr(errors, error.Error, None)
-    if vendor_error is not None:
-        # Its advice is for callers of the client library.
-        return text.partition(f". {vendor_error.advice.partition('{')[0]}")[0], ""
-    message, _, fix = text.partition(".\n")
-    return message, fix
-
-
-def _message(cause: str) -> str:
-    """Return the error message out of a `Cause`; Lambda's is JSON, Step Functions' own is not."""
-    try:
-        detail: Any = json.loads(cause)
-        return str(detail["errorMessage"])
-    except (ValueError, KeyError, TypeError):
-        return cause

@@ -62,7 +62,7 @@ class Reconcile:
         if walk.cursor is None:
             if self.clock() - walk.begun < BEAT:
                 return 0
-            walk = walk.again(self.clock())
+            walk = walk.begin_pass(self.clock())
             self.ledger.write(SaveWalk(walk))
         told = 0
         for _ in range(PAGES_PER_RUN):
@@ -72,7 +72,7 @@ class Reconcile:
             for item in self._find_missed(walk, page):
                 self.queue.send(self.bucket, item.key, item.version)
                 told += 1
-            walk = walk.seen(page[-1].key if len(page) == PAGE else None)
+            walk = walk.move_to(page[-1].key if len(page) == PAGE else None)
             self.ledger.write(SaveWalk(walk))
         return told
 

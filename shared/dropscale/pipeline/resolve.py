@@ -11,8 +11,9 @@ from dropscale.ledger.store import Ledger, ProjectTaken, amend_drop, amend_job
 from dropscale.magichour.models import Project
 from dropscale.pipeline.parts.delivery_errors import ForeignProject
 from dropscale.pipeline.parts.follow import FollowJob, Waiting
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
-from dropscale.pipeline.parts.start import REVIEW, StartJob
+from dropscale.pipeline.parts.start import StartJob
 
 
 class NothingToResolve(DropscaleError):
@@ -52,8 +53,8 @@ class Resolve:
 
         def adopt(job: Job) -> Job:
             if job.has_project and job.project_id == project_id:
-                return job.watched_anew(now, now + REVIEW)
-            return job.adopted(project_id, project.credits_charged, now, now + REVIEW)
+                return job.watch_anew(now, now + REVIEW)
+            return job.adopt(project_id, project.credits_charged, now, now + REVIEW)
 
         try:
             adopted = amend_job(self.ledger, job.fingerprint, adopt, only=job.state)
@@ -62,7 +63,7 @@ class Resolve:
 
         def want(drop: Drop) -> Drop:
             wanted = [
-                rendition.again(is_collected=True)
+                rendition.want_again(is_collected=True)
                 for rendition in drop.renditions_of(job.fingerprint)
                 if rendition.state in _WITHOUT_RESULT
             ]
@@ -80,10 +81,10 @@ class Resolve:
         now = self.clock()
         for job in self._unknown_jobs(drop):
             if decision is Decision.ABANDON:
-                given_up = self._amend_unknown(job, lambda job: job.given_up(now + REVIEW))
+                given_up = self._amend_unknown(job, lambda job: job.give_up(now + REVIEW))
                 self.follow.update_drops(given_up)
                 continue
-            ready = self._amend_unknown(job, lambda job: job.paid_again(now))
+            ready = self._amend_unknown(job, lambda job: job.pay_again(now))
             self.follow.update_drops(ready, Waiting(WaitReason.SLOT))
             self.start(job.fingerprint, remaining)
 

@@ -31,7 +31,7 @@ class Restart:
             unknown = amend_job(
                 self.ledger,
                 job.fingerprint,
-                lambda job: job.unknown(self.clock()),
+                lambda job: job.record_unknown(self.clock()),
                 only=JobState.SUBMITTING,
             )
             self.follow.update_drops(unknown)
@@ -40,7 +40,7 @@ class Restart:
                 amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(self.clock()))
 
     def _listed_jobs(self, agenda: Agenda) -> Iterator[Job]:
-        for fingerprint in self.ledger.due(agenda, END_OF_TIME, _MOST):
+        for fingerprint in self.ledger.list_due(agenda, END_OF_TIME, _MOST):
             job = self.ledger.job(fingerprint)
             if job is not None:
                 yield job

@@ -8,6 +8,7 @@ from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop, amend_job
 from dropscale.pipeline.parts.follow import FollowJob
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import (
     Clock,
     DropQueue,
@@ -15,7 +16,7 @@ from dropscale.pipeline.parts.ports import (
     RemainingTime,
     ResultsBucket,
 )
-from dropscale.pipeline.parts.start import REVIEW, StartJob
+from dropscale.pipeline.parts.start import StartJob
 
 _DONE = frozenset(
     {DropState.DELIVERED, DropState.COMPLETE, DropState.SKIPPED, DropState.SUPERSEDED}
@@ -80,7 +81,7 @@ class Retry:
 
         def want(drop: Drop) -> Drop:
             wanted = [
-                rendition.again(is_collected=True)
+                rendition.want_again(is_collected=True)
                 for rendition in drop.renditions_of(fingerprint)
                 if rendition.id in names
             ]
@@ -105,9 +106,9 @@ class Retry:
 
         def change(job: Job) -> Job:
             if job.is_refunded:
-                return job.renewed(now)
+                return job.renew(now)
             if job.has_project:
-                return job.watched_anew(now, now + REVIEW)
+                return job.watch_anew(now, now + REVIEW)
             return job.look_again(now) if job.state is JobState.READY else job
 
         return change

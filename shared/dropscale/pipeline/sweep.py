@@ -18,6 +18,7 @@ from dropscale.pipeline.parts.gate import GateKeeper
 from dropscale.pipeline.parts.look import PASSING, LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.measurements import Measurement
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import (
     Clock,
     DropQueue,
@@ -26,7 +27,7 @@ from dropscale.pipeline.parts.ports import (
     ObjectVersion,
     RemainingTime,
 )
-from dropscale.pipeline.parts.start import REVIEW, StartJob, StartOutcome
+from dropscale.pipeline.parts.start import StartJob, StartOutcome
 from dropscale.upscaler import FINAL_STATUSES
 
 _BATCH = 50
@@ -34,7 +35,7 @@ _COUNTED = 1000
 """More waiting jobs than this are not counted."""
 _SPARE_SECONDS = 60.0
 _REQUEUE_PAUSE = timedelta(minutes=15)
-_PROJECTION_GRACE = timedelta(minutes=1)
+_MANIFEST_GRACE = timedelta(minutes=1)
 _LONGEST_LOOK = timedelta(hours=1)
 _PATIENCE = timedelta(days=7)
 _ABANDONED_LOOK = timedelta(days=1)
@@ -81,14 +82,14 @@ class Sweep:
         """Yield what waits now, and what is spent: values that no single drop tells."""
         now, gate = self.clock(), self.ledger.gate()
         yield Measurement("gate_closed", "Count", gate is not None and not gate.is_open)
-        waiting = self.ledger.due(Agenda.READY_JOBS, now + _PATIENCE, _COUNTED)
+        waiting = self.ledger.list_due(Agenda.READY_JOBS, now + _PATIENCE, _COUNTED)
         yield Measurement("jobs_waiting", "Count", len(waiting))
         oldest = self.ledger.job(waiting[0]) if waiting else None
         age = now - oldest.created_at if oldest else timedelta()
         yield Measurement("oldest_job_waiting", "Seconds", age.total_seconds())
         for window in self.start.policy.budget.windows(now):
             name = f"credits_this_{window.partition('#')[0]}"
-            yield Measurement(name, "Count", self.ledger.spent(window))
+            yield Measurement(name, "Count", self.ledger.credits_spent(window))
 
     def _expire(self, job: Job) -> bool:
         """An attempt that outlived its function may have been paid: nobody will ever know here."""
@@ -96,7 +97,7 @@ class Sweep:
 
         def expire(job: Job) -> Job:
             is_dead = job.due is not None and job.due < now
-            return job.unknown(now + REVIEW) if is_dead else job
+            return job.record_unknown(now + REVIEW) if is_dead else job
 
         after = amend_job(self.ledger, job.fingerprint, expire, only=JobState.SUBMITTING)
         self.follow.update_drops(after)
@@ -180,7 +181,7 @@ class Sweep:
         deadline, project_id = self._deadline(job), job.project_id
         if deadline is None or project_id is None or deadline > self.clock():
             return job
-        return amend_job(self.ledger, job.fingerprint, lambda job: job.overdue(project_id))
+        return amend_job(self.ledger, job.fingerprint, lambda job: job.record_overdue(project_id))
 
     def _deadline(self, job: Job) -> datetime | None:
         """Return when a job that holds a slot has to give it back."""
@@ -205,7 +206,7 @@ class Sweep:
         return amend_job(
             self.ledger,
             job.fingerprint,
-            lambda job: job.settled(project_id, verdict, project.credits_charged, due),
+            lambda job: job.settle(project_id, verdict, project.credits_charged, due),
         )
 
     def _plan_next_look(self, job: Job, has_open_drops: bool) -> None:
@@ -233,7 +234,7 @@ class Sweep:
         after = amend_job(
             self.ledger,
             job.fingerprint,
-            lambda job: job.abandoned(project_id, now, now + _ABANDONED_LOOK),
+            lambda job: job.abandon(project_id, now, now + _ABANDONED_LOOK),
         )
         if after.state is JobState.ABANDONED:
             self.follow.update_drops(after)
@@ -249,17 +250,19 @@ class Sweep:
         return True
 
     def _stale_drops(self) -> Iterable[Drop]:
-        stale = self.ledger.due(Agenda.DROPS, self.clock() - _PROJECTION_GRACE, _BATCH)
+        stale = self.ledger.list_due(Agenda.DROPS, self.clock() - _MANIFEST_GRACE, _BATCH)
         return (drop for drop_id in stale if (drop := self.ledger.drop(drop_id)) and drop.due)
 
     def _due_jobs(self, agenda: Agenda) -> Iterable[Job]:
-        for fingerprint in self.ledger.due(agenda, self.clock(), _BATCH):
+        for fingerprint in self.ledger.list_due(agenda, self.clock(), _BATCH):
             job = self.ledger.job(fingerprint)
             if job is not None:
                 yield job
 
     def _open_drops(self, job: Job) -> list[Drop]:
-        drops = [self.ledger.drop(drop_id) for drop_id in self.ledger.attached(job.fingerprint)]
+        drops = [
+            self.ledger.drop(drop_id) for drop_id in self.ledger.list_attached(job.fingerprint)
+        ]
         return [drop for drop in drops if drop and drop.wants(job.fingerprint)]
 
     def _execution_status(self, drop: Drop, rendition: Rendition) -> ExecutionStatus:

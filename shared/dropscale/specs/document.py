@@ -86,15 +86,15 @@ def read_document(content: bytes, path: str) -> Document:
     return _Reader(path, _line_lengths(text)).read(text)
 
 
-def dotted(field_path: FieldPath) -> str:
+def format_path(field_path: FieldPath) -> str:
     """Return a field's path as people write it, e.g. `renditions[1].style.mode`."""
     text = "".join(
-        f"[{part}]" if isinstance(part, int) else f".{_shown_name(part)}" for part in field_path
+        f"[{part}]" if isinstance(part, int) else f".{_quote_name(part)}" for part in field_path
     )
     return text.removeprefix(".")
 
 
-def _shown_name(name: str) -> str:
+def _quote_name(name: str) -> str:
     if len(name) > _LONGEST_NAME:
         name = f"{name[:_LONGEST_NAME]}…"
     return name if re.fullmatch(r"[\w-]+…?", name) else repr(name)
@@ -233,7 +233,7 @@ class _Reader:
             self.open.append(_Collection(value, path, event.flow_style))
 
     def _note_properties(self, event: Any, path: FieldPath) -> None:
-        name = dotted(path) or None
+        name = format_path(path) or None
         if event.anchor is not None:
             self._note(event, "anchors (&name) are not allowed", LEAVE_OUT, name)
         elif event.tag is not None:
@@ -249,7 +249,7 @@ class _Reader:
             self.names[path] = self._place(event.start_mark)
             return
         first = self.names[path].line
-        self._note(event, f"is given twice, first in line {first}", "keep one", dotted(path))
+        self._note(event, f"is given twice, first in line {first}", "keep one", format_path(path))
         # What is below the second is not given twice itself.
         below = [name for name in self.names if len(name) > len(path) and name[: len(path)] == path]
         for name in below:

@@ -84,6 +84,6 @@ class EffectiveSpec(EffectiveRendition):
     renditions: tuple[EffectiveRendition, ...] = ()
 
     @property
-    def wanted(self) -> tuple[EffectiveRendition, ...]:
+    def wanted_renditions(self) -> tuple[EffectiveRendition, ...]:
         """Every upscale that is wanted; without renditions the spec itself is the only one."""
         return self.renditions or (self,)

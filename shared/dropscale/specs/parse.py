@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from dropscale.specs.document import Document, FieldPath, dotted, read_document
+from dropscale.specs.document import Document, FieldPath, format_path, read_document
 from dropscale.specs.faults import Fault, SpecInvalid
 from dropscale.specs.image_path import WrongPath, is_remote, remote_identity
 from dropscale.specs.merge import Layer, layer_of
@@ -220,7 +220,7 @@ def _fault_of_error(error: Any, document: Document) -> Fault:
             message, hint = "there is no such field", _hint_for_name(path)
             if path[-1] == "<<":
                 message, hint = "merge keys (<<) are not allowed", "write the fields out"
-            return Fault.at(document.path, place, message, hint, dotted(path))
+            return Fault.at(document.path, place, message, hint, format_path(path))
         case "missing":
             return _fault(document, path, "is missing", "give one")
         case "too_long":
@@ -237,7 +237,7 @@ def _fault_of_error(error: Any, document: Document) -> Fault:
 
 def _fault(document: Document, path: FieldPath, message: str, hint: str) -> Fault:
     place = document.place_of_value(path)
-    return Fault.at(document.path, place, message, hint, dotted(path) or None)
+    return Fault.at(document.path, place, message, hint, format_path(path) or None)
 
 
 def _hint_for_name(path: FieldPath) -> str:

@@ -34,7 +34,7 @@ class Scans:
     def found(self, *, after: float = 0.0, is_dropped: bool = True) -> list[str]:
         """Scan after so many seconds, and drop what has settled."""
         self.now += after
-        drops = self.folder.settled()
+        drops = self.folder.take_settled()
         if is_dropped:
             for path in drops.paths.values():
                 self.folder.note_dropped(path)
@@ -94,7 +94,7 @@ def test_a_spec_that_stands_alone_is_a_drop(scans: Scans, write: Write) -> None:
     write("photos/moon.yaml", 'assets: {image_file_path: "https://far/away.png"}')
     scans.found()
     scans.now += SETTLE_SECONDS
-    assert list(scans.folder.settled().stand_alone) == ["moon.yaml"]
+    assert list(scans.folder.take_settled().stand_alone) == ["moon.yaml"]
 
 
 def test_results_within_the_folder_and_hidden_files_are_left_alone(

@@ -35,7 +35,7 @@ def test_a_drop_over_budget_waits_until_the_window_ends_and_goes_on_by_itself(
         "DailyCreditLimit is 100 credits, of which 100 are spent; upscales that wait: 1"
     )
     assert "sam deploy --parameter-overrides DailyCreditLimit=" in manifest["reason"]["fix"]
-    assert world.ledger.spent(DAY) == 100
+    assert world.ledger.credits_spent(DAY) == 100
     world.sweep()
     assert len(world.upscaler.creates) == 2
 
@@ -43,7 +43,7 @@ def test_a_drop_over_budget_waits_until_the_window_ends_and_goes_on_by_itself(
     world.sweep()
 
     assert world.row("c.png").state is DropState.SUBMITTED
-    assert world.ledger.spent("day#2026-11-24") == 50
+    assert world.ledger.credits_spent("day#2026-11-24") == 50
 
 
 def test_a_refund_goes_back_to_the_window_it_came_from(world: World) -> None:
@@ -53,8 +53,8 @@ def test_a_refund_goes_back_to_the_window_it_came_from(world: World) -> None:
 
     world.fail(world.check(world.running()[0]))
 
-    assert world.ledger.spent(DAY) == 50
-    assert world.ledger.spent("month#2026-11") == 100
+    assert world.ledger.credits_spent(DAY) == 50
+    assert world.ledger.credits_spent("month#2026-11") == 100
     assert world.row("c.png").state is DropState.SUBMITTED
 
 
@@ -62,21 +62,21 @@ def test_a_refusal_takes_nothing(world: World) -> None:
     world.upscaler.fail_create = errors.PlanRefused("POST", status=403)
     world.drop("a.png", png())
 
-    assert world.ledger.spent(DAY) == 0
+    assert world.ledger.credits_spent(DAY) == 0
 
 
 def test_an_unknown_outcome_counts_as_spent(world: World) -> None:
     world.upscaler.fail_create = errors.CreateOutcomeUnknown("POST", cause_name="ConnectionLost")
     world.drop("a.png", png())
 
-    assert world.ledger.spent(DAY) == 50
+    assert world.ledger.credits_spent(DAY) == 50
 
 
 def test_what_the_vendor_charged_counts_not_what_was_expected(world: World) -> None:
     world.put("a.png.yaml", "style: {mode: preserve}")
     world.drop("a.png", png())
 
-    assert world.ledger.spent(DAY) == 50
+    assert world.ledger.credits_spent(DAY) == 50
 
 
 def test_a_price_that_no_window_can_ever_pay_is_refused(world: World) -> None:

@@ -9,6 +9,7 @@ from dropscale.ledger.records import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
 from dropscale.pipeline.parts.delivery_errors import OutputOccupied, ProjectNotComplete
+from dropscale.pipeline.parts.execution import ErrorReport, raise_reports
 from dropscale.pipeline.parts.ports import OutputLabels
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
@@ -159,7 +160,7 @@ def test_an_error_tells_the_owner_of_a_drop_what_to_do_not_the_caller_of_a_libra
 ) -> None:
     submitted(world)
     late = errors.DeadlinePassed("GET project", project_id="project-1", message="still queued")
-    cause = json.dumps({"errorMessage": str(late)})
+    cause = json.dumps({"errorMessage": ErrorReport.of(late).model_dump_json()})
 
     world.fail(world.running()[0], "DeadlinePassed", cause)
 
@@ -170,14 +171,39 @@ def test_an_error_tells_the_owner_of_a_drop_what_to_do_not_the_caller_of_a_libra
 
 def test_an_error_of_dropscale_itself_keeps_its_own_advice(world: World) -> None:
     submitted(world)
-    occupied = OutputOccupied("a. b@2x.png is in the way", fix="Move it.")
-    cause = json.dumps({"errorMessage": str(occupied)})
+    occupied = OutputOccupied("a.\nb@2x.png is in the way", fix="Move it.")
+    cause = json.dumps({"errorMessage": ErrorReport.of(occupied).model_dump_json()})
 
     world.fail(world.running()[0], "OutputOccupied", cause)
 
     reason = world.manifest("cat.png")["reason"]
-    assert reason["message"] == "a. b@2x.png is in the way (project project-1)"
+    assert reason["message"] == "a.\nb@2x.png is in the way (project project-1)"
     assert reason["fix"] == "Move it."
+
+
+@pytest.mark.parametrize("text", ["it is in the way.\nMove it.", '"a"', '{"fix": "Move it."}', "{"])
+def test_an_error_of_an_earlier_version_or_of_nobody_knows_whom_is_told_whole(
+    world: World, text: str
+) -> None:
+    submitted(world)
+
+    world.fail(world.running()[0], "OutputOccupied", json.dumps({"errorMessage": text}))
+
+    reason = world.manifest("cat.png")["reason"]
+    assert reason["message"] == f"{text} (project project-1)"
+    assert "retry KEY" in reason["fix"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OutputOccupied("é.png is in the way", fix="Move it."), errors.NotFound("GET p", status=404)],
+)
+def test_what_a_task_raises_has_the_name_of_the_error_and_its_report(error: Exception) -> None:
+    with pytest.raises(Exception, match="message") as raised, raise_reports():
+        raise error
+
+    assert type(raised.value).__name__ == type(error).__name__
+    assert ErrorReport.model_validate_json(str(raised.value)) == ErrorReport.of(error)
 
 
 def test_a_job_without_a_verdict_frees_its_slot_after_seven_days(world: World) -> None:

@@ -25,15 +25,15 @@ def test_a_drop_that_leaves_a_job_while_it_is_about_to_start_is_no_error(world: 
     world.compose()
     world.drop("a.png", png())
     (fingerprint,) = world.ledger.jobs
-    attached = world.ledger.attached
+    attached = world.ledger.list_attached
 
     def attached_and_left(job: str) -> list[str]:
-        world.ledger.attached = attached  # type: ignore[method-assign]
+        world.ledger.list_attached = attached  # type: ignore[method-assign]
         before = attached(job)
         world.drop("a.png", png(shade=9))
         return before
 
-    world.ledger.attached = attached_and_left  # type: ignore[method-assign, assignment]
+    world.ledger.list_attached = attached_and_left  # type: ignore[method-assign, assignment]
     world.start(fingerprint, lambda: 900.0)
 
     assert world.upscaler.creates == []

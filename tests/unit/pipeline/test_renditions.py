@@ -174,7 +174,7 @@ def test_a_limit_that_is_taken_back_lets_the_image_through(world: World) -> None
 def two_of_one_upscale(world: World) -> None:
     """Let a waiting drop want its one upscale written in two ways, which no spec can say yet."""
     row = world.row("cat.png")
-    (wanted,) = row.spec.wanted if row.spec else ()
+    (wanted,) = row.spec.wanted_renditions if row.spec else ()
     stripped = OutputSettings(metadata=MetadataChoice.STRIP)
     for_web = wanted.model_copy(update={"output": stripped, "download_directory": "web"})
     spec = EffectiveSpec(**{**dict(wanted), "renditions": (wanted, for_web)})

@@ -42,7 +42,7 @@ def orientation_of(exif: bytes | None) -> int:
     return found if found <= 8 else UPRIGHT
 
 
-def corrected(exif: bytes, orientation: int, width: int, height: int) -> bytes:
+def adapt(exif: bytes, orientation: int, width: int, height: int) -> bytes:
     """Return EXIF for a file of another orientation and size, without the thumbnail.
 
     Raises:

@@ -60,7 +60,7 @@ def read(file: BinaryIO) -> Metadata:
             found.setdefault(segment.kind, []).append(segment.body)
     resources = b"".join(body[len(_RESOURCES) :] for body in found.get("iptc", ()))
     return Metadata(
-        icc=_joined_profile(found.get("icc", [])),
+        icc=_join_profile(found.get("icc", [])),
         exif=found["exif"][0][len(_EXIF) :] if "exif" in found else None,
         xmp=found["xmp"][0][len(_XMP) :] if "xmp" in found else None,
         iptc=iptc.iptc_in(resources) if resources else None,
@@ -118,7 +118,7 @@ def _segments(file: BinaryIO) -> Iterator[_Segment]:
         yield _Segment(marker, read_exactly(file, max(size - 2, 0)))
 
 
-def _joined_profile(bodies: Iterable[bytes]) -> bytes | None:
+def _join_profile(bodies: Iterable[bytes]) -> bytes | None:
     parts = sorted((body[12], body[14:]) for body in bodies if len(body) > 14)
     return b"".join(part for _, part in parts) or None
 

@@ -7,7 +7,7 @@ _NUMBER = rb"""(?P<before>\b%s\s*(?:=\s*["']|>)\s*)-?\d+"""
 _EXTENSION = re.compile(rb"""(?<!\s)\s+xmpNote:HasExtendedXMP\s*=\s*(?:"[^"]*"|'[^']*')""")
 
 
-def corrected(xmp: bytes, orientation: int, width: int, height: int) -> bytes:
+def adapt(xmp: bytes, orientation: int, width: int, height: int) -> bytes:
     """Return an XMP packet for a file of another orientation and size.
 
     What it says of an extension is dropped: that lies elsewhere in the original.

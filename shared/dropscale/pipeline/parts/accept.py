@@ -9,8 +9,8 @@ from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.ledger.store import Attach, Change, Ledger, SaveDrop, SaveJob
 from dropscale.pipeline.parts.decline import leave_job
 from dropscale.pipeline.parts.evaluate import UpscaleRequest
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock
-from dropscale.pipeline.parts.start import REVIEW
 from dropscale.results.output_key import output_key
 
 _LABEL_LENGTH = 120
@@ -38,7 +38,7 @@ class AcceptDrop:
         matches = _match_renditions(drop, list(request.renditions.values()))
         kept, changes = self._leave_others(drop, matches)
         wanted = [renew_rendition(drop, before, planned) for planned, before in matches]
-        accepted = drop.evaluated(
+        accepted = drop.evaluate(
             kept | {rendition.id: rendition for rendition in wanted},
             now,
             source=request.source,
@@ -46,7 +46,7 @@ class AcceptDrop:
             warnings=request.warnings,
         )
         changes.append(SaveDrop(accepted))
-        labels = [one.name or request.source.key for one in spec.wanted]
+        labels = [one.name or request.source.key for one in spec.wanted_renditions]
         by_job = {one.fingerprint: (one, label) for one, label in zip(wanted, labels, strict=True)}
         for fingerprint, (rendition, label) in by_job.items():
             changes.append(Attach(fingerprint, drop.id))
@@ -68,7 +68,7 @@ class AcceptDrop:
                 continue
             job = self.ledger.job(other.fingerprint)
             if job is None or job.state is not JobState.READY:
-                kept[other.id] = other.moved(DropState.SUPERSEDED)
+                kept[other.id] = other.move(DropState.SUPERSEDED)
             elif job.fingerprint not in shared:
                 changes += leave_job(drop.id, job)
         return kept, changes
@@ -81,13 +81,13 @@ class AcceptDrop:
         if job is None:
             return [SaveJob(_make_job(rendition, label, now))]
         if job.is_refunded and is_wanted:
-            return [SaveJob(job.renewed(now))]
+            return [SaveJob(job.renew(now))]
         if job.state is JobState.READY:
             # Whoever is about to lay the job aside as unwanted must see that it is wanted now.
             return [SaveJob(job.look_again(job.due or now))]
         if job.has_project and is_wanted:
             # Nor may the sweeper lay aside a job whose result is wanted once more.
-            return [SaveJob(job.watched_anew(now, now + REVIEW))]
+            return [SaveJob(job.watch_anew(now, now + REVIEW))]
         return []
 
 
@@ -118,7 +118,7 @@ def renew_rendition(drop: Drop, before: Rendition | None, planned: Rendition) ->
         key = output_key(drop.source.key, planned.parameters, image_type, planned.directory)
         if key == before.output.key and before.output_settings == planned.output_settings:
             return before
-    return moved.again()
+    return moved.want_again()
 
 
 def _make_job(rendition: Rendition, label: str, now: datetime) -> Job:

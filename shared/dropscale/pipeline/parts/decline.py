@@ -59,7 +59,7 @@ class DeclineDrop:
         if stands and drop.seq and not leaving:
             return drop
         left = {job.fingerprint for job in leaving}
-        after = drop.decided(
+        after = drop.set_state(
             declined.state,
             self.clock(),
             source=declined.source,

@@ -1,11 +1,32 @@
-"""What the state machine hands from state to state."""
+"""What the state machine hands from state to state, and out of a task that fails."""
 
-from typing import Any
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self, TypedDict, Unpack
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dropscale.errors import DropscaleError
 from dropscale.ledger.records import SCHEMA
+from dropscale.magichour.errors import MagicHourError
 from dropscale.upscaler import ProjectStatus
+
+
+class ErrorReport(BaseModel):
+    """What an error tells the owner of a drop: what is wrong, and what to do if it says so."""
+
+    message: str
+    fix: str | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """Take it from an error; a vendor error's own advice is for callers of the client."""
+        if isinstance(error, DropscaleError):
+            return cls(message=error.message, fix=error.fix)
+        if isinstance(error, MagicHourError):
+            return cls(message=f"{error.request}: {error.summary}")
+        return cls(message=str(error))
 
 
 class CaughtError(BaseModel):
@@ -14,12 +35,29 @@ class CaughtError(BaseModel):
     Error: str
     Cause: str = ""
 
+    @property
+    def report(self) -> ErrorReport:
+        """What the error tells; of one that was not raised by `raise_reports`, its whole text."""
+        text = _error_message(self.Cause) or self.Error
+        try:
+            return ErrorReport.model_validate_json(text)
+        except ValidationError:
+            return ErrorReport(message=text)
+
 
 class ProjectFailure(BaseModel):
     """Why the vendor ended a project in `error`."""
 
     code: str | None = None
     message: str | None = None
+
+
+class _Findings(TypedDict, total=False):
+    status: ProjectStatus | str
+    wait_seconds: int
+    failures: int
+    credits_charged: int | None
+    project_error: ProjectFailure | None
 
 
 class ExecutionState(BaseModel):
@@ -54,6 +92,33 @@ class ExecutionState(BaseModel):
             return {**state, "schema_number": 1, "rendition_id": state.get("fingerprint")}
         return state
 
+    def with_findings(self, **found: Unpack[_Findings]) -> Self:
+        """Return it with what a look has found."""
+        return self.model_copy(update={**found})
+
     def to_json(self) -> dict[str, Any]:
         """Return it as the state machine takes it."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+@contextmanager
+def raise_reports() -> Iterator[None]:
+    """Give errors their report, as JSON, for a message: of all they hold, Lambda hands on no more.
+
+    The classes keep their names, which the state machine matches on, and nothing else.
+    """
+    try:
+        yield
+    except (DropscaleError, MagicHourError) as error:
+        named = type(type(error).__name__, (Exception,), {})
+        report = ErrorReport.of(error).model_dump_json(exclude_none=True)
+        raise named(report).with_traceback(error.__traceback__) from None
+
+
+def _error_message(cause: str) -> str:
+    """Return the error message out of a `Cause`; Lambda's is JSON, Step Functions' own is not."""
+    try:
+        detail: Any = json.loads(cause)
+        return str(detail["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return cause

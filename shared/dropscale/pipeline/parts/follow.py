@@ -53,7 +53,7 @@ class FollowJob:
 
     def update_drops(self, job: Job, news: News = None) -> None:
         """Bring every drop of the job up to date."""
-        for drop_id in self.ledger.attached(job.fingerprint):
+        for drop_id in self.ledger.list_attached(job.fingerprint):
             self.update_drop(drop_id, job, news)
 
     def update_drop(self, drop_id: str, job: Job, news: News = None) -> Drop:
@@ -77,7 +77,7 @@ class FollowJob:
             after = rendition_after(rendition, job, news)
             is_same = after.generation == rendition.generation
             if rendition.id == renew and after.wants_result and is_same:
-                return after.moved(DropState.SUBMITTED, generation=after.generation + 1)
+                return after.move(DropState.SUBMITTED, generation=after.generation + 1)
             return after
 
         def change(drop: Drop) -> Drop:
@@ -127,16 +127,16 @@ def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
     if job.has_project:
         return _take_project(rendition, job, is_fresh=is_fresh)
     if job.state is JobState.ABANDONED:
-        return rendition.moved(DropState.FAILED, attempt=job.attempt, reason=_explain_given_up())
+        return rendition.move(DropState.FAILED, attempt=job.attempt, reason=_explain_given_up())
     if not is_fresh:
         return rendition
     if job.state is JobState.UNKNOWN:
-        return rendition.moved(DropState.UNKNOWN, attempt=job.attempt, reason=_explain_unknown(job))
+        return rendition.move(DropState.UNKNOWN, attempt=job.attempt, reason=_explain_unknown(job))
     match news:
         case Refused(reason):
-            return rendition.moved(DropState.REJECTED, reason=reason)
+            return rendition.move(DropState.REJECTED, reason=reason)
         case Waiting(wait, until, cause):
-            return rendition.moved(DropState.WAITING, wait=wait, wait_until=until, reason=cause)
+            return rendition.move(DropState.WAITING, wait=wait, wait_until=until, reason=cause)
     return rendition
 
 
@@ -144,7 +144,7 @@ def _take_project(rendition: Rendition, job: Job, *, is_fresh: bool) -> Renditio
     if is_fresh or rendition.project_id != job.project_id:
         # What an execution tells of an earlier project must not be taken for this one's.
         generation = rendition.generation if is_fresh else rendition.generation + 1
-        return rendition.moved(
+        return rendition.move(
             DropState.SUBMITTED,
             attempt=job.attempt,
             project_id=job.project_id,
@@ -152,7 +152,7 @@ def _take_project(rendition: Rendition, job: Job, *, is_fresh: bool) -> Renditio
             generation=generation,
         )
     if job.state is JobState.ABANDONED:
-        return rendition.moved(DropState.TIMED_OUT, reason=_explain_abandoned(job))
+        return rendition.move(DropState.TIMED_OUT, reason=_explain_abandoned(job))
     return rendition
 
 

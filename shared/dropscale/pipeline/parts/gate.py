@@ -48,7 +48,7 @@ class GateKeeper:
             until = self.clock() + timedelta(seconds=seconds)
             first = Gate(is_open=True, reason=reason, until=until, strikes=0, seq=0)
             is_asked = retry_after is not None
-            closed = (gate or first).closed(reason, until, is_asked=is_asked, cause=cause)
+            closed = (gate or first).close(reason, until, is_asked=is_asked, cause=cause)
             if self._save(closed):
                 break
         return until
@@ -57,7 +57,7 @@ class GateKeeper:
         """Open it: the vendor has taken a job."""
         for _ in range(_ATTEMPTS):
             gate = self.ledger.gate()
-            if gate is None or (gate.is_open and not gate.strikes) or self._save(gate.opened()):
+            if gate is None or (gate.is_open and not gate.strikes) or self._save(gate.open()):
                 return
 
     def due_probe(self, *, place_is_free: bool = False) -> Gate | None:
@@ -72,7 +72,7 @@ class GateKeeper:
         is_guess = gate.reason is WaitReason.THROTTLED and not gate.is_asked
         if gate.until > now and not (place_is_free and is_guess):
             return None
-        probe = gate.probed(now + timedelta(seconds=_PROBE_SECONDS))
+        probe = gate.probe(now + timedelta(seconds=_PROBE_SECONDS))
         if gate.reason is WaitReason.UNREADABLE:
             return self._probe_account(probe)
         return probe
@@ -87,7 +87,7 @@ class GateKeeper:
             is_refused = isinstance(error, Unauthorized | OutOfCredits)
             self.close(WaitReason.ACCOUNT if is_refused else WaitReason.UNREADABLE, error)
             return None
-        return probe.probed(self.clock() + timedelta(seconds=_PROBE_SECONDS))
+        return probe.probe(self.clock() + timedelta(seconds=_PROBE_SECONDS))
 
     def _pause_seconds(self, reason: WaitReason, strikes: int, retry_after: float | None) -> float:
         first, longest = _FIRST_AND_LONGEST[reason]

@@ -51,13 +51,13 @@ class LookAtProject:
                 raise ForeignProject.of(project_id)
         except NotFound:
             now = self.clock()
-            self._note(fingerprint, lambda job: job.missing(project_id, now))
+            self._note(fingerprint, lambda job: job.record_missing(project_id, now))
             raise
         except PASSING as error:
             if not isinstance(error, _NO_ANSWERS):
-                self._note(fingerprint, lambda job: job.answered(project_id))
+                self._note(fingerprint, lambda job: job.record_answer(project_id))
             raise
-        self._note(fingerprint, lambda job: job.answered(project_id))
+        self._note(fingerprint, lambda job: job.record_answer(project_id))
         return project
 
     def _note(self, fingerprint: str, step: Callable[[Job], Job]) -> None:

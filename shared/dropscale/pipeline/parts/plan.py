@@ -31,7 +31,7 @@ def plan_renditions(
         raise ValueError(f"{source.key} is not described yet")
     _require_smaller(source, spec)
     planned = {}
-    for wanted in spec.wanted:
+    for wanted in spec.wanted_renditions:
         parameters = Parameters.of(wanted)
         fingerprint = parameters.fingerprint(source.identity)
         rendition = Rendition.planned(
@@ -60,7 +60,7 @@ def _require_affordable(
     """Refuse prices, in credits, that can never be paid: all together, or one of them."""
     amounts = {
         "the spec's max_credits": (sum(prices), spec.max_credits),
-        "the budget": (max(prices), budget.tightest()),
+        "the budget": (max(prices), budget.tightest_limit()),
     }
     for name, (price, limit) in amounts.items():
         if limit is not None and price > limit:

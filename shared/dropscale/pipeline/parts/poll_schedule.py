@@ -1,6 +1,10 @@
 """When to look at a job again."""
 
 import math
+from datetime import timedelta
+
+REVIEW = timedelta(minutes=2)
+"""When the sweeper sees whether what follows a job's step was done, or cut off by a crash."""
 
 _SHORTEST = 3
 _SHARE = 0.2

@@ -34,6 +34,7 @@ from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject
 from dropscale.pipeline.parts.follow import FollowJob, Refused, Waiting
 from dropscale.pipeline.parts.gate import GateKeeper, cause_of
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
 
 ACCOUNT_ERRORS = (errors.Unauthorized, errors.OutOfCredits, errors.Misconfigured)
@@ -42,8 +43,6 @@ REJECTING_ERRORS = (errors.InvalidRequest, errors.PlanRefused, errors.NotFound)
 SPARE_SECONDS = 10.0
 _ATTEMPT_LEASE = timedelta(minutes=16)
 """Beyond Lambda's longest time-out: after it, nobody can still be at this attempt."""
-REVIEW = timedelta(minutes=2)
-"""When the sweeper sees whether what follows a job's step was done, or cut off by a crash."""
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _COUNTED = 1000
 """More waiting jobs than this are not counted."""
@@ -103,7 +102,7 @@ class StartJob:
             self.lay_aside(job)
             return StartOutcome.LEFT
         limits = Limits(self.policy.slots, self.policy.budget.windows(self.clock()))
-        claimed = job.submitting(self.new_token(), self.clock() + _ATTEMPT_LEASE, limits.credits)
+        claimed = job.claim(self.new_token(), self.clock() + _ATTEMPT_LEASE, limits.credits)
         passage = SaveGate(probe) if probe else RequireOpenGate()
         try:
             self.ledger.write(passage, *job_changes(job, claimed, limits))
@@ -120,7 +119,9 @@ class StartJob:
         """
         started = 0
         probe = self.gate.due_probe(place_is_free=True)
-        for fingerprint in self.ledger.due(Agenda.READY_JOBS, self.clock(), limit + _CANDIDATES):
+        for fingerprint in self.ledger.list_due(
+            Agenda.READY_JOBS, self.clock(), limit + _CANDIDATES
+        ):
             outcome = self(fingerprint, remaining, probe)
             started += outcome is StartOutcome.STARTED
             if started == limit or outcome is StartOutcome.WAITING:
@@ -133,7 +134,7 @@ class StartJob:
             self.ledger.write(SaveJob(job.look_again(None)))
 
     def _is_wanted(self, job: Job) -> bool:
-        drops = map(self.ledger.drop, self.ledger.attached(job.fingerprint))
+        drops = map(self.ledger.drop, self.ledger.list_attached(job.fingerprint))
         return any(drop and drop.wants(job.fingerprint) for drop in drops)
 
     def _explain_wait(self, error: GateClosed | SlotsTaken | BudgetSpent) -> Waiting:
@@ -145,14 +146,14 @@ class StartJob:
 
     def _explain_budget(self, window: str) -> Reason:
         budget = self.policy.budget
-        queued = len(self.ledger.due(Agenda.READY_JOBS, END_OF_TIME, _COUNTED))
+        queued = len(self.ledger.list_due(Agenda.READY_JOBS, END_OF_TIME, _COUNTED))
         jobs = f"{queued:,} or more" if queued == _COUNTED else f"{queued:,}"
         parameter = budget.parameter_of(window)
         return Reason(
             code="BudgetSpent",
             message=(
                 f"{parameter} is {budget.limit_of(window):,} credits, of which "
-                f"{self.ledger.spent(window):,} are spent; upscales that wait: {jobs}"
+                f"{self.ledger.credits_spent(window):,} are spent; upscales that wait: {jobs}"
             ),
             fix=(
                 f"It goes on by itself when the next {window.partition('#')[0]} (UTC) begins. To "
@@ -173,16 +174,16 @@ class StartJob:
             asked = min(error.retry_after or 0.0, _LONGEST_ASKED_SECONDS)
             pause = max(_UNAVAILABLE_SECONDS, asked)
             due = self.clock() + timedelta(seconds=pause)
-            refused = self._end_attempt(job, lambda job: job.refused(due))
+            refused = self._end_attempt(job, lambda job: job.return_to_ready(due))
             return self._hold_back(refused, Waiting(WaitReason.THROTTLED, due))
         except REJECTING_ERRORS as error:
             later = self.clock() + REVIEW
-            refused = self._end_attempt(job, lambda job: job.refused(later))
+            refused = self._end_attempt(job, lambda job: job.return_to_ready(later))
             self.follow.update_drops(refused, Refused(refusal_of(error)))
             return StartOutcome.REJECTED
         except errors.CreateOutcomeUnknown as error:
             later = self.clock() + REVIEW
-            unknown = self._end_attempt(job, lambda job: job.unknown(later))
+            unknown = self._end_attempt(job, lambda job: job.record_unknown(later))
             if error.status is not None:
                 # Whoever answers so would do it to the next job, too.
                 self.gate.close(WaitReason.UNREADABLE, error)
@@ -192,7 +193,7 @@ class StartJob:
             submitted = self._record_project(job, created)
         except ProjectTaken:
             later = self.clock() + REVIEW
-            self.follow.update_drops(self._end_attempt(job, lambda job: job.unknown(later)))
+            self.follow.update_drops(self._end_attempt(job, lambda job: job.record_unknown(later)))
             return StartOutcome.UNKNOWN
         if probing:
             self.gate.open()
@@ -203,7 +204,7 @@ class StartJob:
         self, job: Job, reason: WaitReason, error: errors.MagicHourError
     ) -> StartOutcome:
         until, now = self.gate.close(reason, error), self.clock()
-        refused = self._end_attempt(job, lambda job: job.refused(now))
+        refused = self._end_attempt(job, lambda job: job.return_to_ready(now))
         return self._hold_back(refused, Waiting(reason, until, cause_of(error)))
 
     def _hold_back(self, job: Job, waiting: Waiting) -> StartOutcome:
@@ -225,7 +226,7 @@ class StartJob:
                 return job
             if job.attempt_id != claimed.attempt_id or job.project_id is not None:
                 return job.with_orphan(created.id)
-            return job.submitted(created.id, created.credits_charged, now, now + REVIEW)
+            return job.record_project(created.id, created.credits_charged, now, now + REVIEW)
 
         try:
             return amend_job(self.ledger, claimed.fingerprint, change)
