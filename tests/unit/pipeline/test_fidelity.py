@@ -324,7 +324,7 @@ def test_a_fault_at_any_step_costs_a_warning_and_no_result(
     monkeypatch: pytest.MonkeyPatch, broken: str, comes: str
 ) -> None:
     seams = {"header": "read_header", "metadata": "carry_metadata", "writing": "rewrite"}
-    seams |= {"disk": "_new_file"}
+    seams |= {"disk": "_open_temporary_file"}
     if broken in seams:
         monkeypatch.setattr(f"dropscale.pipeline.parts.finish.{seams[broken]}", fail)
     looks = {"first look": Failing("compare"), "second look": Failing("compare", 2)}
