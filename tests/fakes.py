@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import struct
 import tempfile
 import zlib
@@ -187,15 +188,30 @@ class MemoryLedger:
 
 
 class FakeInputBucket:
-    """Objects in memory; counts how often each is read whole, and lists what specs are read."""
+    """Objects in memory; counts how often each is read whole, and lists what specs are read.
 
-    def __init__(self) -> None:
+    A versioned one still has what was overwritten or deleted.
+    """
+
+    def __init__(self, is_versioned: bool = False) -> None:
         self.objects: dict[str, bytes] = {}
         self.version_ids: dict[str, str] = {}
         self.modified: dict[str, datetime] = {}
         self.reads: dict[str, int] = {}
         self.spec_reads: list[str] = []
         self.before_open: Callable[[], None] = lambda: None
+        self._versions: dict[str, bytes] | None = {} if is_versioned else None
+
+    def put(self, key: str, body: bytes, at: datetime) -> None:
+        self.objects[key] = body
+        self.modified[key] = at
+        if self._versions is not None:
+            self.version_ids[key] = str(len(self._versions))
+            self._versions[self.version_ids[key]] = body
+
+    def delete(self, key: str) -> None:
+        for known in (self.objects, self.version_ids, self.modified):
+            known.pop(key, None)
 
     def head(self, bucket: str, key: str) -> ObjectVersion | None:
         body = self.objects.get(key)
@@ -206,38 +222,42 @@ class FakeInputBucket:
     @contextmanager
     def open(self, bucket: str, key: str, etag: str) -> Iterator[OpenObject]:
         self.before_open()
-        version = self.head(bucket, key)
-        if version is None:
-            raise ObjectGone(key)
-        if version.etag != etag:
-            raise ObjectOverwritten(key)
+        body = self._read(key, etag)
         self.reads[key] = self.reads.get(key, 0) + 1
-        body = self.objects[key]
+        version = self.head(bucket, key)
+        assert version is not None
         yield OpenObject(version, hashlib.sha256(body).hexdigest(), io.BytesIO(body))
 
     @contextmanager
     def open_original(self, source: Source) -> Iterator[BinaryIO]:
-        version = self.head(source.bucket, source.key)
-        if version is None:
-            raise ObjectGone(source.key)
-        if version.etag != source.etag:
-            raise ObjectOverwritten(source.key)
+        body = self._read(source.key, source.etag, source.version_id)
         with tempfile.TemporaryFile() as file:
-            file.write(self.objects[source.key])
+            file.write(body)
             file.seek(0)
             yield file
 
     def page(self, bucket: str, after: str, limit: int) -> list[ListedObject]:
         keys = sorted(key for key in self.objects if key > after)[:limit]
         return [
-            ListedObject(key, ObjectVersion(_etag(self.objects[key])), self.modified[key])
+            ListedObject(key, ObjectVersion(_etag(body), size=len(body)), self.modified[key])
             for key in keys
+            if (body := self.objects[key]) is not None
         ]
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         self.spec_reads.append(key)
         body = self.objects.get(key)
         return None if body is None else body[:limit]
+
+    def _read(self, key: str, etag: str, version_id: str | None = None) -> bytes:
+        body = self.objects.get(key)
+        if self._versions is not None and version_id is not None:
+            body = self._versions[version_id]
+        if body is None:
+            raise ObjectGone(key)
+        if _etag(body) != etag:
+            raise ObjectOverwritten(key)
+        return body
 
 
 @dataclass
@@ -246,6 +266,15 @@ class FakeResults:
 
     outputs: dict[str, tuple[bytes, OutputLabels]] = field(default_factory=dict)
     manifests: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+
+    def put(self, key: str, body: bytes) -> None:
+        """Put what is not dropscale's."""
+        self.outputs[key] = (body, OutputLabels(None, None, None))
+        self.manifests[key] = (0, body)
+
+    def delete(self, key: str) -> None:
+        self.outputs.pop(key, None)
+        self.manifests.pop(key, None)
 
     def describe_output(self, key: str) -> StoredOutput | None:
         if key not in self.outputs:
@@ -307,7 +336,7 @@ class FakeExecutions:
     ended: set[str] = field(default_factory=set)
 
     def start(self, name: str, state: dict[str, Any]) -> None:
-        self.started.setdefault(name, state)
+        self.started.setdefault(name, json.loads(json.dumps(state)))
 
     def status(self, name: str) -> ExecutionStatus:
         if name not in self.started:

@@ -163,8 +163,7 @@ class World:
 
     def put(self, key: str, body: bytes | str) -> None:
         """Put an object into the input bucket, without its event."""
-        self.bucket.modified[key] = self.clock()
-        self.bucket.objects[key] = body.encode() if isinstance(body, str) else body
+        self.bucket.put(key, body.encode() if isinstance(body, str) else body, self.clock())
 
     def submit(self, key: str, remaining: float = PLENTY) -> Submitted:
         """Deliver the event of an object."""

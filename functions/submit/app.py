@@ -7,23 +7,20 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote_plus
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from dropscale.aws import wiring
+from dropscale.aws.invocation import (
+    add_metrics,
+    composed,
+    logged_and_metered,
+    logger,
+    remaining_time,
+)
 from dropscale.aws.settings import SubmitSettings
 from dropscale.ledger.records import Drop
-from dropscale.pipeline.measurements import measurements_of
-from dropscale.pipeline.submit import Submit, Submitted
-
-logger = Logger()
-metrics = Metrics()
-
-
-def _measure(drop: Drop) -> None:
-    for name, unit, value in measurements_of(drop):
-        metrics.add_metric(name=name, unit=unit, value=value)
+from dropscale.pipeline.measurements import Measurement
+from dropscale.pipeline.submit import Submitted
 
 
 @cache
@@ -31,13 +28,10 @@ def _settings() -> SubmitSettings:
     return SubmitSettings.from_environment(os.environ)
 
 
-@cache
-def _submit() -> Submit:
-    return wiring.submit(_settings(), _measure)
+_submit = composed(wiring.submit, SubmitSettings)
 
 
-@logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@logged_and_metered
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | None:
     """Submit every object that the event names; messages that fail are reported one by one.
 
@@ -78,10 +72,10 @@ def _submit_objects(event: dict[str, Any], context: LambdaContext) -> None:
         logger.set_correlation_id(Drop.id_of(bucket, key))
         logger.append_keys(key=key)
         try:
-            _report(_submit()(bucket, key, lambda: context.get_remaining_time_in_millis() / 1000))
+            _report(_submit()(bucket, key, remaining_time(context)))
         except Exception:
             logger.exception("submit failed and is tried again")
-            metrics.add_metric(name="objects_failed", unit=MetricUnit.Count, value=1)
+            add_metrics([Measurement("objects_failed", "Count", 1)])
             raise
 
 
@@ -120,4 +114,4 @@ def _report(submitted: Submitted) -> None:
         state=drop and drop.state,
         reason=drop and drop.reason and drop.reason.message,
     )
-    metrics.add_metric(name=f"objects_{submitted.outcome}", unit=MetricUnit.Count, value=1)
+    add_metrics([Measurement(f"objects_{submitted.outcome}", "Count", 1)])

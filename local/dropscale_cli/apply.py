@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from dropscale_cli.file_listing import FileListing
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.local_bucket import LocalBucket
 from dropscale_cli.run import RunOptions, run_drops
+from dropscale_cli.stack_limits import stack_limit_warnings
 from dropscale_cli.stack_plan import Page, PlannedChange, StackPlanner
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import console_for_outcomes
@@ -70,7 +71,10 @@ def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -
         raise click.UsageError(f"Stack {stack} takes drops below {below} only.")
     pages = StackPlanner.of(target).pages(max(prefix, below, key=len))
     outcome = _agreed(
-        pages, agreement, lambda change: target.look_again(change.key, change.version)
+        pages,
+        agreement,
+        lambda change: target.look_again(change.key, change.version),
+        lambda price: stack_limit_warnings(target, price),
     )
     _report(outcome, agreement)
     return 0 if outcome.is_as_asked else 1
@@ -112,9 +116,15 @@ def apply_to_files(
 
 
 def _agreed(
-    pages: Iterator[Page], agreement: Agreement, act: Callable[[PlannedChange], None]
+    pages: Iterator[Page],
+    agreement: Agreement,
+    act: Callable[[PlannedChange], None],
+    warnings: Callable[[int], Iterable[str]] = lambda price: (),
 ) -> _Outcome:
-    """Show each page's changes, and act on those that are agreed to."""
+    """Show each page's changes, and act on those that are agreed to.
+
+    `warnings` are about the price of a page together with all that were agreed to before.
+    """
     console = Console(stderr=agreement.as_json, highlight=False, markup=False, soft_wrap=True)
     outcome, ask = _Outcome(), not agreement.is_agreed
     for page in pages:
@@ -122,6 +132,8 @@ def _agreed(
         if not page.changes:
             continue
         console.print(_table(page))
+        for warning in warnings(_price([*outcome.applied, *page.changes])):
+            console.print(warning)
         answer = _answer(page, agreement) if ask else "yes"
         ask = ask and answer != "all"
         if answer == "no":
@@ -134,13 +146,17 @@ def _agreed(
 
 
 def _answer(page: Page, agreement: Agreement) -> str:
-    price = sum(change.credits for change in page.changes)
+    price = _price(page.changes)
     offer = f"Apply this to {len(page.changes)} of {page.looked_at}, for up to {price} credits?"
     if not agreement.is_terminal:
         raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
     choices = click.Choice(["yes", "no", "all"])
     answer: str = click.prompt(offer, type=choices, default="no", err=True)
     return answer
+
+
+def _price(changes: Iterable[PlannedChange]) -> int:
+    return sum(change.credits for change in changes)
 
 
 def _table(page: Page) -> Table:
@@ -152,7 +168,7 @@ def _table(page: Page) -> Table:
 
 
 def _report(outcome: _Outcome, agreement: Agreement) -> None:
-    price = sum(change.credits for change in outcome.applied)
+    price = _price(outcome.applied)
     if agreement.as_json:
         told: dict[str, Any] = {
             "as_asked": outcome.is_as_asked,

@@ -142,8 +142,16 @@ def _report(
 ) -> int:
     """Print what became of images; return the exit code."""
     page: Path | None = running.page.path if running and running.page else None
-    is_charged = place.charged_at is not None
-    summary = Summary(drops, place.results, is_charged, paid_before=ledger.paid, page=page)
+    given_up = [drop.key for drop in drops if drop.is_given_up]
+    which = given_up[0] if len(given_up) == 1 else "--all"
+    summary = Summary(
+        drops,
+        place.results,
+        is_charged=place.charged_at is not None,
+        paid_before=ledger.paid,
+        page=page,
+        resume=place.command("retry", which),
+    )
     if options.as_json:
         click.echo(summary.as_json())
     else:

@@ -6,18 +6,26 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import click
 from rich.console import Console
 
 from dropscale.upscaler import DEFAULT_BASE_URL
 from dropscale_cli.local_stack import (
+    UNLIMITED,
     MagicHour,
     embedded_api,
     embedded_parameters,
     engine_named,
 )
+from dropscale_embedded import api
+
+if TYPE_CHECKING:
+    from dropscale_cli.account import AccountReport
+
+_SLOTS = 3
+"""Jobs at once on a real API: what every paid plan runs."""
 
 _EMBEDDED = "the embedded API, engine "
 STACK = "stack "
@@ -37,6 +45,12 @@ class ChosenApi(Protocol):
     def name(self) -> str:
         """What an output folder remembers it by."""
 
+    def account(self, price: int, scale_factors: frozenset[int]) -> AccountReport | None:
+        """Compare its account with what is about to be asked, at a price in credits.
+
+        None: nothing is charged, so there is nothing to compare.
+        """
+
     @contextmanager
     def opened(self, folder: Path, console: Console) -> Iterator[tuple[MagicHour, dict[str, str]]]:
         """Yield it and the stack parameters that suit it; `folder` is for its account."""
@@ -51,10 +65,18 @@ class RealApi:
     api_key: str = field(repr=False)
     is_charged: ClassVar[bool] = True
 
+    def account(self, price: int, scale_factors: frozenset[int]) -> AccountReport | None:
+        """See `ChosenApi.account`."""
+        # The HTTP client takes its time, and most commands do without.
+        from dropscale_cli.account import Demand, account_report  # noqa: PLC0415 # see above
+
+        return account_report(self.name, self.api_key, Demand(price, scale_factors, _SLOTS))
+
     @contextmanager
     def opened(self, folder: Path, console: Console) -> Iterator[tuple[MagicHour, dict[str, str]]]:
         """See `ChosenApi.opened`; its account is its own matter."""
-        yield MagicHour(self.name, self.api_key), {}
+        parameters = {"MaxConcurrentJobs": str(_SLOTS), **UNLIMITED}
+        yield MagicHour(self.name, self.api_key), parameters
 
 
 @dataclass(frozen=True)
@@ -63,6 +85,10 @@ class EmbeddedApi:
 
     engine: str
     is_charged: ClassVar[bool] = False
+
+    def account(self, price: int, scale_factors: frozenset[int]) -> AccountReport | None:
+        """See `ChosenApi.account`."""
+        return None
 
     @property
     def name(self) -> str:
@@ -74,7 +100,7 @@ class EmbeddedApi:
         """See `ChosenApi.opened`."""
         engine = engine_named(self.engine)
         console.print(f"Nothing is charged. Engine: {engine.description}")
-        with embedded_api(engine, folder=folder) as served:
+        with embedded_api(api.EmbeddedApi(engine=engine, folder=folder)) as served:
             yield served, embedded_parameters()
 
 

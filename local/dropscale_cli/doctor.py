@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from types import MappingProxyType
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,13 +16,9 @@ from dropscale.aws import wiring
 from dropscale.aws.api_key import SecretApiKey
 from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
+from dropscale_cli.account import Concern, Demand, concerns, described
 from dropscale_cli.aws_target import AwsTarget
-
-PLACES_BY_TIER = MappingProxyType({"creator": 3, "pro": 5})
-"""Jobs that may run at once, by plan; Business has no limit.
-
-Source: https://docs.magichour.ai/api-reference, mid 2026.
-"""
+from dropscale_cli.fault_report import on_one_line, printable
 
 
 @dataclass(frozen=True)
@@ -63,7 +58,7 @@ def report(findings: list[Finding], *, as_json: bool) -> int:
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         for line in _lines(findings):
-            click.echo(line)
+            click.echo(printable(line))
     return 0 if all(finding.is_well for finding in findings) else 1
 
 
@@ -163,22 +158,17 @@ def _magic_hour(target: AwsTarget, stack: str) -> Finding:
         return Finding("Magic Hour", str(error), f"dropscale secret set --stack {stack}")
     except MagicHourError as error:
         return Finding("Magic Hour", str(error), "See whether ApiBaseUrl is right; try again.")
-    return _account(account, settings.max_concurrent_jobs)
+    factors = frozenset({settings.default_scale_factor})
+    return account_finding(account, Demand(0, factors, settings.max_concurrent_jobs))
 
 
-def _account(account: Account, slots: int) -> Finding:
-    credits_left = "untold" if account.credits is None else f"{account.credits:,}"
-    detail = f"{credits_left} credits, tier {account.tier or 'untold'}"
-    places = PLACES_BY_TIER.get(account.tier or "")
-    if places is not None and slots > places:
-        return Finding(
-            "Magic Hour",
-            f"{detail}: runs {places} jobs at once, and MaxConcurrentJobs is {slots}",
-            f"Set MaxConcurrentJobs to {places}.",
-        )
+def account_finding(account: Account, demand: Demand) -> Finding:
+    """Say whether an account has what a stack is set to ask of it."""
+    found = list(concerns(account, demand))
     if account.credits is not None and account.credits <= 0:
-        return Finding("Magic Hour", detail, "Buy credits, or wait for the next period.")
-    return Finding("Magic Hour", detail)
+        found.append(Concern("No credits are left", "Buy credits, or wait for the next period."))
+    detail = ". ".join([described(account), *(concern.what for concern in found)])
+    return Finding("Magic Hour", detail, " ".join(concern.fix for concern in found) or None)
 
 
 def _budget(target: AwsTarget) -> Finding:
@@ -198,8 +188,9 @@ def _gate(target: AwsTarget) -> Finding:
     gate = wiring.ledger(target.settings, target.client).gate()
     if gate is None or gate.is_open:
         return Finding("gate", "open")
+    why = f"{gate.reason}: {on_one_line(gate.cause.message)}" if gate.cause else gate.reason
     return Finding(
         "gate",
-        f"closed: the vendor takes no jobs ({gate.reason}); one tries again at {gate.until:%H:%M}",
+        f"closed: the vendor takes no jobs ({why}); one tries again at {gate.until:%H:%M}",
         "See `API key` and `Magic Hour` above; it opens by itself.",
     )

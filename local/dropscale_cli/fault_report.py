@@ -17,6 +17,7 @@ from dropscale.specs.faults import Fault, Severity
 _UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LINE_BREAK = re.compile("\r\n|\r|\n")
 _TAB = "    "
+_MOST_CHARACTERS = 300
 
 
 def report(faults: Sequence[Fault], output_format: str) -> None:
@@ -115,3 +116,9 @@ def _last_cells(text: str, cells: int) -> str:
 def printable(text: str) -> str:
     """Write out what a terminal would obey, and what would break a line."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def on_one_line(text: str) -> str:
+    """Return foreign text as one line that is not too long, and harmless to a terminal."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}…"

@@ -14,13 +14,13 @@ _PAGE_LENGTH = 1000
 
 @dataclass(frozen=True)
 class FileListing:
-    """A `dropscale_cli.stack_plan.InputListing` of files."""
+    """A `dropscale_cli.stack_plan.PlannedInput` of files."""
 
     drops: Drops
     input_bucket: str
 
     def input_pages(self, prefix: str) -> Iterator[list[tuple[str, ObjectVersion]]]:
-        """See `InputListing.input_pages`."""
+        """See `PlannedInput.input_pages`."""
         files = [item for item in self.drops.to_follow.items() if item[0].startswith(prefix)]
         for start in range(0, len(files), _PAGE_LENGTH):
             page = files[start : start + _PAGE_LENGTH]

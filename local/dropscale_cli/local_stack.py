@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from dropscale_cli.errors import StartFailed, TemplateMissing
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from dropscale_embedded.cloud import EmbeddedCloud
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+
+UNLIMITED = MappingProxyType({"DailyCreditLimit": "0"})
+"""What a local stack spends is free, or a person has agreed to the price of all of it."""
 
 Server = TypeVar("Server")
 
@@ -42,6 +46,7 @@ def embedded_parameters() -> dict[str, str]:
         "FirstCheckSeconds": "1",
         "PollIntervalCapSeconds": "1",
         "MaxConcurrentJobs": str(slots),
+        **UNLIMITED,
     }
 
 
@@ -51,19 +56,12 @@ def engine_named(name: str | None, stub_seconds: float = 1.0) -> api.Engine:
 
 
 @contextmanager
-def embedded_api(
-    engine: api.Engine,
-    port: int = 0,
-    *,
-    faults: api.FaultPlan | None = None,
-    folder: Path | None = None,
-) -> Iterator[MagicHour]:
-    """Serve the embedded API until the block ends; a folder keeps its account.
+def embedded_api(server: api.EmbeddedApi) -> Iterator[MagicHour]:
+    """Serve the embedded API until the block ends.
 
     Raises:
         StartFailed: the port is taken, or the folder cannot be used.
     """
-    server = api.EmbeddedApi(engine=engine, port=port, faults=faults, folder=folder)
     with _started(server, OSError, FileUnusable) as served:
         yield MagicHour(served.base_url, served.token)
 

@@ -13,7 +13,14 @@ import click
 
 from dropscale_cli import spec_commands, stack_commands
 from dropscale_cli.interrupt import ended_by_signals
-from dropscale_cli.options import FILE, Command, format_option, out_option, place_options
+from dropscale_cli.options import (
+    FILE,
+    Command,
+    as_seconds,
+    format_option,
+    out_option,
+    place_options,
+)
 
 _PORT = click.IntRange(0, 65535)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -62,9 +69,16 @@ def main() -> None:
 @click.option(
     "--watch", is_flag=True, help="Go on with what comes into the folder later, until Ctrl-C."
 )
+@click.option(
+    "--patience",
+    callback=as_seconds,
+    metavar="SECONDS|MINUTES",
+    help="How long to wait for an image while Magic Hour's answers say nothing (an error page, a "
+    "status not known): 90, 90s, 10m.  [default: 10m]",
+)
 @format_option(_PROGRESS_HELP)
 @click.option("--log", type=FILE, help=_LOG_HELP)
-def run(
+def run(  # noqa: PLR0913 # all by name
     *,
     path: Path,
     out: Path,
@@ -72,6 +86,7 @@ def run(
     yes: bool,
     engine: str | None,
     watch: bool,
+    patience: float | None,
     output_format: str,
     log: Path | None,
 ) -> None:
@@ -83,6 +98,7 @@ def run(
     --stack, the images go through a stack that you have deployed.
 
     What earlier runs with the same --out have brought is not paid again, even if they were killed.
+    What a run has not waited for to its end goes on with the next one, too.
 
     The last line printed is the page that shows it all; it is there from the start, and keeps up.
 
@@ -92,11 +108,15 @@ def run(
     with ended_by_signals(f"Interrupted; nothing runs on here. What came out lies in {out}."):
         from dropscale_cli import run as command  # noqa: PLC0415 # see above
 
-        options = command.RunOptions(path, out, yes, engine, output_format == "json", log, watch)
+        options = command.RunOptions(
+            path, out, yes, engine, output_format == "json", log, watch, patience
+        )
         if stack is None:
             sys.exit(command.run(options, os.environ))
-        if engine or log:
-            raise click.UsageError("--engine and --log are for the stack on this machine.")
+        if engine or log or patience is not None:
+            raise click.UsageError(
+                "--engine, --log and --patience are for the stack on this machine."
+            )
         from dropscale_cli.run_on_stack import run_on_stack  # noqa: PLC0415 # see above
 
         sys.exit(run_on_stack(stack, options))
@@ -236,12 +256,50 @@ def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Misbehave as this plan says (docs/embedded-api.md).",
 )
-def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> None:
+@click.option(
+    "--tier",
+    type=click.Choice(["free", "creator", "pro", "business"]),
+    default="business",
+    show_default=True,
+    help="The account's plan; free has no 4x.",
+)
+@click.option(
+    "--credits",
+    "credits_granted",
+    type=click.IntRange(min=0),
+    default=1_000_000,
+    show_default=True,
+    help="What the account may spend in all.",
+)
+@click.option(
+    "--concurrent-jobs",
+    type=click.IntRange(min=1),
+    help="Jobs at once, beyond which creates are answered 429.  [default: as the tier's: free 1, "
+    "creator 3, pro 5, business any number]",
+)
+def api(
+    *,
+    port: int,
+    engine: str,
+    stub_seconds: float,
+    faults: Path | None,
+    tier: str,
+    credits_granted: int,
+    concurrent_jobs: int | None,
+) -> None:
     """Run only the embedded Magic Hour API, until Ctrl-C, and print how to call it."""
     with ended_by_signals("Stopped."):
         from dropscale_cli import serve  # noqa: PLC0415 # see above
 
-        serve.api(port=port, engine=engine, stub_seconds=stub_seconds, faults=faults)
+        serve.api(
+            port=port,
+            engine=engine,
+            stub_seconds=stub_seconds,
+            faults=faults,
+            tier=tier,
+            credits_granted=credits_granted,
+            concurrent_jobs=concurrent_jobs,
+        )
 
 
 for command in (*spec_commands.COMMANDS, *stack_commands.COMMANDS):

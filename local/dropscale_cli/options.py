@@ -1,10 +1,16 @@
 """Options that several commands have, and the form of their help."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import click
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([sm]?)")
+_SECONDS = MappingProxyType({"": 1.0, "s": 1.0, "m": 60.0})
+
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -42,6 +48,20 @@ def format_option(help_text: str | None = None, *others: str) -> Callable[[Comma
         show_default=True,
         help=help_text,
     )
+
+
+def as_seconds(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> float | None:
+    """Return what `90`, `90s` or `10m` is in seconds; the callback of an option."""
+    if value is None:
+        return None
+    found = _DURATION.fullmatch(value)
+    if found is None:
+        raise click.BadParameter(
+            f"{value!r} is no duration; say 90, 90s or 10m.", context, parameter
+        )
+    return float(found[1]) * _SECONDS[found[2]]
 
 
 def examples(*commands: str) -> str:

@@ -44,6 +44,9 @@ class Place(Protocol):
     def results(self) -> str:
         """Where results lie, as what their keys come after."""
 
+    def command(self, *arguments: str) -> str:
+        """Return a `dropscale` command on it, for a shell."""
+
     def held(self) -> AbstractContextManager[None]:
         """Keep other commands away from it, if two at once would be one too many."""
 
@@ -100,6 +103,10 @@ class OutputFolder:
         """See `Place.results`."""
         return f"{self.folder.out}/"
 
+    def command(self, *arguments: str) -> str:
+        """See `Place.command`."""
+        return shlex.join(["dropscale", *arguments, "--out", str(self.folder.out)])
+
     def held(self) -> AbstractContextManager[None]:
         """See `Place.held`."""
         return self.folder.held()
@@ -115,7 +122,7 @@ class OutputFolder:
         missing = [output.key for output in outputs if not is_collected(out, output)]
         files = tuple(out / output.key for output in outputs if output.key not in missing)
         if missing:
-            command = shlex.join(["dropscale", "retry", drop.source.key, "--out", str(out)])
+            command = self.command("retry", drop.source.key)
             trouble = f"{out / missing[0]} is missing; free again by: {command}"
             return replace(followed, files=files, trouble=trouble)
         return replace(followed, files=files)
@@ -134,6 +141,7 @@ class DeployedStack:
     """A `Place` that others keep running; results are collected into `out`, if that is named."""
 
     target: AwsTarget
+    stack: str
     out: Path | None = None
 
     @property
@@ -148,6 +156,10 @@ class DeployedStack:
         settings = self.target.settings
         bucket = f"s3://{settings.results_bucket}/{settings.results_prefix}"
         return f"{self.out}/" if self.out else bucket
+
+    def command(self, *arguments: str) -> str:
+        """See `Place.command`."""
+        return shlex.join(["dropscale", *arguments, "--stack", self.stack])
 
     def held(self) -> AbstractContextManager[None]:
         """See `Place.held`; the stack itself sees to it."""
@@ -190,7 +202,7 @@ def place_of(
         return OutputFolder.at(out, environment, log)
     from dropscale_cli.deployed_stack import deployed_target  # noqa: PLC0415 # see main
 
-    return DeployedStack(deployed_target(stack))
+    return DeployedStack(deployed_target(stack), stack)
 
 
 def _followed(drop: Drop) -> FollowedDrop:

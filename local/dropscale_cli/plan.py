@@ -72,6 +72,14 @@ class Plan:
         return sum(charge.credits for charge in self.charges) + self.credits_left
 
     @property
+    def scale_factors(self) -> frozenset[int]:
+        """The scale factors of what will be charged."""
+        jobs = self.ledger.jobs
+        left = (jobs[job].parameters for job in self.ledger.unpaid_prices)
+        here = (charge.rendition.parameters for charge in self.charges if charge.credits)
+        return frozenset(parameters.scale_factor for parameters in (*here, *left))
+
+    @property
     def credits_left(self) -> int:
         """What jobs cost that earlier runs have left unpaid, and that no drop here shares."""
         here = {charge.rendition.fingerprint for charge in self.charges}

@@ -1,11 +1,13 @@
 """`dropscale plan`: what a run would do, and what it would cost."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
@@ -13,6 +15,7 @@ from rich.text import Text
 
 from dropscale.ledger.records import Source
 from dropscale.upscaler import DOLLARS_PER_CREDIT
+from dropscale_cli.chosen_api import chosen_api
 from dropscale_cli.drops import find_drops
 from dropscale_cli.fault_report import printable
 from dropscale_cli.kept_ledger import KeptLedger
@@ -20,19 +23,25 @@ from dropscale_cli.plan import Charge, Plan, PlannedDrop, plan_of
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import console_for_outcomes
 
+if TYPE_CHECKING:
+    from dropscale_cli.account import AccountReport
+
 _MOST_NAMED = 5
 
 
-def plan(path: Path, out: Path, *, as_json: bool) -> int:
+def plan(path: Path, out: Path, environment: Mapping[str, str], *, as_json: bool) -> int:
     """Print what `dropscale run` with the same arguments would do, and charge.
 
-    Return the exit code: 1 if any drop would be refused, else 0.
+    With an API key in the environment, also whether the account has enough for it; without one,
+    nothing is asked of anybody. Return the exit code: 1 if any drop would be refused, else 0.
 
     Raises:
         NothingToDrop, UnusablePath: as their names say.
     """
     drops = find_drops(path, out)
-    report = _Report(plan_of(drops, KeptLedger.read(StateFolder(out))), drops.ignored)
+    planned = plan_of(drops, KeptLedger.read(StateFolder(out)))
+    api = chosen_api(environment, None)
+    report = _Report(planned, drops.ignored, api.account(planned.credits, planned.scale_factors))
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
     else:
@@ -44,6 +53,7 @@ def plan(path: Path, out: Path, *, as_json: bool) -> int:
 class _Report:
     plan: Plan
     ignored: int
+    account: AccountReport | None
 
     def print_text(self) -> None:
         console = console_for_outcomes()
@@ -68,6 +78,7 @@ class _Report:
             "credits_left": self.plan.credits_left,
             "dollars": {name.lower(): float(dollars) for name, dollars in self._dollars.items()},
             "ignored": self.ignored,
+            "account": self.account and self.account.as_json(),
             "drops": [
                 _drop_as_json(drop, charges.get(drop.source.key, [])) for drop in self.plan.drops
             ],
@@ -88,6 +99,8 @@ class _Report:
             yield from _refused(drops)
         yield ""
         yield self._totals()
+        if self.account:
+            yield from self.account.lines()
 
     def _totals(self) -> str:
         plan = self.plan

@@ -9,7 +9,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dropscale.ledger.states import DropState, WaitReason
+from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
+from dropscale_cli.fault_report import on_one_line
 from dropscale_cli.round_trip import FollowedDrop, Reporter
 
 _SPARE_LINES = 4
@@ -21,7 +22,8 @@ _WAITS = MappingProxyType(
         WaitReason.SLOT: "waiting for a free slot",
         WaitReason.BUDGET: "waiting for the budget",
         WaitReason.THROTTLED: "waiting until Magic Hour takes more",
-        WaitReason.ACCOUNT: "waiting for the account: is the API key right, are credits left?",
+        WaitReason.ACCOUNT: "waiting for the account",
+        WaitReason.UNREADABLE: "waiting until Magic Hour itself answers",
     }
 )
 
@@ -33,8 +35,20 @@ def state_in_words(drop: FollowedDrop) -> str:
     if drop.manifest is None:
         return "dropped"
     if drop.state is DropState.WAITING and drop.manifest.waiting_for:
-        return _WAITS[drop.manifest.waiting_for]
-    return drop.manifest.state.replace("_", " ")
+        words = _WAITS[drop.manifest.waiting_for]
+        if drop.manifest.waiting_for is WaitReason.ACCOUNT and drop.manifest.reason is None:
+            words += ": is the API key right, are credits left?"
+    else:
+        words = drop.manifest.state.replace("_", " ")
+    return f"{words}, no longer waited for" if drop.is_given_up else words
+
+
+def progress_in_words(drop: FollowedDrop) -> str:
+    """Say where an image stands, and as long as it is on its way, also what holds it up."""
+    words = state_in_words(drop)
+    if drop.trouble or not (drop.manifest and drop.state in OPEN_STATES and drop.manifest.reason):
+        return words
+    return f"{words}: {on_one_line(drop.manifest.reason.message)}"
 
 
 @contextmanager
@@ -57,7 +71,7 @@ class LineProgress:
 
     def update(self, drop: FollowedDrop) -> None:
         """See `Reporter.update`."""
-        words = state_in_words(drop)
+        words = progress_in_words(drop)
         if self._printed.get(drop.key) != words:
             self._printed[drop.key] = words
             after = f" after {drop.seconds:.1f} s" if drop.is_settled else ""
@@ -88,5 +102,5 @@ class TableProgress:
         table.add_column("Seconds", justify="right")
         for drop in drops:
             seconds = f"{drop.seconds:.1f}" if drop.is_settled else ""
-            table.add_row(Text(drop.key), state_in_words(drop), seconds)
+            table.add_row(Text(drop.key), Text(progress_in_words(drop)), seconds)
         return table

@@ -1,5 +1,6 @@
 """Drops files, follows images to their end, and collects what came out."""
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,11 @@ AS_ASKED = frozenset(
 
 _ACCOUNT_WIDE = frozenset({WaitReason.BUDGET, WaitReason.ACCOUNT})
 _FOR_A_PERSON = _ACCOUNT_WIDE | {WaitReason.SIDECAR}
+_AT_VENDOR = frozenset({DropState.SUBMITTED, DropState.RENDERING})
+
+PATIENCE_SECONDS = 10 * 60.0
+"""How long a command waits by default for a vendor whose answers say nothing yet."""
+
 _SILENCE_SECONDS = 15 * 60.0
 """Longer than a failed receive of the drop queue takes to come again (12 minutes)."""
 
@@ -33,6 +39,7 @@ class FollowedDrop:
         seconds: From the drop to the last change of its state.
         trouble: Why a result could not be written on this machine.
         is_collected: Whether its result is waited for, whatever its spec says.
+        is_given_up: Whether this command no longer waits for it, though it may go on.
     """
 
     key: str
@@ -43,6 +50,7 @@ class FollowedDrop:
     files: tuple[Path, ...] = ()
     trouble: str | None = None
     is_collected: bool = False
+    is_given_up: bool = False
 
     @property
     def state(self) -> DropState | None:
@@ -55,6 +63,18 @@ class FollowedDrop:
         if self.is_collected and self.state is DropState.SUBMITTED:
             return False
         return self.manifest is not None and self.manifest.is_settled
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the vendor's last answers settle nothing, as may pass by itself.
+
+        The manifest of a job that is looked at in vain has a reason, and its state stays open.
+        """
+        if self.manifest is None or self.is_settled:
+            return False
+        if self.state is DropState.WAITING:
+            return self.manifest.waiting_for is WaitReason.UNREADABLE
+        return self.state in _AT_VENDOR and self.manifest.reason is not None
 
     @property
     def is_as_asked(self) -> bool:
@@ -74,6 +94,7 @@ class RoundTrip:
     """Drops files on a target and brings the results into the folder `out`, if there is one.
 
     `clock` gives seconds that only grow; `pause` waits between two looks at the results.
+    `patience` is for how many seconds an image is waited for that is passing all the while.
     """
 
     target: Target
@@ -81,9 +102,12 @@ class RoundTrip:
     reporter: Reporter
     clock: Callable[[], float]
     pause: Callable[[], None]
+    patience: float = math.inf
     _followed: dict[str, FollowedDrop] = field(default_factory=dict, init=False)
     _etags: dict[str, str] = field(default_factory=dict, init=False)
     _last_news: float = field(default=0.0, init=False)
+    _last_progress: float = field(default=0.0, init=False)
+    _passing_since: dict[str, float] = field(default_factory=dict, init=False)
 
     def __call__(self, drops: Drops) -> list[FollowedDrop]:
         """Drop all files, and follow the images.
@@ -126,7 +150,8 @@ class RoundTrip:
 
         Those that were dropped earlier are given by key and version id. It ends early where only a
         person can go on: when all that is left waits for a sidecar, the budget or the account, or
-        when the pipeline is silent about an image for a quarter hour.
+        when the pipeline is silent about an image for a quarter hour; and where all that is left is
+        passing, when the patience is at its end.
         """
         for key, version_id in versions:
             now = self.clock()
@@ -146,7 +171,10 @@ class RoundTrip:
     def _is_moving(self) -> bool:
         silence = self.clock() - self._last_news
         waiting: set[WaitReason | None] = set()
+        self._give_up()
         for drop in self._followed.values():
+            if drop.is_given_up:
+                continue
             if drop.manifest is None:
                 if silence < _SILENCE_SECONDS:
                     return True
@@ -156,7 +184,19 @@ class RoundTrip:
                 return True
         if waiting & _ACCOUNT_WIDE:
             return False
+        # Given up jobs keep their slots; where nothing else moves, nobody will get one.
+        is_stuck = any(drop.is_given_up for drop in self._followed.values())
+        if is_stuck and self.clock() - self._last_progress > self.patience:
+            waiting -= {WaitReason.SLOT}
         return bool(waiting - _FOR_A_PERSON)
+
+    def _give_up(self) -> None:
+        now = self.clock()
+        for key, since in self._passing_since.items():
+            drop = self._followed[key]
+            if now - since > self.patience and not drop.is_given_up:
+                self._followed[key] = replace(drop, is_given_up=True)
+                self.reporter.update(self._followed[key])
 
     def look(self) -> None:
         """Take note of what has become of the images since the last look."""
@@ -180,6 +220,13 @@ class RoundTrip:
             drop = replace(drop, dropped_at=self.clock())  # It sets out again.
         seconds = self.clock() - drop.dropped_at if changed else drop.seconds
         drop = replace(drop, manifest=manifest, seconds=seconds)
+        if drop.is_passing:
+            self._passing_since.setdefault(drop.key, self.clock())
+        else:
+            self._passing_since.pop(drop.key, None)
+            drop = replace(drop, is_given_up=False)
+        if changed:
+            self._last_progress = self.clock()
         outputs = [job.output for job in manifest.jobs if job.output]
         try:
             files = [self._collected(output, self.out) for output in outputs if self.out]

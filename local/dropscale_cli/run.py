@@ -1,5 +1,6 @@
 """`dropscale run`: a stack for as long as it takes to bring some images through it."""
 
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from dropscale_cli.gallery import PAGE_NAME
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.plan import plan_of
 from dropscale_cli.price import agree_to_price
+from dropscale_cli.round_trip import PATIENCE_SECONDS
 from dropscale_cli.session import Session, session
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import Summary
@@ -34,6 +36,7 @@ class RunOptions:
         as_json: Whether standard output takes one JSON object and nothing else.
         log: Where the stack logs; None: nowhere.
         is_watching: Whether what comes into the folder later is dropped, too, until interrupted.
+        patience: For how many seconds an image is waited for that is passing; None: by default.
     """
 
     path: Path
@@ -43,6 +46,12 @@ class RunOptions:
     as_json: bool
     log: Path | None
     is_watching: bool = False
+    patience: float | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that goes on with what this one has left."""
+        return shlex.join(["dropscale", "run", str(self.path), "--out", str(self.out)])
 
 
 def run(options: RunOptions, environment: Mapping[str, str]) -> int:
@@ -70,7 +79,8 @@ def run_drops(drops: Drops, options: RunOptions, api: ChosenApi) -> int:
         folder.remember_originals(options.path if options.path.is_dir() else options.path.parent)
         running = None
         try:
-            with session(folder, api, console, options.log) as running:
+            patience = PATIENCE_SECONDS if options.patience is None else options.patience
+            with session(folder, api, console, options.log, patience) as running:
                 if options.is_watching:
                     watch_folder(options, running, console)
                 else:
@@ -112,7 +122,9 @@ def _report(
 ) -> Summary:
     followed, page = running.round_trip.followed, running.page.path if running.page else None
     results = f"{options.out}/"
-    summary = Summary(followed, results, api.is_charged, ignored, ledger.paid, page)
+    summary = Summary(
+        followed, results, api.is_charged, ignored, ledger.paid, page, options.command
+    )
     if options.as_json:
         click.echo(summary.as_json())
     else:
@@ -123,7 +135,11 @@ def _report(
 def _agree(
     drops: Drops, ledger: KeptLedger, api: ChosenApi, console: Console, options: RunOptions
 ) -> None:
-    price = plan_of(drops, ledger).credits
+    plan = plan_of(drops, ledger)
+    price = plan.credits
+    if account := api.account(price, plan.scale_factors):
+        for line in account.lines():
+            console.print(line)
     offer = (
         f"Images: {len(drops.to_follow)}. They cost up to {price} credits, charged at {api.name}. "
         "A job once paid goes on there, even if you interrupt."

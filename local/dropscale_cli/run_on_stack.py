@@ -15,6 +15,7 @@ from dropscale_cli.places import DeployedStack
 from dropscale_cli.price import agree_to_price
 from dropscale_cli.run import RunOptions, found_drops, watch_folder
 from dropscale_cli.session import Session
+from dropscale_cli.stack_limits import stack_limit_warnings
 from dropscale_cli.stack_plan import PlannedChange, StackPlanner
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import Summary
@@ -35,7 +36,7 @@ def run_on_stack(stack: str, options: RunOptions) -> int:
     if prefix and options.is_watching:
         raise click.UsageError(f"--watch cannot drop below the stack's prefix, {prefix}.")
     drops = found_drops(options).below(prefix)
-    place = DeployedStack(target, options.out)
+    place = DeployedStack(target, stack, options.out)
     folder = StateFolder(options.out)
     folder.make()
     console = Console(stderr=options.as_json, highlight=False, markup=False, soft_wrap=True)
@@ -84,6 +85,8 @@ def _agree(
     console: Console,
 ) -> None:
     price = sum(change.credits for change in changes.values())
+    for warning in stack_limit_warnings(place.target, price):
+        console.print(warning)
     at_stake = max(price, 1) if options.is_watching else price
     if place.charged_at and at_stake:
         offer = (

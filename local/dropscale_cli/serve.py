@@ -13,10 +13,12 @@ from dropscale_cli.local_stack import (
     engine_named,
     local_cloud,
 )
-from dropscale_embedded.api import FaultPlan, FaultPlanInvalid, parse_fault_plan
+from dropscale_embedded.api import EmbeddedApi, FaultPlan, FaultPlanInvalid, Tier, parse_fault_plan
 
 _SETTLE_SECONDS = "2"
 """Long enough for the sidecar of an `aws s3 sync` to come after its image."""
+
+_API_KEY = "MAGIC_HOUR_API_KEY"
 
 
 def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
@@ -24,7 +26,7 @@ def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
     chosen = engine_named(engine)
     parameters = {"SettleSeconds": _SETTLE_SECONDS, **embedded_parameters()}
     with (
-        embedded_api(chosen, api_port) as api,
+        embedded_api(EmbeddedApi(engine=chosen, port=api_port)) as api,
         local_cloud(api, parameters, log=log, port=port) as cloud,
     ):
         environment = [f"{name.upper()}={value}" for name, value in cloud.credentials.items()]
@@ -46,11 +48,27 @@ def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
         Event().wait()
 
 
-def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> None:
+def api(
+    *,
+    port: int,
+    engine: str,
+    stub_seconds: float,
+    faults: Path | None,
+    tier: str,
+    credits_granted: int,
+    concurrent_jobs: int | None,
+) -> None:
     """Run the embedded API and print how to use it, until a signal comes."""
-    plan = _fault_plan(faults) if faults else None
     chosen = engine_named(engine, stub_seconds)
-    with embedded_api(chosen, port, faults=plan) as served:
+    server = EmbeddedApi(
+        engine=chosen,
+        port=port,
+        faults=_fault_plan(faults) if faults else None,
+        tier=Tier(tier),
+        credits_granted=credits_granted,
+        concurrent_jobs=concurrent_jobs,
+    )
+    with embedded_api(server) as served:
         click.echo(
             f"Nothing is charged. Engine: {chosen.description}\n"
             f"Base URL:  {served.base_url}\n"
@@ -58,7 +76,7 @@ def api(*, port: int, engine: str, stub_seconds: float, faults: Path | None) -> 
             f"Faults:    {served.base_url}/_control/faults\n"
             f"Book:      {served.base_url}/_control/book\n"
             "Use it with the vendor's SDK (pip install magic-hour):\n"
-            f"  python -c {shlex.quote(_sdk_example(served))}\n"
+            f"  {_API_KEY}={served.api_key} python -c {shlex.quote(_sdk_example(served))}\n"
             "Ctrl-C stops it."
         )
         Event().wait()
@@ -73,7 +91,8 @@ def _fault_plan(path: Path) -> FaultPlan:
 
 def _sdk_example(api: MagicHour) -> str:
     return (
-        "from magic_hour import Client; "
-        f'Client(token="{api.api_key}", base_url="{api.base_url}").v1.ai_image_upscaler.generate('
+        "import os; from magic_hour import Client; "
+        f'Client(token=os.environ["{_API_KEY}"], base_url="{api.base_url}")'
+        ".v1.ai_image_upscaler.generate("
         'assets={"image_file_path": "photo.jpg"}, scale_factor=2, download_directory=".")'
     )

@@ -16,7 +16,7 @@ from dropscale_cli.errors import JournalStopped, StartFailed
 from dropscale_cli.live_page import LivePage
 from dropscale_cli.local_stack import local_cloud, target_of
 from dropscale_cli.progress import progress_on
-from dropscale_cli.round_trip import FollowedDrop, Reporter, RoundTrip
+from dropscale_cli.round_trip import PATIENCE_SECONDS, FollowedDrop, Reporter, RoundTrip
 from dropscale_cli.state_folder import StateFolder
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal, JournalFailed
@@ -38,9 +38,15 @@ class Session:
 
 @contextmanager
 def session(
-    folder: StateFolder, api: ChosenApi, console: Console, log: Path | None
+    folder: StateFolder,
+    api: ChosenApi,
+    console: Console,
+    log: Path | None,
+    patience: float = PATIENCE_SECONDS,
 ) -> Iterator[Session]:
     """Run the stack of an output folder, which this process holds, until the block ends.
+
+    `patience` is that of its `RoundTrip`.
 
     Raises:
         StartFailed: the stack could not start.
@@ -68,7 +74,8 @@ def session(
 
         target = target_of(cloud)
         told = TellsAll([reporter, page])
-        yield Session(target, RoundTrip(target, folder.out, told, time.monotonic, pause), page)
+        trip = RoundTrip(target, folder.out, told, time.monotonic, pause, patience)
+        yield Session(target, trip, page)
 
 
 @dataclass(frozen=True)

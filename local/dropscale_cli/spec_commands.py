@@ -1,5 +1,6 @@
 """The arguments of the commands about specs, none of which needs a stack; see `main`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -50,12 +51,15 @@ def validate(*, paths: tuple[Path, ...], root: Path | None, output_format: str) 
 def plan(*, path: Path, out: Path, output_format: str) -> None:
     """Show what `dropscale run` would do with PATH, and what it would charge.
 
+    With MAGIC_HOUR_API_KEY set, it also asks for the account's tier and credits, which is free, and
+    says whether they will do. Without it, nothing leaves this machine.
+
     Exits with 0 if every image would be upscaled or skipped, 1 if any would be refused.
     """
     with ended_by_signals(_INTERRUPTED):
         from dropscale_cli import plan_report  # noqa: PLC0415 # see main
 
-        sys.exit(plan_report.plan(path, out, as_json=output_format == "json"))
+        sys.exit(plan_report.plan(path, out, os.environ, as_json=output_format == "json"))
 
 
 @click.command(

@@ -58,8 +58,8 @@ class Page:
     changes: Sequence[PlannedChange]
 
 
-class InputListing(Protocol):
-    """What lies in an input bucket."""
+class PlannedInput(Protocol):
+    """The objects that a plan is about: a stack's own, or files that stand for them."""
 
     @property
     def input_bucket(self) -> str:
@@ -83,7 +83,7 @@ class KnownRecords(Protocol):
 class StackPlanner:
     """Plans on a stack's input bucket and ledger, or on what stands for them; changes nothing."""
 
-    listing: InputListing
+    planned: PlannedInput
     bucket: InputBucket
     specs: SpecResolver
     ledger: KnownRecords
@@ -93,7 +93,7 @@ class StackPlanner:
     def of(
         cls,
         target: AwsTarget,
-        listing: InputListing | None = None,
+        planned: PlannedInput | None = None,
         bucket: InputBucket | None = None,
     ) -> StackPlanner:
         """Return the planner of a stack: for its input bucket, or for what is to be put there."""
@@ -101,12 +101,12 @@ class StackPlanner:
         bucket = bucket or wiring.input_bucket(settings, client)
         specs = wiring.specs(settings, bucket)
         budget = Budget(settings.daily_credit_limit, settings.monthly_credit_limit)
-        return cls(listing or target, bucket, specs, wiring.ledger(settings, client), budget)
+        return cls(planned or target, bucket, specs, wiring.ledger(settings, client), budget)
 
     def pages(self, prefix: str) -> Iterator[Page]:
         """Plan all drops whose keys start with `prefix`, in pages of up to 1,000 objects."""
         with ThreadPoolExecutor(_AT_ONCE) as executor:
-            for objects in self.listing.input_pages(prefix):
+            for objects in self.planned.input_pages(prefix):
                 drops = [(key, version) for key, version in objects if self._is_candidate(key)]
                 found = executor.map(lambda one: self._change(*one), drops)
                 yield Page(len(drops), [change for change in found if change])
@@ -115,7 +115,7 @@ class StackPlanner:
         return kind_of(key, self.specs.suffixes) in {KeyKind.IMAGE, KeyKind.STAND_ALONE}
 
     def _change(self, key: str, version: ObjectVersion) -> PlannedChange | None:
-        bucket = self.listing.input_bucket
+        bucket = self.planned.input_bucket
         drop = self.ledger.drop(Drop.id_of(bucket, key))
         known = drop.source if drop else Source(bucket=bucket, key=key, etag="")
         # A listing tells no version ids; the ETag does.

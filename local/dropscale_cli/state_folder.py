@@ -35,13 +35,14 @@ class StateFolder:
         return self.path / "magic-hour"
 
     def make(self) -> None:
-        """Make it, and the output folder.
+        """Make it, for nobody else to look into, and the output folder.
 
         Raises:
             UnusablePath: they cannot be made, or not be written to.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            # It has copies of images and, in the ledger, what leads to them at the vendor.
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise UnusablePath(f"{self.out}: cannot be made: {error.strerror}") from error
         for folder in (self.out, self.path):

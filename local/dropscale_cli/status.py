@@ -13,10 +13,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from dropscale.ledger.states import OPEN_STATES
 from dropscale_cli.places import Place
 from dropscale_cli.progress import state_in_words
 from dropscale_cli.round_trip import FollowedDrop
-from dropscale_cli.summary import as_json_object, console_for_outcomes, explanation
+from dropscale_cli.summary import as_json_object, console_for_outcomes, explanation, reason_lines
 
 _PAUSE_SECONDS = 2.0
 _SPARE_LINES = 4
@@ -100,6 +101,6 @@ def _print(drops: Sequence[FollowedDrop]) -> None:
     if drops:
         console.print(_table(drops))
     for drop in drops:
-        if is_failed(drop):
+        if is_failed(drop) or (drop.state in OPEN_STATES and list(reason_lines(drop))):
             for line in explanation(drop):
                 console.print(line)

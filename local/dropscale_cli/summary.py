@@ -12,6 +12,7 @@ from rich.text import Text
 
 from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
+from dropscale_cli.fault_report import printable
 from dropscale_cli.progress import state_in_words
 from dropscale_cli.round_trip import FollowedDrop
 
@@ -29,6 +30,7 @@ class Summary:
         ignored: Files that were neither image nor spec.
         paid_before: The fingerprints of jobs that other commands have paid.
         page: Where all of it can be looked at; None: there is no page.
+        resume: The command that goes on with what was given up.
     """
 
     drops: Sequence[FollowedDrop]
@@ -37,6 +39,7 @@ class Summary:
     ignored: int = 0
     paid_before: frozenset[str] = frozenset()
     page: Path | None = None
+    resume: str | None = None
 
     @property
     def is_as_asked(self) -> bool:
@@ -78,6 +81,7 @@ class Summary:
             "credits_before": self.credits_before,
             "ignored": self.ignored,
             "page": self.page and str(self.page),
+            "resume": self.resume if self._is_any_given_up else None,
             "drops": drops,
         }
         return json.dumps(outcome, indent=2, ensure_ascii=False)
@@ -104,7 +108,7 @@ class Summary:
     def _closing_lines(self) -> Iterator[str]:
         for drop in self.drops:
             for warning in drop.manifest.warnings if drop.manifest else ():
-                yield f"Warning: {warning}"
+                yield printable(f"Warning: {warning}")
         left = [drop for drop in self.drops if not drop.is_as_asked]
         for drop in left:
             yield from explanation(drop)
@@ -115,8 +119,14 @@ class Summary:
         ignored = f"; other files ignored: {self.ignored}" if self.ignored else ""
         of_all = f"{done} of {len(self.drops)} done"
         yield f"{of_all}, {self.credits} credits ({charged}){before}{ignored}"
+        if self.resume and self._is_any_given_up:
+            yield f"Nothing is lost; later, go on by: {self.resume}"
         if self.page:
             yield str(self.page)
+
+    @property
+    def _is_any_given_up(self) -> bool:
+        return any(drop.is_given_up for drop in self.drops)
 
     @property
     def _credits_by_job(self) -> dict[str, int]:
@@ -131,6 +141,7 @@ def as_json_object(drop: FollowedDrop) -> dict[str, Any]:
         "as_asked": drop.is_as_asked,
         "files": [str(file) for file in drop.files],
         "trouble": drop.trouble,
+        "given_up": drop.is_given_up,
         "manifest": drop.manifest and drop.manifest.model_dump(mode="json"),
     }
 
@@ -146,8 +157,9 @@ def console_for_outcomes() -> Console:
 def explanation(drop: FollowedDrop) -> Iterator[str]:
     """Tell where an image stands that did not come to what was asked, why, and what to do."""
     yield ""
-    yield f"{drop.key}: {state_in_words(drop)}"
-    yield from (f"  {line}" for line in reason_lines(drop))
+    yield printable(f"{drop.key}: {state_in_words(drop)}")
+    for text in reason_lines(drop):
+        yield from (f"  {printable(line)}" for line in text.splitlines())
 
 
 def reason_lines(drop: FollowedDrop) -> Iterator[str]:

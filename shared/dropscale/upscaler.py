@@ -72,6 +72,12 @@ DOWNLOAD_URL_HOURS = 24
 
 DEFAULT_BASE_URL = "https://api.magichour.ai"
 
+CONCURRENT_JOBS = MappingProxyType({"creator": 3, "pro": 5})
+"""Jobs that may run at once, by the account's tier. `business` has no limit, `free` none stated."""
+
+TIERS_WITHOUT_4X = frozenset({"free"})
+"""Tiers whose accounts are refused a scale factor of 4."""
+
 _CREDITS = MappingProxyType(
     {
         (2, Mode.PRESERVE): 25,

@@ -1,12 +1,16 @@
-"""The price that `run` names is that of the stack it starts."""
+"""The price that `run` names is that of the stack it starts, and no limit of it is in the way."""
 
+from pathlib import Path
+
+from rich.console import Console
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped] # ships no types
 
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale.specs.merge import stack_defaults
 from dropscale.upscaler import Mode
+from dropscale_cli.chosen_api import RealApi
 from dropscale_cli.local_bucket import DEFAULTS
-from dropscale_cli.local_stack import TEMPLATE
+from dropscale_cli.local_stack import TEMPLATE, embedded_parameters
 
 
 def test_price_and_template_know_the_same_defaults() -> None:
@@ -18,3 +22,11 @@ def test_price_and_template_know_the_same_defaults() -> None:
     assert stack_defaults(defaults["DefaultScaleFactor"], mode) == DEFAULTS
     assert defaults["SidecarSuffixes"].split(",") == list(SPEC_SUFFIXES)
     assert defaults["SidecarMode"] == "optional"
+
+
+def test_no_limit_is_on_what_is_free_or_was_agreed_to() -> None:
+    with RealApi("https://x.example", "key").opened(Path(), Console()) as (_, parameters):
+        told = [parameters, embedded_parameters()]
+    assert [one["DailyCreditLimit"] for one in told] == ["0", "0"]
+    assert "MonthlyCreditLimit" not in parameters
+    assert yaml_parse(TEMPLATE.read_text())["Parameters"]["MonthlyCreditLimit"]["Default"] == 0

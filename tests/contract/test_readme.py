@@ -30,6 +30,15 @@ def test_every_parameter_has_its_row_and_no_other_does() -> None:
     assert section.splitlines()[2:] == expected
 
 
+@pytest.mark.parametrize("document", ["README.md", "docs/deploy.md"])
+def test_who_deploys_is_told_of_the_daily_limit_and_how_to_raise_it(document: str) -> None:
+    text = (ROOT / document).read_text()
+    section = text.partition("# Deploy\n")[2].partition("\n## ")[0]
+
+    assert f"{TEMPLATE['Parameters']['DailyCreditLimit']['Default']:,}" in section
+    assert "$ sam deploy --parameter-overrides DailyCreditLimit=" in section
+
+
 def spec_examples() -> list[tuple[str, str, str]]:
     """Return every spec of the documents, each with the document and the key in its first line."""
     return [

@@ -114,6 +114,12 @@ class TestParameters:
         assert PARAMETERS["DefaultScaleFactor"]["AllowedValues"] == list(SCALE_FACTORS)
         assert PARAMETERS["ApiBaseUrl"]["Default"] == DEFAULT_BASE_URL
 
+    def test_a_new_stack_has_a_daily_limit_that_can_be_raised_or_taken_away(self) -> None:
+        limit = PARAMETERS["DailyCreditLimit"]
+        assert (limit["Default"], limit["MinValue"]) == (5000, 0)
+        assert "MaxValue" not in limit
+        assert limit["Description"].endswith("0 sets no limit.")
+
     @pytest.mark.parametrize(
         ("name", "value", "allowed"),
         [

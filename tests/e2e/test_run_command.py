@@ -179,7 +179,9 @@ def test_the_real_api_charges_the_price_that_was_agreed_to(
 ) -> None:
     key = {"MAGIC_HOUR_API_KEY": paid_api.token, "MAGIC_HOUR_BASE_URL": f"{paid_api.base_url}/"}
     ended = finish("run", priced, "--out", tmp_path / "out", "--yes", **key)
-    assert ended.stdout.startswith("Images: 2. They cost up to 25 credits")
+    assert ended.stdout.startswith(
+        "Magic Hour: tier business, credits left: 1,000,000\nImages: 2. They cost up to 25 credits"
+    )
     assert "Nothing is charged" not in ended.stdout
     assert "1 of 2 done, 25 credits (charged)" in ended.stdout
     assert ended.returncode == 1  # for the bad one

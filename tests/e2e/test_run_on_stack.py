@@ -116,7 +116,11 @@ def test_status_can_be_watched(stack: Environment, start: Start) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run", "photos", "--stack", "dropscale", "--engine", "stub"], "--engine and --log are"),
+        (
+            ["run", "photos", "--stack", "dropscale", "--engine", "stub"],
+            "--engine, --log and --patience are",
+        ),
+        (["run", "photos", "--stack", "dropscale", "--patience", "9"], "--patience are for"),
         (["status", "--stack", "other"], "Stack with id other does not exist"),
     ],
 )

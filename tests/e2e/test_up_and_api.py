@@ -110,11 +110,13 @@ def test_the_api_works_as_it_says_until_it_is_told_to_stop(start: Start, tmp_pat
     (tmp_path / "photo.jpg").write_bytes(png())
     with start("api", "--engine", "stub", "--stub-seconds", "0") as process:
         printed = lines_until("Ctrl-C", process.stdout)
-        example = shlex.split(next(line for line in printed if line.startswith("python ")))
+        example = shlex.split(next(line for line in printed if " python " in line))
+        name, token = example[0].split("=")
+        assert token not in " ".join(example[1:]), "others see the arguments of a process"
         subprocess.run(
-            [sys.executable, *example[1:]],
+            [sys.executable, *example[2:]],
             cwd=tmp_path,
-            env=os.environ | {"MAGIC_HOUR_POLL_INTERVAL": "0.1"},
+            env=os.environ | {"MAGIC_HOUR_POLL_INTERVAL": "0.1", name: token},
             timeout=DEADLINE_SECONDS,
             check=True,
         )
@@ -140,13 +142,31 @@ def test_the_api_misbehaves_as_its_plan_says(start: Start, tmp_path: Path) -> No
         printed = {label.strip(): value for label, _, value in said}
         token = {"Authorization": f"Bearer {printed['Token:']}"}
         account = requests.get(f"{printed['Base URL:']}/v1/account", headers=token, timeout=10)
-        faults = requests.get(printed["Faults:"], timeout=10).json()
-        book = requests.get(printed["Book:"], timeout=10).json()
+        faults = requests.get(printed["Faults:"], headers=token, timeout=10).json()
+        book = requests.get(printed["Book:"], headers=token, timeout=10).json()
         process.terminate()
         last_words(process)
     assert account.status_code == 503
     assert faults["tallies"] == [{"calls": 1, "faults": 1}]
     assert book == {"credits_spent": 0, "entries": []}
+
+
+def test_the_api_has_the_account_that_it_is_told(start: Start) -> None:
+    account = ["--tier", "free", "--credits", "60", "--concurrent-jobs", "2"]
+    with start("api", "--engine", "stub", "--stub-seconds", "60", *account) as process:
+        said = [line.rpartition(" ") for line in lines_until("Ctrl-C", process.stdout)]
+        printed = {label.strip(): value for label, _, value in said}
+        token = {"Authorization": f"Bearer {printed['Token:']}"}
+        base_url = printed["Base URL:"]
+        told = requests.get(f"{base_url}/v1/account", headers=token, timeout=10).json()
+        body = {"assets": {"image_file_path": "https://x.example/cat.png"}, "scale_factor": 4}
+        refused = requests.post(
+            f"{base_url}/v1/ai-image-upscaler", headers=token, json=body, timeout=10
+        )
+        process.terminate()
+        last_words(process)
+    assert (told["tier"], told["credits"], told["subscription"]) == ("free", 60, None)
+    assert (refused.status_code, refused.json()["code"]) == (402, "plan_upgrade_required")
 
 
 def test_an_unusable_fault_plan_is_wrong_usage(finish: Finish, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Bad and odd drops, all at once on the whole embedded stack: each comes to an end of its own.
 
 What happens between submit's look at an object and its read cannot be forced on the stack; it is
-tested on the fakes' World and on the S3 adapter.
+tested on the fakes' World; tests/contract/test_ports.py tests the read itself.
 """
 
 import hashlib
@@ -17,10 +17,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from dropscale.aws.buckets import S3InputBucket
-from dropscale.ledger.records import Source
 from dropscale.ledger.states import DropState
-from dropscale.pipeline.ports import ObjectGone, ObjectOverwritten
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale.upscaler import MAX_SIDE
 from dropscale_embedded.api import Book, EmbeddedApi, EntryKind, StubEngine
@@ -342,43 +339,6 @@ def test_an_image_deleted_between_look_and_read_ends_canceled() -> None:
     manifest = world.manifest("cat.png")
     assert (manifest["state"], manifest["reason"]["code"]) == ("canceled", "SourceGone")
     assert world.upscaler.uploads == []
-
-
-def test_a_read_notices_that_the_object_is_not_the_one_that_was_looked_at(
-    cloud: EmbeddedCloud,
-) -> None:
-    s3, name = cloud.client("s3"), cloud.outputs["InputBucketName"]
-    bucket = S3InputBucket(s3)
-    s3.put_object(Bucket=name, Key="window", Body=b"first")
-    seen = bucket.head(name, "window")
-    assert seen is not None
-
-    s3.put_object(Bucket=name, Key="window", Body=b"second")
-    with pytest.raises(ObjectOverwritten), bucket.open(name, "window", seen.etag):
-        pass
-    s3.delete_object(Bucket=name, Key="window")
-    with pytest.raises(ObjectGone), bucket.open(name, "window", seen.etag):
-        pass
-
-
-def test_an_original_is_read_by_its_version_whatever_became_of_its_key(
-    cloud: EmbeddedCloud,
-) -> None:
-    name, s3 = cloud.outputs["InputBucketName"], cloud.client("s3")
-    bucket = S3InputBucket(s3)
-    s3.put_object(Bucket=name, Key="original", Body=b"first")
-    seen = bucket.head(name, "original")
-    assert seen is not None
-    versioned = Source(bucket=name, key="original", etag=seen.etag, version_id=seen.version_id)
-    latest = versioned.model_copy(update={"version_id": None})
-
-    s3.put_object(Bucket=name, Key="original", Body=b"second")
-    s3.delete_object(Bucket=name, Key="original")
-
-    with bucket.open_original(versioned) as file:
-        assert file.read() == b"first"
-    with pytest.raises(ObjectGone), bucket.open_original(latest):
-        pass
 
 
 class LimitedBucket(FakeInputBucket):

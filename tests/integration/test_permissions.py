@@ -16,9 +16,18 @@ import pytest
 from moto.s3.models import s3_backends
 
 from dropscale.aws.ledger import DynamoLedger
+from dropscale.ledger.budget import Budget
 from dropscale.ledger.records import Drop, Job, Parameters, Rendition, Source
 from dropscale.ledger.states import DropState, WaitReason
-from dropscale.ledger.store import Attach, Limits, SaveDrop, SaveJob, SaveWalk, job_changes
+from dropscale.ledger.store import (
+    Attach,
+    Limits,
+    SaveDrop,
+    SaveJob,
+    SaveWalk,
+    Spend,
+    job_changes,
+)
 from dropscale.ledger.walk import Walk
 from dropscale.magichour import Client
 from dropscale.results.manifest import manifest_key
@@ -56,11 +65,13 @@ IMPLIED = {
 DEADLINE_SECONDS = 30.0
 FIRST, WITHDRAWN, FAILING, LAST = "first.png", "withdrawn.png", "failing.png", "last.png"
 UNREAD, UPLOADED, UNWATCHED = "unread.png", "uploaded.png", "unwatched.png"
+TOO_LATE = "too late.png"
 
 WAITING, AT_VENDOR = {DropState.WAITING}, {DropState.SUBMITTED, DropState.RENDERING}
 DELIVERED, FAILED, REJECTED = {DropState.DELIVERED}, {DropState.FAILED}, {DropState.REJECTED}
 
 LIMITS = Limits(slots=2, credits={})
+BUDGET = Budget(daily=5000)
 
 Needed = dict[str, set[Permission]]
 
@@ -107,6 +118,7 @@ def busy_stack() -> None:
                 "FirstCheckSeconds": "1",
                 "PollIntervalCapSeconds": "1",
                 "MaxConcurrentJobs": str(LIMITS.slots),
+                "DailyCreditLimit": str(BUDGET.daily),
                 "ApiBaseUrl": api.base_url,
             },
             secrets={"ApiKeySecret": api.token},
@@ -125,6 +137,18 @@ def busy_stack() -> None:
         await_states(cloud, {FAILING: FAILED, LAST: AT_VENDOR})
         engine.let(100)
         await_states(cloud, dict.fromkeys((UNREAD, UNWATCHED, FIRST, WITHDRAWN, LAST), DELIVERED))
+        spend_the_budget(cloud)
+        put(cloud, TOO_LATE, png(11, 2))
+        await_states(cloud, {TOO_LATE: WAITING})
+
+
+def spend_the_budget(cloud: EmbeddedCloud) -> None:
+    """Leave nothing of it, neither today nor, should midnight come, tomorrow."""
+    ledger = DynamoLedger(cloud.client("dynamodb"), cloud.outputs["LedgerTableName"])
+    today = datetime.now(UTC)
+    for day in (today, today + timedelta(days=1)):
+        window = next(iter(BUDGET.windows(day)))
+        ledger.write(Spend(window, BUDGET.daily, limit=None))
 
 
 def leave_work(cloud: EmbeddedCloud, api: EmbeddedApi) -> None:

@@ -106,10 +106,6 @@ def collected_later(error: str) -> Outcome:
     return Outcome(DropState.TIMED_OUT, JobState.SUBMITTED, error=error)
 
 
-def failed(error: str, job: JobState = JobState.SUBMITTED) -> Outcome:
-    return Outcome(DropState.FAILED, job, error=error, recovery=Recovery.DROPPED_AGAIN)
-
-
 BROKEN_RESULT = retried("UnreadableResult", JobState.COMPLETE)
 NOT_TRANSFERRED = retried("TransferFailed", JobState.COMPLETE)
 
@@ -143,11 +139,12 @@ TABLE = {
         **on(f"{UNPROVEN} 404-page 429-page", NOBODY_KNOWS),
     },
     VendorCall.GET_PROJECT: {
-        **on("400 422", failed("InvalidRequest")),
+        # Whatever a look is refused with, the project is paid and goes on.
+        **on("400 422", collected_later("InvalidRequest")),
         **on("401", collected_later("Unauthorized")),
-        **on("402", failed("OutOfCredits")),
-        **on("402-plan 403", failed("PlanRefused")),
-        **on("404 404-page", failed("NotFound")),
+        **on("402", collected_later("OutOfCredits")),
+        **on("402-plan 403", collected_later("PlanRefused")),
+        **on("404 404-page", retried("NotFound")),
         **on("429 429-page 429+Retry-After", retried("Throttled")),
         **on("502 503", retried("Unavailable")),
         **on(f"500 200-page 502-page 503-page {UNPROVEN}", retried("ServerFault")),

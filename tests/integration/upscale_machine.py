@@ -49,7 +49,7 @@ from dropscale.magichour.models import Project
 from dropscale.pipeline.submit import Submit
 from dropscale.results.manifest import manifest_key
 from dropscale.upscaler import ProjectStatus
-from dropscale_embedded.cloud.aws_clients import ClientFactory
+from dropscale_embedded.cloud.aws_clients import ClientFactory, drawn_credentials
 from dropscale_embedded.cloud.names import StackContext
 from dropscale_embedded.cloud.resources import create_resources
 from dropscale_embedded.cloud.template import Stack, read_template, resolve_template
@@ -293,7 +293,7 @@ def deployed_machine(aws_calls: CallLog) -> Iterator[UpscaleMachine]:
         patch.setenv("AWS_DEFAULT_REGION", _CONTEXT.region)
         patch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
         stack = resolve_template(read_template(_TEMPLATE), _PARAMETERS, _CONTEXT)
-        clients = _InProcessClients(_CONTEXT.endpoint_url, _CONTEXT.region)
+        clients = _InProcessClients(_CONTEXT.endpoint_url, _CONTEXT.region, drawn_credentials())
         create_resources(stack, clients=clients, base=_TEMPLATE.parent, secrets={})
         use_cases = {}
         for logical_id, (app, compose, settings) in _FUNCTIONS.items():

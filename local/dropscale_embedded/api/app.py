@@ -1,14 +1,13 @@
 """The HTTP face of the embedded API: a Flask application over projects and storage.
 
-Statuses and the `{"message"}` body of every error are the vendor's (see `contract`). Storage URLs
-answer 403 and 404 in the same way, where the vendor's file host has bodies of its own.
+Status and body of every error are the vendor's (see `contract`): `{"message"}`, with a `code`
+before it where the vendor's document has codes, which is at 402. Storage URLs answer 403 and 404 in
+the same way, where the vendor's file host has bodies of its own.
 """
 
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from secrets import token_hex
 from typing import Any
 from urllib.parse import urlencode
@@ -19,16 +18,22 @@ from werkzeug.exceptions import (
     HTTPException,
     LengthRequired,
     NotFound,
-    Unauthorized,
     UnprocessableEntity,
 )
 
 from dropscale.upscaler import ProjectStatus
 from dropscale_embedded.api import contract
+from dropscale_embedded.api.access import STORAGE_PATH
 from dropscale_embedded.api.control import control_blueprint
 from dropscale_embedded.api.fault_injection import FaultInjection
 from dropscale_embedded.api.faults import Call, FaultPlanInvalid
-from dropscale_embedded.api.projects import OutOfCredits, PlanRefused, Projects, UnknownProject
+from dropscale_embedded.api.projects import (
+    OutOfCredits,
+    PlanRefused,
+    Projects,
+    TooManyJobs,
+    UnknownProject,
+)
 from dropscale_embedded.api.rendering import output_path
 from dropscale_embedded.api.sources import MAX_IMAGE_BYTES
 from dropscale_embedded.api.storage import UPLOADS, SignatureRefused, Storage, UrlSigner
@@ -38,10 +43,19 @@ _Error = tuple[dict[str, str], int]
 _STATUS_BY_ERROR: dict[type[Exception], int] = {
     FaultPlanInvalid: 400,
     OutOfCredits: 402,
-    PlanRefused: 403,
+    PlanRefused: 402,
     SignatureRefused: 403,
     UnknownProject: 404,
+    TooManyJobs: 429,
 }
+
+_CODE_BY_ERROR: dict[type[Exception], str] = {
+    OutOfCredits: "insufficient_credits",
+    PlanRefused: "plan_upgrade_required",
+}
+
+_FIXED_MESSAGES = {401: "Unauthorized", 404: "Not Found"}
+"""What the vendor says with these statuses, whatever the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +85,15 @@ class StorageUrls:
 
 def create_app(
     *,
-    token: str,
     projects: Projects,
     storage: Storage,
     urls: StorageUrls,
     submit: Callable[[str], None],
     injection: FaultInjection,
 ) -> Flask:
-    """Return the application.
+    """Return the application, which answers everybody: `ApiAccess` belongs before it.
 
     Args:
-        token: what `Authorization: Bearer` has to carry on /v1.
         projects: the account.
         storage: where uploads go and outputs come from.
         urls: makes the storage URLs.
@@ -92,7 +104,6 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_IMAGE_BYTES
     calls = _Calls(projects, storage, urls, submit)
     v1 = Blueprint("v1", __name__, url_prefix="/v1")
-    v1.before_request(partial(_authorize, token))
     wrap = injection.wrap
     v1.post("/files/upload-urls")(wrap(Call.UPLOAD_URLS, calls.create_upload_urls))
     v1.post("/ai-image-upscaler")(wrap(Call.CREATE, calls.create_project))
@@ -100,8 +111,8 @@ def create_app(
     v1.delete("/image-projects/<project_id>")(wrap(Call.DELETE, calls.delete_project))
     v1.get("/account")(wrap(Call.ACCOUNT, calls.get_account))
     app.register_blueprint(v1)
-    app.put("/storage/<path:path>")(wrap(Call.UPLOAD, calls.upload))
-    app.get("/storage/<path:path>")(wrap(Call.DOWNLOAD, calls.download))
+    app.put(f"{STORAGE_PATH}<path:path>")(wrap(Call.UPLOAD, calls.upload))
+    app.get(f"{STORAGE_PATH}<path:path>")(wrap(Call.DOWNLOAD, calls.download))
     app.register_blueprint(control_blueprint(injection.faults, projects.book))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(ValidationError, _validation_error)
@@ -149,28 +160,20 @@ class _Calls:
         return _dump(contract.AccountAnswer.of(self.projects.tier, self.projects.credits_left))
 
     def upload(self, path: str) -> Response:
-        self.urls.signer.check("PUT", path, request.args)
         if request.content_length is None:
             raise LengthRequired("An upload needs a Content-Length")
         self.storage.write(path, request.stream)
         return Response(status=200)
 
     def download(self, path: str) -> Response:
-        self.urls.signer.check("GET", path, request.args)
         file = self.storage.file(path)
         if not file.exists():
-            raise NotFound("The output was deleted")
+            raise NotFound
         return send_file(file, mimetype="image/png")
 
 
-def _authorize(token: str) -> None:
-    given = request.headers.get("Authorization", "")
-    if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-        raise Unauthorized("The API key is missing or wrong")
-
-
 def _storage_url(path: str, query: dict[str, str]) -> str:
-    return f"{request.host_url}storage/{path}?{urlencode(query)}"
+    return f"{request.host_url.rstrip('/')}{STORAGE_PATH}{path}?{urlencode(query)}"
 
 
 def _dump(answer: BaseModel) -> dict[str, Any]:
@@ -178,14 +181,20 @@ def _dump(answer: BaseModel) -> dict[str, Any]:
 
 
 def _refusal(error: Exception) -> _Error:
-    return {"message": str(error)}, _STATUS_BY_ERROR[type(error)]
+    status, code = _STATUS_BY_ERROR[type(error)], _CODE_BY_ERROR.get(type(error))
+    message = _FIXED_MESSAGES.get(status, str(error))
+    return {**({"code": code} if code else {}), "message": message}, status
 
 
 def _http_error(error: HTTPException) -> _Error:
-    return {"message": error.description or error.name}, error.code or 500
+    status = error.code or 500
+    return {"message": _FIXED_MESSAGES.get(status) or error.description or error.name}, status
 
 
 def _validation_error(error: ValidationError) -> _Error:
-    faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
-    lines = [f"{field or 'body'}: {text.removeprefix('Value error, ')}" for field, text in faults]
-    return {"message": "; ".join(lines)}, 400
+    faults = error.errors()
+    texts = [fault["msg"].removeprefix("Value error, ") for fault in faults]
+    fields = [".".join(map(str, fault["loc"])) or "body" for fault in faults]
+    lines = [f"{field}: {text}" for field, text in zip(fields, texts, strict=True)]
+    is_extension = all(fault["type"] == contract.WRONG_EXTENSION for fault in faults)
+    return {"message": "; ".join(lines)}, 422 if is_extension else 400

@@ -19,6 +19,7 @@ from pydantic import (
     StrictFloat,
     ValidationInfo,
 )
+from pydantic_core import PydanticCustomError
 
 from dropscale.upscaler import (
     MODE_BY_ENHANCEMENT,
@@ -36,11 +37,18 @@ _AUDIO = ("mp3", "wav", "aac", "flac", "webm", "weba", "m4a", "opus", "ogg", "og
 _EXTENSIONS = {"image": tuple(TYPE_BY_EXTENSION), "video": _VIDEO, "audio": _AUDIO}
 """What may be uploaded, by its type."""
 
+WRONG_EXTENSION = "wrong_extension"
+"""The type of the fault that is answered with 422, where others are answered with 400."""
+
 
 def _extension(value: str, info: ValidationInfo) -> str:
     allowed = _EXTENSIONS.get(info.data.get("type", ""), (value,))
     if value not in allowed:
-        raise ValueError(f"must be one of {', '.join(allowed)}, in lower case, no dot")
+        raise PydanticCustomError(
+            WRONG_EXTENSION,
+            "must be one of {allowed}, in lower case, no dot",
+            {"allowed": ", ".join(allowed)},
+        )
     return value
 
 

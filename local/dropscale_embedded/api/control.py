@@ -1,6 +1,6 @@
 """The control endpoint of the embedded API: its faults and its book, for tests in any language.
 
-It is outside /v1 and asks for no key: the server listens on 127.0.0.1 only.
+It is outside /v1, and asks for the same key.
 """
 
 from typing import Any

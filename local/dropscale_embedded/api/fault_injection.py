@@ -1,5 +1,6 @@
 """Makes the calls of the embedded API go wrong as the fault plan says."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -101,16 +102,19 @@ def _inject(fault: object, proceed: Callable[[], Response], stopping: Event) -> 
 def _(fault: faults.Answer, proceed: Callable[[], Response], stopping: Event) -> Response:
     if fault.moment == "after":
         proceed().close()
-    phrase = responses.get(fault.status, "Fault")
-    page = f"<html><body><h1>{fault.status} {phrase}</h1></body></html>"
-    response: Response = {
-        "vendor": jsonify(message=f"{phrase} (as the fault plan says)"),
-        "html": Response(page, mimetype="text/html"),
-        "empty": Response(),
-    }[fault.body]
+    response = _answer(fault)
     response.status_code = fault.status
     if fault.retry_after is not None:
         response.retry_after = _RETRY_AFTER[fault.retry_after_form](fault.retry_after)
+    return response
+
+
+@_inject.register
+def _(fault: faults.Altered, proceed: Callable[[], Response], stopping: Event) -> Response:
+    response = proceed()
+    if response.status_code == HTTPStatus.OK:
+        kept = {k: v for k, v in response.get_json().items() if k not in fault.without}
+        response.set_data(json.dumps({**kept, **fault.fields}))
     return response
 
 
@@ -170,6 +174,20 @@ def _(fault: faults.WrongOutput, proceed: Callable[[], Response], stopping: Even
     if response.status_code == HTTPStatus.OK:
         response.set_data(_wrong_output(fault, _body(response)))
     return response
+
+
+def _answer(fault: faults.Answer) -> Response:
+    if fault.content is not None:
+        return Response(fault.content, content_type=fault.content_type)
+    phrase = responses.get(fault.status, "Fault")
+    code = {"code": fault.code} if fault.code else {}
+    page = f"<html><body><h1>{fault.status} {phrase}</h1></body></html>"
+    bodies: dict[str, Response] = {
+        "vendor": jsonify({**code, "message": fault.message or phrase}),
+        "html": Response(page, mimetype="text/html"),
+        "empty": Response(),
+    }
+    return bodies[fault.body]
 
 
 def _wrong_output(fault: faults.WrongOutput, output: bytes) -> bytes:

@@ -19,6 +19,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     NonNegativeInt,
     PositiveInt,
     ValidationError,
@@ -61,7 +62,10 @@ class Answer(_Part):
     """Another answer than the API's own; the call is done first if `moment` is `after`.
 
     Attributes:
-        body: `vendor` is its `{"message"}`, `html` a proxy's page, `empty` nothing.
+        body: `vendor` is its `{"code", "message"}`, `html` a proxy's page, `empty` nothing.
+        code: of the vendor's body, which has none by default.
+        message: of the vendor's body; what the status is called by default.
+        content: another body than these, to the letter, sent as `content_type`.
         retry_after: seconds, sent in the form that `retry_after_form` names (RFC 9110, 10.2.3).
     """
 
@@ -69,9 +73,34 @@ class Answer(_Part):
     kind: Literal["answer"] = "answer"
     status: Annotated[int, Field(ge=200, le=599)]
     body: Literal["vendor", "html", "empty"] = "vendor"
+    code: str | None = None
+    message: str | None = None
+    content: str | None = None
+    content_type: str = "text/html"
     moment: Moment = "before"
     retry_after: NonNegativeInt | None = None
     retry_after_form: Literal["seconds", "date"] = "seconds"
+
+    @model_validator(mode="after")
+    def _says_what_is_sent(self) -> Self:
+        is_the_vendors = self.body == "vendor" and self.content is None
+        if not is_the_vendors and (self.code or self.message):
+            raise ValueError("only the vendor's body has a code and a message")
+        return self
+
+
+class Altered(_Part):
+    """The API's own answer, with some of its fields replaced; a refusal stays as it is.
+
+    Attributes:
+        fields: JSON values by name, of any type.
+        without: the names of fields that are left out.
+    """
+
+    calls: ClassVar = _CALLS_WITH_A_BODY - {Call.DOWNLOAD}
+    kind: Literal["altered"] = "altered"
+    fields: dict[str, JsonValue] = {}
+    without: tuple[str, ...] = ()
 
 
 class Reset(_Part):
@@ -145,7 +174,16 @@ class Outcome(_Part):
 
 
 Fault = Annotated[
-    Answer | Reset | Latency | Drip | Truncated | CutOff | Expired | WrongOutput | Outcome,
+    Answer
+    | Altered
+    | Reset
+    | Latency
+    | Drip
+    | Truncated
+    | CutOff
+    | Expired
+    | WrongOutput
+    | Outcome,
     Field(discriminator="kind"),
 ]
 

@@ -9,9 +9,17 @@ from datetime import datetime
 from enum import StrEnum
 from secrets import token_hex
 from threading import Lock
+from types import MappingProxyType
 from typing import Any, Protocol, Self
 
-from dropscale.upscaler import Mode, ProjectStatus, price
+from dropscale.upscaler import (
+    CONCURRENT_JOBS,
+    FINAL_STATUSES,
+    TIERS_WITHOUT_4X,
+    Mode,
+    ProjectStatus,
+    price,
+)
 
 Clock = Callable[[], datetime]
 """Returns the present time, in UTC."""
@@ -28,8 +36,16 @@ class Tier(StrEnum):
     BUSINESS = "business"
 
 
+CONCURRENT_JOBS_BY_TIER = MappingProxyType({Tier.FREE: 1, **CONCURRENT_JOBS})
+"""Jobs that a tier runs at once; of `free`, the vendor states none, and 1 is our choice."""
+
+
 class OutOfCredits(Exception):
     """The account has fewer credits than the upscale costs."""
+
+
+class TooManyJobs(Exception):
+    """As many jobs as the account may have at once are not final."""
 
 
 class PlanRefused(Exception):
@@ -155,9 +171,18 @@ class Book:
 class Projects:
     """The projects of one account, from their create call to their deletion."""
 
-    def __init__(self, *, credits_granted: int, tier: Tier, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        credits_granted: int,
+        tier: Tier,
+        clock: Clock,
+        concurrent_jobs: int | None = None,
+    ) -> None:
+        """Open an account in which `concurrent_jobs` may be not final; None: any number."""
         self.book = Book()
         self.tier = tier
+        self._concurrent_jobs = concurrent_jobs
         self._credits_granted = credits_granted
         self._clock = clock
         self._lock = Lock()
@@ -182,6 +207,7 @@ class Projects:
 
         Raises:
             PlanRefused: a free account asked for 4x.
+            TooManyJobs: as its name says.
             OutOfCredits: the credits do not suffice.
         """
         now = self._clock()
@@ -195,8 +221,9 @@ class Projects:
         )
         with self._lock:
             self._record(None, Entry.about(project, EntryKind.CREATE, now))
-            if params.scale_factor == 4 and self.tier is Tier.FREE:
-                raise PlanRefused("scale_factor: 4x needs the Creator, Pro or Business tier")
+            if params.scale_factor == 4 and self.tier in TIERS_WITHOUT_4X:
+                raise PlanRefused("4x upscale is only available on Creator, Pro, or Business tier")
+            self._require_room()
             if self.credits_left < project.credits_charged:
                 raise OutOfCredits(
                     f"The upscale costs {project.credits_charged} credits;"
@@ -267,6 +294,15 @@ class Projects:
             del self._projects[project_id]
 
     # What follows needs the lock.
+
+    def _require_room(self) -> None:
+        if self._concurrent_jobs is None:
+            return
+        running = sum(one.status not in FINAL_STATUSES for one in self._projects.values())
+        if running >= self._concurrent_jobs:
+            raise TooManyJobs(
+                f"The account runs {self._concurrent_jobs} jobs at once; wait for one"
+            )
 
     def _get(self, project_id: str) -> Project:
         try:

@@ -13,21 +13,28 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from dropscale.upscaler import DOWNLOAD_URL_HOURS, UPLOAD_DAYS
+from dropscale_embedded.access_control import access_controlled
+from dropscale_embedded.api.access import ApiAccess, refusal_response
 from dropscale_embedded.api.account_file import AccountFile
 from dropscale_embedded.api.app import StorageUrls, create_app
 from dropscale_embedded.api.engines import Engine
 from dropscale_embedded.api.fault_injection import FaultInjection
 from dropscale_embedded.api.faults import FaultPlan, Faults
-from dropscale_embedded.api.projects import Book, Clock, Projects, Tier
+from dropscale_embedded.api.projects import (
+    CONCURRENT_JOBS_BY_TIER,
+    Book,
+    Clock,
+    Projects,
+    Tier,
+)
 from dropscale_embedded.api.rendering import RenderPool
 from dropscale_embedded.api.storage import Storage, UrlSigner
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 _HOST = "127.0.0.1"
 _UPLOAD_URL_LIFETIME = timedelta(hours=1)
@@ -80,6 +87,7 @@ class EmbeddedApi:
         workers: int | None = None,
         credits_granted: int = 1_000_000,
         tier: Tier = Tier.BUSINESS,
+        concurrent_jobs: int | None = None,
         download_url_lifetime: timedelta = timedelta(hours=DOWNLOAD_URL_HOURS),
         clock: Clock = _utc_now,
         faults: FaultPlan | None = None,
@@ -94,6 +102,8 @@ class EmbeddedApi:
             workers: how many projects render at a time; as many as there are cores by default.
             credits_granted: what the account may spend in all.
             tier: the account's plan.
+            concurrent_jobs: how many jobs may be not final; as many as the tier has by default:
+                any number on business.
             download_url_lifetime: how long a download URL works.
             clock: the present time, in UTC.
             faults: what goes wrong; nothing by default.
@@ -107,7 +117,12 @@ class EmbeddedApi:
         self._clock = clock
         self._port = port
         self._workers = workers or os.cpu_count() or 1
-        self._projects = Projects(credits_granted=credits_granted, tier=tier, clock=clock)
+        self._projects = Projects(
+            credits_granted=credits_granted,
+            tier=tier,
+            clock=clock,
+            concurrent_jobs=concurrent_jobs or CONCURRENT_JOBS_BY_TIER.get(tier),
+        )
         self._urls = StorageUrls(
             signer=UrlSigner(key=token_bytes(32), clock=clock),
             upload_lifetime=_UPLOAD_URL_LIFETIME,
@@ -148,14 +163,14 @@ class EmbeddedApi:
             stack.callback(pool.close)
             stopping = Event()
             app = create_app(
-                token=self.token,
                 projects=self._projects,
                 storage=storage,
                 urls=self._urls,
                 submit=pool.submit,
                 injection=FaultInjection(self.faults, self._projects, stopping),
             )
-            self._port = stack.enter_context(_serving(app, self._port))
+            access = ApiAccess(self._urls.signer, self.token)
+            self._port = stack.enter_context(_serving(app, self._port, access))
             stack.callback(stopping.set)
             for project in unfinished:
                 pool.submit(project.id)
@@ -180,11 +195,17 @@ def _opened_storage(folder: Path, oldest: datetime) -> Storage:
 
 
 @contextmanager
-def _serving(app: Flask, port: int) -> Iterator[int]:
-    """Serve the application from a thread; gives the port."""
+def _serving(app: "WSGIApplication", port: int, access: ApiAccess) -> Iterator[int]:
+    """Serve the application from a thread, to those who have access; gives the port."""
     # Bound here, because Werkzeug ends the whole program when a port is taken.
     with socket.create_server((_HOST, port)) as listener:
-        server = _Server(_HOST, port, app, _RequestHandler, fd=listener.fileno())
+        controlled = access_controlled(
+            app,
+            port=listener.getsockname()[1],
+            authenticate=access,
+            refusal=refusal_response,
+        )
+        server = _Server(_HOST, port, controlled, _RequestHandler, fd=listener.fileno())
     thread = Thread(target=server.serve_forever, args=(0.05,), name="embedded-api", daemon=True)
     thread.start()
     try:

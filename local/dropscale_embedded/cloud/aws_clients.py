@@ -1,6 +1,7 @@
 """boto3 clients that can reach the embedded cloud and nothing else."""
 
 import os
+import secrets
 import threading
 from typing import Any, TypedDict
 
@@ -10,16 +11,19 @@ from botocore.config import Config
 
 
 class Credentials(TypedDict):
-    """What boto3 signs with; nothing checks it here."""
+    """What boto3 signs with."""
 
     aws_access_key_id: str
     aws_secret_access_key: str
 
 
-CREDENTIALS: Credentials = {
-    "aws_access_key_id": "embedded",
-    "aws_secret_access_key": "embedded",
-}
+def drawn_credentials() -> Credentials:
+    """Return new credentials, which nobody else has and which need no quotes in a shell."""
+    return {
+        "aws_access_key_id": f"EMBEDDED{secrets.token_hex(6).upper()}",
+        "aws_secret_access_key": secrets.token_hex(20),
+    }
+
 
 # A proxy that the environment names does not lead to loopback.
 _OPTIONS: dict[str, Any] = {"proxies": {}, "max_pool_connections": 50}
@@ -34,9 +38,9 @@ _ISOLATED: dict[str, tuple[Any, Any, Any, Any]] = {
 class ClientFactory:
     """Makes clients for one endpoint. Thread-safe, unlike a boto3 session."""
 
-    def __init__(self, endpoint_url: str, region: str) -> None:
+    def __init__(self, endpoint_url: str, region: str, credentials: Credentials) -> None:
         session = botocore.session.Session(session_vars=_ISOLATED)
-        self._session = boto3.Session(botocore_session=session, region_name=region, **CREDENTIALS)
+        self._session = boto3.Session(botocore_session=session, region_name=region, **credentials)
         self._endpoint_url = endpoint_url
         self._lock = threading.Lock()
 

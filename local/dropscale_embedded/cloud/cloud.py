@@ -9,12 +9,15 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
-from dropscale_embedded.cloud.aws_clients import CREDENTIALS, ClientFactory
+from dropscale_embedded.access_control import access_controlled
+from dropscale_embedded.cloud.aws_clients import ClientFactory, drawn_credentials
+from dropscale_embedded.cloud.aws_signatures import SignatureCheck
+from dropscale_embedded.cloud.error_response import refusal_response
 from dropscale_embedded.cloud.errors import AlreadyRunningError
 from dropscale_embedded.cloud.functions import function_config, layer_folders
 from dropscale_embedded.cloud.journalled_tables import replay
@@ -36,6 +39,9 @@ from dropscale_embedded.cloud.stack_descriptions import stack_descriptions
 from dropscale_embedded.cloud.template import Stack, read_template, resolve_template
 from dropscale_embedded.journal import Journal
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
 _one_per_process = threading.Lock()
 
 
@@ -44,7 +50,8 @@ class EmbeddedCloud:
 
     Functions run in worker processes with the environment that the template gives them, queues and
     schedules invoke them, state machines call them. Permissions, encryption and retention are not
-    there; a template with anything not known to be safe to leave out is refused.
+    there; a template with anything not known to be safe to leave out is refused. Only requests
+    signed with `credentials` are answered, and each cloud draws its own.
 
     Args:
         template: The SAM template; its paths are relative to its folder.
@@ -62,7 +69,6 @@ class EmbeddedCloud:
     """
 
     region = "us-east-1"
-    credentials = CREDENTIALS
 
     endpoint_url: str
     parameters: Mapping[str, str]
@@ -82,6 +88,7 @@ class EmbeddedCloud:
         journal: Journal | None = None,
         before_events: Callable[["EmbeddedCloud"], None] | None = None,
     ) -> None:
+        self.credentials = drawn_credentials()
         self._template = template
         self._given_parameters = parameters or {}
         self._secrets = secrets or {}
@@ -128,11 +135,12 @@ class EmbeddedCloud:
         template = read_template(self._template)
         log = started.enter_context(opened_log(self._log))
         listener = started.enter_context(listening_socket(self._port))
-        self.endpoint_url = f"http://{HOST}:{listener.getsockname()[1]}"
+        port = listener.getsockname()[1]
+        self.endpoint_url = f"http://{HOST}:{port}"
         context = StackContext(self._stack_name, self.region, DEFAULT_ACCOUNT_ID, self.endpoint_url)
         stack = resolve_template(template, self._given_parameters, context)
         self.parameters, self.outputs = stack.parameters, stack.outputs
-        self._clients = ClientFactory(self.endpoint_url, self.region)
+        self._clients = ClientFactory(self.endpoint_url, self.region, self.credentials)
         self._make_pools(stack, context, log, Path(started.enter_context(TemporaryDirectory())))
         events = ObjectEvents(self.region, DEFAULT_ACCOUNT_ID, time.time)
         started.enter_context(
@@ -144,7 +152,10 @@ class EmbeddedCloud:
                 journal=self._journal,
             )
         )
-        started.enter_context(served_moto(listener, stack_descriptions(context, stack)))
+        described = stack_descriptions(context, stack)
+        started.enter_context(
+            served_moto(listener, lambda moto: self._controlled(described(moto), port))
+        )
         started.callback(self._stop)
         create_resources(
             stack, clients=self._clients, base=self._template.parent, secrets=self._secrets
@@ -154,6 +165,14 @@ class EmbeddedCloud:
         if self._before_events is not None:
             self._before_events(self)
         self._start_event_sources(stack, context)
+
+    def _controlled(self, application: "WSGIApplication", port: int) -> "WSGIApplication":
+        return access_controlled(
+            application,
+            port=port,
+            authenticate=SignatureCheck(self.credentials, lambda: datetime.now(UTC)),
+            refusal=refusal_response,
+        )
 
     def _make_pools(
         self, stack: Stack, context: StackContext, log: TextIO, temporary_folder: Path
@@ -166,7 +185,7 @@ class EmbeddedCloud:
                 base=base,
                 layers=replaced or layer_folders(function, stack, base),
                 context=context,
-                credentials=CREDENTIALS,
+                credentials=self.credentials,
                 temporary_folder=temporary_folder,
                 now=datetime.now(UTC),
             )

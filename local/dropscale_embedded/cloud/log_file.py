@@ -16,11 +16,11 @@ def opened_log(log: TextIO | Path | None) -> Iterator[TextIO]:
     """Yield the file that ``log`` names, and send the cloud's own log records there only.
 
     Args:
-        log: An open file (with a file number, for the workers), a path to append to, or None for
-            no log.
+        log: An open file (with a file number, for the workers), a path to append to (a new file
+            is for its owner alone), or None for no log.
     """
     path = Path(os.devnull) if log is None else log
-    with path.open("a", encoding="utf-8") if isinstance(path, Path) else nullcontext(path) as file:
+    with _appended_to(path) if isinstance(path, Path) else nullcontext(path) as file:
         handler = logging.StreamHandler(file)
         handler.setFormatter(logging.Formatter(_FORMAT))
         loggers = [logging.getLogger(name) for name in _LOGGERS]
@@ -32,3 +32,10 @@ def opened_log(log: TextIO | Path | None) -> Iterator[TextIO]:
         finally:
             for logger, (handlers, propagate) in zip(loggers, before, strict=True):
                 logger.handlers[:], logger.propagate = handlers, propagate
+
+
+def _appended_to(path: Path) -> TextIO:
+    def owned(name: str, flags: int) -> int:
+        return os.open(name, flags, 0o600)
+
+    return open(path, "a", encoding="utf-8", opener=owned)

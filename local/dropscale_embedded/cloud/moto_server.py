@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,18 @@ from moto.moto_server.werkzeug_app import (
 )
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.stepfunctions.parser.utils import TMP_THREADS
+from werkzeug.exceptions import NotFound
 from werkzeug.serving import make_server
 
 from dropscale_embedded.cloud.errors import PortInUseError
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HOST = "127.0.0.1"
+
+# What moto serves beside AWS: pages that show and reset its state, and EC2's metadata.
+_NOT_AWS = ("/moto-api", "/favicon.ico", "/latest/meta-data/", "/latest/api/")
 
 _BACKLOG = 128
 _SHUTDOWN_POLL_SECONDS = 0.05
@@ -58,16 +62,16 @@ def listening_socket(port: int) -> socket.socket:
 
 @contextmanager
 def served_moto(
-    listener: socket.socket, beside: Callable[[WSGIApplication], WSGIApplication]
+    listener: socket.socket, wrap: Callable[[WSGIApplication], WSGIApplication]
 ) -> Iterator[None]:
-    """Serve moto on a listening socket; afterwards moto's state is gone.
+    """Serve moto's AWS on a listening socket; afterwards moto's state is gone.
 
-    `beside` answers some requests itself, and leaves all others to the application it is given.
+    `wrap` returns what is served, which leaves to the application it is given what moto answers.
     """
     server = make_server(
         HOST,
         0,
-        beside(DomainDispatcherApplication(create_backend_app)),
+        wrap(_aws_alone(DomainDispatcherApplication(create_backend_app))),
         threaded=True,
         request_handler=_QuietRequestHandler,
         fd=listener.fileno(),
@@ -85,6 +89,14 @@ def served_moto(
         server.shutdown()
         thread.join()
         moto_api_backend.reset()
+
+
+def _aws_alone(moto: WSGIApplication) -> WSGIApplication:
+    def aws(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        is_aws = not environ["PATH_INFO"].startswith(_NOT_AWS)
+        return (moto if is_aws else NotFound())(environ, start_response)
+
+    return aws
 
 
 def end_executions() -> None:

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 from werkzeug.wrappers import Request, Response
 
+from dropscale_embedded.cloud.error_response import error_response
 from dropscale_embedded.cloud.names import StackContext
 from dropscale_embedded.cloud.template import Stack
 
@@ -41,9 +42,9 @@ def stack_descriptions(
 def _response(request: Request, context: StackContext, stack: Stack) -> Response:
     name = request.form.get("StackName", context.stack_name)
     if request.form.get("Action") != "DescribeStacks":
-        return _error("InvalidAction", "The embedded cloud knows only DescribeStacks")
+        return error_response("InvalidAction", "The embedded cloud knows only DescribeStacks")
     if name != context.stack_name:
-        return _error("ValidationError", f"Stack with id {name} does not exist")
+        return error_response("ValidationError", f"Stack with id {name} does not exist")
     root = ET.Element("DescribeStacksResponse", xmlns=_NAMESPACE)
     stacks = ET.SubElement(ET.SubElement(root, "DescribeStacksResult"), "Stacks")
     member = ET.SubElement(stacks, "member")
@@ -64,11 +65,3 @@ def _add_list(parent: ET.Element, field: str, item: str, values: Mapping[str, st
         member = ET.SubElement(listed, "member")
         ET.SubElement(member, f"{item}Key").text = key
         ET.SubElement(member, f"{item}Value").text = value
-
-
-def _error(code: str, message: str) -> Response:
-    root = ET.Element("ErrorResponse", xmlns=_NAMESPACE)
-    error = ET.SubElement(root, "Error")
-    for field, value in {"Type": "Sender", "Code": code, "Message": message}.items():
-        ET.SubElement(error, field).text = value
-    return Response(ET.tostring(root), status=400, mimetype="text/xml")

@@ -59,6 +59,8 @@ class S3InputBucket:
         self, bucket: str, key: str, etag: str, version_id: str | None = None
     ) -> Iterator[OpenObject]:
         """See `InputBucket.open`; with a version's id, that version, even if newer ones exist."""
+        if not key.startswith(self._prefix):
+            raise ObjectGone(key)
         version = {} if version_id is None else {"VersionId": version_id}
         try:
             found = self._client.get_object(
@@ -136,19 +138,24 @@ class S3ResultsBucket:
         found = _head(self._client, self._bucket, self._prefix + key)
         if found is None:
             return None
-        metadata = found["Metadata"]
-        labels = (metadata.get(name) for name in ("fingerprint", "drop-id", "sha256"))
-        return StoredOutput(found["ETag"], OutputLabels(*labels))
+        named = found["Metadata"]
+        labels = OutputLabels(
+            fingerprint=named.get("fingerprint"),
+            drop_id=named.get("drop-id"),
+            sha256=named.get("sha256"),
+        )
+        return StoredOutput(found["ETag"], labels)
 
     def put_output(
         self, key: str, file: BinaryIO, image_type: str, labels: OutputLabels, over: str | None
     ) -> bool:
         """See `ResultsBucket.put_output`."""
-        metadata = {
-            "fingerprint": labels.fingerprint or "",
-            "drop-id": labels.drop_id or "",
-            "sha256": labels.sha256 or "",
+        named = {
+            "fingerprint": labels.fingerprint,
+            "drop-id": labels.drop_id,
+            "sha256": labels.sha256,
         }
+        metadata = {name: value for name, value in named.items() if value is not None}
         return self._put(key, file, f"image/{image_type}", metadata, over)
 
     def read_output(self, key: str, file: BinaryIO) -> int:

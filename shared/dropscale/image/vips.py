@@ -5,11 +5,20 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO, get_args
 
-from dropscale.image.metadata.model import Metadata
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from dropscale.image.pixels import Comparison, Conversion, ImageFile, PixelsUnreadable
+from dropscale.image.vips_task import (
+    CompareTask,
+    ConvertTask,
+    InheritedImage,
+    MetadataKind,
+    Task,
+)
 
 _WORKER = "dropscale.image.vips_worker"
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "LANG")
@@ -31,13 +40,19 @@ class Vips:
         seconds: float,
     ) -> Comparison:
         """See `dropscale.pipeline.ports.Pixels.compare`."""
-        task = {"orientation": orientation, "profile_can_hold": profile_can_hold}
-        found = self._do("compare", {"result": result, "original": original}, task, seconds)
-        metadata = found.pop("metadata", None)
-        if metadata is not None:
-            blobs = {kind: base64.b64decode(value) for kind, value in metadata.items()}
-            found["metadata"] = Metadata(**blobs)
-        return Comparison(**found)
+        task: CompareTask = {
+            "task": "compare",
+            "max_bytes": self.max_bytes,
+            "result": _inherited(result),
+            "original": _inherited(original) if original else None,
+            "orientation": orientation,
+            "profile_can_hold": profile_can_hold,
+        }
+        answer = _run(task, [task["result"], task["original"]], seconds)
+        try:
+            return _Answer.model_validate_json(answer).comparison
+        except ValidationError as error:
+            raise PixelsUnreadable("libvips gave an answer that cannot be read") from error
 
     def convert(
         self,
@@ -50,51 +65,59 @@ class Vips:
         seconds: float,
     ) -> None:
         """See `dropscale.pipeline.ports.Pixels.convert`."""
-        images = {"result": result, "alpha_of": alpha_of, "target": ImageFile(target, to.type)}
-        blobs = {kind: getattr(to.metadata, kind) for kind in to.metadata.kinds}
-        options = {
+        blobs = {kind: getattr(to.metadata, kind) for kind in get_args(MetadataKind)}
+        task: ConvertTask = {
+            "task": "convert",
+            "max_bytes": self.max_bytes,
+            "result": _inherited(result),
+            "alpha_of": _inherited(alpha_of) if alpha_of else None,
+            "target": _inherited(ImageFile(target, to.type)),
             "quality": to.quality,
             "strip": to.strip,
             "orientation": orientation,
-            "metadata": {kind: base64.b64encode(blob).decode() for kind, blob in blobs.items()},
+            "metadata": {
+                kind: base64.b64encode(blob).decode()
+                for kind, blob in blobs.items()
+                if blob is not None
+            },
         }
-        self._do("convert", images, options, seconds)
+        _run(task, [task["result"], task["alpha_of"], task["target"]], seconds)
 
-    def _do(
-        self,
-        name: str,
-        images: dict[str, ImageFile | None],
-        options: dict[str, Any],
-        seconds: float,
-    ) -> dict[str, Any]:
-        task = {"task": name, "max_bytes": self.max_bytes, **options}
-        descriptors = []
-        for role, image in images.items():
-            task[role] = None
-            if image is not None:
-                image.file.flush()
-                descriptors.append(image.file.fileno())
-                task[role] = {"fd": image.file.fileno(), "type": image.type}
-        if seconds <= 0:
-            raise PixelsUnreadable("no time was left")
-        try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-m", _WORKER],
-                input=json.dumps(task).encode(),
-                capture_output=True,
-                pass_fds=descriptors,
-                env=_environment(),
-                timeout=seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise PixelsUnreadable(f"it took longer than {seconds:.0f} s") from error
-        if done.returncode != 0:
-            lines = done.stderr.decode(errors="replace").strip().splitlines()
-            last = lines[-1] if lines else "no message"
-            raise PixelsUnreadable(f"libvips ended with {done.returncode}: {last}")
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
+
+class _Answer(BaseModel):
+    """What the worker answers when it has compared."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", val_json_bytes="base64")
+
+    comparison: Comparison
+
+
+def _inherited(image: ImageFile) -> InheritedImage:
+    image.file.flush()
+    return {"fileno": image.file.fileno(), "type": image.type}
+
+
+def _run(task: Task, images: Sequence[InheritedImage | None], seconds: float) -> bytes:
+    """Have the worker do a task on these images; return its answer."""
+    if seconds <= 0:
+        raise PixelsUnreadable("no time was left")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", _WORKER],
+            input=json.dumps(task).encode(),
+            capture_output=True,
+            pass_fds=[image["fileno"] for image in images if image is not None],
+            env=_environment(),
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PixelsUnreadable(f"it took longer than {seconds:.0f} s") from error
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        last = lines[-1] if lines else "no message"
+        raise PixelsUnreadable(f"libvips ended with {done.returncode}: {last}")
+    return done.stdout
 
 
 def _environment() -> dict[str, str]:

@@ -10,12 +10,21 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 import pyvips
 
-from dropscale.image.pixels import QUALITY_BY_TYPE
+from dropscale.image.metadata.model import Metadata
+from dropscale.image.pixels import QUALITY_BY_TYPE, Comparison
+from dropscale.image.vips_task import (
+    CompareTask,
+    ConvertTask,
+    InheritedImage,
+    MetadataKind,
+    Task,
+)
 
 _COMPARED_SIDE, _LEAST_SIDE = 256, 16
 _COARSER = 4
@@ -37,41 +46,42 @@ _SAVERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 """By type: what libvips tells a format by, and how it writes it. At effort 2 avif takes a ninth of
 the usual time."""
 
-_FIELDS = {"icc": "icc-profile-data", "exif": "exif-data", "xmp": "xmp-data"}
-
-Task = Mapping[str, Any]
+_FIELDS: Mapping[MetadataKind, str] = {
+    "icc": "icc-profile-data",
+    "exif": "exif-data",
+    "xmp": "xmp-data",
+}
 
 
 def main() -> None:
     """Do one task."""
-    task = json.load(sys.stdin)
+    task: Task = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_DATA, (task["max_bytes"], task["max_bytes"]))
     pyvips.cache_set_max(0)
-    done = _TASKS[task["task"]](task)
-    json.dump(done, sys.stdout)
+    if task["task"] == "compare":
+        answer = {"comparison": asdict(compare(task))}
+        json.dump(answer, sys.stdout, default=lambda blob: base64.b64encode(blob).decode())
+    else:
+        convert(task)
 
 
-def compare(task: Task) -> dict[str, Any]:
-    """Look at a result beside its original; answers with a `Comparison`."""
+def compare(task: CompareTask) -> Comparison:
+    """Look at a result beside its original."""
     try:
         result = _opened(task["result"])
         original = _original(task)
     except pyvips.Error as error:
-        return {"fault": _said(error)}
-    if original is None:
-        small, fault = _reduced(task["result"], _fitted(result.width, result.height))
-        return {"fault": fault} if small is None else {"is_blank": _is_flat(small, None)}
+        return Comparison(fault=_said(error))
+    if task["original"] is None or original is None:
+        return _alone(task, result)
     found = _metadata_of(original) if task["original"]["type"] in {"avif", "heic"} else None
     size = _fitted(original.width, original.height)
-    reference, fault = _reduced(task["original"], size)
-    if reference is None:
-        small, fault = _reduced(task["result"], _fitted(result.width, result.height))
-        told = {"fault": fault} if small is None else {"is_blank": _is_flat(small, None)}
-        return told | {"metadata": found}
-    return _beside(task, result, reference) | {"metadata": found}
+    reference, _ = _reduced(task["original"], size)
+    seen = _alone(task, result) if reference is None else _beside(task, result, reference)
+    return replace(seen, metadata=found)
 
 
-def convert(task: Task) -> dict[str, Any]:
+def convert(task: ConvertTask) -> None:
     """Write a result anew; what goes wrong ends the process."""
     image, image_type = _opened(task["result"]), task["target"]["type"]
     if image.interpretation == "cmyk":
@@ -87,13 +97,12 @@ def convert(task: Task) -> dict[str, Any]:
     if image_type in QUALITY_BY_TYPE:
         options = {**options, "Q": task["quality"] or QUALITY_BY_TYPE[image_type]}
     options = {**options, "keep": "icc" if task["strip"] else "all"}
-    os.lseek(task["target"]["fd"], 0, os.SEEK_SET)
-    target = pyvips.Target.new_to_descriptor(task["target"]["fd"])
+    os.lseek(task["target"]["fileno"], 0, os.SEEK_SET)
+    target = pyvips.Target.new_to_descriptor(task["target"]["fileno"])
     image.write_to_target(target, suffix, **options)
-    return {}
 
 
-def _alpha_for(image: pyvips.Image, original: Mapping[str, Any], orientation: int) -> pyvips.Image:
+def _alpha_for(image: pyvips.Image, original: InheritedImage, orientation: int) -> pyvips.Image:
     """Return an original's alpha as a band of an image."""
     opened = _opened(original)
     alpha = opened[opened.bands - 1]
@@ -111,7 +120,12 @@ def _peak(image: pyvips.Image) -> int:
     return 65535 if image.format == "ushort" else 255
 
 
-def _beside(task: Task, result: pyvips.Image, reference: pyvips.Image) -> dict[str, Any]:
+def _alone(task: CompareTask, result: pyvips.Image) -> Comparison:
+    small, fault = _reduced(task["result"], _fitted(result.width, result.height))
+    return Comparison(fault=fault) if small is None else Comparison(is_blank=_is_flat(small, None))
+
+
+def _beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Image) -> Comparison:
     views = {True: _turned(reference, task["orientation"]), False: reference}
     is_wide = result.width > result.height
     fitting = {key: view for key, view in views.items() if (view.width > view.height) == is_wide}
@@ -119,7 +133,7 @@ def _beside(task: Task, result: pyvips.Image, reference: pyvips.Image) -> dict[s
     size = next(iter(views.values()))
     small, fault = _reduced(task["result"], (size.width, size.height))
     if small is None:
-        return {"fault": fault}
+        return Comparison(fault=fault)
     profile = reference.get(_FIELDS["icc"]) if _has_profile(reference) else None
     has_choice = profile is not None and task["profile_can_hold"] and not _has_profile(small)
     differences = {
@@ -133,22 +147,22 @@ def _beside(task: Task, result: pyvips.Image, reference: pyvips.Image) -> dict[s
         key for key, value in differences.items() if value <= best + _SAME
     )
     alpha = _alpha(reference)
-    return {
-        "delta_e": None if best == float("inf") else round(best, 2),
-        "is_blank": _is_flat(small, reference),
-        "is_upright": is_upright,
-        "keeps_profile": keeps_profile or not has_choice,
-        "lost_alpha": alpha is not None and alpha.min() < 255 and not small.hasalpha(),
-    }
+    return Comparison(
+        delta_e=None if best == float("inf") else round(best, 2),
+        is_blank=_is_flat(small, reference),
+        is_upright=is_upright,
+        keeps_profile=keeps_profile or not has_choice,
+        lost_alpha=bool(alpha is not None and alpha.min() < 255 and not small.hasalpha()),
+    )
 
 
-def _opened(image: Mapping[str, Any], **options: Any) -> pyvips.Image:
-    os.lseek(image["fd"], 0, os.SEEK_SET)
-    source = pyvips.Source.new_from_descriptor(image["fd"])
+def _opened(image: InheritedImage, **options: Any) -> pyvips.Image:
+    os.lseek(image["fileno"], 0, os.SEEK_SET)
+    source = pyvips.Source.new_from_descriptor(image["fileno"])
     return pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error", **options)
 
 
-def _original(task: Task) -> pyvips.Image | None:
+def _original(task: CompareTask) -> pyvips.Image | None:
     if task["original"] is None:
         return None
     try:
@@ -158,7 +172,7 @@ def _original(task: Task) -> pyvips.Image | None:
 
 
 def _reduced(
-    image: Mapping[str, Any], size: tuple[int, int]
+    image: InheritedImage, size: tuple[int, int]
 ) -> tuple[pyvips.Image | None, str | None]:
     """Decode a whole image to this size; or say why it cannot be."""
     try:
@@ -253,10 +267,11 @@ def _has_profile(image: pyvips.Image) -> bool:
     return bool(image.get_typeof(_FIELDS["icc"]))
 
 
-def _metadata_of(image: pyvips.Image) -> dict[str, str]:
+def _metadata_of(image: pyvips.Image) -> Metadata:
     found = {kind: image.get(field) for kind, field in _FIELDS.items() if image.get_typeof(field)}
-    found = {kind: bytes(value).removeprefix(b"Exif\0\0") for kind, value in found.items()}
-    return {kind: base64.b64encode(value).decode() for kind, value in found.items()}
+    return Metadata(
+        **{kind: bytes(value).removeprefix(b"Exif\0\0") for kind, value in found.items()}
+    )
 
 
 def _said(error: pyvips.Error) -> str:
@@ -271,8 +286,6 @@ def _said(error: pyvips.Error) -> str:
         raise MemoryError(said)
     return said
 
-
-_TASKS: Mapping[str, Callable[[Task], dict[str, Any]]] = {"compare": compare, "convert": convert}
 
 if __name__ == "__main__":
     main()

@@ -6,6 +6,7 @@ Records are immutable. Each method that returns a changed record is one allowed 
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -39,6 +40,9 @@ _UPLOAD_LIFETIME = timedelta(days=upscaler.UPLOAD_DAYS) - timedelta(hours=12)
 MISSING_LOOKS = 3
 MISSING_FOR = timedelta(hours=24)
 """A project is taken for gone after so many 404s in a row over so long; a proxy's passes sooner."""
+
+_TOKEN_DIGITS = 8
+_TOKEN = re.compile(rf"\[(?P<job>[0-9a-f]{{{_TOKEN_DIGITS}}})-[0-9]+\]\Z")
 
 _HIGHEST_PRICE = 4
 """Times the list price; a price above it is a misreading, not a price."""
@@ -220,7 +224,12 @@ class Job(_Record):
     @property
     def project_name(self) -> str:
         """The project's name at the vendor, with a token by which an orphan can be found."""
-        return f"{self.label} [{self.fingerprint[:8]}-{self.attempt}]"
+        return f"{self.label} [{self.fingerprint[:_TOKEN_DIGITS]}-{self.attempt}]"
+
+    def is_named_by(self, project_name: str | None) -> bool | None:
+        """Whether a project's name has this job's token, or another job's; None: it has none."""
+        token = _TOKEN.search(project_name or "")
+        return None if token is None else token["job"] == self.fingerprint[:_TOKEN_DIGITS]
 
     def is_gone(self, now: datetime) -> bool:
         """Whether enough 404s over enough time say that the vendor has its project no more."""

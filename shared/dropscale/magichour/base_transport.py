@@ -139,7 +139,7 @@ class AnswerBody:
     """The body of an answer, as far as anybody reads it: one byte over the limit is too long."""
 
     def __init__(self) -> None:
-        self.data = b""
+        self.data = bytearray()
 
     def take(self, piece: bytes) -> bool:
         """Take the next piece; return whether more is wanted."""
@@ -149,7 +149,7 @@ class AnswerBody:
 
 def body_of(receiver: Sink | AnswerBody | None) -> bytes:
     """Return the body that is part of the answer."""
-    return receiver.data if isinstance(receiver, AnswerBody) else b""
+    return bytes(receiver.data) if isinstance(receiver, AnswerBody) else b""
 
 
 @dataclass(frozen=True)

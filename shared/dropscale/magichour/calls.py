@@ -155,6 +155,7 @@ class CreateCall(Call[CreatedProject]):
         )
         if isinstance(cause, MagicHourError):
             unknown.status, unknown.message, unknown.code = cause.status, cause.message, cause.code
+            unknown.retry_after = cause.retry_after
         return unknown
 
 

@@ -7,6 +7,7 @@ and nothing is sent before all of them are known to be usable.
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
@@ -56,8 +57,8 @@ def route_to(
     """
     proxy = None if direct else _proxy_for(urlsplit(url), schemes)
     is_secure = "https" in {urlsplit(url).scheme, urlsplit(proxy or "").scheme}
-    # Without TLS nobody is trusted, and broken certificates harm nobody.
-    return Route(proxy, tls_context() if is_secure else SSLContext(PROTOCOL_TLS_CLIENT))
+    # Without TLS no certificate is needed, so broken ones do no harm.
+    return Route(proxy, tls_context() if is_secure else _trusting_nobody())
 
 
 def first_set(variables: Sequence[str]) -> str | None:
@@ -81,6 +82,11 @@ def certificates(variable: str | None, load: Callable[[], SSLContext]) -> SSLCon
             raise BadSetting("SSLKEYLOGFILE names a file that cannot be written") from None
         source = f"{variable} names certificates" if variable else "the package certifi has files"
         raise BadSetting(f"{source} that cannot be read ({type(error).__name__})") from None
+
+
+@lru_cache
+def _trusting_nobody() -> SSLContext:
+    return SSLContext(PROTOCOL_TLS_CLIENT)
 
 
 def _proxy_for(parts: SplitResult, schemes: ProxySchemes) -> str | None:

@@ -17,6 +17,21 @@ class ProjectNotComplete(DropscaleError):
         )
 
 
+class ForeignProject(DropscaleError):
+    """A project carries the name of another job: its result would be another image."""
+
+    @classmethod
+    def of(cls, project_id: str) -> Self:
+        """It is not delivered: what was dropped is something else."""
+        return cls(
+            f"project {project_id} has the name of another job, so its result is another image",
+            fix=(
+                "Look for this job's own project by its name in your Magic Hour library; "
+                "another `revision` in the spec pays for a fresh try."
+            ),
+        )
+
+
 class ResultGone(DropscaleError):
     """Neither the vendor nor the results bucket has the result."""
 

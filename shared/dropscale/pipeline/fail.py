@@ -13,7 +13,7 @@ from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
 from dropscale.magichour import errors
 from dropscale.magichour.errors import DeadlinePassed
-from dropscale.pipeline.delivery_errors import ProjectNotComplete
+from dropscale.pipeline.delivery_errors import ForeignProject, ProjectNotComplete
 from dropscale.pipeline.execution import CaughtError, ExecutionState
 from dropscale.pipeline.ports import Clock, RemainingTime
 from dropscale.pipeline.projection import ProjectManifest
@@ -21,7 +21,8 @@ from dropscale.pipeline.start import REVIEW, StartJob
 from dropscale.upscaler import ProjectStatus
 
 _PASSING = frozenset(
-    {LedgerConflict.__name__, ProjectNotComplete.__name__, UnreadableResult.__name__}
+    {LedgerConflict.__name__, UnreadableResult.__name__}
+    | {ProjectNotComplete.__name__, ForeignProject.__name__}
     # AWS itself did not answer, longer than botocore tries.
     | {"ClientError", "EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError"}
     | {"ConnectionClosedError", "ThrottlingException", "ProvisionedThroughputExceededException"}

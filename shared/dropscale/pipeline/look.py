@@ -17,11 +17,11 @@ from dropscale.magichour.errors import (
     Unreachable,
 )
 from dropscale.magichour.models import Project
-from dropscale.pipeline.delivery_errors import ProjectNotComplete
+from dropscale.pipeline.delivery_errors import ForeignProject, ProjectNotComplete
 from dropscale.pipeline.ports import Clock, Upscaler
 from dropscale.upscaler import ProjectStatus
 
-PASSING = (MagicHourError, ProjectNotComplete)
+PASSING = (MagicHourError, ProjectNotComplete, ForeignProject)
 """What a look raises that is no verdict; of these, a NotFound counts towards one."""
 
 _NO_ANSWERS = (Unreachable, ConnectionLost, Misconfigured)
@@ -41,10 +41,14 @@ class LookAtProject:
         Raises:
             NotFound: the vendor answers that there is no such project, or that it was deleted.
             ProjectNotComplete: it is complete, but there is nothing to download yet.
+            ForeignProject: it is another job's; the vendor has given out one id twice.
             MagicHourError: no answer, or one that says nothing about the project.
         """
         try:
             project = self._require_downloads(self.upscaler.project(project_id))
+            job = self.ledger.job(fingerprint)
+            if job is not None and job.is_named_by(project.name) is False:
+                raise ForeignProject.of(project_id)
         except NotFound:
             now = self.clock()
             self._note(fingerprint, lambda job: job.missing(project_id, now))

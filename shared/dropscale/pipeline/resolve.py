@@ -8,6 +8,8 @@ from dropscale.errors import DropscaleError
 from dropscale.ledger.records import Drop, Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Ledger, amend_drop, amend_job
+from dropscale.magichour.models import Project
+from dropscale.pipeline.delivery_errors import ForeignProject
 from dropscale.pipeline.follow import FollowJob, Waiting
 from dropscale.pipeline.ports import Clock, RemainingTime, Upscaler
 from dropscale.pipeline.start import REVIEW, StartJob
@@ -39,10 +41,11 @@ class Resolve:
 
         Raises:
             NothingToResolve: as its name says.
+            ForeignProject: the project carries the name of another job.
             NotFound: the vendor has no such project.
         """
-        job = self._adoptable_job(drop, project_id)
         project, now = self.upscaler.project(project_id), self.clock()
+        job = self._adoptable_job(drop, project)
 
         def adopt(job: Job) -> Job:
             if job.has_project and job.project_id == project_id:
@@ -59,22 +62,6 @@ class Resolve:
 
         amend_drop(self.ledger, drop.id, want)
         self.follow.all(adopted)
-
-    def _adoptable_job(self, drop: Drop, project_id: str) -> Job:
-        """Return the job that can take a project: one that is at it, or one without a result."""
-        jobs = [job for name in drop.renditions if (job := self.ledger.job(name))]
-        by_preference = (
-            [job for job in jobs if job.has_project and job.project_id == project_id],
-            [job for job in jobs if job.state is JobState.UNKNOWN],
-            [job for job in jobs if job.state is JobState.ABANDONED],
-        )
-        found = next((jobs for jobs in by_preference if jobs), [])
-        if len(found) > 1:
-            raise NothingToResolve(
-                f"{drop.source.key} has {len(found)} jobs without a result",
-                fix="Adopting needs exactly one.",
-            )
-        return found[0] if found else self._unknown_jobs(drop)[0]
 
     def decide(self, drop: Drop, decision: Decision, remaining: RemainingTime) -> None:
         """Pay once more, or give up.
@@ -94,12 +81,36 @@ class Resolve:
     def _amend_unknown(self, job: Job, step: Callable[[Job], Job]) -> Job:
         return amend_job(self.ledger, job.fingerprint, step, only=JobState.UNKNOWN)
 
+    def _adoptable_job(self, drop: Drop, project: Project) -> Job:
+        """Return the job that a project is of: that is at it, is named in it, or lacks one."""
+        jobs = self._jobs(drop)
+        found = [job for job in jobs if job.has_project and job.project_id == project.id]
+        if found:
+            return found[0]
+        for state in (JobState.UNKNOWN, JobState.ABANDONED):
+            lacking = [job for job in jobs if job.state is state]
+            named = [job for job in lacking if job.is_named_by(project.name)]
+            nameless = [job for job in lacking if job.is_named_by(project.name) is None]
+            if len(named or nameless) == 1:
+                return (named or nameless)[0]
+            if lacking and not nameless:
+                raise ForeignProject.of(project.id)
+            if nameless:
+                names = ", ".join(f'"{job.project_name}"' for job in nameless)
+                raise NothingToResolve(
+                    f"{drop.source.key} has {len(nameless)} jobs without a result",
+                    fix=f"Give it one of these names at the vendor, then adopt it: {names}.",
+                )
+        return self._unknown_jobs(drop)[0]
+
     def _unknown_jobs(self, drop: Drop) -> list[Job]:
-        jobs = [self.ledger.job(fingerprint) for fingerprint in drop.renditions]
-        unknown = [job for job in jobs if job and job.state is JobState.UNKNOWN]
+        unknown = [job for job in self._jobs(drop) if job.state is JobState.UNKNOWN]
         if not unknown:
             raise NothingToResolve(
                 f"{drop.source.key} is {drop.state}: no job of it has an unknown outcome",
                 fix="See its manifest for what it needs.",
             )
         return unknown
+
+    def _jobs(self, drop: Drop) -> list[Job]:
+        return [job for name in drop.renditions if (job := self.ledger.job(name))]

@@ -47,6 +47,7 @@ END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _COUNTED = 1000
 """More waiting jobs than this are not counted."""
 _UNAVAILABLE_SECONDS = 30.0
+_LONGEST_ASKED_SECONDS = 3600.0
 _CANDIDATES = 5
 
 
@@ -168,7 +169,8 @@ class StartJob:
         except errors.Throttled as error:
             return self._close_gate(job, WaitReason.THROTTLED, error)
         except (errors.Unavailable, errors.Unreachable) as error:
-            pause = max(_UNAVAILABLE_SECONDS, error.retry_after or 0)
+            asked = min(error.retry_after or 0.0, _LONGEST_ASKED_SECONDS)
+            pause = max(_UNAVAILABLE_SECONDS, asked)
             due = self.clock() + timedelta(seconds=pause)
             refused = self._end_attempt(job, lambda job: job.refused(due))
             return self._hold(refused, Waiting(WaitReason.THROTTLED, due))

@@ -46,7 +46,7 @@ TABLE = {
         first("kind: answer, status: 429", calls=2, call="project"),
     ): "<bytes>",
     # Refused without asking the API.
-    Use("a type the upscaler does not take", upload_gif, "(400, "): "ValueError",
+    Use("a type the upscaler does not take", upload_gif, "(422, "): "ValueError",
     # The SDK looks at enhancement and mode itself, so that new ones need a new SDK.
     Use("a new mode", lambda c, _: create(c, style={"mode": "vivid"}), "ValidationError"): (
         "style.mode"

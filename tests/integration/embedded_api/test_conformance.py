@@ -40,6 +40,11 @@ def generate_of_no_image(client: Any, folder: Path) -> object:
     return generate(client, folder, assets={"image_file_path": str(folder / "cat.png")})
 
 
+def create_twice(client: Any, _folder: Path) -> object:
+    create(client)
+    return create(client)
+
+
 def delete_twice(client: Any, _folder: Path) -> object:
     project = create(client).id
     assert client.v1.image_projects.delete(id=project) is None
@@ -81,7 +86,7 @@ UPLOAD = [
     Use(
         "bad URLs",
         lambda c, _: c.v1.files.upload_urls.create(items=[{"type_": "image", "extension": "exe"}]),
-        "400",
+        "422",
     ),
 ]
 CREATE = [
@@ -104,7 +109,8 @@ CREATE = [
     Use("nothing uploaded", lambda c, _: create(c, image="api-assets/1/a.png"), "422"),
     Use("no image", lambda c, _: create(c, image="https://a.example/b"), "400"),
     Use("no credits", lambda c, _: create(c), "402", options={"credits_granted": 49}),
-    Use("free 4x", lambda c, _: create(c, scale_factor=4), "403", options={"tier": Tier.FREE}),
+    Use("free 4x", lambda c, _: create(c, scale_factor=4), "402", options={"tier": Tier.FREE}),
+    Use("full", create_twice, "429", held("queued"), options={"tier": Tier.FREE}),
     Use("throttled", lambda c, _: create(c), "429", answered("create", 429)),
     Use("unavailable", lambda c, _: create(c), "503", answered("create", 503)),
     Use("failed", lambda c, _: create(c), "500", answered("create", 500)),

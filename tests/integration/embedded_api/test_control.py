@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 import requests
 
-from dropscale_embedded.api import EmbeddedApi
-from tests.integration.embedded_api.conftest import DEADLINE_SECONDS, Caller, GatedEngine
+from tests.integration.embedded_api.conftest import Caller, GatedEngine
 
 LOST_CREATE = """
 rules:
@@ -19,11 +18,9 @@ rules:
 
 
 @pytest.fixture
-def control(api: EmbeddedApi) -> Any:
+def control(call: Caller) -> Any:
     def control(method: str, path: str, **options: Any) -> requests.Response:
-        """Call without a key."""
-        url = f"{api.base_url}/_control/{path}"
-        return requests.request(method, url, timeout=DEADLINE_SECONDS, **options)
+        return call(method, f"/_control/{path}", **options)
 
     return control
 

@@ -144,18 +144,53 @@ def test_a_create_beyond_the_credits_is_402(call: Caller, api: EmbeddedApi, phot
     answers = [call.create(path) for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [200, 200, 402]
+    assert answers[-1].json()["code"] == "insufficient_credits"
     assert "costs 50 credits" in answers[-1].json()["message"]
     assert len(api.book.entries(EntryKind.CREATE)) == 3
     assert len(api.book.entries(EntryKind.CHARGE)) == 2
 
 
-def test_4x_on_a_free_account_is_403(photo: bytes) -> None:
+def test_4x_on_a_free_account_is_402_with_a_code_of_its_own(photo: bytes) -> None:
     with EmbeddedApi(engine=StubEngine(seconds=0), tier=Tier.FREE) as api:
         call = Caller(api)
         answer = call.create(call.upload(photo), scale_factor=4)
 
-    assert answer.status_code == 403
-    assert "scale_factor" in answer.json()["message"]
+    assert answer.status_code == 402
+    assert answer.json() == {
+        "code": "plan_upgrade_required",
+        "message": "4x upscale is only available on Creator, Pro, or Business tier",
+    }
+
+
+def test_a_create_beyond_the_jobs_at_once_is_429_until_one_is_final(
+    engine: GatedEngine, photo: bytes
+) -> None:
+    with EmbeddedApi(engine=engine, concurrent_jobs=2) as api:
+        call = Caller(api)
+        path = call.upload(photo)
+        first, second, third = (call.create(path) for _ in range(3))
+        engine.gate.set()
+        for one in (first, second):
+            call.finish(one.json()["id"])
+        again = call.create(path)
+
+    assert [one.status_code for one in (first, second, third, again)] == [200, 200, 429, 200]
+    assert third.json() == {"message": "The account runs 2 jobs at once; wait for one"}
+    assert len(api.book.entries(EntryKind.CHARGE)) == 3
+
+
+@pytest.mark.parametrize(
+    ("tier", "jobs"), [(Tier.FREE, 1), (Tier.CREATOR, 3), (Tier.PRO, 5), (Tier.BUSINESS, 7)]
+)
+def test_a_tier_runs_its_jobs_at_once(
+    tier: Tier, jobs: int, engine: GatedEngine, photo: bytes
+) -> None:
+    with EmbeddedApi(engine=engine, tier=tier) as api:
+        call = Caller(api)
+        path = call.upload(photo)
+        statuses = [call.create(path).status_code for _ in range(7)]
+
+    assert statuses == [200] * jobs + [429] * (7 - jobs)
 
 
 @pytest.mark.parametrize(
@@ -271,9 +306,6 @@ def test_only_creative_has_a_prompt(call: Caller, api: EmbeddedApi, photo: bytes
         (None, "items"),
         ([], "items"),
         ([{"type": "image"}], "items.0.extension"),
-        ([{"type": "image", "extension": "PNG"}], "items.0.extension"),
-        ([{"type": "image", "extension": ".png"}], "items.0.extension"),
-        ([{"type": "video", "extension": "png"}], "items.0.extension"),
         ([{"type": "text", "extension": "txt"}], "items.0.type"),
     ],
 )
@@ -282,6 +314,18 @@ def test_a_bad_request_for_upload_urls_is_400(call: Caller, items: object, field
 
     assert answer.status_code == 400
     assert f"{field}: " in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "extension"), [("image", "PNG"), ("image", ".png"), ("image", "exe"), ("video", "png")]
+)
+def test_a_wrong_extension_is_422(call: Caller, kind: str, extension: str) -> None:
+    items = [{"type": "image", "extension": "png"}, {"type": kind, "extension": extension}]
+
+    answer = call("POST", "/v1/files/upload-urls", json={"items": items})
+
+    assert answer.status_code == 422
+    assert answer.json()["message"].startswith("items.1.extension: must be one of ")
 
 
 def test_upload_urls_come_in_the_order_of_the_items(call: Caller) -> None:
@@ -311,22 +355,25 @@ def test_without_the_key_every_call_is_401(
     answer = requests.request(method, api.base_url + path, headers=header, timeout=10)
 
     assert answer.status_code == 401
-    assert "API key" in answer.json()["message"]
+    assert answer.json() == {"message": "Unauthorized"}
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
+    ("method", "path", "status", "message"),
     [
-        ("GET", "/v1/image-projects/none", 404),
-        ("GET", "/v1/nothing-here", 404),
-        ("GET", "/v1/ai-image-upscaler", 405),
+        ("GET", "/v1/image-projects/none", 404, "Not Found"),
+        ("DELETE", "/v1/image-projects/none", 404, "Not Found"),
+        ("GET", "/v1/nothing-here", 404, "Not Found"),
+        ("GET", "/v1/ai-image-upscaler", 405, "The method is not allowed"),
     ],
 )
-def test_every_error_has_a_message(call: Caller, method: str, path: str, status: int) -> None:
+def test_every_error_has_a_message(
+    call: Caller, method: str, path: str, status: int, message: str
+) -> None:
     answer = call(method, path)
 
     assert answer.status_code == status
-    assert answer.json()["message"]
+    assert answer.json()["message"].startswith(message)
 
 
 def test_an_upload_needs_a_length(call: Caller) -> None:

@@ -74,7 +74,8 @@ def test_a_call_in_progress_is_answered_before_the_api_is_closed(
         address = ("127.0.0.1", int(api.base_url.rpartition(":")[2]))
         path = Caller(api).upload_url()["upload_url"].removeprefix(api.base_url)
         client = stack.enter_context(socket.create_connection(address, timeout=10))
-        client.sendall(f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nha".encode())
+        host = f"Host: {address[0]}:{address[1]}"
+        client.sendall(f"PUT {path} HTTP/1.1\r\n{host}\r\nContent-Length: 4\r\n\r\nha".encode())
         wait_until(lambda: any(tmp_path.glob("*/storage/*")))
         closing = threading.Thread(target=api.__exit__, args=(None, None, None))
         closing.start()

@@ -153,6 +153,28 @@ STATUSES = {
 }
 """By title: the project's status and the credits that it keeps."""
 
+SomeAnswer = tuple[int, dict[str, object]]
+NOT_FOUND: SomeAnswer = (404, {"message": "Not Found"})
+PAUSED: SomeAnswer = (200, {"status": "paused"})
+NOTHING_YET: SomeAnswer = (200, {"status": "complete", "downloads": []})
+COMPLETE: SomeAnswer = (200, {"status": "complete"})
+ANSWERS: dict[str, list[SomeAnswer]] = {
+    "No subscription": [(402, {"code": "subscription_required", "message": "Renew it"})],
+    "Not on this plan": [
+        (402, {"code": "plan_upgrade_required", "message": "Payment Required"}),
+    ],
+    "A refusal that is not the vendor's": [(403, {"error": "blocked"})],
+    "A project that is not found for two looks": [NOT_FOUND, NOT_FOUND, COMPLETE],
+    "Fields of other types": [(200, {"credits_charged": "fifty"})],
+    "An unknown status for two looks": [PAUSED, PAUSED, COMPLETE],
+    "Complete without downloads for two looks": [
+        NOTHING_YET,
+        NOTHING_YET,
+        COMPLETE,
+    ],
+}
+"""By title: the answers to the same call, one after the other, with some of their fields."""
+
 DOWNLOADS: dict[str, Callable[[bytes], bool]] = {
     "Truncated download that looks whole": lambda data: (
         data.startswith(b"\x89PNG") and not whole(data)
@@ -179,7 +201,7 @@ def whole(data: bytes) -> bool:
 def test_the_documentation_has_an_example_of_every_fault_and_each_is_tested() -> None:
     fault = FaultPlan.model_json_schema()["$defs"]["Rule"]["properties"]["fault"]
 
-    assert {*ERRORS, *STATUSES, *DOWNLOADS} == {*PLANS}
+    assert {*ERRORS, *STATUSES, *ANSWERS, *DOWNLOADS} == {*PLANS}
     assert {plan.rules[0].fault.kind for plan in PLANS.values()} == {
         *fault["discriminator"]["mapping"]
     }
@@ -227,6 +249,36 @@ def test_a_project_keeps_its_outcome(title: str, user: User) -> None:
     assert (project.status, project.credits_charged) == (status, kept)
     assert user.client.v1.image_projects.get(id=project.id).status == status
     assert user.api.book.credits_spent - spent == kept
+
+
+@pytest.mark.parametrize("title", ANSWERS)
+def test_an_answer_is_what_the_plan_makes_of_it(title: str, user: User) -> None:
+    call = Caller(user.api)
+    path, project_id = user.upload(), user.finished()
+    user.api.faults.use(PLANS[title])
+
+    answers = [
+        call.create(path)
+        if PLANS[title].rules[0].call is Call.CREATE
+        else call("GET", f"/v1/image-projects/{project_id}")
+        for _ in ANSWERS[title]
+    ]
+
+    for answer, (status, fields) in zip(answers, ANSWERS[title], strict=True):
+        assert answer.status_code == status
+        assert answer.json() == answer.json() | fields
+        assert ("code" in answer.json()) is ("code" in fields)
+        assert "frame_cost" not in answer.json()
+    if answers[-1].json().get("status") == "complete":
+        assert answers[-1].json()["downloads"]
+
+
+def test_a_refusal_is_not_altered(user: User) -> None:
+    user.api.faults.use(PLANS["Fields of other types"])
+
+    refused = Caller(user.api).create("no such path")
+
+    assert (refused.status_code, refused.json().keys()) == (400, {"message"})
 
 
 @pytest.mark.parametrize("title", DOWNLOADS)

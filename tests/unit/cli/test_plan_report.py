@@ -20,7 +20,7 @@ def shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Plan:
     """Plan all that was written; return exit code and lines."""
 
     def run() -> tuple[int, list[str]]:
-        code = plan(tmp_path, tmp_path / "out", as_json=False)
+        code = plan(tmp_path, tmp_path / "out", {}, as_json=False)
         return code, capsys.readouterr().out.splitlines()
 
     return run
@@ -29,7 +29,7 @@ def shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Plan:
 @pytest.fixture
 def outcome(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[], dict[str, Any]]:
     def run() -> dict[str, Any]:
-        plan(tmp_path, tmp_path / "out", as_json=True)
+        plan(tmp_path, tmp_path / "out", {}, as_json=True)
         told: dict[str, Any] = json.loads(capsys.readouterr().out)
         return told
 
@@ -106,6 +106,7 @@ def test_json_has_every_drop(write: Write, outcome: Callable[[], dict[str, Any]]
         "credits_left": 0,
         "dollars": {"creator": 0.06, "business": 0.125},
         "ignored": 1,
+        "account": None,
     }
     good, bad = told["drops"]
     assert (good["key"], good["state"], good["width"], good["height"]) == ("a.png", "planned", 8, 6)

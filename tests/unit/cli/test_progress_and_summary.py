@@ -9,7 +9,7 @@ from rich.console import Console
 
 from dropscale.ledger.records import Reason
 from dropscale.ledger.states import DropState, WaitReason
-from dropscale_cli.progress import TableProgress, progress_on, state_in_words
+from dropscale_cli.progress import TableProgress, progress_in_words, progress_on, state_in_words
 from dropscale_cli.round_trip import FollowedDrop
 from dropscale_cli.summary import Summary
 from tests.unit.cli.samples import manifest
@@ -127,6 +127,72 @@ def test_the_summary_tells_what_did_not_come_out_why_and_what_to_do(
         "",
         "0 of 4 done, 50 credits (charged)",
     ]
+
+
+HOSTILE = Reason(code="X", message="\x1b[2J" + "no\n" * 500, fix="wait\x07\nor \x1b]0;do")
+
+
+@pytest.mark.parametrize(
+    ("state", "wait", "words"),
+    [
+        (DropState.RENDERING, None, "rendering"),
+        (DropState.SUBMITTED, None, "submitted"),
+        (DropState.WAITING, WaitReason.ACCOUNT, "waiting for the account"),
+        (DropState.WAITING, WaitReason.BUDGET, "waiting for the budget"),
+    ],
+)
+def test_what_holds_an_image_up_is_shown_bounded_and_harmless(
+    state: DropState, wait: WaitReason | None, words: str
+) -> None:
+    drop = FollowedDrop(
+        "a.jpg", "1", 0, manifest=manifest("a.jpg", state, wait=wait, reason=REASON)
+    )
+    assert progress_in_words(drop) == f"{words}: b.jpg.yaml: is bad"
+
+    hostile = manifest("a.jpg", state, wait=wait, reason=HOSTILE)
+    shown = progress_in_words(FollowedDrop("a.jpg", "1", 0, manifest=hostile))
+    assert shown.startswith(f"{words}: \\x1b[2Jno no no ")
+    assert shown.endswith("…")
+    assert shown.isprintable()
+    assert len(shown) < 400
+
+
+def test_an_end_is_not_held_up_by_anything() -> None:
+    failed = manifest("a.jpg", DropState.FAILED, reason=REASON)
+    assert progress_in_words(FollowedDrop("a.jpg", "1", 0, manifest=failed)) == "failed"
+
+
+def test_the_summary_obeys_nothing_that_a_reason_or_warning_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hostile = manifest("a.jpg", DropState.FAILED, reason=HOSTILE, warnings=("\x1b[2J",))
+    summary(FollowedDrop("a.jpg", "1", 0, manifest=hostile)).print_text()
+    printed = capsys.readouterr().out.splitlines()
+    assert all(line.isprintable() for line in printed)
+    assert printed[-4:-2] == ["  wait\\x07", "  or \\x1b]0;do"]
+
+
+def test_what_is_given_up_comes_with_the_command_that_goes_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stuck = manifest("a.jpg", DropState.RENDERING, reason=REASON)
+    given_up = FollowedDrop("a.jpg", "1", 0, manifest=stuck, is_given_up=True)
+    one = Summary([given_up], "out/", is_charged=False, resume="dropscale run photos --out out")
+    one.print_text()
+    assert capsys.readouterr().out.splitlines()[:4] == [
+        "",
+        "a.jpg: rendering, no longer waited for",
+        "  b.jpg.yaml: is bad",
+        "  Correct it.",
+    ]
+    one.print_text()
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "Nothing is lost; later, go on by: dropscale run photos --out out"
+    told = json.loads(one.as_json())
+    assert (told["resume"], told["drops"][0]["given_up"]) == (one.resume, True)
+
+    done = Summary([followed("a.jpg", DropState.DELIVERED)], "out/", False, resume="x")
+    assert json.loads(done.as_json())["resume"] is None
 
 
 def test_warnings_are_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -307,3 +307,78 @@ def test_a_job_may_render_for_as_long_as_the_pipeline_lets_it(trip: Trip) -> Non
     last = step(manifest("a.jpg", DropState.TIMED_OUT))
     target = ScriptedTarget([*script, last], step_seconds=MINUTE)
     assert trip(target, "a.jpg")["a.jpg"].state is DropState.TIMED_OUT
+
+
+WHY = Reason(code="ServerFault", message="a page came", fix="It is looked at again.")
+OTHER = Reason(code="ServerFault", message="another page came", fix="It is looked at again.")
+
+
+def impatient(trip: Trip, target: ScriptedTarget, *keys: str) -> dict[str, FollowedDrop]:
+    """Follow images with a patience of ten minutes."""
+    one = RoundTrip(
+        target, trip.out, trip.updates, lambda: target.now, target.pause, patience=10 * MINUTE
+    )
+    return {drop.key: drop for drop in one(Drops({}, {key: trip.write(key) for key in keys}))}
+
+
+@pytest.mark.parametrize("state", [DropState.SUBMITTED, DropState.RENDERING])
+def test_an_image_whose_vendor_says_nothing_is_given_up_when_patience_is_at_its_end(
+    state: DropState, trip: Trip
+) -> None:
+    target = ScriptedTarget([step(manifest("a.jpg", state, reason=WHY))], step_seconds=MINUTE)
+    drop = impatient(trip, target, "a.jpg")["a.jpg"]
+    assert (drop.is_given_up, drop.is_as_asked, drop.is_settled) == (True, False, False)
+    assert target.now == (1 + 10 + 1) * MINUTE
+    assert len(trip.updates.seen) == 3  # dropped, stuck, given up
+
+
+def test_patience_begins_anew_only_when_the_vendor_has_said_something(trip: Trip) -> None:
+    stuck = step(manifest("a.jpg", DropState.RENDERING, reason=WHY))
+    other = step(manifest("a.jpg", DropState.RENDERING, reason=OTHER))
+    well = step(manifest("a.jpg", DropState.RENDERING))
+    for said, minutes in (other, 1 + 10 + 1), (well, 7 + 10 + 1):
+        target = ScriptedTarget([stuck, *[{}] * 4, said, stuck], step_seconds=MINUTE)
+        assert impatient(trip, target, "a.jpg")["a.jpg"].is_given_up
+        assert target.now == minutes * MINUTE
+
+
+def test_a_job_that_only_takes_its_time_is_not_given_up(trip: Trip) -> None:
+    script: list[Results] = [step(manifest("a.jpg", DropState.RENDERING)), *[{}] * 50]
+    last = step(manifest("a.jpg", DELIVERED, output="a.png"), **{"a.png": b"a"})
+    target = ScriptedTarget([*script, last], step_seconds=MINUTE)
+    assert impatient(trip, target, "a.jpg")["a.jpg"].is_as_asked
+
+
+def test_what_is_given_up_is_still_taken_while_others_are_waited_for(trip: Trip) -> None:
+    begun = step(
+        manifest("a.jpg", DropState.RENDERING, reason=WHY), manifest("b.jpg", DropState.RENDERING)
+    )
+    last = step(
+        manifest("a.jpg", DELIVERED, output="a.png"), manifest("b.jpg", DropState.FAILED)
+    ) | {"a.png": b"a"}
+    target = ScriptedTarget([begun, *[{}] * 20, last], step_seconds=MINUTE)
+    drops = impatient(trip, target, "a.jpg", "b.jpg")
+    assert (drops["a.jpg"].is_as_asked, drops["a.jpg"].is_given_up) == (True, False)
+    assert drops["b.jpg"].state is DropState.FAILED
+
+
+def test_nobody_waits_for_a_slot_that_a_given_up_job_keeps(trip: Trip) -> None:
+    begun = step(
+        manifest("a.jpg", DropState.SUBMITTED, reason=WHY),
+        manifest("b.jpg", DropState.RENDERING),
+        manifest("c.jpg", DropState.WAITING, wait=WaitReason.SLOT),
+    )
+    b_done = step(manifest("b.jpg", DropState.FAILED))
+    c_moves = step(manifest("c.jpg", DropState.RENDERING))
+    c_done = step(manifest("c.jpg", DropState.FAILED))
+    queue = ["a.jpg", "b.jpg", "c.jpg"]
+
+    free = ScriptedTarget([begun, *[{}] * 14, b_done, {}, c_moves, c_done], step_seconds=MINUTE)
+    drops = impatient(trip, free, *queue)
+    assert [drop.state for drop in drops.values()][1:] == [DropState.FAILED] * 2
+
+    a_still = step(manifest("a.jpg", DropState.SUBMITTED, reason=OTHER))
+    kept = ScriptedTarget([begun, *[{}] * 14, b_done, {}, a_still], step_seconds=MINUTE)
+    drops = impatient(trip, kept, *queue)
+    assert drops["c.jpg"].state is DropState.WAITING
+    assert kept.now == (16 + 10 + 1) * MINUTE

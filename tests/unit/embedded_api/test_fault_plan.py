@@ -152,6 +152,11 @@ def one(**fields: object) -> str:
         (one(fault={"kind": "reset"}), "p: rules.0.fault.reset.moment: Field required"),
         (one(fault={"kind": "answer", "status": "503"}), "p: rules.0.fault.answer.status: "),
         (one(fault={"kind": "blank"}), "p: rules.0: blank cannot happen to create, only to down"),
+        (
+            one(fault={"kind": "answer", "status": 402, "body": "html", "code": "x"}),
+            "p: rules.0.fault.answer: only the vendor's body has a code and a message",
+        ),
+        (one(call="upload", fault={"kind": "altered"}), "p: rules.0: altered cannot happen to "),
         (one(call="account", match="*"), "p: rules.0: account has no name or path that match"),
     ],
 )

@@ -12,6 +12,7 @@ from dropscale_embedded.api.projects import (
     ProjectError,
     Projects,
     Tier,
+    TooManyJobs,
     UnknownProject,
     UpscaleParams,
 )
@@ -89,10 +90,30 @@ def test_a_create_that_the_credits_do_not_cover_is_refused_and_in_the_book() -> 
 def test_a_free_account_has_no_4x() -> None:
     projects = account(tier=Tier.FREE)
 
-    with pytest.raises(PlanRefused, match="scale_factor"):
+    with pytest.raises(PlanRefused, match="4x"):
         create(projects, UpscaleParams(scale_factor=4, mode=Mode.BALANCED))
 
     assert create(projects).credits_charged == 50
+
+
+def test_a_job_takes_a_place_until_it_is_final_or_deleted() -> None:
+    projects = Projects(credits_granted=1000, tier=Tier.PRO, clock=lambda: NOW, concurrent_jobs=1)
+    ends = [
+        projects.complete,
+        lambda job: projects.fail(job, FAULT),
+        lambda job: projects.hold(job, ProjectStatus.CANCELED),
+        projects.delete,
+    ]
+
+    for end in ends:
+        job = create(projects)
+        projects.hold(job.id, "paused")
+        with pytest.raises(TooManyJobs, match="runs 1 jobs at once"):
+            create(projects)
+        end(job.id)
+
+    assert len(projects.book.entries(EntryKind.CHARGE)) == len(ends)
+    assert len(projects.book.entries(EntryKind.CREATE)) == 2 * len(ends)
 
 
 def test_creates_at_the_same_time_never_overdraw() -> None:

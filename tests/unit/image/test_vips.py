@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -223,6 +224,27 @@ def test_a_process_that_cannot_start_is_told_of(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(PixelsUnreadable, match="No module named"):
         compare(encoded(pixels(SIZE), "PNG"), encoded(pixels(SIZE), "PNG"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b'{"comparison": {"delta": 0.5}}',
+        b'{"comparison": {"is_blank": 1}}',
+        b'{"comparison": {"metadata": {"icx": "AAAA"}}}',
+        b'{"comparison": {"metadata": {"icc": "no base64"}}}',
+        b'{"comparison": {}, "and": 1}',
+    ],
+)
+def test_an_answer_with_another_field_or_type_is_none(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    done = subprocess.CompletedProcess([], 0, stdout=answer, stderr=b"")
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: done)
+
+    with pytest.raises(PixelsUnreadable, match="cannot be read"):
+        look_at(encoded(pixels(SIZE), "PNG"))
 
 
 def test_no_credentials_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:

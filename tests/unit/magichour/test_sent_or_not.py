@@ -273,6 +273,8 @@ def test_a_foreign_refusal_says_what_to_do(server: ScriptedServer, client: Clien
     with pytest.raises(CreateAnswerUnreadable, match="look for a project named 'cat'") as caught:
         create(client)
     assert caught.value.retry_after == 7
+    server.on("POST", PATH, Reply(503, b"<html>", {"Retry-After": "8"}))
+    assert failure_of(lambda: create(client)).retry_after == 8
 
 
 ANSWERED_BADLY = [

@@ -156,6 +156,15 @@ def test_a_drop_on_a_refused_job_tries_again(world: World) -> None:
     assert world.row("b.png").state is DropState.SUBMITTED
 
 
+def test_nobody_waits_for_years_because_an_answer_says_so(world: World) -> None:
+    world.upscaler.fail_create = errors.Unavailable(CREATE, status=503, retry_after=1e9)
+    world.drop("cat.png", png())
+    world.clock.advance(hours=2)
+    world.sweep()
+
+    assert world.row("cat.png").state is DropState.SUBMITTED
+
+
 def test_nothing_is_paid_with_too_little_time_left(world: World) -> None:
     world.put("cat.png", png())
     world.submit("cat.png", remaining=55.0)

@@ -9,7 +9,8 @@ import pytest
 from dropscale.ledger.records import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
-from dropscale.magichour.models import Project
+from dropscale.magichour.models import CreatedProject, Project
+from dropscale.pipeline.delivery_errors import ForeignProject
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import World
@@ -286,3 +287,41 @@ def test_a_create_never_names_bytes_that_the_vendor_has_deleted(world: World) ->
         "api-assets/1.png",
         "api-assets/3.png",
     ]
+
+
+def test_each_of_two_lost_projects_is_adopted_by_the_job_that_is_in_its_name(world: World) -> None:
+    world.put("a.png.yaml", "renditions: [{style: {mode: preserve}}, {scale_factor: 4}]")
+    create = world.upscaler.create
+
+    def lose(image_path: str, parameters: dict[str, Any], name: str) -> CreatedProject:
+        project_id = create(image_path, parameters, name).id
+        answer = {"id": project_id, "status": "queued", "name": name}
+        world.upscaler.projects[project_id] = Project.model_validate(answer)
+        raise errors.CreateOutcomeUnknown("POST", project_name=name)
+
+    world.upscaler.create = lose  # type: ignore[method-assign]
+    world.drop("a.png", png())
+    names = {world.upscaler.projects[name].name: name for name in ("project-1", "project-2")}
+
+    for project_id in ("project-2", "project-1"):
+        world.adopt("a.png", project_id)
+
+    assert {job.project_name: job.project_id for job in world.ledger.jobs.values()} == names
+
+
+def test_a_project_with_the_name_of_another_job_is_neither_delivered_nor_adopted(
+    world: World,
+) -> None:
+    world.drop("a.png", png())
+    name = "b.png [0123abcd-1]"
+    world.upscaler.finish(name=name)
+    world.run_executions()
+    world.pass_hours(3)
+
+    manifest = world.manifest("a.png")
+    assert manifest["state"] == "timed_out"
+    assert "has the name of another job" in manifest["reason"]["message"]
+    world.upscaler.fail_create = errors.CreateOutcomeUnknown("POST")
+    world.drop("c.png", png(shade=3))
+    with pytest.raises(ForeignProject):
+        world.adopt("c.png", "project-1")

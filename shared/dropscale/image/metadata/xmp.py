@@ -3,7 +3,8 @@
 import re
 
 _NUMBER = rb"""(?P<before>\b%s\s*(?:=\s*["']|>)\s*)-?\d+"""
-_EXTENSION = re.compile(rb"""\s+xmpNote:HasExtendedXMP\s*=\s*(?:"[^"]*"|'[^']*')""")
+# The look behind keeps it from trying at each of a packet's many blanks, all the way to their end.
+_EXTENSION = re.compile(rb"""(?<!\s)\s+xmpNote:HasExtendedXMP\s*=\s*(?:"[^"]*"|'[^']*')""")
 
 
 def corrected(xmp: bytes, orientation: int, width: int, height: int) -> bytes:

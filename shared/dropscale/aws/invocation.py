@@ -1,0 +1,71 @@
+"""What all handlers of Lambda functions share: use case, log, metrics, time.
+
+It is part of the layer because each function ships its own folder alone. Handlers import it, and
+nothing else does.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any, TypeVar
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from dropscale.aws.settings import Settings
+from dropscale.ledger.records import Drop
+from dropscale.pipeline.execution import ExecutionState
+from dropscale.pipeline.measurements import Measurement, measurements_of
+from dropscale.pipeline.ports import RemainingTime
+
+_UseCase = TypeVar("_UseCase")
+_Settings = TypeVar("_Settings", bound=Settings)
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+
+logger = Logger()
+_metrics = Metrics()
+
+
+def logged_and_metered(handler: _Handler) -> _Handler:
+    """Log a handler's invocations under their ids, and hand what was measured to CloudWatch."""
+    metered: _Handler = _metrics.log_metrics(handler)  # type: ignore[assignment] # untyped
+    return logger.inject_lambda_context(metered, clear_state=True)
+
+
+def add_metrics(measurements: Iterable[Measurement]) -> None:
+    """Add to the metrics of this invocation."""
+    for name, unit, value in measurements:
+        _metrics.add_metric(name=name, unit=unit, value=value)
+
+
+def measure(drop: Drop) -> None:
+    """Add what a drop's new manifest says to the metrics."""
+    add_metrics(measurements_of(drop))
+
+
+def composed(
+    compose: Callable[[_Settings, Callable[[Drop], None]], _UseCase],
+    settings: type[_Settings],
+    observe: Callable[[Drop], None] = measure,
+) -> Callable[[], _UseCase]:
+    """Return what gives the use case of a function: composed once, when it is first asked for.
+
+    Args:
+        compose: one of `dropscale.aws.wiring`.
+        settings: what it is composed from, as the environment has it.
+        observe: is told of each drop that has a new manifest.
+    """
+    return cache(lambda: compose(settings.from_environment(os.environ), observe))
+
+
+def execution_state(event: dict[str, Any]) -> ExecutionState:
+    """Read what the state machine hands a function, and log all else under its drop."""
+    state = ExecutionState.model_validate(event)
+    logger.set_correlation_id(state.drop_id)
+    logger.append_keys(key=state.key, project_id=state.project_id)
+    return state
+
+
+def remaining_time(context: LambdaContext) -> RemainingTime:
+    """Return what tells how much time an invocation has left."""
+    return lambda: context.get_remaining_time_in_millis() / 1000
