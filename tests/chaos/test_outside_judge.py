@@ -7,11 +7,13 @@ from functools import partial
 
 import pytest
 
+from dropscale.upscaler import ProjectStatus
 from tests.chaos.deployment import parameter
 from tests.chaos.judge import Judge
 from tests.chaos.misbehaviour import ACCOUNT_TROUBLES, CREATES, DOWNLOADS, LOOKS, WELL, Fault
+from tests.chaos.scenarios import Put
 from tests.chaos.simulated_stack import SimulatedStack
-from tests.chaos.stories import drawn, wish_of
+from tests.chaos.stories import Story, drawn, wish_of
 from tests.chaos.vendor import Entry, Plan, Spell, Trouble, Vendor
 from tests.fakes import Clock, png
 
@@ -110,6 +112,26 @@ def test_nothing_is_created_where_nobody_knows_who_answers() -> None:
 
     assert judge.verdict() == []
     assert len(vendor.book) == 1
+
+
+def test_a_verdict_that_comes_late_ends_no_later_project() -> None:
+    lazy, image = b"wait_for_completion: false", png()
+    story = Story(
+        SEED,
+        puts=[
+            Put("0.png.yaml", lazy),
+            Put("0.png", image),
+            Put("1.png", image, at=400),
+            Put("2.png", image, at=2000),
+        ],
+        wishes=[wish_of("0.png", image, lazy), wish_of("1.png", image), wish_of("2.png", image)],
+        plans=[Plan(verdict=ProjectStatus.ERROR), Plan(3000)],
+        late_looks=[(1, 900.0)],
+    )
+    judge = story.judge()
+
+    assert judge.verdict() == []
+    assert len(judge.stack.vendor.book) == 2
 
 
 def _lose_the_manifest(stack: SimulatedStack) -> None:
