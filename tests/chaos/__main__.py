@@ -1,9 +1,10 @@
-"""`make chaos`: every crash point, many random mishaps, and the great burst.
+"""`make chaos`: every crash point, many random mishaps, stories of misbehaviour, the great burst.
 
-    python -m tests.chaos [--seed N] [--trials N] [--drops N]
+    python -m tests.chaos [--seed N] [--trials N] [--stories N] [--drops N]
 
 A failure prints its seed. `--seed N` plays the same again; of trials with several mishaps,
-`CHAOS_SEED=N python -m pytest tests/chaos -k several` plays that one first.
+`CHAOS_SEED=N python -m pytest tests/chaos -k several` plays that one first. A story that breaks a
+promise is printed without all that the breach does not need.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from tests.chaos.burst import burst
 from tests.chaos.crash_points import Trial, many_mishaps, single_mishaps
 from tests.chaos.outside_calls import Mishap
 from tests.chaos.scenarios import SCENARIOS
+from tests.chaos.stories import drawn, shortest
 
 
 def main() -> int:
@@ -26,6 +28,7 @@ def main() -> int:
     seed = int(os.environ.get("CHAOS_SEED") or random.randrange(10**6))
     parser.add_argument("--seed", type=int, default=seed)
     parser.add_argument("--trials", type=int, default=20_000)
+    parser.add_argument("--stories", type=int, default=1_000)
     parser.add_argument("--drops", type=int, default=10_000)
     options = parser.parse_args()
     _say(f"seed {options.seed}")
@@ -35,6 +38,8 @@ def main() -> int:
     broken = _play(singles)
     _say(f"{options.trials} trials with several mishaps at once:")
     broken += _play(many_mishaps(options.seed, options.trials))
+    _say(f"{options.stories} stories of a vendor and a world that misbehave:")
+    broken += _tell(options.seed, options.stories)
     for slots in (3, 10):
         broken += _burst(options.drops, slots, options.seed)
     return 1 if broken else 0
@@ -50,6 +55,27 @@ def _play(trials: Iterable[Trial]) -> int:
         for violation in run.violations:
             counts["broken promises"] += 1
             _say(f"  BROKEN {trial}: {violation}")
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    _say(f"  {told}, {time.monotonic() - begin:.0f} s")
+    return counts["broken promises"]
+
+
+def _tell(seed: int, stories: int) -> int:
+    """Play stories; story n of a seed is the first of seed + n."""
+    begin, counts = time.monotonic(), Counter[str]()
+    for number in range(seed, seed + stories):
+        story = drawn(number)
+        judge = story.judge()
+        found = judge.verdict()
+        counts["stories"] += 1
+        counts["projects"] += len(judge.stack.vendor.book)
+        counts["commands of a person"] += len(judge.commands)
+        if found:
+            counts["broken promises"] += 1
+            story = shortest(story)
+            _say(f"  BROKEN {story}")
+            for violation in story.violations():
+                _say(f"    {violation}")
     told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     _say(f"  {told}, {time.monotonic() - begin:.0f} s")
     return counts["broken promises"]

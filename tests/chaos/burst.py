@@ -42,7 +42,7 @@ def burst(drops: int, slots: int, seed: int) -> Burst:
     """Drop so many different images within a minute and let everything come to rest."""
     chance = random.Random(seed)
     vendor = Vendor(Clock(), plans=_plans(chance), places=PLACES)
-    stack = SimulatedStack(vendor, Setting(slots=slots), seed, mishaps={})
+    stack = SimulatedStack(vendor, Setting(slots=slots), seed)
     keys = [f"{number:05}.png" for number in range(drops)]
     for number, key in enumerate(keys):
         image = png(8 + number // 250, 6, number % 250)

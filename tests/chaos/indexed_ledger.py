@@ -16,6 +16,7 @@ class IndexedLedger(MemoryLedger):
 
     def __init__(self) -> None:
         super().__init__()
+        self.changes = 0
         self._index: dict[Agenda, list[_Entry]] = defaultdict(list)
 
     def due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
@@ -33,6 +34,7 @@ class IndexedLedger(MemoryLedger):
         self._move(Agenda.DROPS, before, Agenda.DROPS, self.drops[drop.id])
 
     def _make(self, change: Change) -> None:
+        self.changes += isinstance(change, SaveDrop | SaveJob)
         match change:
             case SaveDrop(drop):
                 self._move(Agenda.DROPS, self.drops.get(drop.id), Agenda.DROPS, drop)

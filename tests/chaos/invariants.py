@@ -31,6 +31,11 @@ def violations(
     yield from _job_violations(stack)
     for message in stack.dead_letters:
         yield f"{message.key}: its message is in the dead-letter queue"
+    yield from bugs(stack)
+
+
+def bugs(stack: SimulatedStack) -> Iterator[str]:
+    """Yield the errors that no mishap explains."""
     for error in stack.errors:
         if isinstance(error, _BUGS) or type(error).__name__ in _BUG_NAMES:
             yield f"{type(error).__name__} was raised: {error}"
@@ -89,7 +94,7 @@ def _is_unknown_rightly(stack: SimulatedStack, drop: Drop) -> bool:
 
 def _money_violations(stack: SimulatedStack) -> Iterator[str]:
     vendor, jobs = stack.vendor, stack.ledger.jobs.values()
-    for projects in vendor.paid_twice:
+    for projects in vendor.paid_twice():
         yield f"paid twice: {projects}"
     known = {job.project_id for job in jobs} | {orphan for job in jobs for orphan in job.orphans}
     lost = {job.fingerprint[:8] for job in jobs if job.state is JobState.UNKNOWN}

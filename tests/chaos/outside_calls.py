@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from types import MappingProxyType
@@ -32,6 +32,7 @@ _SECONDS = MappingProxyType(
         "upscaler.create": 1.5,
         "upscaler.project": 0.3,
         "upscaler.download": 0.8,
+        "upscaler.account": 0.3,
     }
 )
 """Typical duration of a call, by adapter or by call; each one takes half to one and a half."""
@@ -54,6 +55,8 @@ class Mishap(StrEnum):
     """The function stands still for longer than any lease, then goes on as if nothing were."""
     OVERTAKEN = "overtaken before"
     """The same event is handled whole by another instance, then this one goes on."""
+    ANSWERED_LATE = "answered late"
+    """The call has its effect at once; its answer comes when the world has moved on."""
 
 
 @dataclass(eq=False)
@@ -81,15 +84,22 @@ class InvocationTask(greenlet):
 class OutsideCalls:
     """Makes the calls of all invocations.
 
-    `mishaps` says what goes wrong at which call, counted from 1 over the whole run; `twin` invokes
-    once more what is invoked already. `made` names each call by function, adapter and method.
+    `mishaps` says what goes wrong at which call, counted from 1 over the whole run, `delays` how
+    late, in seconds, which look at a project is answered; `twin` invokes once more what is invoked
+    already. `made` names each call by function, adapter and method.
     """
 
     time: VirtualTime
     random: random.Random
     twin: Callable[[Invocation], Signal]
     mishaps: Mapping[int, Mishap] = field(default_factory=dict)
+    delays: Mapping[int, float] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
+    _looks: int = 0
+
+    def __post_init__(self) -> None:
+        self.last_mishap_over = self.time.clock.now
+        """When the effects of the last mishap so far are over."""
 
     def through(self, name: str, adapter: object) -> Any:
         """Return an adapter all of whose calls pass here."""
@@ -114,12 +124,29 @@ class OutsideCalls:
         finally:
             if mishap is Mishap.KILLED_AFTER:
                 raise Killed
+            self._delay(name, mishap, invocation)
         self.time.sleep(seconds * (0.25 + self.random.random() / 2))
         if mishap is Mishap.ANSWER_LOST:
             raise _lost(name)
         return answer
 
+    def _delay(self, name: str, mishap: Mishap | None, invocation: Invocation) -> None:
+        """Let an answer, or an error, that is on its way come late."""
+        self._looks += name == "upscaler.project"
+        seconds = self.delays.get(self._looks, 0.0) if name == "upscaler.project" else 0.0
+        if mishap is Mishap.ANSWERED_LATE:
+            seconds = STALL_SECONDS
+        if seconds:
+            invocation.is_stalled = True
+            self._note(seconds)
+            self.time.sleep(seconds)
+
+    def _note(self, seconds: float) -> None:
+        over = self.time.clock.now + timedelta(seconds=seconds)
+        self.last_mishap_over = max(self.last_mishap_over, over)
+
     def _befall(self, mishap: Mishap, invocation: Invocation, method: Callable[[], Any]) -> None:
+        self._note(STALL_SECONDS)
         match mishap:
             case Mishap.KILLED_BEFORE:
                 raise Killed

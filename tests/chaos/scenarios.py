@@ -9,9 +9,10 @@ from dropscale.ledger.budget import Budget
 from dropscale.ledger.states import DropState
 from dropscale.upscaler import ProjectStatus
 from tests.chaos.invariants import violations
+from tests.chaos.misbehaviour import LOST, THROTTLED, UNAUTHORIZED, UNAVAILABLE, Fault
 from tests.chaos.outside_calls import Mishap
-from tests.chaos.simulated_stack import Setting, SimulatedStack
-from tests.chaos.vendor import Answer, Plan, Vendor
+from tests.chaos.simulated_stack import Mishaps, Setting, SimulatedStack
+from tests.chaos.vendor import Plan, Vendor
 from tests.fakes import Clock, png
 
 _REST = timedelta(days=10)
@@ -38,7 +39,7 @@ class Scenario:
     name: str
     puts: Sequence[Put]
     ends: Mapping[str, frozenset[DropState]]
-    answers: Sequence[Answer] = ()
+    replies: Sequence[Fault] = ()
     plans: Sequence[Plan] = ()
     setting: Setting = field(default_factory=Setting)
 
@@ -54,8 +55,8 @@ class Run:
 
 def play(scenario: Scenario, seed: int, mishaps: Mapping[int, Mishap]) -> Run:
     """Play a scenario to its rest with these mishaps, by the number of the outside call."""
-    vendor = Vendor(Clock(), iter(scenario.answers), iter(scenario.plans))
-    stack = SimulatedStack(vendor, scenario.setting, seed, mishaps)
+    vendor = Vendor(Clock(), iter(scenario.replies), iter(scenario.plans))
+    stack = SimulatedStack(vendor, scenario.setting, seed, Mishaps(mishaps))
     for put in scenario.puts:
         stack.time.after(put.at, partial(stack.put, put.key, put.body))
     found = [] if stack.settle(_REST) else ["it never comes to rest"]
@@ -165,25 +166,25 @@ SCENARIOS: Sequence[Scenario] = (
         "throttled twice",
         [Put("a.png", png()), Put("b.png", png(shade=9), at=1)],
         {"a.png": _DELIVERED, "b.png": _DELIVERED},
-        answers=[Answer.THROTTLED] * 2,
+        replies=[THROTTLED] * 2,
     ),
     Scenario(
         "the key is refused",
         [Put("a.png", png()), Put("b.png", png(shade=9), at=1)],
         {"a.png": _DELIVERED, "b.png": _DELIVERED},
-        answers=[Answer.UNAUTHORIZED] * 2,
+        replies=[UNAUTHORIZED] * 2,
     ),
     Scenario(
         "unavailable",
         [Put("a.png", png())],
         {"a.png": _DELIVERED},
-        answers=[Answer.UNAVAILABLE] * 2,
+        replies=[UNAVAILABLE] * 2,
     ),
     Scenario(
         "the answer is lost",
         [Put("a.png", png()), Put("b.png", png(), at=_HOUR)],
         {"a.png": frozenset(), "b.png": frozenset()},
-        answers=[Answer.LOST],
+        replies=[LOST],
     ),
     Scenario(
         "past its deadline",

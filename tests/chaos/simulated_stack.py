@@ -27,6 +27,8 @@ from tests.chaos.virtual_time import Signal, VirtualTime
 from tests.fakes import FakeInputBucket, FakeResults
 from tests.world import BUCKET, World
 
+_LIVELY = timedelta(minutes=5)
+
 
 @dataclass
 class Message:
@@ -44,6 +46,23 @@ class Setting:
     slots: int = parameter("MaxConcurrentJobs")
     budget: Budget = field(default_factory=Budget)
     start: datetime | None = None
+    sweeps: int = 1
+    """How many sweeps run at once, each time."""
+
+
+@dataclass(frozen=True)
+class Mishaps:
+    """What befalls functions and executions, by their numbers over the whole run, from 1.
+
+    `at_calls` happens at outside calls; so many seconds later than it should, `late_looks` are
+    answered; so many seconds after they began, `repeated` invocations and `rerun` executions begin
+    a second time.
+    """
+
+    at_calls: Mapping[int, Mishap] = field(default_factory=dict)
+    late_looks: Mapping[int, float] = field(default_factory=dict)
+    repeated: Mapping[int, float] = field(default_factory=dict)
+    rerun: Mapping[int, float] = field(default_factory=dict)
 
 
 class SimulatedStack:
@@ -52,14 +71,19 @@ class SimulatedStack:
     def __init__(
         self,
         vendor: Vendor,
-        setting: Setting,
-        seed: int,
-        mishaps: Mapping[int, Mishap],
+        setting: Setting = Setting(),
+        seed: int = 1,
+        mishaps: Mishaps = Mishaps(),
     ) -> None:
         self.clock, self.vendor, self.random = vendor.clock, vendor, random.Random(seed)
-        self.clock.now = setting.start or self.clock.now
+        self.clock.now = vendor.begin = setting.start or self.clock.now
         self.time = VirtualTime(self.clock)
-        self.calls = OutsideCalls(self.time, self.random, self._twin, mishaps)
+        self.calls = OutsideCalls(
+            self.time, self.random, self._twin, mishaps.at_calls, mishaps.late_looks
+        )
+        self.mishaps, self.setting = mishaps, setting
+        self.invocations = 0
+        self.last_event_at = self.clock.now
         self.ledger, self.bucket, self.results = IndexedLedger(), FakeInputBucket(), FakeResults()
         self.executions: dict[str, ExecutionStatus] = {}
         self.dead_letters: list[Message] = []
@@ -67,6 +91,8 @@ class SimulatedStack:
         self._machine = StateMachine(self.time, self.random, self._invoke)
         self._visible: deque[Message] = deque()
         self._submits = 0
+        self._is_awake = False
+        self._changes_seen, self._last_change_at = 0, self.clock.now
         through = self.calls.through
         self.world = World(
             slots=setting.slots,
@@ -79,7 +105,13 @@ class SimulatedStack:
             queue=through("queue", _DropQueue(self)),
             upscaler=through("upscaler", vendor),
         )
-        self.time.after(0, self._tick)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the schedule go on, after everything had come to rest."""
+        if not self._is_awake:
+            self._is_awake = True
+            self.time.after(0, self._tick)
 
     def put(self, key: str, body: bytes | None) -> None:
         """Put an object into the input bucket, and its event soon after; None deletes it."""
@@ -89,6 +121,11 @@ class SimulatedStack:
         self.bucket.put(key, body, self.clock())
         self.send(key, self.random.uniform(0, 3))
 
+    def happen(self, seconds: float, action: Callable[[], object]) -> None:
+        """Let something happen later, which is not over before the last such thing."""
+        self.last_event_at = max(self.last_event_at, self.clock.now + timedelta(seconds=seconds))
+        self.time.after(seconds, action)
+
     def send(self, key: str, delay: float = 0.0) -> None:
         """Put a message into the queue, to be seen after its delay."""
         message = Message(key)
@@ -96,7 +133,10 @@ class SimulatedStack:
 
     def settle(self, within: timedelta) -> bool:
         """Let time pass until nothing is left to do; tell whether it came to that."""
-        return self.time.run(self.clock.now + within)
+        until = self.clock.now + within
+        is_at_rest = self.time.run(until)
+        self.clock.now = max(self.clock.now, until)
+        return is_at_rest
 
     def execute(self, name: str, state: Any) -> None:
         """Start an execution, unless there was one of that name."""
@@ -108,7 +148,11 @@ class SimulatedStack:
             self._machine.run(state)
             self.executions[name] = ExecutionStatus.ENDED
 
+        def run_again() -> None:
+            self.time.spawn(greenlet(lambda: self._machine.run(state)))
+
         self.time.spawn(greenlet(run))
+        self._repeat(self.mishaps.rerun.get(len(self.executions)), run_again)
 
     def _show(self, message: Message) -> None:
         if not message.is_deleted:
@@ -132,13 +176,22 @@ class SimulatedStack:
         self._receive()
 
     def _tick(self) -> None:
-        """Sweep, if anything is due; then again in the first minute in which something can be."""
+        """Sweep, if anything is due; then again in the first minute in which something can be.
+
+        While nothing has changed for long, because all that is due waits, it sweeps less often:
+        each minute of a month would take long.
+        """
         now, due = self.clock.now, self.ledger.earliest_due()
+        if self.ledger.changes != self._changes_seen:
+            self._changes_seen, self._last_change_at = self.ledger.changes, now
         if due is not None and due < now:
-            self._invoke("sweep", None)
+            for _ in range(self.setting.sweeps):
+                self._invoke("sweep", None)
         coming = [at for at in (due, self.time.next_at()) if at is not None]
+        self._is_awake = bool(coming)
         if coming:
-            idle = max(60.0, (min(coming) - now).total_seconds())
+            pause = 60.0 if now - self._last_change_at < _LIVELY else 600.0
+            idle = max(pause, (min(coming) - now).total_seconds())
             self.time.after(60.0 * ceil(idle / 60.0), self._tick)
 
     def _twin(self, invocation: Invocation) -> Signal:
@@ -168,7 +221,14 @@ class SimulatedStack:
             then(invocation)
 
         self.time.spawn(InvocationTask(invocation, work))
+        self.invocations += 1
+        again = partial(self._invoke, function, event)
+        self._repeat(self.mishaps.repeated.get(self.invocations), again)
         return invocation
+
+    def _repeat(self, seconds: float | None, action: Callable[[], object]) -> None:
+        if seconds is not None:
+            self.happen(seconds, action)
 
     def _handle(self, function: str, event: Any, remaining: Callable[[], float]) -> Any:
         """Do what the handler of a function does: parse, call the use case, answer."""

@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos.burst import burst
 
-DROPS = 500
+DROPS = 300
 
 
 @pytest.mark.parametrize("slots", [3, 10])

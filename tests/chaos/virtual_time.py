@@ -23,6 +23,7 @@ class VirtualTime:
         self._agenda: list[tuple[datetime, int, Callable[[], object]]] = []
         self._order = count()
         self._hub = getcurrent()
+        self._until = clock.now
 
     def after(self, seconds: float, action: Callable[[], object]) -> None:
         """Let something happen later."""
@@ -36,6 +37,11 @@ class VirtualTime:
 
     def sleep(self, seconds: float) -> None:
         """Let others run while the current task waits."""
+        wakes_at = self.clock.now + timedelta(seconds=seconds)
+        upcoming = self.next_at()
+        if wakes_at <= self._until and (upcoming is None or wakes_at < upcoming):
+            self.clock.now = wakes_at  # Nobody else has anything to do meanwhile.
+            return
         self.after(seconds, getcurrent().switch)
         self.pause()
 
@@ -49,6 +55,7 @@ class VirtualTime:
 
     def run(self, until: datetime) -> bool:
         """Let everything happen in its order; tell whether nothing is left to happen."""
+        self._until = until
         while self._agenda and self._agenda[0][0] <= until:
             self.clock.now, _, action = heapq.heappop(self._agenda)
             action()

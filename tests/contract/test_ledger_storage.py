@@ -9,9 +9,9 @@ import pytest
 from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
-from dropscale.aws.ledger import DynamoLedger
+from dropscale.aws.ledger import DynamoLedger, records_in
 from dropscale.ledger.gate import Gate
-from dropscale.ledger.records import Drop, Job, Parameters, Rendition, Source
+from dropscale.ledger.records import Drop, Job, Output, Parameters, Rendition, Source
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import (
     Agenda,
@@ -101,6 +101,27 @@ def test_records_come_back_as_they_were_written(ledger: Ledger) -> None:
     read = ledger.job(job.fingerprint)
     assert read is not None
     assert read.parameters.fingerprint("x") == job.parameters.fingerprint("x")
+
+
+@pytest.mark.parametrize("delta_e", [0.1, 2.0, 1e-7, 17.123456789012345])
+def test_numbers_come_back_as_they_were_written(ledger: Ledger, delta_e: float) -> None:
+    drop, job = a_drop(), a_job().model_copy(update={"reserved": {"2026-11": 10**20}})
+    output = Output(
+        key="k", type="png", width=1, height=1, bytes=2**53 + 1, sha256="5", delta_e=delta_e
+    )
+    (rendition,) = drop.renditions.values()
+    done = rendition.moved(DropState.SUBMITTED).moved(DropState.DELIVERED, output=output)
+    drop = drop.with_rendition(done, NOW).model_copy(update={"seq": 1})
+    ledger.write(SaveDrop(drop), SaveJob(job))
+
+    assert rounded(ledger.drop(drop.id)) == rounded(drop)
+    assert rounded(ledger.job(job.fingerprint)) == rounded(job)
+
+
+@pytest.mark.parametrize("value", [{"SS": ["a"]}, {"B": b"a"}], ids=str)
+def test_a_row_with_what_the_ledger_never_writes_is_refused(value: dict[str, object]) -> None:
+    with pytest.raises(TypeError, match="the ledger keeps no"):
+        list(records_in([{"sk": {"S": "job"}, "orphans": value}]))
 
 
 def test_what_is_over_comes_back_as_over(ledger: Ledger) -> None:

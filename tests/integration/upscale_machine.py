@@ -329,7 +329,7 @@ def _logged(aws_calls: CallLog, function: str) -> Iterator[None]:
         aws_calls.add(function, model.service_model.service_name, model.name, params)
 
     wiring._session.cache_clear()
-    wiring._session().register("before-parameter-build", log)
+    wiring._session().events.register("before-parameter-build", log)
     yield
     wiring._session.cache_clear()
 

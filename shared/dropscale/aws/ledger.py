@@ -18,10 +18,10 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
-from dropscale.aws.attribute_values import deserialized, serialized
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.records import Drop, Job
 from dropscale.ledger.store import (
@@ -57,6 +57,7 @@ _MOST_ROWS = 100
 """DynamoDB reads no more of them at once."""
 _CONTENTION_ATTEMPTS = 8
 _CONTENTION_PAUSE = 0.05
+_SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
 
 
 class DynamoLedger:
@@ -247,7 +248,19 @@ def records_in(rows: Iterable[Mapping[str, Any]]) -> Iterator[Drop | Job]:
 
 
 def _record(record: type[_Record], row: Mapping[str, Any]) -> _Record:
-    return record.model_validate({name: deserialized(value) for name, value in row.items()})
+    values = {name: _DESERIALIZER.deserialize(value) for name, value in row.items()}
+    return record.model_validate_json(json.dumps(values, default=_number))
+
+
+def _number(value: object) -> int | float:
+    """Return a number of DynamoDB's as JSON has it: one is all that a row has beside JSON's types.
+
+    Raises:
+        TypeError: the value is none, so the ledger did not write it.
+    """
+    if not isinstance(value, Decimal):
+        raise TypeError(f"the ledger keeps no {type(value).__name__}")
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def _drop_key(drop_id: str) -> dict[str, str]:
@@ -267,7 +280,7 @@ def _window_key(window: str) -> dict[str, str]:
 
 
 def _item(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: serialized(value) for name, value in values.items()}
+    return {name: _SERIALIZER.serialize(value) for name, value in values.items()}
 
 
 def _text(at: datetime) -> str:

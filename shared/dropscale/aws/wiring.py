@@ -1,8 +1,7 @@
 """Composes each function's use case from its settings: the only place that knows all parts.
 
 What only one of them is made of is imported where it is made, so that no function's cold start
-pays for the others'. botocore alone, not boto3: nothing here uses what boto3 puts on top, and its
-import takes as long as that of everything of ours.
+pays for the others'.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-import botocore.session
+import boto3
 from botocore.config import Config
 
 from dropscale.aws.api_key import SecretApiKey
@@ -223,12 +222,12 @@ def specs(settings: SpecSettings, files: SpecFiles) -> SpecResolver:
 
 
 def _client(service: str) -> Any:
-    return _session().create_client(service, config=_CONFIG)
+    return _session().client(service, config=_CONFIG)  # type: ignore[call-overload] # chosen by name
 
 
 @cache
-def _session() -> botocore.session.Session:
-    return botocore.session.get_session()
+def _session() -> boto3.Session:
+    return boto3.Session()
 
 
 def _unobserved(_: Drop) -> None:

@@ -1,0 +1,175 @@
+"""By the vendor's book, whatever vendor and world do: what is paid for comes, once, and is told."""
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from dropscale.upscaler import ProjectStatus
+from tests.chaos.deployment import parameter
+from tests.chaos.judge import Judge
+from tests.chaos.misbehaviour import ACCOUNT_TROUBLES, CREATES, DOWNLOADS, LOOKS, WELL, Fault
+from tests.chaos.scenarios import Put
+from tests.chaos.simulated_stack import SimulatedStack
+from tests.chaos.stories import Story, drawn, wish_of
+from tests.chaos.vendor import Entry, Plan, Spell, Trouble, Vendor
+from tests.fakes import Clock, png
+
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
+STORIES = 25
+"""`make chaos` plays more."""
+
+_DAY = 86_400.0
+_SLOTS: int = parameter("MaxConcurrentJobs")
+_DEADLINE = timedelta(seconds=parameter("JobDeadlineSeconds"))
+_SWEEP = timedelta(minutes=15)
+"""By then a sweep has come: where nothing changes, the simulated schedule is a slow one."""
+
+
+def judge_of(vendor: Vendor, images: Sequence[bytes] = (png(),), every: float = 1.0) -> Judge:
+    """Drop images, `every` so many seconds; return the judge of what comes of them."""
+    stack = SimulatedStack(vendor, seed=SEED)
+    for number, image in enumerate(images):
+        stack.happen(number * every, partial(stack.put, f"{number}.png", image))
+    return Judge(stack, [wish_of(f"{number}.png", image) for number, image in enumerate(images)])
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + STORIES))
+def test_no_story_of_misbehaviour_breaks_a_promise(seed: int) -> None:
+    assert drawn(seed).violations() == []
+
+
+@pytest.mark.parametrize("fault", CREATES.values(), ids=str)
+def test_no_answer_to_a_create_breaks_a_promise(fault: Fault) -> None:
+    vendor = Vendor(Clock(), replies=iter([WELL, fault]))
+    judge = judge_of(vendor, [png(shade=9), png(), png()], every=3600)
+
+    assert judge.verdict() == []
+
+
+@pytest.mark.parametrize("hours", [0.05, 30])
+@pytest.mark.parametrize("fault", [*LOOKS.values(), *DOWNLOADS.values()], ids=str)
+def test_what_passes_is_waited_for(fault: Fault, hours: float) -> None:
+    spell = [Spell(fault, 0, hours * 3600)]
+    plan = Plan(downloads=spell) if fault in DOWNLOADS.values() else Plan(looks=spell)
+    judge = judge_of(Vendor(Clock(), plans=iter([plan])))
+
+    assert judge.verdict() == []
+    assert judge.commands == []
+
+
+@pytest.mark.parametrize("fault", ACCOUNT_TROUBLES.values(), ids=str)
+def test_trouble_with_the_account_passes(fault: Fault) -> None:
+    kinds = ("create", "project", "download", "upload", "account")
+    vendor = Vendor(Clock(), troubles=[Trouble(kinds, Spell(fault, 0, 3600))])
+    judge = judge_of(vendor, [png(), png(shade=9)], every=1800)
+
+    assert judge.verdict() == []
+
+
+@pytest.mark.parametrize("days", [1, 8, 30])
+def test_a_late_result_comes_by_itself(days: int) -> None:
+    judge = judge_of(Vendor(Clock(), plans=iter([Plan(days * _DAY)])))
+
+    assert judge.verdict() == []
+    assert judge.commands == []
+
+
+def test_a_result_that_comes_later_still_is_there_for_who_asks() -> None:
+    judge = judge_of(Vendor(Clock(), plans=iter([Plan(60 * _DAY)])))
+
+    assert judge.verdict() == []
+    assert judge.commands == ["retry 0.png"]
+
+
+@pytest.mark.parametrize("fault", LOOKS.values(), ids=str)
+def test_a_slot_comes_back_at_the_deadline_whatever_the_looks_say(fault: Fault) -> None:
+    plan = Plan(2 * _DAY, looks=[Spell(fault, 0, 3 * _DAY)])
+    vendor = Vendor(Clock(), plans=iter([plan] * _SLOTS))
+    judge = judge_of(vendor, [png(shade=number) for number in range(_SLOTS + 1)])
+
+    judge.stack.settle(_DEADLINE + _SWEEP)
+
+    *_, last = vendor.book.values()
+    assert len(vendor.book) == _SLOTS + 1
+    assert last.created_at - vendor.begin <= _DEADLINE + _SWEEP
+    assert judge.verdict() == []
+
+
+def test_nothing_is_created_where_nobody_knows_who_answers() -> None:
+    page = CREATES["page with 403"]
+    vendor = Vendor(
+        Clock(),
+        replies=iter([page]),
+        troubles=[Trouble(["account"], Spell(ACCOUNT_TROUBLES["page with 403"], 0, 3 * 3600))],
+    )
+    judge = judge_of(vendor, [png(), png(shade=9)], every=300)
+
+    judge.stack.settle(timedelta(hours=3))
+    assert vendor.book == {}
+
+    assert judge.verdict() == []
+    assert len(vendor.book) == 1
+
+
+def test_a_verdict_that_comes_late_ends_no_later_project() -> None:
+    lazy, image = b"wait_for_completion: false", png()
+    story = Story(
+        SEED,
+        puts=[
+            Put("0.png.yaml", lazy),
+            Put("0.png", image),
+            Put("1.png", image, at=400),
+            Put("2.png", image, at=2000),
+        ],
+        wishes=[wish_of("0.png", image, lazy), wish_of("1.png", image), wish_of("2.png", image)],
+        plans=[Plan(verdict=ProjectStatus.ERROR), Plan(3000)],
+        late_looks=[(1, 900.0)],
+    )
+    judge = story.judge()
+
+    assert judge.verdict() == []
+    assert len(judge.stack.vendor.book) == 2
+
+
+def _lose_the_manifest(stack: SimulatedStack) -> None:
+    stack.results.manifests.clear()
+
+
+def _spoil_the_output(stack: SimulatedStack) -> None:
+    ((key, (_, labels)),) = stack.results.outputs.items()
+    stack.results.outputs[key] = (b"another image", labels)
+
+
+def _leak_a_slot(stack: SimulatedStack) -> None:
+    stack.ledger.taken += 1
+
+
+def _leak_credits(stack: SimulatedStack) -> None:
+    stack.ledger.credits["day#2026-11-23"] += 1
+
+
+def _pay_again(stack: SimulatedStack) -> None:
+    (entry,) = stack.vendor.book.values()
+    stack.vendor.book["project-2"] = Entry("project-2", entry.name, 50, stack.clock.now, Plan())
+
+
+@pytest.mark.parametrize(
+    ("harm", "found"),
+    [
+        (_lose_the_manifest, "0.png: silence, it has no manifest"),
+        (_spoil_the_output, "0.png: project-1 is paid for and complete, but delivered"),
+        (_leak_a_slot, "1 slots are taken, and nothing runs"),
+        (_leak_credits, "51 credits are counted in all day#, 50 are charged"),
+        (_pay_again, "paid twice: project-1"),
+    ],
+)
+def test_the_judge_finds_what_is_broken(harm: Callable[[SimulatedStack], None], found: str) -> None:
+    judge = judge_of(Vendor(Clock()))
+    assert judge.verdict() == []
+
+    harm(judge.stack)
+
+    assert any(violation.startswith(found) for violation in judge.verdict())
