@@ -252,11 +252,10 @@ class FakeInputBucket:
             yield file
 
     def page(self, bucket: str, after: str, limit: int) -> list[ListedObject]:
-        keys = sorted(key for key in self.objects if key > after)[:limit]
+        found = sorted(item for item in self.objects.items() if item[0] > after)[:limit]
         return [
             ListedObject(key, ObjectVersion(_etag(body), size=len(body)), self.modified[key])
-            for key in keys
-            if (body := self.objects[key]) is not None
+            for key, body in found
         ]
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:

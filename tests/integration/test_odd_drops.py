@@ -1,7 +1,7 @@
 """Bad and odd drops, all at once on the whole embedded stack: each comes to an end of its own.
 
 What happens between submit's look at an object and its read cannot be forced on the stack; it is
-tested on the fakes' World; tests/contract/test_ports.py tests the read itself.
+tested on the fakes' World; tests/contract/ports/ tests the read itself.
 """
 
 import hashlib
