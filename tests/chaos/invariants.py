@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from dropscale.ledger.records import Drop, Rendition
+from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.results.manifest import manifest_key, manifest_of
 from dropscale.results.output_key import output_key

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from dropscale.image.pixels import QUALITY_BY_TYPE, Comparison, PixelsUnreadable
 from dropscale.image.verify import verify_result
 from dropscale.image.vips import Vips
-from dropscale.ledger.records import Source
+from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.finish import FinishResult
 from dropscale.pipeline.parts.ports import Pixels
 from dropscale.specs.effective import OutputFormat, OutputSettings
