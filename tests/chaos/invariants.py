@@ -116,7 +116,7 @@ def _money_violations(stack: SimulatedStack) -> Iterator[str]:
 
 def _job_violations(stack: SimulatedStack) -> Iterator[str]:
     ledger = stack.ledger
-    shown = {fingerprint for drop in ledger.drops.values() for fingerprint in drop.renditions}
+    shown = {fingerprint for drop in ledger.drops.values() for fingerprint in drop.fingerprints}
     held = sum(job.holds_slot for job in ledger.jobs.values())
     if ledger.taken != held:
         yield f"{ledger.taken} slots are taken, and {held} jobs hold one"
