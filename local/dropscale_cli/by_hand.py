@@ -56,7 +56,7 @@ def retry(key: str | None, place: Place, options: ByHandOptions) -> int:
         left = {
             drop.source.key: drop
             for drop in chosen
-            if (key and drop.state is DropState.SUBMITTED)
+            if (key and drop.state in {DropState.SUBMITTED, DropState.COMPLETE})
             or not place.as_it_stands(drop).is_as_asked
         }
         if not left:

@@ -313,6 +313,8 @@ class Job(Row):
             return self
         return self._step(
             None if verdict is self.state else verdict,
+            # From now on there is a result to be delivered, however long that took to come.
+            watched_since=due,
             credits_charged=cost,
             reserved=dict.fromkeys(self.reserved, cost),
             missing_since=None,

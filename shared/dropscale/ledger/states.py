@@ -22,6 +22,7 @@ JOB_TRANSITIONS: Mapping[JobState, Mapping[JobState, str]] = MappingProxyType(
     {
         JobState.READY: {
             JobState.SUBMITTING: "claimed: slot and credits taken, through the open gate",
+            JobState.SUBMITTED: "the earlier attempt's late answer, or adopted by a person",
         },
         JobState.SUBMITTING: {
             JobState.SUBMITTED: "the vendor answered with a project",
@@ -41,9 +42,12 @@ JOB_TRANSITIONS: Mapping[JobState, Mapping[JobState, str]] = MappingProxyType(
         },
         JobState.ERROR: {
             JobState.READY: "dropped or retried once more",
+            JobState.SUBMITTED: "another attempt's project is adopted by a person",
         },
         JobState.COMPLETE: {},
-        JobState.CANCELED: {},
+        JobState.CANCELED: {
+            JobState.SUBMITTED: "another attempt's project is adopted by a person",
+        },
         JobState.ABANDONED: {
             JobState.SUBMITTED: "its result is wanted once more, or a person adopts a project",
             JobState.COMPLETE: "a later look finds the result",
@@ -135,6 +139,7 @@ RENDITION_TRANSITIONS = MappingProxyType(
                 DropState.UNKNOWN,
                 DropState.SUBMITTED,
                 DropState.WAITING,
+                DropState.REJECTED,
                 DropState.FAILED,
                 DropState.SUPERSEDED,
             }

@@ -12,7 +12,6 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -45,9 +44,6 @@ MAX_ANSWER = 4 * 1024 * 1024
 
 PLAN_UPGRADE_REQUIRED = "plan_upgrade_required"
 """The one code of a 402 that is about the request, not about the account."""
-
-_UNSURE_CLASS_BY_STATUS = MappingProxyType({404: NotFound, 429: Throttled})
-"""What a refusal that is not the vendor's is taken for: nothing is lost by looking again."""
 
 _TOLD = (*NOT_CHARGED, CreateOutcomeUnknown)
 """What a create may end with; anything else is still to be told as what it means for the job."""
@@ -110,8 +106,7 @@ class Call(Generic[T]):
 
     def foreign_refusal(self, status: int) -> MagicHourError:
         """Return what a refusal means that is not the vendor's, by the shape of it: little."""
-        error_class = _UNSURE_CLASS_BY_STATUS.get(status, ServerFault)
-        return error_class(self.label, status=status)
+        return (Throttled if status == 429 else ServerFault)(self.label, status=status)
 
     def _refusal(self, answer: Answer, document: object, without_key: WithoutKey) -> MagicHourError:
         status, said = answer.status, document if isinstance(document, dict) else {}
@@ -124,6 +119,16 @@ class Call(Generic[T]):
             error = self.foreign_refusal(status)
         error.retry_after = retry_after(answer.headers)
         return error
+
+
+class ProjectCall(Call[T]):
+    """A call about one project, whose 404 is counted by whoever looks, and proves nothing alone."""
+
+    def foreign_refusal(self, status: int) -> MagicHourError:
+        """See `Call.foreign_refusal`."""
+        if status == 404:
+            return NotFound(self.label, status=status)
+        return super().foreign_refusal(status)
 
 
 @dataclass(frozen=True)
@@ -198,12 +203,12 @@ def get_project(project_id: str) -> Call[Project]:
             raise ValueError("the answer is about another project")
         return project
 
-    return Call("GET", _project_path(project_id), read)
+    return ProjectCall("GET", _project_path(project_id), read)
 
 
 def delete_project(project_id: str) -> Call[None]:
     """Describe `DELETE /v1/image-projects/{id}`, which is permanent."""
-    return Call("DELETE", _project_path(project_id), lambda _document: None)
+    return ProjectCall("DELETE", _project_path(project_id), lambda _document: None)
 
 
 def get_account() -> Call[Account]:

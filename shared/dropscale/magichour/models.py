@@ -147,6 +147,10 @@ class ProjectError(_Answer):
         return {"message": value} if isinstance(value, str) else value
 
 
+UNREADABLE_PRICE = 10**9
+"""Stands for a price that cannot be read: more than any, so that nothing counts as given back."""
+
+
 class Project(_Answer):
     """Answer of `GET /v1/image-projects/{id}`; `downloads` is filled once it is complete.
 
@@ -164,6 +168,25 @@ class Project(_Answer):
     total_frame_cost: WholeNumber | None = None
     downloads: Annotated[list[Download], BeforeValidator(_readable_downloads)] = []
     error: ProjectError | None = None
+
+    is_price_unreadable: bool = Field(default=False, repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _note_unreadable_price(cls, answer: object) -> object:
+        if not isinstance(answer, dict):
+            return answer
+        told = answer.get("credits_charged")
+        try:
+            is_unreadable = told is not None and _round_up(told) is None
+        except ValueError:
+            is_unreadable = True
+        return {**answer, "is_price_unreadable": is_unreadable}
+
+    @property
+    def final_price(self) -> int | None:
+        """What it cost in the end, as far as the answer says; None: it does not say."""
+        return UNREADABLE_PRICE if self.is_price_unreadable else self.credits_charged
 
     @property
     def type_(self) -> str | None:

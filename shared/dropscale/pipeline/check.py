@@ -41,13 +41,13 @@ class Check:
         try:
             project = self.look(state.fingerprint, state.project_id)
         except NotFound:
-            job = self.ledger.job(state.fingerprint)
-            if job is None or job.state is not JobState.COMPLETE:
+            if not self._was_complete(state):
                 raise
-            # Deliver may still find the result where an earlier delivery put it.
             return state.with_findings(status=ProjectStatus.COMPLETE)
         except PASSING as error:
             return self._look_later(state, error)
+        if project.status is not ProjectStatus.COMPLETE and self._was_complete(state):
+            return state.with_findings(status=ProjectStatus.COMPLETE)
         if project.status in FINAL_STATUSES:
             return _add_findings(state, project, state.wait_seconds)
         wait = self._next_wait(state, f"still {project.status}")
@@ -56,6 +56,11 @@ class Check:
         elif state.failures >= _SHOWN_FAILURES:
             self._show(state, None)
         return _add_findings(state, project, wait)
+
+    def _was_complete(self, state: ExecutionState) -> bool:
+        """Whether deliver may still find the result where an earlier delivery put it."""
+        job = self.ledger.job(state.fingerprint)
+        return job is not None and job.state is JobState.COMPLETE
 
     def _look_later(
         self, state: ExecutionState, error: MagicHourError | DropscaleError
@@ -114,7 +119,7 @@ def _add_findings(state: ExecutionState, project: Project, wait_seconds: int) ->
     failure = error and ProjectFailure(code=error.code, message=error.message)
     return state.with_findings(
         status=project.status,
-        credits_charged=project.credits_charged,
+        credits_charged=project.final_price,
         project_error=failure or None,
         failures=0,
         wait_seconds=wait_seconds,

@@ -17,6 +17,9 @@ from dropscale.pipeline.parts.publish import Published, PublishOutput
 from dropscale.pipeline.parts.start import StartJob
 from dropscale.upscaler import ProjectStatus
 
+_Missing = NotFound | ProjectNotComplete
+"""What a look brings in place of a result."""
+
 
 @dataclass(frozen=True)
 class Deliver:
@@ -51,39 +54,37 @@ class Deliver:
             if is_wanted:
                 delivered = self._deliver_rendition(drop, state, seen, remaining)
                 drop = self._record_delivery(drop, state, delivered)
-            elif isinstance(seen, NotFound):
+            elif not isinstance(seen, Project):
                 raise seen
         self.write_manifest(drop)
         self.start.start_next(remaining)
         return drop
 
-    def _settle_project(self, state: ExecutionState) -> Project | NotFound:
-        """Return the project, having settled its job; or the 404 that came in its place."""
+    def _settle_project(self, state: ExecutionState) -> Project | _Missing:
+        """Return the project, having settled its job; or why there is no result to be had."""
         try:
             project = self.look(state.fingerprint, state.project_id)
-        except NotFound as error:
+        except (NotFound, ProjectNotComplete) as error:
             return error
         if project.status is not ProjectStatus.COMPLETE:
-            raise ProjectNotComplete(
+            return ProjectNotComplete(
                 f"project {project.id} is {project.status}", fix="It is looked at again by itself."
             )
         due = self.clock() + REVIEW
         amend_job(
             self.ledger,
             state.fingerprint,
-            lambda job: job.settle(
-                state.project_id, JobState.COMPLETE, project.credits_charged, due
-            ),
+            lambda job: job.settle(state.project_id, JobState.COMPLETE, project.final_price, due),
         )
         return project
 
     def _deliver_rendition(
-        self, drop: Drop, state: ExecutionState, seen: Project | NotFound, remaining: RemainingTime
+        self, drop: Drop, state: ExecutionState, seen: Project | _Missing, remaining: RemainingTime
     ) -> Rendition:
         """Return the drop's rendition as the delivery makes it."""
         rendition = drop.renditions[state.rendition_id]
         wants_download = drop.spec is None or drop.spec.download_outputs
-        if not wants_download and not isinstance(seen, NotFound):
+        if not wants_download and isinstance(seen, Project):
             downloads = tuple(
                 Download(url=download.url, expires_at=download.expires_at)
                 for download in seen.downloads
@@ -96,11 +97,11 @@ class Deliver:
         return rendition.move(DropState.DELIVERED, output=output, warnings=warnings)
 
     def _publish_result(
-        self, drop: Drop, rendition: Rendition, seen: Project | NotFound, remaining: RemainingTime
+        self, drop: Drop, rendition: Rendition, seen: Project | _Missing, remaining: RemainingTime
     ) -> Published:
         """Publish what the vendor has; if it has it no more, what another drop got of it."""
-        gone: NotFound | TransferFailed
-        if isinstance(seen, NotFound):
+        gone: _Missing | TransferFailed
+        if not isinstance(seen, Project):
             gone = seen
         else:
             url = seen.downloads[0].url
@@ -121,12 +122,12 @@ class Deliver:
         )
 
     def _explain_loss(
-        self, rendition: Rendition, gone: NotFound | TransferFailed
-    ) -> ResultGone | NotFound | TransferFailed:
+        self, rendition: Rendition, gone: _Missing | TransferFailed
+    ) -> ResultGone | _Missing | TransferFailed:
         """Return what is to be said of a result that cannot be had now: a 404 alone is no proof."""
         job = self.ledger.job(rendition.fingerprint)
         if job is None or not job.is_gone(self.clock()):
-            return gone
+            return gone  # it may pass
         return ResultGone(
             f"the vendor has not had project {rendition.project_id} for a day or more",
             fix=(

@@ -14,6 +14,7 @@ from dropscale.magichour import errors
 from dropscale.magichour.errors import DeadlinePassed
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectNotComplete
 from dropscale.pipeline.parts.execution import CaughtError, ExecutionState
+from dropscale.pipeline.parts.follow import explain_verdict
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime
@@ -90,30 +91,14 @@ def _settle_job(job: Job, state: ExecutionState, now: datetime) -> Job:
 def _explain_ending(state: ExecutionState, job: Job) -> tuple[DropState, Reason]:
     if state.error is not None:
         return _explain_error(state.error, state.project_id)
-    if state.status is ProjectStatus.CANCELED:
-        reason = Reason(
-            code="ProjectCanceled",
-            message=f"Project {state.project_id} was canceled at the vendor",
-            fix=(
-                "Set another `revision` in the spec to pay for a fresh try. `dropscale retry KEY` "
-                "looks once more, free."
-            ),
-        )
-        return DropState.CANCELED, reason
-    failure, cost = state.project_error, job.credits_charged
-    fix = "Nothing is charged. Drop the image again (or `dropscale retry KEY`) to try once more."
-    if cost:
-        fix = (
-            f"The vendor has not given back its {cost} credits. It is asked for seven days, free, "
-            "and by `dropscale retry KEY`; once it has, drop the image again. Another `revision` "
-            "in the spec pays for a fresh try at once."
-        )
-    reason = Reason(
-        code=(failure and failure.code) or "ProjectError",
-        message=(failure and failure.message) or f"Project {state.project_id} ended in an error",
-        fix=fix,
+    verdict = DropState.CANCELED if state.status == ProjectStatus.CANCELED else DropState.FAILED
+    told, ended = state.project_error, explain_verdict(job, verdict)
+    return verdict, ended.model_copy(
+        update={
+            "code": (told and told.code) or ended.code,
+            "message": (told and told.message) or ended.message,
+        }
     )
-    return DropState.FAILED, reason
 
 
 def _explain_error(error: CaughtError, project_id: str) -> tuple[DropState, Reason]:

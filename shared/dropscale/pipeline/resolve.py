@@ -11,7 +11,8 @@ from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Ledger, ProjectTaken, amend_drop, amend_job
 from dropscale.magichour.models import Project
 from dropscale.pipeline.parts.delivery_errors import ForeignProject
-from dropscale.pipeline.parts.follow import FollowJob, Waiting
+from dropscale.pipeline.parts.follow import FollowJob
+from dropscale.pipeline.parts.gate import Waiting
 from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
 from dropscale.pipeline.parts.start import StartJob
@@ -27,6 +28,15 @@ class Decision(StrEnum):
     PAY_AGAIN = "pay-again"
     ABANDON = "abandon"
 
+
+_ADOPTING = (
+    JobState.UNKNOWN,
+    JobState.ABANDONED,
+    JobState.READY,
+    JobState.ERROR,
+    JobState.CANCELED,
+)
+"""States of a job that can take a project, the likeliest first: it has no result, so far."""
 
 _WITHOUT_RESULT = frozenset({DropState.FAILED, DropState.TIMED_OUT, DropState.CANCELED})
 
@@ -98,18 +108,21 @@ class Resolve:
         found = [job for job in jobs if job.has_project and job.project_id == project.id]
         if found:
             return found[0]
-        for state in (JobState.UNKNOWN, JobState.ABANDONED):
-            lacking = [job for job in jobs if job.state is state]
-            named = [job for job in lacking if job.is_named_by(project.name)]
-            nameless = [job for job in lacking if job.is_named_by(project.name) is None]
-            if len(named or nameless) == 1:
-                return (named or nameless)[0]
-            if lacking and not nameless:
-                raise ForeignProject.of(project.id)
-            if nameless:
-                names = ", ".join(f'"{job.project_name}"' for job in nameless)
+        lacking = [job for job in jobs if job.state in _ADOPTING]
+        named = [job for job in lacking if job.is_named_by(project.name)]
+        if named:
+            return named[0]
+        nameless = [job for job in lacking if job.is_named_by(project.name) is None]
+        if lacking and not nameless:
+            raise ForeignProject.of(project.id)
+        for state in _ADOPTING:
+            found = [job for job in nameless if job.state is state]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                names = ", ".join(f'"{job.project_name}"' for job in found)
                 raise NothingToResolve(
-                    f"{drop.source.key} has {len(nameless)} jobs without a result",
+                    f"{drop.source.key} has {len(found)} jobs without a result",
                     fix=f"Give it one of these names at the vendor, then adopt it: {names}.",
                 )
         return self._unknown_jobs(drop)[0]

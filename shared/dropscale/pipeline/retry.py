@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.states import OPEN_STATES, DropState, JobState
+from dropscale.ledger.states import AT_VENDOR_STATES, OPEN_STATES, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop, amend_job
 from dropscale.pipeline.parts.follow import FollowJob
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
@@ -13,15 +14,16 @@ from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import (
     Clock,
     DropQueue,
+    ExecutionStatus,
     InputBucket,
     RemainingTime,
     ResultsBucket,
 )
 from dropscale.pipeline.parts.start import StartJob
+from dropscale.upscaler import DOWNLOAD_URL_HOURS
 
-_DONE = frozenset(
-    {DropState.DELIVERED, DropState.COMPLETE, DropState.SKIPPED, DropState.SUPERSEDED}
-)
+_DONE = frozenset({DropState.DELIVERED, DropState.SKIPPED, DropState.SUPERSEDED})
+_URL_LIFETIME = timedelta(hours=DOWNLOAD_URL_HOURS)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Retry:
         """Try a drop again; return whether there was anything that could be tried.
 
         A result that is paid is collected, also one that was delivered and is no longer in the
-        results bucket, and one that the sweeper looks for no more; an upscale whose credits were
+        results bucket, one that the sweeper looks for no more, and fresh download URLs where the
+        last ones have expired; an upscale whose credits were
         given back is paid anew; and a drop that was never evaluated is looked at from the start,
         provided that its image is still there.
         """
@@ -65,11 +68,17 @@ class Retry:
             return False
         if job.state is JobState.ABANDONED and not job.has_project:
             return False
-        if rendition.state is DropState.SUBMITTED and not drop.watches(rendition):
-            return True
+        if rendition.state in AT_VENDOR_STATES:
+            return not drop.watches(rendition) or not self._is_running(drop, rendition)
+        if rendition.state is DropState.COMPLETE:
+            return self.clock() - drop.timeline[-1].at >= _URL_LIFETIME
         if rendition.state is DropState.DELIVERED and rendition.output is not None:
             return self.results.describe_output(rendition.output.key) is None
         return rendition.state not in _DONE | OPEN_STATES
+
+    def _is_running(self, drop: Drop, rendition: Rendition) -> bool:
+        name = self.follow.execution_name(drop.id, rendition)
+        return self.follow.executions.status(name) is ExecutionStatus.RUNNING
 
     def _try_again(
         self,

@@ -14,7 +14,7 @@ from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import VERDICTS, JobState, WaitReason
 from dropscale.ledger.store import Agenda, Ledger, LedgerConflict, SaveJob, amend_job
 from dropscale.magichour.errors import NotFound
-from dropscale.pipeline.parts.follow import FollowJob
+from dropscale.pipeline.parts.follow import FollowJob, Undelivered
 from dropscale.pipeline.parts.gate import GateKeeper
 from dropscale.pipeline.parts.look import PASSING, LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
@@ -122,9 +122,8 @@ class Sweep:
                 run.done["started"] += outcome is StartOutcome.STARTED
                 if outcome is StartOutcome.LEFT:
                     continue
-                if outcome is StartOutcome.WAITING or (
-                    probe and outcome is not StartOutcome.STARTED
-                ):
+                has_answered = outcome in {StartOutcome.STARTED, StartOutcome.REJECTED}
+                if outcome is StartOutcome.WAITING or (probe and not has_answered):
                     return
                 probe = None
 
@@ -174,6 +173,8 @@ class Sweep:
         if job.state in VERDICTS:
             for drop, rendition in ended:
                 self.follow.renew_execution(drop.id, rendition.id, job)
+            for drop_id in sorted({drop.id for drop in drops} - {drop.id for drop, _ in watched}):
+                self.follow.update_drop(drop_id, job)
         self._plan_next_look(job, bool(watched))
         return True
 
@@ -207,7 +208,7 @@ class Sweep:
         return amend_job(
             self.ledger,
             job.fingerprint,
-            lambda job: job.settle(project_id, verdict, project.credits_charged, due),
+            lambda job: job.settle(project_id, verdict, project.final_price, due),
         )
 
     def _plan_next_look(self, job: Job, has_open_drops: bool) -> None:
@@ -227,6 +228,8 @@ class Sweep:
             self._look_again(job, next_look)
         else:
             self._look_again(job, None)
+            if has_open_drops:
+                self.follow.update_drops(job, Undelivered())
 
     def _abandon(self, job: Job) -> Job:
         project_id, now = job.project_id, self.clock()

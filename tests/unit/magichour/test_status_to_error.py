@@ -1,5 +1,8 @@
 """Which error class an answer becomes. `GET /v1/account` stands for every call that is free."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from dropscale.magichour import (
@@ -84,11 +87,17 @@ def test_each_answer_has_its_class(
 def test_a_refusal_that_is_not_the_vendors_proves_nothing(
     server: ScriptedServer, client: Client, body: bytes
 ) -> None:
-    harmless = {404: NotFound, 429: Throttled}
-    for status in (400, 401, 402, 403, 404, 422, 429, 500, 502, 503):
-        server.on("GET", "/v1/account", Reply(status, body))
+    project = "/v1/image-projects/p"
+    looks = [(status, project) for status in (401, 404, 429, 500)]
+    statuses = (400, 401, 402, 403, 404, 422, 429, 500, 502, 503)
+    for status, path in [*((status, "/v1/account") for status in statuses), *looks]:
+        server.on("GET", path, Reply(status, body))
+        get = partial(client.v1.image_projects.get, id="p")
+        call: Callable[[], object] = get if path == project else client.v1.account.list
         with pytest.raises(MagicHourError) as caught:
-            client.v1.account.list()
+            call()
+        # Whoever looks at a project counts its 404s; of any other call it says nothing.
+        harmless = {404: NotFound if path == project else ServerFault, 429: Throttled}
         assert type(caught.value) is harmless.get(status, ServerFault)
         error = caught.value
         assert (error.status, error.message, error.code) == (status, None, None)

@@ -8,8 +8,8 @@ from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import JobState, WaitReason
 from dropscale.ledger.store import Ledger, amend_job
 from dropscale.magichour import errors
-from dropscale.pipeline.parts.follow import FollowJob, Refused, Waiting
-from dropscale.pipeline.parts.gate import GateKeeper, cause_of
+from dropscale.pipeline.parts.follow import FollowJob, Refused
+from dropscale.pipeline.parts.gate import GateKeeper, Waiting
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
 from dropscale.pipeline.parts.source_image import SourceImage
 from dropscale.pipeline.parts.start import (
@@ -76,8 +76,8 @@ class AdvanceDrop:
     def _close_gate(
         self, drop: Drop, job: Job, reason: WaitReason, error: errors.MagicHourError
     ) -> Drop:
-        until = self.gate.close(reason, error)
-        return self._send_later(drop, job, Waiting(reason, until, cause_of(error)), until)
+        waiting = self.gate.close(reason, error)
+        return self._send_later(drop, job, waiting, waiting.until or self.clock())
 
     def _send_later(self, drop: Drop, job: Job, waiting: Waiting, until: datetime) -> Drop:
         """The vendor cannot take the bytes now: the sweeper has the image read again."""

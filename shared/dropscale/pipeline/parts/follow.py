@@ -2,16 +2,19 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from dropscale.ledger.drops import Drop, Reason, Rendition
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.states import VERDICTS, DropState, JobState, WaitReason
+from dropscale.ledger.states import AT_VENDOR_STATES, VERDICTS, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop
 from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.gate import Waiting
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.ports import Clock, Executions
 from dropscale.upscaler import ProjectStatus
+
+_WITHOUT_RESULT = frozenset({JobState.ERROR, JobState.CANCELED})
 
 
 @dataclass(frozen=True)
@@ -23,22 +26,18 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """Why, and until when, a job is not started; `cause` says more where there is more to say."""
-
-    reason: WaitReason
-    until: datetime | None = None
-    cause: Reason | None = None
-
-
-@dataclass(frozen=True)
 class Refused:
     """Why the vendor refuses a job for good."""
 
     reason: Reason
 
 
-News = Waiting | Refused | None
+@dataclass(frozen=True)
+class Undelivered:
+    """A result has been there for seven days, and could not be delivered in all that time."""
+
+
+News = Waiting | Refused | Undelivered | None
 """What the job's state alone does not tell of its drops."""
 
 
@@ -74,15 +73,17 @@ class FollowJob:
         # The caller may have waited for the vendor since it read the job.
         job = self.ledger.job(job.fingerprint) or job
 
-        def update(rendition: Rendition) -> Rendition:
+        def update(drop: Drop, rendition: Rendition) -> Rendition:
             after = rendition_after(rendition, job, news)
+            if job.state in _WITHOUT_RESULT and after == rendition and not drop.watches(rendition):
+                return _end_without_result(rendition, job)
             is_same = after.generation == rendition.generation
             if rendition.id == renew and after.wants_result and is_same:
                 return after.move(DropState.SUBMITTED, generation=after.generation + 1)
             return after
 
         def change(drop: Drop) -> Drop:
-            updated = map(update, drop.renditions_of(job.fingerprint))
+            updated = [update(drop, one) for one in drop.renditions_of(job.fingerprint)]
             return drop.with_renditions(updated, self.clock())
 
         drop = amend_drop(self.ledger, drop_id, change)
@@ -126,10 +127,13 @@ def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
         return rendition
     is_fresh = rendition.state in {DropState.WAITING, DropState.UNKNOWN}
     if job.has_project:
-        return _take_project(rendition, job, is_fresh=is_fresh)
+        return _take_project(rendition, job, news, is_fresh=is_fresh)
     if job.state is JobState.ABANDONED:
         return rendition.move(DropState.FAILED, attempt=job.attempt, reason=_explain_given_up())
     if not is_fresh:
+        # Its project came to nothing, and the vendor refuses another attempt.
+        if isinstance(news, Refused) and job.state is JobState.READY:
+            return rendition.move(DropState.FAILED, reason=news.reason)
         return rendition
     if job.state is JobState.UNKNOWN:
         return rendition.move(DropState.UNKNOWN, attempt=job.attempt, reason=_explain_unknown(job))
@@ -138,10 +142,11 @@ def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
             return rendition.move(DropState.REJECTED, reason=reason)
         case Waiting(wait, until, cause):
             return rendition.move(DropState.WAITING, wait=wait, wait_until=until, reason=cause)
-    return rendition
+        case _:
+            return rendition
 
 
-def _take_project(rendition: Rendition, job: Job, *, is_fresh: bool) -> Rendition:
+def _take_project(rendition: Rendition, job: Job, news: News, *, is_fresh: bool) -> Rendition:
     if is_fresh or rendition.project_id != job.project_id:
         # What an execution tells of an earlier project must not be taken for this one's.
         generation = rendition.generation if is_fresh else rendition.generation + 1
@@ -154,7 +159,54 @@ def _take_project(rendition: Rendition, job: Job, *, is_fresh: bool) -> Renditio
         )
     if job.state is JobState.ABANDONED:
         return rendition.move(DropState.TIMED_OUT, reason=_explain_abandoned(job))
+    if isinstance(news, Undelivered) and rendition.state in AT_VENDOR_STATES:
+        return rendition.move(DropState.TIMED_OUT, reason=_explain_undelivered(job))
     return rendition
+
+
+def _end_without_result(rendition: Rendition, job: Job) -> Rendition:
+    if not rendition.wants_result or rendition.project_id != job.project_id:
+        return rendition
+    end = DropState.CANCELED if job.state is JobState.CANCELED else DropState.FAILED
+    return rendition.move(
+        end, reason=explain_verdict(job, end), credits_charged=job.credits_charged
+    )
+
+
+def explain_verdict(job: Job, end: DropState) -> Reason:
+    """Say why a job that was canceled, or else ended in an error, brings nothing; what to do."""
+    cost = job.credits_charged
+    if end is DropState.CANCELED:
+        code, message = "ProjectCanceled", f"Project {job.project_id} was canceled at the vendor"
+        fix = (
+            "Set another `revision` in the spec to pay for a fresh try. `dropscale retry KEY` "
+            "looks once more, free."
+        )
+    else:
+        code, message = "ProjectError", f"Project {job.project_id} ended in an error"
+        fix = (
+            "Nothing is charged. Drop the image again (or `dropscale retry KEY`) to try once more."
+        )
+        if cost:
+            fix = (
+                f"The vendor has not given back its {cost} credits. It is asked for seven days, "
+                "free, and by `dropscale retry KEY`; once it has, drop the image again. Another "
+                "`revision` in the spec pays for a fresh try at once."
+            )
+    for orphan in job.orphans:
+        fix += (
+            f" Project {orphan} of an earlier attempt may have the result: "
+            f"`dropscale resolve KEY --adopt {orphan}` takes it, free."
+        )
+    return Reason(code=code, message=message, fix=fix)
+
+
+def _explain_undelivered(job: Job) -> Reason:
+    return Reason(
+        code="Undelivered",
+        message=f"Project {job.project_id} could not be delivered in seven days",
+        fix="The paid result stays at the vendor. `dropscale retry KEY` collects it, free.",
+    )
 
 
 def _explain_unknown(job: Job) -> Reason:

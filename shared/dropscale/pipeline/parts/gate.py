@@ -24,6 +24,15 @@ _FIRST_AND_LONGEST = MappingProxyType(
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Why, and until when, a job is not started; `cause` says more where there is more to say."""
+
+    reason: WaitReason
+    until: datetime | None = None
+    cause: Reason | None = None
+
+
+@dataclass(frozen=True)
 class GateKeeper:
     """Lets everyone wait together when the vendor refuses one.
 
@@ -35,23 +44,29 @@ class GateKeeper:
     clock: Clock
     jitter: Callable[[], float]
 
-    def close(self, reason: WaitReason, error: MagicHourError) -> datetime:
+    def close(
+        self, reason: WaitReason, error: MagicHourError, *, is_from_account: bool = False
+    ) -> Waiting:
         """Close it for as long as the error asks, or for longer with each refusal in a row.
 
-        Returns until when.
+        What is closed as unreadable stays so until the account has answered, whatever else is
+        refused meanwhile: nobody knows who refuses. Returns what everybody waits for now.
         """
         retry_after, cause = error.retry_after, cause_of(error)
-        until = self.clock()
+        waiting = Waiting(reason, self.clock(), cause)
         for _ in range(_ATTEMPTS):
             gate = self.ledger.gate()
+            if gate and not gate.is_open and gate.reason is WaitReason.UNREADABLE:
+                reason = reason if is_from_account else gate.reason
             seconds = self._pause_seconds(reason, gate.strikes if gate else 0, retry_after)
             until = self.clock() + timedelta(seconds=seconds)
             first = Gate(is_open=True, reason=reason, until=until, strikes=0, seq=0)
             is_asked = retry_after is not None
             closed = (gate or first).close(reason, until, is_asked=is_asked, cause=cause)
+            waiting = Waiting(reason, until, cause)
             if self._save(closed):
                 break
-        return until
+        return waiting
 
     def open(self) -> None:
         """Open it: the vendor has taken a job."""
@@ -85,7 +100,8 @@ class GateKeeper:
             self.upscaler.account()
         except MagicHourError as error:
             is_refused = isinstance(error, Unauthorized | OutOfCredits)
-            self.close(WaitReason.ACCOUNT if is_refused else WaitReason.UNREADABLE, error)
+            reason = WaitReason.ACCOUNT if is_refused else WaitReason.UNREADABLE
+            self.close(reason, error, is_from_account=True)
             return None
         return probe.probe(self.clock() + timedelta(seconds=_PROBE_SECONDS))
 

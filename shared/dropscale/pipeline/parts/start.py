@@ -33,8 +33,8 @@ from dropscale.ledger.store import (
 )
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject
-from dropscale.pipeline.parts.follow import FollowJob, Refused, Waiting
-from dropscale.pipeline.parts.gate import GateKeeper, cause_of
+from dropscale.pipeline.parts.follow import FollowJob, Refused
+from dropscale.pipeline.parts.gate import GateKeeper, Waiting
 from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
 
@@ -180,6 +180,8 @@ class StartJob:
         except REJECTING_ERRORS as error:
             later = self.clock() + REVIEW
             refused = self._end_attempt(job, lambda job: job.return_to_ready(later))
+            if probing:
+                self.gate.open()  # The vendor refuses this job, but it does take jobs.
             self.follow.update_drops(refused, Refused(refusal_of(error)))
             return StartOutcome.REJECTED
         except errors.CreateOutcomeUnknown as error:
@@ -204,9 +206,9 @@ class StartJob:
     def _close_gate(
         self, job: Job, reason: WaitReason, error: errors.MagicHourError
     ) -> StartOutcome:
-        until, now = self.gate.close(reason, error), self.clock()
+        waiting, now = self.gate.close(reason, error), self.clock()
         refused = self._end_attempt(job, lambda job: job.return_to_ready(now))
-        return self._hold_back(refused, Waiting(reason, until, cause_of(error)))
+        return self._hold_back(refused, waiting)
 
     def _hold_back(self, job: Job, waiting: Waiting) -> StartOutcome:
         self.follow.update_drops(job, waiting)

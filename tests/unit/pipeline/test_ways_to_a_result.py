@@ -1,0 +1,246 @@
+"""Schedules that once left a paid result without a way to it, or paid for it unasked."""
+
+from typing import Any
+
+import pytest
+
+from dropscale.ledger.budget import Budget
+from dropscale.ledger.jobs import Job
+from dropscale.ledger.states import DropState, JobState, WaitReason
+from dropscale.ledger.store import amend_job
+from dropscale.magichour import errors
+from dropscale.magichour.models import CreatedProject, Project
+from dropscale.pipeline.resolve import Decision
+from dropscale.upscaler import ProjectStatus
+from tests.fakes import png
+from tests.world import World
+
+CREATE = "POST /v1/ai-image-upscaler"
+
+
+def the_job(world: World) -> Job:
+    (job,) = world.ledger.jobs.values()
+    return job
+
+
+def answer(world: World, project_id: str, status: str, **facts: Any) -> None:
+    """Let the vendor say this of a project from now on."""
+    downloads = [{"url": "https://vendor.example/output.png"}] if status == "complete" else []
+    told = {"id": project_id, "status": status, "downloads": downloads, **facts}
+    world.upscaler.projects[project_id] = Project.model_validate(told)
+
+
+def refuse_creates(world: World, refused_factor: int = 2) -> list[str]:
+    """Let the vendor refuse creates of a scale factor; return where it writes their names."""
+    create, refused = world.upscaler.create, list[str]()
+
+    def answer_create(image_path: str, parameters: dict[str, Any], name: str) -> CreatedProject:
+        if parameters["scale_factor"] == refused_factor:
+            refused.append(name)
+            raise errors.PlanRefused(CREATE, status=403, message="not in your plan")
+        return create(image_path, parameters, name)
+
+    world.upscaler.create = answer_create  # type: ignore[method-assign]
+    return refused
+
+
+@pytest.mark.parametrize("days", [7, 10])
+@pytest.mark.parametrize("trouble", ["lost execution", "a page"])
+def test_a_result_that_comes_late_is_tried_as_long_as_any(
+    world: World, days: int, trouble: str
+) -> None:
+    world.drop("a.png", png())
+    world.pass_hours(24 * days - 1)
+    world.upscaler.finish()
+    good = world.upscaler.result
+    if trouble == "a page":
+        world.upscaler.result = b"<html>maintenance</html>"
+    while the_job(world).state is not JobState.COMPLETE:
+        world.clock.advance(hours=1)
+        world.sweep()
+        if trouble == "lost execution":
+            world.executions.end_all()
+        else:
+            world.run_executions()
+    world.upscaler.result = good
+    world.pass_hours(5)
+
+    assert world.row("a.png").state is DropState.DELIVERED
+
+
+def test_what_could_not_be_delivered_in_seven_days_says_so_and_is_collected_free(
+    world: World,
+) -> None:
+    world.drop("a.png", png())
+    world.upscaler.finish()
+    (state,) = world.running()
+    world.check(state)
+    world.executions.end_all()
+    for _ in range(24 * 8):
+        world.clock.advance(hours=1)
+        world.sweep()
+        world.executions.end_all()
+    manifest = world.manifest("a.png")
+    assert (manifest["state"], manifest["reason"]["code"]) == ("timed_out", "Undelivered")
+
+    assert world.retry("a.png")
+    world.run_executions()
+
+    assert world.row("a.png").state is DropState.DELIVERED
+
+
+@pytest.mark.parametrize("budget", [0, 50])
+def test_an_answer_that_comes_after_a_person_paid_again_is_not_lost(budget: int) -> None:
+    world = World(budget=Budget(daily=budget))
+    create = world.upscaler.create
+
+    def slow_create(image_path: str, parameters: dict[str, Any], name: str) -> CreatedProject:
+        created = create(image_path, parameters, name)
+        world.upscaler.create = create  # type: ignore[method-assign]
+        world.clock.advance(minutes=20)
+        world.sweep()
+        world.decide("a.png", Decision.PAY_AGAIN)
+        return created
+
+    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    world.drop("a.png", png())
+
+    assert "project-1" in {the_job(world).project_id, *the_job(world).orphans}
+    assert len(world.upscaler.creates) == (1 if budget else 2)
+
+
+@pytest.mark.parametrize("end", ["waits", "canceled", "error"])
+def test_a_project_that_turns_up_after_it_was_paid_again_is_adopted(end: str) -> None:
+    world = World(budget=Budget(daily=50 if end == "waits" else 0))
+    world.upscaler.fail_create = errors.CreateOutcomeUnknown(CREATE)
+    world.drop("a.png", png())
+    name = the_job(world).project_name
+    world.decide("a.png", Decision.PAY_AGAIN)
+    answer(world, "lost", "complete", name=name)
+    if end != "waits":
+        answer(world, "project-1", end, credits_charged=50)
+        world.run_executions()
+
+    world.adopt("a.png", "lost")
+    world.run_executions()
+
+    assert world.row("a.png").state is DropState.DELIVERED
+    assert len(world.upscaler.creates) == (0 if end == "waits" else 1)
+
+
+def test_an_orphan_is_named_when_the_attempt_after_it_brings_nothing(world: World) -> None:
+    world.drop("a.png", png())
+    orphan = {"orphans": ("project-0",)}
+    world.ledger.jobs = {n: j.model_copy(update=orphan) for n, j in world.ledger.jobs.items()}
+    answer(world, "project-1", "canceled")
+    world.run_executions()
+
+    assert "resolve KEY --adopt project-0" in world.manifest("a.png")["reason"]["fix"]
+
+
+@pytest.mark.parametrize("price", ["50", {"amount": 50}, [], True])
+def test_an_error_whose_price_cannot_be_read_gives_nothing_back(world: World, price: Any) -> None:
+    world.drop("a.png", png())
+    answer(world, "project-1", "error", credits_charged=price)
+    world.run_executions()
+
+    assert the_job(world).credits_charged == 50
+    assert not the_job(world).is_refunded
+
+
+def test_what_is_closed_as_unreadable_stays_so_whatever_an_upload_is_refused_for(
+    world: World,
+) -> None:
+    unreadable = errors.CreateAnswerUnreadable(CREATE)
+    unreadable.status = 403
+    world.upscaler.fail_create = unreadable
+    world.upscaler.fail_account = errors.ServerFault("GET /v1/account", status=403)
+    world.drop("a.png", png())
+    world.upscaler.fail_upload = errors.Throttled("POST /v1/files/upload-urls", status=429)
+    world.drop("b.png", png(shade=3))
+    world.drop("c.png", png(shade=4))
+    for _ in range(60):
+        world.clock.advance(minutes=1)
+        world.sweep()
+
+    assert world.upscaler.creates == []
+    gate = world.ledger.gate()
+    assert gate is not None
+    assert gate.reason is WaitReason.UNREADABLE
+
+
+def test_a_drop_that_waits_for_nobody_learns_that_nothing_comes_and_is_not_paid_for_again(
+    world: World,
+) -> None:
+    world.put("a.png.yaml", "wait_for_completion: false")
+    world.drop("a.png", png())
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
+    world.clock.advance(minutes=3)
+    world.sweep()
+    refused = refuse_creates(world)
+    world.drop("b.png", png())
+    for _ in range(60):
+        world.clock.advance(minutes=1)
+        world.sweep()
+
+    assert len(refused) == 1
+    assert world.row("a.png").state is DropState.FAILED
+    assert world.row("b.png").state is DropState.REJECTED
+
+
+def test_images_that_the_vendor_refuses_hold_up_no_neighbour_behind_a_gate() -> None:
+    world = World(slots=50)
+    world.upscaler.fail_create = errors.Throttled(CREATE, status=429)
+    for number in range(20):
+        world.put(f"{number:02}.png.yaml", "scale_factor: 4")
+        world.drop(f"{number:02}.png", png(shade=number))
+        world.clock.advance(seconds=1)
+    world.drop("neighbour.png", png(shade=99))
+    refuse_creates(world, refused_factor=4)
+    for _ in range(3):
+        world.clock.advance(minutes=1)
+        world.sweep()
+
+    assert world.row("neighbour.png").state is DropState.SUBMITTED
+
+
+def test_a_decision_that_was_cut_off_is_refused_once(world: World) -> None:
+    world.upscaler.fail_create = errors.CreateOutcomeUnknown(CREATE)
+    world.drop("a.png", png())
+    amend_job(world.ledger, the_job(world).fingerprint, lambda job: job.pay_again(world.clock()))
+    refused = refuse_creates(world)
+    for _ in range(60):
+        world.clock.advance(minutes=1)
+        world.sweep()
+
+    assert len(refused) == 1
+    assert world.row("a.png").state is DropState.REJECTED
+
+
+def test_download_urls_that_have_expired_are_asked_for_anew(world: World) -> None:
+    world.put("a.png.yaml", "download_outputs: false")
+    world.drop("a.png", png())
+    world.upscaler.finish()
+    world.run_executions()
+    assert not world.retry("a.png")
+    world.clock.advance(hours=24)
+
+    assert world.retry("a.png")
+    answer(world, "project-1", "complete", downloads=[{"url": "https://vendor.example/new.png"}])
+    world.run_executions()
+
+    (job,) = world.manifest("a.png")["jobs"]
+    assert [download["url"] for download in job["downloads"]] == ["https://vendor.example/new.png"]
+
+
+@pytest.mark.parametrize("status", ["error", "canceled", "rendering"])
+def test_an_earlier_delivery_serves_when_the_status_goes_back(world: World, status: str) -> None:
+    world.drop("a.png", png())
+    world.upscaler.finish()
+    world.run_executions()
+    answer(world, "project-1", status, credits_charged=0)
+    world.drop("b.png", png())
+    world.run_executions()
+
+    assert world.row("b.png").state is DropState.DELIVERED
+    assert len(world.upscaler.creates) == 1
