@@ -13,8 +13,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
+from dropscale.ledger.drops import Drop, Source
 from dropscale.ledger.gate import Gate
-from dropscale.ledger.records import Attempt, Drop, Job, KnownProject, Row, Source
+from dropscale.ledger.jobs import Attempt, Job, KnownProject
+from dropscale.ledger.rows import Row
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,

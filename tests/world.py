@@ -10,7 +10,7 @@ from typing import Any
 from cachetools import TTLCache
 
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.records import Drop
+from dropscale.ledger.drops import Drop
 from dropscale.ledger.states import DropState
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver

@@ -14,7 +14,7 @@ from dropscale.aws.invocation import (
     remaining_time,
 )
 from dropscale.aws.settings import SweepSettings
-from dropscale.ledger.records import Drop
+from dropscale.ledger.drops import Drop
 from dropscale.pipeline.parts.measurements import Measurement
 
 

@@ -16,7 +16,8 @@ from botocore.exceptions import ClientError
 
 from dropscale.aws import wiring
 from dropscale.aws.settings import CommandSettings
-from dropscale.ledger.records import Drop, Job
+from dropscale.ledger.drops import Drop
+from dropscale.ledger.jobs import Job
 from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale.pipeline.resolve import Decision
 from dropscale_cli.file_listing import etag_of

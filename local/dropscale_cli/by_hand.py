@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from dropscale.errors import DropscaleError
-from dropscale.ledger.records import Drop
+from dropscale.ledger.drops import Drop
 from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
 from dropscale.magichour.errors import MagicHourError
 from dropscale.pipeline.resolve import Decision

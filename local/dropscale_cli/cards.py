@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit
 
-from dropscale.ledger.records import Download, Parameters, Source, TimelineEntry
+from dropscale.ledger.drops import Download, Source, TimelineEntry
+from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.states import OPEN_STATES, DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
 from dropscale.specs.effective import EffectiveRendition

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from dropscale.ledger.records import Output
+from dropscale.ledger.drops import Output
 from dropscale_cli import state_folder
 
 

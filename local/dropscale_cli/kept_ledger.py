@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from dropscale.ledger.records import Drop, Job
+from dropscale.ledger.drops import Drop
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import JobState
 from dropscale_cli.errors import UnusablePath
 from dropscale_cli.state_folder import StateFolder

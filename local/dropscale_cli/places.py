@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 
-from dropscale.ledger.records import Drop
+from dropscale.ledger.drops import Drop
 from dropscale.magichour.urls import is_loopback
 from dropscale.results.manifest import manifest_of
 from dropscale_cli.chosen_api import ChosenApi, remembered_api

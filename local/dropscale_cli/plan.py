@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.records import Rendition, Source
+from dropscale.ledger.drops import Rendition, Source
 from dropscale.pipeline.parts.plan import LargeEnough, plan_renditions
 from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale.pipeline.parts.source_image import SourceImage, image_of, require_size

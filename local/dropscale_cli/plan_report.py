@@ -13,7 +13,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from dropscale.ledger.records import Source
+from dropscale.ledger.drops import Source
 from dropscale.upscaler import DOLLARS_PER_CREDIT
 from dropscale_cli.chosen_api import chosen_api
 from dropscale_cli.drops import find_drops

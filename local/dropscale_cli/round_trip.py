@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from dropscale.ledger.records import Output
+from dropscale.ledger.drops import Output
 from dropscale.ledger.states import AT_VENDOR_STATES, DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale_cli.collect import collect, is_collected

@@ -12,7 +12,8 @@ from dropscale.aws import wiring
 from dropscale.errors import DropscaleError
 from dropscale.image.header import DamagedImage, read_header, require_upscalable
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.records import Drop, Job, Rendition, Source
+from dropscale.ledger.drops import Drop, Rendition, Source
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion, Upscaler
 from dropscale.pipeline.parts.source_image import RemoteImage, SourceImage, refresh_source

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from dropscale.ledger.records import Drop, Source
+from dropscale.ledger.drops import Drop, Source
 from dropscale.ledger.states import DropState
 from dropscale.ledger.walk import Walk
 from dropscale.pipeline.parts.ports import ListedObject, ObjectVersion

@@ -4,7 +4,8 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from datetime import datetime
 
-from dropscale.ledger.records import Drop, Job
+from dropscale.ledger.drops import Drop
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.store import AGENDA_BY_JOB_STATE, Agenda, Change, SaveDrop, SaveJob
 from tests.fakes import MemoryLedger
 

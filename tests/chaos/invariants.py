@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from dropscale.ledger.records import Drop, Rendition
+from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.results.manifest import manifest_key, manifest_of
 from dropscale.results.output_key import output_key
@@ -116,7 +116,7 @@ def _money_violations(stack: SimulatedStack) -> Iterator[str]:
 
 def _job_violations(stack: SimulatedStack) -> Iterator[str]:
     ledger = stack.ledger
-    shown = {fingerprint for drop in ledger.drops.values() for fingerprint in drop.renditions}
+    shown = {fingerprint for drop in ledger.drops.values() for fingerprint in drop.fingerprints}
     held = sum(job.holds_slot for job in ledger.jobs.values())
     if ledger.taken != held:
         yield f"{ledger.taken} slots are taken, and {held} jobs hold one"

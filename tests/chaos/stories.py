@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.records import Parameters
+from dropscale.ledger.jobs import Parameters
 from dropscale.upscaler import Mode, ProjectStatus
 from tests.chaos.judge import Judge, Wish
 from tests.chaos.misbehaviour import ACCOUNT_TROUBLES, CREATES, DOWNLOADS, LOOKS, WELL, Fault

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dropscale.ledger.records import Drop, Source
+from dropscale.ledger.drops import Drop, Source
 from dropscale.pipeline.parts.execution import ExecutionState
 from dropscale.pipeline.submit import SubmitOutcome, Submitted
 from dropscale.specs.keys import KeyKind

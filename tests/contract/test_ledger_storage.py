@@ -10,19 +10,10 @@ from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from dropscale.aws.ledger import DynamoLedger, records_in
+from dropscale.ledger.drops import Drop, Output, Rendition, Source
 from dropscale.ledger.gate import Gate
-from dropscale.ledger.records import (
-    SCHEMA,
-    Attempt,
-    Drop,
-    Job,
-    KnownProject,
-    NewerSchema,
-    Output,
-    Parameters,
-    Rendition,
-    Source,
-)
+from dropscale.ledger.jobs import Attempt, Job, KnownProject, Parameters
+from dropscale.ledger.rows import SCHEMA, NewerSchema
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import (
     Agenda,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dropscale.aws.ledger import DynamoLedger
-from dropscale.ledger.records import Job, Parameters
+from dropscale.ledger.jobs import Job, Parameters
 from dropscale.ledger.store import BudgetSpent, Limits, SaveJob, job_changes
 from dropscale.upscaler import Mode
 from dropscale_cli.local_stack import target_of

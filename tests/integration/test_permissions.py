@@ -17,7 +17,8 @@ from moto.s3.models import s3_backends
 
 from dropscale.aws.ledger import DynamoLedger
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.records import Drop, Job, Parameters, Rendition, Source
+from dropscale.ledger.drops import Drop, Rendition, Source
+from dropscale.ledger.jobs import Job, Parameters
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale.ledger.store import (
     Attach,

@@ -43,7 +43,7 @@ from dropscale.aws.settings import (
     SubmitSettings,
     SweepSettings,
 )
-from dropscale.ledger.records import Drop
+from dropscale.ledger.drops import Drop
 from dropscale.magichour.errors import MagicHourError
 from dropscale.magichour.models import Project
 from dropscale.pipeline.submit import Submit

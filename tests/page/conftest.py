@@ -7,7 +7,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from dropscale.ledger.records import Reason
+from dropscale.ledger.drops import Reason
 from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale_cli.gallery import drops_in, write_page

@@ -1,6 +1,6 @@
 import pytest
 
-from dropscale.ledger.records import Parameters
+from dropscale.ledger.jobs import Parameters
 from dropscale.results.manifest import manifest_key
 from dropscale.results.output_key import output_key
 from dropscale.upscaler import Mode

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dropscale.ledger.budget import Budget, window_end
-from dropscale.ledger.records import IllegalTransition, Job, Parameters, Rendition
+from dropscale.ledger.drops import Rendition
+from dropscale.ledger.jobs import Job, Parameters
+from dropscale.ledger.rows import IllegalTransition
 from dropscale.ledger.states import DropState, JobState, combined_state
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.upscaler import Mode

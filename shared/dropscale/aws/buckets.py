@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from botocore.exceptions import ClientError
 
-from dropscale.ledger.records import Source
+from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.ports import (
     ListedObject,
     ObjectGone,

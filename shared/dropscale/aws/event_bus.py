@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dropscale.ledger.records import Drop
+from dropscale.ledger.drops import Drop
 from dropscale.results.announcement import DETAIL_TYPES, SOURCE, announcement_of
 
 if TYPE_CHECKING:

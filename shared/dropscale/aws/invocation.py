@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from dropscale.aws.settings import Settings
-from dropscale.ledger.records import Drop
+from dropscale.ledger.drops import Drop
 from dropscale.pipeline.parts.execution import ExecutionState
 from dropscale.pipeline.parts.measurements import Measurement, measurements_of
 from dropscale.pipeline.parts.ports import RemainingTime

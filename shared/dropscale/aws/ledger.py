@@ -22,8 +22,9 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
+from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
-from dropscale.ledger.records import Attempt, Drop, Job, KnownProject
+from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,

@@ -30,7 +30,7 @@ from dropscale.aws.settings import (
     SubmitSettings,
     SweepSettings,
 )
-from dropscale.ledger.records import Drop
+from dropscale.ledger.drops import Drop
 from dropscale.magichour.calls import CONNECT_TIMEOUT
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 

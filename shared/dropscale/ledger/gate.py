@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Self
 
-from dropscale.ledger.records import Instant, Reason, Row
+from dropscale.ledger.drops import Reason
+from dropscale.ledger.rows import Instant, Row
 from dropscale.ledger.states import WaitReason
 
 

@@ -8,8 +8,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
+from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
-from dropscale.ledger.records import Attempt, Drop, Job, KnownProject
+from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.states import JobState
 from dropscale.ledger.walk import Walk
 

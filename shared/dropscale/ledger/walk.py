@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Self
 
-from dropscale.ledger.records import Instant, Row
+from dropscale.ledger.rows import Instant, Row
 
 
 class Walk(Row):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dropscale.errors import DropscaleError
-from dropscale.ledger.records import Drop, Reason
+from dropscale.ledger.drops import Drop, Reason
 from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop
 from dropscale.magichour.errors import DeadlinePassed, MagicHourError, NotFound

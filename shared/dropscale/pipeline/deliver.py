@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dropscale.ledger.records import Download, Drop, Output, Rendition, Source
+from dropscale.ledger.drops import Download, Drop, Output, Rendition, Source
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
 from dropscale.magichour.errors import NotFound, TransferFailed

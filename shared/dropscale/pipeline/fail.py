@@ -6,7 +6,8 @@ from datetime import datetime
 from types import MappingProxyType
 
 from dropscale.image.verify import UnreadableResult
-from dropscale.ledger.records import Drop, Job, Reason
+from dropscale.ledger.drops import Drop, Reason
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
 from dropscale.magichour import errors

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from dropscale.ledger.records import Drop
+from dropscale.ledger.drops import Drop
 from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
 from dropscale.ledger.store import Ledger, LedgerConflict, SaveWalk
 from dropscale.ledger.walk import Walk

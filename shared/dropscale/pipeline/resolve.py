@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dropscale.errors import DropscaleError
-from dropscale.ledger.records import Drop, Job
+from dropscale.ledger.drops import Drop
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Ledger, ProjectTaken, amend_drop, amend_job
 from dropscale.magichour.models import Project

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dropscale.ledger.records import Job
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import JobState
 from dropscale.ledger.store import Agenda, Ledger, amend_job
 from dropscale.pipeline.parts.follow import FollowJob

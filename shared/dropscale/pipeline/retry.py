@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dropscale.ledger.records import Drop, Job, Rendition
+from dropscale.ledger.drops import Drop, Rendition
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop, amend_job
 from dropscale.pipeline.parts.follow import FollowJob

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dropscale.ledger.records import Drop, Reason
+from dropscale.ledger.drops import Drop, Reason
 from dropscale.ledger.states import DropState
 from dropscale.ledger.store import LedgerConflict
 from dropscale.pipeline.parts.accept import AcceptDrop

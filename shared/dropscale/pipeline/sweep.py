@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from dropscale.ledger.records import Drop, Job, Rendition
+from dropscale.ledger.drops import Drop, Rendition
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import VERDICTS, JobState, WaitReason
 from dropscale.ledger.store import Agenda, Ledger, LedgerConflict, SaveJob, amend_job
 from dropscale.magichour.errors import NotFound

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from dropscale.ledger.records import Drop, Output, Reason
+from dropscale.ledger.drops import Drop, Output, Reason
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale.results.manifest import manifest_key
 

@@ -6,15 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from dropscale.ledger.records import (
-    Download,
-    Drop,
-    Instant,
-    Output,
-    Reason,
-    Source,
-    TimelineEntry,
-)
+from dropscale.ledger.drops import Download, Drop, Output, Reason, Source, TimelineEntry
+from dropscale.ledger.rows import Instant
 from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
 from dropscale.results.output_key import fitting_key
 from dropscale.specs.effective import EffectiveSpec

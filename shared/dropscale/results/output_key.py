@@ -3,7 +3,7 @@
 import hashlib
 
 from dropscale import upscaler
-from dropscale.ledger.records import Parameters
+from dropscale.ledger.jobs import Parameters
 from dropscale.specs.keys import MAX_KEY_BYTES
 from dropscale.upscaler import Mode
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pytest
 
 from dropscale.aws.buckets import S3InputBucket
-from dropscale.ledger.records import Source
+from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts import ports
 from dropscale.pipeline.parts.ports import ObjectGone, ObjectOverwritten, ObjectVersion
 from dropscale.pipeline.reconcile import PAGE

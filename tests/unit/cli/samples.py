@@ -1,7 +1,8 @@
 import hashlib
 from typing import Any
 
-from dropscale.ledger.records import Drop, Output, Parameters, Reason, Rendition, Source
+from dropscale.ledger.drops import Drop, Output, Reason, Rendition, Source
+from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_of
 from dropscale.specs.effective import EffectiveSpec

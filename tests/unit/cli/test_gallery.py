@@ -13,7 +13,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from dropscale.ledger.records import Download, Parameters, Reason, TimelineEntry
+from dropscale.ledger.drops import Download, Reason, TimelineEntry
+from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale.specs.effective import EffectiveRendition

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dropscale.ledger.records import Job, Parameters
+from dropscale.ledger.jobs import Job, Parameters
 from dropscale.ledger.states import JobState
 from dropscale.upscaler import Mode
 from dropscale_cli.drops import find_drops

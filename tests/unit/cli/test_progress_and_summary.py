@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from dropscale.ledger.records import Reason
+from dropscale.ledger.drops import Reason
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale_cli.progress import TableProgress, progress_in_words, progress_on, state_in_words
 from dropscale_cli.round_trip import FollowedDrop

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import pytest
 
-from dropscale.ledger.records import Reason
+from dropscale.ledger.drops import Reason
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale_cli.drops import Drops

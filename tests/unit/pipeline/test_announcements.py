@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from dropscale.ledger.records import TimelineEntry
+from dropscale.ledger.drops import TimelineEntry
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale.pipeline.parts.measurements import measurements_of
 from dropscale.results.announcement import DETAIL_TYPES, announcement_of

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dropscale.image.verify import UnreadableResult
-from dropscale.ledger.records import Job
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
 from dropscale.pipeline.parts.delivery_errors import OutputOccupied, ProjectNotComplete

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from dropscale.image.pixels import QUALITY_BY_TYPE, Comparison, PixelsUnreadable
 from dropscale.image.verify import verify_result
 from dropscale.image.vips import Vips
-from dropscale.ledger.records import Source
+from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.finish import FinishResult
 from dropscale.pipeline.parts.ports import Pixels
 from dropscale.specs.effective import OutputFormat, OutputSettings
@@ -324,7 +324,7 @@ def test_a_fault_at_any_step_costs_a_warning_and_no_result(
     monkeypatch: pytest.MonkeyPatch, broken: str, comes: str
 ) -> None:
     seams = {"header": "read_header", "metadata": "carry_metadata", "writing": "rewrite"}
-    seams |= {"disk": "_new_file"}
+    seams |= {"disk": "_open_temporary_file"}
     if broken in seams:
         monkeypatch.setattr(f"dropscale.pipeline.parts.finish.{seams[broken]}", fail)
     looks = {"first look": Failing("compare"), "second look": Failing("compare", 2)}

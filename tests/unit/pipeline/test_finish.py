@@ -14,7 +14,7 @@ from PIL.ImageFile import ImageFile
 from dropscale.image.metadata.model import MalformedMetadata
 from dropscale.image.pixels import Comparison, PixelsUnreadable
 from dropscale.image.verify import verify_result
-from dropscale.ledger.records import Source
+from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.finish import FinishResult
 from dropscale.pipeline.parts.ports import FinishedResult, Pixels
 from dropscale.specs.effective import OutputSettings

@@ -3,7 +3,7 @@
 import pytest
 
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.records import Job
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
 from tests.fakes import png

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dropscale.ledger.records import Job
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject, Project

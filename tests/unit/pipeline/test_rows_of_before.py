@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
-from dropscale.ledger.records import Drop, Job
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour.models import Project
 from tests.fakes import png

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from dropscale.ledger.records import Drop, Job, Rendition
+from dropscale.ledger.drops import Drop, Rendition
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.ledger.store import Attach, Change, Ledger, SaveDrop, SaveJob
 from dropscale.pipeline.parts.decline import leave_job

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dropscale.ledger.records import Drop, Job
+from dropscale.ledger.drops import Drop
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import JobState, WaitReason
 from dropscale.ledger.store import Ledger, amend_job
 from dropscale.magichour import errors

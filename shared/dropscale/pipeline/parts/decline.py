@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dropscale.errors import DropscaleError
-from dropscale.ledger.records import Drop, Job, Reason
+from dropscale.ledger.drops import Drop, Reason
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Change, Detach, Ledger, SaveDrop, SaveJob
 from dropscale.pipeline.parts.evaluate import Declined

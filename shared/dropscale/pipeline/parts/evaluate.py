@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.records import Drop, Reason, Rendition, Source
+from dropscale.ledger.drops import Drop, Reason, Rendition, Source
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale.pipeline.parts.plan import LargeEnough, plan_renditions
 from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion

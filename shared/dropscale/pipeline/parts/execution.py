@@ -8,7 +8,7 @@ from typing import Any, Self, TypedDict, Unpack
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dropscale.errors import DropscaleError
-from dropscale.ledger.records import SCHEMA
+from dropscale.ledger.rows import SCHEMA
 from dropscale.magichour.errors import MagicHourError
 from dropscale.upscaler import ProjectStatus
 

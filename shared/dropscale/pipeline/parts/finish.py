@@ -21,7 +21,7 @@ from dropscale.image.pixels import (
     ImageFile,
 )
 from dropscale.image.verify import verify_result
-from dropscale.ledger.records import Source
+from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.ports import (
     FinishedResult,
     ObjectGone,

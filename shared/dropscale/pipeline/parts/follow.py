@@ -4,7 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dropscale.ledger.records import Drop, Job, Reason, Rendition
+from dropscale.ledger.drops import Drop, Reason, Rendition
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import VERDICTS, DropState, JobState, WaitReason
 from dropscale.ledger.store import Ledger, amend_drop
 from dropscale.pipeline.parts.execution import ExecutionState

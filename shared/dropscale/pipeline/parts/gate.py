@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from dropscale.ledger.drops import Reason
 from dropscale.ledger.gate import Gate
-from dropscale.ledger.records import Reason
 from dropscale.ledger.states import WaitReason
 from dropscale.ledger.store import Ledger, LedgerConflict, SaveGate
 from dropscale.magichour.errors import MagicHourError, OutOfCredits, Unauthorized

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropscale.ledger.records import Drop, Source
+from dropscale.ledger.drops import Drop, Source
 from dropscale.ledger.store import Ledger
 from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion
 from dropscale.specs.keys import KeyKind, image_key_of, kind_of

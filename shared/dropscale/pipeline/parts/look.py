@@ -7,7 +7,7 @@ job's row. Everything else says nothing about the project, and passes.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dropscale.ledger.records import Job
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.store import Ledger, amend_job
 from dropscale.magichour.errors import (
     ConnectionLost,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dropscale.ledger.records import Drop
+from dropscale.ledger.drops import Drop
 from dropscale.ledger.store import Ledger
 from dropscale.pipeline.parts.ports import ResultsBucket
 from dropscale.results.manifest import manifest_key, manifest_of

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from dropscale.ledger.records import Drop
+from dropscale.ledger.drops import Drop
 from dropscale.ledger.states import DropState
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.records import Parameters, Rendition, Source
+from dropscale.ledger.drops import Rendition, Source
+from dropscale.ledger.jobs import Parameters
 from dropscale.specs.effective import EffectiveSpec
 
 _NO_BUDGET = Budget()

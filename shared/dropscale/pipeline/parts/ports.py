@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Protocol
 
 from dropscale.image.header import ImageHeader
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
-from dropscale.ledger.records import Source
+from dropscale.ledger.drops import Source
 from dropscale.magichour.models import Account, CreatedProject, Project
 from dropscale.specs.effective import OutputSettings
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from dropscale.image.verify import verify_result
-from dropscale.ledger.records import Drop, Output, Rendition
+from dropscale.ledger.drops import Drop, Output, Rendition
 from dropscale.ledger.store import Ledger
 from dropscale.pipeline.parts.delivery_errors import OutputOccupied
 from dropscale.pipeline.parts.ports import (

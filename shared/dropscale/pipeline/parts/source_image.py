@@ -5,7 +5,7 @@ from typing import Protocol
 
 from dropscale import upscaler
 from dropscale.image.header import ImageTooLarge, read_header, require_upscalable
-from dropscale.ledger.records import Source
+from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion, OpenObject, Upscaler
 from dropscale.pipeline.parts.spec_resolver import ResolvedSpec
 

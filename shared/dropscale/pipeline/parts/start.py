@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from dropscale.ledger.budget import Budget, window_end
+from dropscale.ledger.drops import Reason
 from dropscale.ledger.gate import Gate
-from dropscale.ledger.records import Job, Reason
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import JobState, WaitReason
 from dropscale.ledger.store import (
     Agenda,

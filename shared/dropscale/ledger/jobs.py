@@ -1,41 +1,21 @@
-"""What the ledger keeps: drops with their renditions, and jobs.
-
-Records are immutable. Each method that returns a changed copy is one allowed step; it counts
-`seq` up by one, and the ledger takes it only if nobody else has taken that step before.
-"""
+"""Jobs: one paid upscale each, and what leads to it from a token or a project."""
 
 import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
+from typing import Literal, Self, TypedDict, Unpack
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import Field
 
 from dropscale import upscaler
-from dropscale.errors import DropscaleError
-from dropscale.ledger.states import (
-    COLLECTABLE_STATES,
-    JOB_TRANSITIONS,
-    PROJECT_STATES,
-    RENDITION_TRANSITIONS,
-    SLOT_STATES,
-    DropState,
-    JobState,
-    WaitReason,
-    combined_state,
-)
-from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings
+from dropscale.ledger.rows import SCHEMA, IllegalTransition, Instant, Record, Row
+from dropscale.ledger.states import JOB_TRANSITIONS, PROJECT_STATES, SLOT_STATES, JobState
+from dropscale.specs.effective import EffectiveRendition
 from dropscale.upscaler import Mode
 
-Instant = Annotated[
-    datetime, PlainSerializer(lambda at: at.isoformat(timespec="milliseconds"), return_type=str)
-]
-"""An aware UTC time; its text has a fixed width, so that it sorts as it reads."""
-
-_TIMELINE_LENGTH = 50
 _UPLOAD_LIFETIME = timedelta(days=upscaler.UPLOAD_DAYS) - timedelta(hours=12)
 
 MISSING_LOOKS = 3
@@ -45,8 +25,6 @@ MISSING_FOR = timedelta(hours=24)
 _TOKEN_DIGITS = 8
 _TOKEN = re.compile(rf"\[(?P<job>[0-9a-f]{{{_TOKEN_DIGITS}}})-[0-9]+(-[0-9a-z-]+)?\]\Z")
 
-SCHEMA = 2
-"""Of the rows that this version writes. 1: before attempts and projects had rows of their own."""
 
 _OPEN_TO_VERDICTS = frozenset({JobState.SUBMITTED, JobState.ABANDONED, JobState.ERROR})
 
@@ -54,98 +32,7 @@ _HIGHEST_PRICE = 4
 """Times the list price; a price above it is a misreading, not a price."""
 
 
-class IllegalTransition(Exception):
-    """A job or a rendition was asked to take a step that its state does not allow."""
-
-
-class _Record(BaseModel):
-    # What a newer version keeps in a row is handed on, so that a rollback loses none of it.
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-
-class NewerSchema(Exception):
-    """A row was written by a newer version, which keeps in it what this one does not know."""
-
-
-class Row(_Record):
-    """What is stored under a key of its own and changes step by step."""
-
-    seq: int = 1
-    schema_number: int = SCHEMA
-
-    def _take_step(self, update: Mapping[str, Any]) -> Self:
-        """Return the next state of the row; every step of every row goes through here."""
-        if self.schema_number > SCHEMA:
-            raise NewerSchema(
-                f"a row of schema {self.schema_number} is not changed by this version of "
-                f"dropscale, which knows {SCHEMA}: deploy the version that wrote it, or a newer one"
-            )
-        return self.model_copy(update={**update, "seq": self.seq + 1, "schema_number": SCHEMA})
-
-
-class Reason(_Record):
-    """Why a drop is not delivered: a stable code, what is wrong, and what to do."""
-
-    code: str
-    message: str
-    fix: str
-
-    @classmethod
-    def of(cls, error: DropscaleError) -> Self:
-        """Take it from an error, whose class name is the code."""
-        return cls(code=type(error).__name__, message=error.message, fix=error.fix)
-
-    def joined(self, others: Iterable[Self | None]) -> Self:
-        """Return it with what else is to be done, where others have the same code."""
-        fixes = dict.fromkeys(one.fix for one in (self, *others) if one and one.code == self.code)
-        return self.model_copy(update={"fix": " ".join(fixes)})
-
-
-class Source(_Record):
-    """What a drop is about: an object of the input bucket. Sizes in pixels.
-
-    That is an image, of which more is known once it is read, or a spec that names one elsewhere:
-    `image_path` is then where, without a signature.
-    """
-
-    bucket: str
-    key: str
-    version_id: str | None = None
-    etag: str
-    image_path: str | None = None
-    sha256: str | None = None
-    type: str | None = None
-    width: int | None = None
-    height: int | None = None
-    bytes: int | None = None
-
-    @property
-    def identity(self) -> str | None:
-        """What tells the image from others: its bytes' SHA-256, or where it lies elsewhere."""
-        return self.sha256 or self.image_path
-
-
-class Output(_Record):
-    """A delivered image in the results bucket."""
-
-    key: str
-    type: str
-    width: int
-    height: int
-    bytes: int
-    sha256: str
-    delta_e: float | None = None
-    """Its mean colour difference to the original (CIEDE2000); None: not measured."""
-
-
-class Download(_Record):
-    """A download URL of the vendor's, for drops that want no download."""
-
-    url: str
-    expires_at: str | None = None
-
-
-class Parameters(_Record):
+class Parameters(Record):
     """What changes the pixels of an upscale, and so its fingerprint."""
 
     scale_factor: Literal[2, 4]
@@ -176,7 +63,7 @@ class Parameters(_Record):
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-class Upload(_Record):
+class Upload(Record):
     """The image's bytes at the vendor."""
 
     path: str
@@ -206,7 +93,7 @@ class _JobChanges(TypedDict, total=False):
     due: datetime | None
 
 
-class Attempt(_Record):
+class Attempt(Record):
     """One claim of a job: what the token in a project's name leads to."""
 
     token: str
@@ -218,7 +105,7 @@ class Attempt(_Record):
     schema_number: int = SCHEMA
 
 
-class KnownProject(_Record):
+class KnownProject(Record):
     """A project of the vendor's, and the attempt that it came from. It is nobody else's."""
 
     project_id: str
@@ -475,240 +362,3 @@ class Job(Row):
         if state is not None and state not in JOB_TRANSITIONS[self.state]:
             raise IllegalTransition(f"job {self.fingerprint}: {self.state} -> {state}")
         return self._take_step({**changes, "state": state or self.state})
-
-
-class _Report(TypedDict, total=False):
-    reason: Reason | None
-    credits_charged: int | None
-    output: Output | None
-    downloads: tuple[Download, ...]
-    warnings: tuple[str, ...]
-
-
-class _RenditionChanges(_Report, total=False):
-    wait: WaitReason | None
-    wait_until: datetime | None
-    generation: int
-    is_collected: bool
-    attempt: int
-    project_id: str | None
-    earlier_output: Output | None
-
-
-class Rendition(_Record):
-    """One output that a drop asks for: its share in a job, and what came of it.
-
-    Renditions that differ in how they are written share one job, which is paid once.
-    """
-
-    id: str = ""
-    """Its own, from the job's fingerprint and the output settings; where none is given, as in rows
-    of schema 1, the fingerprint serves."""
-    fingerprint: str
-    parameters: Parameters
-    directory: str | None = None
-    """The folder below the results that its output belongs in."""
-    output_settings: OutputSettings = OutputSettings()
-    """How its output is to be written."""
-    state: DropState = DropState.WAITING
-    wait: WaitReason | None = None
-    wait_until: Instant | None = None
-    reason: Reason | None = None
-    generation: int = 0
-    """Counts the executions started for it."""
-    is_collected: bool = False
-    """Whether a person asked for the result, though the spec waits for none."""
-    attempt: int = 0
-    project_id: str | None = None
-    credits_charged: int | None = None
-    output: Output | None = None
-    earlier_output: Output | None = None
-    """The last one, while its result is wanted once more: it serves if the vendor has none left."""
-    downloads: tuple[Download, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _take_fingerprint_for_id(cls, row: Any) -> Any:
-        if isinstance(row, dict) and not row.get("id"):
-            return {**row, "id": row.get("fingerprint")}
-        return row
-
-    @classmethod
-    def planned(
-        cls,
-        fingerprint: str,
-        parameters: Parameters,
-        directory: str | None,
-        output_settings: OutputSettings,
-    ) -> Self:
-        """Return a new one, which waits for its job to be started."""
-        facts = json.dumps([fingerprint, output_settings.model_dump(mode="json")])
-        return cls(
-            id=hashlib.sha256(facts.encode()).hexdigest()[:32],
-            fingerprint=fingerprint,
-            parameters=parameters,
-            directory=directory,
-            output_settings=output_settings,
-            wait=WaitReason.SLOT,
-        )
-
-    @property
-    def wants_result(self) -> bool:
-        """Whether a result is still wanted for it."""
-        return self.state in COLLECTABLE_STATES
-
-    def is_watched(self, project_id: str, generation: int) -> bool:
-        """Whether a result is wanted from that project, by the execution of that generation."""
-        is_its_own = (self.project_id, self.generation) == (project_id, generation)
-        return is_its_own and self.wants_result
-
-    def move(self, state: DropState, **changes: Unpack[_RenditionChanges]) -> Self:
-        """Return it in another state; wait and reason are those of the new state.
-
-        Raises:
-            IllegalTransition: it cannot come to that state from its own.
-        """
-        if state not in RENDITION_TRANSITIONS[self.state]:
-            raise IllegalTransition(f"rendition {self.fingerprint}: {self.state} -> {state}")
-        cleared: _RenditionChanges = {"wait": None, "wait_until": None, "reason": None}
-        return self.model_copy(update={**cleared, **changes, "state": state})
-
-    def report(
-        self,
-        state: DropState,
-        *,
-        project_id: str,
-        generation: int,
-        **changes: Unpack[_Report],
-    ) -> Self:
-        """Return it as the execution of a generation has seen it end, or go on, at a project.
-
-        It stays as it is if it is at another project by now, if a later generation watches it, or
-        if no result is wanted for it any more.
-        """
-        is_its_own = self.is_watched(project_id, generation)
-        return self.move(state, **changes) if is_its_own else self
-
-    def with_destination(self, directory: str | None, output_settings: OutputSettings) -> Self:
-        """Return it with its output to be written elsewhere, or otherwise."""
-        return self.model_copy(update={"directory": directory, "output_settings": output_settings})
-
-    def want_again(self, *, is_collected: bool = False) -> Self:
-        """Want it once more, watched by an execution of its own."""
-        return self.move(
-            DropState.WAITING,
-            wait=WaitReason.SLOT,
-            is_collected=is_collected,
-            output=None,
-            downloads=(),
-            warnings=(),
-            earlier_output=self.output or self.earlier_output,
-            generation=self.generation + 1,
-        )
-
-
-class _DropFacts(TypedDict, total=False):
-    source: Source
-    spec: EffectiveSpec
-    warnings: tuple[str, ...]
-
-
-class _DropChanges(_DropFacts, total=False):
-    renditions: dict[str, Rendition]
-    wait: WaitReason | None
-    wait_until: datetime | None
-    reason: Reason | None
-
-
-class TimelineEntry(_Record):
-    """When a drop came to a state."""
-
-    state: DropState
-    at: Instant
-
-
-class Drop(Row):
-    """One image in the input bucket and what is to come of it."""
-
-    id: str
-    seq: int = 0
-    """0: not in the ledger yet; its first step puts it there."""
-    source: Source
-    spec: EffectiveSpec | None = None
-    renditions: dict[str, Rendition] = Field(default_factory=dict)
-    state: DropState = DropState.WAITING
-    wait: WaitReason | None = None
-    wait_until: Instant | None = None
-    reason: Reason | None = None
-    warnings: tuple[str, ...] = ()
-    """What its specs say in vain."""
-    timeline: tuple[TimelineEntry, ...] = ()
-    due: Instant | None = None
-    """Since when a manifest is owed; None: the manifest shows this state."""
-
-    @staticmethod
-    def id_of(bucket: str, key: str) -> str:
-        """Return the name of the drop at a key; a key itself can be too long for an index."""
-        return hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()[:32]
-
-    @property
-    def is_evaluated(self) -> bool:
-        """Whether its state is that of its renditions, and no decision on the drop itself."""
-        states = [rendition.state for rendition in self.renditions.values()]
-        return bool(states) and self.state is combined_state(states)
-
-    @property
-    def fingerprints(self) -> list[str]:
-        """The jobs that its renditions share in, each once."""
-        return list(dict.fromkeys(one.fingerprint for one in self.renditions.values()))
-
-    def renditions_of(self, fingerprint: str) -> list[Rendition]:
-        """Return its renditions that share in a job."""
-        return [one for one in self.renditions.values() if one.fingerprint == fingerprint]
-
-    def wants(self, fingerprint: str) -> bool:
-        """Whether a result of that job is (still) wanted for it."""
-        return any(one.wants_result for one in self.renditions_of(fingerprint))
-
-    def watches(self, rendition: Rendition) -> bool:
-        """Whether an execution is to follow a rendition to its result."""
-        if self.spec is None or not rendition.wants_result:
-            return False
-        return self.spec.wait_for_completion or rendition.is_collected
-
-    def with_rendition(self, rendition: Rendition, now: datetime) -> Self:
-        """Replace one rendition; the drop's own state follows."""
-        return self.with_renditions([rendition], now)
-
-    def with_renditions(self, renditions: Iterable[Rendition], now: datetime) -> Self:
-        """Replace some renditions, if any has changed; the drop's own state follows."""
-        after = self.renditions | {rendition.id: rendition for rendition in renditions}
-        return self if after == self.renditions else self.evaluate(after, now)
-
-    def evaluate(
-        self, renditions: dict[str, Rendition], now: datetime, **facts: Unpack[_DropFacts]
-    ) -> Self:
-        """Take these renditions; the drop's state, wait and reason follow from them."""
-        state = combined_state(rendition.state for rendition in renditions.values())
-        telling, *others = (r for r in renditions.values() if r.state is state)
-        changes: _DropChanges = {
-            **facts,
-            "renditions": renditions,
-            "wait": telling.wait,
-            "wait_until": telling.wait_until,
-            "reason": telling.reason and telling.reason.joined(one.reason for one in others),
-        }
-        return self._step(state, now, changes)
-
-    def set_state(self, state: DropState, now: datetime, **changes: Unpack[_DropChanges]) -> Self:
-        """Reach a state that no rendition tells, such as rejected or waiting for a sidecar."""
-        cleared: _DropChanges = {"wait": None, "wait_until": None, "reason": None}
-        return self._step(state, now, {**cleared, **changes})
-
-    def _step(self, state: DropState, now: datetime, changes: _DropChanges) -> Self:
-        timeline = self.timeline
-        if not timeline or timeline[-1].state is not state:
-            timeline = (*timeline, TimelineEntry(state=state, at=now))[-_TIMELINE_LENGTH:]
-        step: dict[str, Any] = {"state": state, "timeline": timeline, "due": now}
-        return self._take_step({**step, **changes})

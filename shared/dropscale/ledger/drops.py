@@ -1,0 +1,322 @@
+"""Drops: one image in the input bucket each, its renditions, and what came of them."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Self, TypedDict, Unpack
+
+from pydantic import Field, model_validator
+
+from dropscale.errors import DropscaleError
+from dropscale.ledger.jobs import Parameters
+from dropscale.ledger.rows import IllegalTransition, Instant, Record, Row
+from dropscale.ledger.states import (
+    COLLECTABLE_STATES,
+    RENDITION_TRANSITIONS,
+    DropState,
+    WaitReason,
+    combined_state,
+)
+from dropscale.specs.effective import EffectiveSpec, OutputSettings
+
+_TIMELINE_LENGTH = 50
+
+
+class Reason(Record):
+    """Why a drop is not delivered: a stable code, what is wrong, and what to do."""
+
+    code: str
+    message: str
+    fix: str
+
+    @classmethod
+    def of(cls, error: DropscaleError) -> Self:
+        """Take it from an error, whose class name is the code."""
+        return cls(code=type(error).__name__, message=error.message, fix=error.fix)
+
+    def joined(self, others: Iterable[Self | None]) -> Self:
+        """Return it with what else is to be done, where others have the same code."""
+        fixes = dict.fromkeys(one.fix for one in (self, *others) if one and one.code == self.code)
+        return self.model_copy(update={"fix": " ".join(fixes)})
+
+
+class Source(Record):
+    """What a drop is about: an object of the input bucket. Sizes in pixels.
+
+    That is an image, of which more is known once it is read, or a spec that names one elsewhere:
+    `image_path` is then where, without a signature.
+    """
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+    etag: str
+    image_path: str | None = None
+    sha256: str | None = None
+    type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    bytes: int | None = None
+
+    @property
+    def identity(self) -> str | None:
+        """What tells the image from others: its bytes' SHA-256, or where it lies elsewhere."""
+        return self.sha256 or self.image_path
+
+
+class Output(Record):
+    """A delivered image in the results bucket."""
+
+    key: str
+    type: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    delta_e: float | None = None
+    """Its mean colour difference to the original (CIEDE2000); None: not measured."""
+
+
+class Download(Record):
+    """A download URL of the vendor's, for drops that want no download."""
+
+    url: str
+    expires_at: str | None = None
+
+
+class _Report(TypedDict, total=False):
+    reason: Reason | None
+    credits_charged: int | None
+    output: Output | None
+    downloads: tuple[Download, ...]
+    warnings: tuple[str, ...]
+
+
+class _RenditionChanges(_Report, total=False):
+    wait: WaitReason | None
+    wait_until: datetime | None
+    generation: int
+    is_collected: bool
+    attempt: int
+    project_id: str | None
+    earlier_output: Output | None
+
+
+class Rendition(Record):
+    """One output that a drop asks for: its share in a job, and what came of it.
+
+    Renditions that differ in how they are written share one job, which is paid once.
+    """
+
+    id: str = ""
+    """Its own, from the job's fingerprint and the output settings; where none is given, as in rows
+    of schema 1, the fingerprint serves."""
+    fingerprint: str
+    parameters: Parameters
+    directory: str | None = None
+    """The folder below the results that its output belongs in."""
+    output_settings: OutputSettings = OutputSettings()
+    """How its output is to be written."""
+    state: DropState = DropState.WAITING
+    wait: WaitReason | None = None
+    wait_until: Instant | None = None
+    reason: Reason | None = None
+    generation: int = 0
+    """Counts the executions started for it."""
+    is_collected: bool = False
+    """Whether a person asked for the result, though the spec waits for none."""
+    attempt: int = 0
+    project_id: str | None = None
+    credits_charged: int | None = None
+    output: Output | None = None
+    earlier_output: Output | None = None
+    """The last one, while its result is wanted once more: it serves if the vendor has none left."""
+    downloads: tuple[Download, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_fingerprint_for_id(cls, row: Any) -> Any:
+        if isinstance(row, dict) and not row.get("id"):
+            return {**row, "id": row.get("fingerprint")}
+        return row
+
+    @classmethod
+    def planned(
+        cls,
+        fingerprint: str,
+        parameters: Parameters,
+        directory: str | None,
+        output_settings: OutputSettings,
+    ) -> Self:
+        """Return a new one, which waits for its job to be started."""
+        facts = json.dumps([fingerprint, output_settings.model_dump(mode="json")])
+        return cls(
+            id=hashlib.sha256(facts.encode()).hexdigest()[:32],
+            fingerprint=fingerprint,
+            parameters=parameters,
+            directory=directory,
+            output_settings=output_settings,
+            wait=WaitReason.SLOT,
+        )
+
+    @property
+    def wants_result(self) -> bool:
+        """Whether a result is still wanted for it."""
+        return self.state in COLLECTABLE_STATES
+
+    def is_watched(self, project_id: str, generation: int) -> bool:
+        """Whether a result is wanted from that project, by the execution of that generation."""
+        is_its_own = (self.project_id, self.generation) == (project_id, generation)
+        return is_its_own and self.wants_result
+
+    def move(self, state: DropState, **changes: Unpack[_RenditionChanges]) -> Self:
+        """Return it in another state; wait and reason are those of the new state.
+
+        Raises:
+            IllegalTransition: it cannot come to that state from its own.
+        """
+        if state not in RENDITION_TRANSITIONS[self.state]:
+            raise IllegalTransition(f"rendition {self.fingerprint}: {self.state} -> {state}")
+        cleared: _RenditionChanges = {"wait": None, "wait_until": None, "reason": None}
+        return self.model_copy(update={**cleared, **changes, "state": state})
+
+    def report(
+        self,
+        state: DropState,
+        *,
+        project_id: str,
+        generation: int,
+        **changes: Unpack[_Report],
+    ) -> Self:
+        """Return it as the execution of a generation has seen it end, or go on, at a project.
+
+        It stays as it is if it is at another project by now, if a later generation watches it, or
+        if no result is wanted for it any more.
+        """
+        is_its_own = self.is_watched(project_id, generation)
+        return self.move(state, **changes) if is_its_own else self
+
+    def with_destination(self, directory: str | None, output_settings: OutputSettings) -> Self:
+        """Return it with its output to be written elsewhere, or otherwise."""
+        return self.model_copy(update={"directory": directory, "output_settings": output_settings})
+
+    def want_again(self, *, is_collected: bool = False) -> Self:
+        """Want it once more, watched by an execution of its own."""
+        return self.move(
+            DropState.WAITING,
+            wait=WaitReason.SLOT,
+            is_collected=is_collected,
+            output=None,
+            downloads=(),
+            warnings=(),
+            earlier_output=self.output or self.earlier_output,
+            generation=self.generation + 1,
+        )
+
+
+class _DropFacts(TypedDict, total=False):
+    source: Source
+    spec: EffectiveSpec
+    warnings: tuple[str, ...]
+
+
+class _DropChanges(_DropFacts, total=False):
+    renditions: dict[str, Rendition]
+    wait: WaitReason | None
+    wait_until: datetime | None
+    reason: Reason | None
+
+
+class TimelineEntry(Record):
+    """When a drop came to a state."""
+
+    state: DropState
+    at: Instant
+
+
+class Drop(Row):
+    """One image in the input bucket and what is to come of it."""
+
+    id: str
+    seq: int = 0
+    """0: not in the ledger yet; its first step puts it there."""
+    source: Source
+    spec: EffectiveSpec | None = None
+    renditions: dict[str, Rendition] = Field(default_factory=dict)
+    state: DropState = DropState.WAITING
+    wait: WaitReason | None = None
+    wait_until: Instant | None = None
+    reason: Reason | None = None
+    warnings: tuple[str, ...] = ()
+    """What its specs say in vain."""
+    timeline: tuple[TimelineEntry, ...] = ()
+    due: Instant | None = None
+    """Since when a manifest is owed; None: the manifest shows this state."""
+
+    @staticmethod
+    def id_of(bucket: str, key: str) -> str:
+        """Return the name of the drop at a key; a key itself can be too long for an index."""
+        return hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()[:32]
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether its state is that of its renditions, and no decision on the drop itself."""
+        states = [rendition.state for rendition in self.renditions.values()]
+        return bool(states) and self.state is combined_state(states)
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """The jobs that its renditions share in, each once."""
+        return list(dict.fromkeys(one.fingerprint for one in self.renditions.values()))
+
+    def renditions_of(self, fingerprint: str) -> list[Rendition]:
+        """Return its renditions that share in a job."""
+        return [one for one in self.renditions.values() if one.fingerprint == fingerprint]
+
+    def wants(self, fingerprint: str) -> bool:
+        """Whether a result of that job is (still) wanted for it."""
+        return any(one.wants_result for one in self.renditions_of(fingerprint))
+
+    def watches(self, rendition: Rendition) -> bool:
+        """Whether an execution is to follow a rendition to its result."""
+        if self.spec is None or not rendition.wants_result:
+            return False
+        return self.spec.wait_for_completion or rendition.is_collected
+
+    def with_rendition(self, rendition: Rendition, now: datetime) -> Self:
+        """Replace one rendition; the drop's own state follows."""
+        return self.with_renditions([rendition], now)
+
+    def with_renditions(self, renditions: Iterable[Rendition], now: datetime) -> Self:
+        """Replace some renditions, if any has changed; the drop's own state follows."""
+        after = self.renditions | {rendition.id: rendition for rendition in renditions}
+        return self if after == self.renditions else self.evaluate(after, now)
+
+    def evaluate(
+        self, renditions: dict[str, Rendition], now: datetime, **facts: Unpack[_DropFacts]
+    ) -> Self:
+        """Take these renditions; the drop's state, wait and reason follow from them."""
+        state = combined_state(rendition.state for rendition in renditions.values())
+        telling, *others = (r for r in renditions.values() if r.state is state)
+        changes: _DropChanges = {
+            **facts,
+            "renditions": renditions,
+            "wait": telling.wait,
+            "wait_until": telling.wait_until,
+            "reason": telling.reason and telling.reason.joined(one.reason for one in others),
+        }
+        return self._step(state, now, changes)
+
+    def set_state(self, state: DropState, now: datetime, **changes: Unpack[_DropChanges]) -> Self:
+        """Reach a state that no rendition tells, such as rejected or waiting for a sidecar."""
+        cleared: _DropChanges = {"wait": None, "wait_until": None, "reason": None}
+        return self._step(state, now, {**cleared, **changes})
+
+    def _step(self, state: DropState, now: datetime, changes: _DropChanges) -> Self:
+        timeline = self.timeline
+        if not timeline or timeline[-1].state is not state:
+            timeline = (*timeline, TimelineEntry(state=state, at=now))[-_TIMELINE_LENGTH:]
+        step: dict[str, Any] = {"state": state, "timeline": timeline, "due": now}
+        return self._take_step({**step, **changes})
