@@ -82,14 +82,15 @@ def dangling_links(document: Path) -> list[str]:
 
 
 def dangling_steps(document: Path) -> list[str]:
-    """Return what a document names as `file.py:function`, or as a class, and no file defines."""
-    steps = re.findall(r"`([\w/]+\.py):(\w+)`", document.read_text())
+    """Return each `folder/file.py`, or `folder/file.py:name`, of a document that is not there."""
+    steps = re.findall(r"`(\w[\w/]*/\w+\.py)(?::(\w+))?`", document.read_text())
     return [f"{file}:{name}" for file, name in steps if not defines(file, name)]
 
 
 def defines(file: str, name: str) -> bool:
+    """Tell whether a file, of the project or of the layer, is there and defines a name, if any."""
     paths = [path for room in (ROOT, ROOT / "shared/dropscale") if (path := room / file).exists()]
-    definition = re.compile(rf"^ *(async def|def|class) {name}\b", re.MULTILINE)
+    definition = re.compile(rf"^ *(async def|def|class) {name}\b" if name else "", re.MULTILINE)
     return any(definition.search(path.read_text()) for path in paths)
 
 
@@ -101,8 +102,8 @@ def test_what_a_document_names_exists(document: Path) -> None:
 def test_a_name_that_is_gone_is_found(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     document.write_text(
-        "[a](gone.md#part) [b](https://e.com) `ledger/store.py:gone` `gone.py:write`"
+        "[a](gone.md#part) [b](https://e.com) `ledger/store.py:gone` `ledger/gone.py`"
     )
 
     assert dangling_links(document) == ["gone.md"]
-    assert dangling_steps(document) == ["ledger/store.py:gone", "gone.py:write"]
+    assert dangling_steps(document) == ["ledger/store.py:gone", "ledger/gone.py:"]
