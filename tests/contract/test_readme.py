@@ -1,4 +1,5 @@
-"""The README says what the template says, and every spec in the documents is one."""
+"""The README says what the template says, every spec in the documents is one, and what they name
+exists."""
 
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from dropscale.upscaler import Mode
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
 
 
@@ -71,3 +73,37 @@ def test_every_spec_in_the_documents_is_one_of_its_kind(
 def test_the_documents_show_each_kind_of_spec() -> None:
     kinds = {kind_of(key) for _, key, _ in spec_examples()}
     assert kinds == {KeyKind.SIDECAR, KeyKind.FOLDER_SPEC, KeyKind.STAND_ALONE}
+
+
+def dangling_links(document: Path) -> list[str]:
+    """Return the relative links of a document that lead nowhere."""
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", document.read_text())
+    return [link for link in links if not (document.parent / link).exists()]
+
+
+def dangling_steps(document: Path) -> list[str]:
+    """Return each `folder/file.py`, or `folder/file.py:name`, of a document that is not there."""
+    steps = re.findall(r"`(\w[\w/]*/\w+\.py)(?::(\w+))?`", document.read_text())
+    return [f"{file}:{name}" for file, name in steps if not defines(file, name)]
+
+
+def defines(file: str, name: str) -> bool:
+    """Tell whether a file, of the project or of the layer, is there and defines a name, if any."""
+    paths = [path for room in (ROOT, ROOT / "shared/dropscale") if (path := room / file).exists()]
+    definition = re.compile(rf"^ *(async def|def|class) {name}\b" if name else "", re.MULTILINE)
+    return any(definition.search(path.read_text()) for path in paths)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_document_names_exists(document: Path) -> None:
+    assert (dangling_links(document), dangling_steps(document)) == ([], [])
+
+
+def test_a_name_that_is_gone_is_found(tmp_path: Path) -> None:
+    document = tmp_path / "page.md"
+    document.write_text(
+        "[a](gone.md#part) [b](https://e.com) `ledger/store.py:gone` `ledger/gone.py`"
+    )
+
+    assert dangling_links(document) == ["gone.md"]
+    assert dangling_steps(document) == ["ledger/store.py:gone", "ledger/gone.py:"]
