@@ -29,7 +29,7 @@ _ROUNDS = 5
 _ADOPT = re.compile(r"`dropscale resolve KEY --adopt ")
 _RETRY = re.compile(r"`dropscale retry KEY`")
 _DROP_AGAIN = re.compile(r"\bDrop (the image|it) again", re.IGNORECASE)
-_PROJECT_NAME = re.compile(r'"([^"]* \[[0-9a-f]{8}-[0-9]+\])"')
+_PROJECT_NAME = re.compile(r'"([^"]* \[[0-9a-f]{8}-[0-9]+(?:-[0-9a-f]+)?\])"')
 
 _REFUSED = {"rejected", "skipped"}
 """States in which a drop was told no: it wants nothing any more."""
@@ -178,9 +178,8 @@ class Judge:
         if manifest is None or not self._is_owed(wish):
             return False
         fix, world = _fix(manifest), self.stack.world
-        name = _PROJECT_NAME.search(fix)
-        book = self.stack.vendor.book.values()
-        found = [entry for entry in book if name and entry.name == name[1]]
+        names = {found[1] for found in _PROJECT_NAME.finditer(fix)}
+        found = [entry for entry in self.stack.vendor.book.values() if entry.name in names]
         if _ADOPT.search(fix) and found:
             return self._does(f"adopt {wish.key}", world.adopt, wish.key, found[0].id)
         if _RETRY.search(fix) or (wish.is_collected and manifest["state"] == "submitted"):
