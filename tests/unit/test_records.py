@@ -158,9 +158,13 @@ def test_every_verdict_step_is_held_to_its_project() -> None:
         if callable(step) and "project_id" in inspect.signature(step).parameters
     }
 
-    assert takes_project - {"record_project", "adopt", "with_orphan", "_is_open_at"} == set(
-        VERDICT_STEPS
-    )
+    assert takes_project - {
+        "record_project",
+        "adopt",
+        "with_orphan",
+        "_is_open_at",
+        "_orphans_with",
+    } == set(VERDICT_STEPS)
 
 
 @pytest.mark.parametrize(("project_id", "generation"), [("p-1", 1), ("p-2", 0), ("p-1", 0)])

@@ -26,7 +26,12 @@ _TOKEN_DIGITS = 8
 _TOKEN = re.compile(rf"\[(?P<job>[0-9a-f]{{{_TOKEN_DIGITS}}})-[0-9]+(-[0-9a-z-]+)?\]\Z")
 
 
-_OPEN_TO_VERDICTS = frozenset({JobState.SUBMITTED, JobState.ABANDONED, JobState.ERROR})
+_OPEN_TO_VERDICTS = frozenset(
+    {JobState.SUBMITTED, JobState.ABANDONED, JobState.ERROR, JobState.CANCELED}
+)
+"""The vendor may take a verdict back, all but that the result is there."""
+
+_MOST_ORPHANS = 20
 
 _HIGHEST_PRICE = 4
 """Times the list price; a price above it is a misreading, not a price."""
@@ -140,7 +145,7 @@ class Job(Row):
     written_off: dict[str, int] = Field(default_factory=dict)
     """Credits that earlier attempts have taken and may have cost."""
     orphans: tuple[str, ...] = ()
-    """Projects of earlier attempts whose answers came after a person had decided to pay again."""
+    """Projects of earlier attempts: such as ended in an error, or whose answers came too late."""
     is_overdue: bool = False
     """Whether its deadline has passed without a verdict; it no longer holds others up."""
     watched_since: Instant | None = None
@@ -265,17 +270,17 @@ class Job(Row):
 
     def with_orphan(self, project_id: str) -> Self:
         """An earlier attempt has been paid after all; its project is not forgotten."""
-        return self._step(orphans=(*self.orphans, project_id))
+        return self._step(orphans=self._orphans_with(project_id))
 
     def record_unknown(self, due: datetime) -> Self:
         """The attempt may have been charged, and no answer tells; never repeat it."""
         return self._step(JobState.UNKNOWN, due=due)
 
     def adopt(self, project_id: str, charged: int | None, now: datetime, due: datetime) -> Self:
-        """A person says which project is this job's."""
-        left = () if self.project_id in {None, project_id} else (str(self.project_id),)
+        """A project that is not the present attempt's is this job's all the same."""
         taken = self.record_project(project_id, charged, now, due)
-        return taken.model_copy(update={"orphans": (*self.orphans, *left), "is_overdue": False})
+        orphans = tuple(one for one in self._orphans_with(self.project_id) if one != project_id)
+        return taken.model_copy(update={"orphans": orphans, "is_overdue": False})
 
     def record_overdue(self, project_id: str) -> Self:
         """No verdict came in time; the job goes on, but others need not wait for it."""
@@ -306,10 +311,11 @@ class Job(Row):
         """
         if project_id != self.project_id or self.state not in _OPEN_TO_VERDICTS:
             return self
-        most = self.parameters.credits if self.credits_charged is None else self.credits_charged
-        silent = 0 if verdict is JobState.ERROR else most
-        cost = silent if charged is None else min(max(charged, 0), most)
-        if self.state is JobState.ERROR and (verdict is not self.state or cost >= most):
+        price = self.parameters.credits
+        before = price if self.credits_charged is None else self.credits_charged
+        silent = 0 if verdict is JobState.ERROR else before
+        cost = silent if charged is None else min(max(charged, 0), before or price)
+        if verdict is self.state and cost >= before:
             return self
         return self._step(
             None if verdict is self.state else verdict,
@@ -342,6 +348,7 @@ class Job(Row):
             is_overdue=False,
             missing_since=None,
             missing_looks=0,
+            orphans=self._orphans_with(self.project_id),
             reserved={},
             written_off=dict(self.spent),
             due=now,
@@ -350,6 +357,10 @@ class Job(Row):
     def pay_again(self, now: datetime) -> Self:
         """A person has decided that the unknown attempt counts as lost; its credits stay spent."""
         return self._step(JobState.READY, reserved={}, written_off=dict(self.spent), due=now)
+
+    def _orphans_with(self, project_id: str | None) -> tuple[str, ...]:
+        left = () if project_id is None or project_id in self.orphans else (project_id,)
+        return (*self.orphans, *left)[-_MOST_ORPHANS:]
 
     def _is_open_at(self, project_id: str) -> bool:
         return self.state is JobState.SUBMITTED and self.project_id == project_id

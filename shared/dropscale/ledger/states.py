@@ -22,7 +22,7 @@ JOB_TRANSITIONS: Mapping[JobState, Mapping[JobState, str]] = MappingProxyType(
     {
         JobState.READY: {
             JobState.SUBMITTING: "claimed: slot and credits taken, through the open gate",
-            JobState.SUBMITTED: "the earlier attempt's late answer, or adopted by a person",
+            JobState.SUBMITTED: "an earlier attempt's late answer, or its result is adopted",
         },
         JobState.SUBMITTING: {
             JobState.SUBMITTED: "the vendor answered with a project",
@@ -42,11 +42,15 @@ JOB_TRANSITIONS: Mapping[JobState, Mapping[JobState, str]] = MappingProxyType(
         },
         JobState.ERROR: {
             JobState.READY: "dropped or retried once more",
-            JobState.SUBMITTED: "another attempt's project is adopted by a person",
+            JobState.SUBMITTED: "another attempt's project is adopted",
+            JobState.COMPLETE: "the vendor has the result after all",
+            JobState.CANCELED: "canceled at the vendor after all",
         },
         JobState.COMPLETE: {},
         JobState.CANCELED: {
-            JobState.SUBMITTED: "another attempt's project is adopted by a person",
+            JobState.SUBMITTED: "another attempt's project is adopted",
+            JobState.COMPLETE: "the vendor has the result after all",
+            JobState.ERROR: "the vendor calls it an error after all",
         },
         JobState.ABANDONED: {
             JobState.SUBMITTED: "its result is wanted once more, or a person adopts a project",
@@ -114,6 +118,7 @@ RENDITION_TRANSITIONS = MappingProxyType(
         ),
         DropState.SUBMITTED: _ENDINGS
         | {
+            DropState.UNKNOWN,
             DropState.SUBMITTED,
             DropState.RENDERING,
             DropState.TIMED_OUT,
@@ -122,6 +127,7 @@ RENDITION_TRANSITIONS = MappingProxyType(
         },
         DropState.RENDERING: _ENDINGS
         | {
+            DropState.UNKNOWN,
             DropState.SUBMITTED,
             DropState.RENDERING,
             DropState.TIMED_OUT,
@@ -129,6 +135,7 @@ RENDITION_TRANSITIONS = MappingProxyType(
         },
         DropState.TIMED_OUT: _ENDINGS
         | {
+            DropState.UNKNOWN,
             DropState.SUBMITTED,
             DropState.TIMED_OUT,
             DropState.WAITING,

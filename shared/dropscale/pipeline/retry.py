@@ -64,7 +64,7 @@ class Retry:
 
     def _can_be_tried(self, drop: Drop, rendition: Rendition) -> bool:
         job = self.ledger.job(rendition.fingerprint)
-        if job is None or job.state is JobState.UNKNOWN:
+        if job is None or (job.state is JobState.UNKNOWN and rendition.wants_result):
             return False
         if job.state is JobState.ABANDONED and not job.has_project:
             return False

@@ -69,7 +69,8 @@ class Sweep:
         """
         run = _Run(remaining)
         run.each("expired", self._due_jobs(Agenda.SUBMITTING_JOBS), self._expire)
-        self._start_ready_jobs(run)
+        with run.collecting_problems():
+            self._start_ready_jobs(run)
         for agenda in (Agenda.ENDED_JOBS, Agenda.SUBMITTED_JOBS):
             run.each("looked_at", self._due_jobs(agenda), self._look_at)
         run.each("projected", self._stale_drops(), self._write_manifest)

@@ -244,3 +244,89 @@ def test_an_earlier_delivery_serves_when_the_status_goes_back(world: World, stat
 
     assert world.row("b.png").state is DropState.DELIVERED
     assert len(world.upscaler.creates) == 1
+
+
+def test_a_result_that_an_earlier_attempt_brought_after_all_is_taken_and_nothing_is_paid(
+    world: World,
+) -> None:
+    world.drop("a.png", png())
+    answer(world, "project-1", "error")
+    world.run_executions()
+    answer(world, "project-1", "complete", credits_charged=50)
+
+    assert world.retry("a.png")
+    world.run_executions()
+
+    assert world.row("a.png").state is DropState.DELIVERED
+    assert len(world.upscaler.creates) == 1
+
+
+def test_a_verdict_that_the_vendor_takes_back_counts(world: World) -> None:
+    world.drop("a.png", png())
+    answer(world, "project-1", "canceled", credits_charged=50)
+    world.run_executions()
+    answer(world, "project-1", "error", credits_charged=0)
+    assert world.retry("a.png")
+    world.run_executions()
+
+    assert "Nothing is charged" in world.manifest("a.png")["reason"]["fix"]
+    assert set(world.ledger.credits.values()) == {0}
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_who_failed_before_a_copys_attempt_was_lost_is_told_of_it(
+    world: World, *, waits: bool
+) -> None:
+    if not waits:
+        world.put("a.png.yaml", "wait_for_completion: false")
+    world.drop("a.png", png())
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
+    world.run_executions()
+    world.clock.advance(minutes=3)
+    world.sweep()
+    world.upscaler.fail_create = errors.CreateOutcomeUnknown(CREATE)
+    world.drop("b.png", png())
+    world.retry("a.png")
+
+    manifest = world.manifest("a.png")
+    assert manifest["state"] == "unknown"
+    assert "resolve KEY --adopt" in manifest["reason"]["fix"]
+    assert world.upscaler.fail_create is None
+    assert len(world.upscaler.creates) == 1
+
+
+def test_a_probe_that_fails_unforeseen_stops_no_other_work_of_the_sweeper(world: World) -> None:
+    world.drop("done.png", png(shade=9))
+    unreadable = errors.CreateAnswerUnreadable(CREATE)
+    unreadable.status = 403
+    world.upscaler.fail_create = unreadable
+    world.upscaler.fail_account = RuntimeError("no secret to be had")
+    world.drop("a.png", png())
+    world.executions.end_all()
+    world.upscaler.finish()
+    world.pass_hours(1)
+
+    assert world.row("done.png").state is DropState.DELIVERED
+
+
+def test_a_storage_that_is_not_safe_is_named(world: World) -> None:
+    world.upscaler.fail_upload = errors.UnsafeUrl("PUT storage", message="http")
+    world.drop("a.png", png())
+
+    manifest = world.manifest("a.png")
+    assert (manifest["state"], manifest["reason"]["code"]) == ("waiting", "UnsafeUrl")
+
+
+def test_what_is_adopted_after_it_was_given_up_is_delivered_to_every_copy(world: World) -> None:
+    world.upscaler.fail_create = errors.CreateOutcomeUnknown(CREATE)
+    world.drop("a.png", png())
+    world.drop("b.png", png())
+    name = the_job(world).project_name
+    world.decide("a.png", Decision.ABANDON)
+    answer(world, "lost", "complete", name=name)
+
+    world.adopt("a.png", "lost")
+    world.run_executions()
+
+    assert world.row("a.png").state is DropState.DELIVERED
+    assert world.row("b.png").state is DropState.DELIVERED

@@ -9,7 +9,7 @@ from dropscale.ledger.states import JobState, WaitReason
 from dropscale.ledger.store import Ledger, amend_job
 from dropscale.magichour import errors
 from dropscale.pipeline.parts.follow import FollowJob, Refused
-from dropscale.pipeline.parts.gate import GateKeeper, Waiting
+from dropscale.pipeline.parts.gate import GateKeeper, Waiting, cause_of
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
 from dropscale.pipeline.parts.source_image import SourceImage
 from dropscale.pipeline.parts.start import (
@@ -60,9 +60,10 @@ class AdvanceDrop:
                 return self._close_gate(drop, job, WaitReason.ACCOUNT, error)
             except errors.Throttled as error:
                 return self._close_gate(drop, job, WaitReason.THROTTLED, error)
-            except errors.TRANSIENT:
+            except (*errors.TRANSIENT, errors.UnsafeUrl) as error:
                 until = self.clock() + _UPLOAD_PAUSE
-                return self._send_later(drop, job, Waiting(WaitReason.THROTTLED, until), until)
+                waiting = Waiting(WaitReason.THROTTLED, until, cause_of(error))
+                return self._send_later(drop, job, waiting, until)
             except REJECTING_ERRORS as error:
                 return self.follow.update_drop(drop.id, job, Refused(refusal_of(error)))
         self.start(fingerprint, remaining)

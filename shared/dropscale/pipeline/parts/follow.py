@@ -14,6 +14,9 @@ from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.ports import Clock, Executions
 from dropscale.upscaler import ProjectStatus
 
+GIVEN_UP = "JobAbandoned"
+"""The code of drops whose job was given up, by a person or after a time."""
+
 _WITHOUT_RESULT = frozenset({JobState.ERROR, JobState.CANCELED})
 
 
@@ -130,13 +133,13 @@ def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
         return _take_project(rendition, job, news, is_fresh=is_fresh)
     if job.state is JobState.ABANDONED:
         return rendition.move(DropState.FAILED, attempt=job.attempt, reason=_explain_given_up())
+    if job.state is JobState.UNKNOWN:
+        return rendition.move(DropState.UNKNOWN, attempt=job.attempt, reason=_explain_unknown(job))
     if not is_fresh:
         # Its project came to nothing, and the vendor refuses another attempt.
         if isinstance(news, Refused) and job.state is JobState.READY:
             return rendition.move(DropState.FAILED, reason=news.reason)
         return rendition
-    if job.state is JobState.UNKNOWN:
-        return rendition.move(DropState.UNKNOWN, attempt=job.attempt, reason=_explain_unknown(job))
     match news:
         case Refused(reason):
             return rendition.move(DropState.REJECTED, reason=reason)
@@ -193,7 +196,8 @@ def explain_verdict(job: Job, end: DropState) -> Reason:
                 "free, and by `dropscale retry KEY`; once it has, drop the image again. Another "
                 "`revision` in the spec pays for a fresh try at once."
             )
-    for orphan in job.orphans:
+    # Whoever pays anew looks at them first.
+    for orphan in () if job.is_refunded else job.orphans:
         fix += (
             f" Project {orphan} of an earlier attempt may have the result: "
             f"`dropscale resolve KEY --adopt {orphan}` takes it, free."
@@ -227,7 +231,7 @@ def _explain_unknown(job: Job) -> Reason:
 
 def _explain_given_up() -> Reason:
     return Reason(
-        code="JobAbandoned",
+        code=GIVEN_UP,
         message="The attempt whose answer never came was given up",
         fix=(
             "Set another `revision` in the spec to pay for a fresh try. If its project turns up "
@@ -238,7 +242,7 @@ def _explain_given_up() -> Reason:
 
 def _explain_abandoned(job: Job) -> Reason:
     return Reason(
-        code="JobAbandoned",
+        code=GIVEN_UP,
         message=(
             f"The vendor had no project {job.project_id} for a day or more, or no verdict on it in "
             "seven days"

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 
 from dropscale.ledger.budget import Budget, window_end
 from dropscale.ledger.drops import Reason
@@ -37,6 +38,7 @@ from dropscale.pipeline.parts.follow import FollowJob, Refused
 from dropscale.pipeline.parts.gate import GateKeeper, Waiting
 from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
+from dropscale.upscaler import ProjectStatus
 
 ACCOUNT_ERRORS = (errors.Unauthorized, errors.OutOfCredits, errors.Misconfigured)
 REJECTING_ERRORS = (errors.InvalidRequest, errors.PlanRefused, errors.NotFound)
@@ -50,6 +52,7 @@ _COUNTED = 1000
 _UNAVAILABLE_SECONDS = 30.0
 _LONGEST_ASKED_SECONDS = 3600.0
 _CANDIDATES = 5
+_ORPHAN_LOOKS = 3
 
 
 class ProjectUnrecorded(Exception):
@@ -97,11 +100,13 @@ class StartJob:
             return StartOutcome.LEFT
         if not job.upload.is_fresh(self.clock()):
             return StartOutcome.LEFT  # The sweeper has the image read, and sent, once more.
-        if remaining() < self.policy.create_seconds + SPARE_SECONDS:
-            return StartOutcome.WAITING
         if not self._is_wanted(job):
             self.lay_aside(job)
             return StartOutcome.LEFT
+        if self._adopt_orphan(job):
+            return StartOutcome.LEFT
+        if remaining() < self.policy.create_seconds + SPARE_SECONDS:
+            return StartOutcome.WAITING
         limits = Limits(self.policy.slots, self.policy.budget.windows(self.clock()))
         claimed = job.claim(self.new_token(), self.clock() + _ATTEMPT_LEASE, limits.credits)
         passage = SaveGate(probe) if probe else RequireOpenGate()
@@ -137,6 +142,29 @@ class StartJob:
     def _is_wanted(self, job: Job) -> bool:
         drops = map(self.ledger.drop, self.ledger.list_attached(job.fingerprint))
         return any(drop and drop.wants(job.fingerprint) for drop in drops)
+
+    def _adopt_orphan(self, job: Job) -> bool:
+        """Take the result that an earlier attempt has brought after all; looking is free."""
+        for project_id in job.orphans[-_ORPHAN_LOOKS:]:
+            try:
+                project = self.upscaler.project(project_id)
+            except errors.MagicHourError:
+                continue
+            if project.status is not ProjectStatus.COMPLETE or not project.downloads:
+                continue
+            now, charged = self.clock(), project.credits_charged
+            with suppress(LedgerConflict):
+                adopted = amend_job(
+                    self.ledger,
+                    job.fingerprint,
+                    partial(
+                        Job.adopt, project_id=project_id, charged=charged, now=now, due=now + REVIEW
+                    ),
+                    only=JobState.READY,
+                )
+                self.follow.update_drops(adopted)
+            return True
+        return False
 
     def _explain_wait(self, error: GateClosed | SlotsTaken | BudgetSpent) -> Waiting:
         if isinstance(error, BudgetSpent):
