@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dropscale import magichour
-from dropscale.magichour.errors import Unauthorized
+from dropscale.magichour.errors import MagicHourError, Misconfigured, Unauthorized
 
 if TYPE_CHECKING:
     from dropscale.magichour import Account, Client, CreatedProject, Project
@@ -57,8 +57,17 @@ class MagicHourUpscaler:
         return self._client().download(url, file)
 
     def _client(self) -> Client:
-        token = self._token()
+        token = self._read_token()
         try:
             return magichour.Client(token=token, base_url=self._base_url, timeout=self._timeout)
         except ValueError as error:  # nothing but the key; settings are Misconfigured
             raise Unauthorized("the API key", message=str(error)) from None
+
+    def _read_token(self) -> str:
+        try:
+            return self._token()
+        except MagicHourError:
+            raise
+        except Exception as error:  # whatever it is, nothing was sent
+            message = f"it cannot be read: {type(error).__name__}"
+            raise Misconfigured("the API key", message=message) from error

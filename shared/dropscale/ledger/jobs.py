@@ -278,9 +278,13 @@ class Job(Row):
 
     def adopt(self, project_id: str, charged: int | None, now: datetime, due: datetime) -> Self:
         """A project that is not the present attempt's is this job's all the same."""
+        is_another = self.project_id not in {None, project_id}
+        written_off = dict(self.spent) if is_another else self.written_off
         taken = self.record_project(project_id, charged, now, due)
         orphans = tuple(one for one in self._orphans_with(self.project_id) if one != project_id)
-        return taken.model_copy(update={"orphans": orphans, "is_overdue": False})
+        return taken.model_copy(
+            update={"orphans": orphans, "written_off": written_off, "is_overdue": False}
+        )
 
     def record_overdue(self, project_id: str) -> Self:
         """No verdict came in time; the job goes on, but others need not wait for it."""

@@ -36,7 +36,11 @@ _NO_ID = re.compile(r"[.\s]*")  # dots alone would be another path of the API
 def _id_text(value: object) -> str:
     """Return an id as text; an integer surely says one, too."""
     text = str(value) if type(value) is int else value
-    if not isinstance(text, str) or not text.isprintable() or len(text) > _MAX_ID:
+    if (
+        not isinstance(text, str)
+        or not text.isprintable()
+        or len(text.encode(errors="replace")) > _MAX_ID
+    ):
         raise ValueError("not an id")
     if _NO_ID.fullmatch(text) or "\N{REPLACEMENT CHARACTER}" in text:
         raise ValueError("not an id")

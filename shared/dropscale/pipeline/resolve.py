@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dropscale.errors import DropscaleError
-from dropscale.ledger.drops import Drop, Rendition
+from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Ledger, ProjectTaken, amend_drop, amend_job
 from dropscale.magichour.models import Project
 from dropscale.pipeline.parts.delivery_errors import ForeignProject
-from dropscale.pipeline.parts.follow import GIVEN_UP, FollowJob
+from dropscale.pipeline.parts.follow import FollowJob
 from dropscale.pipeline.parts.gate import Waiting
 from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
@@ -72,23 +72,16 @@ class Resolve:
         except ProjectTaken:
             raise ForeignProject.of(project_id) from None
 
-        for drop_id in self.ledger.list_attached(job.fingerprint):
-            self._want_result(drop_id, job.fingerprint, is_named=drop_id == drop.id)
-        self.follow.update_drops(adopted)
-
-    def _want_result(self, drop_id: str, fingerprint: str, *, is_named: bool) -> None:
-        """Want it for the drop that the person named, and for all that were given up with it."""
-
-        def is_wanted(rendition: Rendition) -> bool:
-            is_given_up = rendition.reason is not None and rendition.reason.code == GIVEN_UP
-            return rendition.state in _WITHOUT_RESULT and (is_named or is_given_up)
-
         def want(drop: Drop) -> Drop:
-            renditions = filter(is_wanted, drop.renditions_of(fingerprint))
-            wanted = [rendition.want_again(is_collected=True) for rendition in renditions]
-            return drop.with_renditions(wanted, self.clock())
+            wanted = [
+                rendition.want_again(is_collected=True)
+                for rendition in drop.renditions_of(job.fingerprint)
+                if rendition.state in _WITHOUT_RESULT
+            ]
+            return drop.with_renditions(wanted, now)
 
-        amend_drop(self.ledger, drop_id, want)
+        amend_drop(self.ledger, drop.id, want)
+        self.follow.update_drops(adopted)
 
     def decide(self, drop: Drop, decision: Decision, remaining: RemainingTime) -> None:
         """Pay once more, or give up.

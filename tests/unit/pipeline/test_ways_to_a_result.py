@@ -1,15 +1,18 @@
 """Schedules that once left a paid result without a way to it, or paid for it unasked."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from dropscale.aws.magic_hour import MagicHourUpscaler
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import amend_job
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject, Project
+from dropscale.pipeline.parts.start import ProjectUnrecorded
 from dropscale.pipeline.resolve import Decision
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
@@ -330,3 +333,52 @@ def test_what_is_adopted_after_it_was_given_up_is_delivered_to_every_copy(world:
 
     assert world.row("a.png").state is DropState.DELIVERED
     assert world.row("b.png").state is DropState.DELIVERED
+
+
+def test_an_answer_that_comes_after_a_person_gave_up_is_delivered(world: World) -> None:
+    create = world.upscaler.create
+
+    def slow_create(image_path: str, parameters: dict[str, Any], name: str) -> CreatedProject:
+        created = create(image_path, parameters, name)
+        world.clock.advance(minutes=20)
+        world.sweep()
+        world.decide("a.png", Decision.ABANDON)
+        return created
+
+    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    with suppress(ProjectUnrecorded):
+        world.drop("a.png", png())
+    world.upscaler.finish()
+    world.run_executions()
+
+    assert world.row("a.png").state is DropState.DELIVERED
+
+
+def test_what_two_projects_cost_is_counted_for_both(world: World) -> None:
+    world.budget = Budget(daily=1000)
+    world.compose()
+    world.drop("a.png", png())
+    world.upscaler.projects.clear()
+    world.run_executions()
+    world.pass_hours(30)
+    assert the_job(world).state is JobState.ABANDONED
+    answer(world, "other", "complete", credits_charged=50)
+
+    world.adopt("a.png", "other")
+
+    assert set(world.ledger.credits.values()) == {100}
+
+
+def test_a_key_that_cannot_be_read_is_no_unknown_outcome(world: World) -> None:
+    def read_key() -> str:
+        raise RuntimeError("the secret is scheduled for deletion")
+
+    world.upscaler.create = MagicHourUpscaler(  # type: ignore[method-assign]
+        read_key, "https://api.magichour.ai", 1.0
+    ).create
+    for shade in range(3):
+        world.drop(f"{shade}.png", png(shade=shade))
+
+    assert {job.state for job in world.ledger.jobs.values()} == {JobState.READY}
+    reason = world.manifest("0.png")["reason"]
+    assert (reason["code"], world.ledger.taken) == ("Misconfigured", 0)

@@ -14,7 +14,7 @@ from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.ports import Clock, Executions
 from dropscale.upscaler import ProjectStatus
 
-GIVEN_UP = "JobAbandoned"
+_GIVEN_UP = "JobAbandoned"
 """The code of drops whose job was given up, by a person or after a time."""
 
 _WITHOUT_RESULT = frozenset({JobState.ERROR, JobState.CANCELED})
@@ -126,6 +126,8 @@ class FollowJob:
 
 def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
     """Return a rendition as the state of its job makes it."""
+    if job.has_project and job.state is not JobState.ABANDONED and _was_given_up(rendition):
+        rendition = rendition.want_again()
     if not rendition.wants_result or job.attempt < rendition.attempt:
         return rendition
     is_fresh = rendition.state in {DropState.WAITING, DropState.UNKNOWN}
@@ -147,6 +149,12 @@ def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
             return rendition.move(DropState.WAITING, wait=wait, wait_until=until, reason=cause)
         case _:
             return rendition
+
+
+def _was_given_up(rendition: Rendition) -> bool:
+    """Whether only the lack of a project ended it: an answer may come, or a person adopt one."""
+    reason = rendition.reason
+    return rendition.state is DropState.FAILED and reason is not None and reason.code == _GIVEN_UP
 
 
 def _take_project(rendition: Rendition, job: Job, news: News, *, is_fresh: bool) -> Rendition:
@@ -231,7 +239,7 @@ def _explain_unknown(job: Job) -> Reason:
 
 def _explain_given_up() -> Reason:
     return Reason(
-        code=GIVEN_UP,
+        code=_GIVEN_UP,
         message="The attempt whose answer never came was given up",
         fix=(
             "Set another `revision` in the spec to pay for a fresh try. If its project turns up "
@@ -242,7 +250,7 @@ def _explain_given_up() -> Reason:
 
 def _explain_abandoned(job: Job) -> Reason:
     return Reason(
-        code=GIVEN_UP,
+        code=_GIVEN_UP,
         message=(
             f"The vendor had no project {job.project_id} for a day or more, or no verdict on it in "
             "seven days"

@@ -68,10 +68,15 @@ class GateKeeper:
                 break
         return waiting
 
-    def open(self) -> None:
-        """Open it: the vendor has taken a job."""
+    def open(self, probe: Gate | None = None) -> None:
+        """Open it: the vendor has taken a job; the one that was let through by `probe`, if given.
+
+        Whoever has closed it since that probe knows better.
+        """
         for _ in range(_ATTEMPTS):
             gate = self.ledger.gate()
+            if gate and probe and gate.seq != probe.seq:
+                return
             if gate is None or (gate.is_open and not gate.strikes) or self._save(gate.open()):
                 return
 

@@ -116,7 +116,7 @@ class StartJob:
             return self._hold_back(job, self._explain_wait(error))
         except LedgerConflict:
             return StartOutcome.LEFT
-        return self._pay(claimed, job.upload.path, probing=probe is not None)
+        return self._pay(claimed, job.upload.path, probe)
 
     def start_next(self, remaining: RemainingTime, limit: int = 1) -> int:
         """Start up to `limit` jobs that have waited longest; return how many were started.
@@ -191,7 +191,7 @@ class StartJob:
             ),
         )
 
-    def _pay(self, job: Job, path: str, *, probing: bool) -> StartOutcome:
+    def _pay(self, job: Job, path: str, probe: Gate | None) -> StartOutcome:
         parameters = job.parameters.model_dump(mode="json", exclude={"revision"})
         try:
             created = self.upscaler.create(path, parameters, job.project_name)
@@ -208,8 +208,8 @@ class StartJob:
         except REJECTING_ERRORS as error:
             later = self.clock() + REVIEW
             refused = self._end_attempt(job, lambda job: job.return_to_ready(later))
-            if probing:
-                self.gate.open()  # The vendor refuses this job, but it does take jobs.
+            if probe:
+                self.gate.open(probe)  # The vendor refuses this job, but it does take jobs.
             self.follow.update_drops(refused, Refused(refusal_of(error)))
             return StartOutcome.REJECTED
         except errors.CreateOutcomeUnknown as error:
@@ -226,8 +226,8 @@ class StartJob:
             later = self.clock() + REVIEW
             self.follow.update_drops(self._end_attempt(job, lambda job: job.record_unknown(later)))
             return StartOutcome.UNKNOWN
-        if probing:
-            self.gate.open()
+        if probe:
+            self.gate.open(probe)
         self.follow.update_drops(submitted)
         return StartOutcome.STARTED
 
