@@ -18,7 +18,7 @@ from tests.chaos.vendor import Entry, Plan, Spell, Trouble, Vendor
 from tests.fakes import Clock, png
 
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
-STORIES = 25
+STORIES = 12
 """`make chaos` plays more."""
 
 _DAY = 86_400.0

@@ -83,8 +83,12 @@ check-sam-build: $(SAM)/.installed
 check-layer: check-sam-build $(VENV)/.check
 	$(STEP) $(OFFLINE) $(BIN)/python -m tests.gate.built_layer
 
-# Tests of whole processes take minutes; on a further Python one such file must do.
-FURTHER := $(filter-out %/e2e/ %/gate/ %/page/,$(sort $(wildcard tests/*/))) tests/e2e/test_run_command.py
+# On a further Python: what ships, and one run of the whole. The rest (whole processes, the embedded
+# servers, virtual time) takes minutes, and depends on no version.
+LOCAL_ONLY := $(addprefix tests/,aws_calls/ bench/ chaos/ e2e/ gate/ page/ unit/ integration/) \
+	$(addprefix tests/unit/,cli/ embedded_api/ embedded_cloud/) tests/integration/embedded_api/
+FURTHER := $(filter-out $(LOCAL_ONLY),$(sort $(wildcard tests/*/ tests/unit/*/ tests/unit/*.py \
+	tests/integration/*/ tests/integration/test_*.py))) tests/e2e/test_run_command.py
 
 check-tests-%: $(VENV)/.check
 	$(STEP) $(GATE)/with-python $* $(MAKE) test PYTHON=python$* \
