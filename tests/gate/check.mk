@@ -83,12 +83,11 @@ check-sam-build: $(SAM)/.installed
 check-layer: check-sam-build $(VENV)/.check
 	$(STEP) $(OFFLINE) $(BIN)/python -m tests.gate.built_layer
 
-# On a further Python: what ships, and one run of the whole. The rest (whole processes, the embedded
-# servers, virtual time) takes minutes, and depends on no version.
-LOCAL_ONLY := $(addprefix tests/,aws_calls/ bench/ chaos/ e2e/ gate/ page/ unit/ integration/) \
-	$(addprefix tests/unit/,cli/ embedded_api/ embedded_cloud/) tests/integration/embedded_api/
-FURTHER := $(filter-out $(LOCAL_ONLY),$(sort $(wildcard tests/*/ tests/unit/*/ tests/unit/*.py \
-	tests/integration/*/ tests/integration/test_*.py))) tests/e2e/test_run_command.py
+# On a further Python: the rules, their contracts, the real state machine, and one run of the whole.
+# The rest (whole processes, embedded servers, virtual time) takes minutes, and depends on no version.
+FURTHER := tests/contract $(addprefix tests/unit/,image magichour pipeline specs) \
+	$(wildcard tests/unit/test_*.py) $(addprefix tests/integration/test_,permissions.py \
+	state_machine.py vendor_answers.py) tests/e2e/test_run_command.py
 
 check-tests-%: $(VENV)/.check
 	$(STEP) $(GATE)/with-python $* $(MAKE) test PYTHON=python$* \
