@@ -18,12 +18,12 @@ STATIC := $(addprefix check-,format lint types imports dead-code dependencies ge
 TEMPLATE := $(addprefix check-,sam-files sam-validate template state-machine checkov)
 
 .PHONY: check $(STATIC) $(TEMPLATE) check-page check-exiftool check-sam-build check-layer \
-	check-seeded-faults
+	check-seeded-faults check-whole-runs
 
 check: ## What CI runs: tests on each Python, lint, types, imports, template, state machine
 	@rm -rf build/check && mkdir -p build/check
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
-		check-tests-$(VENV_VERSION) $(STATIC) $(TEMPLATE) $(TESTED:%=check-tests-%) check-page \
+		check-whole-runs check-tests-$(VENV_VERSION) $(STATIC) $(TEMPLATE) $(TESTED:%=check-tests-%) check-page \
 		check-exiftool check-layer check-seeded-faults; \
 		status=$$?; $(GATE)/summary; exit $$status
 
@@ -89,9 +89,13 @@ FURTHER := tests/contract $(addprefix tests/unit/,image magichour pipeline specs
 	$(wildcard tests/unit/test_*.py) $(addprefix tests/integration/test_,permissions.py \
 	state_machine.py vendor_answers.py) tests/e2e/test_run_command.py
 
+# The longest, beside all else.
+check-whole-runs: $(VENV)/.check
+	$(STEP) $(MAKE) test TESTS=tests/e2e
+
 check-tests-%: $(VENV)/.check
 	$(STEP) $(GATE)/with-python $* $(MAKE) test PYTHON=python$* \
-		$(if $(filter $*,$(VENV_VERSION)),VENV=$(VENV),VENV=$(VENV)-$* TESTS="$(FURTHER)")
+		$(if $(filter $*,$(VENV_VERSION)),VENV=$(VENV) TESTS="--ignore tests/e2e",VENV=$(VENV)-$* TESTS="$(FURTHER)")
 
 check-page: $(VENV)/.check
 	$(STEP) $(GATE)/with-chromium $(BIN)/python -m pytest tests/page
