@@ -120,10 +120,10 @@ def on(answers: str, outcome: Outcome) -> dict[str, Outcome]:
 
 TABLE = {
     VendorCall.UPLOAD_URLS: {
-        **on("400 402-plan 403 404 404-page 422", REJECTED),
+        **on("400 402-plan 403 404 422", REJECTED),
         **on("401 402", NO_ACCOUNT),
         **on("429 429+Retry-After 500 502 503 200-page 502-page 503-page reset", THROTTLED),
-        **on(f"{UNPROVEN} 429-page", THROTTLED),
+        **on(f"{UNPROVEN} 404-page 429-page", THROTTLED),
     },
     VendorCall.PUT: {
         **on("400 401 402 402-plan 403 404 422 429 429+Retry-After", THROTTLED),
