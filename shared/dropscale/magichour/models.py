@@ -173,7 +173,7 @@ class Project(_Answer):
     downloads: Annotated[list[Download], BeforeValidator(_readable_downloads)] = []
     error: ProjectError | None = None
 
-    is_price_unreadable: bool = Field(default=False, repr=False)
+    is_price_unreadable: bool = Field(default=False, repr=False, exclude=True)
 
     @model_validator(mode="before")
     @classmethod
