@@ -9,7 +9,7 @@ from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.faults import SpecInvalid
 from dropscale.specs.parse import parse_folder_spec, parse_sidecar, parse_stand_alone
 
-MOST_SECONDS = 0.05
+MOST_SECONDS = 0.1
 MOST_BYTES = 20_000_000
 URL = "assets:\n  image_file_path: https://"
 
