@@ -3,12 +3,13 @@
 import inspect
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from dropscale.ledger.budget import Budget, window_end
 from dropscale.ledger.drops import Rendition
-from dropscale.ledger.jobs import Job, Parameters
+from dropscale.ledger.jobs import MISSING_FOR, MISSING_LOOKS, Job, Parameters, Upload
 from dropscale.ledger.rows import IllegalTransition
 from dropscale.ledger.states import DropState, JobState, combined_state
 from dropscale.specs.effective import EffectiveSpec
@@ -191,3 +192,249 @@ def test_credits_of_an_attempt_that_may_have_been_charged_stay_spent() -> None:
 
     assert set(again.spent.values()) == {100}
     assert again.return_to_ready(NOW).spent == lost.spent
+
+
+DAY, LATER = "day#2026-11-23", NOW + timedelta(hours=1)
+
+
+def at(state: JobState, **facts: Any) -> Job:
+    """Return a job with an earlier attempt and 404s behind it."""
+    history = {
+        "upload": Upload(path="u", at=NOW),
+        "attempt": 2,
+        "attempt_id": "a",
+        "project_id": "p",
+        "credits_charged": 50,
+        "submitted_at": NOW,
+        "reserved": {DAY: 50},
+        "orphans": ("o",),
+        "watched_since": NOW,
+        "missing_since": NOW,
+        "missing_looks": 2,
+        "abandoned_at": NOW,
+    }
+    return ready().model_copy(update={"state": state, **history, **facts})
+
+
+SEEN = {"missing_since": None, "missing_looks": 0}
+ANSWERED = {**SEEN, "abandoned_at": None}
+LOST: dict[str, Any] = {"project_id": None, "credits_charged": None}
+
+STEPS: dict[str, tuple[Job, Callable[[Job], Job], dict[str, Any]]] = {
+    "with_upload": (
+        at(JobState.READY, due=None),
+        lambda job: job.with_upload("v", LATER),
+        {"upload": Upload(path="v", at=LATER), "due": NOW},
+    ),
+    "look_again": (at(JobState.COMPLETE), lambda job: job.look_again(LATER), {"due": LATER}),
+    "watch_anew": (
+        at(JobState.SUBMITTED),
+        lambda job: job.watch_anew(LATER, LATER),
+        {"watched_since": LATER, "due": LATER},
+    ),
+    "watch_anew, laid aside": (
+        at(JobState.ABANDONED),
+        lambda job: job.watch_anew(LATER, LATER),
+        {
+            "state": JobState.SUBMITTED,
+            "is_overdue": True,
+            "watched_since": LATER,
+            "due": LATER,
+            **ANSWERED,
+        },
+    ),
+    "claim": (
+        at(JobState.READY, reserved={}),
+        lambda job: job.claim("b", LATER, [DAY]),
+        {
+            "state": JobState.SUBMITTING,
+            "attempt": 3,
+            "attempt_id": "b",
+            "name_at_vendor": "cat [f-3-b]",
+            "reserved": {DAY: 50},
+            "due": LATER,
+        },
+    ),
+    "return_to_ready": (
+        at(JobState.SUBMITTING),
+        lambda job: job.return_to_ready(LATER),
+        {"state": JobState.READY, "attempt_id": None, "reserved": {}, "due": LATER},
+    ),
+    "record_project": (
+        at(JobState.SUBMITTING, **LOST),
+        lambda job: job.record_project("q", 40, LATER, LATER),
+        {
+            "state": JobState.SUBMITTED,
+            "project_id": "q",
+            "submitted_at": LATER,
+            "watched_since": LATER,
+            "credits_charged": 40,
+            "reserved": {DAY: 40},
+            "due": LATER,
+            **ANSWERED,
+        },
+    ),
+    "with_orphan": (
+        at(JobState.UNKNOWN),
+        lambda job: job.with_orphan("q"),
+        {"orphans": ("o", "q")},
+    ),
+    "record_unknown": (
+        at(JobState.SUBMITTING),
+        lambda job: job.record_unknown(LATER),
+        {"state": JobState.UNKNOWN, "due": LATER},
+    ),
+    "adopt": (
+        at(JobState.CANCELED, orphans=("o", "q"), is_overdue=True),
+        lambda job: job.adopt("q", 40, LATER, LATER),
+        {
+            "state": JobState.SUBMITTED,
+            "project_id": "q",
+            "submitted_at": LATER,
+            "watched_since": LATER,
+            "credits_charged": 40,
+            "reserved": {DAY: 40},
+            "written_off": {DAY: 50},
+            "orphans": ("o", "p"),
+            "is_overdue": False,
+            "due": LATER,
+            **ANSWERED,
+        },
+    ),
+    "adopt, its own": (
+        at(JobState.CANCELED),
+        lambda job: job.adopt("p", 50, LATER, LATER),
+        {
+            "state": JobState.SUBMITTED,
+            "submitted_at": LATER,
+            "watched_since": LATER,
+            "due": LATER,
+            **ANSWERED,
+        },
+    ),
+    "record_overdue": (
+        at(JobState.SUBMITTED),
+        lambda job: job.record_overdue("p"),
+        {"is_overdue": True},
+    ),
+    "record_missing": (
+        at(JobState.SUBMITTED),
+        lambda job: job.record_missing("p", LATER),
+        {"missing_looks": 3},
+    ),
+    "record_missing, the first": (
+        at(JobState.SUBMITTED, **SEEN),
+        lambda job: job.record_missing("p", LATER),
+        {"missing_since": LATER, "missing_looks": 1},
+    ),
+    "record_answer": (at(JobState.SUBMITTED), lambda job: job.record_answer("p"), SEEN),
+    "settle": (
+        at(JobState.SUBMITTED),
+        lambda job: job.settle("p", JobState.COMPLETE, 25, LATER),
+        {
+            "state": JobState.COMPLETE,
+            "watched_since": LATER,
+            "credits_charged": 25,
+            "reserved": {DAY: 25},
+            "due": LATER,
+            **ANSWERED,
+        },
+    ),
+    "settle, of no known price": (
+        at(JobState.SUBMITTED, credits_charged=None),
+        lambda job: job.settle("p", JobState.CANCELED, None, LATER),
+        {
+            "state": JobState.CANCELED,
+            "watched_since": LATER,
+            "credits_charged": 50,
+            "due": LATER,
+            **ANSWERED,
+        },
+    ),
+    "settle, credits given back": (
+        at(JobState.ERROR),
+        lambda job: job.settle("p", JobState.ERROR, 0, LATER),
+        {
+            "watched_since": LATER,
+            "credits_charged": 0,
+            "reserved": {DAY: 0},
+            "due": LATER,
+            **ANSWERED,
+        },
+    ),
+    "abandon": (
+        at(JobState.SUBMITTED, abandoned_at=None),
+        lambda job: job.abandon("p", LATER, LATER),
+        {"state": JobState.ABANDONED, "abandoned_at": LATER, "due": LATER},
+    ),
+    "give_up": (
+        at(JobState.UNKNOWN, **LOST),
+        lambda job: job.give_up(LATER),
+        {"state": JobState.ABANDONED, "due": LATER},
+    ),
+    "renew": (
+        at(JobState.ERROR, credits_charged=0, is_overdue=True, written_off={DAY: 50}),
+        lambda job: job.renew(LATER),
+        {
+            "state": JobState.READY,
+            "is_overdue": False,
+            "orphans": ("o", "p"),
+            "reserved": {},
+            "written_off": {DAY: 100},
+            "due": LATER,
+            **LOST,
+            **SEEN,
+        },
+    ),
+    "pay_again": (
+        at(JobState.UNKNOWN, **LOST),
+        lambda job: job.pay_again(LATER),
+        {"state": JobState.READY, "reserved": {}, "written_off": {DAY: 50}, "due": LATER},
+    ),
+}
+
+
+@pytest.mark.parametrize(("job", "step", "changes"), STEPS.values(), ids=STEPS)
+def test_a_step_changes_what_it_is_about_and_nothing_else(
+    job: Job, step: Callable[[Job], Job], changes: dict[str, Any]
+) -> None:
+    before, after = dict(job), dict(step(job))
+
+    found = {name: after[name] for name in before if after[name] != before[name]}
+    assert found == {"seq": job.seq + 1, **changes}
+
+
+def test_what_is_known_already_is_no_step() -> None:
+    overdue = at(JobState.SUBMITTED, is_overdue=True)
+    assert overdue.record_overdue("p") is overdue
+    seen = at(JobState.SUBMITTED, **SEEN)
+    assert seen.record_answer("p") is seen
+    complete = at(JobState.COMPLETE)
+    assert complete.settle("p", JobState.COMPLETE, 0, LATER) is complete
+    canceled = at(JobState.CANCELED)
+    assert canceled.settle("p", JobState.CANCELED, 50, LATER) is canceled
+
+
+@pytest.mark.parametrize(
+    ("looks", "since", "is_gone"),
+    [
+        (MISSING_LOOKS, MISSING_FOR, True),
+        (MISSING_LOOKS - 1, 30 * MISSING_FOR, False),
+        (30 * MISSING_LOOKS, MISSING_FOR - timedelta(seconds=1), False),
+    ],
+)
+def test_a_project_is_gone_after_enough_404s_over_enough_time(
+    looks: int, since: timedelta, is_gone: bool
+) -> None:
+    job = at(JobState.SUBMITTED, missing_looks=looks, missing_since=NOW - since)
+
+    assert job.is_gone(NOW) is is_gone
+
+
+def test_a_job_whose_credits_came_back_is_looked_at_no_more() -> None:
+    assert at(JobState.ERROR).may_change
+    assert not at(JobState.ERROR, credits_charged=0).may_change
+
+
+def test_a_job_of_before_tokens_is_named_by_its_attempt() -> None:
+    assert ready().project_name == "cat [f-0]"
