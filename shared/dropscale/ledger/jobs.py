@@ -220,6 +220,20 @@ class Job(Row):
         """Nothing has changed, but the sweeper is to look again at `due`."""
         return self._step(due=due)
 
+    def take_drop(self, now: datetime, review: datetime) -> Self:
+        """A drop wants its result (again), and the sweeper will see to that, however long ago the
+        job was laid aside: at `review`, or now if it is to be started. It is paid anew only if the
+        vendor gave the credits back.
+        """
+        if self.is_refunded:
+            return self.renew(now)
+        if self.has_project:
+            return self.watch_anew(now, review)
+        if self.state is JobState.READY:
+            return self.look_again(self.due or now)
+        # While an attempt is being paid, it is due when that must be over.
+        return self.look_again(self.due if self.state is JobState.SUBMITTING else review)
+
     def watch_anew(self, now: datetime, due: datetime) -> Self:
         """Somebody wants the result (again); its project is looked at for as long as at first."""
         if self.state is not JobState.ABANDONED:

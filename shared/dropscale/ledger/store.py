@@ -16,7 +16,7 @@ from dropscale.ledger.walk import Walk
 
 _AMEND_ATTEMPTS = 10
 
-_Record = TypeVar("_Record", Drop, Job)
+_Record = TypeVar("_Record")
 
 
 class LedgerConflict(Exception):
@@ -298,6 +298,30 @@ def amend_job(
         return change(job) if only is None or job.state is only else job
 
     return _amend(ledger, fingerprint, ledger.job, change_if_in_state, job_changes)
+
+
+def amend_drop_and_job(
+    ledger: Ledger,
+    drop_id: str,
+    fingerprint: str,
+    change: Callable[[Drop, Job], tuple[Drop, Job]],
+) -> tuple[Drop, Job]:
+    """Apply `change` to a drop and one of its jobs in one transaction, as `amend_drop` does.
+
+    Raises:
+        KeyError: one of them is not known.
+        LedgerConflict: others came first every time.
+    """
+
+    def read(_: str) -> tuple[Drop, Job] | None:
+        drop, job = ledger.drop(drop_id), ledger.job(fingerprint)
+        return (drop, job) if drop and job else None
+
+    def changes(before: tuple[Drop, Job], after: tuple[Drop, Job]) -> list[Change]:
+        saves_drop = [SaveDrop(after[0])] if after[0] is not before[0] else []
+        return [*saves_drop, *job_changes(before[1], after[1])]
+
+    return _amend(ledger, drop_id, read, lambda both: change(*both), changes)
 
 
 def _amend(

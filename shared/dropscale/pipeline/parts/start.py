@@ -96,10 +96,11 @@ class StartJob:
     ) -> StartOutcome:
         """Start a ready job. `probe` is the gate's step that lets this one through while closed."""
         job = self.ledger.job(fingerprint)
-        if job is None or job.state is not JobState.READY or job.upload is None:
+        if job is None or job.state is not JobState.READY:
             return StartOutcome.LEFT
-        if not job.upload.is_fresh(self.clock()):
-            return StartOutcome.LEFT  # The sweeper has the image read, and sent, once more.
+        if job.upload is None or not job.can_be_created(self.clock()):
+            self._have_image_sent(job)
+            return StartOutcome.LEFT
         if not self._is_wanted(job):
             self.lay_aside(job)
             return StartOutcome.LEFT
@@ -138,6 +139,14 @@ class StartJob:
         """Look at an unwanted job no more, unless a drop has come since: that counts `seq` up."""
         with suppress(LedgerConflict):
             self.ledger.write(SaveJob(job.look_again(None)))
+
+    def _have_image_sent(self, job: Job) -> None:
+        """Have the sweeper see that the image is read, and its bytes sent (once more)."""
+        now = self.clock()
+        due = now if job.upload or job.due is None else job.due
+        if job.due is None or due < job.due:
+            with suppress(LedgerConflict):  # Whoever has changed it has made it due.
+                self.ledger.write(SaveJob(job.look_again(due)))
 
     def _is_wanted(self, job: Job) -> bool:
         drops = map(self.ledger.drop, self.ledger.list_attached(job.fingerprint))
