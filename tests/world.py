@@ -1,7 +1,7 @@
 """All use cases composed on fakes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -63,6 +63,8 @@ class World:
     sidecar_required: bool = False
     suffixes: Sequence[str] = (".yaml", ".yml", ".json")
     clock: Clock = field(default_factory=Clock)
+    sleep: Callable[[float], None] | None = None
+    """None: the clock is moved on."""
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     bucket: FakeInputBucket = field(default_factory=FakeInputBucket)
     results: FakeResults = field(default_factory=FakeResults)
@@ -98,6 +100,7 @@ class World:
             follow=self.follow,
             gate=self.gate,
             clock=self.clock,
+            sleep=self.sleep or (lambda seconds: self.clock.advance(seconds=seconds)),
             new_token=lambda: f"{next(ids):024x}",
             policy=StartPolicy(self.slots, 50, self.budget),
         )

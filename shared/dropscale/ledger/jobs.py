@@ -221,9 +221,10 @@ class Job(Row):
         return self._step(due=due)
 
     def take_drop(self, now: datetime, review: datetime) -> Self:
-        """A drop wants its result (again), and the sweeper will see to that, however long ago the
-        job was laid aside: at `review`, or now if it is to be started. It is paid anew only if the
-        vendor gave the credits back.
+        """A drop wants its result (again): it is due, however long ago it was laid aside.
+
+        That is at `review`, or now if it is to be started. It is paid anew only if the vendor gave
+        the credits back.
         """
         if self.is_refunded:
             return self.renew(now)
