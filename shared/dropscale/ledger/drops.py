@@ -52,6 +52,7 @@ class Source(Record):
     key: str
     version_id: str | None = None
     etag: str
+    modified: Instant | None = None
     image_path: str | None = None
     sha256: str | None = None
     type: str | None = None
