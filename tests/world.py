@@ -30,7 +30,7 @@ from dropscale.pipeline.parts.publish import PublishOutput
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.pipeline.parts.start import StartJob, StartPolicy
 from dropscale.pipeline.reconcile import Reconcile
-from dropscale.pipeline.resolve import Decision, Resolve
+from dropscale.pipeline.resolve import Decision, Resolve, Trust
 from dropscale.pipeline.restart import Restart
 from dropscale.pipeline.retry import Retry
 from dropscale.pipeline.submit import Submit, Submitted
@@ -245,9 +245,9 @@ class World:
         """Let a person try a drop again."""
         return self._retry(self.row(key), lambda: PLENTY)
 
-    def adopt(self, key: str, project_id: str) -> None:
+    def adopt(self, key: str, project_id: str, trust: Trust = Trust.UNNAMED) -> None:
         """Let a person adopt a project."""
-        self._resolve.adopt(self.row(key), project_id)
+        self._resolve.adopt(self.row(key), project_id, trust)
 
     def decide(self, key: str, decision: Decision) -> None:
         """Let a person decide on an unknown outcome."""

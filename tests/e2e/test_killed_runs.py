@@ -62,8 +62,8 @@ def kill_after(process: "subprocess.Popen[str]", commits: int, out: Path) -> Non
 def settle(finish: Finish, out: Path, drop: dict[str, Any]) -> None:
     """Do what the manifest of an unknown outcome says: look for the project, and decide."""
     (job,) = drop["manifest"]["jobs"]
-    token = f"[{job['fingerprint'][:8]}-{job['attempt']}]"
-    found = [entry.project_id for entry in charges(out) if entry.name.endswith(token)]
+    token = f"[{job['fingerprint'][:8]}-{job['attempt']}-"
+    found = [entry.project_id for entry in charges(out) if token in entry.name]
     decision = ["--adopt", found[0]] if found else ["--pay-again"]
     assert finish("resolve", drop["key"], *decision, "--out", out).returncode == 0
 

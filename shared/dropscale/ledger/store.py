@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
-from dropscale.ledger.jobs import Attempt, Job, KnownProject
+from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
 from dropscale.ledger.states import JobState
 from dropscale.ledger.walk import Walk
 
@@ -249,6 +249,20 @@ def job_changes(before: Job, after: Job, limits: Limits = Limits()) -> list[Chan
         if spent:
             changes.append(Spend(window, spent, limits.credits.get(window)))
     return [*changes, *_new_references(before, after)]
+
+
+def is_named_by(ledger: Ledger, job: Job, project_name: str | None) -> bool | None:
+    """Whether a project's name tells of an attempt of a job, or of another's; None: of none.
+
+    The token in it tells, by the attempt's row; the digits of the fingerprint can be another's.
+    """
+    if project_name is not None and project_name == job.name_at_vendor:
+        return True
+    name = AttemptName.found_in(project_name)
+    if name is None:
+        return None
+    attempt = ledger.attempt(name.token) if name.token else None
+    return attempt.fingerprint == job.fingerprint if attempt else job.has_given(name)
 
 
 def _new_references(before: Job, after: Job) -> Iterator[Change]:
