@@ -22,7 +22,7 @@ _SEED = 1
 _CRASH_POINTS = 4
 """Of each scenario."""
 _STORIES = 20
-_PATIENCE = 20.0
+_PATIENCE = 6.0
 """Seconds of processor time after which a play that does not end is taken for caught."""
 
 

@@ -40,6 +40,10 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
         1: (
             f"{_START}.__call__",
             f"{_START}._is_wanted",
+            f"{_START}._is_at",
+            f"{_START}._has_time_to_pay",
+            f"{_START}._have_image_sent",
+            f"{_START}.pass_over",
             f"{_START}._adopt_orphan",
             f"{_PARTS}.advance.AdvanceDrop.__call__",
             f"{_PARTS}.advance.AdvanceDrop._advance_job",
@@ -59,6 +63,7 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
             f"{_SWEEP}._expire",
             f"{_FOLLOW}.rendition_after",
             f"{_FOLLOW}._was_given_up",
+            f"{_FOLLOW}._note_what_is_unknown",
         ),
         5: (f"{_START}._record_project",),
         6: (
@@ -80,6 +85,7 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
             f"{_FOLLOW}._end_without_result",
             f"{_FOLLOW}.FollowJob._bring_up_to_date",
             f"{_FOLLOW}.FollowJob._watch",
+            f"{_FOLLOW}.FollowJob.update_drops",
             "pipeline.check.Check._show",
             "pipeline.deliver.Deliver.__call__",
             "pipeline.deliver.Deliver._record_delivery",
@@ -88,6 +94,7 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
         ),
         9: (
             f"{_LOOK}.__call__",
+            f"{_LOOK}._require_own_name",
             f"{_LOOK}._require_downloads",
             f"{_SWEEP}._look_at",
             f"{_SWEEP}._look_at_project",
@@ -108,6 +115,7 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
             "pipeline.resolve.Resolve.decide",
             "pipeline.resolve.Resolve._adoptable_job",
             "pipeline.resolve.Resolve._unknown_jobs",
+            "pipeline.resolve._likeliest",
             "pipeline.retry.Retry._can_be_tried",
             "pipeline.retry.Retry._try_again",
         ),
@@ -155,7 +163,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             (f"{_SWEEP}._expire", "Call(record_unknown)", "job.return_to_ready(now)"),
         ),
         5: (
-            (f"{_START}._pay", "If(probe)[1]", "before Try(submitted)"),
+            (f"{_START}._pay", "If(probe)[1]", "moved before Try(submitted)"),
             (f"{_START}._record_project", "Call(with_orphan)", "job"),
             (f"{_START}._record_project", "Call(record_project)", "job"),
         ),
@@ -205,7 +213,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
         ),
         11: (
             (f"{_PARTS}.publish.PublishOutput._put_once", "Assign(over)", "over = None"),
-            (f"{_PARTS}.publish.PublishOutput._put_once", "Assign(drop)", "before Assign(there)"),
+            (f"{_PARTS}.publish.PublishOutput._put_once", "Assign(drop)", "moved before Assign(there)"),
             (f"{_PARTS}.publish.PublishOutput.__call__", "Expr(_put_once)", NOTHING),
             (f"{_PARTS}.publish._PUT_ATTEMPTS", "", "1"),
         ),

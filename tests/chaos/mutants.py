@@ -50,6 +50,8 @@ class Hunt:
 
     mutants: Sequence[Mutant]
     known: Mapping[str, str]
+    longest: float = _LONGEST
+    budget: float = 1.5
     caught_by: dict[Mutant, str | None] = field(default_factory=dict)
     _played: dict[str, Played | None] = field(default_factory=dict)
     _catchers: dict[str, Catcher] = field(default_factory=dict)
@@ -73,10 +75,13 @@ class Hunt:
             with applied(mutant):
                 if catcher.catches():
                     return catcher.name
-        using = users_of(mutant)
-        for catcher in self._sorted():
+        using, order = users_of(mutant), self._sorted()
+        begin = time.process_time()
+        for catcher in order:
             played = self._played[catcher.name]
-            if played and played.seconds < _LONGEST and using & played.functions:
+            if time.process_time() - begin > self.budget:
+                return None
+            if played and played.seconds < self.longest and using & played.functions:
                 with applied(mutant):
                     is_caught = catcher.catches()
                 if is_caught:
@@ -104,6 +109,9 @@ class Hunt:
 def hunt(mutants: Iterable[Mutant], known: Mapping[str, str]) -> Mapping[Mutant, str | None]:
     """Return who catches each mutant, None if nobody does."""
     hunter = Hunt(list(mutants), known)
+    import os
+    hunter.longest = float(os.environ.get("LONGEST", "0.15"))
+    hunter.budget = float(os.environ.get("BUDGET", "1.5"))
     paths = [str(_ROOT / test) for test in TESTS]
     pytest.main([*paths, "-q", "-s", "-p", "no:cacheprovider", "--no-header"], plugins=[hunter])
     return hunter.caught_by

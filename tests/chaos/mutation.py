@@ -20,9 +20,9 @@ from typing import Any
 
 _SHIPPED = Path(__file__).parents[2] / "shared" / "dropscale"
 
-TRUE, FALSE, NOTHING, BEFORE = "true", "false", "nothing", "before "
-"""What a node can become, beside any Python text: `nothing` takes it out, `before` and the name of
-another statement moves it there."""
+TRUE, FALSE, NOTHING, BEFORE = "true", "false", "nothing", "moved before "
+"""What a node can become, beside any Python text: `nothing` takes it out, `moved before` and the
+name of another statement moves it there."""
 
 
 class MutantLost(Exception):

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dropscale.ledger.budget import Budget, window_end
-from dropscale.ledger.drops import Rendition
+from dropscale.ledger.drops import Download, Output, Reason, Rendition
 from dropscale.ledger.jobs import MISSING_FOR, MISSING_LOOKS, Job, Parameters, Upload
 from dropscale.ledger.rows import IllegalTransition
-from dropscale.ledger.states import DropState, JobState, combined_state
+from dropscale.ledger.states import DropState, JobState, WaitReason, combined_state
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.upscaler import Mode
 
@@ -194,13 +194,16 @@ def test_credits_of_an_attempt_that_may_have_been_charged_stay_spent() -> None:
     assert again.return_to_ready(NOW).spent == lost.spent
 
 
-DAY, LATER = "day#2026-11-23", NOW + timedelta(hours=1)
+DAY, DAYS = "day#2026-11-23", timedelta(days=3)
+LATER = NOW + timedelta(hours=1)
 
 
 def at(state: JobState, **facts: Any) -> Job:
     """Return a job with an earlier attempt and 404s behind it."""
     history = {
         "upload": Upload(path="u", at=NOW),
+        "failed_uploads": 2,
+        "cursor": "d",
         "attempt": 2,
         "attempt_id": "a",
         "project_id": "p",
@@ -217,14 +220,75 @@ def at(state: JobState, **facts: Any) -> Job:
 
 
 SEEN = {"missing_since": None, "missing_looks": 0}
-ANSWERED = {**SEEN, "abandoned_at": None}
-LOST: dict[str, Any] = {"project_id": None, "credits_charged": None}
+NEWS: dict[str, Any] = {"cursor": None}  # for each of its drops
+ANSWERED = {**SEEN, **NEWS, "abandoned_at": None}
+LOST_PROJECT: dict[str, Any] = {"project_id": None, "credits_charged": None}
 
 STEPS: dict[str, tuple[Job, Callable[[Job], Job], dict[str, Any]]] = {
     "with_upload": (
         at(JobState.READY, due=None),
         lambda job: job.with_upload("v", LATER),
-        {"upload": Upload(path="v", at=LATER), "due": NOW},
+        {"upload": Upload(path="v", at=LATER), "failed_uploads": 0, "due": NOW},
+    ),
+    "record_failed_upload": (
+        at(JobState.READY),
+        lambda job: job.record_failed_upload(NOW),
+        {"failed_uploads": 3, "due": NOW + timedelta(minutes=4)},
+    ),
+    "record_failed_upload, often": (
+        at(JobState.READY, failed_uploads=10**6),
+        lambda job: job.record_failed_upload(NOW),
+        {"failed_uploads": 10**6 + 1, "due": NOW + timedelta(hours=1)},
+    ),
+    "pass_on": (
+        at(JobState.COMPLETE),
+        lambda job: job.pass_on("e", LATER, is_wanted=True),
+        {"cursor": "e", "is_still_wanted": True, "due": LATER},
+    ),
+    "pass_on, wanted by others": (
+        at(JobState.SUBMITTED, is_still_wanted=True),
+        lambda job: job.pass_on("e", LATER, is_wanted=False),
+        {"cursor": "e", "due": LATER},
+    ),
+    "pass_on, being paid": (
+        at(JobState.SUBMITTING),
+        lambda job: job.pass_on("e", LATER, is_wanted=False),
+        {"cursor": "e"},
+    ),
+    "pass_on, to be paid": (
+        at(JobState.READY),
+        lambda job: job.pass_on("e", LATER, is_wanted=False),
+        {"cursor": "e"},
+    ),
+    "end_round": (
+        at(JobState.COMPLETE, is_still_wanted=True),
+        lambda job: job.end_round(LATER),
+        {"cursor": None, "is_still_wanted": False, "due": LATER},
+    ),
+    "take_drop, to be paid": (
+        at(JobState.READY, due=None, **LOST_PROJECT),
+        lambda job: job.take_drop(LATER, LATER + DAYS),
+        {"is_still_wanted": True, "due": LATER},
+    ),
+    "take_drop, due already": (
+        at(JobState.READY, **LOST_PROJECT),
+        lambda job: job.take_drop(LATER, LATER + DAYS),
+        {"is_still_wanted": True},
+    ),
+    "take_drop, being paid": (
+        at(JobState.SUBMITTING, **LOST_PROJECT),
+        lambda job: job.take_drop(LATER, LATER + DAYS),
+        {"is_still_wanted": True},
+    ),
+    "take_drop, unknown": (
+        at(JobState.UNKNOWN, due=None, **LOST_PROJECT),
+        lambda job: job.take_drop(LATER, LATER + DAYS),
+        {"is_still_wanted": True, "due": LATER + DAYS},
+    ),
+    "take_drop, its project": (
+        at(JobState.COMPLETE),
+        lambda job: job.take_drop(LATER, LATER + DAYS),
+        {"is_still_wanted": True, "watched_since": LATER, "due": LATER + DAYS},
     ),
     "look_again": (at(JobState.COMPLETE), lambda job: job.look_again(LATER), {"due": LATER}),
     "watch_anew": (
@@ -261,7 +325,7 @@ STEPS: dict[str, tuple[Job, Callable[[Job], Job], dict[str, Any]]] = {
         {"state": JobState.READY, "attempt_id": None, "reserved": {}, "due": LATER},
     ),
     "record_project": (
-        at(JobState.SUBMITTING, **LOST),
+        at(JobState.SUBMITTING, **LOST_PROJECT),
         lambda job: job.record_project("q", 40, LATER, LATER),
         {
             "state": JobState.SUBMITTED,
@@ -279,10 +343,11 @@ STEPS: dict[str, tuple[Job, Callable[[Job], Job], dict[str, Any]]] = {
         lambda job: job.with_orphan("q"),
         {"orphans": ("o", "q")},
     ),
+    "with_orphan, known": (at(JobState.UNKNOWN), lambda job: job.with_orphan("o"), {}),
     "record_unknown": (
         at(JobState.SUBMITTING),
         lambda job: job.record_unknown(LATER),
-        {"state": JobState.UNKNOWN, "due": LATER},
+        {"state": JobState.UNKNOWN, "due": LATER, **NEWS},
     ),
     "adopt": (
         at(JobState.CANCELED, orphans=("o", "q"), is_overdue=True),
@@ -351,6 +416,23 @@ STEPS: dict[str, tuple[Job, Callable[[Job], Job], dict[str, Any]]] = {
             **ANSWERED,
         },
     ),
+    "settle, dearer than it said": (
+        at(JobState.SUBMITTED, credits_charged=40, reserved={DAY: 40}),
+        lambda job: job.settle("p", JobState.CANCELED, 50, LATER),
+        {"state": JobState.CANCELED, "watched_since": LATER, "due": LATER, **ANSWERED},
+    ),
+    "settle, charged after all": (
+        at(JobState.ERROR, credits_charged=0, reserved={DAY: 0}),
+        lambda job: job.settle("p", JobState.COMPLETE, 60, LATER),
+        {
+            "state": JobState.COMPLETE,
+            "watched_since": LATER,
+            "credits_charged": 50,
+            "reserved": {DAY: 50},
+            "due": LATER,
+            **ANSWERED,
+        },
+    ),
     "settle, credits given back": (
         at(JobState.ERROR),
         lambda job: job.settle("p", JobState.ERROR, 0, LATER),
@@ -359,18 +441,19 @@ STEPS: dict[str, tuple[Job, Callable[[Job], Job], dict[str, Any]]] = {
             "credits_charged": 0,
             "reserved": {DAY: 0},
             "due": LATER,
-            **ANSWERED,
+            **SEEN,
+            "abandoned_at": None,
         },
     ),
     "abandon": (
         at(JobState.SUBMITTED, abandoned_at=None),
         lambda job: job.abandon("p", LATER, LATER),
-        {"state": JobState.ABANDONED, "abandoned_at": LATER, "due": LATER},
+        {"state": JobState.ABANDONED, "abandoned_at": LATER, "due": LATER, **NEWS},
     ),
     "give_up": (
-        at(JobState.UNKNOWN, **LOST),
+        at(JobState.UNKNOWN, **LOST_PROJECT),
         lambda job: job.give_up(LATER),
-        {"state": JobState.ABANDONED, "due": LATER},
+        {"state": JobState.ABANDONED, "due": LATER, **NEWS},
     ),
     "renew": (
         at(JobState.ERROR, credits_charged=0, is_overdue=True, written_off={DAY: 50}),
@@ -382,12 +465,12 @@ STEPS: dict[str, tuple[Job, Callable[[Job], Job], dict[str, Any]]] = {
             "reserved": {},
             "written_off": {DAY: 100},
             "due": LATER,
-            **LOST,
+            **LOST_PROJECT,
             **SEEN,
         },
     ),
     "pay_again": (
-        at(JobState.UNKNOWN, **LOST),
+        at(JobState.UNKNOWN, **LOST_PROJECT),
         lambda job: job.pay_again(LATER),
         {"state": JobState.READY, "reserved": {}, "written_off": {DAY: 50}, "due": LATER},
     ),
@@ -410,6 +493,8 @@ def test_what_is_known_already_is_no_step() -> None:
     seen = at(JobState.SUBMITTED, **SEEN)
     assert seen.record_answer("p") is seen
     complete = at(JobState.COMPLETE)
+    assert complete.record_overdue("p") is complete
+    assert complete.abandon("p", LATER, LATER) is complete
     assert complete.settle("p", JobState.COMPLETE, 0, LATER) is complete
     canceled = at(JobState.CANCELED)
     assert canceled.settle("p", JobState.CANCELED, 50, LATER) is canceled
@@ -438,3 +523,60 @@ def test_a_job_whose_credits_came_back_is_looked_at_no_more() -> None:
 
 def test_a_job_of_before_tokens_is_named_by_its_attempt() -> None:
     assert ready().project_name == "cat [f-0]"
+
+
+OUTPUT = Output(key="a@2x.png", type="png", width=2, height=2, bytes=9, sha256="5")
+
+
+def test_a_rendition_that_is_wanted_once_more_begins_anew_and_keeps_its_last_output() -> None:
+    delivered = Rendition(
+        fingerprint="f",
+        parameters=BALANCED,
+        state=DropState.DELIVERED,
+        reason=Reason(code="c", message="m", fix="f"),
+        output=OUTPUT,
+        downloads=(Download(url="u"),),
+        warnings=("w",),
+    )
+
+    again = delivered.want_again(is_collected=True)
+    assert again.model_dump(exclude_defaults=True) == {
+        "id": "f",
+        "fingerprint": "f",
+        "parameters": BALANCED.model_dump(exclude_defaults=True),
+        "wait": WaitReason.SLOT,
+        "is_collected": True,
+        "generation": 1,
+        "earlier_output": OUTPUT.model_dump(exclude_defaults=True),
+    }
+    assert again.move(DropState.FAILED).want_again().earlier_output == OUTPUT
+
+
+def test_a_reason_says_all_that_is_to_be_done_about_the_same() -> None:
+    told = Reason(code="c", message="m", fix="One.")
+    others = [None, Reason(code="c", message="n", fix="Two."), Reason(code="d", message="", fix="3")]
+
+    assert told.joined([*others, told]) == Reason(code="c", message="m", fix="One. Two.")
+
+
+def test_what_a_rendition_is_told_fits_into_its_drops_row() -> None:
+    long = Reason(code="c", message="m" * 9000, fix="f" * 9000)
+    url = Download(url="https://vendor.example/" + 1000 * "u", expires_at=1000 * "9")
+    waiting = Rendition(fingerprint="f", parameters=BALANCED, state=DropState.SUBMITTED)
+
+    ended = waiting.move(
+        DropState.COMPLETE, reason=long, warnings=(1000 * "w",) * 20, downloads=(url,) * 20
+    )
+
+    assert len(ended.model_dump_json()) < 20_000
+    assert 0 < len(ended.downloads) < 20
+    assert ended.warnings[-1] == "… and 13 more"
+    assert waiting.move(DropState.COMPLETE, downloads=(Download(url="u"),)).downloads == (
+        Download(url="u"),
+    )
+
+
+def test_a_rendition_is_one_already() -> None:
+    rendition = Rendition(fingerprint="f", parameters=BALANCED)
+
+    assert Rendition.model_validate(rendition) == rendition
