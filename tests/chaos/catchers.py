@@ -50,10 +50,11 @@ class Catcher:
 
 @dataclass(frozen=True)
 class Played:
-    """What a catcher goes through where nothing is broken."""
+    """What a catcher goes through where nothing is broken, and whether it says so."""
 
     functions: frozenset[tuple[str, str]]
     seconds: float
+    is_broken: bool
 
 
 def simulated() -> Iterator[Catcher]:
@@ -76,8 +77,8 @@ def tested(items: Sequence[pytest.Item]) -> Iterator[Catcher]:
         yield Catcher(item.nodeid, 1, lambda item=item: _fails(item))
 
 
-def play(catcher: Catcher) -> Played | None:
-    """Play a catcher where nothing is broken; None if it finds something all the same."""
+def play(catcher: Catcher) -> Played:
+    """Play a catcher where nothing is broken."""
     seen: set[tuple[str, str]] = set()
 
     def note(frame: FrameType, event: str, _: Any) -> None:
@@ -90,7 +91,7 @@ def play(catcher: Catcher) -> Played | None:
         is_broken = catcher.catches()
     finally:
         sys.setprofile(None)
-    return None if is_broken else Played(frozenset(seen), time.process_time() - begin)
+    return Played(frozenset(seen), time.process_time() - begin, is_broken)
 
 
 def _is_broken(trial: Trial) -> bool:

@@ -6,9 +6,10 @@ the breaks that are no condition: an order, a constant, one step in place of ano
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from tests.chaos.conditions import mutants_in
-from tests.chaos.mutation import NOTHING, Mutant
+from tests.chaos.mutation import NOTHING, Mutant, target
 
 RULES: Mapping[int, str] = MappingProxyType(
     {
@@ -241,3 +242,15 @@ def money_mutants() -> Iterator[Mutant]:
             yield from mutants_in(where, rule)
         for where, node, becomes in BREAKS.get(number, ()):
             yield Mutant(rule, where, node, becomes)
+
+
+def table_mutants() -> Iterator[Mutant]:
+    """Yield the mutants of the tables of states, each without one of its entries."""
+    for name in TABLES:
+        where = f"{_STATES}.{name}"
+        table: Any = target(where).value
+        for key in table:
+            inner = table[key] if isinstance(table, Mapping) else ()
+            entries = [f"{key.name}.{following.name}" for following in inner] or [key.name]
+            for entry in sorted(entries):
+                yield Mutant(f"The table {name}", where, entry, NOTHING)

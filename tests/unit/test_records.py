@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dropscale.ledger.budget import Budget, window_end
-from dropscale.ledger.drops import Download, Output, Reason, Rendition
+from dropscale.ledger.drops import Download, Drop, Output, Reason, Rendition, Source
 from dropscale.ledger.jobs import MISSING_FOR, MISSING_LOOKS, Job, Parameters, Upload
 from dropscale.ledger.rows import IllegalTransition
 from dropscale.ledger.states import DropState, JobState, WaitReason, combined_state
@@ -580,3 +580,67 @@ def test_a_rendition_is_one_already() -> None:
     rendition = Rendition(fingerprint="f", parameters=BALANCED)
 
     assert Rendition.model_validate(rendition) == rendition
+
+
+def a_drop(*renditions: Rendition) -> Drop:
+    source = Source(bucket="in", key="a.png", etag="e")
+    return Drop(id="d", source=source).evaluate({one.id: one for one in renditions}, NOW)
+
+
+def rendition(name: str, state: DropState = DropState.SUBMITTED, **facts: Any) -> Rendition:
+    return Rendition(id=name, fingerprint="f", parameters=BALANCED, state=state, **facts)
+
+
+def test_a_drop_tells_the_reason_of_the_rendition_that_needs_most_attention() -> None:
+    failed = rendition("b", DropState.FAILED, reason=Reason(code="c", message="m", fix="f"))
+    drop = a_drop(rendition("a", DropState.DELIVERED), failed)
+
+    assert (drop.state, drop.reason) == (DropState.FAILED, failed.reason)
+
+
+def test_the_timeline_has_each_state_once_in_a_row_and_the_latest_fifty() -> None:
+    drop = a_drop(rendition("a")).evaluate({"a": rendition("a")}, LATER)
+    assert [(entry.state, entry.at) for entry in drop.timeline] == [(DropState.SUBMITTED, NOW)]
+
+    for _ in range(60):
+        drop = drop.set_state(DropState.FAILED, NOW).set_state(DropState.WAITING, LATER)
+    assert len(drop.timeline) == 50
+    assert drop.timeline[-1].state is DropState.WAITING
+
+
+def test_an_execution_follows_what_is_wanted_of_a_drop_that_waits_for_it() -> None:
+    waits = a_drop(rendition("a"))
+    assert not waits.watches(rendition("a")), "it has no spec"
+    waits = waits.set_state(DropState.SUBMITTED, NOW, spec=spec())
+    leaves = waits.set_state(DropState.SUBMITTED, NOW, spec=spec(wait_for_completion=False))
+
+    assert waits.watches(rendition("a"))
+    assert not waits.watches(rendition("a", DropState.DELIVERED))
+    assert not leaves.watches(rendition("a"))
+    assert leaves.watches(rendition("a", is_collected=True))
+
+
+def test_only_a_state_that_its_renditions_tell_is_an_evaluated_one() -> None:
+    drop = a_drop(rendition("a"))
+
+    assert drop.is_evaluated
+    assert not drop.set_state(DropState.REJECTED, NOW).is_evaluated
+    assert not drop.set_state(DropState.WAITING, NOW, renditions={}).is_evaluated
+
+
+def test_of_many_superseded_renditions_those_that_nobody_has_seen_the_result_of_stay() -> None:
+    seen = [rendition(f"s{n}", DropState.SUPERSEDED, project_id="p", output=OUTPUT) for n in range(999)]
+    unpaid = [rendition(f"n{n}", DropState.SUPERSEDED) for n in range(9)]
+    lost = Reason(code="CreateOutcomeUnknown", message="m", fix="f")
+    paid = [rendition("p", DropState.SUPERSEDED, project_id="p"), rendition("u", DropState.SUPERSEDED, reason=lost)]
+    drop = a_drop(*unpaid, *seen, *paid, rendition("a"))
+
+    assert {"p", "u", "a"} < set(drop.renditions)
+    assert len(drop.model_dump_json()) < 60_000
+
+
+def test_what_specs_say_in_vain_is_told_as_far_as_it_fits() -> None:
+    drop = a_drop(rendition("a")).set_state(DropState.WAITING, NOW, warnings=("w" * 5000,) * 100)
+
+    assert len(drop.warnings) == 16
+    assert len(drop.model_dump_json()) < 20_000

@@ -51,6 +51,22 @@ def test_a_crash_between_claim_and_answer_becomes_unknown_after_the_lease(world:
     assert world.ledger.taken == 0
 
 
+def test_nobody_ends_an_attempt_while_its_function_can_still_live(world: World) -> None:
+    create = world.upscaler.create
+
+    def slow_create(*arguments):  # type: ignore[no-untyped-def]
+        answer = create(*arguments)
+        world.clock.advance(minutes=15)  # Lambda's longest time-out
+        world.sweep()
+        assert the_job(world).state is JobState.SUBMITTING
+        return answer
+
+    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    world.drop("cat.png", png())
+
+    assert the_job(world).project_id == "project-1"
+
+
 def test_a_late_answer_of_the_same_attempt_still_counts(world: World) -> None:
     create = world.upscaler.create
 
