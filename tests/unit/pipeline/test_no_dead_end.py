@@ -223,11 +223,38 @@ def test_a_duplicate_failure_of_an_old_execution_does_not_close_a_drop_that_is_p
     assert world.retry("a.png")
     assert the_job(world).project_id == "project-2"
 
+    paid = the_job(world)
     world.fail(failed)
     world.fail(old, "NotFound")
+    world.fail(old, "DeadlinePassed")
+    answer = {"status": "complete", "downloads": [{"url": "https://vendor.example/1.png"}]}
+    misbehave(world, "project-1", answer)
+    world.deliver(old)
 
     assert world.row("a.png").state is DropState.SUBMITTED
-    assert the_job(world).state is JobState.SUBMITTED
+    assert the_job(world) == paid
+
+
+def test_what_the_sweeper_knew_of_an_earlier_project_does_not_end_the_one_that_is_paid(
+    world: World,
+) -> None:
+    world.drop("a.png", png())
+    (old,) = world.running()
+    world.clock.advance(days=8)
+    stale = the_job(world)
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
+    world.fail(world.check(old))
+    assert world.retry("a.png")
+    world.submit("a.png")
+    paid, read, answers = the_job(world), world.ledger.job, iter([stale])
+    assert paid.project_id == "project-2"
+    world.clock.advance(minutes=3)
+
+    world.ledger.job = lambda name: next(answers, None) or read(name)  # type: ignore[method-assign]
+    world.sweep()
+
+    assert next(answers, None) is None
+    assert the_job(world).holds_slot
 
 
 def test_a_drop_that_waits_at_an_earlier_project_follows_its_job_to_the_next(world: World) -> None:
