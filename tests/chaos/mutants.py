@@ -61,7 +61,6 @@ class Hunt:
     mutants: Sequence[Mutant]
     known: dict[str, str]
     seconds: float
-    writes: bool = False
     survivors: int = 0
     _catchers: dict[str, Catcher] = field(default_factory=dict)
     _played: dict[str, Played] = field(default_factory=dict)
@@ -78,8 +77,6 @@ class Hunt:
                 _say(f"  {mutant}\n    `{shown(mutant)}`: {catcher or 'NOBODY CAUGHT IT'}")
                 if catcher is not None:
                     self.known[str(mutant)] = catcher
-                if self.writes:
-                    _write(self.known)
         return True
 
     def _catch(self, mutant: Mutant) -> str | None:
@@ -120,10 +117,14 @@ def main() -> int:
         chance = random.Random(options.seed)
         places = sorted(chance.sample(range(len(chosen)), min(options.sample, len(chosen))))
         chosen = [chosen[place] for place in places]
-    hunt = Hunt(chosen, known_catchers(), options.seconds, writes=options.write)
+    hunt = Hunt(chosen, known_catchers(), options.seconds)
     paths = [str(_ROOT / "tests" / name) for name in _TESTS]
     quiet = ["-q", "-s", "-p", "no:cacheprovider", "--no-header", "--no-summary"]
-    status = pytest.main([*paths, *quiet], plugins=[hunt])
+    try:
+        status = pytest.main([*paths, *quiet], plugins=[hunt])
+    finally:
+        if options.write:
+            _write(hunt.known)
     _say(
         f"\n{len(chosen)} mutants, {hunt.survivors} not caught, "
         f"{time.process_time():.0f} s of processor time"

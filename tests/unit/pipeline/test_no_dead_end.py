@@ -125,6 +125,64 @@ def test_one_404_after_a_day_of_answers_counts_as_the_first(world: World) -> Non
     assert the_job(world).state is JobState.SUBMITTED
 
 
+@pytest.mark.parametrize(
+    "no_answer",
+    [
+        errors.Unreachable(LOOK),
+        errors.ConnectionLost(LOOK),
+        errors.Misconfigured(LOOK, message="REQUESTS_CA_BUNDLE names no file"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_look_without_an_answer_says_nothing_of_the_404s_before(
+    world: World, no_answer: errors.MagicHourError
+) -> None:
+    world.drop("cat.png", png())
+    for answer in (PASSING["404"], no_answer):
+        misbehave(world, "project-1", answer)
+        with pytest.raises(errors.MagicHourError):
+            world.look(the_job(world).fingerprint, "project-1")
+
+    assert the_job(world).missing_looks == 1
+
+
+@pytest.mark.parametrize("answer", [name for name in PASSING if name not in {"404", "deleted"}])
+def test_an_execution_looks_again_after_an_answer_that_proves_nothing(
+    world: World, answer: str
+) -> None:
+    world.drop("cat.png", png())
+    (state,) = world.running()
+    misbehave(world, "project-1", PASSING["404"])
+    with pytest.raises(errors.NotFound):
+        world.check(state)
+    recover(world)
+    misbehave(world, "project-1", PASSING[answer])
+
+    assert world.check(state).failures == 1
+    assert the_job(world).missing_looks == (answer == "no connection")
+
+
+def test_a_project_of_another_name_is_looked_at_again(world: World) -> None:
+    world.drop("cat.png", png())
+    (state,) = world.running()
+    misbehave(world, "project-1", {"status": "queued", "name": "cat [00000000-1-00]"})
+
+    assert world.check(state).failures == 1
+
+
+def test_what_a_function_knew_of_a_job_before_shows_in_no_drop(world: World) -> None:
+    world.upscaler.fail_create = errors.CreateOutcomeUnknown("POST /v1/ai-image-upscaler")
+    world.drop("cat.png", png())
+    stale = the_job(world)
+    misbehave(world, "project-9", {"status": "rendering"})
+    world.adopt("cat.png", "project-9")
+
+    world.follow.update_drops(stale)
+    world.follow.update_drop(world.row("cat.png").id, stale)
+
+    assert world.row("cat.png").state is DropState.SUBMITTED
+
+
 def test_a_deleted_project_is_still_asked_for_its_downloads(world: World) -> None:
     world.drop("cat.png", png())
     downloads = [{"url": "https://vendor.example/output.png"}]
