@@ -30,7 +30,7 @@ _ROOT = Path(__file__).parents[2]
 _CAUGHT_BY = Path(__file__).with_name("caught_by.json")
 _TESTS = ("unit/pipeline", "unit/test_records.py", "contract/test_ledger_storage.py", "chaos")
 _NOT_ABOUT_RULES = ("test_fidelity.py", "test_finish.py", "test_burst.py", "test_mutants.py")
-_LONGEST = 0.3
+_LONGEST = 1.5
 """Seconds of processor time; what takes longer is not asked unless it is known to catch."""
 
 LEDGER = ("jobs", "drops", "gate", "budget", "store", "walk", "rows")

@@ -293,13 +293,14 @@ def test_a_duplicate_failure_of_an_old_execution_does_not_close_a_drop_that_is_p
     assert the_job(world) == paid
 
 
+@pytest.mark.parametrize("is_overdue", [False, True])
 def test_what_the_sweeper_knew_of_an_earlier_project_does_not_end_the_one_that_is_paid(
-    world: World,
+    world: World, is_overdue: bool
 ) -> None:
     world.drop("a.png", png())
     (old,) = world.running()
     world.clock.advance(days=8)
-    stale = the_job(world)
+    stale = the_job(world).model_copy(update={"is_overdue": is_overdue})
     world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
     world.fail(world.check(old))
     assert world.retry("a.png")
