@@ -487,6 +487,17 @@ def test_a_step_changes_what_it_is_about_and_nothing_else(
     assert found == {"seq": job.seq + 1, **changes}
 
 
+@pytest.mark.parametrize("verdict", [JobState.COMPLETE, JobState.ERROR, JobState.CANCELED])
+@pytest.mark.parametrize(
+    "state", [JobState.SUBMITTED, JobState.ABANDONED, JobState.ERROR, JobState.CANCELED]
+)
+def test_the_vendor_may_take_back_all_but_that_the_result_is_there(
+    state: JobState, verdict: JobState
+) -> None:
+    assert at(state).settle("p", verdict, 0, LATER).state is verdict
+    assert at(JobState.COMPLETE).settle("p", verdict, 0, LATER).state is JobState.COMPLETE
+
+
 def test_what_is_known_already_is_no_step() -> None:
     overdue = at(JobState.SUBMITTED, is_overdue=True)
     assert overdue.record_overdue("p") is overdue
@@ -506,12 +517,13 @@ def test_what_is_known_already_is_no_step() -> None:
         (MISSING_LOOKS, MISSING_FOR, True),
         (MISSING_LOOKS - 1, 30 * MISSING_FOR, False),
         (30 * MISSING_LOOKS, MISSING_FOR - timedelta(seconds=1), False),
+        (MISSING_LOOKS, None, False),
     ],
 )
 def test_a_project_is_gone_after_enough_404s_over_enough_time(
-    looks: int, since: timedelta, is_gone: bool
+    looks: int, since: timedelta | None, is_gone: bool
 ) -> None:
-    job = at(JobState.SUBMITTED, missing_looks=looks, missing_since=NOW - since)
+    job = at(JobState.SUBMITTED, missing_looks=looks, missing_since=since and NOW - since)
 
     assert job.is_gone(NOW) is is_gone
 
@@ -519,6 +531,8 @@ def test_a_project_is_gone_after_enough_404s_over_enough_time(
 def test_a_job_whose_credits_came_back_is_looked_at_no_more() -> None:
     assert at(JobState.ERROR).may_change
     assert not at(JobState.ERROR, credits_charged=0).may_change
+    assert at(JobState.ABANDONED).may_change
+    assert not at(JobState.UNKNOWN, **LOST_PROJECT).give_up(NOW).may_change
 
 
 def test_a_job_of_before_tokens_is_named_by_its_attempt() -> None:

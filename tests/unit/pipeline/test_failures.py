@@ -381,6 +381,19 @@ def test_an_image_deleted_after_its_bytes_were_sent_goes_on(world: World) -> Non
     assert world.row("cat.png").state is DropState.WAITING
 
 
+def test_an_image_deleted_while_the_vendor_takes_longer_than_it_keeps_uploads_goes_on(
+    world: World,
+) -> None:
+    submitted(world)
+    world.clock.advance(days=8)
+    world.bucket.delete("cat.png")
+    world.submit("cat.png")
+    world.upscaler.finish()
+    world.run_executions()
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+
+
 def test_a_manifest_that_was_not_written_is_written_by_the_sweeper(world: World) -> None:
     submitted(world)
     row = world.row("cat.png")

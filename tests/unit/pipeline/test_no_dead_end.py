@@ -234,6 +234,9 @@ def old_verdicts() -> dict[str, Callable[[World], object]]:
                 world.upscaler.project = real  # type: ignore[method-assign]
                 world.sweep()
                 world.drop("b.png", png())
+                misbehave(world, "project-2", PASSING["404"])
+                with suppress(errors.NotFound):
+                    world.look(the_job(world).fingerprint, "project-2")
                 if isinstance(answer, Exception):
                     raise answer
                 return answer
@@ -262,6 +265,7 @@ def test_a_late_verdict_on_an_earlier_project_leaves_the_paid_one_alone(
     old_verdicts()[verdict](world)
 
     assert (the_job(world).state, the_job(world).project_id) == (JobState.SUBMITTED, "project-2")
+    assert the_job(world).missing_looks == 1
     recover(world)
     world.run_executions()
     world.drop("c.png", png())
