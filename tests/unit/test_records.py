@@ -658,3 +658,27 @@ def test_what_specs_say_in_vain_is_told_as_far_as_it_fits() -> None:
 
     assert len(drop.warnings) == 16
     assert len(drop.model_dump_json()) < 20_000
+
+
+@pytest.mark.parametrize("end", ["delivered", "complete", "failed", "canceled", "timed_out"])
+@pytest.mark.parametrize("state", ["submitted", "rendering", "timed_out"])
+def test_a_rendition_at_the_vendor_takes_whatever_its_execution_reports(
+    state: str, end: str
+) -> None:
+    at_vendor = rendition("a", DropState(state), project_id="p")
+
+    assert at_vendor.report(DropState(end), project_id="p", generation=0).state == end
+
+
+@pytest.mark.parametrize("state", DropState)
+def test_whatever_a_rendition_has_come_to_it_can_be_superseded(state: DropState) -> None:
+    assert rendition("a", state).move(DropState.SUPERSEDED).state is DropState.SUPERSEDED
+
+
+@pytest.mark.parametrize(
+    "state", sorted(set(DropState) - {DropState.RENDERING, DropState.SKIPPED})
+)
+def test_a_rendition_can_be_wanted_again_but_while_it_renders_or_where_nothing_was_to_be_done(
+    state: DropState,
+) -> None:
+    assert rendition("a", state).want_again().state is DropState.WAITING

@@ -234,16 +234,27 @@ def test_an_outage_while_polling_loses_nothing(world: World) -> None:
     assert world.row("cat.png").state is DropState.DELIVERED
 
 
-def test_an_execution_that_died_without_a_verdict_is_replaced(world: World) -> None:
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (ProjectStatus.COMPLETE, DropState.DELIVERED),
+        (ProjectStatus.ERROR, DropState.FAILED),
+        (ProjectStatus.CANCELED, DropState.CANCELED),
+    ],
+)
+def test_an_execution_that_died_without_a_verdict_is_replaced(
+    world: World, status: ProjectStatus, state: DropState
+) -> None:
     submitted(world)
     world.executions.end_all()
-    world.upscaler.finish()
+    world.upscaler.finish(status)
     world.clock.advance(minutes=3)
 
     world.sweep()
-    world.deliver(world.check(world.running()[0]))
+    assert world.running()[0].wait_seconds == 1
+    world.run_executions()
 
-    assert world.row("cat.png").state is DropState.DELIVERED
+    assert world.row("cat.png").state is state
 
 
 def test_an_execution_that_was_never_started_is_started(world: World) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.states import COLLECTABLE_STATES, DropState, JobState
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject, Project
 from dropscale.pipeline.parts.delivery_errors import ForeignProject
+from dropscale.pipeline.parts.follow import rendition_after
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import World
@@ -453,3 +454,33 @@ def test_a_drop_names_the_project_of_every_upscale_whose_outcome_is_unknown(worl
     fix = world.manifest("a.png")["reason"]["fix"]
     for job in world.ledger.jobs.values():
         assert job.project_name in fix
+
+
+@pytest.mark.parametrize("state", [DropState.SUBMITTED, DropState.RENDERING, DropState.TIMED_OUT])
+def test_a_drop_at_an_earlier_project_is_told_that_the_next_attempt_is_unknown(
+    world: World, state: DropState
+) -> None:
+    world.drop("a.png", png())
+    (rendition,) = world.row("a.png").renditions.values()
+    lost = the_job(world).model_copy(
+        update={"state": JobState.UNKNOWN, "attempt": 2, "project_id": None}
+    )
+
+    after = rendition_after(rendition.model_copy(update={"state": state}), lost, None)
+
+    assert (after.state, after.attempt) == (DropState.UNKNOWN, 2)
+    assert after.reason is not None
+    assert lost.project_name in after.reason.fix
+
+
+@pytest.mark.parametrize("state", sorted(COLLECTABLE_STATES))
+def test_whoever_still_wants_a_result_follows_the_job_to_its_next_project(
+    world: World, state: DropState
+) -> None:
+    world.drop("a.png", png())
+    (rendition,) = world.row("a.png").renditions.values()
+    later = the_job(world).model_copy(update={"attempt": 2, "project_id": "project-2"})
+
+    after = rendition_after(rendition.model_copy(update={"state": state}), later, None)
+
+    assert (after.state, after.project_id) == (DropState.SUBMITTED, "project-2")
