@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -61,20 +62,20 @@ def simulated() -> Iterator[Catcher]:
     """Yield scenarios without and with one mishap, and stories of misbehaviour."""
     for scenario in SCENARIOS:
         trial = Trial(scenario, _SEED, {})
-        yield Catcher(f"scenario '{scenario.name}'", 0, lambda trial=trial: _is_broken(trial))
+        yield Catcher(f"scenario '{scenario.name}'", 0, partial(_is_broken, trial))
     for scenario in SCENARIOS:
         for trial in random.Random(_SEED).sample(single_mishaps(scenario, _SEED), _CRASH_POINTS):
             ((number, mishap),) = trial.mishaps.items()
             name = f"scenario '{scenario.name}', {mishap} call {number}"
-            yield Catcher(name, 2, lambda trial=trial: _is_broken(trial))
+            yield Catcher(name, 2, partial(_is_broken, trial))
     for number in range(_SEED, _SEED + _STORIES):
-        yield Catcher(f"story {number}", 3, lambda number=number: bool(drawn(number).violations()))
+        yield Catcher(f"story {number}", 3, partial(_breaks, number))
 
 
 def tested(items: Sequence[pytest.Item]) -> Iterator[Catcher]:
     """Yield tests, as pytest has collected them."""
     for item in items:
-        yield Catcher(item.nodeid, 1, lambda item=item: _fails(item))
+        yield Catcher(item.nodeid, 1, partial(_fails, item))
 
 
 def play(catcher: Catcher) -> Played:
@@ -96,6 +97,10 @@ def play(catcher: Catcher) -> Played:
 
 def _is_broken(trial: Trial) -> bool:
     return bool(trial.play().violations)
+
+
+def _breaks(story: int) -> bool:
+    return bool(drawn(story).violations())
 
 
 def _fails(item: pytest.Item) -> bool:

@@ -130,8 +130,16 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
     {
         1: (
             (f"{_START}.__call__", "Call(write)", "None"),
-            (f"{_START}.__call__", "Assign(passage)", "passage = SaveGate(probe) if probe else SaveJob(claimed)"),
-            (f"{_START}.__call__", "Call(Limits)", "Limits(None, self.policy.budget.windows(self.clock()))"),
+            (
+                f"{_START}.__call__",
+                "Assign(passage)",
+                "passage = SaveGate(probe) if probe else SaveJob(claimed)",
+            ),
+            (
+                f"{_START}.__call__",
+                "Call(Limits)",
+                "Limits(None, self.policy.budget.windows(self.clock()))",
+            ),
             (f"{_START}.__call__", "Call(Limits)", "Limits(self.policy.slots)"),
             (f"{_START}.__call__", "Attribute(credits)", "()"),
             (f"{_START}.__call__", "Call(_hold_back)", "StartOutcome.WAITING"),
@@ -160,7 +168,11 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             (f"{_PARTS}.start._LONGEST_ASKED_SECONDS", "", "1e9"),
         ),
         4: (
-            ("pipeline.restart.Restart.__call__", "Call(record_unknown)", "job.return_to_ready(self.clock())"),
+            (
+                "pipeline.restart.Restart.__call__",
+                "Call(record_unknown)",
+                "job.return_to_ready(self.clock())",
+            ),
             (f"{_SWEEP}._expire", "Call(record_unknown)", "job.return_to_ready(now)"),
         ),
         5: (
@@ -209,12 +221,14 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             (f"{_PARTS}.look.PASSING", "ProjectNotComplete", NOTHING),
             (f"{_PARTS}.look.PASSING", "ForeignProject", NOTHING),
         ),
-        10: (
-            (f"{_START}._adopt_orphan", "Call(partial)", "lambda job: job"),
-        ),
+        10: ((f"{_START}._adopt_orphan", "Call(partial)", "lambda job: job"),),
         11: (
             (f"{_PARTS}.publish.PublishOutput._put_once", "Assign(over)", "over = None"),
-            (f"{_PARTS}.publish.PublishOutput._put_once", "Assign(drop)", "moved before Assign(there)"),
+            (
+                f"{_PARTS}.publish.PublishOutput._put_once",
+                "Assign(drop)",
+                "moved before Assign(there)",
+            ),
             (f"{_PARTS}.publish.PublishOutput.__call__", "Expr(_put_once)", NOTHING),
             (f"{_PARTS}.publish._PUT_ATTEMPTS", "", "1"),
         ),

@@ -133,7 +133,12 @@ def main() -> int:
 
 
 def _all_mutants() -> Iterator[Mutant]:
-    yield from (one for one in money_mutants() if os.environ.get("PART") != "core" or any((one.where, one.node, one.becomes) in b for b in BREAKS.values()))
+    yield from (
+        one
+        for one in money_mutants()
+        if os.environ.get("PART") != "core"
+        or any((one.where, one.node, one.becomes) in b for b in BREAKS.values())
+    )
     yield from table_mutants()
     for name in LEDGER:
         yield from mutants_of(f"ledger.{name}")

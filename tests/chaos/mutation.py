@@ -2,7 +2,8 @@
 
 Nodes are named by function and syntax, never by line or text: `Compare(state)[1]` is the second
 comparison in a function whose left side ends in the name `state`; without a number there is only
-one. `Call(settle).0` is the first argument of the call of `settle`. A name that is not there, or not the only one, is an error: no mutant is lost in silence.
+one. `Call(settle).0` is the first argument of the call of `settle`. A name that is not there, or
+not the only one, is an error: no mutant is lost in silence.
 """
 
 import ast
@@ -19,6 +20,12 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 _SHIPPED = Path(__file__).parents[2] / "shared" / "dropscale"
+
+_NAMING = (
+    *("test", "func", "left", "operand", "target", "targets", "values", "elts", "elt", "items"),
+    *("context_expr", "pattern", "cls", "exc", "type", "body", "value"),
+)
+"""The parts of a node that name it, the first that it has."""
 
 TRUE, FALSE, NOTHING, BEFORE = "true", "false", "nothing", "moved before "
 """What a node can become, beside any Python text: `nothing` takes it out, `moved before` and the
@@ -126,25 +133,9 @@ def node_name(node: ast.AST) -> str:
             return name
         case ast.Constant(value):
             return str(value)
-        case ast.Call(part) | ast.Compare(part) | ast.BinOp(part) | ast.Subscript(part):
-            return node_name(part)
-        case ast.UnaryOp(_, part) | ast.Starred(part) | ast.NamedExpr(part):
-            return node_name(part)
-        case ast.BoolOp(_, [part, *_]) | ast.Tuple([part, *_]) | ast.Assign([part, *_]):
-            return node_name(part)
-        case ast.If(part) | ast.IfExp(part) | ast.While(part) | ast.For(part):
-            return node_name(part)
-        case ast.withitem(part) | ast.With([part, *_]) | ast.Try([part, *_]):
-            return node_name(part)
-        case ast.comprehension(part):
-            return node_name(part)
-        case ast.match_case(part) | ast.MatchClass(part) | ast.MatchValue(part):
-            return node_name(part)
-        case ast.Return(ast.AST() as part) | ast.Raise(ast.AST() as part) | ast.Expr(part):
-            return node_name(part)
-        case ast.ExceptHandler(ast.AST() as part) | ast.GeneratorExp(part):
-            return node_name(part)
-    return ""
+    part = next((p for name in _NAMING if (p := getattr(node, name, None)) is not None), None)
+    part = part[0] if isinstance(part, list) and part else part
+    return node_name(part) if isinstance(part, ast.AST) else ""
 
 
 def selector(place: Place, places: list[Place]) -> str:

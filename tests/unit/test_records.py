@@ -568,7 +568,11 @@ def test_a_rendition_that_is_wanted_once_more_begins_anew_and_keeps_its_last_out
 
 def test_a_reason_says_all_that_is_to_be_done_about_the_same() -> None:
     told = Reason(code="c", message="m", fix="One.")
-    others = [None, Reason(code="c", message="n", fix="Two."), Reason(code="d", message="", fix="3")]
+    others = [
+        None,
+        Reason(code="c", message="n", fix="Two."),
+        Reason(code="d", message="", fix="3"),
+    ]
 
     assert told.joined([*others, told]) == Reason(code="c", message="m", fix="One. Two.")
 
@@ -643,10 +647,15 @@ def test_only_a_state_that_its_renditions_tell_is_an_evaluated_one() -> None:
 
 
 def test_of_many_superseded_renditions_those_that_nobody_has_seen_the_result_of_stay() -> None:
-    seen = [rendition(f"s{n}", DropState.SUPERSEDED, project_id="p", output=OUTPUT) for n in range(999)]
+    seen = [
+        rendition(f"s{n}", DropState.SUPERSEDED, project_id="p", output=OUTPUT) for n in range(999)
+    ]
     unpaid = [rendition(f"n{n}", DropState.SUPERSEDED) for n in range(9)]
     lost = Reason(code="CreateOutcomeUnknown", message="m", fix="f")
-    paid = [rendition("p", DropState.SUPERSEDED, project_id="p"), rendition("u", DropState.SUPERSEDED, reason=lost)]
+    paid = [
+        rendition("p", DropState.SUPERSEDED, project_id="p"),
+        rendition("u", DropState.SUPERSEDED, reason=lost),
+    ]
     drop = a_drop(*unpaid, *seen, *paid, rendition("a"))
 
     assert {"p", "u", "a"} < set(drop.renditions)
@@ -675,9 +684,7 @@ def test_whatever_a_rendition_has_come_to_it_can_be_superseded(state: DropState)
     assert rendition("a", state).move(DropState.SUPERSEDED).state is DropState.SUPERSEDED
 
 
-@pytest.mark.parametrize(
-    "state", sorted(set(DropState) - {DropState.RENDERING, DropState.SKIPPED})
-)
+@pytest.mark.parametrize("state", sorted(set(DropState) - {DropState.RENDERING, DropState.SKIPPED}))
 def test_a_rendition_can_be_wanted_again_but_while_it_renders_or_where_nothing_was_to_be_done(
     state: DropState,
 ) -> None:

@@ -314,7 +314,7 @@ def test_what_the_sweeper_knew_of_an_earlier_project_does_not_end_the_one_that_i
     assert paid.project_id == "project-2"
     world.clock.advance(minutes=3)
 
-    world.ledger.job = lambda name: next(answers, None) or read(name)  # type: ignore[method-assign]
+    world.ledger.job = lambda name: next(answers, None) or read(name)  # type: ignore[method-assign, assignment]
     world.sweep()
 
     assert next(answers, None) is None

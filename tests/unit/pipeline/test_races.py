@@ -74,7 +74,8 @@ class Calls:
 
     def __init__(self, world: World) -> None:
         self.made: list[str] = []
-        self._at, self._happen = 0, lambda: None
+        self._at = 0
+        self._happen: Callable[[], None] = lambda: None
         for name in ("ledger", "results", "upscaler"):
             setattr(world, name, _Counted(self, getattr(world, name)))
         world.compose()
@@ -155,7 +156,7 @@ def test_a_delivery_that_another_one_overtakes_finds_it_done(world: World) -> No
         world.deliver(state)
         return put(*given)
 
-    world.results.put_output = put_after_another  # type: ignore[method-assign]
+    world.results.put_output = put_after_another  # type: ignore[method-assign, assignment]
     world.deliver(state)
 
     assert world.row("a.png").state is DropState.DELIVERED
