@@ -23,12 +23,10 @@ def ready() -> Job:
     return Job(fingerprint="f", parameters=BALANCED, label="cat", created_at=NOW, due=NOW)
 
 
-def test_a_job_cannot_be_paid_from_any_state_but_ready() -> None:
-    submitting = ready().claim("a", NOW, [])
-    submitted = submitting.record_project("p", 50, NOW, NOW)
-    for job in (submitting, submitting.record_unknown(NOW), submitted):
-        with pytest.raises(IllegalTransition):
-            job.claim("b", NOW, [])
+@pytest.mark.parametrize("state", sorted(set(JobState) - {JobState.READY}))
+def test_a_job_cannot_be_paid_from_any_state_but_ready(state: JobState) -> None:
+    with pytest.raises(IllegalTransition):
+        ready().model_copy(update={"state": state}).claim("b", NOW, [])
 
 
 def test_each_step_counts_and_each_attempt_is_named() -> None:
@@ -401,6 +399,18 @@ STEPS: dict[str, tuple[Job, Callable[[Job], Job], dict[str, Any]]] = {
             "watched_since": LATER,
             "credits_charged": 25,
             "reserved": {DAY: 25},
+            "due": LATER,
+            **ANSWERED,
+        },
+    ),
+    "settle, failed": (
+        at(JobState.SUBMITTED),
+        lambda job: job.settle("p", JobState.ERROR, None, LATER),
+        {
+            "state": JobState.ERROR,
+            "watched_since": LATER,
+            "credits_charged": 0,
+            "reserved": {DAY: 0},
             "due": LATER,
             **ANSWERED,
         },

@@ -11,7 +11,7 @@ from dropscale.ledger.states import COLLECTABLE_STATES, DropState, JobState
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject, Project
 from dropscale.pipeline.parts.delivery_errors import ForeignProject
-from dropscale.pipeline.parts.follow import rendition_after
+from dropscale.pipeline.parts.follow import Undelivered, rendition_after
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import World
@@ -484,3 +484,18 @@ def test_whoever_still_wants_a_result_follows_the_job_to_its_next_project(
     after = rendition_after(rendition.model_copy(update={"state": state}), later, None)
 
     assert (after.state, after.project_id) == (DropState.SUBMITTED, "project-2")
+
+
+@pytest.mark.parametrize("state", [DropState.SUBMITTED, DropState.RENDERING])
+def test_a_result_that_could_not_be_delivered_in_all_its_time_is_said_to_be_there(
+    world: World, state: DropState
+) -> None:
+    world.drop("a.png", png())
+    (rendition,) = world.row("a.png").renditions.values()
+    complete = the_job(world).model_copy(update={"state": JobState.COMPLETE})
+
+    after = rendition_after(rendition.model_copy(update={"state": state}), complete, Undelivered())
+
+    assert after.state is DropState.TIMED_OUT
+    assert after.reason is not None
+    assert "`dropscale retry KEY`" in after.reason.fix
