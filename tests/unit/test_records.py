@@ -10,11 +10,14 @@ from pydantic import ValidationError
 
 from dropscale.ledger.budget import Budget, window_end
 from dropscale.ledger.drops import Download, Drop, Output, Reason, Rendition, Source
-from dropscale.ledger.jobs import MISSING_FOR, MISSING_LOOKS, Job, Parameters, Upload
+from dropscale.ledger.gate import Gate
+from dropscale.ledger.jobs import MISSING_FOR, MISSING_LOOKS, Attempt, Job, Parameters, Upload
 from dropscale.ledger.rows import IllegalTransition
 from dropscale.ledger.states import DropState, JobState, WaitReason, combined_state
+from dropscale.ledger.store import SaveJob, SaveReference, is_named_by, job_changes
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.upscaler import Mode
+from tests.fakes import MemoryLedger
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 BALANCED = Parameters(scale_factor=2, mode=Mode.BALANCED)
@@ -698,3 +701,68 @@ def test_a_rendition_can_be_wanted_again_but_while_it_renders_or_where_nothing_w
     state: DropState,
 ) -> None:
     assert rendition("a", state).want_again().state is DropState.WAITING
+
+
+def test_the_gate_is_what_was_last_said_of_it() -> None:
+    cause = Reason(code="Throttled", message="m", fix="f")
+    first = Gate(is_open=True, reason=WaitReason.SLOT, until=NOW, strikes=0)
+
+    closed = first.close(WaitReason.THROTTLED, LATER, is_asked=True, cause=cause)
+    assert dict(closed) == {
+        **dict(first),
+        "seq": 2,
+        "is_open": False,
+        "reason": WaitReason.THROTTLED,
+        "until": LATER,
+        "is_asked": True,
+        "strikes": 1,
+        "cause": cause,
+    }
+    probed = closed.probe(LATER + DAYS)
+    assert dict(probed) == {**dict(closed), "seq": 3, "until": LATER + DAYS}
+    opened = probed.open()
+    assert dict(opened) == {**dict(probed), "seq": 4, "is_open": True, "strikes": 0, "cause": None}
+
+
+def test_a_budget_names_the_limit_and_the_parameter_of_each_window() -> None:
+    budget = Budget(daily=100, monthly=2000)
+    day, month = budget.windows(NOW)
+
+    assert budget.windows(NOW) == {day: 100, month: 2000}
+    assert (budget.limit_of(day), budget.parameter_of(day)) == (100, "DailyCreditLimit")
+    assert (budget.limit_of(month), budget.parameter_of(month)) == (2000, "MonthlyCreditLimit")
+    assert set(Budget().windows(NOW).values()) == {None}
+
+
+def test_a_step_that_costs_nothing_takes_nothing() -> None:
+    job = at(JobState.SUBMITTED)
+    after = job.look_again(LATER)
+
+    assert job_changes(job, after) == [SaveJob(after)]
+
+
+def test_whose_a_project_is_its_name_tells_by_the_row_of_the_token_in_it() -> None:
+    ledger, job = MemoryLedger(), ready().claim("aa", NOW, [])
+    ledger.write(*job_changes(ready(), job.model_copy(update={"seq": 1})))
+    theirs = Attempt(token="bb", fingerprint="g", attempt=1)
+    ledger.write(SaveReference(theirs))
+
+    assert is_named_by(ledger, job, "cat [f-1-aa]")
+    assert is_named_by(ledger, job, None) is None
+    assert is_named_by(ledger, ready(), None) is None
+    assert is_named_by(ledger, job, "cat") is None
+    again = job.return_to_ready(NOW).claim("cc", NOW, [])
+    assert is_named_by(ledger, again, "cat [0000000f-1-aa]"), "the row knows better than the name"
+    assert is_named_by(ledger, job, "cat [0000000f-1-bb]") is False
+
+
+def test_a_projects_name_takes_a_read_only_if_it_is_not_the_last_attempts() -> None:
+    class Unread(MemoryLedger):
+        def attempt(self, token: str) -> Attempt | None:
+            raise AssertionError(f"{token} is read")
+
+    job = ready().model_copy(update={"fingerprint": 64 * "f"}).claim("aa", NOW, [])
+
+    assert is_named_by(Unread(), job, job.name_at_vendor)
+    assert is_named_by(Unread(), job, "cat [ffffffff-1]"), "of before there were tokens"
+    assert is_named_by(Unread(), job, "cat [00000000-1]") is False
