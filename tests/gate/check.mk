@@ -85,7 +85,7 @@ check-layer: check-sam-build $(VENV)/.check
 
 # On a further Python: the rules, their contracts, the real state machine, and one run of the whole.
 # The rest (whole processes, embedded servers, virtual time) takes minutes, and depends on no version.
-FURTHER := tests/contract $(addprefix tests/unit/,image magichour pipeline specs) \
+FURTHER := tests/contract $(addprefix tests/unit/,image ledger magichour pipeline specs) \
 	$(wildcard tests/unit/test_*.py) $(addprefix tests/integration/test_,permissions.py \
 	state_machine.py vendor_answers.py) tests/e2e/test_run_command.py
 
