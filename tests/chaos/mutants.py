@@ -28,17 +28,7 @@ from tests.chaos.mutation import Mutant, applied, shown, users_of
 
 _ROOT = Path(__file__).parents[2]
 _CAUGHT_BY = Path(__file__).with_name("caught_by.json")
-_TESTS = (
-    "unit/pipeline",
-    *(
-        "unit/test_records.py",
-        "unit/test_job_steps.py",
-        "unit/test_drop_rows.py",
-        "unit/test_ledger_changes.py",
-    ),
-    "contract/test_ledger_storage.py",
-    "chaos",
-)
+_TESTS = ("unit/ledger", "unit/pipeline", "contract/test_ledger_storage.py", "chaos")
 _NOT_ABOUT_RULES = ("test_fidelity.py", "test_finish.py", "test_burst.py", "test_mutants.py")
 _LONGEST = 1.5
 """Seconds of processor time; what takes longer is not asked unless it is known to catch."""
