@@ -113,7 +113,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int)
     parser.add_argument("--seed", type=int, default=int(os.environ.get("CHAOS_SEED", "1")))
     parser.add_argument("--only", default="")
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     chosen = [one for one in mutants() if options.only in f"{one.rule}: {one}"]
