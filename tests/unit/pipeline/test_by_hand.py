@@ -203,6 +203,38 @@ def test_an_answer_that_comes_after_paying_again_is_kept(world: World) -> None:
     assert (job.project_id, job.orphans) == ("project-2", ("project-1",))
 
 
+def test_an_answer_that_comes_after_another_project_was_adopted_is_kept(world: World) -> None:
+    create = world.upscaler.create
+
+    def create_slowly(*arguments):  # type: ignore[no-untyped-def]
+        answer = create(*arguments)
+        world.clock.advance(minutes=17)
+        world.sweep()
+        world.upscaler.projects["project-9"] = Project(id="project-9", status=ProjectStatus.QUEUED)
+        world.adopt("cat.png", "project-9")
+        return answer
+
+    world.upscaler.create = create_slowly  # type: ignore[method-assign]
+    world.drop("cat.png", png())
+
+    (job,) = world.ledger.jobs.values()
+    assert (job.project_id, job.orphans) == ("project-9", ("project-1",))
+
+
+def test_the_id_of_an_earlier_attempts_project_is_no_new_one(world: World) -> None:
+    world.drop("cat.png", png())
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
+    world.run_executions()
+    again = CreatedProject(id="project-1", credits_charged=50)
+    world.upscaler.create = lambda *_: again  # type: ignore[method-assign]
+    world.retry("cat.png")
+    world.clock.advance(minutes=17)
+    world.sweep()
+
+    (job,) = world.ledger.jobs.values()
+    assert (job.state, job.project_id) == (JobState.UNKNOWN, None)
+
+
 def test_retry_never_touches_an_unknown_outcome(unknown: World) -> None:
     assert not unknown.retry("cat.png")
     assert unknown.upscaler.creates == []
