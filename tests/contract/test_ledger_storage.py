@@ -1,8 +1,8 @@
 """The ledger's storage keeps one contract, in memory for tests and on DynamoDB."""
 
 from collections.abc import Iterator
-from functools import cache
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
