@@ -5,7 +5,11 @@ PINS := pyproject.toml shared/requirements.txt constraints.txt
 # The runs below must never spend money, whatever the environment holds.
 FREE := env -u MAGIC_HOUR_API_KEY -u MAGIC_HOUR_BASE_URL
 
-.PHONY: help setup run test generate bench chaos clean
+# Each core takes whole files of tests.
+PARALLEL := --numprocesses=auto --no-loadscope-reorder
+QUICK := tests/unit tests/corpus
+
+.PHONY: help setup run test quick generate bench chaos clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,7 +20,10 @@ run: $(VENV)/.local ## Upscale examples/ into out/ on this machine: no account, 
 	@$(FREE) $(BIN)/dropscale run examples --out out
 
 test: $(VENV)/.test ## Run every test
-	@$(FREE) $(BIN)/python -m pytest $(TESTS)
+	@$(FREE) $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
+
+quick: ## Run the tests of the rules alone: units, and the corpus of specs
+	@$(MAKE) --no-print-directory test TESTS="$(QUICK)"
 
 generate: $(VENV)/.local ## Write the files that come from the code
 	$(BIN)/python docs/generate.py
@@ -41,8 +48,10 @@ $(VENV)/.local: $(PINS) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local]'
 	@touch $@
 
-$(VENV)/.test: $(PINS) | $(VENV)/.local
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,test]'
-	@touch $@
+# At once what the stamp before stands for, as it is needed, too. Python compiles what tests import.
+$(VENV)/.test: $(PINS) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt \
+		--editable '.[local,test]'
+	@touch $(VENV)/.local $@
 
 include tests/gate/check.mk

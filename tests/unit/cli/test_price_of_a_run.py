@@ -88,11 +88,7 @@ def known(state: JobState, job_of: Path, **facts: Any) -> Job:
 
 @pytest.mark.parametrize(
     ("state", "price"),
-    [
-        (JobState.READY, 50),
-        (JobState.ERROR, 50),
-        *((state, 0) for state in set(JobState) - {JobState.READY, JobState.ERROR}),
-    ],
+    [(state, 50 if state in {JobState.READY, JobState.ERROR} else 0) for state in JobState],
 )
 def test_what_an_earlier_run_has_paid_is_not_paid_again(
     state: JobState, price: int, write: Write, tmp_path: Path

@@ -1,14 +1,19 @@
 """Results beside their originals, as libvips sees both and Pillow reads what comes out."""
 
 import io
+import json
+import resource
+import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from typing import Any
 
 import numpy as np
 import pytest
+import pyvips
 from PIL import Image, ImageOps
 
+from dropscale.image import vips, vips_worker
 from dropscale.image.pixels import QUALITY_BY_TYPE, Comparison, PixelsUnreadable
 from dropscale.image.verify import verify_result
 from dropscale.image.vips import Vips
@@ -28,6 +33,24 @@ VIPS = Vips(400 * 1024 * 1024)
 P3, ADOBE = (originals.profile(name) for name in ("Display P3", "Adobe RGB"))
 FORMATS = [each for each in OutputFormat if each is not OutputFormat.KEEP]
 SEEN_BY_PILLOW = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF"}
+
+
+@pytest.fixture(autouse=True)
+def _no_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tests/unit/image/test_vips.py starts one for each look, which takes longer than the look."""
+
+    def run(task: Any, *_: object) -> bytes:
+        answer = io.StringIO()
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(task)))
+        try:
+            with redirect_stdout(answer):
+                vips_worker.main()
+        except pyvips.Error as error:
+            raise PixelsUnreadable(str(error)) from error
+        return answer.getvalue().encode()
+
+    monkeypatch.setattr(vips, "_run", run)
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
 
 
 class Finished:
