@@ -234,7 +234,9 @@ class FakeInputBucket:
         body = self.objects.get(key)
         if body is None:
             return None
-        return ObjectVersion(_etag(body), self.version_ids.get(key), len(body))
+        return ObjectVersion(
+            _etag(body), self.version_ids.get(key), len(body), self.modified.get(key)
+        )
 
     @contextmanager
     def open(self, bucket: str, key: str, etag: str) -> Iterator[OpenObject]:

@@ -1,7 +1,7 @@
 """All use cases composed on fakes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -30,7 +30,7 @@ from dropscale.pipeline.parts.publish import PublishOutput
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.pipeline.parts.start import StartJob, StartPolicy
 from dropscale.pipeline.reconcile import Reconcile
-from dropscale.pipeline.resolve import Decision, Resolve
+from dropscale.pipeline.resolve import Decision, Resolve, Trust
 from dropscale.pipeline.restart import Restart
 from dropscale.pipeline.retry import Retry
 from dropscale.pipeline.submit import Submit, Submitted
@@ -63,6 +63,8 @@ class World:
     sidecar_required: bool = False
     suffixes: Sequence[str] = (".yaml", ".yml", ".json")
     clock: Clock = field(default_factory=Clock)
+    sleep: Callable[[float], None] | None = None
+    """None: the clock is moved on."""
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     bucket: FakeInputBucket = field(default_factory=FakeInputBucket)
     results: FakeResults = field(default_factory=FakeResults)
@@ -98,6 +100,7 @@ class World:
             follow=self.follow,
             gate=self.gate,
             clock=self.clock,
+            sleep=self.sleep or (lambda seconds: self.clock.advance(seconds=seconds)),
             new_token=lambda: f"{next(ids):024x}",
             policy=StartPolicy(self.slots, 50, self.budget),
         )
@@ -242,9 +245,9 @@ class World:
         """Let a person try a drop again."""
         return self._retry(self.row(key), lambda: PLENTY)
 
-    def adopt(self, key: str, project_id: str) -> None:
+    def adopt(self, key: str, project_id: str, trust: Trust = Trust.UNNAMED) -> None:
         """Let a person adopt a project."""
-        self._resolve.adopt(self.row(key), project_id)
+        self._resolve.adopt(self.row(key), project_id, trust)
 
     def decide(self, key: str, decision: Decision) -> None:
         """Let a person decide on an unknown outcome."""

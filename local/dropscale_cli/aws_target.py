@@ -19,7 +19,7 @@ from dropscale.aws.settings import CommandSettings
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
 from dropscale.pipeline.parts.ports import ObjectVersion
-from dropscale.pipeline.resolve import Decision
+from dropscale.pipeline.resolve import Decision, Trust
 from dropscale_cli.file_listing import etag_of
 from dropscale_cli.target import ResultMissing
 
@@ -143,13 +143,14 @@ class AwsTarget:
         """See `Target.retry`."""
         return wiring.retry(self.settings, self.client)(self._drop(key), _no_hurry)
 
-    def adopt(self, key: str, project_id: str) -> None:
+    def adopt(self, key: str, project_id: str, trust: Trust) -> None:
         """Take a project for the one whose answer was lost.
 
         Raises:
-            NothingToResolve, MagicHourError: as `Resolve.adopt` says.
+            NothingToResolve, ForeignProject, ProjectUnnamed, MagicHourError: as `Resolve.adopt`
+                says.
         """
-        wiring.resolve(self.settings, self.client).adopt(self._drop(key), project_id)
+        wiring.resolve(self.settings, self.client).adopt(self._drop(key), project_id, trust)
 
     def decide(self, key: str, decision: Decision) -> None:
         """Settle a drop's unknown outcome without a project.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
 from dropscale.magichour.errors import MagicHourError
-from dropscale.pipeline.resolve import Decision
+from dropscale.pipeline.parts.delivery_errors import ProjectUnnamed
+from dropscale.pipeline.resolve import Decision, Trust
 from dropscale_cli.errors import NotResolved, UnknownImage
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.places import Place
@@ -39,6 +41,14 @@ class ByHandOptions:
 
     is_agreed: bool
     as_json: bool
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """A project that a person has found; `anyway`: whatever its name says."""
+
+    project_id: str
+    anyway: bool
 
 
 def retry(key: str | None, place: Place, options: ByHandOptions) -> int:
@@ -75,8 +85,8 @@ def retry(key: str | None, place: Place, options: ByHandOptions) -> int:
         return _report([*followed, *others], place, ledger, options, running)
 
 
-def resolve(key: str, decision: Decision | str, place: Place, options: ByHandOptions) -> int:
-    """Settle an image whose create may have been paid: by a decision, or by a project's id.
+def resolve(key: str, decision: Decision | Adoption, place: Place, options: ByHandOptions) -> int:
+    """Settle an image whose create may have been paid: by a decision, or by a project.
 
     Return the exit code: 0 if it was abandoned as asked, or came to what its spec asks for; else 1.
 
@@ -88,21 +98,47 @@ def resolve(key: str, decision: Decision | str, place: Place, options: ByHandOpt
         drop = _drop(key, ledger)
         # A stack that is started calls unknown what was about to be paid when it was stopped.
         states = (JobState.UNKNOWN, JobState.SUBMITTING) if decision is Decision.PAY_AGAIN else ()
-        with _session(_prices([drop], ledger, *states), place, ledger, options) as running:
-            _settle(running.target, key, decision)
+        prices = _prices([drop], ledger, *states)
+        what = upscales_to_pay_again(key, prices, ledger)
+        with _session(prices, place, ledger, options, what) as running:
+            _settle(running.target, key, decision, options)
             followed = running.round_trip.follow([(key, drop.source.version_id)])
         code = _report(followed, place, ledger, options, running)
         return 0 if decision is Decision.ABANDON else code
 
 
-def _settle(target: AwsTarget, key: str, decision: Decision | str) -> None:
+def upscales_to_pay_again(key: str, prices: Iterable[str], ledger: KeptLedger) -> str:
+    """Say which upscales of an image are paid, if these are more than one."""
+    names = [f'"{ledger.jobs[fingerprint].project_name}"' for fingerprint in prices]
+    if len(names) <= 1:
+        return ""
+    which = ", ".join(names)
+    return f"{len(names)} upscales of {key} are unknown, and all are paid again: {which}. "
+
+
+def _settle(
+    target: AwsTarget, key: str, decision: Decision | Adoption, options: ByHandOptions
+) -> None:
     try:
         if isinstance(decision, Decision):
             target.decide(key, decision)
         else:
-            target.adopt(key, decision)
+            adopt_project(target, key, decision, options)
     except (DropscaleError, MagicHourError) as error:
         raise NotResolved(str(error)) from error
+
+
+def adopt_project(target: AwsTarget, key: str, adoption: Adoption, options: ByHandOptions) -> None:
+    """Take a project; a person is asked about one whose name does not tell whose it is."""
+    trust = Trust.UNNAMED if options.is_agreed else Trust.NAME
+    try:
+        target.adopt(key, adoption.project_id, Trust.ANYWAY if adoption.anyway else trust)
+    except ProjectUnnamed as error:
+        if not sys.stdin.isatty():
+            raise
+        if not click.confirm(f"{error.message}. Take it all the same?", err=True):
+            raise NotResolved("Nothing was done.") from None
+        target.adopt(key, adoption.project_id, Trust.UNNAMED)
 
 
 def _drop(key: str, ledger: KeptLedger) -> Drop:
@@ -123,13 +159,17 @@ def _prices(drops: Iterable[Drop], ledger: KeptLedger, *states: JobState) -> dic
 
 @contextmanager
 def _session(
-    prices: Mapping[str, int], place: Place, ledger: KeptLedger, options: ByHandOptions
+    prices: Mapping[str, int],
+    place: Place,
+    ledger: KeptLedger,
+    options: ByHandOptions,
+    what: str = "",
 ) -> Iterator[Session]:
     """Have the stack run, once the price is agreed to."""
     console = Console(stderr=options.as_json, highlight=False, markup=False, soft_wrap=True)
     price = place.price(ledger, prices)
     if place.charged_at and price:
-        offer = f"This costs up to {price} credits, charged at {place.charged_at}."
+        offer = f"{what}This costs up to {price} credits, charged at {place.charged_at}."
         agree_to_price(price, offer, console, is_agreed=options.is_agreed)
     with place.session(console) as running:
         yield running

@@ -26,7 +26,7 @@ _PORT = click.IntRange(0, 65535)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _ENGINES = click.Choice(["model", "stub"])
 _LOG_HELP = "Append the stack's log to this file."
-_YES_HELP = "Agree to the price without being asked."
+_YES_HELP = "Agree without being asked."
 _GO_ON = "Interrupted; nothing runs on here. `dropscale status` tells what is left."
 _PROGRESS_HELP = "With json, progress goes to standard error."
 
@@ -196,13 +196,15 @@ def retry(
 @main.command()
 @click.argument("key")
 @click.option("--adopt", "project_id", metavar="ID", help="This project is the one: collect it.")
-@click.option("--pay-again", is_flag=True, help="There is none: pay for another.")
+@click.option("--anyway", is_flag=True, help="Adopt it whatever its name says.")
+@click.option("--pay-again", is_flag=True, help="There is none: pay again for all that is unknown.")
 @click.option("--abandon", is_flag=True, help="Give the image up.")
 @_by_hand
 def resolve(  # noqa: PLR0913 # all by name
     *,
     key: str,
     project_id: str | None,
+    anyway: bool,
     pay_again: bool,
     abandon: bool,
     out: Path,
@@ -217,6 +219,8 @@ def resolve(  # noqa: PLR0913 # all by name
     """
     if (project_id is not None) + pay_again + abandon != 1:
         raise click.UsageError("Say one of --adopt ID, --pay-again and --abandon.")
+    if anyway and project_id is None:
+        raise click.UsageError("--anyway goes with --adopt ID.")
     with ended_by_signals(_GO_ON):
         from dropscale.pipeline.resolve import Decision  # noqa: PLC0415 # see above
         from dropscale_cli import by_hand  # noqa: PLC0415 # see above
@@ -224,8 +228,9 @@ def resolve(  # noqa: PLR0913 # all by name
 
         place = place_of(stack, out, os.environ, log)
         options = by_hand.ByHandOptions(yes, output_format == "json")
-        decision = Decision.PAY_AGAIN if pay_again else Decision.ABANDON
-        sys.exit(by_hand.resolve(key, project_id or decision, place, options))
+        decided = Decision.PAY_AGAIN if pay_again else Decision.ABANDON
+        adoption = None if project_id is None else by_hand.Adoption(project_id, anyway)
+        sys.exit(by_hand.resolve(key, adoption or decided, place, options))
 
 
 @main.command()

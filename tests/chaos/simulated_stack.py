@@ -98,6 +98,7 @@ class SimulatedStack:
             slots=setting.slots,
             budget=setting.budget,
             clock=self.clock,
+            sleep=self.time.sleep,
             ledger=through("ledger", self.ledger),
             bucket=through("bucket", self.bucket),
             results=through("results", self.results),

@@ -52,7 +52,8 @@ class S3InputBucket:
         found = _head(self._client, bucket, key)
         if found is None:
             return None
-        return ObjectVersion(found["ETag"].strip('"'), found.get("VersionId"), _size(found))
+        etag, version_id = found["ETag"].strip('"'), found.get("VersionId")
+        return ObjectVersion(etag, version_id, _size(found), found["LastModified"])
 
     @contextmanager
     def open(
@@ -82,7 +83,7 @@ class S3InputBucket:
                 file.write(chunk)
             size = file.tell()
             file.seek(0)
-            seen = ObjectVersion(etag, found.get("VersionId"), size)
+            seen = ObjectVersion(etag, found.get("VersionId"), size, found["LastModified"])
             yield OpenObject(seen, digest.hexdigest(), cast(BinaryIO, file))
 
     @contextmanager

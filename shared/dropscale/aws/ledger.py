@@ -15,10 +15,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore import exceptions as botocore
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
@@ -60,16 +63,31 @@ _RECORD_BY_SORT_KEY: Mapping[str, type[Drop | Job]] = MappingProxyType({"drop": 
 _KEYS = frozenset({"pk", "sk", "sweep", "sweep_at"})
 _MOST_ROWS = 100
 """DynamoDB reads no more of them at once."""
-_CONTENTION_ATTEMPTS = 8
-_CONTENTION_PAUSE = 0.05
+_WRITE_ATTEMPTS = 8
+_PAUSE = 0.05
+_BUSY = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+        "TransactionInProgressException",
+    }
+)
+_CANCELED = "TransactionCanceledException"
+_PASSING_REASONS = frozenset(
+    {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+)
+"""Why a transaction is canceled that may go through a moment later."""
 _SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
 
 
 class DynamoLedger:
     """A `dropscale.ledger.store.Ledger` on DynamoDB.
 
-    Every write is a transaction, even of one record: botocore gives it a token, so that its own
-    repeat of a request whose answer was lost is not taken for somebody else's change.
+    Every write is a transaction, even of one record, and has a token. As long as it is not known
+    whether a write was made, it is repeated with the same token and the same bytes, by which
+    DynamoDB knows it again for ten minutes: it is not taken for somebody else's change. Only what
+    was surely not made is tried with a new token.
     """
 
     def __init__(
@@ -97,7 +115,7 @@ class DynamoLedger:
             rows = answer["Responses"].get(self._table, [])
             found |= {row["pk"]["S"].partition("#")[2]: _record(Drop, row) for row in rows}
             if self._table in answer["UnprocessedKeys"]:  # throttled, or more than 16 MB
-                self._sleep(_CONTENTION_PAUSE)
+                self._sleep(_PAUSE)
                 keys = [*answer["UnprocessedKeys"][self._table]["Keys"], *keys]
         return found
 
@@ -157,16 +175,21 @@ class DynamoLedger:
     def write(self, *changes: Change) -> None:
         """See `Ledger.write`."""
         actions = [self._action(change) for change in changes]
-        for attempt in range(_CONTENTION_ATTEMPTS):
+        token, trouble = str(uuid4()), ""
+        for attempt in range(_WRITE_ATTEMPTS):
             try:
-                self._client.transact_write_items(TransactItems=actions)
+                self._client.transact_write_items(TransactItems=actions, ClientRequestToken=token)
                 return
             except ClientError as error:
-                if not _is_contention(error):
+                if not _may_pass(error):
                     raise _refusal(error, changes) from error
-            # Somebody writes one of the same rows this very moment; that says nothing about ours.
-            self._sleep(random.uniform(0, _CONTENTION_PAUSE * 2**attempt))  # noqa: S311 - jitter
-        raise LedgerConflict("the same records are written by too many at once")
+                trouble = str(error)
+                if error.response["Error"]["Code"] == _CANCELED:
+                    token = str(uuid4())  # Surely nothing was written.
+            except (botocore.HTTPClientError, botocore.ConnectionError) as error:
+                trouble = str(error)
+            self._sleep(random.uniform(0, _PAUSE * 2**attempt))  # noqa: S311 - jitter
+        raise LedgerConflict(f"the ledger did not take a change, or did not say so: {trouble}")
 
     def note_manifest_written(self, drop: Drop) -> None:
         """See `Ledger.note_manifest_written`."""
@@ -328,10 +351,13 @@ def _codes(error: ClientError) -> list[str]:
     return [reason.get("Code", "None") for reason in reasons]
 
 
-def _is_contention(error: ClientError) -> bool:
-    failed = {code for code in _codes(error) if code != "None"}
+def _may_pass(error: ClientError) -> bool:
+    """Tell whether an error says nothing about a write itself: others write, or AWS is troubled."""
     code = error.response["Error"]["Code"]
-    return failed == {"TransactionConflict"} or code == "TransactionInProgressException"
+    if code == _CANCELED:
+        return _PASSING_REASONS.issuperset(_codes(error))
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _BUSY
 
 
 def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
@@ -343,7 +369,7 @@ def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
         if code == "ConditionalCheckFailed"
     ]
     if not failed:
-        return LedgerConflict(str(error)) if "TransactionConflict" in codes else error
+        return error
     if any(isinstance(change, SaveDrop | SaveJob | SaveGate | SaveWalk) for change in failed):
         return LedgerConflict("a record was changed by somebody else")
     if any(isinstance(change, SaveReference) for change in failed):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -323,6 +324,7 @@ class _StartParts(_Parts):
             follow=self.follow,
             gate=self.gate,
             clock=_now,
+            sleep=time.sleep,
             new_token=lambda: secrets.token_hex(_TOKEN_BYTES),
             policy=policy,
         )

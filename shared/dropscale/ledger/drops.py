@@ -2,15 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Self, TypedDict, Unpack
+from functools import partial
+from itertools import accumulate
+from typing import Annotated, Any, Self, TypedDict, Unpack
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.jobs import Parameters
-from dropscale.ledger.rows import IllegalTransition, Instant, Record, Row
+from dropscale.ledger.rows import IllegalTransition, Instant, Record, Row, cut
 from dropscale.ledger.states import (
     COLLECTABLE_STATES,
     RENDITION_TRANSITIONS,
@@ -20,15 +22,22 @@ from dropscale.ledger.states import (
 )
 from dropscale.specs.effective import EffectiveSpec, OutputSettings
 
+# What a drop's row has at most, so that it stays below DynamoDB's 400 KB whatever comes; sizes in
+# bytes. What a person writes is bounded where it is read (`specs/model.py`), and refused there.
 _TIMELINE_LENGTH = 50
+_SUPERSEDED_SIZE = 40_000
+_MOST_WARNINGS, _WARNING_SIZE = 16, 600
+_MOST_RENDITION_WARNINGS, _RENDITION_WARNING_SIZE = 8, 400
+_REASON_SIZE, _RENDITION_REASON_SIZE, _CODE_SIZE = 8000, 3000, 100
+_DOWNLOADS_SIZE, _EXPIRY_SIZE = 8000, 100
 
 
 class Reason(Record):
     """Why a drop is not delivered: a stable code, what is wrong, and what to do."""
 
-    code: str
-    message: str
-    fix: str
+    code: Annotated[str, AfterValidator(partial(cut, longest=_CODE_SIZE))]
+    message: Annotated[str, AfterValidator(partial(cut, longest=_REASON_SIZE))]
+    fix: Annotated[str, AfterValidator(partial(cut, longest=_REASON_SIZE))]
 
     @classmethod
     def of(cls, error: DropscaleError) -> Self:
@@ -38,7 +47,12 @@ class Reason(Record):
     def joined(self, others: Iterable[Self | None]) -> Self:
         """Return it with what else is to be done, where others have the same code."""
         fixes = dict.fromkeys(one.fix for one in (self, *others) if one and one.code == self.code)
-        return self.model_copy(update={"fix": " ".join(fixes)})
+        return type(self)(code=self.code, message=self.message, fix=" ".join(fixes))
+
+    def of_rendition(self) -> Self:
+        """Return it as one of several renditions has it: shorter, if it is long."""
+        message, fix = (cut(text, _RENDITION_REASON_SIZE) for text in (self.message, self.fix))
+        return self.model_copy(update={"message": message, "fix": fix})
 
 
 class Source(Record):
@@ -52,6 +66,7 @@ class Source(Record):
     key: str
     version_id: str | None = None
     etag: str
+    modified: Instant | None = None
     image_path: str | None = None
     sha256: str | None = None
     type: str | None = None
@@ -180,7 +195,7 @@ class Rendition(Record):
         if state not in RENDITION_TRANSITIONS[self.state]:
             raise IllegalTransition(f"rendition {self.fingerprint}: {self.state} -> {state}")
         cleared: _RenditionChanges = {"wait": None, "wait_until": None, "reason": None}
-        return self.model_copy(update={**cleared, **changes, "state": state})
+        return self.model_copy(update={**cleared, **_bounded(changes), "state": state})
 
     def report(
         self,
@@ -214,6 +229,33 @@ class Rendition(Record):
             earlier_output=self.output or self.earlier_output,
             generation=self.generation + 1,
         )
+
+
+def _bounded(changes: _RenditionChanges) -> _RenditionChanges:
+    """Return changes of a rendition that fit into a drop's row."""
+    bounded: _RenditionChanges = {**changes}
+    if reason := changes.get("reason"):
+        bounded["reason"] = reason.of_rendition()
+    if warnings := changes.get("warnings"):
+        bounded["warnings"] = _bounded_warnings(
+            warnings, _MOST_RENDITION_WARNINGS, _RENDITION_WARNING_SIZE
+        )
+    if downloads := changes.get("downloads"):
+        sizes = accumulate(len(one.url.encode()) for one in downloads)
+        bounded["downloads"] = tuple(
+            one.model_copy(update={"expires_at": cut(one.expires_at or "", _EXPIRY_SIZE) or None})
+            for one, size in zip(downloads, sizes, strict=True)
+            if size <= _DOWNLOADS_SIZE
+        )
+    return bounded
+
+
+def _bounded_warnings(warnings: Sequence[str], most: int, size: int) -> tuple[str, ...]:
+    """Return at most so many warnings of so many bytes each; the last one says what is left out."""
+    shown = [cut(warning, size) for warning in warnings]
+    if len(shown) > most:
+        shown = [*shown[: most - 1], f"… and {len(shown) - most + 1} more"]
+    return tuple(shown)
 
 
 class _DropFacts(TypedDict, total=False):
@@ -259,6 +301,11 @@ class Drop(Row):
     def id_of(bucket: str, key: str) -> str:
         """Return the name of the drop at a key; a key itself can be too long for an index."""
         return hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()[:32]
+
+    @staticmethod
+    def bounded_warnings(warnings: Sequence[str]) -> tuple[str, ...]:
+        """Return what a drop keeps of the warnings about its specs."""
+        return _bounded_warnings(warnings, _MOST_WARNINGS, _WARNING_SIZE)
 
     @property
     def is_evaluated(self) -> bool:
@@ -319,4 +366,32 @@ class Drop(Row):
         if not timeline or timeline[-1].state is not state:
             timeline = (*timeline, TimelineEntry(state=state, at=now))[-_TIMELINE_LENGTH:]
         step: dict[str, Any] = {"state": state, "timeline": timeline, "due": now}
-        return self._take_step({**step, **changes})
+        bounded: _DropChanges = {**changes}
+        if warnings := changes.get("warnings"):
+            bounded["warnings"] = self.bounded_warnings(warnings)
+        if renditions := changes.get("renditions"):
+            bounded["renditions"] = _with_latest_superseded(renditions)
+        return self._take_step({**step, **bounded})
+
+
+def _is_dispensable(superseded: Rendition) -> bool:
+    """Whether its result was seen, or nothing was paid for it."""
+    is_paid = superseded.project_id is not None or superseded.reason is not None
+    return superseded.output is not None or not is_paid
+
+
+def _with_latest_superseded(renditions: dict[str, Rendition]) -> dict[str, Rendition]:
+    """Return renditions without most of those that are superseded, if these are many.
+
+    What is left out is lost to the manifest only: its job, and what it has paid for, stay in the
+    ledger, and serve whoever wants them again. Those whose result nobody has seen go last.
+    """
+    superseded = [one for one in renditions.values() if one.state is DropState.SUPERSEDED]
+    unseen_first = sorted(
+        superseded, key=lambda one: one.output is not None or not (one.project_id or one.reason)
+    )
+    sizes = accumulate(len(one.model_dump_json().encode()) for one in unseen_first)
+    left_out = {
+        one.id for one, size in zip(unseen_first, sizes, strict=True) if size > _SUPERSEDED_SIZE
+    }
+    return {name: one for name, one in renditions.items() if name not in left_out}

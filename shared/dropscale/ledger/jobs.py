@@ -23,8 +23,9 @@ MISSING_FOR = timedelta(hours=24)
 """A project is taken for gone after so many 404s in a row over so long; a proxy's passes sooner."""
 
 _TOKEN_DIGITS = 8
-_TOKEN = re.compile(rf"\[(?P<job>[0-9a-f]{{{_TOKEN_DIGITS}}})-[0-9]+(-[0-9a-z-]+)?\]\Z")
-
+_NAME = re.compile(
+    rf"\[(?P<job>[0-9a-f]{{{_TOKEN_DIGITS}}})-(?P<attempt>[0-9]{{1,9}})(-(?P<token>[0-9a-z-]+))?\]\Z"
+)
 
 _OPEN_TO_VERDICTS = frozenset(
     {JobState.SUBMITTED, JobState.ABANDONED, JobState.ERROR, JobState.CANCELED}
@@ -119,6 +120,21 @@ class KnownProject(Record):
     schema_number: int = SCHEMA
 
 
+class AttemptName(Record):
+    """What the end of a project's name says of the attempt that it was created by."""
+
+    job: str
+    """The first digits of the job's fingerprint."""
+    attempt: int
+    token: str | None
+
+    @classmethod
+    def found_in(cls, project_name: str | None) -> Self | None:
+        """Read it from a project's name; None: it does not end in one."""
+        found = _NAME.search(project_name or "")
+        return cls.model_validate(found.groupdict()) if found else None
+
+
 class Job(Row):
     """One paid upscale.
 
@@ -146,6 +162,8 @@ class Job(Row):
     """Credits that earlier attempts have taken and may have cost."""
     orphans: tuple[str, ...] = ()
     """Projects of earlier attempts: such as ended in an error, or whose answers came too late."""
+    trusted_project: str | None = None
+    """A project that a person took for this job's, whatever its name says."""
     is_overdue: bool = False
     """Whether its deadline has passed without a verdict; it no longer holds others up."""
     watched_since: Instant | None = None
@@ -181,10 +199,13 @@ class Job(Row):
     def _short_name(self, attempt: int) -> str:
         return f"{self.fingerprint[:_TOKEN_DIGITS]}-{attempt}"
 
-    def is_named_by(self, project_name: str | None) -> bool | None:
-        """Whether a project's name has this job's token, or another job's; None: it has none."""
-        token = _TOKEN.search(project_name or "")
-        return None if token is None else token["job"] == self.fingerprint[:_TOKEN_DIGITS]
+    def has_given(self, name: "AttemptName") -> bool:
+        """Whether a project's name is this job's, as far as its own row tells.
+
+        Attempts of schema 1 have no rows, and the earliest of them no tokens.
+        """
+        is_its_own = name.job == self.fingerprint[:_TOKEN_DIGITS] and name.attempt <= self.attempt
+        return is_its_own and name.token in {None, self.attempt_id}
 
     @property
     def is_refunded(self) -> bool:
@@ -219,6 +240,21 @@ class Job(Row):
     def look_again(self, due: datetime | None) -> Self:
         """Nothing has changed, but the sweeper is to look again at `due`."""
         return self._step(due=due)
+
+    def take_drop(self, now: datetime, review: datetime) -> Self:
+        """A drop wants its result (again): it is due, however long ago it was laid aside.
+
+        That is at `review`, or now if it is to be started. It is paid anew only if the vendor gave
+        the credits back.
+        """
+        if self.is_refunded:
+            return self.renew(now)
+        if self.has_project:
+            return self.watch_anew(now, review)
+        if self.state is JobState.READY:
+            return self.look_again(self.due or now)
+        # While an attempt is being paid, it is due when that must be over.
+        return self.look_again(self.due if self.state is JobState.SUBMITTING else review)
 
     def watch_anew(self, now: datetime, due: datetime) -> Self:
         """Somebody wants the result (again); its project is looked at for as long as at first."""
@@ -276,14 +312,30 @@ class Job(Row):
         """The attempt may have been charged, and no answer tells; never repeat it."""
         return self._step(JobState.UNKNOWN, due=due)
 
-    def adopt(self, project_id: str, charged: int | None, now: datetime, due: datetime) -> Self:
-        """A project that is not the present attempt's is this job's all the same."""
+    def adopt(
+        self,
+        project_id: str,
+        charged: int | None,
+        now: datetime,
+        due: datetime,
+        *,
+        is_trusted: bool = False,
+    ) -> Self:
+        """A project that is not the present attempt's is this job's all the same.
+
+        `is_trusted`: a person says so, against the project's name.
+        """
         is_another = self.project_id not in {None, project_id}
         written_off = dict(self.spent) if is_another else self.written_off
         taken = self.record_project(project_id, charged, now, due)
         orphans = tuple(one for one in self._orphans_with(self.project_id) if one != project_id)
         return taken.model_copy(
-            update={"orphans": orphans, "written_off": written_off, "is_overdue": False}
+            update={
+                "orphans": orphans,
+                "written_off": written_off,
+                "is_overdue": False,
+                "trusted_project": project_id if is_trusted else self.trusted_project,
+            }
         )
 
     def record_overdue(self, project_id: str) -> Self:

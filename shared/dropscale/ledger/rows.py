@@ -19,6 +19,14 @@ SCHEMA = 2
 """Of the rows that this version writes. 1: before attempts and projects had rows of their own."""
 
 
+def cut(text: str, longest: int) -> str:
+    """Return a text of at most `longest` bytes in UTF-8, so that a row stays below 400 KB."""
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= longest:
+        return text
+    return encoded[: longest - 3].decode(errors="ignore") + "…"
+
+
 class IllegalTransition(Exception):
     """A job or a rendition was asked to take a step that its state does not allow."""
 

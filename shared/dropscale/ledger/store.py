@@ -10,13 +10,13 @@ from typing import Protocol, TypeVar
 
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
-from dropscale.ledger.jobs import Attempt, Job, KnownProject
+from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
 from dropscale.ledger.states import JobState
 from dropscale.ledger.walk import Walk
 
 _AMEND_ATTEMPTS = 10
 
-_Record = TypeVar("_Record", Drop, Job)
+_Record = TypeVar("_Record")
 
 
 class LedgerConflict(Exception):
@@ -251,6 +251,20 @@ def job_changes(before: Job, after: Job, limits: Limits = Limits()) -> list[Chan
     return [*changes, *_new_references(before, after)]
 
 
+def is_named_by(ledger: Ledger, job: Job, project_name: str | None) -> bool | None:
+    """Whether a project's name tells of an attempt of a job, or of another's; None: of none.
+
+    The token in it tells, by the attempt's row; the digits of the fingerprint can be another's.
+    """
+    if project_name is not None and project_name == job.name_at_vendor:
+        return True
+    name = AttemptName.found_in(project_name)
+    if name is None:
+        return None
+    attempt = ledger.attempt(name.token) if name.token else None
+    return attempt.fingerprint == job.fingerprint if attempt else job.has_given(name)
+
+
 def _new_references(before: Job, after: Job) -> Iterator[Change]:
     """Yield what leads to a job from the token and the project that a step gave it."""
     token, project_id, fingerprint = after.attempt_id, after.project_id, after.fingerprint
@@ -298,6 +312,30 @@ def amend_job(
         return change(job) if only is None or job.state is only else job
 
     return _amend(ledger, fingerprint, ledger.job, change_if_in_state, job_changes)
+
+
+def amend_drop_and_job(
+    ledger: Ledger,
+    drop_id: str,
+    fingerprint: str,
+    change: Callable[[Drop, Job], tuple[Drop, Job]],
+) -> tuple[Drop, Job]:
+    """Apply `change` to a drop and one of its jobs in one transaction, as `amend_drop` does.
+
+    Raises:
+        KeyError: one of them is not known.
+        LedgerConflict: others came first every time.
+    """
+
+    def read(_: str) -> tuple[Drop, Job] | None:
+        drop, job = ledger.drop(drop_id), ledger.job(fingerprint)
+        return (drop, job) if drop and job else None
+
+    def changes(before: tuple[Drop, Job], after: tuple[Drop, Job]) -> list[Change]:
+        saves_drop = [SaveDrop(after[0])] if after[0] is not before[0] else []
+        return [*saves_drop, *job_changes(before[1], after[1])]
+
+    return _amend(ledger, drop_id, read, lambda both: change(*both), changes)
 
 
 def _amend(

@@ -98,7 +98,7 @@ class UploadUrl(_Answer):
     """Where to PUT one file, and the path to name it by afterwards."""
 
     upload_url: Url
-    file_path: str = Field(min_length=1)
+    file_path: str = Field(min_length=1, max_length=_MAX_URL)
     expires_at: str | None = None
 
 

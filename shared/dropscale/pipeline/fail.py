@@ -93,12 +93,8 @@ def _explain_ending(state: ExecutionState, job: Job) -> tuple[DropState, Reason]
         return _explain_error(state.error, state.project_id)
     verdict = DropState.CANCELED if state.status == ProjectStatus.CANCELED else DropState.FAILED
     told, ended = state.project_error, explain_verdict(job, verdict)
-    return verdict, ended.model_copy(
-        update={
-            "code": (told and told.code) or ended.code,
-            "message": (told and told.message) or ended.message,
-        }
-    )
+    code, message = (told and told.code) or ended.code, (told and told.message) or ended.message
+    return verdict, Reason(code=code, message=message, fix=ended.fix)
 
 
 def _explain_error(error: CaughtError, project_id: str) -> tuple[DropState, Reason]:

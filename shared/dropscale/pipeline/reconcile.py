@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from dropscale.ledger.drops import Drop
-from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
+from dropscale.ledger.states import OPEN_STATES, WaitReason
 from dropscale.ledger.store import Ledger, LedgerConflict, SaveWalk
 from dropscale.ledger.walk import Walk
 from dropscale.pipeline.parts.ports import (
@@ -31,6 +31,9 @@ GRACE = timedelta(minutes=20)
 
 OVERLAP = timedelta(days=1)
 """An object uploaded in parts bears the time at which its upload began, up to a day ago."""
+
+_TICK = timedelta(seconds=1)
+"""Of S3's clock, as listings and objects themselves tell the time."""
 
 PAGE = 1000
 PAGES_PER_RUN = 10
@@ -98,9 +101,9 @@ class Reconcile:
 def _is_missed(drop: Drop | None, item: ListedObject) -> bool:
     if drop is None:
         return True
-    if drop.state is DropState.FAILED and not drop.renditions:
-        return False  # given up: its message lies in the dead-letter queue, for a person
     half_done = drop.state in OPEN_STATES and not drop.renditions
     if half_done and drop.wait is not WaitReason.SIDECAR:
         return True
-    return drop.source.etag != item.version.etag
+    known = drop.source
+    is_newer = known.modified is not None and item.modified - known.modified >= _TICK
+    return is_newer or known.etag != item.version.etag

@@ -1,6 +1,6 @@
 """Resolve: a person settles a job that was paid, or may have been, and brought no result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -8,9 +8,9 @@ from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
-from dropscale.ledger.store import Ledger, ProjectTaken, amend_drop, amend_job
+from dropscale.ledger.store import Ledger, ProjectTaken, amend_drop, amend_job, is_named_by
 from dropscale.magichour.models import Project
-from dropscale.pipeline.parts.delivery_errors import ForeignProject
+from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectUnnamed
 from dropscale.pipeline.parts.follow import FollowJob
 from dropscale.pipeline.parts.gate import Waiting
 from dropscale.pipeline.parts.poll_schedule import REVIEW
@@ -20,6 +20,14 @@ from dropscale.pipeline.parts.start import StartJob
 
 class NothingToResolve(DropscaleError):
     """No job of the drop has an unknown outcome."""
+
+
+class Trust(StrEnum):
+    """What a person says of a project to be adopted, beside its name."""
+
+    NAME = "by its name"
+    UNNAMED = "also without a name that tells"
+    ANYWAY = "whatever its name says"
 
 
 class Decision(StrEnum):
@@ -51,26 +59,29 @@ class Resolve:
     follow: FollowJob
     clock: Clock
 
-    def adopt(self, drop: Drop, project_id: str) -> None:
+    def adopt(self, drop: Drop, project_id: str, trust: Trust = Trust.NAME) -> None:
         """Take a project that the person has found for the one whose answer, or trace, was lost.
 
         Raises:
             NothingToResolve: as its name says.
-            ForeignProject: the project carries the name of another job.
+            ForeignProject: the project carries the name of another job, or is known for another's.
+            ProjectUnnamed: its name does not tell whose it is.
             NotFound: the vendor has no such project.
         """
         project, now = self.upscaler.project(project_id), self.clock()
-        job = self._adoptable_job(drop, project)
+        job = self._adoptable_job(drop, project, trust)
+        is_trusted = trust is Trust.ANYWAY
 
         def adopt(job: Job) -> Job:
-            if job.has_project and job.project_id == project_id:
+            if job.has_project and job.project_id == project_id and not is_trusted:
                 return job.watch_anew(now, now + REVIEW)
-            return job.adopt(project_id, project.credits_charged, now, now + REVIEW)
+            charged, due = project.credits_charged, now + REVIEW
+            return job.adopt(project_id, charged, now, due, is_trusted=is_trusted)
 
         try:
             adopted = amend_job(self.ledger, job.fingerprint, adopt, only=job.state)
         except ProjectTaken:
-            raise ForeignProject.of(project_id) from None
+            raise ForeignProject.known(project_id) from None
 
         def want(drop: Drop) -> Drop:
             wanted = [
@@ -102,39 +113,54 @@ class Resolve:
     def _amend_unknown(self, job: Job, step: Callable[[Job], Job]) -> Job:
         return amend_job(self.ledger, job.fingerprint, step, only=JobState.UNKNOWN)
 
-    def _adoptable_job(self, drop: Drop, project: Project) -> Job:
+    def _adoptable_job(self, drop: Drop, project: Project, trust: Trust) -> Job:
         """Return the job that a project is of: that is at it, is named in it, or lacks one."""
-        jobs = self._jobs(drop)
-        found = [job for job in jobs if job.has_project and job.project_id == project.id]
-        if found:
-            return found[0]
-        lacking = [job for job in jobs if job.state in _ADOPTING]
-        named = [job for job in lacking if job.is_named_by(project.name)]
+        jobs, known = self._jobs(drop), self.ledger.project(project.id)
+        if known is not None:
+            jobs = [job for job in jobs if job.fingerprint == known.fingerprint]
+            if not jobs:
+                raise ForeignProject.known(project.id)
+        at_it = [job for job in jobs if job.has_project and job.project_id == project.id]
+        lacking = at_it or [job for job in jobs if job.state in _ADOPTING]
+        if not lacking:
+            raise _nothing_to_resolve(drop)
+        says = [is_named_by(self.ledger, job, project.name) for job in lacking]
+        named = [job for job, is_named in zip(lacking, says, strict=True) if is_named]
         if named:
             return named[0]
-        nameless = [job for job in lacking if job.is_named_by(project.name) is None]
-        if lacking and not nameless:
-            raise ForeignProject.of(project.id)
-        for state in _ADOPTING:
-            found = [job for job in nameless if job.state is state]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                names = ", ".join(f'"{job.project_name}"' for job in found)
-                raise NothingToResolve(
-                    f"{drop.source.key} has {len(found)} jobs without a result",
-                    fix=f"Give it one of these names at the vendor, then adopt it: {names}.",
-                )
-        return self._unknown_jobs(drop)[0]
+        if False in says and trust is not Trust.ANYWAY:
+            raise ForeignProject.unless_trusted(project.id)
+        job = _likeliest(drop, lacking)
+        if known is None and trust is Trust.NAME:
+            raise ProjectUnnamed.of(project.id, project.name, job.project_name)
+        return job
 
     def _unknown_jobs(self, drop: Drop) -> list[Job]:
         unknown = [job for job in self._jobs(drop) if job.state is JobState.UNKNOWN]
         if not unknown:
-            raise NothingToResolve(
-                f"{drop.source.key} is {drop.state}: no job of it has an unknown outcome",
-                fix="See its manifest for what it needs.",
-            )
+            raise _nothing_to_resolve(drop)
         return unknown
 
     def _jobs(self, drop: Drop) -> list[Job]:
         return [job for name in drop.fingerprints if (job := self.ledger.job(name))]
+
+
+def _likeliest(drop: Drop, lacking: Sequence[Job]) -> Job:
+    for state in _ADOPTING:
+        found = [job for job in lacking if job.state is state]
+        if len(found) > 1:
+            names = ", ".join(f'"{job.project_name}"' for job in found)
+            raise NothingToResolve(
+                f"{drop.source.key} has {len(found)} jobs without a result",
+                fix=f"Give it one of these names at the vendor, then adopt it: {names}.",
+            )
+        if found:
+            return found[0]
+    return lacking[0]
+
+
+def _nothing_to_resolve(drop: Drop) -> NothingToResolve:
+    return NothingToResolve(
+        f"{drop.source.key} is {drop.state}: no job of it has an unknown outcome",
+        fix="See its manifest for what it needs.",
+    )

@@ -1,13 +1,13 @@
 """Retry: a person wants a drop that did not come out tried once more."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import AT_VENDOR_STATES, OPEN_STATES, DropState, JobState
-from dropscale.ledger.store import Ledger, amend_drop, amend_job
+from dropscale.ledger.store import Ledger, amend_drop_and_job
 from dropscale.pipeline.parts.follow import FollowJob
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.poll_schedule import REVIEW
@@ -89,16 +89,16 @@ class Retry:
     ) -> bool:
         names = {rendition.id for rendition in renditions}
 
-        def want(drop: Drop) -> Drop:
+        def want(drop: Drop, job: Job) -> tuple[Drop, Job]:
+            now = self.clock()
             wanted = [
                 rendition.want_again(is_collected=True)
                 for rendition in drop.renditions_of(fingerprint)
                 if rendition.id in names
             ]
-            return drop.with_renditions(wanted, self.clock())
+            return drop.with_renditions(wanted, now), job.take_drop(now, now + REVIEW)
 
-        drop = amend_drop(self.ledger, drop_id, want)
-        job = amend_job(self.ledger, fingerprint, self._prepare_job())
+        drop, job = amend_drop_and_job(self.ledger, drop_id, fingerprint, want)
         is_tried = True
         if job.state is not JobState.READY:
             self.follow.update_drop(drop_id, job)
@@ -110,18 +110,6 @@ class Retry:
         if latest is not None:
             self.write_manifest(latest)
         return is_tried
-
-    def _prepare_job(self) -> Callable[[Job], Job]:
-        now = self.clock()
-
-        def change(job: Job) -> Job:
-            if job.is_refunded:
-                return job.renew(now)
-            if job.has_project:
-                return job.watch_anew(now, now + REVIEW)
-            return job.look_again(now) if job.state is JobState.READY else job
-
-        return change
 
     def _resubmit(self, drop: Drop) -> bool:
         version = self.bucket.head(drop.source.bucket, drop.source.key)

@@ -1,10 +1,10 @@
 """Submit: from an object in the input bucket to a job that is started, or waits to be."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dropscale.ledger.drops import Drop, Reason
+from dropscale.ledger.drops import Drop, Reason, Source
 from dropscale.ledger.states import DropState
 from dropscale.ledger.store import LedgerConflict
 from dropscale.pipeline.parts.accept import AcceptDrop
@@ -19,6 +19,7 @@ from dropscale.pipeline.parts.ports import (
     ObjectVersion,
     RemainingTime,
 )
+from dropscale.pipeline.parts.source_image import refresh_source
 from dropscale.specs.keys import KeyKind
 
 _ATTEMPTS = 5
@@ -84,12 +85,21 @@ class Submit:
             return
         drop = self.locate.find_drop(bucket, drop_key)
         if not drop.renditions:
+            source = self._source_given_up(drop)
             reason = Reason(
                 code=type(error).__name__,
                 message=f"{drop_key} could not be submitted: {error}",
                 fix="Drop the image again (or `dropscale retry KEY`).",
             )
-            self.write_manifest(self.decline(drop, Declined(DropState.FAILED, drop.source, reason)))
+            self.write_manifest(self.decline(drop, Declined(DropState.FAILED, source, reason)))
+
+    def _source_given_up(self, drop: Drop) -> Source:
+        """Return which object it was, so that another at its key is known for a new one."""
+        with suppress(Exception):  # This may be the very trouble.
+            version = self.locate.bucket.head(drop.source.bucket, drop.source.key)
+            if version is not None:
+                return refresh_source(drop.source, version)
+        return drop.source
 
     def _submit_drop(
         self, drop: Drop, version: ObjectVersion | None, remaining: RemainingTime

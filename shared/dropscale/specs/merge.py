@@ -23,6 +23,12 @@ from dropscale.specs.faults import Fault, Place, Severity, SpecInvalid
 from dropscale.specs.model import OutputSpec, RenditionSpec, SkipIf, Spec, Style
 from dropscale.upscaler import Mode
 
+MAX_PROMPTS_BYTES = 32_000
+"""Of all renditions together, in UTF-8: eight of the longest prompts in ASCII."""
+
+_LONGEST_ORIGIN = 250
+"""Of provenance, in bytes: a key has up to 1,024, and each value tells of one."""
+
 _GROUPS: Mapping[str, type[BaseModel]] = {"output": OutputSpec, "skip_if": SkipIf}
 """Fields that merge field by field themselves; a layer has each as `group.field`."""
 
@@ -90,8 +96,8 @@ def effective_spec(layer: Layer) -> EffectiveSpec:
     items: Sequence[Setting] = layer["renditions"].value if "renditions" in layer else ()
     rest = {field: setting for field, setting in layer.items() if field != "renditions"}
     renditions = [EffectiveRendition(**_values(rest | item.value)) for item in items or ()]
-    if clashes := list(_clashes(renditions, items)):
-        raise SpecInvalid(clashes)
+    if faults := [*_clashes(renditions, items), *_beyond_all_prompts(renditions, items)]:
+        raise SpecInvalid(faults)
     values = _values(layer)
     limits = {field: values.pop(f"skip_if.{field}", None) for field in SizeLimits.model_fields}
     return EffectiveSpec(
@@ -202,13 +208,23 @@ def _style_settings(style: Style, setting: Any) -> Iterator[tuple[str, Setting]]
 
 def _values(layer: Layer) -> dict[str, Any]:
     values: dict[str, Any] = {field: setting.value for field, setting in layer.items()}
-    origins = {field: str(setting.origin) for field, setting in layer.items()}
+    origins = {
+        field: _shortened(str(setting.origin), _LONGEST_ORIGIN) for field, setting in layer.items()
+    }
     settings = {
         name: values.pop(f"output.{name}")
         for name in OutputSettings.model_fields
         if f"output.{name}" in values
     }
     return values | {"provenance": origins, "output": OutputSettings(**settings)}
+
+
+def _shortened(origin: str, longest: int) -> str:
+    """Return where a value comes from, without the beginning of a path that is too long."""
+    encoded = origin.encode()
+    if len(encoded) <= longest:
+        return origin
+    return "…" + encoded[3 - longest :].decode("utf-8", "ignore")
 
 
 def _clashes(renditions: Sequence[EffectiveRendition], items: Sequence[Setting]) -> Iterator[Fault]:
@@ -226,6 +242,20 @@ def _clashes(renditions: Sequence[EffectiveRendition], items: Sequence[Setting])
         if first is not item:
             what = f"would have the output name of the one at {first.origin}"
             yield item.origin.error(field, what, "give one another download_directory")
+
+
+def _beyond_all_prompts(
+    renditions: Sequence[EffectiveRendition], items: Sequence[Setting]
+) -> Iterator[Fault]:
+    """Yield the rendition with which the prompts of all come to more than a drop's row can take."""
+    size = 0
+    for index, (rendition, item) in enumerate(zip(renditions, items, strict=True)):
+        size += len((rendition.prompt or "").encode())
+        if size > MAX_PROMPTS_BYTES:
+            what = f"has a prompt with which those of all come to {size:,} bytes"
+            hint = f"allowed are at most {MAX_PROMPTS_BYTES:,}; make them shorter"
+            yield item.origin.error(f"renditions[{index}]", what, hint)
+            return
 
 
 def as_written(field: str) -> str:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -33,6 +34,11 @@ SCHEMA_FIELD = "$schema"
 
 MAX_RENDITIONS = 8
 """Bounds what one transaction of the ledger has to take (DynamoDB: 100 rows)."""
+
+MAX_PROMPT = 4000
+MAX_LABEL = 200
+MAX_IMAGE_PATH = 4000
+"""In characters. They bound the ledger's rows (DynamoDB: 400 KB)."""
 
 _OTHER_NAMES_OF_MODES = upscaler.MODE_BY_ENHANCEMENT | {"pro": Mode.PRESERVE}
 _OTHER_NAMES_OF_ENHANCEMENTS = {"preserve": "Resemblance", "pro": "Resemblance"}
@@ -97,7 +103,7 @@ class _Given:
         return value
 
 
-def _text(value: object) -> str:
+def _text(value: object, longest: int = 0) -> str:
     text = getattr(value, "text", value)
     if text is None:
         raise wrong("has no value", "give one")
@@ -108,6 +114,8 @@ def _text(value: object) -> str:
         for character in text
     ):
         raise wrong("has an invisible character", "leave it out")
+    if longest and len(text) > longest:
+        raise wrong(f"has {len(text):,} characters", f"allowed are at most {longest:,}")
     return text
 
 
@@ -234,10 +242,18 @@ _Metadata = Annotated[
 ]
 _Quality = Annotated[Annotated[int, Field(ge=1, le=MAX_QUALITY)] | None, BeforeValidator(_quality)]
 _Truth = Annotated[bool | None, BeforeValidator(_truth), _Given()]
-_Text = Annotated[
+_Prompt = Annotated[
     str | None,
-    BeforeValidator(_optional(_text)),
-    WithJsonSchema(_TEXT_SCHEMA),
+    BeforeValidator(_optional(partial(_text, longest=MAX_PROMPT))),
+    WithJsonSchema(_TEXT_SCHEMA | {"maxLength": MAX_PROMPT}),
+]
+_Label = Annotated[
+    str | None,
+    BeforeValidator(_optional(partial(_text, longest=MAX_LABEL))),
+    WithJsonSchema(_TEXT_SCHEMA | {"maxLength": MAX_LABEL}),
+]
+_ImagePath = Annotated[
+    str, BeforeValidator(partial(_text, longest=MAX_IMAGE_PATH)), Field(max_length=MAX_IMAGE_PATH)
 ]
 _Folder = Annotated[
     str | None,
@@ -266,7 +282,7 @@ class _Strict(BaseModel):
 class Assets(_Strict):
     """What to upscale."""
 
-    image_file_path: Annotated[str, BeforeValidator(_text)] = Field(
+    image_file_path: _ImagePath = Field(
         examples=["https://example.com/shoe.jpg", "api-assets/id/1234.png", "cat.jpg"]
     )
     """In a spec that stands alone: an https URL that ends in an image's extension, a library URL of
@@ -284,7 +300,7 @@ class Style(_Strict):
     """How far the result may depart from the original."""
     enhancement: _Enhancement = Field(None, examples=["Creative"])
     """The API's older name of the same choice; Resemblance is preserve. Give one of the two."""
-    prompt: _Text = Field(None, examples=["crisp fur"])
+    prompt: _Prompt = Field(None, examples=["crisp fur"])
     """What the result should look like; used in the mode creative only."""
 
 
@@ -317,13 +333,13 @@ class RenditionSpec(_Strict):
     """How much larger the result is, in each direction. The vendor's 4 may need a paid plan."""
     style: Annotated[Style | None, _Given()] = None
     """How to upscale."""
-    name: _Text = Field(None, examples=["Cat"])
+    name: _Label = Field(None, examples=["Cat"])
     """What the vendor's library shows; without it, the image's key."""
     download_directory: _Folder = Field(None, examples=["print"])
     """A folder below the results for the output, such as `print/large`."""
     output: Annotated[OutputSpec | None, _Given()] = None
     """How the result is written."""
-    revision: _Text = Field(None, examples=["2"])
+    revision: _Label = Field(None, examples=["2"])
     """Any text. Another one pays for a fresh try."""
 
 

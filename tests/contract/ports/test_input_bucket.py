@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import pytest
@@ -87,6 +87,9 @@ def test_objects_are_found_read_and_listed_by_their_keys(
     }
     for item in listed:
         assert abs((datetime.now(UTC) - item.modified).total_seconds()) < 60
+        told = dropped.seen(item.key).modified
+        assert told is not None
+        assert abs(item.modified - told) < timedelta(seconds=1)  # else each walk finds it new
 
 
 def test_an_empty_object_is_an_object(dropped: Input) -> None:

@@ -1,10 +1,16 @@
 """What a person can do about a drop: resolve what is unknown, retry what did not come out."""
 
+import re
+from collections.abc import Iterator
+
 import pytest
 
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
-from dropscale.pipeline.resolve import Decision, NothingToResolve
+from dropscale.magichour.models import Project
+from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectUnnamed
+from dropscale.pipeline.resolve import Decision, NothingToResolve, Trust
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import World
@@ -41,6 +47,105 @@ def test_an_orphan_that_the_vendor_does_not_know_is_not_adopted(unknown: World) 
         unknown.adopt("cat.png", "project-9")
 
     assert unknown.row("cat.png").state is DropState.UNKNOWN
+
+
+def job_of(world: World) -> Job:
+    (job,) = world.ledger.jobs.values()
+    return job
+
+
+def found_at_vendor(world: World, name: str | None) -> str:
+    """Let the person find a complete project of a name; return its id."""
+    answer = {"id": "found", "status": "complete", "name": name}
+    downloads = [{"url": "https://vendor.example/output.png"}]
+    world.upscaler.projects["found"] = Project.model_validate({**answer, "downloads": downloads})
+    return "found"
+
+
+def test_a_project_with_the_token_of_the_attempt_is_adopted(unknown: World) -> None:
+    unknown.adopt("cat.png", found_at_vendor(unknown, job_of(unknown).project_name), Trust.NAME)
+    unknown.run_executions()
+
+    assert unknown.row("cat.png").state is DropState.DELIVERED
+
+
+def names_of_others(world: World) -> Iterator[str]:
+    """Yield names that look like the job's, each with another token."""
+    job = job_of(world)
+    digits = job.fingerprint[:8]
+    yield f"cat.png [{digits}-1-{'f' * 24}]"  # nobody knows this attempt
+    yield f"cat.png [{digits}-9]"  # of an attempt that never was
+    world.upscaler.fail_create = LOST
+    world.drop("dog.png", png(shade=7))
+    dog = next(job for job in world.ledger.jobs.values() if job.label == "dog.png")
+    yield f"cat.png [{digits}-1-{dog.attempt_id}]"  # the digits are ours, the token is another's
+    yield dog.project_name
+
+
+def test_a_project_with_another_token_is_adopted_only_anyway(unknown: World) -> None:
+    for name in names_of_others(unknown):
+        project_id = found_at_vendor(unknown, name)
+        for trust in (Trust.NAME, Trust.UNNAMED):
+            with pytest.raises(ForeignProject) as refused:
+                unknown.adopt("cat.png", project_id, trust)
+            assert "--anyway" in refused.value.fix
+    assert unknown.row("cat.png").state is DropState.UNKNOWN
+
+    unknown.adopt("cat.png", project_id, Trust.ANYWAY)
+    unknown.run_executions()
+
+    assert unknown.row("cat.png").state is DropState.DELIVERED
+
+
+def test_a_project_that_is_known_for_another_images_is_never_adopted(unknown: World) -> None:
+    unknown.drop("dog.png", png(shade=7))
+
+    for trust in Trust:
+        with pytest.raises(ForeignProject):
+            unknown.adopt("cat.png", "project-1", trust)
+
+
+@pytest.mark.parametrize("name", [None, "my cat", "cat [abc]"])
+def test_a_project_without_a_name_that_tells_is_asked_about(
+    unknown: World, name: str | None
+) -> None:
+    project_id = found_at_vendor(unknown, name)
+    with pytest.raises(ProjectUnnamed, match=re.escape(job_of(unknown).project_name)):
+        unknown.adopt("cat.png", project_id, Trust.NAME)
+    assert unknown.row("cat.png").state is DropState.UNKNOWN
+
+    unknown.adopt("cat.png", project_id, Trust.UNNAMED)
+    unknown.run_executions()
+
+    assert unknown.row("cat.png").state is DropState.DELIVERED
+
+
+def test_a_project_that_the_ledger_knows_for_the_jobs_needs_no_name(world: World) -> None:
+    world.drop("cat.png", png())
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
+    world.run_executions()
+    world.retry("cat.png")
+    world.upscaler.finish(ProjectStatus.CANCELED)
+    world.run_executions()
+    assert job_of(world).orphans == ("project-1",)
+    world.upscaler.finish(name="renamed by a person")
+
+    world.adopt("cat.png", "project-1", Trust.NAME)
+    world.run_executions()
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+
+
+@pytest.mark.parametrize("name", ["cat.png [{digits}-1]", "cat.png [{digits}-1-attempt-1]"])
+def test_a_name_of_schema_1_tells_of_its_job(unknown: World, name: str) -> None:
+    fingerprint = job_of(unknown).fingerprint
+    before = {"attempt_id": "attempt-1", "name_at_vendor": None}
+    unknown.ledger.jobs[fingerprint] = job_of(unknown).model_copy(update=before)
+    unknown.ledger.references.clear()
+
+    unknown.adopt(
+        "cat.png", found_at_vendor(unknown, name.format(digits=fingerprint[:8])), Trust.NAME
+    )
 
 
 def test_paying_again_is_a_persons_decision(unknown: World) -> None:

@@ -86,6 +86,27 @@ def test_what_was_given_up_is_left_to_a_person(begun: World) -> None:
     assert walk(begun) == 0
 
 
+@pytest.mark.parametrize("shade", [0, 9], ids=["the same bytes", "another image"])
+def test_what_is_put_over_an_image_that_was_given_up_is_noticed(begun: World, shade: int) -> None:
+    begun.put("cat.png", png())
+    begun.submit_object.give_up(BUCKET, "cat.png", OSError("no luck"))
+    begun.clock.advance(seconds=1)
+    begun.put("cat.png", png(shade=shade))
+
+    assert walk(begun) == 1
+
+
+def test_an_image_that_cannot_be_looked_at_is_given_up_all_the_same(begun: World) -> None:
+    begun.put("cat.png", png())
+    head = begun.bucket.head
+    begun.bucket.head = lambda *_: 1 / 0  # type: ignore[method-assign, assignment]
+    begun.submit_object.give_up(BUCKET, "cat.png", OSError("no luck"))
+    begun.bucket.head = head  # type: ignore[method-assign]
+
+    assert begun.row("cat.png").state is DropState.FAILED
+    assert walk(begun) == 1
+
+
 def test_folder_specs_manifests_and_other_files_are_passed_over(begun: World) -> None:
     for key in ("dropscale.yaml", "cat.png.dropscale.json", "notes.txt"):
         begun.put(key, "x")

@@ -11,6 +11,7 @@ from dropscale.specs.parse import parse_folder_spec, parse_sidecar, parse_stand_
 
 MOST_SECONDS = 0.1
 MOST_BYTES = 20_000_000
+TOO_LONG = "characters; allowed are at most 200"
 URL = "assets:\n  image_file_path: https://"
 
 
@@ -75,13 +76,18 @@ HOSTILE = {
     "colons": (full("a: "), "a ':' is not expected here"),
     "folders": (full("a/", "download_directory: "), "is longer than 255 bytes"),
     "parents": (full("../", "download_directory: "), "'..' parts"),
-    "labels of a host": (full("a.", URL, "com/a.jpg"), "the URL's host is not public"),
-    "hyphens in a host": (full("a-", URL, "/a.jpg"), "the URL's host is not public"),
-    "a long path": (full("a/", URL + "example.com/", "a.jpg"), "is not the image beside"),
+    "labels of a host": (full("a.", URL, "com/a.jpg"), "allowed are at most 4,000"),
+    "hyphens in a host": (full("a-", URL, "/a.jpg"), "allowed are at most 4,000"),
+    "a long path": (full("a/", URL + "example.com/", "a.jpg"), "allowed are at most 4,000"),
     "library ids": (
         full("imageId=b&", URL + "magichour.ai/my-library?"),
-        "a library URL names one image",
+        "allowed are at most 4,000",
     ),
+    "a long text": (full("a", "name: "), TOO_LONG),
+    "a text of many lines": (full("  a\n\n", "name: >\n"), TOO_LONG),
+    "escapes": (full("\\n", 'name: "', '"'), TOO_LONG),
+    "emoji": (full("😀", "name: "), TOO_LONG),
+    "escaped emoji": (full("\\ud83d\\ude00", '{"name": "', '"}'), TOO_LONG),
     "zeros": (b"\0" * MAX_BYTES, "the file is not text"),
     "no UTF-8": (b"\xff" * MAX_BYTES, "this is not UTF-8 text"),
     "too much": (b"#" * (MAX_BYTES + 1), "the file is larger than a spec can be"),
@@ -92,11 +98,6 @@ HARMLESS = {
     "empty lines": full("\n"),
     "old empty lines": full("\r"),
     "spaces": full(" "),
-    "a long text": full("a", "name: "),
-    "a text of many lines": full("  a\n\n", "name: >\n"),
-    "escapes": full("\\n", 'name: "', '"'),
-    "emoji": full("😀", "name: "),
-    "escaped emoji": full("\\ud83d\\ude00", '{"name": "', '"}'),
 }
 
 

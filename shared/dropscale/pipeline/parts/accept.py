@@ -7,7 +7,7 @@ from datetime import datetime
 from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
-from dropscale.ledger.store import Attach, Change, Ledger, SaveDrop, SaveJob
+from dropscale.ledger.store import Attach, Change, Ledger, SaveDrop, SaveJob, job_changes
 from dropscale.pipeline.parts.decline import leave_job
 from dropscale.pipeline.parts.evaluate import UpscaleRequest
 from dropscale.pipeline.parts.poll_schedule import REVIEW
@@ -81,15 +81,8 @@ class AcceptDrop:
         job = self.ledger.job(rendition.fingerprint)
         if job is None:
             return [SaveJob(_make_job(rendition, label, now))]
-        if job.is_refunded and is_wanted:
-            return [SaveJob(job.renew(now))]
-        if job.state is JobState.READY:
-            # Whoever is about to lay the job aside as unwanted must see that it is wanted now.
-            return [SaveJob(job.look_again(job.due or now))]
-        if job.has_project and is_wanted:
-            # Nor may the sweeper lay aside a job whose result is wanted once more.
-            return [SaveJob(job.watch_anew(now, now + REVIEW))]
-        return []
+        # The step also tells whoever is about to lay the job aside that it is wanted now.
+        return job_changes(job, job.take_drop(now, now + REVIEW)) if is_wanted else []
 
 
 def _match_renditions(drop: Drop, planned: Sequence[Rendition]) -> list[_Match]:

@@ -31,6 +31,33 @@ class ForeignProject(DropscaleError):
             ),
         )
 
+    @classmethod
+    def unless_trusted(cls, project_id: str) -> Self:
+        """It is not adopted, unless a person knows better."""
+        found = cls.of(project_id)
+        return cls(found.message, fix=f"{found.fix} If you know it for this image's: `--anyway`.")
+
+    @classmethod
+    def known(cls, project_id: str) -> Self:
+        """It is not adopted, whatever a person says: it came as the answer to another's create."""
+        return cls(
+            f"project {project_id} was created for another image",
+            fix="Look for this job's own project by its name in your Magic Hour library.",
+        )
+
+
+class ProjectUnnamed(DropscaleError):
+    """A project's name does not tell which job it is of, so a person has to."""
+
+    @classmethod
+    def of(cls, project_id: str, name: str | None, job_name: str) -> Self:
+        """It is not adopted until a person says that it is the job's."""
+        told = "has no name" if name is None else "has a name of somebody else's making"
+        return cls(
+            f'project {project_id} {told}, so nobody knows that it is "{job_name}"',
+            fix="If it shows this image, agree (`--yes`).",
+        )
+
 
 class ResultGone(DropscaleError):
     """Neither the vendor nor the results bucket has the result."""

@@ -90,7 +90,8 @@ class EvaluateDrop:
         self, drop: Drop, source: Source, specs: ResolvedSpec, image: SourceImage
     ) -> UpscaleRequest:
         """Go by the image's dimensions and bytes, too."""
-        spec, warnings = specs.effective, tuple(str(fault) for fault in specs.warnings)
+        spec = specs.effective
+        warnings = Drop.bounded_warnings([str(fault) for fault in specs.warnings])
         stands = (drop.source, drop.spec, drop.warnings) == (source, spec, warnings)
         if stands and drop.is_evaluated:
             return UpscaleRequest(source, spec, warnings, image, None)

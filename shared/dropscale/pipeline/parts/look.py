@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.store import Ledger, amend_job
+from dropscale.ledger.store import Ledger, amend_job, is_named_by
 from dropscale.magichour.errors import (
     ConnectionLost,
     MagicHourError,
@@ -47,8 +47,8 @@ class LookAtProject:
         try:
             project = self._require_downloads(self.upscaler.project(project_id))
             job = self.ledger.job(fingerprint)
-            if job is not None and job.is_named_by(project.name) is False:
-                raise ForeignProject.of(project_id)
+            if job is not None and job.trusted_project != project_id:
+                self._require_own_name(job, project)
         except NotFound:
             now = self.clock()
             self._note(fingerprint, lambda job: job.record_missing(project_id, now))
@@ -62,6 +62,10 @@ class LookAtProject:
 
     def _note(self, fingerprint: str, step: Callable[[Job], Job]) -> None:
         amend_job(self.ledger, fingerprint, step)
+
+    def _require_own_name(self, job: Job, project: Project) -> None:
+        if is_named_by(self.ledger, job, project.name) is False:
+            raise ForeignProject.of(project.id)
 
     def _require_downloads(self, project: Project) -> Project:
         if project.downloads:

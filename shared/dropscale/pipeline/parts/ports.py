@@ -30,11 +30,16 @@ class ObjectOverwritten(Exception):
 
 @dataclass(frozen=True)
 class ObjectVersion:
-    """One state of an object: its ETag and, in a versioned bucket, its version id."""
+    """One state of an object: its ETag and, in a versioned bucket, its version id.
+
+    `modified` is when it was written, None: not known. Where there are no version ids, it tells
+    whether the same bytes were put there again.
+    """
 
     etag: str
     version_id: str | None = None
     size: int = 0
+    modified: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ class DroppedImage:
             key=source.key,
             version_id=opened.version.version_id,
             etag=source.etag,
+            modified=source.modified,
             sha256=opened.sha256,
             type=header.type,
             width=header.width,
@@ -93,6 +94,7 @@ class RemoteImage:
             key=source.key,
             version_id=source.version_id,
             etag=source.etag,
+            modified=source.modified,
             image_path=self._identity,
         )
 
@@ -124,9 +126,19 @@ def require_size(version: ObjectVersion, key: str) -> None:
 
 
 def refresh_source(known: Source, version: ObjectVersion) -> Source:
-    """Return a source, without what is known of it if its object has changed."""
+    """Return a source, without what is known of it if its object has changed.
+
+    Where the bucket keeps no versions, the same bytes may have been put there again: then the
+    source differs in when that was.
+    """
+    modified = version.modified or known.modified
     if known.etag == version.etag and known.version_id == version.version_id:
-        return known
+        is_new = version.version_id is None and modified != known.modified
+        return known.model_copy(update={"modified": modified}) if is_new else known
     return Source(
-        bucket=known.bucket, key=known.key, etag=version.etag, version_id=version.version_id
+        bucket=known.bucket,
+        key=known.key,
+        etag=version.etag,
+        version_id=version.version_id,
+        modified=modified,
     )

@@ -16,6 +16,7 @@ from dropscale.ledger.budget import Budget, window_end
 from dropscale.ledger.drops import Reason
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Job
+from dropscale.ledger.rows import IllegalTransition, NewerSchema
 from dropscale.ledger.states import JobState, WaitReason
 from dropscale.ledger.store import (
     Agenda,
@@ -44,6 +45,9 @@ ACCOUNT_ERRORS = (errors.Unauthorized, errors.OutOfCredits, errors.Misconfigured
 REJECTING_ERRORS = (errors.InvalidRequest, errors.PlanRefused, errors.NotFound)
 
 SPARE_SECONDS = 10.0
+_LAST_SECONDS = 3.0
+"""In which a function that has paid still says what it could not write down."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _ATTEMPT_LEASE = timedelta(minutes=16)
 """Beyond Lambda's longest time-out: after it, nobody can still be at this attempt."""
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
@@ -88,6 +92,7 @@ class StartJob:
     follow: FollowJob
     gate: GateKeeper
     clock: Clock
+    sleep: Callable[[float], None]
     new_token: Callable[[], str]
     policy: StartPolicy
 
@@ -96,16 +101,17 @@ class StartJob:
     ) -> StartOutcome:
         """Start a ready job. `probe` is the gate's step that lets this one through while closed."""
         job = self.ledger.job(fingerprint)
-        if job is None or job.state is not JobState.READY or job.upload is None:
+        if job is None or job.state is not JobState.READY:
             return StartOutcome.LEFT
-        if not job.upload.is_fresh(self.clock()):
-            return StartOutcome.LEFT  # The sweeper has the image read, and sent, once more.
+        if job.upload is None or not job.can_be_created(self.clock()):
+            self._have_image_sent(job)
+            return StartOutcome.LEFT
         if not self._is_wanted(job):
             self.lay_aside(job)
             return StartOutcome.LEFT
         if self._adopt_orphan(job):
             return StartOutcome.LEFT
-        if remaining() < self.policy.create_seconds + SPARE_SECONDS:
+        if remaining() < self._seconds_to_pay:
             return StartOutcome.WAITING
         limits = Limits(self.policy.slots, self.policy.budget.windows(self.clock()))
         claimed = job.claim(self.new_token(), self.clock() + _ATTEMPT_LEASE, limits.credits)
@@ -115,8 +121,13 @@ class StartJob:
         except (GateClosed, SlotsTaken, BudgetSpent) as error:
             return self._hold_back(job, self._explain_wait(error))
         except LedgerConflict:
-            return StartOutcome.LEFT
-        return self._pay(claimed, job.upload.path, probe)
+            # Where an answer was lost, a repeat finds the step taken: by this very claim.
+            if not self._is_at(claimed):
+                return StartOutcome.LEFT
+        if not self._has_time_to_pay(claimed, remaining):
+            self._end_attempt(claimed, lambda job: job.return_to_ready(self.clock()))
+            return StartOutcome.WAITING
+        return self._pay(claimed, job.upload.path, probe, remaining)
 
     def start_next(self, remaining: RemainingTime, limit: int = 1) -> int:
         """Start up to `limit` jobs that have waited longest; return how many were started.
@@ -138,6 +149,14 @@ class StartJob:
         """Look at an unwanted job no more, unless a drop has come since: that counts `seq` up."""
         with suppress(LedgerConflict):
             self.ledger.write(SaveJob(job.look_again(None)))
+
+    def _have_image_sent(self, job: Job) -> None:
+        """Have the sweeper see that the image is read, and its bytes sent (once more)."""
+        now = self.clock()
+        due = now if job.upload or job.due is None else job.due
+        if job.due is None or due < job.due:
+            with suppress(LedgerConflict):  # Whoever has changed it has made it due.
+                self.ledger.write(SaveJob(job.look_again(due)))
 
     def _is_wanted(self, job: Job) -> bool:
         drops = map(self.ledger.drop, self.ledger.list_attached(job.fingerprint))
@@ -191,7 +210,24 @@ class StartJob:
             ),
         )
 
-    def _pay(self, job: Job, path: str, probe: Gate | None) -> StartOutcome:
+    @property
+    def _seconds_to_pay(self) -> float:
+        return self.policy.create_seconds + SPARE_SECONDS
+
+    def _is_at(self, claimed: Job) -> bool:
+        job = self.ledger.job(claimed.fingerprint)
+        if job is None or job.state is not JobState.SUBMITTING:
+            return False
+        return job.attempt_id == claimed.attempt_id
+
+    def _has_time_to_pay(self, claimed: Job, remaining: RemainingTime) -> bool:
+        """Whether function and lease both outlast the create: the claim may have taken long."""
+        lease = claimed.due - self.clock() if claimed.due else timedelta()
+        return min(remaining(), lease.total_seconds()) >= self._seconds_to_pay
+
+    def _pay(
+        self, job: Job, path: str, probe: Gate | None, remaining: RemainingTime
+    ) -> StartOutcome:
         parameters = job.parameters.model_dump(mode="json", exclude={"revision"})
         try:
             created = self.upscaler.create(path, parameters, job.project_name)
@@ -221,7 +257,7 @@ class StartJob:
             self.follow.update_drops(unknown)
             return StartOutcome.UNKNOWN
         try:
-            submitted = self._record_project(job, created)
+            submitted = self._record_project(job, created, remaining)
         except ProjectTaken:
             later = self.clock() + REVIEW
             self.follow.update_drops(self._end_attempt(job, lambda job: job.record_unknown(later)))
@@ -248,8 +284,13 @@ class StartJob:
 
         return amend_job(self.ledger, claimed.fingerprint, change, only=JobState.SUBMITTING)
 
-    def _record_project(self, claimed: Job, created: CreatedProject) -> Job:
-        """Write the project's id down before anything else; the attempt's late answer counts."""
+    def _record_project(
+        self, claimed: Job, created: CreatedProject, remaining: RemainingTime
+    ) -> Job:
+        """Write the project's id down before anything else; the attempt's late answer counts.
+
+        Whatever the ledger answers, it is asked until the function's time is nearly over.
+        """
         now = self.clock()
 
         def change(job: Job) -> Job:
@@ -259,14 +300,19 @@ class StartJob:
                 return job.with_orphan(created.id)
             return job.record_project(created.id, created.credits_charged, now, now + REVIEW)
 
-        try:
-            return amend_job(self.ledger, claimed.fingerprint, change)
-        except ProjectTaken:
-            raise
-        except Exception as error:
-            raise ProjectUnrecorded(
-                f"project {created.id} of job {claimed.fingerprint} is paid but not recorded"
-            ) from error
+        left, pause = remaining() - _LAST_SECONDS, _FIRST_PAUSE
+        while True:
+            try:
+                return amend_job(self.ledger, claimed.fingerprint, change)
+            except ProjectTaken:
+                raise
+            except Exception as error:
+                left = min(left - pause, remaining() - _LAST_SECONDS - pause)
+                if left < 0 or isinstance(error, IllegalTransition | NewerSchema | KeyError):
+                    what = f"project {created.id} of job {claimed.fingerprint}"
+                    raise ProjectUnrecorded(f"{what} is paid but not recorded") from error
+            self.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def refusal_of(error: errors.MagicHourError) -> Reason:

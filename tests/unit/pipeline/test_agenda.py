@@ -1,0 +1,155 @@
+"""Whoever wants a result has its job on the sweeper's agenda, whatever happened to it before."""
+
+import pytest
+
+from dropscale.ledger.jobs import Job
+from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.store import Attach, Change, SaveDrop, SaveJob
+from dropscale.magichour import errors
+from dropscale.pipeline.resolve import Decision
+from dropscale.upscaler import ProjectStatus
+from tests.fakes import png
+from tests.world import PLENTY, World
+
+LOST = errors.CreateOutcomeUnknown("POST /v1/ai-image-upscaler")
+
+
+class Killed(BaseException):
+    """The function is killed."""
+
+
+def only_job(world: World) -> Job:
+    (job,) = world.ledger.jobs.values()
+    return job
+
+
+def bring_to(world: World, state: JobState) -> None:
+    """Bring the job of a drop to a state, and have it laid aside there."""
+    if state in {JobState.UNKNOWN, JobState.ABANDONED}:
+        world.upscaler.fail_create = LOST
+    if state in {JobState.READY, JobState.SUBMITTING}:
+        world.slots = 0
+        world.compose()
+    world.drop("a.png", png())
+    if state is JobState.ABANDONED:
+        world.decide("a.png", Decision.ABANDON)
+    endings = {
+        JobState.COMPLETE: ProjectStatus.COMPLETE,
+        JobState.ERROR: ProjectStatus.ERROR,
+        JobState.CANCELED: ProjectStatus.CANCELED,
+    }
+    if state in endings:
+        world.upscaler.finish(endings[state], credits_charged=50)
+        world.run_executions()
+    job = only_job(world)
+    if state is JobState.SUBMITTING:
+        claimed = job.claim("00", world.clock(), [])
+        world.ledger.write(SaveJob(claimed))
+        job = claimed
+    assert job.state is state
+    if state is not JobState.SUBMITTING:
+        world.ledger.write(SaveJob(job.look_again(None)))
+
+
+def die_after(world: World, kind: type[Change]) -> None:
+    """Have the function that writes such a change killed right after it."""
+    write = world.ledger.write
+
+    def write_and_die(*changes: Change) -> None:
+        write(*changes)
+        if any(isinstance(change, kind) for change in changes):
+            world.ledger.write = write  # type: ignore[method-assign]
+            raise Killed
+
+    world.ledger.write = write_and_die  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_a_drop_that_comes_to_a_job_laid_aside_puts_it_back_on_the_agenda(
+    world: World, state: JobState
+) -> None:
+    bring_to(world, state)
+    before = only_job(world)
+
+    die_after(world, Attach)
+    with pytest.raises(Killed):
+        world.drop("copy.png", png())
+
+    after = only_job(world)
+    assert after.seq > before.seq, "whoever was about to lay it aside does not see the drop"
+    assert after.due is not None
+    if state is JobState.SUBMITTING:
+        assert after.due == before.due
+    world.slots = 3
+    world.compose()
+    world.clock.advance(minutes=20)
+    world.sweep()
+    assert world.row("copy.png").state is not DropState.WAITING
+
+
+@pytest.mark.parametrize("status", [ProjectStatus.COMPLETE, ProjectStatus.ERROR])
+def test_a_retry_that_is_cut_off_is_taken_up_by_the_sweeper(
+    world: World, status: ProjectStatus
+) -> None:
+    world.drop("a.png", png())
+    world.upscaler.finish(status, credits_charged=0)
+    world.fail(world.running()[0].model_copy(update={"status": ProjectStatus.ERROR}))
+    world.clock.advance(minutes=3)
+    world.sweep()
+    world.ledger.write(SaveJob(only_job(world).look_again(None)))
+
+    die_after(world, SaveDrop)
+    with pytest.raises(Killed):
+        world.retry("a.png")
+    world.upscaler.finish()
+    world.pass_hours(2)
+    world.upscaler.finish()
+    world.pass_hours(2)
+
+    assert world.row("a.png").state is DropState.DELIVERED
+
+
+def ways_to_start(world: World, way: str) -> None:
+    """Start the job of a.png on each of the ways there are."""
+    if way == "another job's end":
+        world.start.start_next(lambda: PLENTY)
+    if way == "by itself":
+        world.start(only_job(world).fingerprint, lambda: PLENTY)
+    if way == "pay again":
+        world.decide("a.png", Decision.PAY_AGAIN)
+
+
+@pytest.mark.parametrize(
+    ("way", "is_laid_aside"),
+    [
+        ("another job's end", False),
+        ("by itself", False),
+        ("by itself", True),
+        ("pay again", True),
+        ("sweep", False),
+    ],
+)
+def test_an_upload_past_its_days_is_not_paid_for_but_sent_again(
+    world: World, way: str, is_laid_aside: bool
+) -> None:
+    if way == "pay again":
+        world.upscaler.fail_create = LOST
+    else:
+        world.slots = 0
+        world.compose()
+    world.drop("a.png", png())
+    world.slots = 3
+    world.compose()
+    if is_laid_aside:
+        world.ledger.write(SaveJob(only_job(world).look_again(None)))
+    world.clock.advance(days=7)
+
+    ways_to_start(world, way)
+    assert world.upscaler.creates == []
+    world.clock.advance(seconds=1)
+    world.sweep()
+    assert world.queue.keys
+    for key in world.queue.keys:
+        world.submit(key)
+
+    assert [path for path, *_ in world.upscaler.creates] == ["api-assets/2.png"]

@@ -1,0 +1,142 @@
+"""The ledger takes a write, and its answer is lost; or it takes none for a while."""
+
+from collections.abc import Callable
+
+import pytest
+
+from dropscale.ledger.jobs import Job
+from dropscale.ledger.states import JobState
+from dropscale.ledger.store import Change, LedgerConflict, SaveJob
+from dropscale.pipeline.parts.start import ProjectUnrecorded
+from tests.fakes import png
+from tests.world import World
+
+
+class Throttled(Exception):
+    """The ledger takes nothing now."""
+
+
+def only_job(world: World) -> Job:
+    (job,) = world.ledger.jobs.values()
+    return job
+
+
+def claims(changes: tuple[Change, ...]) -> bool:
+    return any(
+        isinstance(change, SaveJob) and change.job.state is JobState.SUBMITTING
+        for change in changes
+    )
+
+
+def before_claim(world: World, act: Callable[[tuple[Change, ...]], None]) -> None:
+    """Have `act` take the place of the first claim that is written."""
+    write = world.ledger.write
+
+    def write_or_act(*changes: Change) -> None:
+        if not claims(changes):
+            write(*changes)
+            return
+        world.ledger.write = write  # type: ignore[method-assign]
+        act(changes)
+
+    world.ledger.write = write_or_act  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("minutes", "creates"), [(0, 1), (10, 1), (15.5, 0), (17, 0)])
+def test_a_claim_that_was_ours_after_all_is_paid_once_while_its_lease_lasts(
+    world: World, minutes: float, creates: int
+) -> None:
+    def commit_and_lose_answer(changes: tuple[Change, ...]) -> None:
+        world.ledger.write(*changes)
+        world.clock.advance(minutes=minutes)
+        raise LedgerConflict
+
+    before_claim(world, commit_and_lose_answer)
+    world.drop("a.png", png())
+
+    assert len(world.upscaler.creates) == creates
+    if creates:
+        assert only_job(world).state is JobState.SUBMITTED
+    else:
+        assert (only_job(world).state, world.ledger.taken) == (JobState.READY, 0)
+        world.clock.advance(seconds=1)
+        world.sweep()
+        assert len(world.upscaler.creates) == 1
+
+
+def test_a_claim_that_was_anothers_is_not_paid(world: World) -> None:
+    def come_second(changes: tuple[Change, ...]) -> None:
+        (claimed,) = (change.job for change in changes if isinstance(change, SaveJob))
+        anothers = claimed.model_copy(update={"attempt_id": "another's"})
+        world.ledger.write(SaveJob(anothers))
+        raise LedgerConflict
+
+    before_claim(world, come_second)
+    world.drop("a.png", png())
+
+    assert world.upscaler.creates == []
+    assert only_job(world).attempt_id == "another's"
+
+
+def test_a_function_whose_time_is_over_once_it_has_claimed_does_not_pay(world: World) -> None:
+    left = [900.0]
+
+    def commit_slowly(changes: tuple[Change, ...]) -> None:
+        world.ledger.write(*changes)
+        left[0] = 30.0
+
+    world.slots = 0
+    world.compose()
+    world.drop("a.png", png())
+    world.slots = 3
+    world.compose()
+    before_claim(world, commit_slowly)
+    world.start(only_job(world).fingerprint, lambda: left[0])
+
+    assert world.upscaler.creates == []
+    assert (only_job(world).state, world.ledger.taken) == (JobState.READY, 0)
+
+
+@pytest.mark.parametrize("seconds", [1, 20, 90])
+def test_a_paid_project_is_recorded_once_the_ledger_takes_it(world: World, seconds: int) -> None:
+    end = world.clock().timestamp() + 100
+    throttle_after_create(world, seconds)
+
+    world.put("a.png", png())
+    world.submit_object("input", "a.png", lambda: end - world.clock().timestamp())
+
+    assert (only_job(world).state, only_job(world).project_id) == (
+        JobState.SUBMITTED,
+        "project-1",
+    )
+
+
+def test_a_paid_project_that_cannot_be_recorded_is_told_before_the_time_is_over(
+    world: World,
+) -> None:
+    end = world.clock().timestamp() + 100
+    throttle_after_create(world, 1000)
+
+    world.put("a.png", png())
+    with pytest.raises(ProjectUnrecorded, match="project-1"):
+        world.submit_object("input", "a.png", lambda: end - world.clock().timestamp())
+
+    assert 90 < 100 - (end - world.clock().timestamp()) < 100
+
+
+def throttle_after_create(world: World, seconds: int) -> None:
+    """Have the ledger take no step of a job for so long from the next create on."""
+    create, write = world.upscaler.create, world.ledger.write
+
+    def create_and_throttle(*arguments):  # type: ignore[no-untyped-def]
+        over = world.clock().timestamp() + seconds
+
+        def write_later(*changes: Change) -> None:
+            if world.clock().timestamp() < over:
+                raise Throttled
+            write(*changes)
+
+        world.ledger.write = write_later  # type: ignore[method-assign]
+        return create(*arguments)
+
+    world.upscaler.create = create_and_throttle  # type: ignore[method-assign]
