@@ -17,7 +17,7 @@ from dropscale.ledger.drops import Drop
 from dropscale.magichour.urls import is_loopback
 from dropscale.results.manifest import manifest_of
 from dropscale_cli.chosen_api import ChosenApi, remembered_api
-from dropscale_cli.collect import is_collected
+from dropscale_cli.collect import collected_file
 from dropscale_cli.errors import UnusablePath
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.live_page import LivePage
@@ -119,13 +119,14 @@ class OutputFolder:
         """See `Place.as_it_stands`."""
         out, followed = self.folder.out, _followed_drop_of(drop)
         outputs = [job.output for job in manifest_of(drop).jobs if job.output]
-        missing = [output.key for output in outputs if not is_collected(out, output)]
-        files = tuple(out / output.key for output in outputs if output.key not in missing)
+        found = {output.key: collected_file(out, output) for output in outputs}
+        missing = [key for key, file in found.items() if file is None]
+        followed = replace(followed, files=tuple(file for file in found.values() if file))
         if missing:
             command = self.command("retry", drop.source.key)
-            trouble = f"{out / missing[0]} is missing; free again by: {command}"
-            return replace(followed, files=files, trouble=trouble)
-        return replace(followed, files=files)
+            trouble = f"{self.results}{missing[0]} is missing; free again by: {command}"
+            return replace(followed, trouble=trouble)
+        return followed
 
     def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
         """See `Place.price`: when its stack starts, it also pays what was left unpaid."""
