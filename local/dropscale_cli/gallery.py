@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-import click
 from pydantic import ValidationError
 
 from dropscale.results.manifest import Manifest, manifest_key
@@ -19,6 +18,7 @@ from dropscale_cli.page import GENERATOR, Page
 from dropscale_cli.path_inside import PathInside
 from dropscale_cli.round_trip import MOST_MANIFEST_BYTES, FollowedDrop
 from dropscale_cli.state_folder import StateFolder
+from dropscale_cli.terminal import say
 from dropscale_cli.thumbnails import Thumbnails
 
 PAGE_NAME = "index.html"
@@ -38,7 +38,7 @@ def gallery(folder: Path, originals: Sequence[Path]) -> int:
     drops = list(drops_in(folder))
     if not drops:
         raise NoResults(f"{folder}: there are no results here (no *{MANIFEST_SUFFIX} file).")
-    click.echo(write_page(folder, drops, originals))
+    say(str(write_page(folder, drops, originals)))
     return 0
 
 
@@ -86,7 +86,7 @@ def drops_in(folder: Path) -> Iterator[FollowedDrop]:
             with path.open("rb") as file:
                 manifest = Manifest.model_validate_json(file.read(MOST_MANIFEST_BYTES + 1))
         except (OSError, ValidationError):
-            click.echo(f"{path}: not a manifest that can be read; left out.", err=True)
+            say(f"{path}: not a manifest that can be read; left out.", to_stderr=True)
             continue
         manifest = _as_it_lies(manifest, path.relative_to(folder).as_posix())
         missing = [

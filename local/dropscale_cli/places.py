@@ -11,8 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
-
 from dropscale.ledger.drops import Drop
 from dropscale.magichour.urls import is_loopback
 from dropscale.results.manifest import manifest_of
@@ -25,6 +23,7 @@ from dropscale_cli.progress import progress_on
 from dropscale_cli.round_trip import FollowedDrop, RoundTrip
 from dropscale_cli.session import Session, TellsAll, session
 from dropscale_cli.state_folder import StateFolder
+from dropscale_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from dropscale_cli.aws_target import AwsTarget
@@ -59,7 +58,7 @@ class Place(Protocol):
     def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
         """Return what it costs to have these jobs paid, in credits."""
 
-    def session(self, console: Console) -> AbstractContextManager[Session]:
+    def session(self, console: Terminal) -> AbstractContextManager[Session]:
         """Have the stack run until the block ends."""
 
 
@@ -132,7 +131,7 @@ class OutputFolder:
         """See `Place.price`: when its stack starts, it also pays what was left unpaid."""
         return sum({**ledger.unpaid_prices, **prices}.values())
 
-    def session(self, console: Console) -> AbstractContextManager[Session]:
+    def session(self, console: Terminal) -> AbstractContextManager[Session]:
         """See `Place.session`."""
         return session(self.folder, self.api, console, self.log)
 
@@ -179,7 +178,7 @@ class DeployedStack:
         return sum(prices.values())
 
     @contextmanager
-    def session(self, console: Console) -> Iterator[Session]:
+    def session(self, console: Terminal) -> Iterator[Session]:
         """See `Place.session`."""
         with ExitStack() as started:
             reporters = [started.enter_context(progress_on(console))]

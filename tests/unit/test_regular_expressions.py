@@ -120,7 +120,7 @@ WORST: dict[str, tuple[Use | str, Sequence[str]]] = {
         [*NAMES, *filled(":", "@", "/", "[", after="!")],
     ),
     "dropscale_cli.aws_target._WORD_START": ("split", filled("A", "a", "Aa")),
-    "dropscale_cli.fault_report._UNPRINTABLE": ("findall", filled("\x1b", "a", "\u2028")),
+    "dropscale_cli.terminal._UNPRINTABLE": ("findall", filled("\x1b", "a", "\u2028")),
     "dropscale_cli.fault_report._LINE_BREAK": ("split", filled("\r", "\n", "a")),
     "dropscale_cli.options._DURATION": ("fullmatch", filled("1", "1.", "1.1")),
     "dropscale_embedded.access_control._LOOPBACK_HOST": (
