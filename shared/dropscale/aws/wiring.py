@@ -73,6 +73,13 @@ CALL_SECONDS = 45.0
 _TOKEN_BYTES = 12
 """96 bits: nobody guesses the token of an attempt."""
 CHECK_CALL_SECONDS = 15.0
+
+TRANSFER_SECONDS = 90.0
+"""What sending an image may take of the 120 s that the template gives submit."""
+
+DOWNLOAD_SECONDS = 180.0
+"""What fetching a result may take of the 300 s that it gives deliver."""
+
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20
 )
@@ -122,7 +129,7 @@ def deliver(settings: StartSettings, observe: Observer) -> Deliver:
     from dropscale.pipeline.parts.finish import FinishResult
     from dropscale.pipeline.parts.publish import PublishOutput
 
-    parts = _StartParts(settings, observe)
+    parts = _StartParts(settings, observe, transfer_seconds=DOWNLOAD_SECONDS)
     finish = FinishResult(S3InputBucket(parts.s3), Vips(PIXELS_BYTES))
     return Deliver(
         ledger=parts.ledger,
@@ -256,6 +263,7 @@ class _Parts:
         observe: Observer = _observe_nothing,
         client: ClientOf = _client,
         call_seconds: float = CALL_SECONDS,
+        transfer_seconds: float = TRANSFER_SECONDS,
     ) -> None:
         self.s3 = cast("S3Client", client("s3"))
         self.ledger = DynamoLedger(client("dynamodb"), settings.ledger_table)
@@ -264,7 +272,9 @@ class _Parts:
         announce = EventBridgeAnnouncer(lambda: client("events"), *where)
         self.write_manifest = WriteManifest(self.ledger, self.results, observe, announce)
         api_key = SecretApiKey(client("secretsmanager"), settings.api_key_secret_arn)
-        self.upscaler = MagicHourUpscaler(api_key, settings.api_base_url, call_seconds)
+        self.upscaler = MagicHourUpscaler(
+            api_key, settings.api_base_url, call_seconds, transfer_seconds
+        )
 
     @cached_property
     def look(self) -> LookAtProject:
@@ -281,8 +291,9 @@ class _StartParts(_Parts):
         settings: StartSettings,
         observe: Observer = _observe_nothing,
         client: ClientOf = _client,
+        transfer_seconds: float = TRANSFER_SECONDS,
     ) -> None:
-        super().__init__(settings, observe, client)
+        super().__init__(settings, observe, client, transfer_seconds=transfer_seconds)
         self._settings = settings
         self._client = client
 

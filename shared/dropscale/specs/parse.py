@@ -1,6 +1,5 @@
 """Turns the text of a spec file into a spec, or says everything that is wrong with it."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -65,7 +64,9 @@ def parse_sidecar(content: bytes, path: str, image_key: str) -> SpecFile:
 
     def rule(document: Document) -> Iterator[Fault]:
         image = _image_path(document)
-        if image is None or ("://" not in image and re.split(r"[/\\]", image)[-1] == name):
+        if image is None or (
+            "://" not in image and image.replace("\\", "/").rpartition("/")[2] == name
+        ):
             return
         hint = f"write {name}, or leave it out"
         if "://" in image:
