@@ -22,7 +22,7 @@ from dropscale_cli.price import agree_to_price
 from dropscale_cli.round_trip import FollowedDrop
 from dropscale_cli.session import Session
 from dropscale_cli.summary import Summary
-from dropscale_cli.terminal import Terminal, say, say_json
+from dropscale_cli.terminal import Terminal, confirm, say, say_json
 
 if TYPE_CHECKING:
     from dropscale_cli.aws_target import AwsTarget
@@ -134,7 +134,7 @@ def adopt_project(target: AwsTarget, key: str, adoption: Adoption, options: ByHa
     except ProjectUnnamed as error:
         if not sys.stdin.isatty():
             raise
-        if not click.confirm(f"{error.message}. Take it all the same?", err=True):
+        if not confirm(f"{error.message}. Take it all the same?"):
             raise NotResolved("Nothing was done.") from None
         target.adopt(key, adoption.project_id, Trust.UNNAMED)
 

@@ -80,8 +80,8 @@ def largest_specs(character: str) -> tuple[str, bytes, bytes]:
     ]
     own = {"renditions": renditions, "skip_if": {"min_width": 9}, "max_credits": 999999}
     prompt = {"style": {"prompt": character * MAX_PROMPT}, "name": label, "revision": label}
-    dump = lambda spec: json.dumps(spec, ensure_ascii=False).encode()  # noqa: E731
-    return key, dump(prompt), dump(own)
+    folder, sidecar = (json.dumps(spec, ensure_ascii=False).encode() for spec in (prompt, own))
+    return key, folder, sidecar
 
 
 def effective(key: str, folder: bytes, sidecar: bytes) -> EffectiveSpec:
