@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 PINS := pyproject.toml shared/requirements.txt constraints.txt
 # The runs below must never spend money, whatever the environment holds.
 FREE := env -u MAGIC_HOUR_API_KEY -u MAGIC_HOUR_BASE_URL
+# They start many processes: each module is compiled for the first.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Each core takes whole files of tests.
 PARALLEL := --numprocesses=auto --no-loadscope-reorder
@@ -48,9 +50,9 @@ $(VENV)/.local: $(PINS) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local]'
 	@touch $@
 
-# At once what the stamp before stands for, as it is needed, too. Python compiles what tests import.
+# At once what the stamp before stands for, as it is needed, too.
 $(VENV)/.test: $(PINS) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt \
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt \
 		--editable '.[local,test]'
 	@touch $(VENV)/.local $@
 

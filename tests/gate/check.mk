@@ -5,8 +5,8 @@ TOOLS := .tools
 SAM := $(TOOLS)/sam
 CHECKOV := $(TOOLS)/checkov
 STEP = @$(GATE)/step $(@:check-%=%)
-# What is imported is compiled then; that is a third of what is installed.
-INSTALL := install --quiet --no-compile
+# Where steps alone look, what they import is compiled then: a third of what is installed.
+LAZILY := --no-compile
 # Nothing sent home, no account looked up.
 OFFLINE := env SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 PYTHONPATH=.:shared:local
 
@@ -98,7 +98,7 @@ check-whole-runs: $(VENV)/.check
 .SECONDEXPANSION:
 check-tests-%: $$(if $$(filter $$*,$$(VENV_VERSION)),$(VENV)/.check)
 	$(STEP) $(GATE)/with-python $* $(MAKE) test PYTHON=python$* PARALLEL= \
-		$(if $(filter $*,$(VENV_VERSION)),VENV=$(VENV) TESTS="--ignore tests/e2e",VENV=$(VENV)-$* TESTS="$(FURTHER)")
+		$(if $(filter $*,$(VENV_VERSION)),VENV=$(VENV) TESTS="--ignore tests/e2e",VENV=$(VENV)-$* PIP_OPTIONS=$(LAZILY) TESTS="$(FURTHER)")
 
 check-page: $(VENV)/.check
 	$(STEP) $(GATE)/with-chromium $(BIN)/python -m pytest tests/page
@@ -109,12 +109,12 @@ check-seeded-faults: $(STATIC) $(TEMPLATE)
 
 # At once all that the other two stamps stand for, as they are needed, too.
 $(VENV)/.check: $(PINS) | $(BIN)/python
-	@$(GATE)/step install$(VENV) $(BIN)/python -m pip $(INSTALL) \
+	@$(GATE)/step install$(VENV) $(BIN)/python -m pip install --quiet \
 		--constraint constraints.txt --editable '.[local,test,check]'
 	@touch $(VENV)/.local $(VENV)/.test $@
 
 $(TOOLS)/%/.installed: $(GATE)/requirements-%.txt | $(BIN)/python
 	@rm -rf $(@D)
 	@$(GATE)/step install-$* sh -ec '$(PYTHON) -m venv --without-pip $(@D); \
-		$(BIN)/python -m pip --python $(@D)/bin/python $(INSTALL) --requirement $<'
+		$(BIN)/python -m pip --python $(@D)/bin/python install --quiet $(LAZILY) --requirement $<'
 	@touch $@
