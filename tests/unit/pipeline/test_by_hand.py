@@ -362,3 +362,15 @@ def test_an_image_whose_uploads_fail_is_read_again_ever_later(world: World) -> N
         world.submit(key)
     assert job_of(world).failed_uploads == 0
     assert job_of(world).state is JobState.SUBMITTED
+
+
+def test_a_project_of_an_earlier_attempt_is_known_by_its_token(unknown: World) -> None:
+    first = job_of(unknown).project_name
+    unknown.upscaler.fail_create = LOST
+    unknown.decide("cat.png", Decision.PAY_AGAIN)
+    assert (job_of(unknown).state, job_of(unknown).attempt) == (JobState.UNKNOWN, 2)
+
+    unknown.adopt("cat.png", found_at_vendor(unknown, first), Trust.NAME)
+    unknown.run_executions()
+
+    assert unknown.row("cat.png").state is DropState.DELIVERED
