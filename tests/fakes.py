@@ -117,8 +117,11 @@ class MemoryLedger:
     def gate(self) -> Gate | None:
         return self.gate_record
 
-    def list_attached(self, fingerprint: str) -> list[str]:
-        return sorted(self.attachments.get(fingerprint, []))
+    def list_attached(
+        self, fingerprint: str, after: str | None = None, limit: int | None = None
+    ) -> list[str]:
+        attached = sorted(self.attachments.get(fingerprint, []))
+        return [drop_id for drop_id in attached if not after or drop_id > after][:limit]
 
     def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
         records: list[tuple[datetime, str]] = []

@@ -80,8 +80,8 @@ def largest_specs(character: str) -> tuple[str, bytes, bytes]:
     ]
     own = {"renditions": renditions, "skip_if": {"min_width": 9}, "max_credits": 999999}
     prompt = {"style": {"prompt": character * MAX_PROMPT}, "name": label, "revision": label}
-    folder, sidecar = (json.dumps(spec, ensure_ascii=False).encode() for spec in (prompt, own))
-    return key, folder, sidecar
+    outer, inner = (json.dumps(spec, ensure_ascii=False).encode() for spec in (prompt, own))
+    return key, outer, inner
 
 
 def effective(key: str, folder: bytes, sidecar: bytes) -> EffectiveSpec:

@@ -139,16 +139,23 @@ class DynamoLedger:
         """See `Ledger.gate`."""
         return self._get(Gate, _GATE)
 
-    def list_attached(self, fingerprint: str) -> list[str]:
+    def list_attached(
+        self, fingerprint: str, after: str | None = None, limit: int | None = None
+    ) -> list[str]:
         """See `Ledger.list_attached`."""
+        first, last = f"drop#{after or ''}", "drop$"  # "$" follows "#"
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             ConsistentRead=True,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :drop)",
-            ExpressionAttributeValues=_item({":pk": f"job#{fingerprint}", ":drop": "drop#"}),
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues=_item(
+                {":pk": f"job#{fingerprint}", ":first": first, ":last": last}
+            ),
             ProjectionExpression="sk",
+            PaginationConfig={"MaxItems": limit + 1} if limit else {},
         )
-        return [row["sk"]["S"].removeprefix("drop#") for page in pages for row in page["Items"]]
+        rows = (row["sk"]["S"].removeprefix("drop#") for page in pages for row in page["Items"])
+        return [drop_id for drop_id in rows if drop_id != after][:limit]
 
     def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
         """See `Ledger.list_due`."""

@@ -387,9 +387,7 @@ def _with_latest_superseded(renditions: dict[str, Rendition]) -> dict[str, Rendi
     ledger, and serve whoever wants them again. Those whose result nobody has seen go last.
     """
     superseded = [one for one in renditions.values() if one.state is DropState.SUPERSEDED]
-    unseen_first = sorted(
-        superseded, key=lambda one: one.output is not None or not (one.project_id or one.reason)
-    )
+    unseen_first = sorted(superseded, key=_is_dispensable)
     sizes = accumulate(len(one.model_dump_json().encode()) for one in unseen_first)
     left_out = {
         one.id for one, size in zip(unseen_first, sizes, strict=True) if size > _SUPERSEDED_SIZE

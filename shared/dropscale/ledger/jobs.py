@@ -18,6 +18,8 @@ from dropscale.upscaler import Mode
 
 _UPLOAD_LIFETIME = timedelta(days=upscaler.UPLOAD_DAYS) - timedelta(hours=12)
 
+_UPLOAD_PAUSE, _LONGEST_UPLOAD_PAUSE = timedelta(minutes=1), timedelta(hours=1)
+
 MISSING_LOOKS = 3
 MISSING_FOR = timedelta(hours=24)
 """A project is taken for gone after so many 404s in a row over so long; a proxy's passes sooner."""
@@ -82,6 +84,7 @@ class Upload(Record):
 
 class _JobChanges(TypedDict, total=False):
     upload: Upload
+    failed_uploads: int
     attempt: int
     attempt_id: str | None
     name_at_vendor: str
@@ -97,6 +100,8 @@ class _JobChanges(TypedDict, total=False):
     missing_looks: int
     abandoned_at: datetime | None
     due: datetime | None
+    cursor: str | None
+    is_still_wanted: bool
 
 
 class Attempt(Record):
@@ -148,6 +153,8 @@ class Job(Row):
     label: str
     """What the vendor shows as the project's name, before the token."""
     upload: Upload | None = None
+    failed_uploads: int = 0
+    """In a row; each next one waits for longer."""
     attempt: int = 0
     attempt_id: str | None = None
     """The present attempt's token, which is a part of its project's name."""
@@ -175,6 +182,10 @@ class Job(Row):
     abandoned_at: Instant | None = None
     due: Instant | None = None
     """When the sweeper is to look at this job and its drops; None: nothing is left to do."""
+    cursor: str | None = None
+    """The last of its drops that the present round has come to; None: it begins with the first."""
+    is_still_wanted: bool = False
+    """Whether this round has met a drop that wants its result, or one has come meanwhile."""
 
     @property
     def holds_slot(self) -> bool:
@@ -216,7 +227,8 @@ class Job(Row):
     def may_change(self) -> bool:
         """Whether the vendor may still come to a verdict, or give back what it charged."""
         is_kept = self.state is JobState.ERROR and not self.is_refunded
-        return self.state in {JobState.SUBMITTED, JobState.ABANDONED} or is_kept
+        is_open = self.has_project and self.state in {JobState.SUBMITTED, JobState.ABANDONED}
+        return is_open or is_kept
 
     def is_gone(self, now: datetime) -> bool:
         """Whether enough 404s over enough time say that the vendor has its project no more."""
@@ -235,11 +247,29 @@ class Job(Row):
 
     def with_upload(self, path: str, now: datetime) -> Self:
         """The bytes are at the vendor; anyone can start the job from now on."""
-        return self._step(upload=Upload(path=path, at=now), due=self.created_at)
+        return self._step(upload=Upload(path=path, at=now), failed_uploads=0, due=self.created_at)
+
+    def record_failed_upload(self, now: datetime) -> Self:
+        """The vendor did not take the bytes; the image is read again later, and later each time."""
+        pause = min(_UPLOAD_PAUSE * 2 ** min(self.failed_uploads, 9), _LONGEST_UPLOAD_PAUSE)
+        return self._step(failed_uploads=self.failed_uploads + 1, due=now + pause)
 
     def look_again(self, due: datetime | None) -> Self:
         """Nothing has changed, but the sweeper is to look again at `due`."""
         return self._step(due=due)
+
+    def pass_on(self, cursor: str | None, due: datetime, *, is_wanted: bool) -> Self:
+        """A round has come to one of its drops; the sweeper goes on from there at `due`.
+
+        A job that is to be paid, or is being paid, stays due when it was.
+        """
+        still_due = self.due if self.state in {JobState.READY, JobState.SUBMITTING} else due
+        still_wanted = self.is_still_wanted or is_wanted
+        return self._step(cursor=cursor, is_still_wanted=still_wanted, due=still_due)
+
+    def end_round(self, due: datetime | None) -> Self:
+        """All its drops were seen; the next round begins at `due`, None: with the next drop."""
+        return self._step(cursor=None, is_still_wanted=False, due=due)
 
     def take_drop(self, now: datetime, review: datetime) -> Self:
         """A drop wants its result (again): it is due, however long ago it was laid aside.
@@ -248,13 +278,15 @@ class Job(Row):
         the credits back.
         """
         if self.is_refunded:
-            return self.renew(now)
-        if self.has_project:
-            return self.watch_anew(now, review)
-        if self.state is JobState.READY:
-            return self.look_again(self.due or now)
-        # While an attempt is being paid, it is due when that must be over.
-        return self.look_again(self.due if self.state is JobState.SUBMITTING else review)
+            taken = self.renew(now)
+        elif self.has_project:
+            taken = self.watch_anew(now, review)
+        elif self.state is JobState.READY:
+            taken = self.look_again(self.due or now)
+        else:
+            # While an attempt is being paid, it is due when that must be over.
+            taken = self.look_again(self.due if self.state is JobState.SUBMITTING else review)
+        return taken.model_copy(update={"is_still_wanted": True})
 
     def watch_anew(self, now: datetime, due: datetime) -> Self:
         """Somebody wants the result (again); its project is looked at for as long as at first."""
@@ -430,4 +462,6 @@ class Job(Row):
     def _step(self, state: JobState | None = None, **changes: Unpack[_JobChanges]) -> Self:
         if state is not None and state not in JOB_TRANSITIONS[self.state]:
             raise IllegalTransition(f"job {self.fingerprint}: {self.state} -> {state}")
+        if state in PROJECT_STATES | {JobState.UNKNOWN}:
+            changes.setdefault("cursor", None)  # That is news for each of its drops.
         return self._take_step({**changes, "state": state or self.state})

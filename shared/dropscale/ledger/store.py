@@ -16,6 +16,9 @@ from dropscale.ledger.walk import Walk
 
 _AMEND_ATTEMPTS = 10
 
+MOST_DROPS = 200
+"""So many of a job's drops are seen to at once; the sweeper goes on with the others."""
+
 _Record = TypeVar("_Record")
 
 
@@ -198,8 +201,13 @@ class Ledger(Protocol):
     def gate(self) -> Gate | None:
         """Return the gate, None if it was never closed."""
 
-    def list_attached(self, fingerprint: str) -> list[str]:
-        """Return the ids of the drops that share a job."""
+    def list_attached(
+        self, fingerprint: str, after: str | None = None, limit: int | None = None
+    ) -> list[str]:
+        """Return the ids of the drops that share a job, in their order.
+
+        Only those after one of them, and at most `limit`, if that is asked for.
+        """
 
     def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
         """Return the ids of at most `limit` records due `before`, the longest due first.

@@ -108,7 +108,7 @@ class Resolve:
                 continue
             ready = self._amend_unknown(job, lambda job: job.pay_again(now))
             self.follow.update_drops(ready, Waiting(WaitReason.SLOT))
-            self.start(job.fingerprint, remaining)
+            self.start(job.fingerprint, remaining, drop_id=drop.id)
 
     def _amend_unknown(self, job: Job, step: Callable[[Job], Job]) -> Job:
         return amend_job(self.ledger, job.fingerprint, step, only=JobState.UNKNOWN)

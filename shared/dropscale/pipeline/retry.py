@@ -105,7 +105,7 @@ class Retry:
         elif not job.can_be_created(self.clock()):
             is_tried = self._resubmit(drop)
         else:
-            self.start(fingerprint, remaining)
+            self.start(fingerprint, remaining, drop_id=drop_id)
         latest = self.ledger.drop(drop_id)
         if latest is not None:
             self.write_manifest(latest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,14 +12,21 @@ from typing import TypeVar
 from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import VERDICTS, JobState, WaitReason
-from dropscale.ledger.store import Agenda, Ledger, LedgerConflict, SaveJob, amend_job
+from dropscale.ledger.store import (
+    MOST_DROPS,
+    Agenda,
+    Ledger,
+    LedgerConflict,
+    SaveJob,
+    amend_job,
+)
 from dropscale.magichour.errors import NotFound
 from dropscale.pipeline.parts.follow import FollowJob, Undelivered
 from dropscale.pipeline.parts.gate import GateKeeper
 from dropscale.pipeline.parts.look import PASSING, LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.measurements import Measurement
-from dropscale.pipeline.parts.poll_schedule import REVIEW
+from dropscale.pipeline.parts.poll_schedule import NEXT_DROPS, REVIEW
 from dropscale.pipeline.parts.ports import (
     Clock,
     DropQueue,
@@ -130,9 +137,9 @@ class Sweep:
 
     def _requeue(self, job: Job) -> None:
         """Have the image read again: its bytes are not, or no longer, at the vendor."""
-        drops = self._open_drops(job)
+        drops = self._wanting(job, self._next_drops(job))
         if not drops:
-            self.start.lay_aside(job)
+            self.start.pass_over(job)
             return
         for drop in drops:
             source = drop.source
@@ -141,14 +148,17 @@ class Sweep:
             self.queue.send(source.bucket, source.key, version or ObjectVersion(source.etag))
             if version is not None:
                 break
-        self._look_again(job, self.clock() + _REQUEUE_PAUSE)
+        with suppress(LedgerConflict):
+            self.ledger.write(SaveJob(job.look_again(self.clock() + _REQUEUE_PAUSE)))
 
     def _look_at(self, job: Job) -> bool:
-        """See that every drop of a job is watched, or knows how it ended."""
+        """See that the drops of a job, of many the next ones, are watched or know how it ended."""
         job = self._free_slot_of_overdue(job)
-        drops = self._open_drops(job)
+        page, began_at = self._next_drops(job), job.cursor
+        drops = self._wanting(job, page)
         if job.state in {JobState.UNKNOWN, JobState.ABANDONED} and not job.has_project:
-            self.follow.update_drops(job)
+            for drop_id in page:
+                self.follow.update_drop(drop_id, job)
             drops = []
         watched = [
             (drop, rendition)
@@ -169,14 +179,17 @@ class Sweep:
             try:
                 job = self._look_at_project(job)
             except PASSING:
-                self._plan_next_look(job, bool(watched))
+                self._plan_next_look(job, page, [drop for drop, _ in watched])
                 raise
         if job.state in VERDICTS:
             for drop, rendition in ended:
                 self.follow.renew_execution(drop.id, rendition.id, job)
             for drop_id in sorted({drop.id for drop in drops} - {drop.id for drop, _ in watched}):
                 self.follow.update_drop(drop_id, job)
-        self._plan_next_look(job, bool(watched))
+        if job.cursor != began_at:  # It has news for those that came before, too.
+            self._look_again(job, self.clock() + NEXT_DROPS)
+        else:
+            self._plan_next_look(job, page, [drop for drop, _ in watched])
         return True
 
     def _free_slot_of_overdue(self, job: Job) -> Job:
@@ -212,10 +225,19 @@ class Sweep:
             lambda job: job.settle(project_id, verdict, project.final_price, due),
         )
 
-    def _plan_next_look(self, job: Job, has_open_drops: bool) -> None:
+    def _plan_next_look(self, job: Job, page: Sequence[str], watched: Sequence[Drop]) -> None:
+        """Go on with the next of its drops, or plan the next round; `watched` are of this page."""
         now = self.clock()
-        since = job.watched_since or job.submitted_at or now
-        age = now - since
+        age = now - (job.watched_since or job.submitted_at or now)
+        if age > _PATIENCE and job.state not in {JobState.SUBMITTED, JobState.ABANDONED}:
+            for drop in watched:
+                self.follow.update_drop(drop.id, job, Undelivered())
+        if len(page) == MOST_DROPS:
+            after = job.pass_on(page[-1], now + NEXT_DROPS, is_wanted=bool(watched))
+            with suppress(LedgerConflict):
+                self.ledger.write(SaveJob(after))
+            return
+        has_open_drops = bool(watched) or job.is_still_wanted
         next_look = now + min(max(age / 4, REVIEW), _LONGEST_LOOK)
         deadline = self._deadline(job)
         if job.state is JobState.ABANDONED and job.abandoned_at is not None:
@@ -229,8 +251,6 @@ class Sweep:
             self._look_again(job, next_look)
         else:
             self._look_again(job, None)
-            if has_open_drops:
-                self.follow.update_drops(job, Undelivered())
 
     def _abandon(self, job: Job) -> Job:
         project_id, now = job.project_id, self.clock()
@@ -246,9 +266,9 @@ class Sweep:
         return after
 
     def _look_again(self, job: Job, due: datetime | None) -> None:
-        """Plan the next look, unless the job has changed since: then it is due as it was."""
+        """Plan the next round, unless the job has changed since: then it is due as it was."""
         with suppress(LedgerConflict):
-            self.ledger.write(SaveJob(job.look_again(due)))
+            self.ledger.write(SaveJob(job.end_round(due)))
 
     def _write_manifest(self, drop: Drop) -> bool:
         self.write_manifest(drop)
@@ -264,10 +284,11 @@ class Sweep:
             if job is not None:
                 yield job
 
-    def _open_drops(self, job: Job) -> list[Drop]:
-        drops = [
-            self.ledger.drop(drop_id) for drop_id in self.ledger.list_attached(job.fingerprint)
-        ]
+    def _next_drops(self, job: Job) -> list[str]:
+        return self.ledger.list_attached(job.fingerprint, job.cursor, MOST_DROPS)
+
+    def _wanting(self, job: Job, page: Sequence[str]) -> list[Drop]:
+        drops = map(self.ledger.drop, page)
         return [drop for drop in drops if drop and drop.wants(job.fingerprint)]
 
     def _execution_status(self, drop: Drop, rendition: Rendition) -> ExecutionStatus:
@@ -284,9 +305,13 @@ class _Run:
         self.problems: list[Exception] = []
 
     def each(self, name: str, records: Iterable[_Record], act: Callable[[_Record], bool]) -> None:
-        """Act on each record while time allows; count those that `act` answers True for."""
+        """Act on each record, in half of the time that is left; others must come to theirs, too.
+
+        Those are counted that `act` answers True for.
+        """
+        spare = max(_SPARE_SECONDS, (self.remaining() + _SPARE_SECONDS) / 2)
         for record in records:
-            if self.remaining() < _SPARE_SECONDS:
+            if self.remaining() < spare:
                 return
             with self.collecting_problems():
                 self.done[name] += act(record)

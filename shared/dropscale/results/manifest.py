@@ -76,7 +76,7 @@ def manifest_of(drop: Drop) -> Manifest:
         source=drop.source,
         spec=drop.spec,
         jobs=tuple(_jobs(drop)),
-        warnings=(*drop.warnings, *_warnings_of_renditions(drop)),
+        warnings=(*drop.warnings, *_warnings_of_renditions(drop), *_unknown_charges(drop)),
         reason=drop.reason,
         timeline=drop.timeline,
     )
@@ -86,6 +86,13 @@ def _warnings_of_renditions(drop: Drop) -> Iterator[str]:
     for rendition in drop.renditions.values():
         if rendition.state is not DropState.SUPERSEDED:
             yield from rendition.warnings
+
+
+def _unknown_charges(drop: Drop) -> Iterator[str]:
+    """Yield what may have been charged, and is wanted no more."""
+    for rendition in drop.renditions.values():
+        if rendition.state is DropState.SUPERSEDED and rendition.reason is not None:
+            yield f"of an earlier spec: {rendition.reason.message}. {rendition.reason.fix}"
 
 
 def _jobs(drop: Drop) -> Iterator[ManifestJob]:

@@ -8,7 +8,7 @@ import pytest
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
-from dropscale.magichour.models import Project
+from dropscale.magichour.models import CreatedProject, Project
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectUnnamed
 from dropscale.pipeline.resolve import Decision, NothingToResolve, Trust
 from dropscale.upscaler import ProjectStatus
@@ -307,3 +307,70 @@ def test_a_result_that_is_gone_everywhere_is_said_to_be(world: World) -> None:
     world.run_executions()
     world.pass_hours(30)
     assert world.manifest("b.png")["reason"]["code"] == "ResultGone"
+
+
+@pytest.mark.parametrize("spec", ["scale_factor: 4", "revision: fresh"])
+def test_what_may_have_been_charged_is_still_told_when_the_spec_has_changed(
+    unknown: World, spec: str
+) -> None:
+    (job,) = unknown.ledger.jobs.values()
+    unknown.drop("cat.png.yaml", spec)
+    finish(unknown)
+    manifest = unknown.manifest("cat.png")
+    assert manifest["state"] == "delivered"
+    assert any(job.project_name in warning for warning in manifest["warnings"])
+
+    unknown.decide("cat.png", Decision.ABANDON)
+
+    warnings = unknown.manifest("cat.png")["warnings"]
+    assert not any(job.project_name in warning for warning in warnings)
+
+
+def test_an_outcome_that_becomes_unknown_after_the_spec_has_changed_is_told(world: World) -> None:
+    def change_spec_and_lose(*_: object) -> CreatedProject:
+        world.upscaler.create = create  # type: ignore[method-assign]
+        world.drop("cat.png.yaml", "scale_factor: 4")
+        raise LOST
+
+    create = world.upscaler.create
+    world.upscaler.create = change_spec_and_lose  # type: ignore[method-assign, assignment]
+    world.drop("cat.png", png())
+    finish(world)
+
+    lost = next(job for job in world.ledger.jobs.values() if job.state is JobState.UNKNOWN)
+    manifest = world.manifest("cat.png")
+    assert manifest["state"] == "delivered"
+    assert any(lost.project_name in warning for warning in manifest["warnings"])
+
+
+def test_an_image_whose_uploads_fail_is_read_again_ever_later(world: World) -> None:
+    reads: list[int] = []
+    for _ in range(60 * 6):
+        world.upscaler.fail_upload = errors.TransferFailed("PUT storage", status=500)
+        world.drop("cat.png", png()) if not reads else world.sweep()
+        for key in world.queue.keys:
+            world.submit(key)
+        world.queue.keys.clear()
+        reads.append(world.bucket.reads["cat.png"])
+        world.clock.advance(minutes=1)
+
+    assert reads[5] >= 3
+    assert reads[-1] <= 14
+    world.upscaler.fail_upload = None
+    world.pass_hours(2)
+    for key in world.queue.keys:
+        world.submit(key)
+    assert job_of(world).failed_uploads == 0
+    assert job_of(world).state is JobState.SUBMITTED
+
+
+def test_a_project_of_an_earlier_attempt_is_known_by_its_token(unknown: World) -> None:
+    first = job_of(unknown).project_name
+    unknown.upscaler.fail_create = LOST
+    unknown.decide("cat.png", Decision.PAY_AGAIN)
+    assert (job_of(unknown).state, job_of(unknown).attempt) == (JobState.UNKNOWN, 2)
+
+    unknown.adopt("cat.png", found_at_vendor(unknown, first), Trust.NAME)
+    unknown.run_executions()
+
+    assert unknown.row("cat.png").state is DropState.DELIVERED

@@ -27,9 +27,9 @@ def test_a_drop_that_leaves_a_job_while_it_is_about_to_start_is_no_error(world: 
     (fingerprint,) = world.ledger.jobs
     attached = world.ledger.list_attached
 
-    def attached_and_left(job: str) -> list[str]:
+    def attached_and_left(job: str, after: str | None, limit: int) -> list[str]:
         world.ledger.list_attached = attached  # type: ignore[method-assign]
-        before = attached(job)
+        before = attached(job, after, limit)
         world.drop("a.png", png(shade=9))
         return before
 

@@ -69,7 +69,9 @@ class AcceptDrop:
                 continue
             job = self.ledger.job(other.fingerprint)
             if job is None or job.state is not JobState.READY:
-                kept[other.id] = other.move(DropState.SUPERSEDED)
+                is_unknown = job is not None and job.state is JobState.UNKNOWN
+                reason = other.reason if is_unknown else None
+                kept[other.id] = other.move(DropState.SUPERSEDED, reason=reason)
             elif job.fingerprint not in shared:
                 changes += leave_job(drop.id, job)
         return kept, changes

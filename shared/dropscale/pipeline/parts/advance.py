@@ -1,7 +1,7 @@
 """Advance: brings an accepted drop as far as it can come now: sent, started, followed."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
@@ -18,8 +18,6 @@ from dropscale.pipeline.parts.start import (
     StartJob,
     refusal_of,
 )
-
-_UPLOAD_PAUSE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -61,12 +59,13 @@ class AdvanceDrop:
             except errors.Throttled as error:
                 return self._close_gate(drop, job, WaitReason.THROTTLED, error)
             except (*errors.TRANSIENT, errors.UnsafeUrl) as error:
-                until = self.clock() + _UPLOAD_PAUSE
-                waiting = Waiting(WaitReason.THROTTLED, until, cause_of(error))
-                return self._send_later(drop, job, waiting, until)
+                now, cause = self.clock(), cause_of(error)
+                job = amend_job(self.ledger, fingerprint, lambda job: job.record_failed_upload(now))
+                waiting = Waiting(WaitReason.THROTTLED, job.due, cause)
+                return self.follow.update_drop(drop.id, job, waiting)
             except REJECTING_ERRORS as error:
                 return self.follow.update_drop(drop.id, job, Refused(refusal_of(error)))
-        self.start(fingerprint, remaining)
+        self.start(fingerprint, remaining, drop_id=drop.id)
         return self.ledger.drop(drop.id) or drop
 
     def _send_image(self, job: Job, image: SourceImage) -> None:

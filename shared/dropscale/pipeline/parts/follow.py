@@ -7,10 +7,11 @@ from datetime import timedelta
 from dropscale.ledger.drops import Drop, Reason, Rendition
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import AT_VENDOR_STATES, VERDICTS, DropState, JobState
-from dropscale.ledger.store import Ledger, amend_drop
+from dropscale.ledger.store import MOST_DROPS, Ledger, amend_drop, amend_job
 from dropscale.pipeline.parts.execution import ExecutionState
 from dropscale.pipeline.parts.gate import Waiting
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.poll_schedule import NEXT_DROPS
 from dropscale.pipeline.parts.ports import Clock, Executions
 from dropscale.upscaler import ProjectStatus
 
@@ -54,10 +55,25 @@ class FollowJob:
     clock: Clock
     timing: Timing
 
-    def update_drops(self, job: Job, news: News = None) -> None:
-        """Bring every drop of the job up to date."""
-        for drop_id in self.ledger.list_attached(job.fingerprint):
+    def update_drops(self, job: Job, news: News = None, first: str | None = None) -> None:
+        """Bring the drops of the job up to date, `first` before all; of many, the sweeper the rest.
+
+        They come in their order, from where the job's present round stands.
+        """
+        # As the row is now: a step since the caller's begins the round anew.
+        job = self.ledger.job(job.fingerprint) or job
+        page = self.ledger.list_attached(job.fingerprint, job.cursor, MOST_DROPS)
+        for drop_id in dict.fromkeys([first, *page] if first else page):
             self.update_drop(drop_id, job, news)
+        cursor = page[-1] if len(page) == MOST_DROPS else None
+        if cursor != job.cursor:
+            due = self.clock() + NEXT_DROPS
+            amend_job(
+                self.ledger,
+                job.fingerprint,
+                lambda job: job.pass_on(cursor, due, is_wanted=True),
+                only=job.state,
+            )
 
     def update_drop(self, drop_id: str, job: Job, news: News = None) -> Drop:
         """Bring one drop of the job up to date."""
@@ -77,6 +93,8 @@ class FollowJob:
         job = self.ledger.job(job.fingerprint) or job
 
         def update(drop: Drop, rendition: Rendition) -> Rendition:
+            if rendition.state is DropState.SUPERSEDED:
+                return _note_what_is_unknown(rendition, job)
             after = rendition_after(rendition, job, news)
             if job.state in _WITHOUT_RESULT and after == rendition and not drop.watches(rendition):
                 return _end_without_result(rendition, job)
@@ -149,6 +167,15 @@ def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
             return rendition.move(DropState.WAITING, wait=wait, wait_until=until, reason=cause)
         case _:
             return rendition
+
+
+def _note_what_is_unknown(rendition: Rendition, job: Job) -> Rendition:
+    """Tell what may have been charged also where something else is wanted by now."""
+    is_unknown = job.state is JobState.UNKNOWN
+    if is_unknown == (rendition.reason is not None):
+        return rendition
+    reason = _explain_unknown(job) if is_unknown else None
+    return rendition.move(DropState.SUPERSEDED, reason=reason)
 
 
 def _was_given_up(rendition: Rendition) -> bool:

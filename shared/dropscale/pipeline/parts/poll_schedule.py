@@ -6,6 +6,9 @@ from datetime import timedelta
 REVIEW = timedelta(minutes=2)
 """When the sweeper sees whether what follows a job's step was done, or cut off by a crash."""
 
+NEXT_DROPS = timedelta(seconds=30)
+"""When the sweeper goes on with a job of many drops: in its next run."""
+
 _SHORTEST = 3
 _SHARE = 0.2
 _LONGEST_PAUSE = 300

@@ -19,6 +19,7 @@ from dropscale.ledger.jobs import Job
 from dropscale.ledger.rows import IllegalTransition, NewerSchema
 from dropscale.ledger.states import JobState, WaitReason
 from dropscale.ledger.store import (
+    MOST_DROPS,
     Agenda,
     BudgetSpent,
     GateClosed,
@@ -97,17 +98,28 @@ class StartJob:
     policy: StartPolicy
 
     def __call__(
-        self, fingerprint: str, remaining: RemainingTime, probe: Gate | None = None
+        self,
+        fingerprint: str,
+        remaining: RemainingTime,
+        probe: Gate | None = None,
+        drop_id: str | None = None,
     ) -> StartOutcome:
-        """Start a ready job. `probe` is the gate's step that lets this one through while closed."""
+        """Start a ready job.
+
+        Args:
+            fingerprint: the job's.
+            remaining: the function's time.
+            probe: the gate's step that lets this one through while it is closed.
+            drop_id: of the drop that it is started for; None: any of its drops may want it.
+        """
         job = self.ledger.job(fingerprint)
         if job is None or job.state is not JobState.READY:
             return StartOutcome.LEFT
         if job.upload is None or not job.can_be_created(self.clock()):
             self._have_image_sent(job)
             return StartOutcome.LEFT
-        if not self._is_wanted(job):
-            self.lay_aside(job)
+        if not self._is_wanted(job, drop_id):
+            self.pass_over(job)
             return StartOutcome.LEFT
         if self._adopt_orphan(job):
             return StartOutcome.LEFT
@@ -119,7 +131,7 @@ class StartJob:
         try:
             self.ledger.write(passage, *job_changes(job, claimed, limits))
         except (GateClosed, SlotsTaken, BudgetSpent) as error:
-            return self._hold_back(job, self._explain_wait(error))
+            return self._hold_back(job, self._explain_wait(error), drop_id)
         except LedgerConflict:
             # Where an answer was lost, a repeat finds the step taken: by this very claim.
             if not self._is_at(claimed):
@@ -127,7 +139,7 @@ class StartJob:
         if not self._has_time_to_pay(claimed, remaining):
             self._end_attempt(claimed, lambda job: job.return_to_ready(self.clock()))
             return StartOutcome.WAITING
-        return self._pay(claimed, job.upload.path, probe, remaining)
+        return self._pay(claimed, job.upload.path, probe, remaining, drop_id)
 
     def start_next(self, remaining: RemainingTime, limit: int = 1) -> int:
         """Start up to `limit` jobs that have waited longest; return how many were started.
@@ -145,10 +157,18 @@ class StartJob:
                 break
         return started
 
-    def lay_aside(self, job: Job) -> None:
-        """Look at an unwanted job no more, unless a drop has come since: that counts `seq` up."""
+    def pass_over(self, job: Job) -> None:
+        """Go on with the next of a job's drops, or look at it no more if no drop wants it.
+
+        Nothing is done if a drop has come since: that counts `seq` up.
+        """
+        page = self.ledger.list_attached(job.fingerprint, job.cursor, MOST_DROPS)
+        if len(page) == MOST_DROPS:
+            after = job.pass_on(page[-1], self.clock(), is_wanted=False)
+        else:
+            after = job.end_round(job.due if job.is_still_wanted else None)
         with suppress(LedgerConflict):
-            self.ledger.write(SaveJob(job.look_again(None)))
+            self.ledger.write(SaveJob(after))
 
     def _have_image_sent(self, job: Job) -> None:
         """Have the sweeper see that the image is read, and its bytes sent (once more)."""
@@ -158,8 +178,10 @@ class StartJob:
             with suppress(LedgerConflict):  # Whoever has changed it has made it due.
                 self.ledger.write(SaveJob(job.look_again(due)))
 
-    def _is_wanted(self, job: Job) -> bool:
-        drops = map(self.ledger.drop, self.ledger.list_attached(job.fingerprint))
+    def _is_wanted(self, job: Job, drop_id: str | None) -> bool:
+        """Whether a drop wants it: that one, or one of those where the present round stands."""
+        page = self.ledger.list_attached(job.fingerprint, job.cursor, MOST_DROPS)
+        drops = map(self.ledger.drop, [drop_id, *page] if drop_id else page)
         return any(drop and drop.wants(job.fingerprint) for drop in drops)
 
     def _adopt_orphan(self, job: Job) -> bool:
@@ -226,27 +248,32 @@ class StartJob:
         return min(remaining(), lease.total_seconds()) >= self._seconds_to_pay
 
     def _pay(
-        self, job: Job, path: str, probe: Gate | None, remaining: RemainingTime
+        self,
+        job: Job,
+        path: str,
+        probe: Gate | None,
+        remaining: RemainingTime,
+        drop_id: str | None,
     ) -> StartOutcome:
         parameters = job.parameters.model_dump(mode="json", exclude={"revision"})
         try:
             created = self.upscaler.create(path, parameters, job.project_name)
         except ACCOUNT_ERRORS as error:
-            return self._close_gate(job, WaitReason.ACCOUNT, error)
+            return self._close_gate(job, WaitReason.ACCOUNT, error, drop_id)
         except errors.Throttled as error:
-            return self._close_gate(job, WaitReason.THROTTLED, error)
+            return self._close_gate(job, WaitReason.THROTTLED, error, drop_id)
         except (errors.Unavailable, errors.Unreachable) as error:
             asked = min(error.retry_after or 0.0, _LONGEST_ASKED_SECONDS)
             pause = max(_UNAVAILABLE_SECONDS, asked)
             due = self.clock() + timedelta(seconds=pause)
             refused = self._end_attempt(job, lambda job: job.return_to_ready(due))
-            return self._hold_back(refused, Waiting(WaitReason.THROTTLED, due))
+            return self._hold_back(refused, Waiting(WaitReason.THROTTLED, due), drop_id)
         except REJECTING_ERRORS as error:
             later = self.clock() + REVIEW
             refused = self._end_attempt(job, lambda job: job.return_to_ready(later))
             if probe:
                 self.gate.open(probe)  # The vendor refuses this job, but it does take jobs.
-            self.follow.update_drops(refused, Refused(refusal_of(error)))
+            self.follow.update_drops(refused, Refused(refusal_of(error)), drop_id)
             return StartOutcome.REJECTED
         except errors.CreateOutcomeUnknown as error:
             later = self.clock() + REVIEW
@@ -254,28 +281,33 @@ class StartJob:
             if error.status is not None:
                 # Whoever answers so would do it to the next job, too.
                 self.gate.close(WaitReason.UNREADABLE, error)
-            self.follow.update_drops(unknown)
+            self.follow.update_drops(unknown, first=drop_id)
             return StartOutcome.UNKNOWN
         try:
             submitted = self._record_project(job, created, remaining)
         except ProjectTaken:
             later = self.clock() + REVIEW
-            self.follow.update_drops(self._end_attempt(job, lambda job: job.record_unknown(later)))
+            unknown = self._end_attempt(job, lambda job: job.record_unknown(later))
+            self.follow.update_drops(unknown, first=drop_id)
             return StartOutcome.UNKNOWN
         if probe:
             self.gate.open(probe)
-        self.follow.update_drops(submitted)
+        self.follow.update_drops(submitted, first=drop_id)
         return StartOutcome.STARTED
 
     def _close_gate(
-        self, job: Job, reason: WaitReason, error: errors.MagicHourError
+        self, job: Job, reason: WaitReason, error: errors.MagicHourError, drop_id: str | None
     ) -> StartOutcome:
         waiting, now = self.gate.close(reason, error), self.clock()
         refused = self._end_attempt(job, lambda job: job.return_to_ready(now))
-        return self._hold_back(refused, waiting)
+        return self._hold_back(refused, waiting, drop_id)
 
-    def _hold_back(self, job: Job, waiting: Waiting) -> StartOutcome:
-        self.follow.update_drops(job, waiting)
+    def _hold_back(self, job: Job, waiting: Waiting, drop_id: str | None) -> StartOutcome:
+        """Tell who waits: the drop that asks, whose like were told before, or all of them."""
+        if drop_id is None:
+            self.follow.update_drops(job, waiting)
+        else:
+            self.follow.update_drop(drop_id, job, waiting)
         return StartOutcome.WAITING
 
     def _end_attempt(self, claimed: Job, step: Callable[[Job], Job]) -> Job:
