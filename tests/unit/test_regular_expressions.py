@@ -33,10 +33,9 @@ def filled(*units: str, before: str = "", after: str = "\n!") -> list[str]:
 
 
 def _downloaded(url: str) -> object:
+    downloads = [Download.model_construct(url=url)]
     return outputs.output_names(
-        Project.model_construct(
-            id="p", status=ProjectStatus.COMPLETE, downloads=[Download.model_construct(url=url)]
-        )
+        Project.model_construct(id="p", status=ProjectStatus.COMPLETE, downloads=downloads)
     )
 
 
@@ -192,7 +191,7 @@ def test_none_is_made_elsewhere() -> None:
             if _makes_one(node) and node not in constants
         ]
 
-        assert not others or _module(path) in _BY_HAND, path
+        assert not others or _module(path) in _BY_HAND, f"{path}: {others[0]}"
         assert not any(
             isinstance(node, ast.ImportFrom) and node.module in {"re", "regex"}
             for node in ast.walk(tree)
