@@ -17,6 +17,7 @@ from dropscale_cli.errors import StartFailed, TemplateMissing
 from dropscale_embedded import api
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal
+from dropscale_embedded.workers.processes import ForkServer, base_environment
 
 if TYPE_CHECKING:
     from dropscale_cli.aws_target import AwsTarget
@@ -89,19 +90,22 @@ def local_cloud(
             f"{template} is missing: the command runs the stack of its own checkout. "
             "Clone dropscale and install it there: pip install -e '.[local]'"
         )
-    from dropscale_embedded import cloud  # noqa: PLC0415 # see above
+    # The zygote imports what functions need, while this process imports what the cloud needs.
+    with ForkServer.started(base_environment()) as start_worker:
+        from dropscale_embedded import cloud  # noqa: PLC0415 # see above
 
-    stack = cloud.EmbeddedCloud(
-        template=template,
-        parameters={"ApiBaseUrl": magic_hour.base_url, **parameters},
-        secrets={"ApiKeySecret": magic_hour.api_key},
-        port=port,
-        log=log,
-        journal=journal,
-        before_events=lambda cloud: target_of(cloud).restart(),
-    )
-    with _start_server(stack, cloud.EmbeddedCloudError, OSError) as running:
-        yield running
+        stack = cloud.EmbeddedCloud(
+            template=template,
+            parameters={"ApiBaseUrl": magic_hour.base_url, **parameters},
+            secrets={"ApiKeySecret": magic_hour.api_key},
+            port=port,
+            log=log,
+            journal=journal,
+            before_events=lambda cloud: target_of(cloud).restart(),
+            start_worker=start_worker,
+        )
+        with _start_server(stack, cloud.EmbeddedCloudError, OSError) as running:
+            yield running
 
 
 def target_of(cloud: EmbeddedCloud) -> AwsTarget:
