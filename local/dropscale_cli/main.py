@@ -24,7 +24,7 @@ from dropscale_cli.options import (
     place_options,
 )
 
-_COLLECT_AFTER = 50_000
+_COLLECT_AFTER = 200_000
 """New objects, less those gone again, until the collector looks for garbage among them."""
 
 _PORT = click.IntRange(0, 65535)

@@ -201,7 +201,6 @@ class EmbeddedCloud:
         sqs = self._clients.client("sqs")
         for function in stack.of_type("AWS::Serverless::Function"):
             pool = self._pools[function.identity.name]
-            pool.warm_up()
             for mapping in function_queue_mappings(function, stack):
                 poller = QueuePoller(mapping, sqs=sqs, invoke=self._invoke, stopping=self._stopping)
                 for _ in range(min(mapping.maximum_concurrency, pool.max_workers)):

@@ -159,11 +159,6 @@ class FunctionPool:
         """How many invocations may run at once."""
         return self._function.max_workers
 
-    def warm_up(self) -> None:
-        """Start a worker ahead of the first invocation."""
-        with self._changed:
-            self._idle.append(self._new_worker())
-
     def invoke(self, event: Any) -> Invocation:
         """Run the handler on ``event`` and wait for its answer, or for a free worker before that.
 
@@ -194,9 +189,6 @@ class FunctionPool:
             self._changed.wait_for(lambda: not self._busy)
             while self._idle:
                 self._idle.pop().close()
-
-    def _new_worker(self) -> _Worker:
-        return _Worker(self._function, self._start, self._log)
 
     def _take(self) -> _Worker | None:
         with self._changed:

@@ -66,7 +66,7 @@ def hooked_moto(
         if service == "lambda":
             return FunctionsClient(invoke)
         # Retries are the state machine's.
-        return clients.client(
+        return clients.new_client(
             service, parameter_validation=False, retries={"total_max_attempts": 1}
         )
 
