@@ -18,7 +18,7 @@ from dropscale_cli.errors import StartFailed, TemplateMissing
 from dropscale_embedded import api
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal
-from dropscale_embedded.workers.processes import ForkServer, base_environment
+from dropscale_embedded.workers.processes import base_environment, fork_server
 
 if TYPE_CHECKING:
     from dropscale_cli.aws_target import AwsTarget
@@ -93,7 +93,7 @@ def local_cloud(
         )
     with ExitStack() as ended:
         # The zygote imports what functions need, while this process imports what the cloud needs.
-        start_worker = ended.enter_context(ForkServer.started(base_environment()))
+        start_worker = ended.enter_context(fork_server(base_environment()))
         with _uncollected():
             from dropscale_embedded import cloud  # noqa: PLC0415 # see above
 

@@ -38,7 +38,7 @@ from dropscale_embedded.cloud.schedule import Schedule, function_schedules
 from dropscale_embedded.cloud.stack_descriptions import stack_descriptions
 from dropscale_embedded.cloud.template import Stack, read_template, resolve_template
 from dropscale_embedded.journal import Journal
-from dropscale_embedded.workers.processes import ForkServer, StartWorker, base_environment
+from dropscale_embedded.workers.processes import StartWorker, base_environment, fork_server
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -67,7 +67,7 @@ class EmbeddedCloud:
         journal: Keeps the rows of tables, and gives them back at the start; None: nothing does.
         before_events: Is called with the cloud when all resources are there, before anything is
             invoked.
-        start_worker: Starts the functions' processes; None: a `ForkServer` of the cloud's own.
+        start_worker: Starts the functions' processes; None: a fork server of the cloud's own.
     """
 
     region = "us-east-1"
@@ -136,7 +136,7 @@ class EmbeddedCloud:
         return self._clients.client(service)
 
     def _start(self, started: ExitStack) -> None:
-        start = self._start_worker or started.enter_context(ForkServer.started(base_environment()))
+        start = self._start_worker or started.enter_context(fork_server(base_environment()))
         template = read_template(self._template)
         log = started.enter_context(opened_log(self._log))
         listener = started.enter_context(listening_socket(self._port))

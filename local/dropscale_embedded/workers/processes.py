@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, Self, TextIO
+from typing import Protocol, TextIO
 
 from dropscale_embedded.workers.zygote import Ready, Request
 
@@ -31,8 +31,8 @@ _END_SECONDS = 5.0
 _LARGEST_ANSWER = 1024 * 1024
 
 _READ_AT_START = re.compile(
-    r"PYTHON(?!PATH$).*|LD_.*|LC_.*|MALLOC_.*"
-    r"|AWS_EXECUTION_ENV|POWERTOOLS_DEV|POWERTOOLS_DEBUG|PYDANTIC_.*"
+    r"_?PYTHON(?!PATH$).*|LD_.*|LC_.*|MALLOC_.*|PYDANTIC_.*"
+    r"|AWS_EXECUTION_ENV|AWS_LAMBDA_INITIALIZATION_TYPE|POWERTOOLS_DEV|POWERTOOLS_DEBUG"
 )
 """Variables that Python, the system's libraries or ours read once, when they start."""
 
@@ -148,39 +148,42 @@ class _ForkedProcess:
         return self._code
 
 
-class ForkServer:
+@contextmanager
+def fork_server(environment: Mapping[str, str]) -> Iterator[StartWorker]:
+    """Run a zygote with this environment until the block ends; it imports in the meantime."""
+    if sys.platform != "linux":
+        yield spawn
+        return
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            zygote = subprocess.Popen(
+                [sys.executable, "-P", "-u", _ZYGOTE, _RUNTIME, str(theirs.fileno())],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        try:
+            yield _ForkServer(ours)
+        finally:
+            ours.close()
+            try:
+                zygote.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                zygote.kill()
+                zygote.wait()
+
+
+class _ForkServer:
     """Starts workers by fork where that will do, else by spawn; see `StartWorker`."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._modules: frozenset[str] | None = None
         self._lock = threading.Lock()
-
-    @classmethod
-    @contextmanager
-    def started(cls, environment: Mapping[str, str]) -> Iterator[Self]:
-        """Run a zygote with this environment until the block ends; it imports in the meantime."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours:
-            with theirs:
-                zygote = subprocess.Popen(
-                    [sys.executable, "-P", "-u", _ZYGOTE, _RUNTIME, str(theirs.fileno())],
-                    env=dict(environment),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=True,
-                )
-            try:
-                yield cls(ours)
-            finally:
-                ours.close()
-                try:
-                    zygote.wait(_END_SECONDS)
-                except subprocess.TimeoutExpired:
-                    zygote.kill()
-                    zygote.wait()
 
     def __call__(
         self, environment: Mapping[str, str], folder: Path, connection: socket.socket, log: TextIO

@@ -30,13 +30,16 @@ from typing import NamedTuple, TypedDict
 
 LIBRARIES = (
     "aws_lambda_powertools.utilities.typing",
-    "boto3",
+    "boto3.dynamodb.types",
     "cachetools",
+    "difflib",
     "imagesize",
-    "pydantic",
+    "pydantic.functional_serializers",
+    "pydantic.json_schema",
     "requests",
     "yaml",
     "yamlcore",
+    "zoneinfo",
 )
 SERVICES = ("dynamodb", "events", "s3", "secretsmanager", "sqs", "stepfunctions")
 
@@ -160,18 +163,15 @@ def main(program: str, control: socket.socket) -> None:
 
 
 def _import_libraries() -> None:
-    """Import what functions use, as far as it is there, and load its models of AWS's services."""
+    """Import what functions use, and load what is known of AWS's services."""
     for name in LIBRARIES:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    _share_service_models()
-
-
-def _share_service_models() -> None:
-    import boto3  # noqa: PLC0415 # no function needs to have it
+        importlib.import_module(name)
+    import boto3  # noqa: PLC0415 # what reads this file imports no library
     import botocore.session  # noqa: PLC0415 # likewise
+    import pydantic  # noqa: PLC0415 # likewise
 
-    # All sessions then have one loader, and so one cache of models.
+    pydantic.create_model("First", field=(int, 0))  # imports what any model needs
+    # All sessions then have one loader, and so one cache of service models.
     botocore.session.create_loader = cache(botocore.session.create_loader)
     session = boto3.Session("none", "none", region_name="us-east-1")
     for service in SERVICES:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dropscale_embedded.cloud.lambda_workers import FunctionConfig, FunctionPool
-from dropscale_embedded.workers.processes import ForkServer, StartWorker, base_environment, spawn
+from dropscale_embedded.workers.processes import StartWorker, base_environment, fork_server, spawn
 
 HANDLER = """
 import os, signal, subprocess, sys, threading, time
@@ -51,14 +51,14 @@ MakePool = Callable[..., FunctionPool]
 
 
 @pytest.fixture(scope="module")
-def fork_server() -> Iterator[ForkServer]:
-    with ForkServer.started(base_environment()) as server:
+def forking() -> Iterator[StartWorker]:
+    with fork_server(base_environment()) as server:
         yield server
 
 
 @pytest.fixture(params=["forked", "spawned"])
-def start(request: pytest.FixtureRequest, fork_server: ForkServer) -> StartWorker:
-    return fork_server if request.param == "forked" else spawn
+def start(request: pytest.FixtureRequest, forking: StartWorker) -> StartWorker:
+    return forking if request.param == "forked" else spawn
 
 
 @pytest.fixture
