@@ -194,11 +194,13 @@ def test_a_sitecustomize_of_the_functions_is_run_first(
 
 
 def test_without_a_zygote_workers_are_spawned(
-    make_pool_on: Callable[..., FunctionPool],
+    make_pool_on: Callable[..., FunctionPool], eventually: Callable[..., Any]
 ) -> None:
     with fork_server(base_environment()) as start:
         first = answer(make_pool_on(start))
         os.kill(first["parent"], signal.SIGKILL)
+        status = PROC / str(first["parent"]) / "status"
+        eventually(lambda: "zombie" in status.read_text())
         second = answer(make_pool_on(start))
     assert (is_forked(first), is_forked(second)) == (True, False)
 
