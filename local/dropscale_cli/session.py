@@ -61,8 +61,9 @@ def session(
         served, parameters = started.enter_context(api.opened(folder.account, console))
         # Specs are dropped before images, so nothing needs time to settle.
         parameters["SettleSeconds"] = "0"
+        progress = started.enter_context(progress_on(console, "Starting the stack"))
         cloud = started.enter_context(local_cloud(served, parameters, log=log, journal=journal))
-        reporter = started.enter_context(progress_on(console))
+        started.callback(setattr, progress, "doing", "Stopping the stack")
 
         def pause() -> None:
             time.sleep(_LOOK_SECONDS)
@@ -72,8 +73,9 @@ def session(
                 raise JournalStopped(f"{folder.journal}: {error.__cause__}") from error
 
         target = target_of(cloud)
-        told = TellsAll([reporter, page])
+        told = TellsAll([progress, page])
         trip = RoundTrip(target, folder.out, told, time.monotonic, pause, patience)
+        progress.doing = None
         yield Session(target, trip, page)
 
 

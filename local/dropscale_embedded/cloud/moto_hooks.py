@@ -11,7 +11,8 @@ from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from moto.awslambda.models import LambdaFunction
+import botocore.session
+from moto.core import utils as moto_utils
 from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
 from moto.core.utils import unix_time_millis
@@ -19,6 +20,7 @@ from moto.dynamodb import models as dynamodb_models
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.responses import DynamoHandler
 from moto.events.models import events_backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.s3 import notifications
 from moto.s3.responses import S3Response
 from moto.sqs.exceptions import QueueDoesNotExist
@@ -27,13 +29,12 @@ from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.utils import boto_client
 
 from dropscale_embedded.cloud.aws_clients import ClientFactory
+from dropscale_embedded.cloud.functions_client import FunctionsClient, Invoke
 from dropscale_embedded.cloud.journalled_tables import journalled
-from dropscale_embedded.cloud.lambda_workers import Invocation
 from dropscale_embedded.cloud.object_events import REASONS, CreatedObject
 from dropscale_embedded.cloud.table_snapshots import snapshot, with_fresh_row
 from dropscale_embedded.journal import Journal
 
-Invoke = Callable[[str, Any], Invocation]
 ObjectEvent = Callable[[CreatedObject], Any]
 
 # moto counts whole milliseconds, and a message is due after its moment, not at it.
@@ -52,22 +53,23 @@ def hooked_moto(
     """Change moto for the time of the context.
 
     Args:
-        clients: Makes the state machine interpreter's clients.
+        clients: Makes the state machine interpreter's clients, but for Lambda's.
         invoke: Runs a function, by its name, on an event.
         object_event: Makes the EventBridge event of an object that was created.
         stopping: Once set, nothing waits any longer.
         journal: Keeps the rows of tables; None: nothing does.
     """
+
     # A client of its own per step would cost the interpreter half its time.
-    interpreter_client = functools.cache(
-        lambda service: clients.client(
-            service,
-            parameter_validation=False,
-            # Retries are the state machine's, and a function may take its time.
-            retries={"total_max_attempts": 1},
-            read_timeout=3600,
+    @functools.cache
+    def interpreter_client(service: str) -> Any:
+        if service == "lambda":
+            return FunctionsClient(invoke)
+        # Retries are the state machine's.
+        return clients.new_client(
+            service, parameter_validation=False, retries={"total_max_attempts": 1}
         )
-    )
+
     interpreter_boto3 = SimpleNamespace(
         client=lambda *, service_name, **_: interpreter_client(service_name)
     )
@@ -75,7 +77,12 @@ def hooked_moto(
     dynamodb_lock, s3_lock = threading.RLock(), threading.RLock()
     keep = (lambda action: action) if journal is None else journalled(journal)
     hooks: list[tuple[Any, str, Callable[[Any], Any]]] = [
-        (LambdaFunction, "_invoke_lambda", lambda _: _run_function(invoke)),
+        # Each session and each call of moto's would read the models of AWS's services anew.
+        (botocore.session, "create_loader", functools.cache),
+        (moto_utils, "create_loader", functools.cache),
+        (moto_utils, "service_name_from_moto_package_name", functools.cache),
+        # It lists moto's own folder to know a host, at each request.
+        (DomainDispatcherApplication, "get_backend_for_host", functools.cache),
         (boto_client, "boto3", lambda _: interpreter_boto3),
         (retrier_decl, "time", lambda _: interpreter_time),
         (notifications, "send_event", lambda _: _send_event(object_event)),
@@ -112,14 +119,6 @@ def wake_queues() -> None:
             for queue in backend.queues.values():
                 with queue._messages_lock:
                     queue._messages_lock.notify_all()
-
-
-def _run_function(invoke: Invoke) -> Callable[..., tuple[str, bool, str]]:
-    def invoke_lambda(function: Any, event: Any = None) -> tuple[str, bool, str]:
-        invocation = invoke(function.function_name, event)
-        return invocation.payload, invocation.failed, ""
-
-    return invoke_lambda
 
 
 def _send_event(object_event: ObjectEvent) -> Callable[..., None]:

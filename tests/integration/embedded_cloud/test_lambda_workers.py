@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dropscale_embedded.cloud.lambda_workers import FunctionConfig, FunctionPool
+from dropscale_embedded.workers.processes import StartWorker, base_environment, fork_server, spawn
 
 HANDLER = """
 import os, signal, subprocess, sys, threading, time
@@ -49,8 +50,19 @@ def handler(event, context):
 MakePool = Callable[..., FunctionPool]
 
 
+@pytest.fixture(scope="module")
+def forking() -> Iterator[StartWorker]:
+    with fork_server(base_environment()) as server:
+        yield server
+
+
+@pytest.fixture(params=["forked", "spawned"])
+def start(request: pytest.FixtureRequest, forking: StartWorker) -> StartWorker:
+    return forking if request.param == "forked" else spawn
+
+
 @pytest.fixture
-def make_pool(tmp_path: Path) -> Iterator[MakePool]:
+def make_pool(start: StartWorker, tmp_path: Path) -> Iterator[MakePool]:
     pools = []
 
     def make_pool(source: str = HANDLER, seconds: float = 10, workers: int = 2) -> FunctionPool:
@@ -71,7 +83,7 @@ def make_pool(tmp_path: Path) -> Iterator[MakePool]:
                 "AWS_LAMBDA_LOG_STREAM_NAME": "stream",
             },
         )
-        pools.append(FunctionPool(config, log))
+        pools.append(FunctionPool(config, start, log))
         return pools[-1]
 
     with (tmp_path / "log").open("a") as log:

@@ -1,11 +1,16 @@
 """A stand-in with a fixed job time, for tests of throughput and faults."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from threading import Event
+from typing import TYPE_CHECKING
 
 from dropscale.upscaler import Mode
 from dropscale_embedded.api.engines import Stopped
-from dropscale_embedded.api.picture import Picture, Pixels
+
+if TYPE_CHECKING:
+    from dropscale_embedded.api.picture import Picture, Pixels
 
 
 class StubEngine:
