@@ -35,14 +35,16 @@ clean: ## Remove what these commands made
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.local: $(PINS) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local]'
+	@echo "Installing what running needs into $(VENV): 360 MB, a minute or two, this once"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local]'
 	@touch $@
 
 $(VENV)/.test: $(PINS) | $(VENV)/.local
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,test]'
+	@echo "Installing what the tests need, too"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,test]'
 	@touch $@
 
 include tests/gate/check.mk
