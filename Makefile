@@ -44,15 +44,17 @@ clean: ## Remove what these commands made
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.local: $(PINS) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local]'
+	@echo "Installing what running needs into $(VENV): 360 MB, a minute or two, this once"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local]'
 	@touch $@
 
 # At once what the stamp before stands for, as it is needed, too.
 $(VENV)/.test: $(PINS) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt \
+	@echo "Installing what running and the tests need into $(VENV)"
+	@$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt \
 		--editable '.[local,test]'
 	@touch $(VENV)/.local $@
 

@@ -1,13 +1,21 @@
 """What a run shows, on a terminal and elsewhere."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import StringIO
+from itertools import pairwise
 
 import pytest
 
 from dropscale.ledger.drops import Reason
 from dropscale.ledger.states import DropState, WaitReason
-from dropscale_cli.progress import TableProgress, progress_in_words, progress_on, state_in_words
+from dropscale_cli.progress import (
+    LineProgress,
+    TableProgress,
+    progress_in_words,
+    progress_on,
+    state_in_words,
+)
 from dropscale_cli.round_trip import FollowedDrop
 from dropscale_cli.summary import Summary
 from dropscale_cli.terminal import Terminal
@@ -33,6 +41,16 @@ def summary(*drops: FollowedDrop, is_charged: bool = False, ignored: int = 0) ->
     return Summary(drops, "out/", is_charged, ignored)
 
 
+@dataclass
+class Seconds:
+    """A clock that is moved by hand."""
+
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def lines(console: Terminal) -> list[str]:
     assert isinstance(console.file, StringIO)
     return console.file.getvalue().splitlines()
@@ -53,6 +71,40 @@ def test_a_pipe_gets_one_line_per_change_of_state() -> None:
         "photos/[b]a long name.jpg: rendering",
         "photos/[b]a long name.jpg: delivered after 3.2 s",
     ]
+
+
+def ticked(progress: LineProgress, clock: Seconds, seconds: float) -> None:
+    for _ in range(round(seconds / 0.3)):
+        clock.now += 0.3
+        progress.tick()
+
+
+def test_a_pipe_is_never_silent_for_two_seconds_while_the_stack_starts() -> None:
+    console, clock = Terminal(file=StringIO()), Seconds()
+    ticked(LineProgress(console, "Starting the stack", clock), clock, 12)
+    seconds = [int(line.split()[-2]) for line in lines(console)]
+    assert lines(console)[0] == "Starting the stack, 2 s"
+    assert all(later - earlier <= 2 for earlier, later in pairwise([0, *seconds, 12]))
+
+
+def test_a_pipe_is_told_how_many_are_done_ever_less_often() -> None:
+    console, clock = Terminal(file=StringIO()), Seconds()
+    progress = LineProgress(console, clock=clock)
+    progress.update(followed("a.jpg", DropState.DELIVERED))
+    progress.update(followed("b.jpg", DropState.RENDERING))
+    ticked(progress, clock, 3600)
+    told = lines(console)[2:]
+    assert told[0] == "1 of 2 done, 2 s"
+    assert len(told) < 60
+
+
+def test_a_pipe_is_told_nothing_when_nothing_moves() -> None:
+    console, clock = Terminal(file=StringIO()), Seconds()
+    progress = LineProgress(console, clock=clock)
+    ticked(progress, clock, 10)
+    progress.update(followed("a.jpg", DropState.DELIVERED))
+    ticked(progress, clock, 10)
+    assert len(lines(console)) == 1
 
 
 def test_a_terminal_gets_a_table_that_goes_away() -> None:
