@@ -277,9 +277,9 @@ def test_a_terminal_shows_the_line_and_a_caret(terminal: Callable[..., list[str]
         '{name: "猫の写真", scale_factor: three}',
         '{name: "e\u0301\u200b", scale_factor: three}',
         "{name: a,\t\tscale_factor: three}",
-        f'{{name: "{"long " * 60}", scale_factor: three}}',
+        f'{{name: "{"long " * 39}", scale_factor: three}}',
         f'{{name: "{"長い" * 60}", scale_factor: three, revision: "{"長い" * 60}"}}',
-        f'{{scale_factor: three, name: "{"long " * 60}"}}',
+        f'{{scale_factor: three, name: "{"long " * 39}"}}',
     ],
     ids=["wide", "narrow", "tabs", "long before", "wide before and after", "long after"],
 )
