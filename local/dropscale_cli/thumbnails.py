@@ -4,12 +4,16 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pi_heif
 import pyvips
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+
+pi_heif.register_heif_opener(thumbnails=False)
 
 LONG_SIDE = 640
 """Pixels; a card of the page is a third of a laptop's screen wide, half that in its own pixels."""
 
+_BOUNDS = {"height": LONG_SIDE, "size": "down", "export_profile": "srgb"}
 _QUALITY = 82
 _SUFFIX = ".webp"
 
@@ -76,12 +80,24 @@ def _write(image: Path, thumbnail: Path) -> None:
 
 
 def _small(image: Path) -> pyvips.Image:
-    bounds = {"height": LONG_SIDE, "size": "down", "export_profile": "srgb"}
+    try:
+        return _decoded_small(image, "HEIF")
+    except UnidentifiedImageError:
+        pass
     try:
         # A name as such would be searched for options.
         source = pyvips.Source.new_from_file(str(image))
-        return pyvips.Image.thumbnail_source(source, LONG_SIDE, **bounds)
+        return pyvips.Image.thumbnail_source(source, LONG_SIDE, **_BOUNDS)
     except pyvips.Error:
-        with Image.open(image) as opened:  # BMP and JPEG 2000, which libvips from PyPI reads not.
-            pixels = pyvips.Image.new_from_array(opened.convert("RGB"))
-        return pixels.thumbnail_image(LONG_SIDE, **bounds)
+        return _decoded_small(image, "BMP", "JPEG2000")
+
+
+def _decoded_small(image: Path, *formats: str) -> pyvips.Image:
+    """Return an image of a format that libvips from PyPI does not read."""
+    with Image.open(image, formats=formats) as opened:
+        pixels = pyvips.Image.new_from_array(opened.convert("RGB"))
+        profile = opened.info.get("icc_profile")
+    if profile is not None:
+        pixels = pixels.copy()
+        pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return pixels.thumbnail_image(LONG_SIDE, **_BOUNDS)

@@ -6,6 +6,7 @@ from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
+import pi_heif
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dropscale.upscaler import MAX_SIDE
@@ -13,8 +14,10 @@ from dropscale.upscaler import MAX_SIDE
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 """Height x width x channels."""
 
-_PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "TIFF", "BMP")
-"""What the vendor accepts and Pillow reads. HEIC is missing: Pillow alone has no decoder."""
+pi_heif.register_heif_opener(thumbnails=False)
+
+_PILLOW_FORMATS = ("PNG", "JPEG", "HEIF", "WEBP", "AVIF", "JPEG2000", "TIFF", "BMP")
+"""What the vendor accepts, as Pillow calls it."""
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "F"})
 _GREY_16_MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})

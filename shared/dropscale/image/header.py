@@ -4,10 +4,11 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import imagesize
-
 from dropscale import upscaler
 from dropscale.errors import DropscaleError
+from dropscale.image.layouts import read_layout
+from dropscale.image.metadata.model import MalformedMetadata
+from dropscale.image.unsupported import unsupported_type
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -19,7 +20,9 @@ _SIGNATURES = (
     (b"BM", "bmp"),
 )
 _AVIF_BRANDS = {b"avif", b"avis"}
-_HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"}
+_HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+_SWAPPING_SIDES = range(5, 9)
+"""EXIF orientations of pictures that lie on a side."""
 
 
 class EmptyImage(DropscaleError):
@@ -28,6 +31,10 @@ class EmptyImage(DropscaleError):
 
 class NotAnImage(DropscaleError):
     """The bytes are of no image type that the upscaler takes."""
+
+
+class UnsupportedImage(NotAnImage):
+    """The bytes are of a type of image that the upscaler does not take, but is known by name."""
 
 
 class DamagedImage(DropscaleError):
@@ -53,26 +60,30 @@ def read_header(file: BinaryIO, name: str, *, as_stored: bool = False) -> ImageH
     The size is that of the image as it is to be seen, or with `as_stored` that of its pixels.
 
     Raises:
-        EmptyImage, NotAnImage, DamagedImage: as their names say.
+        EmptyImage, NotAnImage, UnsupportedImage, DamagedImage: as their names say.
     """
     file.seek(0)
     head = file.read(64)
     if not head:
-        raise EmptyImage(f"{name} is empty", fix="Upload the image again.")
+        raise EmptyImage(f"{name} is empty", fix="Export the image again, and upload that.")
+    if (unsupported := unsupported_type(file)) is not None:
+        raise UnsupportedImage(f"{name} is {unsupported.name}", fix=unsupported.fix)
     image_type = _sniff(head)
     if image_type is None:
         raise NotAnImage(
             f"{name} is not an image the upscaler takes (by its content)",
             fix=f"Use one of {', '.join(upscaler.EXTENSION_BY_TYPE)}.",
         )
-    file.seek(0)
     try:
-        width, height = imagesize.get(file, exif_rotation=not as_stored)
-    except (ValueError, struct.error, OSError, IndexError) as error:
+        layout = read_layout(file, image_type)
+    except MalformedMetadata as error:
         raise _damaged_image(name, image_type) from error
+    width, height = layout.width, layout.height
     if width < 1 or height < 1:
         raise _damaged_image(name, image_type)
-    return ImageHeader(image_type, int(width), int(height))
+    if not as_stored and layout.orientation in _SWAPPING_SIDES:
+        width, height = height, width
+    return ImageHeader(image_type, width, height)
 
 
 def require_upscalable(header: ImageHeader, name: str) -> None:
@@ -91,7 +102,7 @@ def require_upscalable(header: ImageHeader, name: str) -> None:
 def _damaged_image(name: str, image_type: str) -> DamagedImage:
     return DamagedImage(
         f"{name} looks like {image_type}, but its header is damaged or cut off",
-        fix="Upload the image again, or export it anew.",
+        fix="Export it again where it comes from, and upload that.",
     )
 
 

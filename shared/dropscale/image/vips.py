@@ -87,7 +87,7 @@ class Vips:
 class _Answer(BaseModel):
     """What the worker answers when it has compared."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", val_json_bytes="base64")
+    model_config = ConfigDict(strict=True, extra="forbid")
 
     comparison: Comparison
 

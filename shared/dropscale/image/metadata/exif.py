@@ -9,6 +9,7 @@ import struct
 from typing import BinaryIO
 
 from dropscale.image.metadata.ifd import LONG, SHORT, Entry, TiffFile
+from dropscale.image.metadata.model import MalformedMetadata
 from dropscale.image.metadata.streams import size_of
 
 UPRIGHT = 1
@@ -40,6 +41,14 @@ def orientation_of(exif: bytes | None) -> int:
     first = tiff.directory(tiff.offset(tiff.first_at)).entries
     found = tiff.number(first.get(_ORIENTATION)) or UPRIGHT
     return found if found <= 8 else UPRIGHT
+
+
+def readable_orientation(exif: bytes | None) -> int:
+    """Return an EXIF orientation, 1 to 8; where it cannot be read, that of upright pixels."""
+    try:
+        return orientation_of(exif)
+    except MalformedMetadata:
+        return UPRIGHT
 
 
 def adapt(exif: bytes, orientation: int, width: int, height: int) -> bytes:

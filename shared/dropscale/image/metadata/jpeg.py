@@ -4,12 +4,13 @@ What they hold: EXIF in APP1 (Exif 2.32, 4.7.2), XMP in APP1 (XMP part 3, 1.1.3)
 APP2 (ICC.1:2022, B.4), Photoshop's image resources with IPTC in APP13.
 """
 
+import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from dropscale.image.metadata import iptc
-from dropscale.image.metadata.model import MalformedMetadata, Metadata
+from dropscale.image.metadata.exif import readable_orientation
+from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
 from dropscale.image.metadata.streams import copy, read_exactly
 
 _START, _SCAN, _END = 0xD8, 0xDA, 0xD9
@@ -17,6 +18,7 @@ _APP0, _APP1, _APP2, _APP13, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
 _COMMENT = 0xFE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _MOST_IN_SEGMENT = 65_533
+_MOST_SEGMENTS = 20_000
 
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -24,8 +26,7 @@ _ICC = b"ICC_PROFILE\0"
 _RESOURCES = b"Photoshop 3.0\0"
 
 
-@dataclass(frozen=True)
-class _Segment:
+class _Segment(NamedTuple):
     marker: int
     body: bytes
 
@@ -46,6 +47,22 @@ class _Segment:
 
     def _is(self, name: bytes) -> bool:
         return self.body.startswith(name)
+
+
+def layout(file: BinaryIO) -> PixelLayout:
+    """Return how a JPEG file's pixels lie.
+
+    Raises:
+        MalformedMetadata: its segments are damaged.
+    """
+    exif: bytes | None = None
+    for segment in _segments(file):
+        if segment.kind == "exif" and exif is None:
+            exif = segment.body[len(_EXIF) :]
+        if segment.marker in _FRAMES and len(segment.body) >= 5:
+            height, width = struct.unpack(">HH", segment.body[1:5])
+            return PixelLayout(width, height, readable_orientation(exif))
+    raise MalformedMetadata("a JPEG file without a frame")
 
 
 def read(file: BinaryIO) -> Metadata:
@@ -104,7 +121,7 @@ def _segments(file: BinaryIO) -> Iterator[_Segment]:
     file.seek(0)
     if read_exactly(file, 2) != bytes([0xFF, _START]):
         raise MalformedMetadata("not a JPEG file")
-    while True:
+    for _ in range(_MOST_SEGMENTS):
         if read_exactly(file, 1) != b"\xff":
             raise MalformedMetadata("a JPEG segment does not begin with a marker")
         marker = 0xFF
@@ -116,6 +133,7 @@ def _segments(file: BinaryIO) -> Iterator[_Segment]:
             raise MalformedMetadata("a JPEG file without a scan")
         size = int.from_bytes(read_exactly(file, 2), "big")
         yield _Segment(marker, read_exactly(file, max(size - 2, 0)))
+    raise MalformedMetadata(f"more than {_MOST_SEGMENTS:,} JPEG segments")
 
 
 def _join_profile(bodies: Iterable[bytes]) -> bytes | None:

@@ -158,9 +158,6 @@ class FinishResult:
                 f"The result was not verified: {work.image.type} is not decoded"
             )
         comparison = self._compare(work, seconds)
-        if work.original is not None and comparison.metadata is not None:
-            original = replace(work.original, metadata=comparison.metadata)
-            work = replace(work, original=original)
         return work.with_comparison(comparison).with_warnings(*_find_faults(comparison))
 
     def _convert(self, work: _Work, seconds: Callable[[], float]) -> _Work:
@@ -260,7 +257,8 @@ def _write_metadata(work: _Work) -> _Work:
             f"The metadata was left alone: the result is {result.header.type}"
         )
     target = _open_temporary_file(work.files)
-    misfits = rewrite(result.file, target, result.header, metadata, strip=work.strips)
+    size = result.header.width, result.header.height
+    misfits = rewrite(work.image, target, size, metadata, strip=work.strips)
     written = work.with_file(target, result.header.type)
     if not misfits.kinds:
         return written
