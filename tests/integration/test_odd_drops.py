@@ -264,6 +264,7 @@ def test_damage_that_only_the_vendor_sees_costs_nothing(aftermath: Aftermath) ->
     assert manifest.state is DropState.FAILED
     assert manifest.reason is not None
     assert manifest.reason.code == "invalid_file_format"
+    assert "export it again" in manifest.reason.fix
     (job,) = manifest.jobs
     assert job.credits_charged == 0
     refunded = [entry.project_id for entry in aftermath.book.entries(EntryKind.REFUND)]

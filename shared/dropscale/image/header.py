@@ -1,5 +1,6 @@
 """Reads an image's type and dimensions from its header."""
 
+import io
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -8,7 +9,7 @@ from dropscale import upscaler
 from dropscale.errors import DropscaleError
 from dropscale.image.layouts import read_layout
 from dropscale.image.metadata.model import MalformedMetadata
-from dropscale.image.unsupported import unsupported_type
+from dropscale.image.unsupported import type_by_extension, unsupported_type
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -86,15 +87,33 @@ def read_header(file: BinaryIO, name: str, *, as_stored: bool = False) -> ImageH
     return ImageHeader(image_type, width, height)
 
 
-def require_upscalable(header: ImageHeader, name: str) -> None:
+def refusal_by_name(head: bytes, name: str) -> DropscaleError:
+    """Return why an image is not taken whose name has one of `upscaler.UNSUPPORTED_EXTENSIONS`.
+
+    `head` are its first bytes, of which `unsupported.HEAD_BYTES` are enough.
+    """
+    try:
+        header = read_header(io.BytesIO(head), name)
+    except (EmptyImage, UnsupportedImage) as error:
+        return error
+    except (NotAnImage, DamagedImage):
+        told = type_by_extension(name.rpartition(".")[2].lower())
+        return UnsupportedImage(f"{name} is {told.name}, by its name", fix=told.fix)
+    return UnsupportedImage(
+        f"{name} is {header.type} by its content, and not by its name",
+        fix=f"Let its name end in .{upscaler.EXTENSION_BY_TYPE[header.type]}.",
+    )
+
+
+def require_upscalable(width: int, height: int, name: str) -> None:
     """Refuse what the vendor would refuse after taking it.
 
     Raises:
         ImageTooLarge: a side is longer than `upscaler.MAX_SIDE` pixels.
     """
-    if max(header.width, header.height) > upscaler.MAX_SIDE:
+    if max(width, height) > upscaler.MAX_SIDE:
         raise ImageTooLarge(
-            f"{name} is {header.width} x {header.height} pixels",
+            f"{name} is {width} x {height} pixels",
             fix=f"Scale it down to at most {upscaler.MAX_SIDE} x {upscaler.MAX_SIDE}.",
         )
 

@@ -5,19 +5,19 @@ has its pixels: taken for a photo, that would be paid for.
 """
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 from dropscale.image.metadata.ifd import TiffFile
 from dropscale.image.metadata.model import MalformedMetadata
 
-HEAD_BYTES = 4096
-"""As much of a file's beginning as is looked at, but for the first directory of a TIFF file."""
+HEAD_BYTES = 64 * 1024
+"""As much of a file's beginning as tells its type; the first directory of many a raw file is there,
+too."""
 
-EXTENSIONS = frozenset(
-    {"3fr", "arw", "bigtiff", "btf", "cr2", "cr3", "dng", "gif", "jxl", "nef", "nrw", "orf", "pef"}
-    | {"psb", "psd", "raf", "rw2", "srw", "svg", "tf8"}
-)
-"""Endings of such files' names, lower case, without the dot."""
+_TEXT_BYTES = 4096
+"""As much of a drawing's beginning as is looked at for its first element."""
 
 _DEVELOP = "Develop it in a raw editor, and export it as tiff, png or jpeg."
 _EXPORT = "Export it as png or jpeg."
@@ -48,6 +48,8 @@ def _raw(name: str) -> UnsupportedType:
     return UnsupportedType(f"a camera raw file ({name})", _DEVELOP)
 
 
+_ORF, _RAF, _RW2 = map(_raw, ("ORF", "RAF", "RW2"))
+
 _SIGNATURES = (
     (b"II+\0", _BIGTIFF),
     (b"MM\0+", _BIGTIFF),
@@ -57,11 +59,11 @@ _SIGNATURES = (
     (b"\xff\x0a", _JXL),
     (b"\0\0\0\x0cJXL \r\n\x87\n", _JXL),
     (b"%PDF-", _PDF),
-    (b"FUJIFILMCCD-RAW", _raw("RAF")),
-    (b"IIU\0", _raw("RW2")),
-    (b"IIRO", _raw("ORF")),
-    (b"IIRS", _raw("ORF")),
-    (b"MMOR", _raw("ORF")),
+    (b"FUJIFILMCCD-RAW", _RAF),
+    (b"IIU\0", _RW2),
+    (b"IIRO", _ORF),
+    (b"IIRS", _ORF),
+    (b"MMOR", _ORF),
 )
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 _CR2_MARK = b"CR"
@@ -84,10 +86,21 @@ _REDUCED = 1
 _RAW_BY_MAKE = {"nikon": "NEF", "sony": "ARW", "pentax": "PEF", "samsung": "SRW"}
 
 
+_BY_EXTENSION: Mapping[str, UnsupportedType] = MappingProxyType(
+    {"gif": _GIF, "jxl": _JXL, "psb": _PHOTOSHOP, "psd": _PHOTOSHOP, "svg": _SVG}
+    | {"btf": _BIGTIFF, "tf8": _BIGTIFF}
+)
+
+
+def type_by_extension(extension: str) -> UnsupportedType:
+    """Return the type that one of `upscaler.UNSUPPORTED_EXTENSIONS` tells."""
+    return _BY_EXTENSION.get(extension) or _raw(extension.upper())
+
+
 def unsupported_type(file: BinaryIO) -> UnsupportedType | None:
     """Tell which of the known types a file is that cannot be upscaled; None: none of them."""
     file.seek(0)
-    head = file.read(HEAD_BYTES)
+    head = file.read(_TEXT_BYTES)
     for signature, found in _SIGNATURES:
         if head.startswith(signature):
             return found

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 from PIL import Image, ImageOps
 
+from dropscale import upscaler
 from dropscale.image.header import (
     DamagedImage,
     EmptyImage,
@@ -17,6 +18,7 @@ from dropscale.image.header import (
     NotAnImage,
     UnsupportedImage,
     read_header,
+    refusal_by_name,
     require_upscalable,
 )
 from dropscale.image.verify import UnreadableResult, verify_result
@@ -134,6 +136,23 @@ def test_a_jpeg_2000_codestream_without_boxes_has_a_size() -> None:
     assert read_header(io.BytesIO(bare), "x") == ImageHeader("jp2", 31, 17)
 
 
+@pytest.mark.parametrize("extension", sorted(upscaler.UNSUPPORTED_EXTENSIONS))
+def test_names_alone_tell_of_types_that_the_upscaler_does_not_take(extension: str) -> None:
+    refusal = refusal_by_name(b"?", f"cat.{extension.upper()}")
+
+    assert isinstance(refusal, UnsupportedImage)
+    assert "by its name" in refusal.message
+    assert "xport" in refusal.fix
+
+
+def test_content_counts_for_more_than_a_name() -> None:
+    assert "a GIF file" in refusal_by_name(b"GIF89a....", "cat.nef").message
+    assert isinstance(refusal_by_name(b"", "cat.nef"), EmptyImage)
+    misnamed = refusal_by_name(png(), "cat.gif")
+    assert "is png by its content" in misnamed.message
+    assert misnamed.fix == "Let its name end in .png."
+
+
 def tiff(*entries: tuple[int, int, int, bytes], magic: bytes = b"II*\0") -> bytes:
     """Return a TIFF file's head and first directory, its values inline."""
     rows = b"".join(struct.pack("<HHI4s", *entry) for entry in sorted(entries))
@@ -249,11 +268,11 @@ def test_a_header_that_is_cut_off_is_damaged_or_whole_never_a_crash(image_type: 
 @pytest.mark.parametrize(("width", "height"), [(4097, 1), (1, 4097)])
 def test_a_side_above_the_vendors_limit_is_refused(width: int, height: int) -> None:
     with pytest.raises(ImageTooLarge, match="4096 x 4096"):
-        require_upscalable(ImageHeader("png", width, height), "x")
+        require_upscalable(width, height, "x")
 
 
 def test_the_vendors_limit_itself_is_allowed() -> None:
-    require_upscalable(ImageHeader("png", 4096, 4096), "x")
+    require_upscalable(4096, 4096, "x")
 
 
 @pytest.mark.parametrize("image_type", ["png", "jpeg", "webp"])
