@@ -4,16 +4,20 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pi_heif
 import pyvips
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-pi_heif.register_heif_opener(thumbnails=False)
+from dropscale.errors import DropscaleError
+from dropscale.image.header import read_header
+from dropscale_embedded.heic import HeicTooLarge, HeicUnreadable, decode_heic
 
 LONG_SIDE = 640
 """Pixels; a card of the page is a third of a laptop's screen wide, half that in its own pixels."""
 
 _BOUNDS = {"height": LONG_SIDE, "size": "down", "export_profile": "srgb"}
+_MOST_SIDE = 32_768
+"""The longest side of a HEIC image that is decoded for it."""
+
 _QUALITY = 82
 _SUFFIX = ".webp"
 
@@ -73,31 +77,35 @@ def _write(image: Path, thumbnail: Path) -> None:
     try:
         partial.write_bytes(_small(image).webpsave_buffer(Q=_QUALITY, keep="none"))
         partial.replace(thumbnail)
-    except (pyvips.Error, Image.DecompressionBombError) as error:
+    except (pyvips.Error, HeicTooLarge, HeicUnreadable, Image.DecompressionBombError) as error:
         raise _Unreadable from error
     finally:
         partial.unlink(missing_ok=True)
 
 
 def _small(image: Path) -> pyvips.Image:
-    try:
-        return _decoded_small(image, "HEIF")
-    except UnidentifiedImageError:
-        pass
+    if _is_heic(image):
+        return _shrink(decode_heic(image.read_bytes(), _MOST_SIDE))
     try:
         # A name as such would be searched for options.
         source = pyvips.Source.new_from_file(str(image))
         return pyvips.Image.thumbnail_source(source, LONG_SIDE, **_BOUNDS)
     except pyvips.Error:
-        return _decoded_small(image, "BMP", "JPEG2000")
+        with Image.open(image) as opened:  # BMP and JPEG 2000, which libvips from PyPI reads not.
+            return _shrink(opened)
 
 
-def _decoded_small(image: Path, *formats: str) -> pyvips.Image:
-    """Return an image of a format that libvips from PyPI does not read."""
-    with Image.open(image, formats=formats) as opened:
-        pixels = pyvips.Image.new_from_array(opened.convert("RGB"))
-        profile = opened.info.get("icc_profile")
-    if profile is not None:
+def _is_heic(image: Path) -> bool:
+    try:
+        with image.open("rb") as file:
+            return read_header(file, image.name).type == "heic"
+    except DropscaleError:
+        return False
+
+
+def _shrink(image: Image.Image) -> pyvips.Image:
+    pixels = pyvips.Image.new_from_array(image.convert("RGB"))
+    if (profile := image.info.get("icc_profile")) is not None:
         pixels = pixels.copy()
         pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return pixels.thumbnail_image(LONG_SIDE, **_BOUNDS)

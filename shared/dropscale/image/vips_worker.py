@@ -177,7 +177,7 @@ def _decode_heic(fileno: int) -> pyvips.Image:
         with open(fileno, "rb", closefd=False) as file:
             opened = pi_heif.open_heif(file)
             pixels = pyvips.Image.new_from_array(opened.to_pillow())
-    except (OSError, ValueError, RuntimeError, EOFError, SyntaxError) as error:
+    except (OSError, ValueError, RuntimeError, EOFError, SyntaxError, IndexError) as error:
         raise pyvips.Error("no HEIC that can be decoded", str(error)) from error
     if (profile := opened.info.get("icc_profile")) is not None:
         pixels = pixels.copy()

@@ -1,6 +1,7 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +84,25 @@ def test_a_damaged_heic_is_no_readable_image() -> None:
         with pytest.raises(ImageFault) as raised:
             decode(damaged)
         assert raised.value.code == "invalid_file_format"
+
+
+def test_a_heic_file_that_crashes_its_decoder_is_no_readable_image(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    crashing = tmp_path / "worker.py"
+    crashing.write_text("import os; os.abort()")
+    monkeypatch.setattr("dropscale_embedded.heic._WORKER", crashing)
+
+    with pytest.raises(ImageFault) as raised:
+        decode(heic.photo(originals.pixels((64, 64))))
+    assert raised.value.code == "invalid_file_format"
+
+
+def test_a_heic_image_is_not_larger_than_the_vendor_takes() -> None:
+    whole = heic.photo(originals.pixels((64, 64)))
+    with pytest.raises(ImageFault, match="has 4098 x 64 pixels") as raised:
+        decode(whole.replace(heic.ispe(64, 64), heic.ispe(4098, 64)))
+    assert raised.value.code == "file_too_large"
 
 
 def test_a_transparent_colour_becomes_alpha() -> None:
