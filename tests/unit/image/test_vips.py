@@ -134,6 +134,18 @@ def test_a_heic_original_that_does_not_decode_is_not_compared() -> None:
     assert (found.delta_e, found.fault) == (None, None)
 
 
+def test_a_result_is_looked_at_alone_where_its_original_crashes_the_decoder() -> None:
+    body = heic.photo(pixels(SIZE), exif=originals.exif()[6:])
+    crashing = body.replace(b"\0\0Exif\0", b"\0\0\xffxif\0", 1)  # pi-heif 1.4.0
+    assert read_header(io.BytesIO(crashing), "x").type == "heic"
+
+    whole = compare(encoded(enlarged(pixels(SIZE)), "PNG"), crashing)
+    damaged = compare(encoded(enlarged(pixels(SIZE)), "PNG")[:-100], crashing)
+
+    assert (whole.fault, whole.delta_e) == (None, None)
+    assert damaged.fault is not None
+
+
 ODD = {
     "16-bit grey": encoded(pixels(SIZE).convert("I;16").point(lambda value: value * 257), "PNG"),
     "grey": encoded(pixels(SIZE).convert("L"), "JPEG"),
