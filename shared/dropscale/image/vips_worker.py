@@ -271,7 +271,9 @@ def _is_flat(image: pyvips.Image, reference: pyvips.Image | None) -> bool:
     alpha = _alpha(image)
     if alpha is not None and alpha.max() == 0:
         return True
-    return all(lab[band].deviate() < _FLAT for band in range(lab.bands))
+    # One pixel has no deviation, and is no less than it should be.
+    is_one = lab.width * lab.height == 1
+    return not is_one and all(lab[band].deviate() < _FLAT for band in range(lab.bands))
 
 
 def _colour(image: pyvips.Image) -> pyvips.Image:

@@ -255,6 +255,21 @@ def test_16_bits_stay_where_the_format_has_room_for_them(wanted: OutputFormat) -
     assert done.delta_e < 1.5
 
 
+@pytest.mark.parametrize("wanted", OutputFormat)
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1)])
+def test_the_narrowest_images_are_verified_and_written(
+    size: tuple[int, int], wanted: OutputFormat
+) -> None:
+    view = pixels(SIZE).resize(size)
+    twice = size[0] * 2, size[1] * 2
+
+    done = finish(encoded(view, "PNG"), encoded(view.resize(twice), "PNG"), format=wanted)
+
+    assert done.image.size == twice
+    assert done.delta_e is not None
+    assert done.warnings == ()
+
+
 def test_16_bits_of_a_result_as_it_came_are_not_touched() -> None:
     grey = pixels(SIZE).convert("L").convert("I;16").point(lambda value: value * 257)
     original = encoded(grey, "PNG", exif=originals.exif())
