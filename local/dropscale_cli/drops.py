@@ -11,6 +11,7 @@ from dropscale.errors import DropscaleError
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.specs.keys import FOLDER_SPEC_NAME, KeyKind, kind_of, sidecar_keys_of
 from dropscale_cli.errors import NothingToDrop, UnusablePath
+from dropscale_cli.ignored import IgnoredFiles
 from dropscale_cli.local_bucket import LocalBucket
 
 _UNFIT_CATEGORIES = {"Cc", "Cs"}
@@ -19,7 +20,7 @@ _UNFIT_CATEGORIES = {"Cc", "Cs"}
 
 @dataclass(frozen=True)
 class Drops:
-    """Files by the keys they are dropped at, and how many more were left alone.
+    """Files by the keys they are dropped at, and those that were left alone.
 
     `specs` are those of images and folders; `stand_alone` are specs that are drops themselves.
     """
@@ -27,7 +28,7 @@ class Drops:
     specs: dict[str, Path]
     images: dict[str, Path]
     stand_alone: dict[str, Path] = field(default_factory=dict)
-    ignored: int = 0
+    ignored: dict[str, Path] = field(default_factory=dict)
 
     @property
     def to_follow(self) -> dict[str, Path]:
@@ -76,7 +77,8 @@ def find_drops(path: Path, out: Path, refuse: Callable[[UnusablePath], None] = _
         beside = (path.with_name(name) for name in names)
         folder, files = path.parent, [path, *filter(Path.is_file, beside)]
     by_kind: dict[KeyKind, dict[str, Path]] = {kind: {} for kind in KeyKind}
-    for key, file in _by_key(folder, files, refuse).items():
+    found = _by_key(folder, files, refuse)
+    for key, file in found.items():
         by_kind[kind_of(key)][key] = file
     images = by_kind[KeyKind.IMAGE]
     specs = by_kind[KeyKind.FOLDER_SPEC] | by_kind[KeyKind.SIDECAR]
@@ -85,9 +87,14 @@ def find_drops(path: Path, out: Path, refuse: Callable[[UnusablePath], None] = _
     for file in drops.paths.values():
         if not os.access(file, os.R_OK):
             refuse(UnusablePath(f"{file}: cannot be read; allow it, or move the file away."))
+    ignored = {key: file for key, file in found.items() if key not in drops.paths}
     if not drops.to_follow:
-        raise NothingToDrop(f"{path}: there is no image to drop; other files: {len(files)}.")
-    return replace(drops, ignored=len(files) - len(drops.paths))
+        left = IgnoredFiles.of(ignored or found)
+        others = f"; other files: {left}" if left else ""
+        raise NothingToDrop(
+            "\n".join((f"{path}: there is no image to drop{others}", *left.lines()))
+        )
+    return replace(drops, ignored=ignored)
 
 
 def _drops_among(candidates: Mapping[str, Path], images: Mapping[str, Path]) -> dict[str, Path]:

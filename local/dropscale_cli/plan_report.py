@@ -12,6 +12,7 @@ from dropscale.ledger.drops import Source
 from dropscale.upscaler import DOLLARS_PER_CREDIT
 from dropscale_cli.chosen_api import chosen_api
 from dropscale_cli.drops import find_drops
+from dropscale_cli.ignored import IgnoredFiles
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.plan import Charge, Plan, PlannedDrop, plan_of
 from dropscale_cli.state_folder import StateFolder
@@ -35,7 +36,8 @@ def plan(path: Path, out: Path, environment: Mapping[str, str], *, as_json: bool
     drops = find_drops(path, out)
     planned = plan_of(drops, KeptLedger.read(StateFolder(out)))
     api = chosen_api(environment, None)
-    report = _Report(planned, drops.ignored, api.account(planned.credits, planned.scale_factors))
+    ignored = IgnoredFiles.of(drops.ignored)
+    report = _Report(planned, ignored, api.account(planned.credits, planned.scale_factors))
     if as_json:
         say_json(report.as_json())
     else:
@@ -46,7 +48,7 @@ def plan(path: Path, out: Path, environment: Mapping[str, str], *, as_json: bool
 @dataclass(frozen=True)
 class _Report:
     plan: Plan
-    ignored: int
+    ignored: IgnoredFiles
     account: AccountReport | None
 
     def print_text(self) -> None:
@@ -67,7 +69,8 @@ class _Report:
             "credits_before": self.plan.credits_before,
             "credits_left": self.plan.credits_left,
             "dollars": {name.lower(): float(dollars) for name, dollars in self._dollars.items()},
-            "ignored": self.ignored,
+            "ignored": len(self.ignored),
+            "ignored_files": self.ignored.as_json(),
             "account": self.account and self.account.as_json(),
             "drops": [
                 _drop_as_json(drop, charges.get(drop.source.key, [])) for drop in self.plan.drops
@@ -87,6 +90,7 @@ class _Report:
                 by_refusal.setdefault(drop.refusal.message, []).append(drop)
         for drops in by_refusal.values():
             yield from _list_refusals(drops)
+        yield from self.ignored.lines()
         yield ""
         yield self._totals()
         if self.account:
@@ -101,9 +105,9 @@ class _Report:
             "of that left unpaid by earlier runs": plan.credits_left,
             "skipped": states.count("skipped"),
             "rejected": states.count("rejected"),
-            "other files ignored": self.ignored,
         }
         more = "".join(f"; {name}: {count}" for name, count in facts.items() if count)
+        more += f"; other files ignored: {self.ignored}" if self.ignored else ""
         upscales = f"{len(list(plan.charges))} upscales of {states.count('planned')} images"
         return f"{upscales}: {plan.credits} credits, {dollars}{more}"
 

@@ -13,6 +13,7 @@ from dropscale_cli.chosen_api import ChosenApi, chosen_api
 from dropscale_cli.drops import Drops, find_drops
 from dropscale_cli.errors import NothingToDrop
 from dropscale_cli.gallery import PAGE_NAME
+from dropscale_cli.ignored import IgnoredFiles
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.plan import plan_of
 from dropscale_cli.price import agree_to_price
@@ -90,7 +91,7 @@ def run_drops(drops: Drops, options: RunOptions, api: ChosenApi) -> int:
             if options.is_watching and running:
                 _report(options, api, running, ledger)
             raise
-    return 0 if _report(options, api, running, ledger, drops.ignored).is_as_asked else 1
+    return 0 if _report(options, api, running, ledger, drops).is_as_asked else 1
 
 
 def found_drops(options: RunOptions) -> Drops:
@@ -116,10 +117,15 @@ def watch_folder(options: RunOptions, running: Session, console: Terminal) -> No
 
 
 def _report(
-    options: RunOptions, api: ChosenApi, running: Session, ledger: KeptLedger, ignored: int = 0
+    options: RunOptions,
+    api: ChosenApi,
+    running: Session,
+    ledger: KeptLedger,
+    drops: Drops | None = None,
 ) -> Summary:
     followed, page = running.round_trip.followed, running.page.path if running.page else None
     results = f"{options.out}/"
+    ignored = IgnoredFiles.of(drops.ignored if drops else {})
     summary = Summary(
         followed, results, api.is_charged, ignored, ledger.paid, page, options.command
     )

@@ -9,6 +9,7 @@ from dropscale_cli.chosen_api import STACK
 from dropscale_cli.deployed_stack import deployed_target
 from dropscale_cli.drops import Drops
 from dropscale_cli.file_listing import FileListing
+from dropscale_cli.ignored import IgnoredFiles
 from dropscale_cli.local_bucket import LocalBucket
 from dropscale_cli.places import DeployedStack
 from dropscale_cli.price import agree_to_price
@@ -55,13 +56,14 @@ def run_on_stack(stack: str, options: RunOptions) -> int:
         except KeyboardInterrupt:
             # A watch has no other end.
             if options.is_watching and running:
-                _report(options, place, running, drops.ignored)
+                _report(options, place, running, drops)
             raise
-    return 0 if _report(options, place, running, drops.ignored).is_as_asked else 1
+    return 0 if _report(options, place, running, drops).is_as_asked else 1
 
 
-def _report(options: RunOptions, place: DeployedStack, running: Session, ignored: int) -> Summary:
+def _report(options: RunOptions, place: DeployedStack, running: Session, drops: Drops) -> Summary:
     followed, page = running.round_trip.followed, running.page.path if running.page else None
+    ignored = IgnoredFiles.of(drops.ignored)
     summary = Summary(followed, place.results, place.charged_at is not None, ignored, page=page)
     if options.as_json:
         say_json(summary.as_json())

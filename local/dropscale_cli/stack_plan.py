@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from dropscale.aws import wiring
 from dropscale.errors import DropscaleError
-from dropscale.image.header import DamagedImage, read_header, require_upscalable
+from dropscale.image.header import DamagedImage, read_header
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop, Rendition, Source
 from dropscale.ledger.jobs import Job
@@ -166,7 +166,6 @@ class _PeekedImage:
             if len(head) < _PEEK_BYTES:
                 raise
         else:
-            require_upscalable(header, source.key)
             facts |= {"type": header.type, "width": header.width, "height": header.height}
         return source.model_copy(update=facts)
 

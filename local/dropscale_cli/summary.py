@@ -7,6 +7,7 @@ from typing import Any
 
 from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
+from dropscale_cli.ignored import NOTHING_IGNORED, IgnoredFiles
 from dropscale_cli.progress import state_in_words
 from dropscale_cli.round_trip import FollowedDrop
 from dropscale_cli.terminal import Table, Terminal
@@ -19,7 +20,7 @@ class Summary:
     Attributes:
         results: What the results' keys come after.
         is_charged: Whether the credits were real ones.
-        ignored: Files that were neither image nor spec.
+        ignored: Files that were no image that the upscaler takes, nor a spec.
         paid_before: The fingerprints of jobs that other commands have paid.
         page: Where all of it can be looked at; None: there is no page.
         resume: The command that goes on with what was given up.
@@ -28,7 +29,7 @@ class Summary:
     drops: Sequence[FollowedDrop]
     results: str
     is_charged: bool
-    ignored: int = 0
+    ignored: IgnoredFiles = NOTHING_IGNORED
     paid_before: frozenset[str] = frozenset()
     page: Path | None = None
     resume: str | None = None
@@ -66,7 +67,8 @@ class Summary:
             "charged": self.is_charged,
             "credits": self.credits,
             "credits_before": self.credits_before,
-            "ignored": self.ignored,
+            "ignored": len(self.ignored),
+            "ignored_files": self.ignored.as_json(),
             "page": self.page and str(self.page),
             "resume": self.resume if self._is_any_given_up else None,
             "drops": drops,
@@ -98,6 +100,7 @@ class Summary:
         left = [drop for drop in self.drops if not drop.is_as_asked]
         for drop in left:
             yield from explanation(drop)
+        yield from self.ignored.lines()
         yield ""
         done = len(self.drops) - len(left)
         charged = "charged" if self.is_charged else "not charged: embedded API"

@@ -7,10 +7,17 @@ from pathlib import Path
 import pyvips
 from PIL import Image
 
+from dropscale.errors import DropscaleError
+from dropscale.image.header import read_header
 from dropscale_cli.path_inside import PathInside
+from dropscale_embedded.heic import HeicTooLarge, HeicUnreadable, decode_heic
 
 LONG_SIDE = 640
 """Pixels; a card of the page is a third of a laptop's screen wide, half that in its own pixels."""
+
+_BOUNDS = {"height": LONG_SIDE, "size": "down", "export_profile": "srgb"}
+_MOST_SIDE = 32_768
+"""The longest side of a HEIC image that is decoded for it."""
 
 _QUALITY = 82
 _SUFFIX = ".webp"
@@ -73,18 +80,34 @@ def _write(image: Path, place: PathInside) -> None:
     partial = PathInside(place.folder, f"{place.key}.part")
     try:
         body = _small(image).webpsave_buffer(Q=_QUALITY, keep="none")
-    except (pyvips.Error, Image.DecompressionBombError) as error:
+    except (pyvips.Error, HeicTooLarge, HeicUnreadable, Image.DecompressionBombError) as error:
         raise _Unreadable from error
     place.write([body], partial, is_durable=False)
 
 
 def _small(image: Path) -> pyvips.Image:
-    bounds = {"height": LONG_SIDE, "size": "down", "export_profile": "srgb"}
+    if _is_heic(image):
+        return _shrink(decode_heic(image.read_bytes(), _MOST_SIDE))
     try:
         # A name as such would be searched for options.
         source = pyvips.Source.new_from_file(str(image))
-        return pyvips.Image.thumbnail_source(source, LONG_SIDE, **bounds)
+        return pyvips.Image.thumbnail_source(source, LONG_SIDE, **_BOUNDS)
     except pyvips.Error:
         with Image.open(image) as opened:  # BMP and JPEG 2000, which libvips from PyPI reads not.
-            pixels = pyvips.Image.new_from_array(opened.convert("RGB"))
-        return pixels.thumbnail_image(LONG_SIDE, **bounds)
+            return _shrink(opened)
+
+
+def _is_heic(image: Path) -> bool:
+    try:
+        with image.open("rb") as file:
+            return read_header(file, image.name).type == "heic"
+    except DropscaleError:
+        return False
+
+
+def _shrink(image: Image.Image) -> pyvips.Image:
+    pixels = pyvips.Image.new_from_array(image.convert("RGB"))
+    if (profile := image.info.get("icc_profile")) is not None:
+        pixels = pixels.copy()
+        pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return pixels.thumbnail_image(LONG_SIDE, **_BOUNDS)

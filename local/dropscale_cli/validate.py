@@ -14,6 +14,7 @@ from dropscale_cli.fault_report import report, tally
 from dropscale_cli.spec_tree import SpecTree
 from dropscale_cli.terminal import say
 
+_NO_SPECS = frozenset({KeyKind.OTHER, KeyKind.UNSUPPORTED})
 _ANY_IMAGE = "*"
 """Stands for an image without a sidecar."""
 
@@ -61,7 +62,7 @@ class _Check:
     def file(self, key: str, *, is_named: bool) -> None:
         """Check what specs come to for a file; one that a person has named must be a spec."""
         kind = kind_of(key)
-        if kind is KeyKind.OTHER and not is_named:
+        if kind in _NO_SPECS and not is_named:
             return
         if not is_fit_name(key):
             readable = os.fsencode(key).decode("utf-8", "backslashreplace")
@@ -112,7 +113,7 @@ class _Check:
 
 def _faults_of_no_spec(key: str, kind: KeyKind, tree: SpecTree) -> Sequence[Fault]:
     """Return why a file is no spec that stands alone, though a person takes it for one."""
-    if kind is KeyKind.OTHER:
+    if kind in _NO_SPECS:
         endings = ", ".join(SPEC_SUFFIXES)
         hint = f"the names of specs end in {endings}; a manifest ({MANIFEST_SUFFIX}) is none"
         return [Fault(path=key, message="is no spec, by its name", hint=hint)]

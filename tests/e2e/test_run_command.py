@@ -109,8 +109,8 @@ def test_the_input_is_untouched(mixed: Finished) -> None:
     assert mixed.after == mixed.before
 
 
-def test_what_was_ignored_is_counted(mixed: Finished) -> None:
-    assert mixed.output[-2].endswith("other files ignored: 1")
+def test_what_was_ignored_is_named(mixed: Finished) -> None:
+    assert mixed.output[-2].endswith("other files ignored: notes.txt")
 
 
 def test_the_last_line_is_the_page_that_shows_it(mixed: Finished) -> None:

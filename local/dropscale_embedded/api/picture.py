@@ -1,5 +1,6 @@
 """Pixels as the engines take them, and the way from and to the bytes of an image file."""
 
+import re
 import struct
 from dataclasses import dataclass
 from io import BytesIO
@@ -9,13 +10,15 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dropscale.upscaler import MAX_SIDE
+from dropscale_embedded.heic import HeicTooLarge, HeicUnreadable, decode_heic
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 """Height x width x channels."""
 
 _PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "TIFF", "BMP")
-"""What the vendor accepts and Pillow reads. HEIC is missing: Pillow alone has no decoder."""
+"""What the vendor accepts and Pillow reads, as Pillow calls it: all but HEIC."""
 
+_AVIF_BRAND = re.compile(rb"avi[fs]")
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "F"})
 _GREY_16_MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})
 _OTHER_COLOUR_SPACES = frozenset({"CMYK", "YCbCr", "LAB", "HSV"})
@@ -59,26 +62,41 @@ def decode(data: bytes) -> Picture:
         ImageFault: the bytes are no readable image, or it is larger than the vendor takes.
     """
     try:
-        with Image.open(BytesIO(data), formats=_PILLOW_FORMATS) as image:
-            width, height = image.size
-            if max(width, height) > MAX_SIDE:
-                raise ImageFault(
-                    "file_too_large",
-                    f"The image has {width} x {height} pixels; at most {MAX_SIDE} x {MAX_SIDE}"
-                    " are possible. Scale it down.",
-                )
+        with _open(data) as image:
+            if max(image.size) > MAX_SIDE:
+                raise _too_large(f"{image.width} x {image.height}")
             return _picture(ImageOps.exif_transpose(image))
+    except HeicTooLarge as error:
+        raise _too_large(str(error)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageFault("file_too_large", f"The image is far too large: {error}") from None
     except UnidentifiedImageError:
         raise ImageFault(
             "invalid_file_format", "The file is not an image that can be read: unknown format"
         ) from None
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
+    except (HeicUnreadable, OSError, SyntaxError, ValueError, struct.error) as error:
         # Pillow's decoders raise all of these on damaged files.
         raise ImageFault(
             "invalid_file_format", f"The file is not an image that can be read: {error}"
         ) from None
+
+
+def _open(data: bytes) -> Image.Image:
+    # The brands of a HEIC file tell it from AVIF (ISO/IEC 23008-12, annex B.4).
+    is_heif = data[4:8] == b"ftyp" and not _AVIF_BRAND.search(data[8:64])
+    return (
+        decode_heic(data, MAX_SIDE)
+        if is_heif
+        else Image.open(BytesIO(data), formats=_PILLOW_FORMATS)
+    )
+
+
+def _too_large(size: str) -> ImageFault:
+    return ImageFault(
+        "file_too_large",
+        f"The image has {size} pixels; at most {MAX_SIDE} x {MAX_SIDE} are possible."
+        " Scale it down.",
+    )
 
 
 def encode(picture: Picture) -> bytes:

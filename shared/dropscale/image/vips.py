@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, get_args
@@ -48,7 +49,15 @@ class Vips:
             "orientation": orientation,
             "profile_can_hold": profile_can_hold,
         }
-        answer = _run(task, [task["result"], task["original"]], seconds)
+        end = time.monotonic() + seconds
+        try:
+            answer = _run(task, [task["result"], task["original"]], seconds)
+        except _DecoderCrashed:
+            if original is None:
+                raise
+            # It may have been the original's: then the result is looked at alone.
+            task["original"] = None
+            answer = _run(task, [task["result"]], end - time.monotonic())
         try:
             return _Answer.model_validate_json(answer).comparison
         except ValidationError as error:
@@ -87,9 +96,13 @@ class Vips:
 class _Answer(BaseModel):
     """What the worker answers when it has compared."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", val_json_bytes="base64")
+    model_config = ConfigDict(strict=True, extra="forbid")
 
     comparison: Comparison
+
+
+class _DecoderCrashed(PixelsUnreadable):
+    """The worker was ended by a signal."""
 
 
 def _inherit(image: ImageFile) -> InheritedImage:
@@ -116,7 +129,8 @@ def _run(task: Task, images: Sequence[InheritedImage | None], seconds: float) ->
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         last = lines[-1] if lines else "no message"
-        raise PixelsUnreadable(f"libvips ended with {done.returncode}: {last}")
+        crash = _DecoderCrashed if done.returncode < 0 else PixelsUnreadable
+        raise crash(f"libvips ended with {done.returncode}: {last}")
     return done.stdout
 
 

@@ -11,13 +11,12 @@ import os
 import resource
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import pyvips
 
-from dropscale.image.metadata.model import Metadata
-from dropscale.image.metadata.streams import MAX_BLOB_BYTES
 from dropscale.image.pixels import QUALITY_BY_TYPE, Comparison
 from dropscale.image.vips_task import (
     CompareTask,
@@ -61,7 +60,7 @@ def main() -> None:
     pyvips.cache_set_max(0)
     if task["task"] == "compare":
         answer = {"comparison": asdict(compare(task))}
-        json.dump(answer, sys.stdout, default=lambda blob: base64.b64encode(blob).decode())
+        json.dump(answer, sys.stdout)
     else:
         convert(task)
 
@@ -75,11 +74,9 @@ def compare(task: CompareTask) -> Comparison:
         return Comparison(fault=_describe_error(error))
     if task["original"] is None or original is None:
         return _look_alone(task, result)
-    found = _metadata_of(original) if task["original"]["type"] in {"avif", "heic"} else None
     size = _size_to_compare(original.width, original.height)
     reference, _ = _decode_to_size(task["original"], size)
-    seen = _look_alone(task, result) if reference is None else _look_beside(task, result, reference)
-    return replace(seen, metadata=found)
+    return _look_alone(task, result) if reference is None else _look_beside(task, result, reference)
 
 
 def convert(task: ConvertTask) -> None:
@@ -158,9 +155,34 @@ def _look_beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Imag
 
 
 def _open_image(image: InheritedImage, **options: Any) -> pyvips.Image:
+    if image["type"] == "heic":
+        return _decode_heic(image["fileno"])
     os.lseek(image["fileno"], 0, os.SEEK_SET)
     source = pyvips.Source.new_from_descriptor(image["fileno"])
     return pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error", **options)
+
+
+@cache  # an image is opened for its size, and then for its pixels
+def _decode_heic(fileno: int) -> pyvips.Image:
+    """Return the pixels of a HEIC file, upright, in 8 bits a channel, with their profile.
+
+    libvips from PyPI has no decoder of HEVC; pi-heif's is the same libheif, with libde265.
+    """
+    # Imported late: it and Pillow would be half of the worker's start, and few images need them.
+    import pi_heif  # noqa: PLC0415
+
+    pi_heif.options.DECODE_THREADS = 1
+    os.lseek(fileno, 0, os.SEEK_SET)
+    try:
+        with open(fileno, "rb", closefd=False) as file:
+            opened = pi_heif.open_heif(file)
+            pixels = pyvips.Image.new_from_array(opened.to_pillow())
+    except (OSError, ValueError, RuntimeError, EOFError, SyntaxError, IndexError) as error:
+        raise pyvips.Error("no HEIC that can be decoded", str(error)) from error
+    if (profile := opened.info.get("icc_profile")) is not None:
+        pixels = pixels.copy()
+        pixels.set_type(pyvips.GValue.blob_type, _FIELDS["icc"], profile)
+    return pixels
 
 
 def _original(task: CompareTask) -> pyvips.Image | None:
@@ -249,7 +271,9 @@ def _is_flat(image: pyvips.Image, reference: pyvips.Image | None) -> bool:
     alpha = _alpha(image)
     if alpha is not None and alpha.max() == 0:
         return True
-    return all(lab[band].deviate() < _FLAT for band in range(lab.bands))
+    # One pixel has no deviation, and is no less than it should be.
+    is_one = lab.width * lab.height == 1
+    return not is_one and all(lab[band].deviate() < _FLAT for band in range(lab.bands))
 
 
 def _colour(image: pyvips.Image) -> pyvips.Image:
@@ -266,15 +290,6 @@ def _alpha(image: pyvips.Image) -> pyvips.Image | None:
 
 def _has_profile(image: pyvips.Image) -> bool:
     return bool(image.get_typeof(_FIELDS["icc"]))
-
-
-def _metadata_of(image: pyvips.Image) -> Metadata:
-    found = {
-        kind: bytes(image.get(field)).removeprefix(b"Exif\0\0")
-        for kind, field in _FIELDS.items()
-        if image.get_typeof(field)
-    }
-    return Metadata(**{kind: blob for kind, blob in found.items() if len(blob) <= MAX_BLOB_BYTES})
 
 
 def _describe_error(error: pyvips.Error) -> str:

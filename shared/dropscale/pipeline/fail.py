@@ -43,6 +43,18 @@ _COLLECT = (
 )
 
 
+_FIXES: Mapping[str, str] = MappingProxyType(
+    {
+        "invalid_file_format": (
+            "Nothing is charged. The vendor cannot read the image: export it again where it comes "
+            "from, best as png or jpeg, and drop that."
+        ),
+        "file_too_large": "Nothing is charged. Scale the image down, and drop that.",
+    }
+)
+"""What to do about errors of the vendor's that the same bytes would end in again."""
+
+
 @dataclass(frozen=True)
 class Fail:
     """Ends a rendition that gets no result now, and lets the next job start."""
@@ -93,8 +105,14 @@ def _explain_ending(state: ExecutionState, job: Job) -> tuple[DropState, Reason]
         return _explain_error(state.error, state.project_id)
     verdict = DropState.CANCELED if state.status == ProjectStatus.CANCELED else DropState.FAILED
     told, ended = state.project_error, explain_verdict(job, verdict)
-    code, message = (told and told.code) or ended.code, (told and told.message) or ended.message
-    return verdict, Reason(code=code, message=message, fix=ended.fix)
+    code = (told and told.code) or ended.code
+    return verdict, ended.model_copy(
+        update={
+            "code": code,
+            "message": (told and told.message) or ended.message,
+            "fix": ended.fix if job.credits_charged else _FIXES.get(code, ended.fix),
+        }
+    )
 
 
 def _explain_error(error: CaughtError, project_id: str) -> tuple[DropState, Reason]:

@@ -24,6 +24,8 @@ class KeyKind(StrEnum):
     FOLDER_SPEC = "folder_spec"
     STAND_ALONE = "stand_alone"
     """A spec that stands alone, if its content is one: other tools have such files, too."""
+    UNSUPPORTED = "unsupported"
+    """A picture of a type that the upscaler does not take."""
     OTHER = "other"
 
 
@@ -36,6 +38,8 @@ def kind_of(key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> KeyKind:
         return KeyKind.FOLDER_SPEC
     if _has_image_extension(name):
         return KeyKind.IMAGE
+    if _extension(name) in upscaler.UNSUPPORTED_EXTENSIONS:
+        return KeyKind.UNSUPPORTED
     if image_key_of(key, suffixes):
         return KeyKind.SIDECAR
     return KeyKind.STAND_ALONE if PurePosixPath(name).suffix in suffixes else KeyKind.OTHER
@@ -76,4 +80,8 @@ def _possible(keys: Iterable[str]) -> list[str]:
 
 
 def _has_image_extension(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower().removeprefix(".") in upscaler.TYPE_BY_EXTENSION
+    return _extension(name) in upscaler.TYPE_BY_EXTENSION
+
+
+def _extension(name: str) -> str:
+    return PurePosixPath(name).suffix.lower().removeprefix(".")

@@ -27,7 +27,7 @@ def test_a_folder_gives_images_and_specs_at_their_relative_paths(
         "été 2026/dropscale.yaml": folder_spec,
         "été 2026/deep/leaf.PNG.yml": spec,
     }
-    assert drops.ignored == 2
+    assert [*drops.ignored] == ["data.json", "notes.txt"]
 
 
 def test_one_image_comes_with_its_own_sidecars_only(write: Write, tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_one_image_comes_with_its_own_sidecars_only(write: Write, tmp_path: Path
     write("dog.jpg")
     write("dog.jpg.yaml")
     drops = find_drops(cat, tmp_path / "out")
-    assert (drops.images, drops.specs, drops.ignored) == ({"cat.jpg": cat}, specs, 0)
+    assert (drops.images, drops.specs, drops.ignored) == ({"cat.jpg": cat}, specs, {})
 
 
 def test_keys_are_composed_whatever_the_file_system_keeps(write: Write, tmp_path: Path) -> None:
@@ -73,15 +73,16 @@ def test_what_is_hidden_and_earlier_results_are_left_alone(write: Write, tmp_pat
     write("._cat.jpg")
     write("out/cat.jpg@2x.png")
     drops = find_drops(tmp_path, tmp_path / "nowhere" / ".." / "out")
-    assert (drops.images, drops.ignored) == ({"cat.jpg": cat}, 0)
+    assert (drops.images, drops.ignored) == ({"cat.jpg": cat}, {})
 
 
 @pytest.mark.parametrize("only", [[], ["notes.txt"], ["cat.jpg.yaml"]])
 def test_no_image_is_an_error(only: list[str], write: Write, tmp_path: Path) -> None:
     for name in only:
         write(name)
-    with pytest.raises(NothingToDrop, match=f"no image to drop; other files: {len(only)}"):
+    with pytest.raises(NothingToDrop, match="no image to drop") as raised:
         find_drops(tmp_path, tmp_path / "out")
+    assert all(name in raised.value.message for name in only)
 
 
 def test_a_file_that_is_no_image_is_an_error(write: Write, tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def test_json_has_every_drop(write: Write, outcome: Callable[[], dict[str, Any]]
         "credits_left": 0,
         "dollars": {"creator": 0.06, "business": 0.125},
         "ignored": 1,
+        "ignored_files": [{"key": "notes.txt", "reason": None}],
         "account": None,
     }
     good, bad = told["drops"]
@@ -119,6 +120,42 @@ def test_json_has_every_drop(write: Write, outcome: Callable[[], dict[str, Any]]
         [],
         "NotAnImage",
     )
+
+
+def test_pictures_that_the_upscaler_does_not_take_are_told_with_what_to_do(
+    write: Write, shown: Plan, outcome: Callable[[], dict[str, Any]]
+) -> None:
+    write("a.png", png())
+    for name in ("a.gif", "b.GIF", "c.gif", "d.gif"):
+        write(name, b"GIF89a....")
+    write("photo.NEF", b"II*\0")
+    write("notes.txt", "")
+
+    code, lines = shown()
+
+    assert code == 0
+    at = lines.index("a.gif, b.GIF, c.gif and 1 more: not dropped: is a GIF file")
+    assert "Export it as png" in lines[at + 1]
+    assert "photo.NEF: not dropped: is a camera raw file (NEF), by its name" in lines
+    assert lines[-1].endswith("; other files ignored: a.gif, b.GIF, c.gif and 3 more")
+    told = {one["key"]: one["reason"] for one in outcome()["ignored_files"]}
+    assert told["notes.txt"] is None
+    assert told["photo.NEF"]["code"] == "UnsupportedImage"
+    assert len(told) == 6
+
+
+def test_a_raw_file_alone_is_named_with_what_to_do(write: Write, shown: Plan) -> None:
+    write("photo.nef", b"II*\0")
+    with pytest.raises(NothingToDrop, match=r"other files: photo\.nef\n\n.*raw file.*\n  Develop"):
+        shown()
+
+
+def test_an_image_that_is_too_large_has_its_size_in_the_plan(
+    write: Write, outcome: Callable[[], dict[str, Any]]
+) -> None:
+    write("wide.png", png(5000, 1))
+    (drop,) = outcome()["drops"]
+    assert (drop["state"], drop["width"], drop["height"]) == ("rejected", 5000, 1)
 
 
 def test_nothing_to_plan_is_wrong_usage(shown: Plan) -> None:

@@ -1,6 +1,6 @@
 """What a run shows, on a terminal and elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from itertools import pairwise
@@ -9,6 +9,7 @@ import pytest
 
 from dropscale.ledger.drops import Reason
 from dropscale.ledger.states import DropState, WaitReason
+from dropscale_cli.ignored import IgnoredFiles
 from dropscale_cli.progress import (
     LineProgress,
     TableProgress,
@@ -37,8 +38,8 @@ def followed(
     )
 
 
-def summary(*drops: FollowedDrop, is_charged: bool = False, ignored: int = 0) -> Summary:
-    return Summary(drops, "out/", is_charged, ignored)
+def summary(*drops: FollowedDrop, is_charged: bool = False, ignored: Iterable[str] = ()) -> Summary:
+    return Summary(drops, "out/", is_charged, IgnoredFiles(dict.fromkeys(ignored)))
 
 
 @dataclass
@@ -138,7 +139,7 @@ def test_the_table_shows_what_moves_where_there_is_no_room_for_all() -> None:
 
 def test_the_summary_tells_what_came_out_and_where(capsys: pytest.CaptureFixture[str]) -> None:
     long = f"été 2026/{'x' * 150}.jpg"
-    summary(followed(long, DropState.DELIVERED), ignored=2).print_text()
+    summary(followed(long, DropState.DELIVERED), ignored="abcde").print_text()
     printed = capsys.readouterr().out.splitlines()
     assert printed[1].split() == ["Image", "Size", "Mode", "Credits", "Seconds", "Result"]
     assert printed[2].split("  ")[0] == long
@@ -146,7 +147,7 @@ def test_the_summary_tells_what_came_out_and_where(capsys: pytest.CaptureFixture
     assert printed[2].split()[-5:-2] == ["balanced", "50", "3.2"]
     assert printed[2].rstrip().endswith(f"out/{long}@2x.png")
     assert printed[-1].startswith("1 of 1 done, 50 credits (not charged: embedded API)")
-    assert printed[-1].endswith("; other files ignored: 2")
+    assert printed[-1].endswith("; other files ignored: a, b, c and 2 more")
 
 
 def test_the_summary_tells_what_did_not_come_out_why_and_what_to_do(
@@ -259,9 +260,10 @@ def test_a_job_that_two_images_share_is_counted_once() -> None:
 
 def test_json_carries_the_manifests() -> None:
     drop = followed("été.jpg", DropState.DELIVERED)
-    outcome = summary(drop, followed("b.jpg"), ignored=3).as_json()
+    outcome = summary(drop, followed("b.jpg"), ignored=["a.txt"]).as_json()
     assert (outcome["as_asked"], outcome["charged"]) == (False, False)
-    assert (outcome["credits"], outcome["ignored"]) == (50, 3)
+    assert (outcome["credits"], outcome["ignored"]) == (50, 1)
+    assert outcome["ignored_files"] == [{"key": "a.txt", "reason": None}]
     told, silent = outcome["drops"]
     assert (told["key"], told["as_asked"], told["seconds"]) == ("été.jpg", True, 3.21)
     assert told["manifest"]["jobs"][0]["output"]["key"] == "été.jpg@2x.png"

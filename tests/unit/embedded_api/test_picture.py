@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from dropscale_embedded.api.picture import ImageFault, Picture, bleed, decode, encode
+from tests import heic, originals
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -61,6 +62,41 @@ def test_every_mode_comes_out_as_grey_or_rgb_with_its_alpha(
     image = reopened(decode(file_of(Image.new(mode, (7, 5)), format_)))
 
     assert (image.mode, image.size) == (expected, (7, 5))
+
+
+@pytest.mark.parametrize("tiles", [1, 2])
+def test_a_phones_photo_is_read_upright_with_its_profile(tiles: int) -> None:
+    view = originals.pixels((64, 128))
+    stored = originals.as_stored(view, 6)
+    exif = originals.exif(6).removeprefix(b"Exif\0\0")
+
+    picture = decode(heic.photo(stored, heic.icc_of(SRGB), heic.irot(3), exif=exif, tiles=tiles))
+
+    assert picture.icc_profile == SRGB
+    assert picture.colour.shape == (128, 64, 3)
+    assert np.abs(picture.colour.astype(float) - np.asarray(view)).mean() < 4
+
+
+def test_a_damaged_heic_is_no_readable_image() -> None:
+    body = heic.photo(originals.pixels((64, 64)))
+    for damaged in (body[:-2000], body[:100], body.replace(b"hvcC", b"free")):
+        with pytest.raises(ImageFault) as raised:
+            decode(damaged)
+        assert raised.value.code == "invalid_file_format"
+
+
+def test_a_heic_file_that_crashes_its_decoder_is_no_readable_image() -> None:
+    body = heic.photo(originals.pixels((64, 64)), exif=originals.exif()[6:])
+    with pytest.raises(ImageFault) as raised:
+        decode(body.replace(b"\0\0Exif\0", b"\0\0\xffxif\0", 1))  # pi-heif 1.4.0
+    assert raised.value.code == "invalid_file_format"
+
+
+def test_a_heic_image_is_not_larger_than_the_vendor_takes() -> None:
+    whole = heic.photo(originals.pixels((64, 64)))
+    with pytest.raises(ImageFault, match="has 4098 x 64 pixels") as raised:
+        decode(whole.replace(heic.ispe(64, 64), heic.ispe(4098, 64)))
+    assert raised.value.code == "file_too_large"
 
 
 def test_a_transparent_colour_becomes_alpha() -> None:

@@ -1,8 +1,10 @@
 """Bad input gets a clear manifest, costs nothing and takes nobody with it."""
 
 import pytest
+from PIL import Image
 
 from dropscale.ledger.states import DropState
+from tests import originals
 from tests.fakes import png
 from tests.world import World
 
@@ -25,6 +27,71 @@ def test_a_bad_image_is_rejected_before_anything_is_sent(
     assert (manifest["state"], manifest["reason"]["code"]) == ("rejected", code)
     assert manifest["reason"]["fix"]
     assert (world.upscaler.uploads, world.upscaler.creates) == ([], [])
+
+
+def test_an_image_that_is_too_large_has_its_size_in_the_manifest(world: World) -> None:
+    body = png(4097, 1)
+    world.drop("cat.png", body)
+
+    source = world.manifest("cat.png")["source"]
+    assert (source["width"], source["height"], source["bytes"]) == (4097, 1, len(body))
+    assert source["type"] == "png"
+
+
+def test_what_is_large_enough_is_skipped_even_if_it_is_too_large(world: World) -> None:
+    world.put("cat.png.yaml", "skip_if: {min_width: 3000}")
+    world.drop("cat.png", png(4097, 1))
+
+    assert world.manifest("cat.png")["state"] == "skipped"
+
+
+def test_an_object_of_too_many_bytes_has_their_count_in_the_manifest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropscale.pipeline.parts.source_image.MAX_IMAGE_BYTES", 10)
+    world.drop("cat.png", png())
+
+    manifest = world.manifest("cat.png")
+    assert (manifest["reason"]["code"], manifest["source"]["bytes"]) == (
+        "ImageTooLarge",
+        len(png()),
+    )
+
+
+@pytest.mark.parametrize(("limit", "state"), [(40, "skipped"), (41, "submitted")])
+def test_skip_if_means_the_picture_as_it_is_seen(world: World, limit: int, state: str) -> None:
+    exif = Image.Exif()
+    exif[originals.ORIENTATION] = 6
+    world.put("dropscale.yaml", f"skip_if: {{min_height: {limit}}}")
+    world.drop("cat.png", originals.encoded(Image.new("RGB", (40, 20)), "PNG", exif=exif))
+
+    manifest = world.manifest("cat.png")
+    assert (manifest["source"]["width"], manifest["source"]["height"]) == (20, 40)
+    assert manifest["state"] == state
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "code", "words"),
+    [
+        ("cat.gif", b"GIF89a....", "UnsupportedImage", "cat.gif is a GIF file"),
+        ("cat.jpg", b"GIF89a....", "UnsupportedImage", "cat.jpg is a GIF file"),
+        ("cat.NEF", b"II*\0\xff\xff\xff\0", "UnsupportedImage", "camera raw file (NEF)"),
+        ("cat.tif", b"II+\0\x08\0\0\0", "UnsupportedImage", "a BigTIFF file"),
+        ("cat.svg", b"<svg/>", "UnsupportedImage", "an SVG drawing"),
+        ("cat.gif", png(), "UnsupportedImage", "is png by its content"),
+        ("cat.psd", b"", "EmptyImage", "empty"),
+    ],
+)
+def test_pictures_that_the_upscaler_does_not_take_are_rejected_by_name_with_what_to_do(
+    world: World, key: str, body: bytes, code: str, words: str
+) -> None:
+    world.drop(key, body)
+
+    manifest = world.manifest(key)
+    assert (manifest["state"], manifest["reason"]["code"]) == ("rejected", code)
+    assert words in manifest["reason"]["message"]
+    assert "rop" not in manifest["reason"]["fix"]
+    assert world.upscaler.uploads == []
 
 
 @pytest.mark.parametrize(

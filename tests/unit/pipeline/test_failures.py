@@ -39,6 +39,25 @@ def test_an_error_of_the_vendor_gives_slot_and_credits_back(world: World) -> Non
     assert world.ledger.taken == 0
 
 
+@pytest.mark.parametrize("charged", [0, 50])
+@pytest.mark.parametrize(
+    ("code", "words"), [("invalid_file_format", "xport it again"), ("file_too_large", "Scale")]
+)
+def test_what_the_vendor_cannot_read_is_not_to_be_dropped_as_it_is(
+    world: World, code: str, words: str, charged: int
+) -> None:
+    submitted(world)
+    world.upscaler.finish(
+        ProjectStatus.ERROR, credits_charged=charged, error={"code": code, "message": "no"}
+    )
+
+    world.fail(world.check(world.running()[0]))
+
+    fix = world.manifest("cat.png")["reason"]["fix"]
+    assert (words in fix) is (charged == 0)
+    assert ("has not given back" in fix) is (charged > 0)
+
+
 def test_a_canceled_project_ends_canceled(world: World) -> None:
     submitted(world)
     world.upscaler.finish(ProjectStatus.CANCELED)

@@ -206,7 +206,7 @@ def test_a_required_sidecar_is_waited_for(world: World) -> None:
 
 
 def test_what_is_neither_image_nor_sidecar_is_ignored(world: World) -> None:
-    for key in ("notes.txt", "folder/", "dropscale.yaml", "cat.gif", "data.json"):
+    for key in ("notes.txt", "folder/", "dropscale.yaml", "cat.pdf", "data.json"):
         assert world.drop(key, "x").outcome is SubmitOutcome.IGNORED
     assert world.ledger.drops == {}
 

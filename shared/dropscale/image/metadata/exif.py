@@ -43,6 +43,14 @@ def orientation_of(exif: bytes | None) -> int:
     return found if found <= 8 else UPRIGHT
 
 
+def readable_orientation(exif: bytes | None) -> int:
+    """Return an EXIF orientation, 1 to 8; where it cannot be read, that of upright pixels."""
+    try:
+        return orientation_of(exif)
+    except MalformedMetadata:
+        return UPRIGHT
+
+
 def adapt(exif: bytes, orientation: int, width: int, height: int) -> bytes:
     """Return EXIF for a file of another orientation and size, without the thumbnail.
 

@@ -7,12 +7,19 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import BinaryIO
 
-from dropscale.image.header import ImageHeader
-from dropscale.image.metadata import icc, jpeg, png, tiff, webp
+from dropscale.image.metadata import heif, icc, jpeg, png, tiff, webp
 from dropscale.image.metadata.model import Metadata
+from dropscale.image.pixels import ImageFile
 
 _READERS: Mapping[str, Callable[[BinaryIO], Metadata]] = MappingProxyType(
-    {"jpeg": jpeg.read, "png": png.read, "webp": webp.read, "tiff": tiff.read}
+    {
+        "avif": heif.read,
+        "heic": heif.read,
+        "jpeg": jpeg.read,
+        "png": png.read,
+        "tiff": tiff.read,
+        "webp": webp.read,
+    }
 )
 REWRITABLE_TYPES = frozenset({"jpeg", "png", "webp"})
 
@@ -28,9 +35,9 @@ def read_metadata(file: BinaryIO, image_type: str) -> Metadata | None:
 
 
 def rewrite(
-    source: BinaryIO, target: BinaryIO, header: ImageHeader, metadata: Metadata, *, strip: bool
+    image: ImageFile, target: BinaryIO, size: tuple[int, int], metadata: Metadata, *, strip: bool
 ) -> Metadata:
-    """Copy an image file of a rewritable type with other metadata in place of its own.
+    """Copy an image file of a rewritable type and of `size` (width, height), with other metadata.
 
     What it has of kinds that `metadata` lacks stays, but with `strip` only its colour profile.
     Returns what its type has no room for.
@@ -38,11 +45,10 @@ def rewrite(
     Raises:
         MalformedMetadata: the file is damaged.
     """
-    if header.type == "webp":
-        size = header.width, header.height
-        return webp.write(source, target, metadata, size, strip=strip)
-    write = jpeg.write if header.type == "jpeg" else png.write
-    return write(source, target, metadata, strip=strip)
+    if image.type == "webp":
+        return webp.write(image.file, target, metadata, size, strip=strip)
+    write = jpeg.write if image.type == "jpeg" else png.write
+    return write(image.file, target, metadata, strip=strip)
 
 
 def can_take_profile(file: BinaryIO, image_type: str, profile: bytes) -> bool:

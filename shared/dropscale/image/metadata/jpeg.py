@@ -4,12 +4,13 @@ What they hold: EXIF in APP1 (Exif 2.32, 4.7.2), XMP in APP1 (XMP part 3, 1.1.3)
 APP2 (ICC.1:2022, B.4), Photoshop's image resources with IPTC in APP13.
 """
 
+import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from dropscale.image.metadata import iptc
-from dropscale.image.metadata.model import MalformedMetadata, Metadata
+from dropscale.image.metadata.exif import readable_orientation
+from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
 from dropscale.image.metadata.streams import copy, read_exactly
 
 _START, _SCAN, _END = 0xD8, 0xDA, 0xD9
@@ -27,8 +28,7 @@ _ICC = b"ICC_PROFILE\0"
 _RESOURCES = b"Photoshop 3.0\0"
 
 
-@dataclass(frozen=True)
-class _Segment:
+class _Segment(NamedTuple):
     marker: int
     body: bytes
 
@@ -49,6 +49,22 @@ class _Segment:
 
     def _is(self, name: bytes) -> bool:
         return self.body.startswith(name)
+
+
+def layout(file: BinaryIO) -> PixelLayout:
+    """Return how a JPEG file's pixels lie.
+
+    Raises:
+        MalformedMetadata: its segments are damaged.
+    """
+    exif: bytes | None = None
+    for segment in _segments(file):
+        if segment.kind == "exif" and exif is None:
+            exif = segment.body[len(_EXIF) :]
+        if segment.marker in _FRAMES and len(segment.body) >= 5:
+            height, width = struct.unpack(">HH", segment.body[1:5])
+            return PixelLayout(width, height, readable_orientation(exif))
+    raise MalformedMetadata("a JPEG file without a frame")
 
 
 def read(file: BinaryIO) -> Metadata:

@@ -1,11 +1,19 @@
 """The kinds of metadata that are carried from an original to its result."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 
 class MalformedMetadata(ValueError):
     """A container, or what is in it, is not built as its format says."""
+
+
+class PixelLayout(NamedTuple):
+    """An image's width and height in pixels as they are stored, and their EXIF orientation."""
+
+    width: int
+    height: int
+    orientation: int = 1
 
 
 @dataclass(frozen=True)

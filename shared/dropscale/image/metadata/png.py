@@ -9,14 +9,17 @@ import zlib
 from binascii import unhexlify
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from dropscale.image.metadata import iptc
-from dropscale.image.metadata.model import MalformedMetadata, Metadata
+from dropscale.image.metadata.exif import readable_orientation
+from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MOST_CHUNKS = 200_000
+"""Writers fill chunks of 8 KiB or more, and the largest image has 512 MB."""
+
 _COLOUR_CHUNKS = frozenset({b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP"})
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _DESCRIPTIVE_CHUNKS = _TEXT_CHUNKS | {b"eXIf", b"tIME"}
@@ -31,13 +34,31 @@ _KIND_BY_KEYWORD = {
 _EXIF_MARKER = b"Exif\0\0"
 
 
-@dataclass(frozen=True)
-class _Chunk:
+class _Chunk(NamedTuple):
     """A chunk's type, and where in the file its data begins and how long it is."""
 
     type: bytes
     at: int
     size: int
+
+
+def layout(file: BinaryIO) -> PixelLayout:
+    """Return how a PNG file's pixels lie.
+
+    Raises:
+        MalformedMetadata: it does not begin with its header.
+    """
+    chunks = _chunks(file)
+    header = next(chunks)
+    if header.type != b"IHDR":
+        raise MalformedMetadata("a PNG file does not begin with its header")
+    file.seek(header.at)
+    width, height = struct.unpack(">II", read_exactly(file, 8))
+    exif: bytes | None = None
+    with suppress(MalformedMetadata):  # of a file that is cut off later, the beginning counts
+        found = next((chunk for chunk in chunks if _kind_of(file, chunk) == "exif"), None)
+        exif = None if found is None else _value_of(file, found)
+    return PixelLayout(width, height, readable_orientation(exif))
 
 
 def read(file: BinaryIO) -> Metadata:
@@ -98,12 +119,14 @@ def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
     if file.read(len(_SIGNATURE)) != _SIGNATURE:
         raise MalformedMetadata("not a PNG file")
     at = len(_SIGNATURE)
-    name = b""
-    while name != b"IEND":
+    for _ in range(_MOST_CHUNKS):
         file.seek(at)
         size, name = struct.unpack(">I4s", read_exactly(file, 8))
         yield _Chunk(name, at + 8, size)
         at += size + 12
+        if name == b"IEND":
+            return
+    raise MalformedMetadata(f"more than {_MOST_CHUNKS:,} PNG chunks")
 
 
 def _kind_of(file: BinaryIO, chunk: _Chunk) -> str | None:

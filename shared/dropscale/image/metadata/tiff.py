@@ -2,11 +2,30 @@
 
 from typing import BinaryIO
 
-from dropscale.image.metadata.exif import exif_of_tiff
+from dropscale.image.metadata.exif import UPRIGHT, exif_of_tiff
 from dropscale.image.metadata.ifd import TiffFile
-from dropscale.image.metadata.model import Metadata
+from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
 
+_WIDTH, _LENGTH, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _XMP, _IPTC, _ICC = 0x02BC, 0x83BB, 0x8773
+
+
+def layout(file: BinaryIO) -> PixelLayout:
+    """Return how the pixels of a TIFF file's first picture lie.
+
+    Raises:
+        MalformedMetadata: it is damaged.
+    """
+    tiff = TiffFile(file)
+    entries = tiff.directory(tiff.offset(tiff.first_at)).entries
+    width, height, orientation = (
+        tiff.number(entries.get(tag)) for tag in (_WIDTH, _LENGTH, _ORIENTATION)
+    )
+    if width is None or height is None:
+        raise MalformedMetadata("a TIFF file without a size")
+    if orientation is None or not 1 <= orientation <= 8:
+        orientation = UPRIGHT
+    return PixelLayout(width, height, orientation)
 
 
 def read(file: BinaryIO) -> Metadata:

@@ -2,11 +2,12 @@
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from dropscale.image.metadata.model import MalformedMetadata, Metadata
+from dropscale.image.metadata.exif import readable_orientation
+from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly, size_of
 
 _KIND_BY_CHUNK = MappingProxyType({b"ICCP": "icc", b"EXIF": "exif", b"XMP ": "xmp"})
@@ -14,15 +15,43 @@ _FLAG_BY_KIND = MappingProxyType({"icc": 0x20, "exif": 0x08, "xmp": 0x04})
 _ALPHA_FLAG, _ANIMATION_FLAG = 0x10, 0x02
 _MOST_CHUNKS = 100_000
 _EXIF_MARKER = b"Exif\0\0"
+_EXIF_FLAG = 0x08
+_KEY_FRAME = b"\x9d\x01\x2a"
 
 
-@dataclass(frozen=True)
-class _Chunk:
+class _Chunk(NamedTuple):
     """A chunk's type, and where in the file its data begins and how long it is."""
 
     type: bytes
     at: int
     size: int
+
+
+def layout(file: BinaryIO) -> PixelLayout:
+    """Return how a WebP file's pixels lie.
+
+    Raises:
+        MalformedMetadata: its first chunk is damaged.
+    """
+    chunks = _chunks(file)
+    first = next(chunks, None)
+    if first is None:
+        raise MalformedMetadata("a WebP file without a chunk")
+    file.seek(first.at)
+    head = read_exactly(file, 10 if first.type != b"VP8L" else 5)
+    if first.type == b"VP8X":
+        width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (4, 7))
+        exif = _exif_among(file, chunks) if head[0] & _EXIF_FLAG else None
+        return PixelLayout(width, height, readable_orientation(exif))
+    if first.type == b"VP8L":
+        # Behind the signature: 14 bits of width, 14 of height, each less one.
+        (packed,) = struct.unpack("<xI", head)
+        return PixelLayout((packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1)
+    if first.type != b"VP8 " or head[3:6] != _KEY_FRAME:
+        raise MalformedMetadata("a WebP file does not begin with a picture")
+    # RFC 6386, section 9.1: the two highest bits of each are a scale for display, used by none.
+    width, height = struct.unpack_from("<HH", head, 6)
+    return PixelLayout(width & 0x3FFF, height & 0x3FFF)
 
 
 def read(file: BinaryIO) -> Metadata:
@@ -82,15 +111,24 @@ def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
     if (riff, webp) != (b"RIFF", b"WEBP"):
         raise MalformedMetadata("not a WebP file")
     at, end = 12, min(size + 8, size_of(file))
-    left = _MOST_CHUNKS
-    while at + 8 <= end:
-        left -= 1
-        if left < 0:
-            raise MalformedMetadata(f"more than {_MOST_CHUNKS} chunks")
+    for _ in range(_MOST_CHUNKS):
+        if at + 8 > end:
+            return
         file.seek(at)
         name, length = struct.unpack("<4sI", read_exactly(file, 8))
         yield _Chunk(name, at + 8, length)
         at += 8 + length + length % 2
+    raise MalformedMetadata(f"more than {_MOST_CHUNKS:,} WebP chunks")
+
+
+def _exif_among(file: BinaryIO, chunks: Iterator[_Chunk]) -> bytes | None:
+    """Return the EXIF in the first chunk that has it; None: there is none, or the file ends."""
+    with suppress(MalformedMetadata):
+        for chunk in chunks:
+            if chunk.type == b"EXIF" and chunk.size <= MAX_BLOB_BYTES:
+                file.seek(chunk.at)
+                return read_exactly(file, chunk.size).removeprefix(_EXIF_MARKER)
+    return None
 
 
 def _extended_header(

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from dropscale.errors import DropscaleError
+from dropscale.image.header import ImageTooLarge
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop, Reason, Rendition, Source
 from dropscale.ledger.states import DropState, WaitReason
@@ -19,6 +20,7 @@ from dropscale.pipeline.parts.source_image import (
     image_of,
     refresh_source,
     require_size,
+    require_supported,
 )
 from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
 from dropscale.specs.effective import EffectiveSpec
@@ -76,6 +78,9 @@ class EvaluateDrop:
             return Declined(DropState.WAITING, drop.source, wait=WaitReason.SIDECAR)
         except LargeEnough as error:
             return Declined(DropState.SKIPPED, source, Reason.of(error))
+        except ImageTooLarge as error:
+            measured = source.model_copy(update={"bytes": version.size})
+            return Declined(DropState.REJECTED, measured, Reason.of(error))
         except DropscaleError as error:
             return Declined(DropState.REJECTED, source, Reason.of(error))
 
@@ -83,6 +88,7 @@ class EvaluateDrop:
         self, source: Source, version: ObjectVersion
     ) -> ResolvedSpec | None:
         """Go by the object's key and size, and by the specs."""
+        require_supported(self.bucket, source)
         require_size(version, source.key)
         return self.resolve.resolve_drop(source.bucket, source.key)
 

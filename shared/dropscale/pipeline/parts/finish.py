@@ -167,9 +167,6 @@ class FinishResult:
                 f"The result was not verified: {work.image.type} is not decoded"
             )
         comparison = self._compare(work)
-        if work.original is not None and comparison.metadata is not None:
-            original = replace(work.original, metadata=comparison.metadata)
-            work = replace(work, original=original)
         return work.with_comparison(comparison).with_warnings(*_find_faults(comparison))
 
     def _convert(self, work: _Work) -> _Work:
@@ -270,7 +267,9 @@ def _write_metadata(work: _Work) -> _Work:
             f"The metadata was left alone: the result is {result.header.type}"
         )
     target = _open_temporary_file(work.files)
-    misfits = rewrite(work.timed(result.file), target, result.header, metadata, strip=work.strips)
+    size = result.header.width, result.header.height
+    source = ImageFile(work.timed(result.file), result.header.type)
+    misfits = rewrite(source, target, size, metadata, strip=work.strips)
     written = work.with_file(target, result.header.type)
     if not misfits.kinds:
         return written

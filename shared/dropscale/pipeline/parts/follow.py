@@ -223,7 +223,8 @@ def explain_verdict(job: Job, end: DropState) -> Reason:
     else:
         code, message = "ProjectError", f"Project {job.project_id} ended in an error"
         fix = (
-            "Nothing is charged. Drop the image again (or `dropscale retry KEY`) to try once more."
+            "Nothing is charged. Drop the image again (or `dropscale retry KEY`) to try once more; "
+            "if it ends so again, export the image anew, and drop that."
         )
         if cost:
             fix = (

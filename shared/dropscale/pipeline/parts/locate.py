@@ -8,6 +8,8 @@ from dropscale.ledger.store import Ledger
 from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion
 from dropscale.specs.keys import KeyKind, image_key_of, kind_of
 
+_DROPS = frozenset({KeyKind.IMAGE, KeyKind.STAND_ALONE, KeyKind.UNSUPPORTED})
+
 
 @dataclass(frozen=True)
 class Location:
@@ -46,7 +48,7 @@ class LocateDrop:
         kind = kind_of(key, self.suffixes)
         if kind is KeyKind.SIDECAR:
             return kind, image_key_of(key, self.suffixes)
-        return kind, key if kind in {KeyKind.IMAGE, KeyKind.STAND_ALONE} else None
+        return kind, key if kind in _DROPS else None
 
     def find_drop(self, bucket: str, key: str) -> Drop:
         """Return the drop at a key from the ledger, or a new one, with `seq` 0."""
