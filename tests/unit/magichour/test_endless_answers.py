@@ -25,6 +25,7 @@ from dropscale.magichour.errors import (
     ServerFault,
     TransferFailed,
 )
+from dropscale.magichour.json_document import document_of
 from tests.unit.magichour.conftest import TOKEN, Connect
 from tests.unit.magichour.scripted_server import Reply, ScriptedServer
 
@@ -274,3 +275,23 @@ def test_a_file_that_came_compressed_is_inflated(server: ScriptedServer, client:
 
     assert client.download(f"{server.base_url}/1.png", file) == len(image)
     assert file.getvalue() == image
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"c":0,"c":0,"b":' * 400 + "[" + "1," * 1_900_000 + "1]" + "}" * 400,
+        '{"c":' * 400 + "[" + "1," * 1_900_000 + "1]" + ',"c":0}' * 400,
+        '{"a":' * 800_000,
+        "[" * 4_000_000,
+        '{"a":' + "1" * 4_000_000 + "}",
+        "{" + ",".join(f'"{n}":{n}' for n in range(250_000)) + "}",
+        "[" + '{"a":0,"a":1},' * 250_000 + "0]",
+    ],
+    ids=lambda document: document[:12],
+)
+def test_no_document_takes_long_to_read(document: str) -> None:
+    began = time.process_time()
+    document_of(document.encode(), MAX_ANSWER)
+
+    assert time.process_time() - began < 5
