@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from dropscale.image import unsupported
 from dropscale.image.metadata import xmp
 from dropscale.magichour import outputs, text, urls
 from dropscale.magichour.calls import retry_after
 from dropscale.magichour.models import Download, Project
 from dropscale.specs import document, image_path, model
 from dropscale.upscaler import ProjectStatus
+from dropscale_embedded.api import picture
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("shared", "local", "functions")
@@ -153,6 +155,22 @@ WORST: dict[str, tuple[Use | str, Sequence[str]]] = {
         filled("${", "${!", "${a}", "$"),
     ),
     "dropscale_embedded.cloud.state_machine._PLACEHOLDER": ("findall", filled("${", "${a", "${a}")),
+    "dropscale_embedded.workers.processes._READ_AT_START": (
+        "fullmatch",
+        filled("A", "PYTHON", before="PYTHON"),
+    ),
+    "dropscale_embedded.api.picture._AVIF_BRAND": (
+        lambda text: picture._AVIF_BRAND.search(text.encode()),
+        filled("avi"),
+    ),
+    "dropscale.image.unsupported._SVG_BEGINS": (
+        lambda text: unsupported._SVG_BEGINS.match(text.encode()),
+        filled(" ", "\n", "<!DOCTYPE", before="<!DOCTYPE"),
+    ),
+    "dropscale.image.unsupported._SVG_ELEMENT": (
+        lambda text: unsupported._SVG_ELEMENT.search(text.encode()),
+        filled("<", "<a", "<svg", "<aaaaaaaaaaaaaaaaaaaa", "<aaaaaaaaaaaaaaaaaaaa:"),
+    ),
 }
 """What applies each of them, or by which of its methods it is applied, and the worst texts."""
 

@@ -4,6 +4,7 @@ What they hold: EXIF in APP1 (Exif 2.32, 4.7.2), XMP in APP1 (XMP part 3, 1.1.3)
 APP2 (ICC.1:2022, B.4), Photoshop's image resources with IPTC in APP13.
 """
 
+import math
 import struct
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
@@ -58,7 +59,7 @@ def layout(file: BinaryIO) -> PixelLayout:
         MalformedMetadata: its segments are damaged.
     """
     exif: bytes | None = None
-    for segment in _segments(file):
+    for segment in _segments(file, math.inf):
         if segment.kind == "exif" and exif is None:
             exif = segment.body[len(_EXIF) :]
         if segment.marker in _FRAMES and len(segment.body) >= 5:
@@ -118,12 +119,14 @@ def write(source: BinaryIO, target: BinaryIO, metadata: Metadata, *, strip: bool
     return misfits
 
 
-def _segments(file: BinaryIO) -> Iterator[_Segment]:
-    """Yield all segments before the first scan; the file then stands behind the scan's marker."""
+def _segments(file: BinaryIO, room: float = _MOST_MEMORY) -> Iterator[_Segment]:
+    """Yield all segments before the first scan; the file then stands behind the scan's marker.
+
+    `room` is in bytes: what they may take for who keeps them all.
+    """
     file.seek(0)
     if read_exactly(file, 2) != bytes([0xFF, _START]):
         raise MalformedMetadata("not a JPEG file")
-    room = _MOST_MEMORY
     while True:
         if read_exactly(file, 1) != b"\xff":
             raise MalformedMetadata("a JPEG segment does not begin with a marker")
