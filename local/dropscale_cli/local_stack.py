@@ -92,6 +92,7 @@ def local_cloud(
             "Clone dropscale and install it there: pip install -e '.[local]'"
         )
     with ExitStack() as ended:
+        ended.callback(gc.unfreeze)
         # The zygote imports what functions need, while this process imports what the cloud needs.
         start_worker = ended.enter_context(fork_server(base_environment()))
         with _uncollected():

@@ -207,7 +207,7 @@ class _ForkServer:
             self._modules = self._await_ready()
         if not self._modules or any(map(_READ_AT_START.fullmatch, environment)):
             return False
-        folders = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+        folders = filter(os.path.isdir, environment.get("PYTHONPATH", "").split(os.pathsep))
         own = {name.partition(".")[0] for folder in folders for name in os.listdir(folder)}
         return self._modules.isdisjoint(own)
 
