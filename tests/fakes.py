@@ -27,6 +27,7 @@ from dropscale.ledger.store import (
     FreeSlot,
     GateClosed,
     LedgerConflict,
+    Names,
     ProjectTaken,
     Reference,
     RequireOpenGate,
@@ -43,6 +44,7 @@ from dropscale.ledger.walk import Walk
 from dropscale.magichour.errors import NotFound
 from dropscale.magichour.models import Account, CreatedProject, Project
 from dropscale.pipeline.parts.ports import (
+    MOST_KEYS,
     ExecutionStatus,
     ListedObject,
     ObjectGone,
@@ -93,6 +95,7 @@ class MemoryLedger:
         self.attachments: dict[str, list[str]] = {}
         self.taken = 0
         self.credits: dict[str, int] = {}
+        self.noted: dict[str, Names] = {}
 
     def drop(self, drop_id: str) -> Drop | None:
         return self.drops.get(drop_id)
@@ -137,6 +140,14 @@ class MemoryLedger:
             self._require(change)
         for change in changes:
             self._make(change)
+
+    def names(self, name_id: str) -> Names:
+        return self.noted.get(name_id, Names())
+
+    def note_name(self, name_id: str, names: Names) -> Names:
+        known = self.names(name_id)
+        self.noted[name_id] = Names(known.images | names.images, known.specs | names.specs)
+        return self.noted[name_id]
 
     def note_manifest_written(self, drop: Drop) -> None:
         known = self.drops[drop.id]
@@ -207,6 +218,8 @@ def _name_of(reference: Reference) -> tuple[type[Reference], str]:
 class FakeInputBucket:
     """Objects in memory; counts how often each is read whole, and lists what specs are read.
 
+    `requests` is how many S3 would have been sent.
+
     A versioned one still has what was overwritten or deleted.
     """
 
@@ -216,6 +229,7 @@ class FakeInputBucket:
         self.modified: dict[str, datetime] = {}
         self.reads: dict[str, int] = {}
         self.spec_reads: list[str] = []
+        self.requests = 0
         self.before_open: Callable[[], None] = lambda: None
         self._versions: dict[str, bytes] | None = {} if is_versioned else None
 
@@ -231,18 +245,16 @@ class FakeInputBucket:
             known.pop(key, None)
 
     def head(self, bucket: str, key: str) -> ObjectVersion | None:
-        body = self.objects.get(key)
-        if body is None:
-            return None
-        return ObjectVersion(_etag(body), self.version_ids.get(key), len(body))
+        self.requests += 1
+        return self._version(key) if key in self.objects else None
 
     @contextmanager
     def open(self, bucket: str, key: str, etag: str) -> Iterator[OpenObject]:
         self.before_open()
+        self.requests += 1
         body = self._read(key, etag)
         self.reads[key] = self.reads.get(key, 0) + 1
-        version = self.head(bucket, key)
-        assert version is not None
+        version = self._version(key)
         yield OpenObject(version, hashlib.sha256(body).hexdigest(), io.BytesIO(body))
 
     @contextmanager
@@ -260,10 +272,19 @@ class FakeInputBucket:
             for key, body in found
         ]
 
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        self.requests += 1
+        return sorted(key for key in self.objects if key.startswith(prefix))[:MOST_KEYS]
+
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         self.spec_reads.append(key)
+        self.requests += 1
         body = self.objects.get(key)
         return None if body is None else body[:limit]
+
+    def _version(self, key: str) -> ObjectVersion:
+        body = self.objects[key]
+        return ObjectVersion(_etag(body), self.version_ids.get(key), len(body))
 
     def _read(self, key: str, etag: str, version_id: str | None = None) -> bytes:
         body = self.objects.get(key)

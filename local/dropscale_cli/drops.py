@@ -9,7 +9,14 @@ from typing import Self
 
 from dropscale.errors import DropscaleError
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
-from dropscale.specs.keys import FOLDER_SPEC_NAME, KeyKind, kind_of, sidecar_keys_of
+from dropscale.specs.keys import (
+    KeyKind,
+    folded,
+    is_left_alone,
+    kind_of,
+    means_folder_spec,
+    meant_image,
+)
 from dropscale_cli.errors import NothingToDrop, UnusablePath
 from dropscale_cli.local_bucket import LocalBucket
 
@@ -21,7 +28,8 @@ _UNFIT_CATEGORIES = {"Cc", "Cs"}
 class Drops:
     """Files by the keys they are dropped at, and how many more were left alone.
 
-    `specs` are those of images and folders; `stand_alone` are specs that are drops themselves.
+    `specs` are those of images and folders; `stand_alone` are specs that are drops themselves, and
+    those that mean to be a folder's, which a stack rejects as drops.
     """
 
     specs: dict[str, Path]
@@ -60,9 +68,9 @@ def _raise(error: UnusablePath) -> None:
 def find_drops(path: Path, out: Path, refuse: Callable[[UnusablePath], None] = _raise) -> Drops:
     """Find the images and specs at `path`: a folder with all below it, or one image or spec.
 
-    An image's specs come with it, as far as they lie in its folder. Hidden files and folders are
-    left alone, and so is `out`. Keys are NFC, whatever form the file system keeps names in, so that
-    a name that was typed elsewhere still fits.
+    An image's specs come with it, as far as they lie in its folder. What is hidden, and what
+    systems leave (`is_left_alone`), is left alone, and so is `out`. Keys are NFC, whatever form the
+    file system keeps names in, so that a name that was typed elsewhere still fits.
 
     Raises:
         NothingToDrop: there is no image, nor a spec that stands alone.
@@ -72,15 +80,16 @@ def find_drops(path: Path, out: Path, refuse: Callable[[UnusablePath], None] = _
     if path.is_dir():
         folder, files = path, list(files_below(path, out))
     else:
-        names = [*sidecar_keys_of(path.name), FOLDER_SPEC_NAME]
-        beside = (path.with_name(name) for name in names)
+        beside = (file for file in sorted(path.parent.iterdir()) if _is_spec_for(file, path))
         folder, files = path.parent, [path, *filter(Path.is_file, beside)]
     by_kind: dict[KeyKind, dict[str, Path]] = {kind: {} for kind in KeyKind}
     for key, file in _by_key(folder, files, refuse).items():
         by_kind[kind_of(key)][key] = file
-    images = by_kind[KeyKind.IMAGE]
+    images, misnamed = by_kind[KeyKind.IMAGE], by_kind[KeyKind.MISNAMED]
     specs = by_kind[KeyKind.FOLDER_SPEC] | by_kind[KeyKind.SIDECAR]
+    specs |= {key: file for key, file in misnamed.items() if not means_folder_spec(key)}
     stand_alone = _drops_among(by_kind[KeyKind.STAND_ALONE], images)
+    stand_alone |= {key: file for key, file in misnamed.items() if key not in specs}
     drops = Drops(specs, images, stand_alone)
     for file in drops.paths.values():
         if not os.access(file, os.R_OK):
@@ -88,6 +97,14 @@ def find_drops(path: Path, out: Path, refuse: Callable[[UnusablePath], None] = _
     if not drops.to_follow:
         raise NothingToDrop(f"{path}: there is no image to drop; other files: {len(files)}.")
     return replace(drops, ignored=len(files) - len(drops.paths))
+
+
+def _is_spec_for(file: Path, image: Path) -> bool:
+    """Tell whether a file beside an image may be its spec, or the spec of its folder."""
+    meant = meant_image(file.name)
+    is_sidecar = meant is not None and folded(meant) == folded(image.name)
+    is_short = file.stem == image.stem and kind_of(file.name) is KeyKind.STAND_ALONE
+    return is_sidecar or is_short or means_folder_spec(file.name)
 
 
 def _drops_among(candidates: Mapping[str, Path], images: Mapping[str, Path]) -> dict[str, Path]:
@@ -106,15 +123,15 @@ def _is_drop(key: str, specs: SpecResolver) -> bool:
 
 
 def files_below(folder: Path, out: Path | None = None) -> Iterator[Path]:
-    """Return all files in a folder and below it, except what is hidden, and the folder `out`."""
+    """Return all files in a folder and below it that a stack would look at, except in `out`."""
     out = out and out.resolve()
     for parent, folders, names in os.walk(folder):
         here = Path(parent)
         folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and (here / name).resolve() != out
+            name for name in folders if not is_left_alone(name) and (here / name).resolve() != out
         )
-        files = (here / name for name in sorted(names) if not name.startswith("."))
-        yield from (file for file in files if file.is_file())
+        seen = (name for name in names if not is_left_alone(name) or means_folder_spec(name))
+        yield from (file for name in sorted(seen) if (file := here / name).is_file())
 
 
 def is_fit_name(name: str) -> bool:

@@ -14,7 +14,7 @@ from rich.text import Text
 from dropscale.pipeline.parts.spec_resolver import ResolvedSpec
 from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings, SizeLimits
 from dropscale.specs.faults import Fault, SpecInvalid
-from dropscale.specs.keys import KeyKind, image_key_of, kind_of
+from dropscale.specs.keys import KeyKind, kind_by_name, meant_image
 from dropscale.specs.merge import Layer, Origin, Setting, as_written
 from dropscale.upscaler import price
 from dropscale_cli.fault_report import printable, report
@@ -35,10 +35,11 @@ def explain(path: Path, root: Path | None, *, as_json: bool) -> int:
     """
     tree = SpecTree.around(path, root)
     key = tree.key_of(path)
-    key = image_key_of(key) or key
+    if meant_image(key):
+        key = tree.images_of(key)[0]
     try:
         resolved = None
-        if kind_of(key) in {KeyKind.IMAGE, KeyKind.STAND_ALONE}:
+        if kind_by_name(key) in {KeyKind.IMAGE, KeyKind.STAND_ALONE, KeyKind.MISNAMED}:
             resolved = tree.resolve(key)
         if tree.unreadable:
             raise SpecInvalid(tree.unreadable)

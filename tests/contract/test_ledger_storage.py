@@ -25,6 +25,7 @@ from dropscale.ledger.store import (
     Ledger,
     LedgerConflict,
     Limits,
+    Names,
     ProjectTaken,
     RequireOpenGate,
     SaveDrop,
@@ -406,3 +407,14 @@ def test_all_records_are_listed(dynamo: DynamoLedger) -> None:
     dynamo.write(SaveDrop(drop), SaveJob(job), Attach(job.fingerprint, drop.id), TakeSlot(3))
 
     assert list(dynamo.records()) == [dynamo.drop(drop.id), dynamo.job(job.fingerprint)]
+
+
+def test_names_are_gathered_and_who_comes_second_sees_the_first(ledger: Ledger) -> None:
+    image, spec = Names(images=frozenset({"é/Cat.jpg"})), Names(specs=frozenset({"é/cat.jpg.yaml"}))
+    both = Names(image.images, spec.specs)
+
+    assert ledger.names("one") == Names()
+    assert ledger.note_name("one", image) == image
+    assert ledger.note_name("one", image) == image
+    assert ledger.note_name("one", spec) == both == ledger.names("one")
+    assert ledger.names("other") == Names()

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.ports import (
+    MOST_KEYS,
     ListedObject,
     ObjectGone,
     ObjectOverwritten,
@@ -104,6 +105,13 @@ class S3InputBucket:
             )
             for item in found.get("Contents", [])
         ]
+
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        """See `SpecFiles.keys`."""
+        if not prefix.startswith(self._prefix):
+            return []
+        found = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=MOST_KEYS)
+        return [item["Key"] for item in found.get("Contents", [])]
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         """See `InputBucket.read`."""

@@ -267,6 +267,13 @@ class Drop(Row):
         return bool(states) and self.state is combined_state(states)
 
     @property
+    def is_at_vendor(self) -> bool:
+        """Whether the job of one of its renditions is, or was, or may be at the vendor."""
+        return any(
+            one.project_id or one.state is not DropState.WAITING for one in self.renditions.values()
+        )
+
+    @property
     def fingerprints(self) -> list[str]:
         """The jobs that its renditions share in, each once."""
         return list(dict.fromkeys(one.fingerprint for one in self.renditions.values()))

@@ -90,7 +90,7 @@ class Reconcile:
                 case KeyKind.IMAGE:
                     if _is_missed(drops.get(Drop.id_of(self.bucket, item.key)), item):
                         yield item
-                case KeyKind.SIDECAR | KeyKind.STAND_ALONE:
+                case KeyKind.SIDECAR | KeyKind.STAND_ALONE | KeyKind.MISNAMED:
                     if item.modified >= unseen:
                         yield item
 

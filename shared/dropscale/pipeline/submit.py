@@ -11,7 +11,7 @@ from dropscale.pipeline.parts.accept import AcceptDrop
 from dropscale.pipeline.parts.advance import AdvanceDrop
 from dropscale.pipeline.parts.decline import DeclineDrop
 from dropscale.pipeline.parts.evaluate import Declined, EvaluateDrop
-from dropscale.pipeline.parts.locate import LocateDrop
+from dropscale.pipeline.parts.locate import LocateDrop, Location
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.ports import (
     ObjectGone,
@@ -57,12 +57,19 @@ class Submit:
     write_manifest: WriteManifest
 
     def __call__(self, bucket: str, key: str, remaining: RemainingTime) -> Submitted:
-        """Evaluate what lies at `key`, or the image whose sidecar lies there.
+        """Evaluate what lies at `key`, or the images that a sidecar there means.
 
         Raises:
             LedgerConflict: others change the same drop; call again later.
         """
         found = self.locate(bucket, key)
+        submitted = self._submit(found, remaining)
+        for image_key in found.misspelt:
+            image = self._submit(self.locate(bucket, image_key), remaining)
+            submitted = Submitted(image.outcome, found.kind, image.drop)
+        return submitted
+
+    def _submit(self, found: Location, remaining: RemainingTime) -> Submitted:
         if found.drop is None:
             return Submitted(SubmitOutcome.IGNORED, found.kind)
         try:

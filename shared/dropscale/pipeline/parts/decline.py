@@ -1,7 +1,7 @@
 """Decline: writes down that a drop is not upscaled, and withdraws it from jobs not paid yet."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop, Reason
@@ -56,7 +56,11 @@ class DeclineDrop:
         return [job for name in fingerprints if (job := self.ledger.job(name))]
 
     def _write(self, drop: Drop, declined: Declined, leaving: Sequence[Job]) -> Drop:
-        stands = Declined(drop.state, drop.source, drop.reason, drop.wait) == declined
+        warnings = drop.warnings if declined.warnings is None else declined.warnings
+        declined = replace(declined, warnings=warnings)
+        stands = (
+            Declined(drop.state, drop.source, drop.reason, drop.wait, drop.warnings) == declined
+        )
         if stands and drop.seq and not leaving:
             return drop
         left = {job.fingerprint for job in leaving}
@@ -66,6 +70,7 @@ class DeclineDrop:
             source=declined.source,
             reason=declined.reason,
             wait=declined.wait,
+            warnings=warnings,
             renditions={
                 name: rendition
                 for name, rendition in drop.renditions.items()

@@ -20,7 +20,12 @@ from dropscale.pipeline.parts.source_image import (
     refresh_source,
     require_size,
 )
-from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
+from dropscale.pipeline.parts.spec_resolver import (
+    ResolvedSpec,
+    SidecarMissing,
+    SpecMisnamed,
+    SpecResolver,
+)
 from dropscale.specs.effective import EffectiveSpec
 
 
@@ -37,12 +42,16 @@ class UpscaleRequest:
 
 @dataclass(frozen=True)
 class Declined:
-    """Why a drop is not upscaled now, and the state that it comes to in place of that."""
+    """Why a drop is not upscaled now, and the state that it comes to in place of that.
+
+    Without `warnings` it keeps those that it has.
+    """
 
     state: DropState
     source: Source
     reason: Reason | None = None
     wait: WaitReason | None = None
+    warnings: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,8 @@ class EvaluateDrop:
             return self._evaluate_after_reading(drop, source, specs, image)
         except SidecarMissing:
             return Declined(DropState.WAITING, drop.source, wait=WaitReason.SIDECAR)
+        except SpecMisnamed as error:
+            return _hold_or_warn(drop, source, error)
         except LargeEnough as error:
             return Declined(DropState.SKIPPED, source, Reason.of(error))
         except DropscaleError as error:
@@ -96,3 +107,12 @@ class EvaluateDrop:
             return UpscaleRequest(source, spec, warnings, image, None)
         planned = plan_renditions(source, spec, self.budget)
         return UpscaleRequest(source, spec, warnings, image, planned)
+
+
+def _hold_or_warn(drop: Drop, source: Source, error: SpecMisnamed) -> Declined:
+    """Hold an image back from its payment by a misnamed spec; after it, only warn."""
+    warnings = tuple(str(fault) for fault in error.faults)
+    if drop.source == source and drop.is_at_vendor:
+        known = dict.fromkeys((*drop.warnings, *warnings))
+        return Declined(drop.state, source, drop.reason, drop.wait, tuple(known))
+    return Declined(DropState.REJECTED, source, Reason.of(error), warnings=warnings)
