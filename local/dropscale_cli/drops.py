@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -10,6 +10,7 @@ from typing import Self
 from dropscale.errors import DropscaleError
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.specs.keys import (
+    SPEC_SUFFIXES,
     KeyKind,
     folded,
     is_left_alone,
@@ -28,6 +29,7 @@ _UNFIT_CATEGORIES = {"Cc", "Cs"}
 class Drops:
     """Files by the keys they are dropped at, and how many more were left alone.
 
+    Specs may end in `suffixes`.
     `specs` are those of images and folders; `stand_alone` are specs that are drops themselves, and
     those that mean to be a folder's, which a stack rejects as drops.
     """
@@ -36,6 +38,7 @@ class Drops:
     images: dict[str, Path]
     stand_alone: dict[str, Path] = field(default_factory=dict)
     ignored: int = 0
+    suffixes: Sequence[str] = SPEC_SUFFIXES
 
     @property
     def to_follow(self) -> dict[str, Path]:
@@ -56,6 +59,11 @@ class Drops:
         )
 
     @property
+    def bucket(self) -> LocalBucket:
+        """All files as a stack would see them."""
+        return LocalBucket(self.paths, self.suffixes)
+
+    @property
     def paths(self) -> dict[str, Path]:
         """All files that are dropped."""
         return self.specs | self.to_follow
@@ -65,7 +73,12 @@ def _raise(error: UnusablePath) -> None:
     raise error
 
 
-def find_drops(path: Path, out: Path, refuse: Callable[[UnusablePath], None] = _raise) -> Drops:
+def find_drops(
+    path: Path,
+    out: Path,
+    refuse: Callable[[UnusablePath], None] = _raise,
+    suffixes: Sequence[str] = SPEC_SUFFIXES,
+) -> Drops:
     """Find the images and specs at `path`: a folder with all below it, or one image or spec.
 
     An image's specs come with it, as far as they lie in its folder. What is hidden, and what
@@ -80,17 +93,19 @@ def find_drops(path: Path, out: Path, refuse: Callable[[UnusablePath], None] = _
     if path.is_dir():
         folder, files = path, list(files_below(path, out))
     else:
-        beside = (file for file in sorted(path.parent.iterdir()) if _is_spec_for(file, path))
+        beside = (
+            file for file in sorted(path.parent.iterdir()) if _is_spec_for(file, path, suffixes)
+        )
         folder, files = path.parent, [path, *filter(Path.is_file, beside)]
     by_kind: dict[KeyKind, dict[str, Path]] = {kind: {} for kind in KeyKind}
     for key, file in _by_key(folder, files, refuse).items():
-        by_kind[kind_of(key)][key] = file
+        by_kind[kind_of(key, suffixes)][key] = file
     images, misnamed = by_kind[KeyKind.IMAGE], by_kind[KeyKind.MISNAMED]
     specs = by_kind[KeyKind.FOLDER_SPEC] | by_kind[KeyKind.SIDECAR]
     specs |= {key: file for key, file in misnamed.items() if not means_folder_spec(key)}
-    stand_alone = _drops_among(by_kind[KeyKind.STAND_ALONE], images)
+    stand_alone = _drops_among(by_kind[KeyKind.STAND_ALONE], images, suffixes)
     stand_alone |= {key: file for key, file in misnamed.items() if key not in specs}
-    drops = Drops(specs, images, stand_alone)
+    drops = Drops(specs, images, stand_alone, suffixes=suffixes)
     for file in drops.paths.values():
         if not os.access(file, os.R_OK):
             refuse(UnusablePath(f"{file}: cannot be read; allow it, or move the file away."))
@@ -99,17 +114,19 @@ def find_drops(path: Path, out: Path, refuse: Callable[[UnusablePath], None] = _
     return replace(drops, ignored=len(files) - len(drops.paths))
 
 
-def _is_spec_for(file: Path, image: Path) -> bool:
+def _is_spec_for(file: Path, image: Path, suffixes: Sequence[str]) -> bool:
     """Tell whether a file beside an image may be its spec, or the spec of its folder."""
-    meant = meant_image(file.name)
+    meant = meant_image(file.name, suffixes)
     is_sidecar = meant is not None and folded(meant) == folded(image.name)
-    is_short = file.stem == image.stem and kind_of(file.name) is KeyKind.STAND_ALONE
+    is_short = file.stem == image.stem and kind_of(file.name, suffixes) is KeyKind.STAND_ALONE
     return is_sidecar or is_short or means_folder_spec(file.name)
 
 
-def _drops_among(candidates: Mapping[str, Path], images: Mapping[str, Path]) -> dict[str, Path]:
+def _drops_among(
+    candidates: Mapping[str, Path], images: Mapping[str, Path], suffixes: Sequence[str]
+) -> dict[str, Path]:
     """Return the files that a stack takes for specs that stand alone, faulty ones included."""
-    specs = LocalBucket({**candidates, **images}).specs()
+    specs = LocalBucket({**candidates, **images}, suffixes).specs()
     return {key: file for key, file in candidates.items() if _is_drop(key, specs)}
 
 

@@ -25,6 +25,7 @@ class LocalBucket:
     """A `dropscale.pipeline.parts.ports.InputBucket` of files, by the keys they are dropped at."""
 
     paths: Mapping[str, Path]
+    suffixes: Sequence[str] = SPEC_SUFFIXES
 
     def head(self, bucket: str, key: str) -> ObjectVersion | None:
         """See `InputBucket.head`."""
@@ -56,7 +57,7 @@ class LocalBucket:
     def specs(self) -> SpecResolver:
         """Return what resolves specs as the stack does that `run` starts."""
         return SpecResolver(
-            self, DEFAULTS, SPEC_SUFFIXES, sidecar_required=False, names_like=self.names_like
+            self, DEFAULTS, self.suffixes, sidecar_required=False, names_like=self.names_like
         )
 
     def names_like(self, bucket: str, image_key: str) -> Sequence[str]:
@@ -71,6 +72,6 @@ class LocalBucket:
     def _by_meaning(self) -> Mapping[str, list[str]]:
         found = defaultdict[str, list[str]](list)
         for key in self._sorted:
-            if meant := meant_image(key):
+            if meant := meant_image(key, self.suffixes):
                 found[folded(meant)].append(key)
         return found

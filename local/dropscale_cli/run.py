@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 from rich.console import Console
 
+from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale_cli.chosen_api import ChosenApi, chosen_api
 from dropscale_cli.drops import Drops, find_drops
 from dropscale_cli.errors import NothingToDrop
@@ -37,6 +38,7 @@ class RunOptions:
         log: Where the stack logs; None: nowhere.
         is_watching: Whether what comes into the folder later is dropped, too, until interrupted.
         patience: For how many seconds an image is waited for that is passing; None: by default.
+        suffixes: What a sidecar's name ends in.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class RunOptions:
     log: Path | None
     is_watching: bool = False
     patience: float | None = None
+    suffixes: Sequence[str] = SPEC_SUFFIXES
 
     @property
     def command(self) -> str:
@@ -76,6 +79,7 @@ def run_drops(drops: Drops, options: RunOptions, api: ChosenApi) -> int:
         ledger = KeptLedger.read(folder)
         if api.is_charged:
             _agree(drops, ledger, api, console, options)
+        folder.remember_suffixes(options.suffixes)
         folder.remember_originals(options.path if options.path.is_dir() else options.path.parent)
         running = None
         try:
@@ -100,11 +104,11 @@ def found_drops(options: RunOptions) -> Drops:
         click.ClickException: one of `dropscale_cli.errors`, or a contradiction in the options.
     """
     if not options.is_watching:
-        return find_drops(options.path, options.out)
+        return find_drops(options.path, options.out, suffixes=options.suffixes)
     if not options.path.is_dir():
         raise click.UsageError(f"--watch needs a folder, but {options.path} is a file.")
     try:
-        return find_drops(options.path, options.out, refuse=lambda _: None)
+        return find_drops(options.path, options.out, lambda _: None, options.suffixes)
     except NothingToDrop:
         return Drops({}, {})
 
@@ -112,9 +116,10 @@ def found_drops(options: RunOptions) -> Drops:
 def watch_folder(options: RunOptions, running: Session, console: Console) -> NoReturn:
     """Drop what comes into the folder, until an exception ends it."""
     console.print(f"Watching {options.path}; Ctrl-C ends it. See {options.out / PAGE_NAME}")
-    watch(
-        WatchedFolder(options.path, options.out, time.monotonic, console.print), running.round_trip
+    folder = WatchedFolder(
+        options.path, options.out, time.monotonic, console.print, options.suffixes
     )
+    watch(folder, running.round_trip)
 
 
 def _report(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 from rich.console import Console
 
@@ -10,7 +12,6 @@ from dropscale_cli.chosen_api import STACK
 from dropscale_cli.deployed_stack import deployed_target
 from dropscale_cli.drops import Drops
 from dropscale_cli.file_listing import FileListing
-from dropscale_cli.local_bucket import LocalBucket
 from dropscale_cli.places import DeployedStack
 from dropscale_cli.price import agree_to_price
 from dropscale_cli.run import RunOptions, found_drops, watch_folder
@@ -35,6 +36,7 @@ def run_on_stack(stack: str, options: RunOptions) -> int:
     prefix = target.settings.input_prefix
     if prefix and options.is_watching:
         raise click.UsageError(f"--watch cannot drop below the stack's prefix, {prefix}.")
+    options = replace(options, suffixes=target.settings.sidecar_suffixes)
     drops = found_drops(options).below(prefix)
     place = DeployedStack(target, stack, options.out)
     folder = StateFolder(options.out)
@@ -72,7 +74,7 @@ def _report(options: RunOptions, place: DeployedStack, running: Session, ignored
 
 def _changes(target: AwsTarget, drops: Drops) -> dict[str, PlannedChange]:
     """Return what the stack would do with the files, by the keys that it would do anything for."""
-    bucket = LocalBucket(drops.paths)
+    bucket = drops.bucket
     planner = StackPlanner.of(target, FileListing(drops, target.input_bucket), bucket)
     return {change.key: change for page in planner.pages("") for change in page.changes}
 

@@ -62,6 +62,7 @@ def session(
         served, parameters = started.enter_context(api.opened(folder.account, console))
         # Specs are dropped before images, so nothing needs time to settle.
         parameters["SettleSeconds"] = "0"
+        parameters["SidecarSuffixes"] = ",".join(folder.sidecar_suffixes())
         cloud = started.enter_context(local_cloud(served, parameters, log=log, journal=journal))
         reporter = started.enter_context(progress_on(console))
 

@@ -27,14 +27,16 @@ class SpecTree:
     It is a `dropscale.pipeline.parts.ports.SpecFiles` whose keys are paths, relative to the working
     directory if the root lies below it, so that faults name files as a person finds them.
     `unreadable` collects the files that could not be read; `listed` keeps what lies in folders.
+    Specs may end in `suffixes`.
     """
 
     root: str
     unreadable: list[Fault] = field(default_factory=list)
     listed: dict[str, Sequence[str]] = field(default_factory=dict)
+    suffixes: Sequence[str] = SPEC_SUFFIXES
 
     @classmethod
-    def around(cls, path: Path, root: Path | None) -> Self:
+    def around(cls, path: Path, root: Path | None, suffixes: Sequence[str] = SPEC_SUFFIXES) -> Self:
         """Return the tree that a file or folder is in.
 
         Without a root, that is the working directory if the path lies below it; else the folder
@@ -44,7 +46,7 @@ class SpecTree:
             folder = path if path.is_dir() else path.parent
             shown = _relative_path(path)
             root = folder if os.path.isabs(shown) or _leads_up(shown) else Path()
-        return cls(_relative_path(root))
+        return cls(_relative_path(root), suffixes=suffixes)
 
     def key_of(self, path: Path) -> str:
         """Return the key of a file or folder.
@@ -67,7 +69,10 @@ class SpecTree:
 
     def names_like(self, bucket: str, image_key: str) -> Sequence[str]:
         """Return the keys of specs that mean an image, if case does not count."""
-        meant = ((key, meant_image(key)) for key in self._files_of(os.path.dirname(image_key)))
+        meant = (
+            (key, meant_image(key, self.suffixes))
+            for key in self._files_of(os.path.dirname(image_key))
+        )
         return [key for key, image in meant if image and folded(image) == folded(image_key)]
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
@@ -84,7 +89,7 @@ class SpecTree:
 
     def images_of(self, spec_key: str) -> Sequence[str]:
         """Return the images that a sidecar means: that of its very name, else those like it."""
-        meant = meant_image(spec_key) or ""
+        meant = meant_image(spec_key, self.suffixes) or ""
         if os.path.isfile(meant):
             return [meant]
         files = self._files_of(os.path.dirname(spec_key))
@@ -95,7 +100,7 @@ class SpecTree:
     def resolver(self) -> SpecResolver:
         """What resolves specs as the stack does that `run` starts."""
         return SpecResolver(
-            self, DEFAULTS, SPEC_SUFFIXES, sidecar_required=False, names_like=self.names_like
+            self, DEFAULTS, self.suffixes, sidecar_required=False, names_like=self.names_like
         )
 
     @cached_property
@@ -124,7 +129,9 @@ class SpecTree:
 
     def _faults_of_sidecars(self, image_key: str) -> Iterator[Fault]:
         files = self._files_of(os.path.dirname(image_key))
-        found = [key for key in files if is_same_name(image_key_of(key) or "", image_key)]
+        found = [
+            key for key in files if is_same_name(image_key_of(key, self.suffixes) or "", image_key)
+        ]
         for key in found:
             others = " and ".join(other for other in found if other != key)
             what = f"{image_key} has another sidecar, {others}"

@@ -20,7 +20,12 @@ _ANY_IMAGE = "*"
 """Stands for an image without a sidecar."""
 
 
-def validate(paths: Sequence[Path], root: Path | None, output_format: str) -> int:
+def validate(
+    paths: Sequence[Path],
+    root: Path | None,
+    output_format: str,
+    suffixes: Sequence[str] = SPEC_SUFFIXES,
+) -> int:
     """Print what is wrong with the specs among files, and in folders with all below them.
 
     Return the exit code: 1 if anything is worse than a warning, else 0.
@@ -30,7 +35,7 @@ def validate(paths: Sequence[Path], root: Path | None, output_format: str) -> in
     """
     checks: dict[str, _Check] = {}
     for path in paths:
-        tree = SpecTree.around(path, root)
+        tree = SpecTree.around(path, root, suffixes)
         check = checks.setdefault(tree.root, _Check(tree))
         if path.is_dir():
             for file in files_below(path):
@@ -62,7 +67,7 @@ class _Check:
 
     def file(self, key: str, *, is_named: bool) -> None:
         """Check what specs come to for a file; one that a person has named must be a spec."""
-        kind = kind_by_name(key)
+        kind = kind_by_name(key, self.tree.suffixes)
         if kind is KeyKind.OTHER and not is_named:
             return
         if not is_fit_name(key):
@@ -70,7 +75,9 @@ class _Check:
             self._note(readable, "the name is not printable UTF-8", "rename the file")
         elif kind is KeyKind.IMAGE:
             self._drop(key)
-        elif kind is KeyKind.SIDECAR or (kind is KeyKind.MISNAMED and meant_image(key)):
+        elif kind is KeyKind.SIDECAR or (
+            kind is KeyKind.MISNAMED and meant_image(key, self.tree.suffixes)
+        ):
             self._sidecar(key)
         elif kind is KeyKind.FOLDER_SPEC or (kind in _OWN_DROPS and self._drop(key)):
             self.specs.add(key)

@@ -37,6 +37,14 @@ A folder spec that comes so late counts when the image is looked at again (`drop
 |---|---|---|---|
 """
 
+TAKEOUT = """{
+  "title": "cat.jpg", "description": "", "imageViews": "3",
+  "creationTime": {"timestamp": "1700000000", "formatted": "14.11.2023, 22:13:20 UTC"},
+  "photoTakenTime": {"timestamp": "1690000000", "formatted": "22.07.2023, 04:26:40 UTC"},
+  "geoData": {"latitude": 0.0, "longitude": 0.0, "altitude": 0.0},
+  "url": "https://photos.google.com/photo/AF1Qip", "googlePhotosOrigin": {"mobileUpload": {}}
+}"""
+"""As Google Takeout writes it beside each photo; what it says of content is another tool's."""
 _YAML = "scale_factor: 4\n"
 _JSON = '{"scale_factor": 4}'
 
@@ -89,6 +97,10 @@ CASES = (
     _case("a/cat.jpg", "a/dropscale.yaml", "a/dropscale.yml"),
     _case("cat.jpg", "b/cat.jpg.yaml"),
     _case("cat.jpg", "cat.jpg.txt"),
+    _case("cat.jpg", "cat.jpg.json", text=TAKEOUT),
+    _case("cat.jpg", "cat.JPG.json", text=TAKEOUT),
+    _case("cat.jpg", "cat.json", text=TAKEOUT),
+    _case("cat.jpg", "cat.jpg.json", text='{"scaleFactor": 4}'),
     _case("cat.jpg", "._cat.jpg.yaml"),
     _case("cat.jpg", ".cat.jpg.yaml"),
     _case("a/cat.jpg", "a/._dropscale.yaml"),
@@ -169,7 +181,7 @@ def table() -> str:
     """Return the document with all cases."""
     rows = []
     for case in CASES:
-        files = "; ".join(map(_shown, case.files))
+        files = "; ".join(_shown(name) + _content(text) for name, text in case.files.items())
         before, after = on_s3(case).words, on_s3_afterwards(case).words
         rows.append(f"| {_shown(case.image)} | {files} | {before} | {after} |\n")
     return _HEADING + "".join([*rows, *_own_rows()])
@@ -205,6 +217,10 @@ def _shown(name: str) -> str:
     is_composed = name == unicodedata.normalize("NFC", name)
     blank = name.replace(" ", "␣")
     return f"`{blank}`" + ("" if is_composed else " (NFD)")
+
+
+def _content(text: str) -> str:
+    return {_YAML: "", _JSON: "", TAKEOUT: ", from Google Takeout"}.get(text, f": `{text!r:.40}`")
 
 
 def _own_rows() -> Iterator[str]:

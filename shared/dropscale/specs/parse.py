@@ -1,5 +1,6 @@
 """Turns the text of a spec file into a spec, or says everything that is wrong with it."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ _MODEL_BY_FIELD: Mapping[str, type[BaseModel]] = {
     "output": OutputSpec,
 }
 _SHORTEST_BEGINNING = 3
+_MARKS = set(Spec.model_fields) - {"name", "revision"}
+"""Fields that other tools' files are not known to have."""
 
 _Rule = Callable[[Document], Iterator[Fault]]
 
@@ -119,6 +122,26 @@ def parse_stand_alone(content: bytes, path: str) -> SpecFile | None:
         raise
     image_path = spec.assets.image_file_path if spec.assets else ""
     return SpecFile(spec, layer_of(spec, document), image_path, remote_identity(image_path))
+
+
+def is_other_tools(content: bytes, path: str) -> bool:
+    """Tell whether a JSON file is another tool's: an object without a field that is a spec's alone.
+
+    Google Takeout, for instance, leaves `cat.jpg.json` beside each image.
+    """
+    if not path.lower().endswith(".json"):
+        return False
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError):  # the reader of specs says what is wrong
+        return False
+    names = {_in_snake_case(name) for name in data} if isinstance(data, dict) else _MARKS
+    names -= {SCHEMA_FIELD}
+    return not names & _MARKS and not names <= set(Spec.model_fields)
+
+
+def _in_snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).replace("-", "_").lower()
 
 
 def _is_spec(document: Document) -> bool:

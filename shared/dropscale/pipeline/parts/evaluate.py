@@ -115,4 +115,6 @@ def _hold_or_warn(drop: Drop, source: Source, error: SpecMisnamed) -> Declined:
     if drop.source == source and drop.is_at_vendor:
         known = dict.fromkeys((*drop.warnings, *warnings))
         return Declined(drop.state, source, drop.reason, drop.wait, tuple(known))
-    return Declined(DropState.REJECTED, source, Reason.of(error), warnings=warnings)
+    # A job that is being paid at this moment goes on, and then the reason makes way.
+    kept = warnings if drop.renditions else None
+    return Declined(DropState.REJECTED, source, Reason.of(error), warnings=kept)

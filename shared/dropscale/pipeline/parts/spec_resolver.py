@@ -7,7 +7,7 @@ from dropscale.errors import DropscaleError
 from dropscale.pipeline.parts.ports import MOST_KEYS, SpecFiles
 from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.effective import EffectiveSpec
-from dropscale.specs.faults import Fault, SpecInvalid
+from dropscale.specs.faults import Fault, Severity, SpecInvalid
 from dropscale.specs.keys import (
     KeyKind,
     folded,
@@ -27,6 +27,7 @@ from dropscale.specs.merge import Layer, effective_spec, merge, warnings_about
 from dropscale.specs.parse import (
     ImageUnnamed,
     SpecFile,
+    is_other_tools,
     parse_folder_spec,
     parse_sidecar,
     parse_stand_alone,
@@ -101,32 +102,37 @@ class SpecResolver:
                 return self._resolve_stand_alone(bucket, key)
             case KeyKind.MISNAMED:
                 raise SpecMisnamed([_misnamed_folder_spec(key)])
-        return self._merge_specs(bucket, key, [*self._read_sidecar(bucket, key)])
+        return self._resolve_image(bucket, key)
 
-    def _read_sidecar(self, bucket: str, key: str) -> Iterator[_ParsedSpec]:
+    def _resolve_image(self, bucket: str, key: str) -> ResolvedSpec:
         listed = self._names_like(bucket, key)
-        names = [name for name in listed if self._is_about(bucket, name, key)]
-        found = {
+        texts = {
             name: text
-            for name in names
-            if is_same_name(image_key_of(name, self.suffixes) or "", key)
+            for name in listed
+            if self._is_about(bucket, name, key)
             if (text := self.files.read(bucket, name, MAX_BYTES + 1)) is not None
         }
-        strays = [name for name in names if name not in found and self._exists(bucket, name)]
-        faults = [_misnamed_sidecar(name, key) for name in strays]
-        if not found:
+        foreign = [name for name, text in texts.items() if is_other_tools(text, name)]
+        own = [name for name in texts if name not in foreign]
+        sidecars = [name for name in own if self._bears_name_of(name, key)]
+        faults = [_misnamed_sidecar(name, key) for name in own if name not in sidecars]
+        if not sidecars:
             faults += self._specs_without_extension(bucket, key, listed)
         if faults:
             raise SpecMisnamed(faults)
-        if len(found) > 1:
+        if len(sidecars) > 1:
             raise SidecarAmbiguous(
-                f"{key} has more than one sidecar: {' and '.join(found)}",
+                f"{key} has more than one sidecar: {' and '.join(sidecars)}",
                 fix="Keep one and drop the image again.",
             )
-        if not found and self.sidecar_required:
+        if not sidecars and self.sidecar_required:
             raise SidecarMissing(f"{key} has no sidecar yet")
-        for name, text in found.items():
-            yield _parse_or_catch(parse_sidecar, text, name, key)
+        parsed = [_parse_or_catch(parse_sidecar, texts[name], name, key) for name in sidecars]
+        warnings = [_other_tools(name) for name in foreign if self._bears_name_of(name, key)]
+        return self._merge_specs(bucket, key, parsed, warnings)
+
+    def _bears_name_of(self, name: str, key: str) -> bool:
+        return is_same_name(image_key_of(name, self.suffixes) or "", key)
 
     def _names_like(self, bucket: str, key: str) -> list[str]:
         """Return the keys of all specs that may be about an image, and some more."""
@@ -164,6 +170,8 @@ class SpecResolver:
         text = self.files.read(bucket, key, MAX_BYTES + 1)
         if text is None or len(text) > MAX_BYTES:
             return None
+        if is_other_tools(text, key):
+            return None
         own = _parse_or_catch(parse_stand_alone, text, key)
         if own is None or isinstance(own, ImageUnnamed):
             self._require_no_image_named_like(bucket, key)
@@ -177,19 +185,27 @@ class SpecResolver:
             if self.files.read(bucket, image_key, 1) is not None:
                 raise ImageUnnamed([_extension_missing(key, image_key)])
 
-    def _merge_specs(self, bucket: str, key: str, own: Sequence[_ParsedSpec]) -> ResolvedSpec:
+    def _merge_specs(
+        self,
+        bucket: str,
+        key: str,
+        own: Sequence[_ParsedSpec],
+        warnings: Sequence[Fault] = (),
+    ) -> ResolvedSpec:
         """Merge what all files say, or tell what is wrong with any of them."""
         folders = [self._read_folder_spec(bucket, folder) for folder in folders_of(key)]
         parsed = [*folders, *own]
-        faults = [fault for one in parsed if isinstance(one, SpecInvalid) for fault in one.faults]
-        if faults:
-            raise SpecInvalid(faults)
+        invalid = [one for one in parsed if isinstance(one, SpecInvalid)]
+        if invalid:
+            is_misnamed = all(isinstance(one, SpecMisnamed) for one in invalid)
+            error = SpecMisnamed if is_misnamed else SpecInvalid
+            raise error([fault for one in invalid for fault in one.faults])
         files = [one for one in parsed if isinstance(one, SpecFile)]
         layers = [self.defaults, *(file.layer for file in files)]
         return ResolvedSpec(
             effective=effective_spec(merge(layers)),
             layers=layers,
-            warnings=warnings_about(layers),
+            warnings=[*warnings, *warnings_about(layers)],
             image_path=files[-1].image_path if files else None,
             image_identity=files[-1].image_identity if files else None,
         )
@@ -229,6 +245,16 @@ def _misnamed_sidecar(name: str, image_key: str) -> Fault:
         path=name,
         message=f"seems to be the spec of {image_key}, but is not named like one",
         hint=f"name it {right_name(name, image_key)}, or delete it",
+    )
+
+
+def _other_tools(name: str) -> Fault:
+    return Fault(
+        path=name,
+        message="is taken for another tool's file, and not used: it has no field of a spec",
+        hint="where such files are usual, set SidecarSuffixes to .yaml,.yml "
+        "(`--sidecar-suffixes` of local commands)",
+        severity=Severity.WARNING,
     )
 
 
