@@ -25,6 +25,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from dropscale import upscaler
 from dropscale.specs.effective import MetadataChoice, OutputFormat
+from dropscale.specs.foreign_syntax import ALLOWED_BLANKS, code_point
 from dropscale.upscaler import Mode
 
 MAX_QUALITY = 100
@@ -103,11 +104,10 @@ def _text(value: object) -> str:
         raise wrong("has no value", "give one")
     if not isinstance(text, str):
         raise wrong("must be text", "put it in quotes")
-    if any(
-        unicodedata.category(character) == "Cc" and character not in _CONTROL_ALLOWED
-        for character in text
-    ):
-        raise wrong("has an invisible character", "leave it out")
+    text = text.replace("\r\n", "\n")
+    for character in text:
+        if unicodedata.category(character) == "Cc" and character not in _CONTROL_ALLOWED:
+            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
     return text
 
 
@@ -188,8 +188,9 @@ def _folder_below_results(value: str) -> str:
         raise wrong("must be a folder below the results", hint)
     if {"", ".", ".."} & set(folder.split("/")):
         raise wrong("cannot have empty, '.' or '..' parts", hint)
-    if not value.isprintable():
-        raise wrong("has an invisible character", "leave it out")
+    for character in value:
+        if not character.isprintable() and character not in ALLOWED_BLANKS:
+            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
     if len(folder.encode()) > _LONGEST_FOLDER:
         raise wrong(f"is longer than {_LONGEST_FOLDER} bytes", "make it shorter")
     return str(PurePosixPath(folder))

@@ -205,7 +205,11 @@ class SpecResolver:
         return ResolvedSpec(
             effective=effective_spec(merge(layers)),
             layers=layers,
-            warnings=[*warnings, *warnings_about(layers)],
+            warnings=[
+                *warnings,
+                *(warning for file in files for warning in file.warnings),
+                *warnings_about(layers),
+            ],
             image_path=files[-1].image_path if files else None,
             image_identity=files[-1].image_identity if files else None,
         )
