@@ -28,6 +28,7 @@ from dropscale_cli.target import ResultMissing
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+_WORD_START = re.compile("(?<!^)(?=[A-Z])")
 _OUTPUT_BY_VARIABLE = MappingProxyType(
     {
         "LEDGER_TABLE": "LedgerTableName",
@@ -185,7 +186,7 @@ class AwsTarget:
 
 def _as_variable(parameter: str) -> str:
     """Return the variable by which functions are told a parameter, e.g. `SETTLE_SECONDS`."""
-    return re.sub("(?<!^)(?=[A-Z])", "_", parameter).upper()
+    return _WORD_START.sub("_", parameter).upper()
 
 
 def _no_hurry() -> float:

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-from rich.console import Console
-
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
@@ -23,6 +20,7 @@ from dropscale_cli.price import agree_to_price
 from dropscale_cli.round_trip import FollowedDrop
 from dropscale_cli.session import Session
 from dropscale_cli.summary import Summary
+from dropscale_cli.terminal import Terminal, say, say_json
 
 if TYPE_CHECKING:
     from dropscale_cli.aws_target import AwsTarget
@@ -60,7 +58,7 @@ def retry(key: str | None, place: Place, options: ByHandOptions) -> int:
             or not place.as_it_stands(drop).is_as_asked
         }
         if not left:
-            click.echo("Nothing to retry.", err=options.as_json)
+            say("Nothing to retry.", to_stderr=options.as_json)
             return _report([], place, ledger, options) if options.as_json else 0
         prices = _prices(left.values(), ledger, JobState.ERROR)
         with _session(prices, place, ledger, options) as running:
@@ -126,7 +124,7 @@ def _session(
     prices: Mapping[str, int], place: Place, ledger: KeptLedger, options: ByHandOptions
 ) -> Iterator[Session]:
     """Have the stack run, once the price is agreed to."""
-    console = Console(stderr=options.as_json, highlight=False, markup=False, soft_wrap=True)
+    console = Terminal(to_stderr=options.as_json)
     price = place.price(ledger, prices)
     if place.charged_at and price:
         offer = f"This costs up to {price} credits, charged at {place.charged_at}."
@@ -155,7 +153,7 @@ def _report(
         resume=place.command("retry", which),
     )
     if options.as_json:
-        click.echo(summary.as_json())
+        say_json(summary.as_json())
     else:
         summary.print_text()
     return 0 if summary.is_as_asked else 1

@@ -15,6 +15,7 @@ from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.states import OPEN_STATES, DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
 from dropscale.specs.effective import EffectiveRendition
+from dropscale_cli.path_inside import PathInside
 from dropscale_cli.progress import state_in_words
 from dropscale_cli.round_trip import AS_ASKED, FollowedDrop
 from dropscale_cli.summary import reason_lines
@@ -168,11 +169,9 @@ class CardMaker:
 
 def file_below(folder: Path, key: str) -> Path | None:
     """Return the file at a key below a folder; None if there is none, or the key leads out."""
-    path = PurePosixPath(key)
-    if path.is_absolute() or ".." in path.parts:
-        return None
     try:
-        return folder / path if (folder / path).is_file() else None
+        path = PathInside(folder, key).path
+        return path if path.is_file() else None
     except (OSError, ValueError):  # too long, or no name that a file can have
         return None
 

@@ -4,7 +4,6 @@ Each command imports its own module when it runs: the local stack takes more tha
 import, and help should not.
 """
 
-import io
 import os
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from dropscale_cli.options import (
     place_options,
     sidecar_suffixes_option,
 )
+from dropscale_cli.terminal import Commands
 
 _PORT = click.IntRange(0, 65535)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -44,13 +44,10 @@ def _by_hand(command: Command) -> Command:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="dropscale")
 def main() -> None:
     """Drop images into an S3 bucket; upscaled images and manifests come out."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # for locales that are not UTF-8
 
 
 @main.command()

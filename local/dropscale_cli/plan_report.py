@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-from rich.table import Table
-from rich.text import Text
-
 from dropscale.ledger.drops import Source
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale.upscaler import DOLLARS_PER_CREDIT
 from dropscale_cli.chosen_api import chosen_api
 from dropscale_cli.drops import find_drops
-from dropscale_cli.fault_report import printable
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.plan import Charge, Plan, PlannedDrop, plan_of
 from dropscale_cli.state_folder import StateFolder
-from dropscale_cli.summary import console_for_outcomes
+from dropscale_cli.terminal import Table, Terminal, say_json
 
 if TYPE_CHECKING:
     from dropscale_cli.account import AccountReport
@@ -51,7 +45,7 @@ def plan(
     api = chosen_api(environment, None)
     report = _Report(planned, drops.ignored, api.account(planned.credits, planned.scale_factors))
     if as_json:
-        click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+        say_json(report.as_json())
     else:
         report.print_text()
     return int(any(_state(drop) == "rejected" for drop in report.plan.drops))
@@ -64,16 +58,12 @@ class _Report:
     account: AccountReport | None
 
     def print_text(self) -> None:
-        console = console_for_outcomes()
-        table = Table("Image", "Size", "Parameters", box=None, pad_edge=False)
-        table.add_column("Credits", justify="right")
-        table.add_column("")
-        for charge in self.plan.charges:
-            table.add_row(*map(Text, _row(charge)))
-        if table.row_count:
-            console.print(table)
-        for line in self._closing_lines():
-            console.print(Text(printable(line)))
+        terminal = Terminal(is_wide=True)
+        rows = [list(_row(charge)) for charge in self.plan.charges]
+        if rows:
+            heads = ["Image", "Size", "Parameters", "Credits", ""]
+            terminal.show(Table(heads, rows, right=frozenset({"Credits"})))
+        terminal.say(*self._closing_lines())
 
     def as_json(self) -> dict[str, Any]:
         charges = {
@@ -134,7 +124,7 @@ def _row(charge: Charge) -> Iterator[str]:
     told = [f"{parameters.scale_factor}x {parameters.mode}"]
     told += [f"prompt {parameters.prompt!r}"] if parameters.prompt else []
     told += [f"revision {parameters.revision}"] if parameters.revision else []
-    yield printable(", ".join(told))
+    yield ", ".join(told)
     yield str(charge.credits)
     yield charge.free_because or ""
 

@@ -4,14 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
 
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
-
 from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
-from dropscale_cli.fault_report import on_one_line
 from dropscale_cli.round_trip import FollowedDrop, Reporter
+from dropscale_cli.terminal import Table, Terminal, on_one_line
 
 _SPARE_LINES = 4
 """The table's frame, its caption, and the prompt."""
@@ -52,20 +47,20 @@ def progress_in_words(drop: FollowedDrop) -> str:
 
 
 @contextmanager
-def progress_on(console: Console) -> Iterator[Reporter]:
+def progress_on(console: Terminal) -> Iterator[Reporter]:
     """Show progress on a console until the block ends."""
     if not console.is_terminal:
         yield LineProgress(console)
         return
     table = TableProgress(console)
-    with Live(get_renderable=table.render, console=console, transient=True):
+    with console.keep_showing(table.table, goes_away=True):
         yield table
 
 
 class LineProgress:
     """Prints a line whenever an image comes to another state."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self._console = console
         self._printed: dict[str, str] = {}
 
@@ -75,13 +70,13 @@ class LineProgress:
         if self._printed.get(drop.key) != words:
             self._printed[drop.key] = words
             after = f" after {drop.seconds:.1f} s" if drop.is_settled else ""
-            self._console.print(f"{drop.key}: {words}{after}")
+            self._console.say(f"{drop.key}: {words}{after}")
 
 
 class TableProgress:
     """Keeps a table of the images; where the terminal is too low for all, of those in motion."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self._console = console
         self._drops: dict[str, FollowedDrop] = {}
 
@@ -89,18 +84,20 @@ class TableProgress:
         """See `Reporter.update`."""
         self._drops[drop.key] = drop
 
-    def render(self) -> Table:
+    def table(self) -> Table:
         """Return the table as it is now; called from the thread that refreshes the terminal."""
         drops = list(self._drops.values())
         settled = sum(drop.is_settled for drop in drops)
         room = max(1, self._console.height - _SPARE_LINES)
         if len(drops) > room:
             drops = sorted(drops, key=lambda drop: (drop.is_settled, drop.manifest is None))[:room]
-        table = Table(box=None, caption=f"{settled} of {len(self._drops)}", caption_justify="left")
-        table.add_column("Image", overflow="ellipsis", no_wrap=True)
-        table.add_column("State", overflow="ellipsis", no_wrap=True)
-        table.add_column("Seconds", justify="right")
-        for drop in drops:
-            seconds = f"{drop.seconds:.1f}" if drop.is_settled else ""
-            table.add_row(Text(drop.key), Text(progress_in_words(drop)), seconds)
-        return table
+        return Table(
+            ["Image", "State", "Seconds"],
+            [
+                (drop.key, progress_in_words(drop), f"{drop.seconds:.1f}" * drop.is_settled)
+                for drop in drops
+            ],
+            right=frozenset({"Seconds"}),
+            caption=f"{settled} of {len(self._drops)}",
+            is_cut=True,
+        )

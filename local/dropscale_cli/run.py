@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
-from rich.console import Console
 
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale_cli.chosen_api import ChosenApi, chosen_api
@@ -22,6 +21,7 @@ from dropscale_cli.round_trip import PATIENCE_SECONDS
 from dropscale_cli.session import Session, session
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import Summary
+from dropscale_cli.terminal import Terminal, say_json
 from dropscale_cli.watch import WatchedFolder, watch
 
 
@@ -73,7 +73,7 @@ def run_drops(drops: Drops, options: RunOptions, api: ChosenApi) -> int:
     """Do as `run` does, with these drops, on this API."""
     folder = StateFolder(options.out)
     folder.make()
-    console = Console(stderr=options.as_json, highlight=False, markup=False, soft_wrap=True)
+    console = Terminal(to_stderr=options.as_json)
     with folder.held():
         folder.require_api(api.name)
         ledger = KeptLedger.read(folder)
@@ -113,11 +113,11 @@ def found_drops(options: RunOptions) -> Drops:
         return Drops({}, {})
 
 
-def watch_folder(options: RunOptions, running: Session, console: Console) -> NoReturn:
+def watch_folder(options: RunOptions, running: Session, console: Terminal) -> NoReturn:
     """Drop what comes into the folder, until an exception ends it."""
-    console.print(f"Watching {options.path}; Ctrl-C ends it. See {options.out / PAGE_NAME}")
+    console.say(f"Watching {options.path}; Ctrl-C ends it. See {options.out / PAGE_NAME}")
     folder = WatchedFolder(
-        options.path, options.out, time.monotonic, console.print, options.suffixes
+        options.path, options.out, time.monotonic, console.say, options.suffixes
     )
     watch(folder, running.round_trip)
 
@@ -131,20 +131,20 @@ def _report(
         followed, results, api.is_charged, ignored, ledger.paid, page, options.command
     )
     if options.as_json:
-        click.echo(summary.as_json())
+        say_json(summary.as_json())
     else:
         summary.print_text()
     return summary
 
 
 def _agree(
-    drops: Drops, ledger: KeptLedger, api: ChosenApi, console: Console, options: RunOptions
+    drops: Drops, ledger: KeptLedger, api: ChosenApi, console: Terminal, options: RunOptions
 ) -> None:
     plan = plan_of(drops, ledger)
     price = plan.credits
     if account := api.account(price, plan.scale_factors):
         for line in account.lines():
-            console.print(line)
+            console.say(line)
     offer = (
         f"Images: {len(drops.to_follow)}. They cost up to {price} credits, charged at {api.name}. "
         "A job once paid goes on there, even if you interrupt."

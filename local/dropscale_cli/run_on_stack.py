@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import click
-from rich.console import Console
 
 from dropscale_cli.aws_target import AwsTarget
 from dropscale_cli.chosen_api import STACK
@@ -20,6 +19,7 @@ from dropscale_cli.stack_limits import stack_limit_warnings
 from dropscale_cli.stack_plan import PlannedChange, StackPlanner
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import Summary
+from dropscale_cli.terminal import Terminal, say_json
 
 
 def run_on_stack(stack: str, options: RunOptions) -> int:
@@ -41,7 +41,7 @@ def run_on_stack(stack: str, options: RunOptions) -> int:
     place = DeployedStack(target, stack, options.out)
     folder = StateFolder(options.out)
     folder.make()
-    console = Console(stderr=options.as_json, highlight=False, markup=False, soft_wrap=True)
+    console = Terminal(to_stderr=options.as_json)
     with folder.held():
         folder.require_api(f"{STACK}{stack}")
         folder.bind(f"{STACK}{stack}")
@@ -66,7 +66,7 @@ def _report(options: RunOptions, place: DeployedStack, running: Session, ignored
     followed, page = running.round_trip.followed, running.page.path if running.page else None
     summary = Summary(followed, place.results, place.charged_at is not None, ignored, page=page)
     if options.as_json:
-        click.echo(summary.as_json())
+        say_json(summary.as_json())
     else:
         summary.print_text()
     return summary
@@ -84,11 +84,11 @@ def _agree(
     drops: Drops,
     place: DeployedStack,
     options: RunOptions,
-    console: Console,
+    console: Terminal,
 ) -> None:
     price = sum(change.credits for change in changes.values())
     for warning in stack_limit_warnings(place.target, price):
-        console.print(warning)
+        console.say(warning)
     at_stake = max(price, 1) if options.is_watching else price
     if place.charged_at and at_stake:
         offer = (

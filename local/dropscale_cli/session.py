@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from dropscale_cli.chosen_api import ChosenApi
 from dropscale_cli.errors import JournalStopped, StartFailed
 from dropscale_cli.live_page import LivePage
@@ -18,6 +16,7 @@ from dropscale_cli.local_stack import local_cloud, target_of
 from dropscale_cli.progress import progress_on
 from dropscale_cli.round_trip import PATIENCE_SECONDS, FollowedDrop, Reporter, RoundTrip
 from dropscale_cli.state_folder import StateFolder
+from dropscale_cli.terminal import Terminal
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal, JournalFailed
 
@@ -40,7 +39,7 @@ class Session:
 def session(
     folder: StateFolder,
     api: ChosenApi,
-    console: Console,
+    console: Terminal,
     log: Path | None,
     patience: float = PATIENCE_SECONDS,
 ) -> Iterator[Session]:

@@ -108,7 +108,7 @@ def schema(*, write: bool, force: bool) -> None:
         if write:
             starter.write_schema(Path(), force=force)
         else:
-            click.echo(starter.schema_text(), nl=False)
+            starter.print_schema()
 
 
 @click.command(epilog=examples("dropscale init photos"))

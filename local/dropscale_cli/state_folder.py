@@ -46,6 +46,8 @@ class StateFolder:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise UnusablePath(f"{self.out}: cannot be made: {error.strerror}") from error
+        if self.path.is_symlink():
+            raise UnusablePath(f"{self.path}: is a link; choose another folder with --out.")
         for folder in (self.out, self.path):
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise UnusablePath(f"{folder}: cannot be written to; choose another with --out.")

@@ -1,23 +1,15 @@
 """What a run says at its end, as text or JSON."""
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
-from dropscale_cli.fault_report import printable
 from dropscale_cli.progress import state_in_words
 from dropscale_cli.round_trip import FollowedDrop
-
-_WIDTH = 10_000
-"""Columns that no table of ours reaches."""
+from dropscale_cli.terminal import Table, Terminal
 
 
 @dataclass(frozen=True)
@@ -59,22 +51,17 @@ class Summary:
 
     def print_text(self) -> None:
         """Print a table of what came out, then what did not, why, and what to do."""
-        console = console_for_outcomes()
+        terminal = Terminal(is_wide=True)
         if rows := [row for drop in self.drops for row in self._rows(drop)]:
-            table = Table("Image", "Size", "Mode", box=None, pad_edge=False)
-            table.add_column("Credits", justify="right")
-            table.add_column("Seconds", justify="right")
-            table.add_column("Result")
-            for row in rows:
-                table.add_row(*map(Text, row))
-            console.print("", table, sep="\n")
-        for line in self._closing_lines():
-            console.print(line)
+            heads = ["Image", "Size", "Mode", "Credits", "Seconds", "Result"]
+            terminal.say("")
+            terminal.show(Table(heads, rows, right=frozenset({"Credits", "Seconds"})))
+        terminal.say(*self._closing_lines())
 
-    def as_json(self) -> str:
+    def as_json(self) -> dict[str, Any]:
         """Return the outcome as one JSON object; a drop's `manifest` is the one in the results."""
         drops = [{**as_json_object(drop), "seconds": round(drop.seconds, 3)} for drop in self.drops]
-        outcome = {
+        return {
             "as_asked": self.is_as_asked,
             "charged": self.is_charged,
             "credits": self.credits,
@@ -84,9 +71,8 @@ class Summary:
             "resume": self.resume if self._is_any_given_up else None,
             "drops": drops,
         }
-        return json.dumps(outcome, indent=2, ensure_ascii=False)
 
-    def _rows(self, drop: FollowedDrop) -> Iterator[Iterable[str]]:
+    def _rows(self, drop: FollowedDrop) -> Iterator[Sequence[str]]:
         if drop.manifest is None or not drop.is_as_asked:
             return
         if drop.state is DropState.SKIPPED:
@@ -108,7 +94,7 @@ class Summary:
     def _closing_lines(self) -> Iterator[str]:
         for drop in self.drops:
             for warning in drop.manifest.warnings if drop.manifest else ():
-                yield printable(f"Warning: {warning}")
+                yield f"Warning: {warning}"
         left = [drop for drop in self.drops if not drop.is_as_asked]
         for drop in left:
             yield from explanation(drop)
@@ -149,20 +135,12 @@ def as_json_object(drop: FollowedDrop) -> dict[str, Any]:
     }
 
 
-def console_for_outcomes() -> Console:
-    """Return the console for what a command came to.
-
-    A path that is not broken can be copied, even where the terminal is narrow.
-    """
-    return Console(width=_WIDTH, highlight=False, markup=False, soft_wrap=True)
-
-
 def explanation(drop: FollowedDrop) -> Iterator[str]:
     """Tell where an image stands that did not come to what was asked, why, and what to do."""
     yield ""
-    yield printable(f"{drop.key}: {state_in_words(drop)}")
+    yield f"{drop.key}: {state_in_words(drop)}"
     for text in reason_lines(drop):
-        yield from (f"  {printable(line)}" for line in text.splitlines())
+        yield from (f"  {line}" for line in text.splitlines())
 
 
 def reason_lines(drop: FollowedDrop) -> Iterator[str]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pyvips
 from PIL import Image
 
+from dropscale_cli.path_inside import PathInside
+
 LONG_SIDE = 640
 """Pixels; a card of the page is a third of a laptop's screen wide, half that in its own pixels."""
 
@@ -36,11 +38,12 @@ class Thumbnails:
             facts = image.stat()
             version = f"{image.absolute()} {facts.st_size} {facts.st_mtime_ns} {sha256}"
             name = hashlib.sha256(version.encode(errors="surrogateescape")).hexdigest() + _SUFFIX
-            thumbnail = self.folder / name
+            place = PathInside(self.folder.parent, f"{self.folder.name}/{name}")
+            thumbnail = place.path
             if not thumbnail.is_file():
                 if sha256 and not _hashes_to(sha256, image):
                     return None
-                _write(image, thumbnail)
+                _write(image, place)
         except (OSError, _Unreadable):
             return None
         self._used.add(name)
@@ -48,6 +51,8 @@ class Thumbnails:
 
     def prune(self) -> None:
         """Remove those that were not asked for."""
+        if self.folder.is_symlink():
+            return
         for file in self.folder.glob(f"{'?' * 64}{_SUFFIX}"):
             if file.name not in self._used:
                 file.unlink(missing_ok=True)
@@ -62,17 +67,15 @@ def _hashes_to(sha256: str, file: Path) -> bool:
         return hashlib.file_digest(content, "sha256").hexdigest() == sha256
 
 
-def _write(image: Path, thumbnail: Path) -> None:
+def _write(image: Path, place: PathInside) -> None:
     pyvips.block_untrusted_set(True)
     pyvips.cache_set_max(0)  # It would take a file that was replaced for the one it has seen.
-    partial = thumbnail.with_suffix(".part")
+    partial = PathInside(place.folder, f"{place.key}.part")
     try:
-        partial.write_bytes(_small(image).webpsave_buffer(Q=_QUALITY, keep="none"))
-        partial.replace(thumbnail)
+        body = _small(image).webpsave_buffer(Q=_QUALITY, keep="none")
     except (pyvips.Error, Image.DecompressionBombError) as error:
         raise _Unreadable from error
-    finally:
-        partial.unlink(missing_ok=True)
+    place.write([body], partial, is_durable=False)
 
 
 def _small(image: Path) -> pyvips.Image:

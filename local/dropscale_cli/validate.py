@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import click
-
 from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.faults import Fault, Severity, SpecInvalid
 from dropscale.specs.keys import MANIFEST_SUFFIX, SPEC_SUFFIXES, KeyKind, kind_by_name, meant_image
@@ -14,6 +12,7 @@ from dropscale.specs.parse import parse_folder_spec
 from dropscale_cli.drops import files_below, is_fit_name
 from dropscale_cli.fault_report import report, tally
 from dropscale_cli.spec_tree import SpecTree
+from dropscale_cli.terminal import say
 
 _OWN_DROPS = {KeyKind.STAND_ALONE, KeyKind.MISNAMED}
 _ANY_IMAGE = "*"
@@ -51,7 +50,7 @@ def validate(
     report(faults, output_format)
     if output_format == "text":
         specs = len({spec for check in checks.values() for spec in check.specs})
-        click.echo(f"{specs} spec{'s' * (specs != 1)}: {tally(faults)}", err=True)
+        say(f"{specs} spec{'s' * (specs != 1)}: {tally(faults)}", to_stderr=True)
     return int(any(fault.severity is Severity.ERROR for fault in faults))
 
 

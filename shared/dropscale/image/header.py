@@ -8,6 +8,7 @@ import imagesize
 
 from dropscale import upscaler
 from dropscale.errors import DropscaleError
+from dropscale.image.timed_file import timed
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -18,6 +19,10 @@ _SIGNATURES = (
     (b"MM\x00*", "tiff"),
     (b"BM", "bmp"),
 )
+_MOST_SECONDS = 10.0
+_MOST_BYTES = 1024 * 1024
+"""What finding the size may take: a whole header needs a thousandth of either."""
+
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"}
 
@@ -66,8 +71,9 @@ def read_header(file: BinaryIO, name: str, *, as_stored: bool = False) -> ImageH
             fix=f"Use one of {', '.join(upscaler.EXTENSION_BY_TYPE)}.",
         )
     file.seek(0)
+    bounded = timed(file, _MOST_SECONDS, most_bytes=_MOST_BYTES)
     try:
-        width, height = imagesize.get(file, exif_rotation=not as_stored)
+        width, height = imagesize.get(bounded, exif_rotation=not as_stored)
     except (ValueError, struct.error, OSError, IndexError) as error:
         raise _damaged_image(name, image_type) from error
     if width < 1 or height < 1:

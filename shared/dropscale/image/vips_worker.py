@@ -17,6 +17,7 @@ from typing import Any
 import pyvips
 
 from dropscale.image.metadata.model import Metadata
+from dropscale.image.metadata.streams import MAX_BLOB_BYTES
 from dropscale.image.pixels import QUALITY_BY_TYPE, Comparison
 from dropscale.image.vips_task import (
     CompareTask,
@@ -268,10 +269,12 @@ def _has_profile(image: pyvips.Image) -> bool:
 
 
 def _metadata_of(image: pyvips.Image) -> Metadata:
-    found = {kind: image.get(field) for kind, field in _FIELDS.items() if image.get_typeof(field)}
-    return Metadata(
-        **{kind: bytes(value).removeprefix(b"Exif\0\0") for kind, value in found.items()}
-    )
+    found = {
+        kind: bytes(image.get(field)).removeprefix(b"Exif\0\0")
+        for kind, field in _FIELDS.items()
+        if image.get_typeof(field)
+    }
+    return Metadata(**{kind: blob for kind, blob in found.items() if len(blob) <= MAX_BLOB_BYTES})
 
 
 def _describe_error(error: pyvips.Error) -> str:

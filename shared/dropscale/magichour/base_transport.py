@@ -29,7 +29,13 @@ from dropscale.magichour.errors import (
     TransferFailed,
     Unreachable,
 )
-from dropscale.magichour.urls import fault_of_base_url, host_of, is_loopback, require_safe
+from dropscale.magichour.urls import (
+    VISIBLE_ASCII,
+    fault_of_base_url,
+    host_of,
+    is_loopback,
+    require_safe,
+)
 
 T = TypeVar("T")
 
@@ -37,6 +43,7 @@ CHUNK = 64 * 1024
 """Bytes of a transfer that are held in memory at a time."""
 
 _LONGEST_TIMEOUT = 86_400.0
+_SIZE = re.compile(r"[0-9]{1,18}")
 
 Moved = Callable[[int, int | None], object]
 """Called with the bytes that were moved so far and, if it is known, the number of all."""
@@ -55,7 +62,7 @@ class Endpoint:
     """
 
     def __init__(self, token: str | None, base_url: str) -> None:
-        if token is None or not re.fullmatch(r"[!-~]+", token):
+        if token is None or not VISIBLE_ASCII.fullmatch(token):
             raise ValueError(
                 "the Magic Hour API key is missing, empty or has characters other than visible "
                 "ASCII (a line break at its end?); pass the key alone"
@@ -120,7 +127,7 @@ class Sink:
     def expect(self, headers: Mapping[str, str]) -> None:
         """Take note of the size that the answer announces."""
         value = headers.get("Content-Length", "")
-        self._size = int(value) if re.fullmatch(r"[0-9]{1,18}", value) else None
+        self._size = int(value) if _SIZE.fullmatch(value) else None
 
     def take(self, piece: bytes) -> bool:
         """Take the next piece, and want more; `failure` keeps what goes wrong with that."""

@@ -33,6 +33,7 @@ _UNFIT = re.compile(
 )
 _CUT = re.compile(r"[ \t]+#[^\s#]")
 _LINE_BREAK = re.compile("\r\n|\r|\n")
+_PLAIN_NAME = re.compile(r"[\w-]+…?")
 _UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 _SURROGATES = re.compile(
     r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
@@ -101,7 +102,7 @@ def format_path(field_path: FieldPath) -> str:
 def _quote_name(name: str) -> str:
     if len(name) > _LONGEST_NAME:
         name = f"{name[:_LONGEST_NAME]}…"
-    return name if re.fullmatch(r"[\w-]+…?", name) else repr(name)
+    return name if _PLAIN_NAME.fullmatch(name) else repr(name)
 
 
 class _Unreadable(Exception):

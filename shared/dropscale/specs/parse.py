@@ -86,7 +86,9 @@ def parse_sidecar(content: bytes, path: str, image_key: str) -> SpecFile:
 
     def rule(document: Document) -> Iterator[Fault]:
         image = _image_path(document)
-        if image is None or ("://" not in image and re.split(r"[/\\]", image)[-1] == name):
+        if image is None or (
+            "://" not in image and image.replace("\\", "/").rpartition("/")[2] == name
+        ):
             return
         hint = f"write {name}, or leave it out"
         if "://" in image:

@@ -1,17 +1,16 @@
 """What a run shows, on a terminal and elsewhere."""
 
-import json
 from collections.abc import Sequence
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
 from dropscale.ledger.drops import Reason
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale_cli.progress import TableProgress, progress_in_words, progress_on, state_in_words
 from dropscale_cli.round_trip import FollowedDrop
 from dropscale_cli.summary import Summary
+from dropscale_cli.terminal import Terminal
 from tests.unit.cli.samples import manifest
 
 REASON = Reason(code="SpecInvalid", message="b.jpg.yaml: is bad", fix="Correct it.")
@@ -34,7 +33,7 @@ def summary(*drops: FollowedDrop, is_charged: bool = False, ignored: int = 0) ->
     return Summary(drops, "out/", is_charged, ignored)
 
 
-def lines(console: Console) -> list[str]:
+def lines(console: Terminal) -> list[str]:
     assert isinstance(console.file, StringIO)
     return console.file.getvalue().splitlines()
 
@@ -45,7 +44,7 @@ def test_every_wait_is_explained(wait: WaitReason) -> None:
 
 
 def test_a_pipe_gets_one_line_per_change_of_state() -> None:
-    console = Console(file=StringIO(), width=20, markup=False, soft_wrap=True)
+    console = Terminal(file=StringIO(), width=20)
     with progress_on(console) as reporter:
         for state in (None, DropState.RENDERING, DropState.RENDERING, DropState.DELIVERED):
             reporter.update(followed("photos/[b]a long name.jpg", state))
@@ -57,7 +56,7 @@ def test_a_pipe_gets_one_line_per_change_of_state() -> None:
 
 
 def test_a_terminal_gets_a_table_that_goes_away() -> None:
-    console = Console(file=StringIO(), force_terminal=True, width=60, height=20)
+    console = Terminal(file=StringIO(), force_terminal=True, width=60, height=20)
     with progress_on(console) as reporter:
         reporter.update(followed("a.jpg", DropState.DELIVERED))
     shown = "\n".join(lines(console))
@@ -66,11 +65,11 @@ def test_a_terminal_gets_a_table_that_goes_away() -> None:
 
 
 def table_text(drops: Sequence[FollowedDrop], height: int) -> str:
-    console = Console(file=StringIO(), width=60, height=height)
+    console = Terminal(file=StringIO(), width=60, height=height)
     table = TableProgress(console)
     for drop in drops:
         table.update(drop)
-    console.print(table.render())
+    console.show(table.table())
     return "\n".join(lines(console))
 
 
@@ -188,11 +187,11 @@ def test_what_is_given_up_comes_with_the_command_that_goes_on(
     one.print_text()
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "Nothing is lost; later, go on by: dropscale run photos --out out"
-    told = json.loads(one.as_json())
+    told = one.as_json()
     assert (told["resume"], told["drops"][0]["given_up"]) == (one.resume, True)
 
     done = Summary([followed("a.jpg", DropState.DELIVERED)], "out/", False, resume="x")
-    assert json.loads(done.as_json())["resume"] is None
+    assert done.as_json()["resume"] is None
 
 
 def test_warnings_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,7 +207,7 @@ def test_a_job_that_two_images_share_is_counted_once() -> None:
 
 def test_json_carries_the_manifests() -> None:
     drop = followed("été.jpg", DropState.DELIVERED)
-    outcome = json.loads(summary(drop, followed("b.jpg"), ignored=3).as_json())
+    outcome = summary(drop, followed("b.jpg"), ignored=3).as_json()
     assert (outcome["as_asked"], outcome["charged"]) == (False, False)
     assert (outcome["credits"], outcome["ignored"]) == (50, 3)
     told, silent = outcome["drops"]

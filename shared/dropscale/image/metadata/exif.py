@@ -9,7 +9,8 @@ import struct
 from typing import BinaryIO
 
 from dropscale.image.metadata.ifd import LONG, SHORT, Entry, TiffFile
-from dropscale.image.metadata.streams import size_of
+from dropscale.image.metadata.model import MalformedMetadata
+from dropscale.image.metadata.streams import MAX_BLOB_BYTES, size_of
 
 UPRIGHT = 1
 """The orientation of pixels that stand as they are to be seen."""
@@ -98,10 +99,16 @@ class _Builder:
         self.data = bytearray(magic + bytes(4))
 
     def add(self, entries: list[Entry], pointers: dict[int, int]) -> int:
-        """Add a directory of entries copied from the file, and of offsets; return its offset."""
+        """Add a directory of entries copied from the file, and of offsets; return its offset.
+
+        Raises:
+            MalformedMetadata: entries point at the same bytes again and again.
+        """
         rows = []
         for entry in entries:
             value = self._tiff.value(entry)
+            if len(self.data) + len(value) > MAX_BLOB_BYTES:
+                raise MalformedMetadata("its fields are too long together")
             if len(value) > 4:
                 at = len(self.data)
                 self.data += value + bytes(len(value) % 2)

@@ -17,6 +17,9 @@ _APP0, _APP1, _APP2, _APP13, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
 _COMMENT = 0xFE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _MOST_IN_SEGMENT = 65_533
+_SEGMENT_COST = 256
+_MOST_MEMORY = 64 * 1024 * 1024
+"""In bytes: what all segments may take, each with some of its own."""
 
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -104,6 +107,7 @@ def _segments(file: BinaryIO) -> Iterator[_Segment]:
     file.seek(0)
     if read_exactly(file, 2) != bytes([0xFF, _START]):
         raise MalformedMetadata("not a JPEG file")
+    room = _MOST_MEMORY
     while True:
         if read_exactly(file, 1) != b"\xff":
             raise MalformedMetadata("a JPEG segment does not begin with a marker")
@@ -115,6 +119,9 @@ def _segments(file: BinaryIO) -> Iterator[_Segment]:
         if marker == _END:
             raise MalformedMetadata("a JPEG file without a scan")
         size = int.from_bytes(read_exactly(file, 2), "big")
+        room -= size + _SEGMENT_COST
+        if room < 0:
+            raise MalformedMetadata("too many segments before the first scan")
         yield _Segment(marker, read_exactly(file, max(size - 2, 0)))
 
 

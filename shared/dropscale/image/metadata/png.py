@@ -142,7 +142,7 @@ def _value_of(file: BinaryIO, chunk: _Chunk) -> bytes | None:
 def _raw_profile(text: bytes, kind: str) -> bytes | None:
     # A line feed, the name, the length, and the bytes in hexadecimal, over many lines.
     _, _, _, digits = text.split(b"\n", 3)
-    data = unhexlify(b"".join(digits.split()))
+    data = unhexlify(digits.translate(None, b" \t\r\n"))
     if kind == "iptc" and data.startswith(b"8BIM"):
         return iptc.iptc_in(data)
     return data.removeprefix(_EXIF_MARKER) if kind == "exif" else data

@@ -12,6 +12,7 @@ from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly,
 _KIND_BY_CHUNK = MappingProxyType({b"ICCP": "icc", b"EXIF": "exif", b"XMP ": "xmp"})
 _FLAG_BY_KIND = MappingProxyType({"icc": 0x20, "exif": 0x08, "xmp": 0x04})
 _ALPHA_FLAG, _ANIMATION_FLAG = 0x10, 0x02
+_MOST_CHUNKS = 100_000
 _EXIF_MARKER = b"Exif\0\0"
 
 
@@ -81,7 +82,11 @@ def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
     if (riff, webp) != (b"RIFF", b"WEBP"):
         raise MalformedMetadata("not a WebP file")
     at, end = 12, min(size + 8, size_of(file))
+    left = _MOST_CHUNKS
     while at + 8 <= end:
+        left -= 1
+        if left < 0:
+            raise MalformedMetadata(f"more than {_MOST_CHUNKS} chunks")
         file.seek(at)
         name, length = struct.unpack("<4sI", read_exactly(file, 8))
         yield _Chunk(name, at + 8, length)

@@ -2,7 +2,10 @@
 
 import re
 
-_NUMBER = rb"""(?P<before>\b%s\s*(?:=\s*["']|>)\s*)-?\d+"""
+_NUMBER = re.compile(
+    rb"""\b(tiff:Orientation|tiff:Image(?:Width|Length)|exif:Pixel[XY]Dimension)"""
+    rb"""(\s*(?:=\s*["']|>)\s*)-?\d+"""
+)
 # The look behind keeps it from trying at each of a packet's many blanks, all the way to their end.
 _EXTENSION = re.compile(rb"""(?<!\s)\s+xmpNote:HasExtendedXMP\s*=\s*(?:"[^"]*"|'[^']*')""")
 
@@ -19,6 +22,5 @@ def adapt(xmp: bytes, orientation: int, width: int, height: int) -> bytes:
         b"exif:PixelXDimension": width,
         b"exif:PixelYDimension": height,
     }
-    for name, number in numbers.items():
-        xmp = re.sub(_NUMBER % name, rb"\g<before>%d" % number, xmp)
-    return _EXTENSION.sub(b"", xmp)
+    told = _NUMBER.sub(lambda found: b"%b%b%d" % (found[1], found[2], numbers[found[1]]), xmp)
+    return _EXTENSION.sub(b"", told)

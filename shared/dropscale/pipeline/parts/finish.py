@@ -20,6 +20,7 @@ from dropscale.image.pixels import (
     Conversion,
     ImageFile,
 )
+from dropscale.image.timed_file import timed
 from dropscale.image.verify import verify_result
 from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.ports import (
@@ -35,6 +36,9 @@ from dropscale.specs.effective import MetadataChoice, OutputFormat, OutputSettin
 _RESERVED_SECONDS = 60.0
 """What publishing and bookkeeping may take after the pixels were looked at."""
 
+_METADATA_SECONDS = 20.0
+"""What reading or writing the parts of one file may take; photos take thousandths of it."""
+
 _UPRIGHT_BY_DECODING = frozenset({"avif", "heic"})
 """Types whose decoders turn the pixels themselves; their EXIF orientation is not to be followed
 (ISO/IEC 23008-12, annex A)."""
@@ -46,6 +50,7 @@ class _Work:
 
     settings: OutputSettings
     files: ExitStack
+    seconds: RemainingTime
     finished: FinishedResult
     original: Original | None = None
     comparison: Comparison = field(default_factory=Comparison)
@@ -72,6 +77,10 @@ class _Work:
     @property
     def image(self) -> ImageFile:
         return ImageFile(self.finished.file, self.finished.header.type)
+
+    def timed(self, file: BinaryIO) -> BinaryIO:
+        """Return a file whose parts are to be read or written, for as long as that may take."""
+        return timed(file, min(self.seconds(), _METADATA_SECONDS))
 
     def with_warnings(self, *warnings: str) -> Self:
         finished = replace(self.finished, warnings=(*self.finished.warnings, *warnings))
@@ -119,12 +128,12 @@ class FinishResult:
             "The original could not be read, so nothing of it is given back": (
                 lambda work: self._read_original(work, source)
             ),
-            "The result was not verified": lambda work: self._verify(work, seconds()),
+            "The result was not verified": self._verify,
             "The original's metadata could not be used": _choose_metadata,
-            "The result keeps its format": lambda work: self._convert(work, seconds),
+            "The result keeps its format": self._convert,
             "The metadata was not given back": _write_metadata,
         }
-        work = _Work(settings, files, FinishedResult(result, header))
+        work = _Work(settings, files, seconds, FinishedResult(result, header))
         for failure, step in steps.items():
             try:
                 work = step(work)
@@ -144,26 +153,26 @@ class FinishResult:
         header = read_header(file, source.key, as_stored=True)
         metadata, orientation = Metadata(), exif.UPRIGHT
         try:
-            metadata = read_metadata(file, header.type) or metadata
+            metadata = read_metadata(work.timed(file), header.type) or metadata
             if header.type not in _UPRIGHT_BY_DECODING:
                 orientation = exif.orientation_of(metadata.exif)
         except MalformedMetadata as error:
             work = work.with_warnings(f"The original's metadata is damaged: {error}")
         return replace(work, original=Original(file, header, metadata, orientation))
 
-    def _verify(self, work: _Work, seconds: float) -> _Work:
+    def _verify(self, work: _Work) -> _Work:
         """Decode the result, and see whether it shows what the original does."""
         if work.image.type not in DECODABLE_TYPES:
             return work.with_warnings(
                 f"The result was not verified: {work.image.type} is not decoded"
             )
-        comparison = self._compare(work, seconds)
+        comparison = self._compare(work)
         if work.original is not None and comparison.metadata is not None:
             original = replace(work.original, metadata=comparison.metadata)
             work = replace(work, original=original)
         return work.with_comparison(comparison).with_warnings(*_find_faults(comparison))
 
-    def _convert(self, work: _Work, seconds: Callable[[], float]) -> _Work:
+    def _convert(self, work: _Work) -> _Work:
         """Write the result anew where it is to be of another type, or lacks its alpha."""
         to = _choose_conversion(work)
         if to is None:
@@ -178,10 +187,10 @@ class FinishResult:
             target,
             alpha_of=_image_of(original) if _needs_alpha(work, to.type) else None,
             orientation=turned,
-            seconds=seconds(),
+            seconds=work.seconds(),
         )
         converted = work.with_file(target, to.type)
-        comparison = self._compare(converted, seconds())
+        comparison = self._compare(converted)
         doubts = [*_find_faults(comparison)]
         if len(doubts) > len([*_find_faults(work.comparison)]):
             raise ValueError(doubts[-1])
@@ -192,15 +201,16 @@ class FinishResult:
         misfit = [_describe_misfits(to.type, Metadata(iptc=b""))] if has_misfit else []
         return replace(converted.with_warnings(*misfit), metadata=None)
 
-    def _compare(self, work: _Work, seconds: float) -> Comparison:
+    def _compare(self, work: _Work) -> Comparison:
         original, result = work.original, work.finished
         profile = original.metadata.icc if original else None
         return self.pixels.compare(
             work.image,
             _image_of(original),
             orientation=original.orientation if original else exif.UPRIGHT,
-            profile_can_hold=profile is None or can_hold(profile, result.file, result.header),
-            seconds=seconds,
+            profile_can_hold=profile is None
+            or can_hold(profile, work.timed(result.file), result.header),
+            seconds=work.seconds(),
         )
 
 
@@ -223,7 +233,7 @@ def _choose_metadata(work: _Work) -> _Work:
     if work.original is not None:
         result = work.finished
         metadata, faults = carry_metadata(
-            work.original, result.file, result.header, work.known_comparison
+            work.original, work.timed(result.file), result.header, work.known_comparison
         )
     if work.strips:
         metadata = strip_metadata(metadata, work.orientation)
@@ -260,7 +270,7 @@ def _write_metadata(work: _Work) -> _Work:
             f"The metadata was left alone: the result is {result.header.type}"
         )
     target = _open_temporary_file(work.files)
-    misfits = rewrite(result.file, target, result.header, metadata, strip=work.strips)
+    misfits = rewrite(work.timed(result.file), target, result.header, metadata, strip=work.strips)
     written = work.with_file(target, result.header.type)
     if not misfits.kinds:
         return written
