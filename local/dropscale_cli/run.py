@@ -116,9 +116,7 @@ def found_drops(options: RunOptions) -> Drops:
 def watch_folder(options: RunOptions, running: Session, console: Terminal) -> NoReturn:
     """Drop what comes into the folder, until an exception ends it."""
     console.say(f"Watching {options.path}; Ctrl-C ends it. See {options.out / PAGE_NAME}")
-    folder = WatchedFolder(
-        options.path, options.out, time.monotonic, console.say, options.suffixes
-    )
+    folder = WatchedFolder(options.path, options.out, time.monotonic, console.say, options.suffixes)
     watch(folder, running.round_trip)
 
 

@@ -78,17 +78,21 @@ class Summary:
         if drop.state is DropState.SKIPPED:
             size = f"{drop.manifest.source.width}x{drop.manifest.source.height}"
             yield drop.key, size, "", "0", f"{drop.seconds:.1f}", "skipped: large enough"
+        outputs = [job.output.key for job in drop.manifest.jobs if job.output]
+        is_all = len(outputs) == len(drop.files)
+        files = dict(zip(outputs, drop.files, strict=True)) if is_all else {}
         for job in drop.manifest.jobs:
             if job.state is DropState.SUPERSEDED:
                 continue
-            where = job.output.key if job.output else manifest_key(drop.key)
+            where = files.get(job.output.key) if job.output else None
+            key = job.output.key if job.output else manifest_key(drop.key)
             yield (
                 drop.key,
                 _sizes(drop.manifest, job),
                 job.mode,
                 str(job.credits_charged or 0),
                 f"{drop.seconds:.1f}",
-                f"{self.results}{where}",
+                str(where or f"{self.results}{key}"),
             )
 
     def _closing_lines(self) -> Iterator[str]:

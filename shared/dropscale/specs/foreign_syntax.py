@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 _FENCE = re.compile(r"\s*(```|~~~)")
 _JSON_BEGINNING = re.compile(r"\s*[\[{/]")
-_JSON_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+"|\'[^\'\n]*+\'|#[^\n]*+|(?<![\w:])(?://|/\*)')
+_JSON_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+"?|\'[^\'\n]*+\'?|#[^\n]*+|(?<![\w:])(?://|/\*)')
 _NAME_AND_COLON = re.compile(
     r"^[ \t]*+(?:- )?[\"']?([$\w]++)[\"']?(:?)([^\x00-\x7f])", re.MULTILINE | re.ASCII
 )
