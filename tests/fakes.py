@@ -17,6 +17,7 @@ from dropscale.ledger.drops import Drop, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.rows import Row
+from dropscale.ledger.states import WaitReason
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,
@@ -127,6 +128,12 @@ class MemoryLedger:
         records: list[tuple[datetime, str]] = []
         if agenda is Agenda.DROPS:
             records += [(drop.due, drop.id) for drop in self.drops.values() if drop.due]
+        if agenda is Agenda.DENIED_DROPS:
+            records += [
+                (drop.wait_until, drop.id)
+                for drop in self.drops.values()
+                if drop.wait is WaitReason.ACCESS and drop.wait_until and not drop.due
+            ]
         for job in self.jobs.values():
             if job.due and AGENDA_BY_JOB_STATE[job.state] is agenda:
                 records.append((job.due, job.fingerprint))
@@ -231,6 +238,8 @@ class FakeInputBucket:
         self.spec_reads: list[str] = []
         self.requests = 0
         self.before_open: Callable[[], None] = lambda: None
+        self.refusals: dict[str, Exception] = {}
+        """What S3 says to each look at a key, whatever lies there."""
         self._versions: dict[str, bytes] | None = {} if is_versioned else None
 
     def put(self, key: str, body: bytes, at: datetime) -> None:
@@ -246,12 +255,14 @@ class FakeInputBucket:
 
     def head(self, bucket: str, key: str) -> ObjectVersion | None:
         self.requests += 1
+        self._refuse(key)
         return self._version(key) if key in self.objects else None
 
     @contextmanager
     def open(self, bucket: str, key: str, etag: str) -> Iterator[OpenObject]:
         self.before_open()
         self.requests += 1
+        self._refuse(key)
         body = self._read(key, etag)
         self.reads[key] = self.reads.get(key, 0) + 1
         version = self._version(key)
@@ -279,8 +290,13 @@ class FakeInputBucket:
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         self.spec_reads.append(key)
         self.requests += 1
+        self._refuse(key)
         body = self.objects.get(key)
         return None if body is None else body[:limit]
+
+    def _refuse(self, key: str) -> None:
+        if key in self.refusals:
+            raise self.refusals[key]
 
     def _version(self, key: str) -> ObjectVersion:
         body = self.objects[key]

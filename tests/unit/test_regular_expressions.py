@@ -132,6 +132,10 @@ WORST: dict[str, tuple[Use | str, Sequence[str]]] = {
         urls.fault_of,
         [*NAMES, *filled(":", "@", "/", "[", after="!")],
     ),
+    "dropscale.aws.refusals._NOT_AUTHORIZED": (
+        "search",
+        filled("User: ", "User: a", "a", " is not authorized to perform: ", before="User: "),
+    ),
     "dropscale_cli.aws_target._WORD_START": ("split", filled("A", "a", "Aa")),
     "dropscale_cli.terminal._UNPRINTABLE": ("findall", filled("\x1b", "a", "\u2028")),
     "dropscale_cli.fault_report._LINE_BREAK": ("split", filled("\r", "\n", "a")),

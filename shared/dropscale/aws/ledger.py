@@ -25,6 +25,7 @@ from pydantic import BaseModel
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
+from dropscale.ledger.states import WaitReason
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,
@@ -190,13 +191,18 @@ class DynamoLedger:
 
     def note_manifest_written(self, drop: Drop) -> None:
         """See `Ledger.note_manifest_written`."""
+        update = "REMOVE sweep, sweep_at, due"
+        values: dict[str, Any] = {":seq": drop.seq}
+        if drop.wait is WaitReason.ACCESS and drop.wait_until:
+            update = "SET sweep = :agenda, sweep_at = :at REMOVE due"
+            values |= {":agenda": Agenda.DENIED_DROPS, ":at": _text(drop.wait_until)}
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key=_item(_drop_key(drop.id)),
-                UpdateExpression="REMOVE sweep, sweep_at, due",
+                UpdateExpression=update,
                 ConditionExpression="seq = :seq",
-                ExpressionAttributeValues=_item({":seq": drop.seq}),
+                ExpressionAttributeValues=_item(values),
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return

@@ -321,6 +321,10 @@ class Drop(Row):
         cleared: _DropChanges = {"wait": None, "wait_until": None, "reason": None}
         return self._step(state, now, {**cleared, **changes})
 
+    def look_again(self, at: datetime, now: datetime) -> Self:
+        """Wait for access until another time."""
+        return self._step(self.state, now, {"wait_until": at})
+
     def _step(self, state: DropState, now: datetime, changes: _DropChanges) -> Self:
         timeline = self.timeline
         if not timeline or timeline[-1].state is not state:

@@ -154,6 +154,8 @@ class Agenda(StrEnum):
     SUBMITTED_JOBS = "job#submitted"
     ENDED_JOBS = "job#ended"
     DROPS = "drop"
+    DENIED_DROPS = "drop#access"
+    """Drops that wait for access to their objects, and whose manifests say so."""
 
 
 AGENDA_BY_JOB_STATE = MappingProxyType(

@@ -101,6 +101,6 @@ def _is_missed(drop: Drop | None, item: ListedObject) -> bool:
     if drop.state is DropState.FAILED and not drop.renditions:
         return False  # given up: its message lies in the dead-letter queue, for a person
     half_done = drop.state in OPEN_STATES and not drop.renditions
-    if half_done and drop.wait is not WaitReason.SIDECAR:
+    if half_done and drop.wait not in {WaitReason.SIDECAR, WaitReason.ACCESS}:
         return True
     return drop.source.etag != item.version.etag

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop, Reason
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Change, Detach, Ledger, SaveDrop, SaveJob
 from dropscale.pipeline.parts.evaluate import Declined
 from dropscale.pipeline.parts.ports import Clock
+
+ACCESS_PAUSE = timedelta(hours=1)
+"""How long a drop waits for access before it is looked at again."""
 
 _WITHDRAWN = frozenset({DropState.SKIPPED, DropState.REJECTED})
 
@@ -64,9 +68,11 @@ class DeclineDrop:
         if stands and drop.seq and not leaving:
             return drop
         left = {job.fingerprint for job in leaving}
+        now = self.clock()
         after = drop.set_state(
             declined.state,
-            self.clock(),
+            now,
+            wait_until=now + ACCESS_PAUSE if declined.wait is WaitReason.ACCESS else None,
             source=declined.source,
             reason=declined.reason,
             wait=declined.wait,

@@ -14,6 +14,7 @@ from dropscale.ledger.drops import Drop, Reason, Rendition, Source
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale.pipeline.parts.plan import LargeEnough, plan_renditions
 from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion
+from dropscale.pipeline.parts.refusals import AccessDenied
 from dropscale.pipeline.parts.source_image import (
     SourceImage,
     image_of,
@@ -83,6 +84,8 @@ class EvaluateDrop:
             return self._evaluate_after_reading(drop, source, specs, image)
         except SidecarMissing:
             return Declined(DropState.WAITING, drop.source, wait=WaitReason.SIDECAR)
+        except AccessDenied as error:
+            return wait_for_access(drop, error)
         except SpecMisnamed as error:
             return _hold_or_warn(drop, source, error)
         except LargeEnough as error:
@@ -107,6 +110,13 @@ class EvaluateDrop:
             return UpscaleRequest(source, spec, warnings, image, None)
         planned = plan_renditions(source, spec, self.budget)
         return UpscaleRequest(source, spec, warnings, image, planned)
+
+
+def wait_for_access(drop: Drop, error: AccessDenied) -> Declined:
+    """Let a drop wait for access, unless its job is at the vendor: then it needs none."""
+    if drop.is_at_vendor:
+        return Declined(drop.state, drop.source, drop.reason, drop.wait)
+    return Declined(DropState.WAITING, drop.source, Reason.of(error), WaitReason.ACCESS)
 
 
 def _hold_or_warn(drop: Drop, source: Source, error: SpecMisnamed) -> Declined:
