@@ -14,6 +14,7 @@ from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.plan import Plan, PlannedDrop, plan_of
 from dropscale_cli.spec_tree import SpecTree
 from tests.fakes import png
+from tests.names import events
 from tests.world import World
 
 TABLE = Path(__file__).parents[2] / "docs" / "names.md"
@@ -45,6 +46,15 @@ TAKEOUT = """{
   "url": "https://photos.google.com/photo/AF1Qip", "googlePhotosOrigin": {"mobileUpload": {}}
 }"""
 """As Google Takeout writes it beside each photo; what it says of content is another tool's."""
+_MESSAGES_HEADING = """
+## Messages
+
+What `submit` does about a message in its queue. A warning tells the fields' names and types.
+
+| Message | What is done |
+|---|---|
+"""
+
 _YAML = "scale_factor: 4\n"
 _JSON = '{"scale_factor": 4}'
 
@@ -184,7 +194,7 @@ def table() -> str:
         files = "; ".join(_shown(name) + _content(text) for name, text in case.files.items())
         before, after = on_s3(case).words, on_s3_afterwards(case).words
         rows.append(f"| {_shown(case.image)} | {files} | {before} | {after} |\n")
-    return _HEADING + "".join([*rows, *_own_rows()])
+    return _HEADING + "".join([*rows, *_own_rows(), _MESSAGES_HEADING, *events.rows()])
 
 
 def _outcome(world: World, case: Case) -> Outcome:
