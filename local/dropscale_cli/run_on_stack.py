@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import click
@@ -13,6 +14,7 @@ from dropscale_cli.drops import Drops
 from dropscale_cli.file_listing import FileListing
 from dropscale_cli.places import DeployedStack
 from dropscale_cli.price import agree_to_price
+from dropscale_cli.round_trip import FollowedDrop
 from dropscale_cli.run import RunOptions, found_drops, watch_folder
 from dropscale_cli.session import Session
 from dropscale_cli.stack_limits import stack_limit_warnings
@@ -57,19 +59,39 @@ def run_on_stack(stack: str, options: RunOptions) -> int:
         except KeyboardInterrupt:
             # A watch has no other end.
             if options.is_watching and running:
-                _report(options, place, running, drops.ignored)
+                _report(options, place, running, drops, changes)
             raise
-    return 0 if _report(options, place, running, drops.ignored).is_as_asked else 1
+    return 0 if _report(options, place, running, drops, changes).is_as_asked else 1
 
 
-def _report(options: RunOptions, place: DeployedStack, running: Session, ignored: int) -> Summary:
+def _report(
+    options: RunOptions,
+    place: DeployedStack,
+    running: Session,
+    drops: Drops,
+    changes: dict[str, PlannedChange],
+) -> Summary:
     followed, page = running.round_trip.followed, running.page.path if running.page else None
-    summary = Summary(followed, place.results, place.charged_at is not None, ignored, page=page)
+    planned = [drop for drop in followed if drop.key in drops.to_follow]
+    paid = frozenset(_paid_before(planned, changes))
+    charged = place.charged_at is not None
+    summary = Summary(followed, place.results, charged, drops.ignored, paid, page)
     if options.as_json:
         say_json(summary.as_json())
     else:
         summary.print_text()
     return summary
+
+
+def _paid_before(
+    followed: Sequence[FollowedDrop], changes: dict[str, PlannedChange]
+) -> Iterator[str]:
+    """Yield the jobs that were paid before: known by the plan, or those of what did not change."""
+    for drop in followed:
+        if drop.key in changes:
+            yield from changes[drop.key].paid
+        elif drop.manifest:
+            yield from (job.fingerprint for job in drop.manifest.jobs)
 
 
 def _changes(target: AwsTarget, drops: Drops) -> dict[str, PlannedChange]:

@@ -45,6 +45,8 @@ class PlannedChange:
     credits: int
     is_known: bool
     refusal: DropscaleError | None = None
+    paid: frozenset[str] = frozenset()
+    """The fingerprints of its jobs that are paid already."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON shows it."""
@@ -146,20 +148,21 @@ class StackPlanner:
             planned = PlannedDrop(source)
         if planned is None or not _is_change(drop, planned):
             return None
+        unpaid = [one for one in planned.renditions if not self._is_paid(one)]
         return PlannedChange(
             key=key,
             version=version,
             now=_in_words(drop),
             then=_planned_in_words(planned),
-            credits=sum(map(self._price, planned.renditions)),
+            credits=sum(one.parameters.credits for one in unpaid),
             is_known=drop is not None,
             refusal=None if planned.is_skipped else planned.refusal,
+            paid=frozenset(one.fingerprint for one in planned.renditions if one not in unpaid),
         )
 
-    def _price(self, rendition: Rendition) -> int:
+    def _is_paid(self, rendition: Rendition) -> bool:
         job = self.ledger.job(rendition.fingerprint)
-        is_paid = job is not None and not (job.state is JobState.READY or job.is_refunded)
-        return 0 if is_paid else rendition.parameters.credits
+        return job is not None and not (job.state is JobState.READY or job.is_refunded)
 
 
 @dataclass(frozen=True)
