@@ -173,10 +173,15 @@ def _number(what: str, *, above: int, whole: bool = True) -> Callable[[object], 
 
 
 def _quality(value: object) -> object:
-    if value is None or (
-        isinstance(value, int) and value is not True and 1 <= value <= MAX_QUALITY
+    if value is None:
+        return None
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 1 <= value <= MAX_QUALITY
+        and value == int(value)
     ):
-        return value
+        return int(value)
     hint = f"allowed are whole numbers from 1 to {MAX_QUALITY}"
     raise wrong(f"{shown(value)} is not a quality", hint)
 
@@ -200,13 +205,17 @@ def _optional(validate: Callable[[Any], str]) -> Callable[[Any], str | None]:
     return lambda value: None if value is None else validate(value)
 
 
-_TEXT_SCHEMA = {"type": ["string", "number", "null"]}
-_PART = r"(?!\.{1,2}(/|$))[^/\\\u0000-\u001f]+"
+_TEXT_SCHEMA = {
+    "type": ["string", "number", "null"],
+    "pattern": r"^([^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*$",
+    "patternErrorMessage": "has an invisible character",
+}
+_PART = r"(?!\.{1,2}(/|$))[^/\\\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202f]+"
 _FOLDER_SCHEMA = {
     **_TEXT_SCHEMA,
-    "pattern": rf"^(?![a-zA-Z][a-zA-Z0-9+.-]*:)({_PART}/)*{_PART}/?$",
+    "pattern": r"^(?![a-zA-Z][a-zA-Z0-9+.-]*:)"
+    rf"(?=.{{1,{_LONGEST_FOLDER}}}/?$)({_PART}/)*{_PART}/?$",
     "patternErrorMessage": "must be a folder below the results, such as 'print/large'",
-    "maxLength": _LONGEST_FOLDER,
 }
 """`patternErrorMessage` is what the YAML language server shows."""
 

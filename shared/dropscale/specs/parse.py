@@ -199,6 +199,7 @@ def _validate(document: Document, rule: _Rule) -> Spec:
     if not document.is_whole:
         raise SpecInvalid(_foreign(document) or document.faults)
     faults = [*document.faults, *_two_names_for_the_mode(document.data, document)]
+    faults += _fault_of_schema(document)
     spec = None
     try:
         spec = Spec.model_validate(_without_schema(document.data))
@@ -261,6 +262,12 @@ def _without_schema(data: object) -> object:
     if not isinstance(data, dict):
         return data
     return {name: value for name, value in data.items() if name != SCHEMA_FIELD}
+
+
+def _fault_of_schema(document: Document) -> Iterator[Fault]:
+    data = document.data
+    if isinstance(data, dict) and not isinstance(data.get(SCHEMA_FIELD, ""), str):
+        yield _fault(document, (SCHEMA_FIELD,), "must be text", "give the schema's path or URL")
 
 
 def _image_path(document: Document) -> str | None:
