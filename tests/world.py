@@ -23,7 +23,7 @@ from dropscale.pipeline.parts.execution import CaughtError, ErrorReport, Executi
 from dropscale.pipeline.parts.finish import FinishResult
 from dropscale.pipeline.parts.follow import FollowJob, Timing
 from dropscale.pipeline.parts.gate import GateKeeper
-from dropscale.pipeline.parts.locate import LocateDrop
+from dropscale.pipeline.parts.locate import LocateDrop, noting_images
 from dropscale.pipeline.parts.look import LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.publish import PublishOutput
@@ -110,6 +110,7 @@ class World:
             suffixes=self.suffixes,
             sidecar_required=self.sidecar_required,
             folder_specs=TTLCache(100, FOLDER_SPEC_SECONDS, timer=lambda: self.clock().timestamp()),
+            names_like=noting_images(self.ledger),
         )
         self.submit_object = Submit(
             locate=LocateDrop(self.bucket, self.ledger, self.suffixes),

@@ -14,7 +14,6 @@ from dropscale_cli.drops import find_drops
 from dropscale_cli.errors import PriceUnconfirmed
 from dropscale_cli.file_listing import FileListing
 from dropscale_cli.kept_ledger import KeptLedger
-from dropscale_cli.local_bucket import LocalBucket
 from dropscale_cli.run import RunOptions, run_drops
 from dropscale_cli.stack_limits import stack_limit_warnings
 from dropscale_cli.stack_plan import Page, PlannedChange, StackPlanner
@@ -86,9 +85,9 @@ def apply_to_files(
     Raises:
         click.ClickException: one of `dropscale_cli.errors`.
     """
-    drops = find_drops(options.path, options.out)
+    drops = find_drops(options.path, options.out, suffixes=options.suffixes)
     folder = StateFolder(options.out)
-    ledger, bucket = KeptLedger.read(folder), LocalBucket(drops.paths)
+    ledger, bucket = KeptLedger.read(folder), drops.bucket
     name = next((drop.source.bucket for drop in ledger.drops.values()), "")
     planner = StackPlanner(FileListing(drops, name), bucket, bucket.specs(), ledger)
     outcome = _agreed(planner.pages(""), agreement, lambda change: None)

@@ -15,6 +15,7 @@ from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.states import OPEN_STATES, DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
 from dropscale.specs.effective import EffectiveRendition
+from dropscale_cli.collect import result_below
 from dropscale_cli.path_inside import PathInside
 from dropscale_cli.progress import state_in_words
 from dropscale_cli.round_trip import AS_ASKED, FollowedDrop
@@ -105,7 +106,7 @@ class CardMaker:
         manifest = drop.manifest
         state = job.state if job else drop.state
         output = job.output if job else None
-        result = file_below(self.out, output.key) if output else None
+        result = result_below(self.out, output.key) if output else None
         is_missing = output is not None and result is None
         tells = is_missing or state is drop.state
         told = drop if is_missing else replace(drop, trouble=None)
@@ -134,7 +135,7 @@ class CardMaker:
                     {
                         "Result": result,
                         "Spec" if source and source.image_path else "Original": original,
-                        "Manifest": file_below(self.out, manifest_key(drop.key)),
+                        "Manifest": result_below(self.out, manifest_key(drop.key)),
                     },
                     job.downloads if job else (),
                 )

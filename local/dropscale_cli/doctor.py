@@ -140,10 +140,9 @@ def _key_of(target: AwsTarget) -> str:
 def _api_key(target: AwsTarget, stack: str) -> Finding:
     try:
         _key_of(target)
-    except Unauthorized:
-        return Finding(
-            "API key", "the secret has no value", f"dropscale secret set --stack {stack}"
-        )
+    except Unauthorized as error:
+        detail = on_one_line(error.message or error.what)
+        return Finding("API key", detail, f"dropscale secret set --stack {stack}")
     return Finding("API key", "the secret has a value")
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from dropscale.pipeline.parts.spec_resolver import ResolvedSpec
 from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings, SizeLimits
 from dropscale.specs.faults import Fault, SpecInvalid
-from dropscale.specs.keys import KeyKind, image_key_of, kind_of
+from dropscale.specs.keys import SPEC_SUFFIXES, KeyKind, kind_by_name, meant_image
 from dropscale.specs.merge import Layer, Origin, Setting, as_written
 from dropscale.upscaler import price
 from dropscale_cli.fault_report import report
@@ -22,7 +22,13 @@ _GROUPS: Mapping[str, type[BaseModel]] = {"output": OutputSettings, "skip_if": S
 _NOT_FIELDS = {"provenance", "renditions"}
 
 
-def explain(path: Path, root: Path | None, *, as_json: bool) -> int:
+def explain(
+    path: Path,
+    root: Path | None,
+    *,
+    as_json: bool,
+    suffixes: Sequence[str] = SPEC_SUFFIXES,
+) -> int:
     """Print the effective spec of an image, or of a spec that stands alone.
 
     Of a sidecar, its image's is printed. Return the exit code: 1 if its specs are faulty, else 0.
@@ -30,12 +36,13 @@ def explain(path: Path, root: Path | None, *, as_json: bool) -> int:
     Raises:
         click.UsageError: the path does not lie below the root, or is neither image nor spec.
     """
-    tree = SpecTree.around(path, root)
+    tree = SpecTree.around(path, root, suffixes)
     key = tree.key_of(path)
-    key = image_key_of(key) or key
+    if meant_image(key, suffixes):
+        key = tree.images_of(key)[0]
     try:
         resolved = None
-        if kind_of(key) in {KeyKind.IMAGE, KeyKind.STAND_ALONE}:
+        if kind_by_name(key, suffixes) in {KeyKind.IMAGE, KeyKind.STAND_ALONE, KeyKind.MISNAMED}:
             resolved = tree.resolve(key)
         if tree.unreadable:
             raise SpecInvalid(tree.unreadable)

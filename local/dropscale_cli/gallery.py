@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale.specs.keys import MANIFEST_SUFFIX
-from dropscale_cli.cards import CardMaker, file_below
+from dropscale_cli.cards import CardMaker
 from dropscale_cli.chosen_api import is_charged
+from dropscale_cli.collect import result_below
 from dropscale_cli.errors import NoResults, PageUnwritable
 from dropscale_cli.page import GENERATOR, Page
 from dropscale_cli.path_inside import PathInside
@@ -92,7 +93,7 @@ def drops_in(folder: Path) -> Iterator[FollowedDrop]:
         missing = [
             job.output.key
             for job in manifest.jobs
-            if job.output and not file_below(folder, job.output.key)
+            if job.output and not result_below(folder, job.output.key)
         ]
         yield FollowedDrop(
             key=manifest.source.key,

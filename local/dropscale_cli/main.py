@@ -21,6 +21,7 @@ from dropscale_cli.options import (
     format_option,
     out_option,
     place_options,
+    sidecar_suffixes_option,
 )
 from dropscale_cli.terminal import Commands
 
@@ -84,6 +85,7 @@ def main() -> None:
 )
 @format_option(_PROGRESS_HELP)
 @click.option("--log", type=FILE, help=_LOG_HELP)
+@sidecar_suffixes_option
 def run(  # noqa: PLR0913 # all by name
     *,
     path: Path,
@@ -95,6 +97,7 @@ def run(  # noqa: PLR0913 # all by name
     patience: float | None,
     output_format: str,
     log: Path | None,
+    suffixes: tuple[str, ...],
 ) -> None:
     """Upscale the image at PATH, or all images in the folder PATH, on a stack of their own.
 
@@ -115,7 +118,7 @@ def run(  # noqa: PLR0913 # all by name
         from dropscale_cli import run as command  # noqa: PLC0415 # see above
 
         options = command.RunOptions(
-            path, out, yes, engine, output_format == "json", log, watch, patience
+            path, out, yes, engine, output_format == "json", log, watch, patience, suffixes
         )
         if stack is None:
             sys.exit(command.run(options, os.environ))

@@ -34,7 +34,7 @@ class PathInside:
     key: str
 
     def __post_init__(self) -> None:
-        if "\0" in self.key or {"", ".", ".."} & set(self._names):
+        if "\0" in self.key or {"", ".", ".."} & set(self.key.split("/")):
             raise LeadsOut(f"{self.folder}/{self.key}", "its key is no path below the folder")
 
     @property

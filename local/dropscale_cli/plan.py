@@ -96,7 +96,7 @@ class Plan:
 
 def plan_of(drops: Drops, ledger: KeptLedger) -> Plan:
     """Plan all drops on a stack that goes on from `ledger`; what is faulty costs nothing."""
-    bucket = LocalBucket(drops.paths)
+    bucket = drops.bucket
     specs = bucket.specs()
     planned = [drop for key in drops.to_follow for drop in _plan_drop(key, bucket, specs)]
     return Plan(planned, ledger)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dropscale.ledger.drops import Source
+from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale.upscaler import DOLLARS_PER_CREDIT
 from dropscale_cli.chosen_api import chosen_api
 from dropscale_cli.drops import find_drops
@@ -24,7 +25,14 @@ if TYPE_CHECKING:
 _MOST_NAMED = 5
 
 
-def plan(path: Path, out: Path, environment: Mapping[str, str], *, as_json: bool) -> int:
+def plan(
+    path: Path,
+    out: Path,
+    environment: Mapping[str, str],
+    *,
+    as_json: bool,
+    suffixes: Sequence[str] = SPEC_SUFFIXES,
+) -> int:
     """Print what `dropscale run` with the same arguments would do, and charge.
 
     With an API key in the environment, also whether the account has enough for it; without one,
@@ -33,7 +41,7 @@ def plan(path: Path, out: Path, environment: Mapping[str, str], *, as_json: bool
     Raises:
         NothingToDrop, UnusablePath: as their names say.
     """
-    drops = find_drops(path, out)
+    drops = find_drops(path, out, suffixes=suffixes)
     planned = plan_of(drops, KeptLedger.read(StateFolder(out)))
     api = chosen_api(environment, None)
     ignored = IgnoredFiles.of(drops.ignored)

@@ -21,6 +21,7 @@ _TICK_RATIO = 0.1
 _WAITS = MappingProxyType(
     {
         WaitReason.SIDECAR: "waiting for its sidecar",
+        WaitReason.ACCESS: "waiting for access to it",
         WaitReason.SLOT: "waiting for a free slot",
         WaitReason.BUDGET: "waiting for the budget",
         WaitReason.THROTTLED: "waiting until Magic Hour takes more",

@@ -26,7 +26,7 @@ MOST_MANIFEST_BYTES = 4 * 1024 * 1024
 """Ten times the longest that dropscale writes: a row of DynamoDB has 400 KB."""
 
 _ACCOUNT_WIDE = frozenset({WaitReason.BUDGET, WaitReason.ACCOUNT})
-_FOR_A_PERSON = _ACCOUNT_WIDE | {WaitReason.SIDECAR}
+_FOR_A_PERSON = _ACCOUNT_WIDE | {WaitReason.SIDECAR, WaitReason.ACCESS}
 
 PATIENCE_SECONDS = 10 * 60.0
 """How long a command waits by default for a vendor whose answers say nothing yet."""

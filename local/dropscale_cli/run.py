@@ -2,13 +2,14 @@
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
+from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale_cli.chosen_api import ChosenApi, chosen_api
 from dropscale_cli.drops import Drops, find_drops
 from dropscale_cli.errors import NothingToDrop
@@ -38,6 +39,7 @@ class RunOptions:
         log: Where the stack logs; None: nowhere.
         is_watching: Whether what comes into the folder later is dropped, too, until interrupted.
         patience: For how many seconds an image is waited for that is passing; None: by default.
+        suffixes: What a sidecar's name ends in.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class RunOptions:
     log: Path | None
     is_watching: bool = False
     patience: float | None = None
+    suffixes: Sequence[str] = SPEC_SUFFIXES
 
     @property
     def command(self) -> str:
@@ -77,6 +80,7 @@ def run_drops(drops: Drops, options: RunOptions, api: ChosenApi) -> int:
         ledger = KeptLedger.read(folder)
         if api.is_charged:
             _agree(drops, ledger, api, console, options)
+        folder.remember_suffixes(options.suffixes)
         folder.remember_originals(options.path if options.path.is_dir() else options.path.parent)
         running = None
         try:
@@ -101,11 +105,11 @@ def found_drops(options: RunOptions) -> Drops:
         click.ClickException: one of `dropscale_cli.errors`, or a contradiction in the options.
     """
     if not options.is_watching:
-        return find_drops(options.path, options.out)
+        return find_drops(options.path, options.out, suffixes=options.suffixes)
     if not options.path.is_dir():
         raise click.UsageError(f"--watch needs a folder, but {options.path} is a file.")
     try:
-        return find_drops(options.path, options.out, refuse=lambda _: None)
+        return find_drops(options.path, options.out, lambda _: None, options.suffixes)
     except NothingToDrop:
         return Drops({}, {})
 
@@ -113,7 +117,8 @@ def found_drops(options: RunOptions) -> Drops:
 def watch_folder(options: RunOptions, running: Session, console: Terminal) -> NoReturn:
     """Drop what comes into the folder, until an exception ends it."""
     console.say(f"Watching {options.path}; Ctrl-C ends it. See {options.out / PAGE_NAME}")
-    watch(WatchedFolder(options.path, options.out, time.monotonic, console.say), running.round_trip)
+    folder = WatchedFolder(options.path, options.out, time.monotonic, console.say, options.suffixes)
+    watch(folder, running.round_trip)
 
 
 def _report(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
 import click
 
 from dropscale_cli.aws_target import AwsTarget
@@ -10,9 +13,9 @@ from dropscale_cli.deployed_stack import deployed_target
 from dropscale_cli.drops import Drops
 from dropscale_cli.file_listing import FileListing
 from dropscale_cli.ignored import IgnoredFiles
-from dropscale_cli.local_bucket import LocalBucket
 from dropscale_cli.places import DeployedStack
 from dropscale_cli.price import agree_to_price
+from dropscale_cli.round_trip import FollowedDrop
 from dropscale_cli.run import RunOptions, found_drops, watch_folder
 from dropscale_cli.session import Session
 from dropscale_cli.stack_limits import stack_limit_warnings
@@ -36,6 +39,7 @@ def run_on_stack(stack: str, options: RunOptions) -> int:
     prefix = target.settings.input_prefix
     if prefix and options.is_watching:
         raise click.UsageError(f"--watch cannot drop below the stack's prefix, {prefix}.")
+    options = replace(options, suffixes=target.settings.sidecar_suffixes)
     drops = found_drops(options).below(prefix)
     place = DeployedStack(target, stack, options.out)
     folder = StateFolder(options.out)
@@ -56,15 +60,23 @@ def run_on_stack(stack: str, options: RunOptions) -> int:
         except KeyboardInterrupt:
             # A watch has no other end.
             if options.is_watching and running:
-                _report(options, place, running, drops)
+                _report(options, place, running, drops, changes)
             raise
-    return 0 if _report(options, place, running, drops).is_as_asked else 1
+    return 0 if _report(options, place, running, drops, changes).is_as_asked else 1
 
 
-def _report(options: RunOptions, place: DeployedStack, running: Session, drops: Drops) -> Summary:
+def _report(
+    options: RunOptions,
+    place: DeployedStack,
+    running: Session,
+    drops: Drops,
+    changes: dict[str, PlannedChange],
+) -> Summary:
     followed, page = running.round_trip.followed, running.page.path if running.page else None
-    ignored = IgnoredFiles.of(drops.ignored)
-    summary = Summary(followed, place.results, place.charged_at is not None, ignored, page=page)
+    planned = [drop for drop in followed if drop.key in drops.to_follow]
+    paid = frozenset(_paid_before(planned, changes))
+    charged = place.charged_at is not None
+    summary = Summary(followed, place.results, charged, IgnoredFiles.of(drops.ignored), paid, page)
     if options.as_json:
         say_json(summary.as_json())
     else:
@@ -72,9 +84,20 @@ def _report(options: RunOptions, place: DeployedStack, running: Session, drops: 
     return summary
 
 
+def _paid_before(
+    followed: Sequence[FollowedDrop], changes: dict[str, PlannedChange]
+) -> Iterator[str]:
+    """Yield the jobs that were paid before: known by the plan, or those of what did not change."""
+    for drop in followed:
+        if drop.key in changes:
+            yield from changes[drop.key].paid
+        elif drop.manifest:
+            yield from (job.fingerprint for job in drop.manifest.jobs)
+
+
 def _changes(target: AwsTarget, drops: Drops) -> dict[str, PlannedChange]:
     """Return what the stack would do with the files, by the keys that it would do anything for."""
-    bucket = LocalBucket(drops.paths)
+    bucket = drops.bucket
     planner = StackPlanner.of(target, FileListing(drops, target.input_bucket), bucket)
     return {change.key: change for page in planner.pages("") for change in page.changes}
 

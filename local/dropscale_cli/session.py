@@ -61,6 +61,7 @@ def session(
         served, parameters = started.enter_context(api.opened(folder.account, console))
         # Specs are dropped before images, so nothing needs time to settle.
         parameters["SettleSeconds"] = "0"
+        parameters["SidecarSuffixes"] = ",".join(folder.sidecar_suffixes())
         progress = started.enter_context(progress_on(console, "Starting the stack"))
         cloud = started.enter_context(local_cloud(served, parameters, log=log, journal=journal))
         started.callback(setattr, progress, "doing", "Stopping the stack")

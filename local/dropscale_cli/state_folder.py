@@ -3,11 +3,12 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale_cli.errors import UnusablePath
 
 NAME = ".dropscale"
@@ -104,6 +105,19 @@ class StateFolder:
         others = [known for known in self.originals() if known != folder.absolute()]
         names = [str(path) for path in (folder.absolute(), *others)]
         _write(self._originals_file, json.dumps(names))
+
+    def sidecar_suffixes(self) -> list[str]:
+        """Return what the names of sidecars end in, as the last run was told."""
+        file = self._suffixes_file
+        return json.loads(file.read_bytes()) if file.is_file() else list(SPEC_SUFFIXES)
+
+    def remember_suffixes(self, suffixes: Sequence[str]) -> None:
+        """Remember what the names of sidecars end in."""
+        _write(self._suffixes_file, json.dumps(list(suffixes)))
+
+    @property
+    def _suffixes_file(self) -> Path:
+        return self.path / "sidecar-suffixes.json"
 
     @property
     def _originals_file(self) -> Path:

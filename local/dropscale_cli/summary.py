@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,15 @@ from dropscale_cli.ignored import NOTHING_IGNORED, IgnoredFiles
 from dropscale_cli.progress import state_in_words
 from dropscale_cli.round_trip import FollowedDrop
 from dropscale_cli.terminal import Table, Terminal
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What one of a drop's jobs adds to the total, in credits; why nothing, if it is free."""
+
+    job: ManifestJob
+    credits: int
+    free_because: str | None = None
 
 
 @dataclass(frozen=True)
@@ -39,11 +49,26 @@ class Summary:
         """Whether every image came to what its spec asks for."""
         return all(drop.is_as_asked for drop in self.drops)
 
+    @cached_property
+    def charges(self) -> dict[str, list[Charge]]:
+        """What each job of each drop, by its key, adds: as `dropscale plan` tells it beforehand."""
+        first: dict[str, str] = {}
+        return {
+            drop.key: [self._charge(drop, job, first) for job in _jobs(drop)] for drop in self.drops
+        }
+
+    def _charge(self, drop: FollowedDrop, job: ManifestJob, first: dict[str, str]) -> Charge:
+        if job.fingerprint in self.paid_before:
+            return Charge(job, 0, "paid before")
+        if job.fingerprint in first:
+            return Charge(job, 0, f"shared with {first[job.fingerprint]}")
+        first[job.fingerprint] = drop.key
+        return Charge(job, self._credits_by_job[job.fingerprint])
+
     @property
     def credits(self) -> int:
         """What all jobs cost that were not paid before; a shared one counts once."""
-        charged = self._credits_by_job
-        return sum(charged[job] for job in charged.keys() - self.paid_before)
+        return sum(charge.credits for charges in self.charges.values() for charge in charges)
 
     @property
     def credits_before(self) -> int:
@@ -54,14 +79,28 @@ class Summary:
         """Print a table of what came out, then what did not, why, and what to do."""
         terminal = Terminal(is_wide=True)
         if rows := [row for drop in self.drops for row in self._rows(drop)]:
-            heads = ["Image", "Size", "Mode", "Credits", "Seconds", "Result"]
+            heads = ["Image", "Size", "Mode", "Credits", "Seconds", "Result", ""]
             terminal.say("")
             terminal.show(Table(heads, rows, right=frozenset({"Credits", "Seconds"})))
         terminal.say(*self._closing_lines())
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as one JSON object; a drop's `manifest` is the one in the results."""
-        drops = [{**as_json_object(drop), "seconds": round(drop.seconds, 3)} for drop in self.drops]
+        drops = [
+            {
+                **as_json_object(drop),
+                "seconds": round(drop.seconds, 3),
+                "charges": [
+                    {
+                        "fingerprint": charge.job.fingerprint,
+                        "credits": charge.credits,
+                        "free_because": charge.free_because,
+                    }
+                    for charge in self.charges[drop.key]
+                ],
+            }
+            for drop in self.drops
+        ]
         return {
             "as_asked": self.is_as_asked,
             "charged": self.is_charged,
@@ -75,22 +114,29 @@ class Summary:
         }
 
     def _rows(self, drop: FollowedDrop) -> Iterator[Sequence[str]]:
-        if drop.manifest is None or not drop.is_as_asked:
+        if drop.manifest is None:
             return
         if drop.state is DropState.SKIPPED:
             size = f"{drop.manifest.source.width}x{drop.manifest.source.height}"
-            yield drop.key, size, "", "0", f"{drop.seconds:.1f}", "skipped: large enough"
-        for job in drop.manifest.jobs:
-            if job.state is DropState.SUPERSEDED:
+            yield drop.key, size, "", "0", f"{drop.seconds:.1f}", "skipped: large enough", ""
+        outputs = [job.output.key for job in drop.manifest.jobs if job.output]
+        is_all = len(outputs) == len(drop.files)
+        files = dict(zip(outputs, drop.files, strict=True)) if is_all else {}
+        for charge in self.charges[drop.key]:
+            job = charge.job
+            is_shown = drop.is_as_asked and job.state is not DropState.SUPERSEDED
+            if not is_shown and not charge.credits:
                 continue
-            where = job.output.key if job.output else manifest_key(drop.key)
+            where = files.get(job.output.key) if job.output else None
+            key = job.output.key if job.output else manifest_key(drop.key)
             yield (
                 drop.key,
                 _sizes(drop.manifest, job),
                 job.mode,
-                str(job.credits_charged or 0),
+                str(charge.credits),
                 f"{drop.seconds:.1f}",
-                f"{self.results}{where}",
+                str(where or f"{self.results}{key}") if is_shown else job.state.value,
+                charge.free_because or "",
             )
 
     def _closing_lines(self) -> Iterator[str]:
@@ -117,7 +163,7 @@ class Summary:
     def _is_any_given_up(self) -> bool:
         return any(drop.is_given_up for drop in self.drops)
 
-    @property
+    @cached_property
     def _credits_by_job(self) -> dict[str, int]:
         charged: dict[str, int] = {}
         for job in (job for drop in self.drops for job in _jobs(drop)):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.faults import Fault, Severity, SpecInvalid
-from dropscale.specs.keys import MANIFEST_SUFFIX, SPEC_SUFFIXES, KeyKind, image_key_of, kind_of
+from dropscale.specs.keys import MANIFEST_SUFFIX, SPEC_SUFFIXES, KeyKind, kind_by_name, meant_image
 from dropscale.specs.parse import parse_folder_spec
 from dropscale_cli.drops import files_below, is_fit_name
 from dropscale_cli.fault_report import report, tally
@@ -15,11 +15,17 @@ from dropscale_cli.spec_tree import SpecTree
 from dropscale_cli.terminal import say
 
 _NO_SPECS = frozenset({KeyKind.OTHER, KeyKind.UNSUPPORTED})
+_OWN_DROPS = {KeyKind.STAND_ALONE, KeyKind.MISNAMED}
 _ANY_IMAGE = "*"
 """Stands for an image without a sidecar."""
 
 
-def validate(paths: Sequence[Path], root: Path | None, output_format: str) -> int:
+def validate(
+    paths: Sequence[Path],
+    root: Path | None,
+    output_format: str,
+    suffixes: Sequence[str] = SPEC_SUFFIXES,
+) -> int:
     """Print what is wrong with the specs among files, and in folders with all below them.
 
     Return the exit code: 1 if anything is worse than a warning, else 0.
@@ -29,7 +35,7 @@ def validate(paths: Sequence[Path], root: Path | None, output_format: str) -> in
     """
     checks: dict[str, _Check] = {}
     for path in paths:
-        tree = SpecTree.around(path, root)
+        tree = SpecTree.around(path, root, suffixes)
         check = checks.setdefault(tree.root, _Check(tree))
         if path.is_dir():
             for file in files_below(path):
@@ -61,7 +67,7 @@ class _Check:
 
     def file(self, key: str, *, is_named: bool) -> None:
         """Check what specs come to for a file; one that a person has named must be a spec."""
-        kind = kind_of(key)
+        kind = kind_by_name(key, self.tree.suffixes)
         if kind in _NO_SPECS and not is_named:
             return
         if not is_fit_name(key):
@@ -69,9 +75,11 @@ class _Check:
             self._note(readable, "the name is not printable UTF-8", "rename the file")
         elif kind is KeyKind.IMAGE:
             self._drop(key)
-        elif kind is KeyKind.SIDECAR:
+        elif kind is KeyKind.SIDECAR or (
+            kind is KeyKind.MISNAMED and meant_image(key, self.tree.suffixes)
+        ):
             self._sidecar(key)
-        elif kind is KeyKind.FOLDER_SPEC or (kind is KeyKind.STAND_ALONE and self._drop(key)):
+        elif kind is KeyKind.FOLDER_SPEC or (kind in _OWN_DROPS and self._drop(key)):
             self.specs.add(key)
         elif is_named:
             self.specs.add(key)
@@ -80,16 +88,17 @@ class _Check:
     def end(self) -> None:
         """Check the folder specs that no drop had a need of, and note what was unreadable."""
         for key in self.specs:
-            if kind_of(key) is KeyKind.FOLDER_SPEC:
-                is_read = ("", key) in self.tree.resolver.folder_specs
+            if kind_by_name(key) is KeyKind.FOLDER_SPEC:
+                folder = key.removesuffix(os.path.basename(key))
+                is_read = ("", folder) in self.tree.resolver.folder_specs
                 if not is_read:
-                    self._drop(os.path.join(os.path.dirname(key), _ANY_IMAGE))
+                    self._drop(folder + _ANY_IMAGE)
         self.faults.update(self.tree.unreadable)
 
     def _sidecar(self, key: str) -> None:
         self.specs.add(key)
-        image_key = image_key_of(key) or ""
-        self._drop(image_key)
+        for image_key in self.tree.images_of(key):
+            self._drop(image_key)
         if not os.path.isfile(image_key):
             message = f"there is no image {os.path.basename(image_key)} beside this spec"
             self._note(key, message, "see whether its name is right", Severity.WARNING)

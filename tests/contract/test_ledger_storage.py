@@ -27,6 +27,7 @@ from dropscale.ledger.store import (
     Ledger,
     LedgerConflict,
     Limits,
+    Names,
     ProjectTaken,
     RequireOpenGate,
     SaveDrop,
@@ -419,3 +420,29 @@ def test_all_records_are_listed(dynamo: DynamoLedger) -> None:
     dynamo.write(SaveDrop(drop), SaveJob(job), Attach(job.fingerprint, drop.id), TakeSlot(3))
 
     assert list(dynamo.records()) == [dynamo.drop(drop.id), dynamo.job(job.fingerprint)]
+
+
+def test_names_are_gathered_and_who_comes_second_sees_the_first(ledger: Ledger) -> None:
+    image, spec = Names(images=frozenset({"é/Cat.jpg"})), Names(specs=frozenset({"é/cat.jpg.yaml"}))
+    both = Names(image.images, spec.specs)
+
+    assert ledger.names("one") == Names()
+    assert ledger.note_name("one", image) == image
+    assert ledger.note_name("one", image) == image
+    assert ledger.note_name("one", spec) == both == ledger.names("one")
+    assert ledger.names("other") == Names()
+
+
+def test_a_drop_that_waits_for_access_is_due_once_its_manifest_says_so(ledger: Ledger) -> None:
+    later = NOW + timedelta(hours=1)
+    ledger.write(SaveDrop(a_drop()))
+    denied = a_drop().set_state(DropState.WAITING, NOW, wait=WaitReason.ACCESS, wait_until=later)
+    ledger.write(SaveDrop(denied))
+    past = later + timedelta(seconds=1)
+    assert ledger.list_due(Agenda.DENIED_DROPS, past, 10) == []
+
+    ledger.note_manifest_written(denied)
+
+    assert ledger.list_due(Agenda.DROPS, past, 10) == []
+    assert ledger.list_due(Agenda.DENIED_DROPS, later, 10) == []
+    assert ledger.list_due(Agenda.DENIED_DROPS, past, 10) == [denied.id]

@@ -16,6 +16,7 @@ from dropscale.aws.settings import (
 from dropscale.aws.wiring import CALL_SECONDS, CHECK_CALL_SECONDS
 from dropscale.magichour.calls import CONNECT_TIMEOUT
 from dropscale.pipeline.parts.start import SPARE_SECONDS
+from dropscale.results.output_key import MOST_PREFIX_BYTES
 
 TEMPLATE: dict[str, Any] = yaml_parse((Path(__file__).parents[2] / "template.yaml").read_text())
 SHARED = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
@@ -55,6 +56,10 @@ def test_the_parameters_defaults_are_valid_settings() -> None:
 
     assert settings.default_scale_factor == 2
     assert settings.sidecar_suffixes == (".yaml", ".yml", ".json")
+
+
+def test_results_leave_room_for_as_long_a_prefix_as_the_template_takes() -> None:
+    assert TEMPLATE["Parameters"]["ResultsPrefix"]["MaxLength"] == MOST_PREFIX_BYTES
 
 
 def test_a_missing_variable_is_named() -> None:

@@ -49,7 +49,6 @@ BY_LAMBDA = "Lambda does it with the function's role"
 BY_STORAGE = "S3 and DynamoDB do it with the function's role, where KmsKeyArn names a key"
 IMPLIED = {
     ("ResultsListing", "s3:ListBucket"): "without it, a missing manifest is a 403 and not a 404",
-    ("DropsListing", "s3:ListBucket"): "without it, a missing sidecar is a 403 and not a 404",
     ("OriginalsListing", "s3:ListBucket"): "without it, a deleted image is a 403 and not a 404",
     ("Originals", "s3:GetObject"): "an existing bucket may keep no versions",
     ("Logs", "logs:CreateLogStream"): BY_LAMBDA,

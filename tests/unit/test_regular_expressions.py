@@ -16,7 +16,7 @@ from dropscale.image.metadata import xmp
 from dropscale.magichour import outputs, text, urls
 from dropscale.magichour.calls import retry_after
 from dropscale.magichour.models import Download, Project
-from dropscale.specs import document, image_path, model
+from dropscale.specs import document, foreign_syntax, image_path, model
 from dropscale.upscaler import ProjectStatus
 from dropscale_embedded.api import picture
 
@@ -76,6 +76,19 @@ WORST: dict[str, tuple[Use | str, Sequence[str]]] = {
         lambda one: document.read_document(one.encode(), "a.json"),
         filled("\\", "\\\\", "\\u", "\\ud83d", "\\\\u", "\\ud83d\\", before='{"a": "'),
     ),
+    "dropscale.specs.document._CUT": ("match", [*filled(" ", "\t", " #"), *BLANKS]),
+    "dropscale.specs.parse._HUMP": ("split", NAMES),
+    "dropscale.specs.foreign_syntax._FENCE": ("match", BLANKS),
+    "dropscale.specs.foreign_syntax._JSON_BEGINNING": ("match", BLANKS),
+    "dropscale.specs.foreign_syntax._JSON_TOKEN": (
+        lambda text: foreign_syntax.find_foreign_syntax(text, ["a"]),
+        filled('"', "'", '"\\', "\\", "\"'", "/", "#", "'\n", "a", before="{"),
+    ),
+    "dropscale.specs.foreign_syntax._NAME_AND_COLON": (
+        lambda text: foreign_syntax.find_foreign_syntax(text, ["a"]),
+        [*filled(" ", "a", "\n", "- ", "a\n", "'", after="\xa0"), *BLANKS],
+    ),
+    "dropscale_cli.local_names._RESERVED": ("fullmatch", filled("con", "com1.", ".")),
     "dropscale.specs.image_path._HOST_NAME": (
         _public,
         [*NAMES, *filled("a.a-", "a" * 63 + ".", after="!")],
@@ -122,6 +135,10 @@ WORST: dict[str, tuple[Use | str, Sequence[str]]] = {
     "dropscale.magichour.urls.VISIBLE_ASCII": (
         urls.fault_of,
         [*NAMES, *filled(":", "@", "/", "[", after="!")],
+    ),
+    "dropscale.aws.refusals._NOT_AUTHORIZED": (
+        "search",
+        filled("User: ", "User: a", "a", " is not authorized to perform: ", before="User: "),
     ),
     "dropscale_cli.aws_target._WORD_START": ("split", filled("A", "a", "Aa")),
     "dropscale_cli.terminal._UNPRINTABLE": ("findall", filled("\x1b", "a", "\u2028")),

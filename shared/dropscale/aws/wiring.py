@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from dropscale.pipeline.parts.gate import GateKeeper
     from dropscale.pipeline.parts.look import LookAtProject
     from dropscale.pipeline.parts.ports import SpecFiles
-    from dropscale.pipeline.parts.spec_resolver import SpecResolver
+    from dropscale.pipeline.parts.spec_resolver import NamesLike, SpecResolver
     from dropscale.pipeline.parts.start import StartJob
     from dropscale.pipeline.resolve import Resolve
     from dropscale.pipeline.restart import Restart
@@ -91,14 +91,16 @@ def submit(settings: SubmitSettings, observe: Observer) -> Submit:
     from dropscale.pipeline.parts.advance import AdvanceDrop
     from dropscale.pipeline.parts.decline import DeclineDrop
     from dropscale.pipeline.parts.evaluate import EvaluateDrop
-    from dropscale.pipeline.parts.locate import LocateDrop
+    from dropscale.pipeline.parts.locate import LocateDrop, noting_images
     from dropscale.pipeline.submit import Submit
 
     parts = _StartParts(settings, observe)
     bucket = S3InputBucket(parts.s3, settings.input_prefix)
     return Submit(
         locate=LocateDrop(bucket, parts.ledger, settings.sidecar_suffixes),
-        evaluate=EvaluateDrop(bucket, specs(settings, bucket), parts.budget),
+        evaluate=EvaluateDrop(
+            bucket, specs(settings, bucket, noting_images(parts.ledger)), parts.budget
+        ),
         accept=AcceptDrop(parts.ledger, _now),
         decline=DeclineDrop(parts.ledger, _now),
         advance=AdvanceDrop(
@@ -225,7 +227,7 @@ def ledger(settings: Settings, client: ClientOf) -> DynamoLedger:
     return DynamoLedger(client("dynamodb"), settings.ledger_table)
 
 
-def specs(settings: SpecSettings, files: SpecFiles) -> SpecResolver:
+def specs(settings: SpecSettings, files: SpecFiles, names_like: NamesLike) -> SpecResolver:
     """Compose what resolves specs that lie among `files`."""
     from cachetools import TTLCache
 
@@ -238,6 +240,7 @@ def specs(settings: SpecSettings, files: SpecFiles) -> SpecResolver:
         suffixes=settings.sidecar_suffixes,
         sidecar_required=settings.sidecar_mode == "required",
         folder_specs=TTLCache(_MOST_FOLDER_SPECS, settings.settle_seconds * _SHARE_OF_SETTLING),
+        names_like=names_like,
     )
 
 

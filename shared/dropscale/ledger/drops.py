@@ -314,6 +314,13 @@ class Drop(Row):
         return bool(states) and self.state is combined_state(states)
 
     @property
+    def is_at_vendor(self) -> bool:
+        """Whether the job of one of its renditions is, or was, or may be at the vendor."""
+        return any(
+            one.project_id or one.state is not DropState.WAITING for one in self.renditions.values()
+        )
+
+    @property
     def fingerprints(self) -> list[str]:
         """The jobs that its renditions share in, each once."""
         return list(dict.fromkeys(one.fingerprint for one in self.renditions.values()))
@@ -360,6 +367,10 @@ class Drop(Row):
         """Reach a state that no rendition tells, such as rejected or waiting for a sidecar."""
         cleared: _DropChanges = {"wait": None, "wait_until": None, "reason": None}
         return self._step(state, now, {**cleared, **changes})
+
+    def look_again(self, at: datetime, now: datetime) -> Self:
+        """Wait for access until another time."""
+        return self._step(self.state, now, {"wait_until": at})
 
     def _step(self, state: DropState, now: datetime, changes: _DropChanges) -> Self:
         timeline = self.timeline

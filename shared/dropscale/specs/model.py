@@ -26,6 +26,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from dropscale import upscaler
 from dropscale.specs.effective import MetadataChoice, OutputFormat
+from dropscale.specs.foreign_syntax import ALLOWED_BLANKS, code_point
 from dropscale.upscaler import Mode
 
 MAX_QUALITY = 100
@@ -109,11 +110,10 @@ def _text(value: object, longest: int = 0) -> str:
         raise wrong("has no value", "give one")
     if not isinstance(text, str):
         raise wrong("must be text", "put it in quotes")
-    if any(
-        unicodedata.category(character) == "Cc" and character not in _CONTROL_ALLOWED
-        for character in text
-    ):
-        raise wrong("has an invisible character", "leave it out")
+    text = text.replace("\r\n", "\n")
+    for character in text:
+        if unicodedata.category(character) == "Cc" and character not in _CONTROL_ALLOWED:
+            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
     if longest and len(text) > longest:
         raise wrong(f"has {len(text):,} characters", f"allowed are at most {longest:,}")
     return text
@@ -181,10 +181,15 @@ def _number(what: str, *, above: int, whole: bool = True) -> Callable[[object], 
 
 
 def _quality(value: object) -> object:
-    if value is None or (
-        isinstance(value, int) and value is not True and 1 <= value <= MAX_QUALITY
+    if value is None:
+        return None
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 1 <= value <= MAX_QUALITY
+        and value == int(value)
     ):
-        return value
+        return int(value)
     hint = f"allowed are whole numbers from 1 to {MAX_QUALITY}"
     raise wrong(f"{shown(value)} is not a quality", hint)
 
@@ -196,8 +201,9 @@ def _folder_below_results(value: str) -> str:
         raise wrong("must be a folder below the results", hint)
     if {"", ".", ".."} & set(folder.split("/")):
         raise wrong("cannot have empty, '.' or '..' parts", hint)
-    if not value.isprintable():
-        raise wrong("has an invisible character", "leave it out")
+    for character in value:
+        if not character.isprintable() and character not in ALLOWED_BLANKS:
+            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
     if len(folder.encode()) > _LONGEST_FOLDER:
         raise wrong(f"is longer than {_LONGEST_FOLDER} bytes", "make it shorter")
     return str(PurePosixPath(folder))
@@ -207,13 +213,17 @@ def _optional(validate: Callable[[Any], str]) -> Callable[[Any], str | None]:
     return lambda value: None if value is None else validate(value)
 
 
-_TEXT_SCHEMA = {"type": ["string", "number", "null"]}
-_PART = r"(?!\.{1,2}(/|$))[^/\\\u0000-\u001f]+"
+_TEXT_SCHEMA = {
+    "type": ["string", "number", "null"],
+    "pattern": r"^([^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*$",
+    "patternErrorMessage": "has an invisible character",
+}
+_PART = r"(?!\.{1,2}(/|$))[^/\\\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202f]+"
 _FOLDER_SCHEMA = {
     **_TEXT_SCHEMA,
-    "pattern": rf"^(?![a-zA-Z][a-zA-Z0-9+.-]*:)({_PART}/)*{_PART}/?$",
+    "pattern": r"^(?![a-zA-Z][a-zA-Z0-9+.-]*:)"
+    rf"(?=.{{1,{_LONGEST_FOLDER}}}/?$)({_PART}/)*{_PART}/?$",
     "patternErrorMessage": "must be a folder below the results, such as 'print/large'",
-    "maxLength": _LONGEST_FOLDER,
 }
 """`patternErrorMessage` is what the YAML language server shows."""
 

@@ -1,7 +1,7 @@
 """What a run shows, on a terminal and elsewhere."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import pairwise
 
@@ -163,7 +163,9 @@ def test_the_summary_tells_what_did_not_come_out_why_and_what_to_do(
         followed("d.jpg", DropState.WAITING, WaitReason.ACCOUNT),
         is_charged=True,
     ).print_text()
-    assert capsys.readouterr().out.splitlines() == [
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[2].split()[-4:] == ["balanced", "50", "3.2", "delivered"]
+    assert printed[3:] == [
         "",
         "a.jpg: not in the folder",
         "  out/a.png: Is a directory",
@@ -231,7 +233,7 @@ def test_what_is_given_up_comes_with_the_command_that_goes_on(
     given_up = FollowedDrop("a.jpg", "1", 0, manifest=stuck, is_given_up=True)
     one = Summary([given_up], "out/", is_charged=False, resume="dropscale run photos --out out")
     one.print_text()
-    assert capsys.readouterr().out.splitlines()[:4] == [
+    assert capsys.readouterr().out.splitlines()[3:7] == [
         "",
         "a.jpg: rendering, no longer waited for",
         "  b.jpg.yaml: is bad",
@@ -268,3 +270,38 @@ def test_json_carries_the_manifests() -> None:
     assert (told["key"], told["as_asked"], told["seconds"]) == ("été.jpg", True, 3.21)
     assert told["manifest"]["jobs"][0]["output"]["key"] == "été.jpg@2x.png"
     assert (silent["as_asked"], silent["manifest"]) == (False, None)
+
+
+def credits_in(rows: Sequence[str]) -> int:
+    """Return the sum of the column of credits, which ends where its head does."""
+    end = rows[0].index("Credits") + len("Credits")
+    return sum(int(row[:end].split()[-1]) for row in rows[1:])
+
+
+def test_the_column_of_credits_sums_to_the_total_in_text_and_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def job_of(key: str, state: DropState, fingerprint: str) -> FollowedDrop:
+        drop = followed(key, state)
+        assert drop.manifest is not None
+        (job,) = drop.manifest.jobs
+        jobs = (job.model_copy(update={"fingerprint": fingerprint, "state": state}),)
+        return replace(drop, manifest=drop.manifest.model_copy(update={"jobs": jobs}))
+
+    drops = [
+        job_of("a.jpg", DropState.DELIVERED, "one"),
+        job_of("b.jpg", DropState.DELIVERED, "one"),
+        job_of("c.jpg", DropState.DELIVERED, "before"),
+        job_of("d.jpg", DropState.FAILED, "two"),
+    ]
+    one = Summary(drops, "out/", is_charged=True, paid_before=frozenset({"before"}))
+    one.print_text()
+    printed = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in printed[2:6]] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    assert credits_in(printed[1:6]) == one.credits == 100
+    assert "shared with a.jpg" in printed[3]
+    assert "paid before" in printed[4]
+    told = one.as_json()
+    assert told["credits"] == sum(
+        charge["credits"] for drop in told["drops"] for charge in drop["charges"]
+    )

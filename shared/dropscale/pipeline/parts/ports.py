@@ -51,8 +51,15 @@ class OpenObject:
     file: BinaryIO
 
 
+MOST_KEYS = 1000
+"""So many keys are listed at once, as S3 does."""
+
+
 class SpecFiles(Protocol):
-    """Where specs can be read."""
+    """Where specs can be found and read."""
+
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        """Return the first `MOST_KEYS` keys that begin with a prefix, in their order."""
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         """Return an object's first `limit` bytes, None if there is none."""
