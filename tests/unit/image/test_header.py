@@ -234,7 +234,7 @@ def test_files_of_many_parts_take_no_time(name: str) -> None:
     before = time.process_time()
     with suppress(DamagedImage):
         read_header(io.BytesIO(MANY[name]), "x")
-    assert time.process_time() - before < 2
+    assert time.process_time() - before < 5
 
 
 @pytest.mark.parametrize("image_type", ["png", "jpeg", "webp", "jp2", "tiff", "bmp"])

@@ -1,6 +1,7 @@
 """What S3 refuses for good is told at once, with the right fix; the rest is tried again."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -85,6 +86,9 @@ def test_what_s3_says_for_now_only_stays_what_it_is(code: str) -> None:
         S3InputBucket(client).head("in", KEY)
 
 
+CHANGED = datetime(2026, 11, 29, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("head", "is_archived"),
     [
@@ -99,7 +103,7 @@ def test_what_s3_says_for_now_only_stays_what_it_is(code: str) -> None:
 def test_an_archive_is_known_by_a_head(head: dict[str, str], is_archived: bool) -> None:
     class Storage:
         def head_object(self, **_: Any) -> dict[str, Any]:
-            return {"ETag": '"e"', "ContentLength": 1, **head}
+            return {"ETag": '"e"', "ContentLength": 1, "LastModified": CHANGED, **head}
 
     client: Any = Storage()
     refused = None
