@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dropscale.ledger.states import DropState
+from dropscale.ledger.store import Names
 from tests.fakes import png
 from tests.world import FOLDER_SPEC_SECONDS, World
 
@@ -189,3 +190,29 @@ def test_what_is_no_longer_wanted_and_not_paid_is_not_paid(world: World) -> None
     world.sweep()
 
     assert world.upscaler.creates == []
+
+
+@pytest.mark.parametrize("sidecars", [0, 1])
+def test_an_image_takes_at_most_one_request_more_than_three_reads_for_its_sidecar_took(
+    world: World, monkeypatch: pytest.MonkeyPatch, sidecars: int
+) -> None:
+    """Before names were listed, an image took a HEAD, three GETs for sidecars, and its own GET."""
+    notes: list[str] = []
+    note_name = world.ledger.note_name
+
+    def count(name_id: str, names: Names) -> Names:
+        notes.append(name_id)
+        return note_name(name_id, names)
+
+    monkeypatch.setattr(world.ledger, "note_name", count)
+    folders, images = 3, 20
+    for number in range(images):
+        if sidecars:
+            world.put(f"a/b/{number}.png.yaml", "scale_factor: 4")
+        world.drop(f"a/b/{number}.png", png(shade=number))
+
+    before = images * (1 + 3 + 1) + folders
+    assert len(notes) == images
+    # All in all it is less for images without a sidecar: a list takes the place of three GETs.
+    assert world.bucket.requests + len(notes) <= before + images
+    assert world.bucket.requests == images * (3 + sidecars) + 3 * folders
