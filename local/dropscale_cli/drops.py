@@ -14,9 +14,11 @@ from dropscale.specs.keys import (
     KeyKind,
     folded,
     is_left_alone,
+    is_same_name,
     kind_of,
     means_folder_spec,
     meant_image,
+    meant_stem,
 )
 from dropscale_cli.errors import NothingToDrop, UnusablePath
 from dropscale_cli.ignored import IgnoredFiles
@@ -105,6 +107,9 @@ def find_drops(
     images, misnamed = by_kind[KeyKind.IMAGE], by_kind[KeyKind.MISNAMED]
     specs = by_kind[KeyKind.FOLDER_SPEC] | by_kind[KeyKind.SIDECAR]
     specs |= {key: file for key, file in misnamed.items() if not means_folder_spec(key)}
+    stems = {key.rpartition(".")[0] for key in images}
+    others = by_kind[KeyKind.OTHER].items()  # `cat.yaml.txt`, say, which holds `cat.jpg`
+    specs |= {key: file for key, file in others if meant_stem(key, suffixes) in stems}
     stand_alone = _drops_among(by_kind[KeyKind.STAND_ALONE], images, suffixes)
     stand_alone |= {key: file for key, file in misnamed.items() if key not in specs}
     drops = Drops(specs, images, stand_alone, suffixes=suffixes)
@@ -125,7 +130,7 @@ def _is_spec_for(file: Path, image: Path, suffixes: Sequence[str]) -> bool:
     """Tell whether a file beside an image may be its spec, or the spec of its folder."""
     meant = meant_image(file.name, suffixes)
     is_sidecar = meant is not None and folded(meant) == folded(image.name)
-    is_short = file.stem == image.stem and kind_of(file.name, suffixes) is KeyKind.STAND_ALONE
+    is_short = is_same_name(meant_stem(file.name, suffixes) or "", image.stem)
     return is_sidecar or is_short or means_folder_spec(file.name)
 
 

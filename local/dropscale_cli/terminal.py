@@ -210,8 +210,12 @@ class Commands(click.Group):
 def _say_error(error: click.ClickException) -> None:
     shown = io.StringIO()
     error.show(shown)
-    usage, label, message = shown.getvalue().rstrip("\n").partition("Error: ")
-    first, *more = message.split("\n")
+    usage, label, _ = shown.getvalue().rstrip("\n").partition("Error: ")
+    if not label:  # a group without a command shows its help
+        say(*usage.split("\n"), to_stderr=True)
+        return
+    # As it was said: what is shown to no terminal, click has taken the escapes out of.
+    first, *more = error.format_message().split("\n")
     # What foreign text makes a line of its own is not to be taken for ours.
     say(*usage.split("\n")[:-1], f"{label}{first}", *(f"  {one}" for one in more), to_stderr=True)
 

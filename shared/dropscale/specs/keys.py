@@ -97,16 +97,24 @@ def image_key_of(sidecar_key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> s
 def meant_image(spec_key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> str | None:
     """Return the key of the image that a sidecar's name means, well spelt or not; else None.
 
-    Blanks do not count, nor does `.txt` at the end. Of letters in another case, and of another
-    Unicode form, `folded` takes care.
+    Of letters in another case, and of another Unicode form, `folded` takes care.
+    """
+    stem = meant_stem(spec_key, suffixes)
+    return stem if stem is not None and _has_image_extension(_split(stem)[1]) else None
+
+
+def meant_stem(spec_key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> str | None:
+    """Return what a spec's key has before its ending, well spelt or not; None: it ends otherwise.
+
+    Blanks do not count, nor does `.txt` at the end.
     """
     folder, name = _split(spec_key)
     name = name.strip()
     name = (_without(name, _TEXT_SUFFIX) or name).rstrip()
     for suffix in suffixes:
-        image = (_without(name, suffix) or "").rstrip()
-        if _has_image_extension(image):
-            return folder + image
+        stem = _without(name, suffix)
+        if stem is not None:
+            return folder + stem.rstrip()
     return None
 
 

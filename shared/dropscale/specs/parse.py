@@ -60,6 +60,10 @@ class ImageUnnamed(SpecInvalid):
     """A spec that is no image's sidecar names no image that lies elsewhere."""
 
 
+class ImageUnread(SpecInvalid):
+    """The same, as far as the spec can be read: what comes after its fault may name one."""
+
+
 @dataclass(frozen=True)
 class SpecFile:
     """A spec and its layer.
@@ -127,7 +131,7 @@ def parse_stand_alone(content: bytes, path: str) -> SpecFile | None:
     """Parse a spec that names its image itself; None: the file is not a spec, but another tool's.
 
     Raises:
-        ImageUnnamed: as its name says.
+        ImageUnnamed, ImageUnread: as their names say.
         SpecInvalid: with every fault of the file at once.
     """
     document = read_document(content, path)
@@ -137,8 +141,8 @@ def parse_stand_alone(content: bytes, path: str) -> SpecFile | None:
     try:
         spec = _validate(document, _stand_alone_rule)
     except SpecInvalid as error:
-        if document.is_whole and (image is None or not is_remote(image)):
-            raise ImageUnnamed(error.faults) from None
+        if image is None or not is_remote(image):
+            raise (ImageUnnamed if document.is_whole else ImageUnread)(error.faults) from None
         raise
     image_path = spec.assets.image_file_path if spec.assets else ""
     layer, warnings = layer_of(spec, document), [*_cuts(document)]
@@ -167,7 +171,7 @@ def _in_snake_case(name: str) -> str:
 
 def _is_spec(document: Document) -> bool:
     """Tell whether most fields are a spec's: in package.json, too, there is `style`."""
-    names = {path[0] for path in document.names if len(path) == 1} - {"name"}
+    names = {_in_snake_case(str(path[0])) for path in document.names if len(path) == 1} - {"name"}
     known = names & set(Spec.model_fields)
     return bool(known) and 2 * len(known) >= len(names)
 

@@ -116,6 +116,19 @@ def test_a_command_ends_as_click_would_end_it() -> None:
     assert CliRunner().invoke(commands, []).exit_code == 2
 
 
+def test_a_group_without_a_command_shows_all_of_its_commands() -> None:
+    done = CliRunner().invoke(commands, [])
+
+    listed = [line.split()[0] for line in done.stderr.partition("Commands:\n")[2].splitlines()]
+    assert listed == ["fail", "look"]
+
+
+def test_an_error_names_what_was_given_with_its_escapes_written_out() -> None:
+    done = CliRunner().invoke(commands, ["fail"])
+
+    assert terminal.printable(NASTY.split("\n", maxsplit=1)[0]) in done.stderr
+
+
 def test_a_traceback_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     try:
         raise RuntimeError(NASTY)

@@ -19,6 +19,7 @@ from dropscale.specs.keys import (
     kind_by_name,
     means_folder_spec,
     meant_image,
+    meant_stem,
     right_name,
     sidecar_keys_of,
     sidecar_prefixes_of,
@@ -26,12 +27,16 @@ from dropscale.specs.keys import (
 from dropscale.specs.merge import Layer, effective_spec, merge, warnings_about
 from dropscale.specs.parse import (
     ImageUnnamed,
+    ImageUnread,
     SpecFile,
     is_other_tools,
     parse_folder_spec,
     parse_sidecar,
     parse_stand_alone,
 )
+
+_ENDS_LIKE_A_SPEC = frozenset({KeyKind.STAND_ALONE, KeyKind.OTHER})
+"""What a spec is that has not its image's extension: `cat.yaml`, or `cat.yaml.txt`."""
 
 _ParsedSpec = SpecFile | SpecInvalid | None
 
@@ -154,10 +159,11 @@ class SpecResolver:
         """Yield a fault for each spec without the image's extension: `cat.yaml` for `cat.jpg`."""
         stem = key.rpartition(".")[0]
         for name in names:
-            is_like = is_same_name(name.rpartition(".")[0], stem)
-            if is_like and kind_by_name(name, self.suffixes) is KeyKind.STAND_ALONE:
+            is_like = is_same_name(meant_stem(name, self.suffixes) or "", stem)
+            if is_like and kind_by_name(name, self.suffixes) in _ENDS_LIKE_A_SPEC:
                 text = self.files.read(bucket, name, MAX_BYTES + 1) or b""
-                if isinstance(_parse_or_catch(parse_stand_alone, text, name), ImageUnnamed):
+                parsed = _parse_or_catch(parse_stand_alone, text, name)
+                if isinstance(parsed, ImageUnnamed | ImageUnread):
                     yield _extension_missing(name, key)
 
     def _keys(self, bucket: str, prefixes: Iterable[str]) -> list[str]:
@@ -263,7 +269,8 @@ def _other_tools(name: str) -> Fault:
 
 
 def _extension_missing(name: str, image_key: str) -> Fault:
-    full = f"{image_key}.{name.rpartition('.')[2]}"
+    folder, slash, _ = image_key.rpartition("/")
+    full = folder + slash + right_name(name, image_key)
     hint = f"the spec of {image_key} bears its full name: {full}"
     return Fault(path=name, message="belongs to no image", hint=hint)
 
