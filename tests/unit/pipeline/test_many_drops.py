@@ -69,8 +69,7 @@ def sweep_and_count(world: World) -> int:
 
 
 def test_a_run_sees_to_some_of_ten_thousand_drops_and_to_everything_else(world: World) -> None:
-    world.slots = 2
-    world.compose()
+    world.set_slots(2)
     world.sweep()
     world.drop("a.png", png())
     names = copy_drop(world, "a.png", 10_000)
@@ -114,18 +113,15 @@ def test_every_one_of_many_drops_is_delivered(world: World, copies: int) -> None
     world.clock.advance(hours=1)
     while job_of(world, "a.png").due is not None:
         assert world.clock().year == 2026, "the job is never laid aside"
-        world.clock.advance(hours=1)
-        world.sweep()
+        world.sweep(hours=1)
     assert len(world.upscaler.creates) == 1
 
 
 def test_every_one_of_many_drops_is_told_that_the_vendor_refuses(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("a.png", png())
     names = copy_drop(world, "a.png", 700)
-    world.slots = 3
-    world.compose()
+    world.set_slots(3)
     refused = 0
     for _ in range(60):
         if world.upscaler.fail_create is None:
@@ -139,12 +135,10 @@ def test_every_one_of_many_drops_is_told_that_the_vendor_refuses(world: World) -
 
 
 def test_every_one_of_many_drops_is_told_what_is_unknown_and_given_up(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("a.png", png())
     names = copy_drop(world, "a.png", 700)
-    world.slots = 3
-    world.compose()
+    world.set_slots(3)
     world.upscaler.fail_create = errors.CreateOutcomeUnknown("POST")
     for _ in range(20):
         sweep_and_count(world)
@@ -159,8 +153,7 @@ def test_every_one_of_many_drops_is_told_what_is_unknown_and_given_up(world: Wor
 
 
 def test_a_drop_that_waits_is_told_why_by_its_own_event_alone(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("a.png", png())
     copy_drop(world, "a.png", 3000)
     read, seen = world.ledger.drop, set[str]()
@@ -177,8 +170,7 @@ def test_a_drop_that_waits_is_told_why_by_its_own_event_alone(world: World) -> N
 
 
 def test_of_thousands_that_want_nothing_the_one_that_does_is_found(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("a.png", png())
     names = copy_drop(world, "a.png", 1000, DropState.SUPERSEDED)
     wanting = max(names, key=lambda name: Drop.id_of(BUCKET, name))
@@ -188,8 +180,7 @@ def test_of_thousands_that_want_nothing_the_one_that_does_is_found(world: World)
         state = DropState.WAITING if name == wanting else DropState.SUPERSEDED
         changed = {rendition.id: rendition.model_copy(update={"state": state})}
         world.ledger.drops[row.id] = row.model_copy(update={"renditions": changed})
-    world.slots = 3
-    world.compose()
+    world.set_slots(3)
 
     seen = [sweep_and_count(world) for _ in range(8)]
 
@@ -198,16 +189,14 @@ def test_of_thousands_that_want_nothing_the_one_that_does_is_found(world: World)
 
 
 def test_what_thousands_want_no_more_is_laid_aside_unpaid(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("a.png", png())
     copy_drop(world, "a.png", 1000, DropState.SUPERSEDED)
     row = world.row("a.png")
     (rendition,) = row.renditions.values()
     gone = {rendition.id: rendition.model_copy(update={"state": DropState.SUPERSEDED})}
     world.ledger.drops[row.id] = row.model_copy(update={"renditions": gone})
-    world.slots = 3
-    world.compose()
+    world.set_slots(3)
 
     for _ in range(15):
         sweep_and_count(world)
@@ -230,8 +219,7 @@ def test_a_drop_that_comes_while_the_vendor_is_asked_keeps_its_job_on_the_agenda
         return look(project_id)
 
     world.upscaler.project = look_slowly  # type: ignore[method-assign]
-    world.clock.advance(minutes=3)
-    world.sweep()
+    world.sweep(minutes=3)
     world.pass_hours(3)
 
     assert world.row("b.png").state is DropState.DELIVERED
@@ -277,8 +265,7 @@ def test_a_verdict_is_news_also_for_those_whom_the_round_has_passed(world: World
 
 
 def test_a_drop_that_comes_behind_the_round_gets_a_round_of_its_own(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("a.png", png())
     names = copy_drop(world, "a.png", 500, DropState.SUPERSEDED)
     row = world.row("a.png")
@@ -297,8 +284,7 @@ def test_a_drop_that_comes_behind_the_round_gets_a_round_of_its_own(world: World
         SaveDrop(came.evaluate(wanting, world.clock())),
         SaveJob(job.take_drop(world.clock(), world.clock())),
     )
-    world.slots = 3
-    world.compose()
+    world.set_slots(3)
 
     for _ in range(10):
         sweep_and_count(world)

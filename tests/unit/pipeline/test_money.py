@@ -3,7 +3,6 @@
 import pytest
 
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
 from tests.fakes import png
@@ -12,25 +11,19 @@ from tests.world import World
 CREATE = "POST /v1/ai-image-upscaler"
 
 
-def the_job(world: World) -> Job:
-    (job,) = world.ledger.jobs.values()
-    return job
-
-
 def test_an_unknown_outcome_is_never_repeated(world: World) -> None:
     world.upscaler.fail_create = errors.CreateOutcomeUnknown(CREATE, cause_name="ConnectionLost")
     world.drop("cat.png", png())
     for _ in range(3):
         world.submit("cat.png")
-        world.clock.advance(minutes=20)
-        world.sweep()
+        world.sweep(minutes=20)
 
     assert world.upscaler.creates == []
-    assert the_job(world).state is JobState.UNKNOWN
+    assert world.only_job.state is JobState.UNKNOWN
     manifest = world.manifest("cat.png")
     assert manifest["state"] == "unknown"
     assert world.observed.count(DropState.UNKNOWN) == 1
-    assert the_job(world).project_name in manifest["reason"]["fix"]
+    assert world.only_job.project_name in manifest["reason"]["fix"]
     assert world.ledger.taken == 0
 
 
@@ -40,12 +33,11 @@ def test_a_crash_between_claim_and_answer_becomes_unknown_after_the_lease(world:
         world.drop("cat.png", png())
     world.submit("cat.png")
     world.sweep()
-    assert the_job(world).state is JobState.SUBMITTING
+    assert world.only_job.state is JobState.SUBMITTING
 
-    world.clock.advance(minutes=17)
-    world.sweep()
+    world.sweep(minutes=17)
 
-    assert the_job(world).state is JobState.UNKNOWN
+    assert world.only_job.state is JobState.UNKNOWN
     assert world.upscaler.creates == []
     assert world.manifest("cat.png")["state"] == "unknown"
     assert world.ledger.taken == 0
@@ -56,15 +48,14 @@ def test_a_late_answer_of_the_same_attempt_still_counts(world: World) -> None:
 
     def slow_create(*arguments):  # type: ignore[no-untyped-def]
         answer = create(*arguments)
-        world.clock.advance(minutes=17)
-        world.sweep()
-        assert the_job(world).state is JobState.UNKNOWN
+        world.sweep(minutes=17)
+        assert world.only_job.state is JobState.UNKNOWN
         return answer
 
     world.upscaler.create = slow_create  # type: ignore[method-assign]
     world.drop("cat.png", png())
 
-    assert the_job(world).project_id == "project-1"
+    assert world.only_job.project_id == "project-1"
     assert world.row("cat.png").state is DropState.SUBMITTED
     assert world.ledger.taken == 1
 
@@ -77,13 +68,12 @@ def test_what_surely_created_nothing_is_tried_again_later(
 ) -> None:
     world.upscaler.fail_create = error
     world.drop("cat.png", png())
-    assert the_job(world).state is JobState.READY
+    assert world.only_job.state is JobState.READY
     assert world.manifest("cat.png")["state"] == "waiting"
 
     world.sweep()
     assert world.upscaler.creates == []
-    world.clock.advance(seconds=31)
-    world.sweep()
+    world.sweep(seconds=31)
 
     assert world.row("cat.png").state is DropState.SUBMITTED
     assert world.bucket.reads == {"cat.png": 1}
@@ -106,16 +96,13 @@ def test_a_closed_gate_holds_everyone_and_one_job_opens_it(
     world.drop("b.png", png(shade=2))
     assert world.upscaler.creates == []
     assert world.manifest("b.png")["waiting_for"] == waiting_for
-    world.clock.advance(seconds=20)
-    world.sweep()
+    world.sweep(seconds=20)
     assert world.upscaler.creates == []
 
     world.upscaler.fail_create = error
-    world.clock.advance(minutes=15)
-    world.sweep()
+    world.sweep(minutes=15)
     assert world.upscaler.creates == []
-    world.clock.advance(minutes=60)
-    world.sweep()
+    world.sweep(minutes=60)
 
     assert len(world.upscaler.creates) == 2
     assert world.bucket.reads == {"a.png": 1, "b.png": 1}
@@ -135,15 +122,14 @@ def test_a_refusal_for_good_rejects_the_drop_with_the_vendors_words(
 ) -> None:
     world.upscaler.fail_create = error
     world.drop("cat.png", png())
-    world.clock.advance(minutes=5)
-    world.sweep()
+    world.sweep(minutes=5)
     world.sweep()
 
     manifest = world.manifest("cat.png")
     assert manifest["state"] == "rejected"
     assert "scale_factor is wrong" in manifest["reason"]["message"]
     assert world.upscaler.creates == []
-    assert the_job(world).due is None
+    assert world.only_job.due is None
     assert world.ledger.taken == 0
 
 
@@ -159,8 +145,7 @@ def test_a_drop_on_a_refused_job_tries_again(world: World) -> None:
 def test_nobody_waits_for_years_because_an_answer_says_so(world: World) -> None:
     world.upscaler.fail_create = errors.Unavailable(CREATE, status=503, retry_after=1e9)
     world.drop("cat.png", png())
-    world.clock.advance(hours=2)
-    world.sweep()
+    world.sweep(hours=2)
 
     assert world.row("cat.png").state is DropState.SUBMITTED
 
@@ -169,10 +154,9 @@ def test_nothing_is_paid_with_too_little_time_left(world: World) -> None:
     world.put("cat.png", png())
     world.submit("cat.png", remaining=55.0)
     assert world.upscaler.creates == []
-    assert the_job(world).state is JobState.READY
+    assert world.only_job.state is JobState.READY
 
-    world.clock.advance(seconds=1)
-    world.sweep()
+    world.sweep(seconds=1)
 
     assert len(world.upscaler.creates) == 1
 
@@ -182,12 +166,10 @@ def test_an_upload_that_the_account_forbids_waits_and_is_read_again(world: World
     world.drop("cat.png", png())
     assert world.manifest("cat.png")["waiting_for"] == "account"
 
-    world.clock.advance(minutes=10)
-    world.sweep()
+    world.sweep(minutes=10)
     assert world.queue.keys == ["cat.png"]
     world.submit("cat.png")
-    world.clock.advance(minutes=10)
-    world.sweep()
+    world.sweep(minutes=10)
 
     assert world.row("cat.png").state is DropState.SUBMITTED
     assert len(world.upscaler.creates) == 1
@@ -197,23 +179,17 @@ def test_an_upload_that_fails_for_now_waits_and_is_read_again(world: World) -> N
     world.upscaler.fail_upload = errors.TransferFailed("PUT storage", status=500)
     world.drop("cat.png", png())
     assert world.manifest("cat.png")["waiting_for"] == "throttled"
-    world.clock.advance(seconds=61)
-
-    world.sweep()
+    world.sweep(seconds=61)
     world.submit(world.queue.keys.pop())
 
     assert world.row("cat.png").state is DropState.SUBMITTED
 
 
 def test_bytes_that_the_vendor_has_forgotten_are_uploaded_again(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("cat.png", png())
-    world.slots = 1
-    world.compose()
-    world.clock.advance(days=7)
-
-    world.sweep()
+    world.set_slots(1)
+    world.sweep(days=7)
     world.submit(world.queue.keys.pop())
 
     assert [path for path, _, _ in world.upscaler.creates] == ["api-assets/2.png"]
@@ -265,8 +241,7 @@ def test_after_a_refusal_that_is_not_the_vendors_no_create_is_sent_until_the_acc
     world.drop("a.png", png(shade=1))
     world.drop("b.png", png(shade=2))
     for _ in range(60):
-        world.clock.advance(minutes=1)
-        world.sweep()
+        world.sweep(minutes=1)
 
     assert world.manifest("a.png")["state"] == "unknown"
     manifest = world.manifest("b.png")
@@ -275,8 +250,7 @@ def test_after_a_refusal_that_is_not_the_vendors_no_create_is_sent_until_the_acc
     assert world.upscaler.creates == []
 
     world.upscaler.fail_account = None
-    world.clock.advance(minutes=20)
-    world.sweep()
+    world.sweep(minutes=20)
 
     assert world.row("b.png").state is DropState.SUBMITTED
     assert len(world.upscaler.creates) == 1
@@ -285,8 +259,7 @@ def test_after_a_refusal_that_is_not_the_vendors_no_create_is_sent_until_the_acc
 def test_a_gate_that_nobody_waits_at_opens_once_the_account_answers(world: World) -> None:
     world.upscaler.fail_create = PAGE
     world.drop("a.png", png(shade=1))
-    world.clock.advance(minutes=3)
-    world.sweep()
+    world.sweep(minutes=3)
 
     world.drop("b.png", png(shade=2))
 
@@ -297,8 +270,7 @@ def test_an_account_that_is_refused_by_the_vendor_itself_is_said_to_be(world: Wo
     world.upscaler.fail_create = PAGE
     world.upscaler.fail_account = errors.Unauthorized("GET /v1/account", message="Unauthorized")
     world.drop("a.png", png(shade=1))
-    world.clock.advance(minutes=3)
-    world.sweep()
+    world.sweep(minutes=3)
 
     world.drop("b.png", png(shade=2))
 
@@ -319,8 +291,7 @@ def test_who_waits_for_the_account_is_told_the_vendors_words(world: World, call:
         assert reason["code"] == "insufficient_credits"
         assert "You need 50 credits, you have 7" in reason["message"]
     world.upscaler.fail_create = None
-    world.clock.advance(hours=2)
-    world.sweep()
+    world.sweep(hours=2)
     assert world.manifest("b.png")["reason"] is None
 
 
@@ -344,7 +315,7 @@ def test_what_was_never_sent_waits_for_the_setting_to_be_corrected(world: World)
     )
     world.drop("a.png", png())
 
-    assert the_job(world).state is JobState.READY
+    assert world.only_job.state is JobState.READY
     assert "REQUESTS_CA_BUNDLE" in world.manifest("a.png")["reason"]["message"]
 
 

@@ -43,9 +43,7 @@ def test_a_cut_off_attempt_is_settled_as_any_other(cut_off: World) -> None:
     cut_off.restart()
 
     cut_off.adopt("cat.png", "project-1")
-    cut_off.upscaler.finish()
-    for state in cut_off.running():
-        cut_off.deliver(cut_off.check(state))
+    cut_off.finish_all()
 
     assert cut_off.row("cat.png").state is DropState.DELIVERED
     assert len(cut_off.upscaler.creates) == 1
@@ -66,22 +64,18 @@ def test_paid_jobs_are_watched_again_by_the_first_sweep(world: World) -> None:
     world.sweep()
     assert world.running() == []
     world.restart()
-    world.clock.advance(seconds=1)
-    world.sweep()
+    world.sweep(seconds=1)
 
     assert [state.key for state in world.running()] == ["cat.png"]
 
 
 def test_a_restart_leaves_alone_what_is_done(world: World) -> None:
     world.drop("cat.png", png())
-    world.upscaler.finish()
-    for state in world.running():
-        world.deliver(world.check(state))
+    world.finish_all()
     before = world.row("cat.png")
 
     world.restart()
     world.sweep()
 
     assert world.row("cat.png") == before
-    (job,) = world.ledger.jobs.values()
-    assert job.state is JobState.COMPLETE
+    assert world.only_job.state is JobState.COMPLETE
