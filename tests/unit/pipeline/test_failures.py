@@ -5,6 +5,7 @@ import json
 import pytest
 
 from dropscale.image.verify import UnreadableResult
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
 from dropscale.pipeline.parts.delivery_errors import OutputOccupied, ProjectNotComplete
@@ -17,6 +18,11 @@ from tests.world import World
 
 def submitted(world: World) -> None:
     world.drop("cat.png", png())
+
+
+def the_job(world: World) -> Job:
+    (job,) = world.ledger.jobs.values()
+    return job
 
 
 def test_an_error_of_the_vendor_gives_slot_and_credits_back(world: World) -> None:
@@ -116,10 +122,10 @@ def test_a_project_that_was_deleted_at_the_vendor_is_given_up_after_a_day(world:
     world.upscaler.projects.clear()
     world.run_executions()
     world.pass_hours(23)
-    assert world.only_job.state is JobState.SUBMITTED
+    assert the_job(world).state is JobState.SUBMITTED
     world.pass_hours(2)
 
-    assert world.only_job.state is JobState.ABANDONED
+    assert the_job(world).state is JobState.ABANDONED
     assert world.ledger.taken == 0
     reason = world.manifest("cat.png")["reason"]
     assert reason["code"] == "JobAbandoned"
@@ -154,7 +160,8 @@ def test_a_job_that_cannot_be_looked_at_is_given_up_in_the_end(world: World) -> 
         except ExceptionGroup:
             problems += 1
 
-    assert world.only_job.state is JobState.ABANDONED
+    (job,) = world.ledger.jobs.values()
+    assert job.state is JobState.ABANDONED
     assert world.ledger.taken == 0
     assert 0 < problems < 8 * 24
 
@@ -214,13 +221,14 @@ def test_a_job_without_a_verdict_frees_its_slot_after_seven_days(world: World) -
     submitted(world)
     world.fail(world.running()[0], "DeadlinePassed")
     for _ in range(8 * 24):
-        world.sweep(hours=1)
+        world.clock.advance(hours=1)
+        world.sweep()
 
-    assert world.only_job.state is JobState.ABANDONED
+    assert the_job(world).state is JobState.ABANDONED
     assert world.ledger.taken == 0
     assert world.row("cat.png").state is DropState.TIMED_OUT
     world.pass_hours(31 * 24)
-    assert world.only_job.due is None
+    assert the_job(world).due is None
 
 
 def test_an_outage_while_polling_loses_nothing(world: World) -> None:
@@ -258,7 +266,8 @@ def test_a_job_nobody_waits_for_is_settled(world: World) -> None:
     world.upscaler.finish()
     world.sweep(minutes=3)
 
-    assert world.only_job.state is JobState.COMPLETE
+    (job,) = world.ledger.jobs.values()
+    assert job.state is JobState.COMPLETE
     assert world.ledger.taken == 0
     assert world.row("cat.png").state is DropState.SUBMITTED
 

@@ -3,12 +3,18 @@
 import pytest
 
 from dropscale.ledger.budget import Budget
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
 from tests.fakes import png
 from tests.world import World
 
 CREATE = "POST /v1/ai-image-upscaler"
+
+
+def the_job(world: World) -> Job:
+    (job,) = world.ledger.jobs.values()
+    return job
 
 
 def test_an_unknown_outcome_is_never_repeated(world: World) -> None:
@@ -19,11 +25,11 @@ def test_an_unknown_outcome_is_never_repeated(world: World) -> None:
         world.sweep(minutes=20)
 
     assert world.upscaler.creates == []
-    assert world.only_job.state is JobState.UNKNOWN
+    assert the_job(world).state is JobState.UNKNOWN
     manifest = world.manifest("cat.png")
     assert manifest["state"] == "unknown"
     assert world.observed.count(DropState.UNKNOWN) == 1
-    assert world.only_job.project_name in manifest["reason"]["fix"]
+    assert the_job(world).project_name in manifest["reason"]["fix"]
     assert world.ledger.taken == 0
 
 
@@ -33,11 +39,11 @@ def test_a_crash_between_claim_and_answer_becomes_unknown_after_the_lease(world:
         world.drop("cat.png", png())
     world.submit("cat.png")
     world.sweep()
-    assert world.only_job.state is JobState.SUBMITTING
+    assert the_job(world).state is JobState.SUBMITTING
 
     world.sweep(minutes=17)
 
-    assert world.only_job.state is JobState.UNKNOWN
+    assert the_job(world).state is JobState.UNKNOWN
     assert world.upscaler.creates == []
     assert world.manifest("cat.png")["state"] == "unknown"
     assert world.ledger.taken == 0
@@ -49,13 +55,13 @@ def test_a_late_answer_of_the_same_attempt_still_counts(world: World) -> None:
     def slow_create(*arguments):  # type: ignore[no-untyped-def]
         answer = create(*arguments)
         world.sweep(minutes=17)
-        assert world.only_job.state is JobState.UNKNOWN
+        assert the_job(world).state is JobState.UNKNOWN
         return answer
 
     world.upscaler.create = slow_create  # type: ignore[method-assign]
     world.drop("cat.png", png())
 
-    assert world.only_job.project_id == "project-1"
+    assert the_job(world).project_id == "project-1"
     assert world.row("cat.png").state is DropState.SUBMITTED
     assert world.ledger.taken == 1
 
@@ -68,12 +74,13 @@ def test_what_surely_created_nothing_is_tried_again_later(
 ) -> None:
     world.upscaler.fail_create = error
     world.drop("cat.png", png())
-    assert world.only_job.state is JobState.READY
+    assert the_job(world).state is JobState.READY
     assert world.manifest("cat.png")["state"] == "waiting"
 
     world.sweep()
     assert world.upscaler.creates == []
-    world.sweep(seconds=31)
+    world.clock.advance(seconds=31)
+    world.sweep()
 
     assert world.row("cat.png").state is DropState.SUBMITTED
     assert world.bucket.reads == {"cat.png": 1}
@@ -129,7 +136,7 @@ def test_a_refusal_for_good_rejects_the_drop_with_the_vendors_words(
     assert manifest["state"] == "rejected"
     assert "scale_factor is wrong" in manifest["reason"]["message"]
     assert world.upscaler.creates == []
-    assert world.only_job.due is None
+    assert the_job(world).due is None
     assert world.ledger.taken == 0
 
 
@@ -154,7 +161,7 @@ def test_nothing_is_paid_with_too_little_time_left(world: World) -> None:
     world.put("cat.png", png())
     world.submit("cat.png", remaining=55.0)
     assert world.upscaler.creates == []
-    assert world.only_job.state is JobState.READY
+    assert the_job(world).state is JobState.READY
 
     world.sweep(seconds=1)
 
@@ -315,7 +322,7 @@ def test_what_was_never_sent_waits_for_the_setting_to_be_corrected(world: World)
     )
     world.drop("a.png", png())
 
-    assert world.only_job.state is JobState.READY
+    assert the_job(world).state is JobState.READY
     assert "REQUESTS_CA_BUNDLE" in world.manifest("a.png")["reason"]["message"]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject, Project
@@ -24,6 +25,10 @@ PASSING: dict[str, Exception | dict[str, Any]] = {
     "404": errors.NotFound(LOOK, status=404),
     "deleted": {"status": "complete", "enabled": False},
 }
+
+
+def the_job(world: World) -> Job:
+    return next(iter(world.ledger.jobs.values()))
 
 
 def misbehave(world: World, project_id: str, answer: Exception | dict[str, Any]) -> None:
@@ -48,7 +53,7 @@ def test_an_answer_that_proves_nothing_only_delays_the_result(
     misbehave(world, "project-1", PASSING[answer])
     world.run_executions()
     world.pass_hours(hours)
-    assert world.only_job.state is JobState.SUBMITTED
+    assert the_job(world).state is JobState.SUBMITTED
     recover(world)
     world.pass_hours(3)
 
@@ -84,8 +89,8 @@ def test_an_abandoned_project_that_has_its_result_after_all_is_delivered_free(
     if reason == "404":
         misbehave(world, "project-1", PASSING["404"])
     world.pass_hours(days * 24)
-    assert world.only_job.state is JobState.ABANDONED
-    assert (world.only_job.due is None) is (days == 40)
+    assert the_job(world).state is JobState.ABANDONED
+    assert (the_job(world).due is None) is (days == 40)
     recover(world)
     key = "cat.png"
     match way:
@@ -117,7 +122,7 @@ def test_one_404_after_a_day_of_answers_counts_as_the_first(world: World) -> Non
             world.upscaler.fail_project.clear()
         world.pass_hours(1)
 
-    assert world.only_job.state is JobState.SUBMITTED
+    assert the_job(world).state is JobState.SUBMITTED
 
 
 def test_a_deleted_project_is_still_asked_for_its_downloads(world: World) -> None:
@@ -198,7 +203,7 @@ def test_a_late_verdict_on_an_earlier_project_leaves_the_paid_one_alone(
 
     old_verdicts()[verdict](world)
 
-    assert (world.only_job.state, world.only_job.project_id) == (JobState.SUBMITTED, "project-2")
+    assert (the_job(world).state, the_job(world).project_id) == (JobState.SUBMITTED, "project-2")
     recover(world)
     world.run_executions()
     world.drop("c.png", png())
@@ -216,13 +221,13 @@ def test_a_duplicate_failure_of_an_old_execution_does_not_close_a_drop_that_is_p
     failed = world.check(old)
     world.fail(failed)
     assert world.retry("a.png")
-    assert world.only_job.project_id == "project-2"
+    assert the_job(world).project_id == "project-2"
 
     world.fail(failed)
     world.fail(old, "NotFound")
 
     assert world.row("a.png").state is DropState.SUBMITTED
-    assert world.only_job.state is JobState.SUBMITTED
+    assert the_job(world).state is JobState.SUBMITTED
 
 
 def test_a_drop_that_waits_at_an_earlier_project_follows_its_job_to_the_next(world: World) -> None:
@@ -231,9 +236,11 @@ def test_a_drop_that_waits_at_an_earlier_project_follows_its_job_to_the_next(wor
     world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
     failed = world.check(old)
     world.executions.end_all()
-    world.sweep(minutes=3)
+    world.clock.advance(minutes=3)
+    world.sweep()
     world.drop("b.png", png())
-    world.finish_all()
+    world.upscaler.finish()
+    world.run_executions()
     world.fail(failed)
     world.pass_hours(1)
 
@@ -246,9 +253,10 @@ def test_a_finished_job_that_is_wanted_once_more_is_looked_after_once_more(
     world: World, again: str
 ) -> None:
     world.drop("a.png", png())
-    world.finish_all()
+    world.upscaler.finish()
+    world.run_executions()
     world.pass_hours(1)
-    assert world.only_job.due is None
+    assert the_job(world).due is None
     key = "a.png" if again == "retry" else again
     if again == "retry":
         world.results.outputs.clear()
@@ -262,7 +270,8 @@ def test_a_finished_job_that_is_wanted_once_more_is_looked_after_once_more(
 
 
 def test_a_create_never_names_bytes_that_the_vendor_has_deleted(world: World) -> None:
-    world.set_slots(1)
+    world.slots = 1
+    world.compose()
     world.drop("a.png", png())
     world.clock.advance(seconds=1)
     world.drop("b.png", png(shade=5))
@@ -305,7 +314,8 @@ def test_a_project_with_the_name_of_another_job_is_neither_delivered_nor_adopted
 ) -> None:
     world.drop("a.png", png())
     name = "b.png [0123abcd-1]"
-    world.finish_all(name=name)
+    world.upscaler.finish(name=name)
+    world.run_executions()
     world.pass_hours(3)
 
     manifest = world.manifest("a.png")
@@ -321,7 +331,8 @@ def test_an_error_whose_credits_are_kept_is_not_paid_anew_until_they_come_back(
     world: World,
 ) -> None:
     world.drop("a.png", png())
-    world.finish_all(ProjectStatus.ERROR, credits_charged=50)
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=50)
+    world.run_executions()
     reason = world.manifest("a.png")["reason"]
     assert "has not given back its 50 credits" in reason["fix"]
     assert "dropscale retry KEY" in reason["fix"]

@@ -77,7 +77,8 @@ def test_a_slow_delivery_does_not_replace_that_of_a_newer_image(world: World) ->
         world.upscaler.download = download  # type: ignore[method-assign]
         world.upscaler.result = png(16, 12, shade=9)
         world.drop("a.png", png(shade=9))
-        world.finish_all()
+        world.upscaler.finish()
+        world.deliver(world.check(world.running()[-1]))
         return size
 
     world.upscaler.download = download_and_deliver_newer  # type: ignore[method-assign]
