@@ -246,7 +246,9 @@ def test_an_execution_that_died_without_a_verdict_is_replaced(world: World) -> N
     submitted(world)
     world.executions.end_all()
     world.upscaler.finish()
-    world.sweep(minutes=3)
+    world.clock.advance(minutes=3)
+
+    world.sweep()
     world.deliver(world.check(world.running()[0]))
 
     assert world.row("cat.png").state is DropState.DELIVERED
