@@ -335,6 +335,7 @@ def test_another_form_of_the_output_is_free(world: World) -> None:
     after = world.results.outputs["cat.png@2x.png"][0]
     assert originals.CREATOR.encode() in before
     assert originals.CREATOR.encode() not in after
+    assert len(world.row("cat.png").renditions) == 1
     assert len(world.upscaler.creates) == 1
     world.submit("cat.png.yaml")
     assert world.running() == []

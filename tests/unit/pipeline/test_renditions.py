@@ -214,17 +214,3 @@ def test_a_lost_execution_of_one_of_them_is_replaced_for_it_alone(world: World, 
     generations = [rendition.generation for rendition in world.row("cat.png").renditions.values()]
     assert generations[lost] > generations[1 - lost] == 0
     assert len(world.upscaler.creates) == 1
-
-
-def test_another_way_of_writing_takes_the_place_of_the_one_before(world: World) -> None:
-    world.drop("cat.png", png())
-    world.finish_all()
-    (before,) = world.row("cat.png").renditions
-
-    world.drop("cat.png.yaml", "output: {metadata: strip}")
-    world.finish_all()
-
-    (after,) = world.row("cat.png").renditions
-    assert before != after
-    assert world.row("cat.png").state is DropState.DELIVERED
-    assert len(world.upscaler.creates) == 1
