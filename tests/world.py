@@ -11,6 +11,7 @@ from cachetools import TTLCache
 
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
@@ -168,6 +169,11 @@ class World:
         )
         self.restart = Restart(self.ledger, self.follow, self.clock)
 
+    def set_slots(self, slots: int) -> None:
+        """Change how many jobs may be at the vendor at once."""
+        self.slots = slots
+        self.compose()
+
     def announce(self, drop: Drop) -> bool:
         """Take an announcement, unless nobody listens."""
         if self.listens:
@@ -196,6 +202,12 @@ class World:
         """Return the manifest of an image."""
         found: dict[str, Any] = json.loads(self.results.manifests[manifest_key(key)][1])
         return found
+
+    @property
+    def only_job(self) -> Job:
+        """The one job that there is."""
+        (job,) = self.ledger.jobs.values()
+        return job
 
     def running(self) -> list[ExecutionState]:
         """Return the input of every execution that has not ended."""
@@ -230,6 +242,11 @@ class World:
             except Exception as error:
                 self.fail(state, type(error).__name__, ErrorReport.of(error).model_dump_json())
 
+    def finish_all(self, status: ProjectStatus = ProjectStatus.COMPLETE, **facts: Any) -> None:
+        """Bring every project at the vendor to an end, and every execution."""
+        self.upscaler.finish(status, **facts)
+        self.run_executions()
+
     def pass_hours(self, hours: int) -> None:
         """Let time pass, with the sweeper and executions at work every hour."""
         for _ in range(hours):
@@ -238,8 +255,9 @@ class World:
                 self.sweep()
             self.run_executions()
 
-    def sweep(self) -> dict[str, int]:
-        """Let the sweeper run once."""
+    def sweep(self, **later: float) -> dict[str, int]:
+        """Let the sweeper run once, so much time later."""
+        self.clock.advance(**later)
         return dict(self.sweep_once(lambda: PLENTY))
 
     def retry(self, key: str) -> bool:

@@ -22,7 +22,7 @@ from dropscale_cli.price import agree_to_price
 from dropscale_cli.round_trip import FollowedDrop
 from dropscale_cli.session import Session
 from dropscale_cli.summary import Summary
-from dropscale_cli.terminal import Terminal, confirm, say, say_json
+from dropscale_cli.terminal import Terminal, confirm, say
 
 if TYPE_CHECKING:
     from dropscale_cli.aws_target import AwsTarget
@@ -192,8 +192,5 @@ def _report(
         page=page,
         resume=place.command("retry", which),
     )
-    if options.as_json:
-        say_json(summary.as_json())
-    else:
-        summary.print_text()
+    summary.tell(as_json=options.as_json)
     return 0 if summary.is_as_asked else 1

@@ -52,15 +52,7 @@ class IgnoredFiles:
     def as_json(self) -> list[dict[str, Any]]:
         """Return all of them as JSON shows them."""
         return [
-            {
-                "key": key,
-                "reason": refusal
-                and {
-                    "code": type(refusal).__name__,
-                    "message": refusal.message,
-                    "fix": refusal.fix,
-                },
-            }
+            {"key": key, "reason": refusal and refusal_as_json(refusal)}
             for key, refusal in self.refusals.items()
         ]
 
@@ -68,7 +60,8 @@ class IgnoredFiles:
 NOTHING_IGNORED = IgnoredFiles({})
 
 
-def _as_json(refusal: DropscaleError) -> dict[str, str]:
+def refusal_as_json(refusal: DropscaleError) -> dict[str, str]:
+    """Return why something is not taken as JSON shows it."""
     return {"code": type(refusal).__name__, "message": refusal.message, "fix": refusal.fix}
 
 

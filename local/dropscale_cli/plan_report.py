@@ -13,7 +13,7 @@ from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale.upscaler import DOLLARS_PER_CREDIT
 from dropscale_cli.chosen_api import chosen_api
 from dropscale_cli.drops import find_drops
-from dropscale_cli.ignored import IgnoredFiles
+from dropscale_cli.ignored import IgnoredFiles, refusal_as_json
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.plan import Charge, Plan, PlannedDrop, plan_of
 from dropscale_cli.state_folder import StateFolder
@@ -153,8 +153,7 @@ def _drop_as_json(drop: PlannedDrop, charges: list[Charge]) -> dict[str, Any]:
         "height": source.height,
         "renditions": [_rendition_as_json(charge) for charge in charges],
         "warnings": [fault.model_dump(mode="json") for fault in drop.warnings],
-        "reason": refusal
-        and {"code": type(refusal).__name__, "message": refusal.message, "fix": refusal.fix},
+        "reason": refusal and refusal_as_json(refusal),
     }
 
 

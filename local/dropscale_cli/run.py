@@ -22,7 +22,7 @@ from dropscale_cli.round_trip import PATIENCE_SECONDS
 from dropscale_cli.session import Session, session
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import Summary
-from dropscale_cli.terminal import Terminal, say_json
+from dropscale_cli.terminal import Terminal
 from dropscale_cli.watch import WatchedFolder, watch
 
 
@@ -134,10 +134,7 @@ def _report(
     summary = Summary(
         followed, results, api.is_charged, ignored, ledger.paid, page, options.command
     )
-    if options.as_json:
-        say_json(summary.as_json())
-    else:
-        summary.print_text()
+    summary.tell(as_json=options.as_json)
     return summary
 
 

@@ -22,7 +22,7 @@ from dropscale_cli.stack_limits import stack_limit_warnings
 from dropscale_cli.stack_plan import PlannedChange, StackPlanner
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import Summary
-from dropscale_cli.terminal import Terminal, say_json
+from dropscale_cli.terminal import Terminal
 
 
 def run_on_stack(stack: str, options: RunOptions) -> int:
@@ -77,10 +77,7 @@ def _report(
     paid = frozenset(_paid_before(planned, changes))
     charged = place.charged_at is not None
     summary = Summary(followed, place.results, charged, IgnoredFiles.of(drops.ignored), paid, page)
-    if options.as_json:
-        say_json(summary.as_json())
-    else:
-        summary.print_text()
+    summary.tell(as_json=options.as_json)
     return summary
 
 

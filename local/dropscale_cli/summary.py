@@ -11,7 +11,7 @@ from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
 from dropscale_cli.ignored import NOTHING_IGNORED, IgnoredFiles
 from dropscale_cli.progress import state_in_words
 from dropscale_cli.round_trip import FollowedDrop
-from dropscale_cli.terminal import Table, Terminal
+from dropscale_cli.terminal import Table, Terminal, say_json
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,13 @@ class Summary:
     def credits_before(self) -> int:
         """What the other jobs cost."""
         return sum(self._credits_by_job.values()) - self.credits
+
+    def tell(self, *, as_json: bool) -> None:
+        """Print the outcome."""
+        if as_json:
+            say_json(self.as_json())
+        else:
+            self.print_text()
 
     def print_text(self) -> None:
         """Print a table of what came out, then what did not, why, and what to do."""

@@ -160,8 +160,7 @@ def on_s3_afterwards(case: Case) -> Outcome:
     """Let the image be paid and delivered before the files come."""
     world = World()
     world.drop(case.image, png())
-    world.upscaler.finish()
-    world.run_executions()
+    world.finish_all()
     for name, text in case.files.items():
         world.drop(name, text)
     return _outcome(world, case)

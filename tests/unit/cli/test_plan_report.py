@@ -1,17 +1,26 @@
 """What `plan` shows before a run; that a run charges just that is tested end to end."""
 
+import hashlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dropscale.ledger.jobs import Job, Parameters
+from dropscale.ledger.states import JobState
+from dropscale.upscaler import Mode
+from dropscale_cli.drops import find_drops
 from dropscale_cli.errors import NothingToDrop
+from dropscale_cli.kept_ledger import KeptLedger
+from dropscale_cli.plan import plan_of
 from dropscale_cli.plan_report import plan
 from tests.fakes import png
 
 Write = Callable[..., Path]
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
 Plan = Callable[[], tuple[int, list[str]]]
 
 
@@ -162,3 +171,39 @@ def test_nothing_to_plan_is_wrong_usage(shown: Plan) -> None:
     with pytest.raises(NothingToDrop) as caught:
         shown()
     assert caught.value.exit_code == 2
+
+
+def known(state: JobState, job_of: Path, **facts: Any) -> Job:
+    """The 2x balanced job of an image, in a state."""
+    sha256 = hashlib.sha256(job_of.read_bytes()).hexdigest()
+    parameters = Parameters(scale_factor=2, mode=Mode.BALANCED)
+    return Job(
+        fingerprint=parameters.fingerprint(sha256),
+        state=state,
+        parameters=parameters,
+        label="",
+        created_at=NOW,
+        **facts,
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "price"),
+    [(state, 50 if state in {JobState.READY, JobState.ERROR} else 0) for state in JobState],
+)
+def test_what_an_earlier_run_has_paid_is_not_paid_again(
+    state: JobState, price: int, write: Write, tmp_path: Path
+) -> None:
+    job = known(state, write("cat.png", png()))
+    ledger = KeptLedger(jobs={job.fingerprint: job})
+    assert plan_of(find_drops(tmp_path, tmp_path / "out"), ledger).credits == price
+
+
+@pytest.mark.parametrize(("due", "price"), [(NOW, 100), (None, 50)])
+def test_what_earlier_runs_left_unpaid_is_part_of_the_price(
+    due: datetime | None, price: int, write: Write, tmp_path: Path
+) -> None:
+    job = known(JobState.READY, write("other/dog.png", png(shade=7)), due=due)
+    cat = write("cat.png", png())
+    ledger = KeptLedger(jobs={job.fingerprint: job})
+    assert plan_of(find_drops(cat, tmp_path / "out"), ledger).credits == price

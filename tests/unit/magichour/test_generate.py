@@ -9,11 +9,9 @@ import pytest
 from dropscale.magichour import (
     Client,
     CreateOutcomeUnknown,
-    NotFound,
     Progress,
     Stage,
     TransferFailed,
-    UnsafeUrl,
 )
 from dropscale.upscaler import ProjectStatus
 from tests.unit.magichour.conftest import Connect
@@ -267,24 +265,6 @@ def test_a_failed_download_leaves_no_file_and_names_the_project(
         generate(client, image, download_directory=tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
     assert "check_result(id='p1'" in caught.value.__notes__[0]
-
-
-def test_a_project_that_vanishes_ends_the_wait(
-    server: ScriptedServer, client: Client, image: Path
-) -> None:
-    server.on("GET", PROJECT, Reply(404, b'{"message": "no such project"}'))
-    with pytest.raises(NotFound) as caught:
-        generate(client, image)
-    assert "p1" in caught.value.__notes__[0]
-
-
-def test_an_unsafe_download_url_is_not_fetched(
-    server: ScriptedServer, client: Client, tmp_path: Path
-) -> None:
-    downloads = [{"url": "http://storage.example/output.png"}]
-    server.on("GET", PROJECT, project(server, "complete", downloads=downloads))
-    with pytest.raises(UnsafeUrl):
-        client.v1.image_projects.check_result("p1", True, True, tmp_path)
 
 
 def test_an_unknown_create_is_the_end_of_it(

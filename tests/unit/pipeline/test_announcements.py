@@ -42,13 +42,11 @@ def test_an_announcement_that_fails_fails_nothing_and_is_made_up_for(world: Worl
     assert told(world) == []
 
     world.listens = True
-    world.clock.advance(minutes=2)
-    world.sweep()
+    world.sweep(minutes=2)
 
     assert told(world) == ["Upscale Failed"]
     assert world.observed == [DropState.REJECTED]
-    world.clock.advance(minutes=2)
-    world.sweep()
+    world.sweep(minutes=2)
     assert len(world.announced) == 1
 
 
@@ -90,8 +88,7 @@ def test_a_wait_is_counted_with_its_reason(world: World) -> None:
 
 
 def test_the_backlog_tells_gate_jobs_and_credits(world: World) -> None:
-    world.slots = 1
-    world.compose()
+    world.set_slots(1)
     world.drop("first.png", png(1, 1))
     world.drop("second.png", png(2, 1))
     world.clock.advance(seconds=90)

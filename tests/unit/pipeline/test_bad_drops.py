@@ -134,16 +134,6 @@ def test_a_sidecar_may_name_its_own_image(world: World) -> None:
     assert world.row("a/cat.png").state is DropState.SUBMITTED
 
 
-def test_two_sidecars_of_one_image_are_a_fault_that_names_both(world: World) -> None:
-    world.put("cat.png.yaml", "scale_factor: 2")
-    world.put("cat.png.json", "{}")
-    world.drop("cat.png", png())
-
-    message = world.manifest("cat.png")["reason"]["message"]
-    assert "cat.png.yaml" in message
-    assert "cat.png.json" in message
-
-
 def test_a_corrected_sidecar_puts_it_right(world: World) -> None:
     world.put("cat.png.yaml", "scale_factor: 3")
     world.drop("cat.png", png())

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject, Project
@@ -26,17 +25,11 @@ def unknown(world: World) -> World:
     return world
 
 
-def finish(world: World) -> None:
-    world.upscaler.finish()
-    for state in world.running():
-        world.deliver(world.check(state))
-
-
 def test_an_orphan_that_was_found_is_adopted_and_delivered_free(unknown: World) -> None:
     unknown.upscaler.create("api-assets/1.png", {}, "the orphan")
 
     unknown.adopt("cat.png", "project-1")
-    finish(unknown)
+    unknown.finish_all()
 
     assert unknown.row("cat.png").state is DropState.DELIVERED
     assert len(unknown.upscaler.creates) == 1
@@ -49,11 +42,6 @@ def test_an_orphan_that_the_vendor_does_not_know_is_not_adopted(unknown: World) 
     assert unknown.row("cat.png").state is DropState.UNKNOWN
 
 
-def job_of(world: World) -> Job:
-    (job,) = world.ledger.jobs.values()
-    return job
-
-
 def found_at_vendor(world: World, name: str | None) -> str:
     """Let the person find a complete project of a name; return its id."""
     answer = {"id": "found", "status": "complete", "name": name}
@@ -63,7 +51,7 @@ def found_at_vendor(world: World, name: str | None) -> str:
 
 
 def test_a_project_with_the_token_of_the_attempt_is_adopted(unknown: World) -> None:
-    unknown.adopt("cat.png", found_at_vendor(unknown, job_of(unknown).project_name), Trust.NAME)
+    unknown.adopt("cat.png", found_at_vendor(unknown, unknown.only_job.project_name), Trust.NAME)
     unknown.run_executions()
 
     assert unknown.row("cat.png").state is DropState.DELIVERED
@@ -71,7 +59,7 @@ def test_a_project_with_the_token_of_the_attempt_is_adopted(unknown: World) -> N
 
 def names_of_others(world: World) -> Iterator[str]:
     """Yield names that look like the job's, each with another token."""
-    job = job_of(world)
+    job = world.only_job
     digits = job.fingerprint[:8]
     yield f"cat.png [{digits}-1-{'f' * 24}]"  # nobody knows this attempt
     yield f"cat.png [{digits}-9]"  # of an attempt that never was
@@ -110,7 +98,7 @@ def test_a_project_without_a_name_that_tells_is_asked_about(
     unknown: World, name: str | None
 ) -> None:
     project_id = found_at_vendor(unknown, name)
-    with pytest.raises(ProjectUnnamed, match=re.escape(job_of(unknown).project_name)):
+    with pytest.raises(ProjectUnnamed, match=re.escape(unknown.only_job.project_name)):
         unknown.adopt("cat.png", project_id, Trust.NAME)
     assert unknown.row("cat.png").state is DropState.UNKNOWN
 
@@ -122,12 +110,10 @@ def test_a_project_without_a_name_that_tells_is_asked_about(
 
 def test_a_project_that_the_ledger_knows_for_the_jobs_needs_no_name(world: World) -> None:
     world.drop("cat.png", png())
-    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
-    world.run_executions()
+    world.finish_all(ProjectStatus.ERROR, credits_charged=0)
     world.retry("cat.png")
-    world.upscaler.finish(ProjectStatus.CANCELED)
-    world.run_executions()
-    assert job_of(world).orphans == ("project-1",)
+    world.finish_all(ProjectStatus.CANCELED)
+    assert world.only_job.orphans == ("project-1",)
     world.upscaler.finish(name="renamed by a person")
 
     world.adopt("cat.png", "project-1", Trust.NAME)
@@ -138,9 +124,9 @@ def test_a_project_that_the_ledger_knows_for_the_jobs_needs_no_name(world: World
 
 @pytest.mark.parametrize("name", ["cat.png [{digits}-1]", "cat.png [{digits}-1-attempt-1]"])
 def test_a_name_of_schema_1_tells_of_its_job(unknown: World, name: str) -> None:
-    fingerprint = job_of(unknown).fingerprint
+    fingerprint = unknown.only_job.fingerprint
     before = {"attempt_id": "attempt-1", "name_at_vendor": None}
-    unknown.ledger.jobs[fingerprint] = job_of(unknown).model_copy(update=before)
+    unknown.ledger.jobs[fingerprint] = unknown.only_job.model_copy(update=before)
     unknown.ledger.references.clear()
 
     unknown.adopt(
@@ -150,11 +136,10 @@ def test_a_name_of_schema_1_tells_of_its_job(unknown: World, name: str) -> None:
 
 def test_paying_again_is_a_persons_decision(unknown: World) -> None:
     unknown.decide("cat.png", Decision.PAY_AGAIN)
-    finish(unknown)
+    unknown.finish_all()
 
     assert unknown.row("cat.png").state is DropState.DELIVERED
-    (job,) = unknown.ledger.jobs.values()
-    assert job.attempt == 2
+    assert unknown.only_job.attempt == 2
 
 
 def test_what_is_given_up_stays_given_up(unknown: World) -> None:
@@ -172,16 +157,14 @@ def test_an_answer_that_comes_after_paying_again_is_kept(world: World) -> None:
     def slow_create(*arguments):  # type: ignore[no-untyped-def]
         answer = create(*arguments)
         world.upscaler.create = create  # type: ignore[method-assign]
-        world.clock.advance(minutes=17)
-        world.sweep()
+        world.sweep(minutes=17)
         world.decide("cat.png", Decision.PAY_AGAIN)
         return answer
 
     world.upscaler.create = slow_create  # type: ignore[method-assign]
     world.drop("cat.png", png())
 
-    (job,) = world.ledger.jobs.values()
-    assert (job.project_id, job.orphans) == ("project-2", ("project-1",))
+    assert (world.only_job.project_id, world.only_job.orphans) == ("project-2", ("project-1",))
 
 
 def test_retry_never_touches_an_unknown_outcome(unknown: World) -> None:
@@ -196,7 +179,7 @@ def test_retry_collects_a_paid_result_free(world: World) -> None:
     assert world.row("cat.png").state is DropState.FAILED
 
     assert world.retry("cat.png")
-    finish(world)
+    world.finish_all()
 
     assert world.row("cat.png").state is DropState.DELIVERED
     assert len(world.upscaler.creates) == 1
@@ -204,11 +187,10 @@ def test_retry_collects_a_paid_result_free(world: World) -> None:
 
 def test_retry_pays_anew_where_the_credits_were_given_back(world: World) -> None:
     world.drop("cat.png", png())
-    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
-    world.fail(world.check(world.running()[0]))
+    world.finish_all(ProjectStatus.ERROR, credits_charged=0)
 
     assert world.retry("cat.png")
-    finish(world)
+    world.finish_all()
 
     assert world.row("cat.png").state is DropState.DELIVERED
     assert len(world.upscaler.creates) == 2
@@ -219,7 +201,7 @@ def test_retry_collects_what_nobody_waited_for(world: World) -> None:
     world.drop("cat.png", png())
 
     assert world.retry("cat.png")
-    finish(world)
+    world.finish_all()
 
     assert world.row("cat.png").state is DropState.DELIVERED
     assert len(world.upscaler.creates) == 1
@@ -237,17 +219,17 @@ def test_retry_looks_anew_at_a_drop_that_was_rejected(world: World) -> None:
 def test_retry_leaves_alone_what_is_delivered_or_under_way(world: World) -> None:
     world.drop("cat.png", png())
     assert not world.retry("cat.png")
-    finish(world)
+    world.finish_all()
     assert not world.retry("cat.png")
 
 
 def test_retry_delivers_again_what_has_left_the_results_bucket_free(world: World) -> None:
     world.drop("cat.png", png())
-    finish(world)
+    world.finish_all()
     world.results.outputs.clear()
 
     assert world.retry("cat.png")
-    finish(world)
+    world.finish_all()
 
     assert world.row("cat.png").state is DropState.DELIVERED
     assert world.results.outputs["cat.png@2x.png"][0] == world.upscaler.result
@@ -258,7 +240,7 @@ def test_a_delivered_result_that_is_gone_everywhere_fails_and_is_not_paid_again(
     world: World,
 ) -> None:
     world.drop("cat.png", png())
-    finish(world)
+    world.finish_all()
     world.results.outputs.clear()
     world.upscaler.projects.clear()
 
@@ -284,7 +266,7 @@ def test_retry_says_so_if_the_image_it_needs_is_gone(world: World) -> None:
 
 def test_an_earlier_delivery_serves_when_the_vendors_copy_is_gone(world: World) -> None:
     world.drop("a.png", png())
-    finish(world)
+    world.finish_all()
     world.upscaler.projects.clear()
 
     world.drop("b.png", png())
@@ -292,13 +274,12 @@ def test_an_earlier_delivery_serves_when_the_vendors_copy_is_gone(world: World) 
 
     assert world.results.outputs["b.png@2x.png"][0] == world.upscaler.result
     assert world.row("b.png").state is DropState.DELIVERED
-    (job,) = world.ledger.jobs.values()
-    assert job.state is JobState.COMPLETE
+    assert world.only_job.state is JobState.COMPLETE
 
 
 def test_a_result_that_is_gone_everywhere_is_said_to_be(world: World) -> None:
     world.drop("a.png", png())
-    finish(world)
+    world.finish_all()
     world.upscaler.projects.clear()
     world.results.outputs.clear()
 
@@ -313,9 +294,9 @@ def test_a_result_that_is_gone_everywhere_is_said_to_be(world: World) -> None:
 def test_what_may_have_been_charged_is_still_told_when_the_spec_has_changed(
     unknown: World, spec: str
 ) -> None:
-    (job,) = unknown.ledger.jobs.values()
+    job = unknown.only_job
     unknown.drop("cat.png.yaml", spec)
-    finish(unknown)
+    unknown.finish_all()
     manifest = unknown.manifest("cat.png")
     assert manifest["state"] == "delivered"
     assert any(job.project_name in warning for warning in manifest["warnings"])
@@ -335,7 +316,7 @@ def test_an_outcome_that_becomes_unknown_after_the_spec_has_changed_is_told(worl
     create = world.upscaler.create
     world.upscaler.create = change_spec_and_lose  # type: ignore[method-assign, assignment]
     world.drop("cat.png", png())
-    finish(world)
+    world.finish_all()
 
     lost = next(job for job in world.ledger.jobs.values() if job.state is JobState.UNKNOWN)
     manifest = world.manifest("cat.png")
@@ -360,15 +341,15 @@ def test_an_image_whose_uploads_fail_is_read_again_ever_later(world: World) -> N
     world.pass_hours(2)
     for key in world.queue.keys:
         world.submit(key)
-    assert job_of(world).failed_uploads == 0
-    assert job_of(world).state is JobState.SUBMITTED
+    assert world.only_job.failed_uploads == 0
+    assert world.only_job.state is JobState.SUBMITTED
 
 
 def test_a_project_of_an_earlier_attempt_is_known_by_its_token(unknown: World) -> None:
-    first = job_of(unknown).project_name
+    first = unknown.only_job.project_name
     unknown.upscaler.fail_create = LOST
     unknown.decide("cat.png", Decision.PAY_AGAIN)
-    assert (job_of(unknown).state, job_of(unknown).attempt) == (JobState.UNKNOWN, 2)
+    assert (unknown.only_job.state, unknown.only_job.attempt) == (JobState.UNKNOWN, 2)
 
     unknown.adopt("cat.png", found_at_vendor(unknown, first), Trust.NAME)
     unknown.run_executions()

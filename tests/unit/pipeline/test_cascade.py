@@ -114,9 +114,7 @@ def test_within_the_settle_time_every_order_gives_the_same_manifest(
         world.put(key, bodies[key])
     for key in order:
         world.submit(key)
-    world.upscaler.finish()
-    for state in world.running():
-        world.deliver(world.check(state))
+    world.finish_all()
 
     manifest = world.manifest(IMAGE)
     del manifest["timeline"]
@@ -129,8 +127,7 @@ def expected_manifest() -> dict[str, Any]:
     world.put(FOLDER, "scale_factor: 4")
     world.put(SIDECAR, "style: {mode: preserve}")
     world.drop(IMAGE, png())
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[0]))
+    world.finish_all()
     manifest = world.manifest(IMAGE)
     del manifest["timeline"]
     return manifest
@@ -178,16 +175,12 @@ def test_a_foreign_file_that_is_named_like_a_sidecar_can_be_left_alone_by_its_su
 
 
 def test_what_is_no_longer_wanted_and_not_paid_is_not_paid(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("cat.png", png())
     world.drop("cat.png.yaml", "max_credits: 10")
     assert world.manifest("cat.png")["state"] == "rejected"
-    world.slots = 1
-    world.compose()
-    world.clock.advance(minutes=10)
-
-    world.sweep()
+    world.set_slots(1)
+    world.sweep(minutes=10)
 
     assert world.upscaler.creates == []
 

@@ -129,16 +129,13 @@ def test_a_denied_drop_waits_and_is_looked_at_each_hour(world: World, denied: st
     assert manifest["reason"]["fix"] == "Allow it."
 
     for _ in range(2):
-        world.clock.advance(minutes=30)
-        world.sweep()
+        world.sweep(minutes=30)
         assert world.queue.keys == []
-        world.clock.advance(minutes=31)
-        world.sweep()
+        world.sweep(minutes=31)
         assert world.queue.keys == ["cat.png"]
         world.queue.keys.clear()
         world.submit("cat.png")
-        world.clock.advance(minutes=2)
-        world.sweep()  # the manifest that tells until when it waits
+        world.sweep(minutes=2)  # the manifest that tells until when it waits
 
     world.bucket.refusals.clear()
     world.submit("cat.png")
@@ -169,10 +166,8 @@ def test_an_archived_drop_is_rejected_and_can_be_retried(world: World) -> None:
 
 
 def test_a_job_that_needs_its_image_again_does_not_stop_the_sweep(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("cat.png", png())
     world.bucket.refusals["cat.png"] = DENIED
-    world.clock.advance(days=7)
-    world.sweep()
+    world.sweep(days=7)
     assert world.queue.keys == ["cat.png"]

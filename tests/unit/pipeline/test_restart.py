@@ -3,7 +3,6 @@
 import pytest
 
 from dropscale.ledger.states import DropState, JobState
-from dropscale.pipeline.resolve import Decision
 from tests.fakes import png
 from tests.world import World
 
@@ -39,26 +38,6 @@ def test_a_cut_off_attempt_is_unknown_at_once_and_says_how_to_settle_it(cut_off:
     assert len(cut_off.upscaler.creates) == 1
 
 
-def test_a_cut_off_attempt_is_settled_as_any_other(cut_off: World) -> None:
-    cut_off.restart()
-
-    cut_off.adopt("cat.png", "project-1")
-    cut_off.upscaler.finish()
-    for state in cut_off.running():
-        cut_off.deliver(cut_off.check(state))
-
-    assert cut_off.row("cat.png").state is DropState.DELIVERED
-    assert len(cut_off.upscaler.creates) == 1
-
-
-def test_a_cut_off_attempt_gives_its_slot_back(cut_off: World) -> None:
-    assert cut_off.ledger.taken == 1
-    cut_off.restart()
-    assert cut_off.ledger.taken == 0
-    cut_off.decide("cat.png", Decision.ABANDON)
-    assert cut_off.ledger.taken == 0
-
-
 def test_paid_jobs_are_watched_again_by_the_first_sweep(world: World) -> None:
     world.drop("cat.png", png())
     world.executions.started.clear()
@@ -66,22 +45,18 @@ def test_paid_jobs_are_watched_again_by_the_first_sweep(world: World) -> None:
     world.sweep()
     assert world.running() == []
     world.restart()
-    world.clock.advance(seconds=1)
-    world.sweep()
+    world.sweep(seconds=1)
 
     assert [state.key for state in world.running()] == ["cat.png"]
 
 
 def test_a_restart_leaves_alone_what_is_done(world: World) -> None:
     world.drop("cat.png", png())
-    world.upscaler.finish()
-    for state in world.running():
-        world.deliver(world.check(state))
+    world.finish_all()
     before = world.row("cat.png")
 
     world.restart()
     world.sweep()
 
     assert world.row("cat.png") == before
-    (job,) = world.ledger.jobs.values()
-    assert job.state is JobState.COMPLETE
+    assert world.only_job.state is JobState.COMPLETE
