@@ -62,10 +62,11 @@ def carry_metadata(
             faults.append(f"The original's EXIF is not given back: {error}")
             described = None
     packet = None if found.xmp is None else xmp.adapt(found.xmp, *place)
-    return Metadata(profile, described, packet, found.iptc), faults
+    return Metadata(profile, described, packet, found.iptc, found.resolution), faults
 
 
 def strip_metadata(metadata: Metadata, orientation: int) -> Metadata:
     """Return the part of metadata without which pixels would look otherwise."""
     needed = orientation != exif.UPRIGHT
-    return Metadata(metadata.icc, exif.only_orientation(orientation) if needed else None)
+    place = exif.only_orientation(orientation) if needed else None
+    return Metadata(metadata.icc, place, resolution=metadata.resolution)

@@ -59,11 +59,10 @@ class Conversion:
     Attributes:
         type: its new type, one of those that can be decoded.
         quality: from 1 to 100, for types that lose detail; None: that type's own.
-        strip: nothing that is only descriptive stays of its own.
-        metadata: what it is to say besides, if its new type is one that can only be told now.
+        metadata: what it is to say, if its new type is one that can only be told now. Of what the
+            result says itself only the profile stays.
     """
 
     type: str
     quality: int | None = None
-    strip: bool = False
     metadata: Metadata = field(default_factory=Metadata)

@@ -38,7 +38,6 @@ class ConvertTask(TypedDict):
     alpha_of: InheritedImage | None
     target: InheritedImage
     quality: int | None
-    strip: bool
     orientation: int
     metadata: dict[MetadataKind, str]
 

@@ -10,11 +10,15 @@ from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
 from dropscale.image.boxes import Box, Fields, boxes_in, content_of, first_box
+from dropscale.image.metadata.exif import resolution_of
 from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, read_exactly, size_of
 
 _XMP_TYPE = b"application/rdf+xml"
 _EXIF_MARKER = b"Exif\0\0"
+_ITEM_HEAD = len(_EXIF_MARKER).to_bytes(4, "big") + _EXIF_MARKER
+"""What stands before the TIFF structure: how long the rest of it is (annex A.2.1)."""
+
 _IN_FILE, _IN_IDAT = 0, 1
 _MOST_EXTENTS = 20_000
 """The pieces of all items, which need not take any bytes of the box that lists them."""
@@ -67,7 +71,7 @@ def read(file: BinaryIO) -> Metadata:
             found[kind] = _tiff_in(data) if kind == "exif" else data
     if (profile := _profile(heif)) is not None:
         found["icc"] = profile
-    return Metadata(**found)
+    return Metadata(**found, resolution=resolution_of(found.get("exif")))
 
 
 def is_whole(file: BinaryIO) -> bool:
@@ -77,6 +81,23 @@ def is_whole(file: BinaryIO) -> bool:
         MalformedMetadata: the file is damaged.
     """
     return _HeifFile(file).is_whole
+
+
+def overwrite_exif(file: BinaryIO, exif: bytes) -> None:
+    """Put EXIF in the place of the first item's that has some, and is no shorter.
+
+    Raises:
+        MalformedMetadata: there is none, or the file is damaged.
+    """
+    heif = _HeifFile(file)
+    data = _ITEM_HEAD + exif
+    for item in heif.descriptions():
+        at, size = heif.place_of(item)
+        if item.type == b"Exif" and size >= len(data):
+            file.seek(at)
+            file.write(data.ljust(size, b"\0"))
+            return
+    raise MalformedMetadata("there is no room for the EXIF")
 
 
 class _HeifFile:
@@ -127,6 +148,11 @@ class _HeifFile:
             self._file.seek(at)
             parts.append(read_exactly(self._file, size))
         return b"".join(parts) or None
+
+    def place_of(self, item: _Item) -> tuple[int, int]:
+        """Return where an item's bytes are that lie in one piece, and how many; else none."""
+        extents = self._locations.get(item.id, ())
+        return extents[0] if len(extents) == 1 else (0, 0)
 
     @property
     def is_whole(self) -> bool:

@@ -7,11 +7,12 @@ APP2 (ICC.1:2022, B.4), Photoshop's image resources with IPTC in APP13.
 import math
 import struct
 from collections.abc import Iterable, Iterator
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 from dropscale.image.metadata import iptc
-from dropscale.image.metadata.exif import readable_orientation
-from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
+from dropscale.image.metadata.exif import readable_orientation, resolution_of
+from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout, Resolution
 from dropscale.image.metadata.streams import copy, read_exactly
 
 _START, _SCAN, _END = 0xD8, 0xDA, 0xD9
@@ -23,6 +24,13 @@ _SEGMENT_COST = 256
 _MOST_MEMORY = 64 * 1024 * 1024
 """In bytes: what all segments may take, each with some of its own."""
 
+_JFIF = b"JFIF\0"
+_DENSITY = ">BHH"
+"""The unit, and how many pixels it has across and down; behind the name and two bytes of version
+(ITU-T T.871, 10.1)."""
+_DENSITY_AT = len(_JFIF) + 2
+_NO_DENSITY, _PER_INCH = (0, 1, 1), 1
+_INCHES_PER_UNIT = MappingProxyType({1: 1.0, 2: 2.54})
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _ICC = b"ICC_PROFILE\0"
@@ -43,6 +51,12 @@ class _Segment(NamedTuple):
         return "iptc" if self.marker == _APP13 and self._is(_RESOURCES) else None
 
     @property
+    def is_jfif(self) -> bool:
+        """Whether it tells the resolution."""
+        whole = _DENSITY_AT + struct.calcsize(_DENSITY)
+        return self.marker == _APP0 and self._is(_JFIF) and len(self.body) >= whole
+
+    @property
     def is_descriptive(self) -> bool:
         """Whether the pixels look the same without it."""
         is_app = _APP1 <= self.marker <= _APP15 and self.marker != _APP14
@@ -50,6 +64,9 @@ class _Segment(NamedTuple):
 
     def _is(self, name: bytes) -> bool:
         return self.body.startswith(name)
+
+
+_PLAIN_JFIF = _Segment(_APP0, _JFIF + b"\1\2" + struct.pack(_DENSITY, *_NO_DENSITY) + bytes(2))
 
 
 def layout(file: BinaryIO) -> PixelLayout:
@@ -75,16 +92,26 @@ def read(file: BinaryIO) -> Metadata:
         MalformedMetadata: its segments are damaged.
     """
     found: dict[str, list[bytes]] = {}
+    resolution = None
     for segment in _segments(file):
+        resolution = resolution or _resolution_in(segment)
         if segment.kind is not None:
             found.setdefault(segment.kind, []).append(segment.body)
     resources = b"".join(body[len(_RESOURCES) :] for body in found.get("iptc", ()))
+    exif = found["exif"][0][len(_EXIF) :] if "exif" in found else None
     return Metadata(
         icc=_join_profile(found.get("icc", [])),
-        exif=found["exif"][0][len(_EXIF) :] if "exif" in found else None,
+        exif=exif,
         xmp=found["xmp"][0][len(_XMP) :] if "xmp" in found else None,
         iptc=iptc.iptc_in(resources) if resources else None,
+        resolution=resolution or resolution_of(exif),
     )
+
+
+def has_field_for_resolution(file: BinaryIO) -> bool:
+    """Tell whether a file has JFIF's field for the resolution, or can be given it."""
+    segments = list(_segments(file))
+    return any(segment.is_jfif for segment in segments) or _can_be_jfif(segments)
 
 
 def channels(file: BinaryIO) -> int | None:
@@ -109,7 +136,11 @@ def write(source: BinaryIO, target: BinaryIO, metadata: Metadata, *, strip: bool
     for segment in _segments(source):
         is_replaced = segment.kind in metadata.kinds or (strip and segment.is_descriptive)
         if not is_replaced:
-            (head if segment.marker == _APP0 and not kept else kept).append(segment)
+            among = head if segment.marker == _APP0 and not kept else kept
+            among.append(_with_resolution(segment, metadata.resolution))
+    is_new = metadata.resolution is not None and not any(segment.is_jfif for segment in head)
+    if is_new and _can_be_jfif([*head, *kept]):
+        head.insert(0, _with_resolution(_PLAIN_JFIF, metadata.resolution))
     target.write(bytes([0xFF, _START]))
     for segment in (*head, *_segments_of(fitting), *kept):
         target.write(bytes([0xFF, segment.marker]))
@@ -142,6 +173,34 @@ def _segments(file: BinaryIO, room: float = _MOST_MEMORY) -> Iterator[_Segment]:
         if room < 0:
             raise MalformedMetadata("too many segments before the first scan")
         yield _Segment(marker, read_exactly(file, max(size - 2, 0)))
+
+
+def _can_be_jfif(segments: Iterable[_Segment]) -> bool:
+    """Tell whether JFIF (T.871, 10.1) means the same colours as these segments without it."""
+    frames = [segment.body for segment in segments if segment.marker in _FRAMES]
+    if any(segment.marker == _APP14 for segment in segments) or not frames:
+        return False
+    components = frames[0][6::3]
+    return components in {b"\1", b"\1\2\3"}
+
+
+def _resolution_in(segment: _Segment) -> Resolution | None:
+    if not segment.is_jfif:
+        return None
+    unit, x, y = struct.unpack_from(_DENSITY, segment.body, _DENSITY_AT)
+    scale = _INCHES_PER_UNIT.get(unit)
+    return Resolution(x * scale, y * scale) if scale and x and y else None
+
+
+def _with_resolution(segment: _Segment, resolution: Resolution | None) -> _Segment:
+    if not segment.is_jfif:
+        return segment
+    density = _NO_DENSITY
+    if resolution is not None and all(0.5 < value < 65535 for value in resolution):
+        density = _PER_INCH, round(resolution.x), round(resolution.y)
+    body = bytearray(segment.body)
+    struct.pack_into(_DENSITY, body, _DENSITY_AT, *density)
+    return segment._replace(body=bytes(body))
 
 
 def _join_profile(bodies: Iterable[bytes]) -> bytes | None:

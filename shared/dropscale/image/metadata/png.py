@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
 from dropscale.image.metadata import iptc
-from dropscale.image.metadata.exif import readable_orientation
-from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
+from dropscale.image.metadata.exif import readable_orientation, resolution_of
+from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout, Resolution
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -32,6 +32,8 @@ _KIND_BY_KEYWORD = {
     b"Raw profile type APP1": "exif",
 }
 _EXIF_MARKER = b"Exif\0\0"
+_METRES_PER_INCH = 0.0254
+_PER_METRE = 1
 
 
 class _Chunk(NamedTuple):
@@ -68,13 +70,18 @@ def read(file: BinaryIO) -> Metadata:
         MalformedMetadata: its chunks are damaged.
     """
     found: dict[str, bytes] = {}
+    resolution = None
     for chunk in _chunks(file):
+        if chunk.type == b"pHYs" and chunk.size == 9:
+            file.seek(chunk.at)
+            resolution = _resolution_in(read_exactly(file, chunk.size))
         kind = _kind_of(file, chunk)
         if kind is not None and kind not in found:
             value = _value_of(file, chunk)
             if value is not None:
                 found[kind] = value
-    return Metadata(**found)
+    resolution = resolution or resolution_of(found.get("exif"))
+    return Metadata(**found, resolution=resolution)
 
 
 def channels(file: BinaryIO) -> int:
@@ -101,6 +108,7 @@ def write(source: BinaryIO, target: BinaryIO, metadata: Metadata, *, strip: bool
     for chunk in _chunks(source):
         is_replaced = _kind_of(source, chunk) in metadata.kinds
         is_replaced |= metadata.icc is not None and chunk.type in _COLOUR_CHUNKS
+        is_replaced |= chunk.type == b"pHYs"
         is_replaced |= strip and chunk.type in _DESCRIPTIVE_CHUNKS
         if not is_replaced:
             source.seek(chunk.at - 8)
@@ -179,7 +187,18 @@ def _inflate(data: bytes) -> bytes:
     return inflated
 
 
+def _resolution_in(data: bytes) -> Resolution | None:
+    x, y, unit = struct.unpack(">IIB", data)
+    if unit != _PER_METRE or not x or not y:
+        return None
+    return Resolution(x * _METRES_PER_INCH, y * _METRES_PER_INCH)
+
+
 def _chunks_of(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
+    if metadata.resolution is not None:
+        x, y = (round(value / _METRES_PER_INCH) for value in metadata.resolution)
+        if max(x, y) < 1 << 31:
+            yield b"pHYs", struct.pack(">IIB", x, y, _PER_METRE)
     if metadata.icc is not None:
         yield b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)
     if metadata.exif is not None:

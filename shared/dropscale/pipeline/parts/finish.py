@@ -2,14 +2,19 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Self, cast
 
 from dropscale.image.carry import Original, can_hold, carry_metadata, is_upright, strip_metadata
 from dropscale.image.header import ImageHeader, read_header
 from dropscale.image.metadata import exif
-from dropscale.image.metadata.files import REWRITABLE_TYPES, read_metadata, rewrite
+from dropscale.image.metadata.files import (
+    REWRITABLE_TYPES,
+    read_metadata,
+    rewrite,
+    tell_resolution_in_exif,
+)
 from dropscale.image.metadata.model import MalformedMetadata, Metadata
 from dropscale.image.pixels import (
     ALPHA_TYPES,
@@ -56,6 +61,8 @@ class _Work:
     comparison: Comparison = field(default_factory=Comparison)
     metadata: Metadata | None = None
     """What is to be written into the result; None: nothing is, not even less than it has."""
+    own: Metadata = field(default_factory=Metadata)
+    """What the result said of itself when it came."""
 
     @property
     def strips(self) -> bool:
@@ -193,7 +200,7 @@ class FinishResult:
             raise ValueError(doubts[-1])
         converted = converted.with_comparison(comparison)
         if to.type in REWRITABLE_TYPES:
-            return converted
+            return replace(converted, metadata=_told(work))
         has_misfit = work.metadata is not None and work.metadata.iptc is not None
         misfit = [_describe_misfits(to.type, Metadata(iptc=b""))] if has_misfit else []
         return replace(converted.with_warnings(*misfit), metadata=None)
@@ -225,17 +232,36 @@ def _find_faults(comparison: Comparison) -> Iterator[str]:
 
 def _choose_metadata(work: _Work) -> _Work:
     """Find out what the result is to say of itself."""
-    metadata = Metadata()
+    result = work.finished
+    own = _own_metadata(work)
+    metadata = Metadata(resolution=own.resolution)
     faults: list[str] = []
     if work.original is not None:
-        result = work.finished
         metadata, faults = carry_metadata(
             work.original, work.timed(result.file), result.header, work.known_comparison
         )
     if work.strips:
         metadata = strip_metadata(metadata, work.orientation)
-    wants_none = not metadata.kinds and not work.strips
-    return replace(work.with_warnings(*faults), metadata=None if wants_none else metadata)
+    has_resolution = metadata.resolution == own.resolution
+    wants_none = has_resolution and not metadata.kinds and not work.strips
+    metadata_or_none = None if wants_none else metadata
+    return replace(work.with_warnings(*faults), own=own, metadata=metadata_or_none)
+
+
+def _own_metadata(work: _Work) -> Metadata:
+    """Return what a result says of itself, but not its profile, which its pixels keep."""
+    with suppress(MalformedMetadata):
+        result = work.finished
+        found = read_metadata(work.timed(result.file), result.header.type) or Metadata()
+        return found.without("icc")
+    return Metadata()
+
+
+def _told(work: _Work) -> Metadata:
+    """Return all that a result is to say once its pixels are written anew."""
+    if work.metadata is None:
+        return work.own
+    return work.metadata if work.strips else work.metadata.or_else(work.own)
 
 
 def _choose_conversion(work: _Work) -> Conversion | None:
@@ -249,12 +275,12 @@ def _choose_conversion(work: _Work) -> Conversion | None:
     is_as_wanted = image_type == before and not (has_quality and settings.quality is not None)
     if is_as_wanted and not _needs_alpha(work, image_type):
         return None
-    metadata = work.metadata or Metadata()
-    if image_type in REWRITABLE_TYPES:
-        metadata = Metadata()
-    elif work.orientation != exif.UPRIGHT:
+    metadata = Metadata()
+    if image_type not in REWRITABLE_TYPES:
+        metadata = _told(work) if work.strips else tell_resolution_in_exif(_told(work))
+    if image_type not in REWRITABLE_TYPES and work.orientation != exif.UPRIGHT:
         raise ValueError(f"its pixels are not turned, and {image_type} cannot say so")
-    return Conversion(image_type, settings.quality, work.strips, metadata.without("iptc"))
+    return Conversion(image_type, settings.quality, metadata.without("iptc"))
 
 
 def _write_metadata(work: _Work) -> _Work:
