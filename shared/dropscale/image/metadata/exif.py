@@ -33,8 +33,8 @@ _HOLDS_OFFSETS = frozenset({0x927C, 0xA005})
 """Maker notes and the interoperability directory: useless at another place than their own."""
 
 _DESCRIPTIVE_TAGS = frozenset(
-    {0x010E, 0x010F, 0x0110, _ORIENTATION, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298}
-    | {0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F}
+    {0x010D, 0x010E, 0x010F, 0x0110, _ORIENTATION, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132}
+    | {0x013B, 0x013C, 0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F}
 )
 """What a TIFF file's first directory says of the photo, and not of how its pixels are stored."""
 
@@ -185,6 +185,7 @@ class _Builder:
                 self._pack("HHI", entry.tag, entry.type, entry.count) + value.ljust(4, b"\0")
             )
         rows += [self._pack("HHII", tag, LONG, 1, at) for tag, at in pointers.items()]
+        rows.sort(key=lambda row: _tag_of(row, self._tiff.order))  # TIFF 6.0, section 2
         offset = len(self.data)
         self.data += self._pack("H", len(rows)) + b"".join(rows) + bytes(4)
         return offset

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import BinaryIO
 
 from dropscale.image.metadata import exif, heif, icc, jpeg, png, tiff, webp
-from dropscale.image.metadata.model import Metadata
+from dropscale.image.metadata.model import MalformedMetadata, Metadata
 from dropscale.image.pixels import ImageFile
 
 _READERS: Mapping[str, Callable[[BinaryIO], Metadata]] = MappingProxyType(
@@ -32,7 +32,14 @@ def read_metadata(file: BinaryIO, image_type: str) -> Metadata | None:
         MalformedMetadata: the file is damaged.
     """
     reader = _READERS.get(image_type)
-    return reader(file) if reader else None
+    found = reader(file) if reader else None
+    if found is None or found.icc is None:
+        return found
+    try:
+        icc.require_whole(found.icc)
+    except MalformedMetadata as error:
+        return replace(found.without("icc"), faults=(*found.faults, icc.fault(error)))
+    return found
 
 
 def rewrite(

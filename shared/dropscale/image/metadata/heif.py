@@ -71,7 +71,7 @@ def read(file: BinaryIO) -> Metadata:
             found[kind] = _tiff_in(data) if kind == "exif" else data
     if (profile := _profile(heif)) is not None:
         found["icc"] = profile
-    return Metadata(**found, resolution=resolution_of(found.get("exif")))
+    return Metadata.of(found, resolution_of(found.get("exif")))
 
 
 def is_whole(file: BinaryIO) -> bool:

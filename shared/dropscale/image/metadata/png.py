@@ -80,8 +80,7 @@ def read(file: BinaryIO) -> Metadata:
             value = _value_of(file, chunk)
             if value is not None:
                 found[kind] = value
-    resolution = resolution or resolution_of(found.get("exif"))
-    return Metadata(**found, resolution=resolution)
+    return Metadata.of(found, resolution or resolution_of(found.get("exif")))
 
 
 def channels(file: BinaryIO) -> int:

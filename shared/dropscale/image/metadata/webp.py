@@ -67,7 +67,7 @@ def read(file: BinaryIO) -> Metadata:
             file.seek(chunk.at)
             data = read_exactly(file, chunk.size)
             found[kind] = data.removeprefix(_EXIF_MARKER) if kind == "exif" else data
-    return Metadata(**found, resolution=resolution_of(found.get("exif")))
+    return Metadata.of(found, resolution_of(found.get("exif")))
 
 
 def write(
