@@ -24,10 +24,14 @@ class PixelsUnreadable(Exception):
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file that has a descriptor, and its type (as in `upscaler.EXTENSION_BY_TYPE`)."""
+    """An image file that has a descriptor, and its type (as in `upscaler.EXTENSION_BY_TYPE`).
+
+    `profile` is that of its pixels, where it is known; it counts before one that the file has.
+    """
 
     file: BinaryIO
     type: str
+    profile: bytes | None = None
 
 
 @dataclass(frozen=True)

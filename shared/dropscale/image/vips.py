@@ -112,7 +112,8 @@ class _DecoderCrashed(PixelsUnreadable):
 
 def _inherit(image: ImageFile) -> InheritedImage:
     image.file.flush()
-    return {"fileno": image.file.fileno(), "type": image.type}
+    profile = None if image.profile is None else base64.b64encode(image.profile).decode()
+    return {"fileno": image.file.fileno(), "type": image.type, "profile": profile}
 
 
 def _run(task: Task, images: Sequence[InheritedImage | None], seconds: float) -> bytes:

@@ -16,6 +16,8 @@ class InheritedImage(TypedDict):
 
     fileno: int
     type: str
+    profile: str | None
+    """In base64."""
 
 
 class CompareTask(TypedDict):

@@ -161,6 +161,15 @@ def _look_beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Imag
 
 
 def _open_image(image: InheritedImage, **options: Any) -> pyvips.Image:
+    opened = _decode(image, **options)
+    if image["profile"] is not None:
+        opened = opened.copy()
+        profile = base64.b64decode(image["profile"])
+        opened.set_type(pyvips.GValue.blob_type, _FIELDS["icc"], profile)
+    return opened
+
+
+def _decode(image: InheritedImage, **options: Any) -> pyvips.Image:
     if image["type"] == "heic":
         return _decode_heic(image["fileno"])
     os.lseek(image["fileno"], 0, os.SEEK_SET)

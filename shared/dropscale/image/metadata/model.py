@@ -1,6 +1,6 @@
 """The kinds of metadata that are carried from an original to its result."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, Self
 
@@ -31,7 +31,7 @@ class Metadata:
     """The metadata of one image file; None: it has none of that kind.
 
     Attributes:
-        icc: an ICC profile.
+        icc: an ICC profile, or one that means the same as what the file says of its colours.
         exif: EXIF as a TIFF structure, without the `Exif` marker that JPEG puts before it.
         xmp: an XMP packet.
         iptc: IPTC-IIM records.
@@ -47,10 +47,15 @@ class Metadata:
     faults: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, packets: Mapping[str, bytes], resolution: Resolution | None) -> Self:
+    def of(
+        cls,
+        packets: Mapping[str, bytes],
+        resolution: Resolution | None,
+        faults: Iterable[str] = (),
+    ) -> Self:
         """Return it with packets by the names of their kinds."""
         icc, exif, xmp, iptc = (packets.get(kind) for kind in ("icc", "exif", "xmp", "iptc"))
-        return cls(icc, exif, xmp, iptc, resolution)
+        return cls(icc, exif, xmp, iptc, resolution, tuple(faults))
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -7,11 +7,18 @@ read.
 import struct
 import zlib
 from binascii import unhexlify
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
 from dropscale.image.metadata import iptc
+from dropscale.image.metadata.colour import (
+    HDR_BY_TRANSFER,
+    Chromaticities,
+    describe_hdr,
+    profile_of_chromaticities,
+    profile_of_code_points,
+)
 from dropscale.image.metadata.exif import readable_orientation, resolution_of
 from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout, Resolution
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly
@@ -21,6 +28,9 @@ _MOST_CHUNKS = 200_000
 """Writers fill chunks of 8 KiB or more, and the largest image has 512 MB."""
 
 _COLOUR_CHUNKS = frozenset({b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP"})
+_MOST_OF_COLOURS = 32
+"""The bytes of cHRM, the longest of them but profiles."""
+_PER_UNIT = 100_000
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _DESCRIPTIVE_CHUNKS = _TEXT_CHUNKS | {b"eXIf", b"tIME"}
 _XMP = b"XML:com.adobe.xmp"
@@ -70,8 +80,12 @@ def read(file: BinaryIO) -> Metadata:
         MalformedMetadata: its chunks are damaged.
     """
     found: dict[str, bytes] = {}
+    colours: dict[bytes, bytes] = {}
     resolution = None
     for chunk in _chunks(file):
+        if chunk.type in _COLOUR_CHUNKS and chunk.size <= _MOST_OF_COLOURS:
+            file.seek(chunk.at)
+            colours.setdefault(chunk.type, read_exactly(file, chunk.size))
         if chunk.type == b"pHYs" and chunk.size == 9:
             file.seek(chunk.at)
             resolution = _resolution_in(read_exactly(file, chunk.size))
@@ -80,7 +94,29 @@ def read(file: BinaryIO) -> Metadata:
             value = _value_of(file, chunk)
             if value is not None:
                 found[kind] = value
-    return Metadata.of(found, resolution or resolution_of(found.get("exif")))
+    faults = []
+    code_points = colours.get(b"cICP", b"")
+    if len(code_points) == 4 and (hdr := HDR_BY_TRANSFER.get(code_points[1])) is not None:
+        faults.append(describe_hdr(hdr))
+    # cICP counts before all else, then a profile, then sRGB.
+    if (profile := _profile_by_tags(colours, has_profile="icc" in found)) is not None:
+        found["icc"] = profile
+    return Metadata.of(found, resolution or resolution_of(found.get("exif")), faults)
+
+
+def _profile_by_tags(colours: Mapping[bytes, bytes], *, has_profile: bool) -> bytes | None:
+    code_points = colours.get(b"cICP", b"")
+    if len(code_points) == 4:
+        return profile_of_code_points(code_points[0], code_points[1])
+    if has_profile or b"sRGB" in colours or not colours.keys() & {b"gAMA", b"cHRM"}:
+        return None
+    told, space = colours.get(b"gAMA", b""), colours.get(b"cHRM", b"")
+    gamma = int.from_bytes(told, "big") / _PER_UNIT if len(told) == 4 else None
+    pairs = None
+    if len(space) == 32:
+        values = [value / _PER_UNIT for value in struct.unpack(">8I", space)]
+        pairs = Chromaticities(*zip(values[::2], values[1::2], strict=True))
+    return profile_of_chromaticities(pairs, gamma)
 
 
 def channels(file: BinaryIO) -> int:

@@ -25,7 +25,7 @@ _ORIENTATION = (_TIFF, "Orientation")
 _DESCRIPTION, _ABOUT = (_RDF, "Description"), (_RDF, "about")
 
 _MOST_DEPTH, _MOST_PARTS, _MOST_PREFIXES = 100, 200_000, 200
-"""Parts are elements, and what stands between two. The histories and masks of long edits have some thousands."""
+"""Parts are elements, and what stands between two; histories and masks have some thousands."""
 
 _MOST_MOVED = 200
 """The properties that go into an extension: it is a few that are long."""

@@ -83,7 +83,7 @@ class _Work:
 
     @property
     def image(self) -> ImageFile:
-        return ImageFile(self.finished.file, self.finished.header.type)
+        return ImageFile(self.finished.file, self.finished.header.type, self.own.icc)
 
     def timed(self, file: BinaryIO) -> BinaryIO:
         """Return a file whose parts are to be read or written, for as long as that may take."""
@@ -104,7 +104,9 @@ class _Work:
         header = verify_result(file, "The finished result")
         if header != expected:
             raise ValueError(f"it came out as {header}, not as {expected}")
-        return replace(self, finished=replace(self.finished, file=file, header=header))
+        finished = replace(self.finished, file=file, header=header)
+        # What its pixels were in is told by the new file.
+        return replace(self, finished=finished, own=self.own.without("icc"))
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ class FinishResult:
 
     def _verify(self, work: _Work) -> _Work:
         """Decode the result, and see whether it shows what the original does."""
+        work = replace(work, own=_own_metadata(work))
         if work.image.type not in DECODABLE_TYPES:
             return work.with_warnings(
                 f"The result was not verified: {work.image.type} is not decoded"
@@ -233,8 +236,7 @@ def _find_faults(comparison: Comparison) -> Iterator[str]:
 def _choose_metadata(work: _Work) -> _Work:
     """Find out what the result is to say of itself."""
     result = work.finished
-    own = _own_metadata(work)
-    metadata = Metadata(resolution=own.resolution)
+    metadata = Metadata(resolution=work.own.resolution)
     faults: list[str] = []
     if work.original is not None:
         metadata, faults = carry_metadata(
@@ -242,26 +244,26 @@ def _choose_metadata(work: _Work) -> _Work:
         )
     if work.strips:
         metadata = strip_metadata(metadata, work.orientation)
-    has_resolution = metadata.resolution == own.resolution
+    has_resolution = metadata.resolution == work.own.resolution
     wants_none = has_resolution and not metadata.kinds and not work.strips
     metadata_or_none = None if wants_none else metadata
-    return replace(work.with_warnings(*faults), own=own, metadata=metadata_or_none)
+    return replace(work.with_warnings(*faults), metadata=metadata_or_none)
 
 
 def _own_metadata(work: _Work) -> Metadata:
-    """Return what a result says of itself, but not its profile, which its pixels keep."""
+    """Return what a result says of itself, if it can be read."""
     with suppress(MalformedMetadata):
         result = work.finished
-        found = read_metadata(work.timed(result.file), result.header.type) or Metadata()
-        return found.without("icc")
+        return read_metadata(work.timed(result.file), result.header.type) or Metadata()
     return Metadata()
 
 
 def _told(work: _Work) -> Metadata:
-    """Return all that a result is to say once its pixels are written anew."""
+    """Return all that a result is to say once its pixels are written anew, with their profile."""
+    own = work.own.without("icc")
     if work.metadata is None:
-        return work.own
-    return work.metadata if work.strips else work.metadata.or_else(work.own)
+        return own
+    return work.metadata if work.strips else work.metadata.or_else(own)
 
 
 def _choose_conversion(work: _Work) -> Conversion | None:
@@ -312,7 +314,9 @@ def _describe_misfits(image_type: str, misfits: Metadata) -> str:
 
 
 def _image_of(original: Original | None) -> ImageFile | None:
-    return None if original is None else ImageFile(original.file, original.header.type)
+    if original is None:
+        return None
+    return ImageFile(original.file, original.header.type, original.metadata.icc)
 
 
 def _open_temporary_file(files: ExitStack) -> BinaryIO:
