@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from dropscale.image import unsupported
-from dropscale.image.metadata import xmp
 from dropscale.magichour import outputs, text, urls
 from dropscale.magichour.calls import retry_after
 from dropscale.magichour.models import Download, Project
@@ -92,24 +91,6 @@ WORST: dict[str, tuple[Use | str, Sequence[str]]] = {
     "dropscale.specs.image_path._HOST_NAME": (
         _public,
         [*NAMES, *filled("a.a-", "a" * 63 + ".", after="!")],
-    ),
-    "dropscale.image.metadata.xmp._NUMBER": (
-        lambda packet: xmp.adapt(packet.encode(), 1, 2, 3),
-        [
-            *filled("tiff:Orientation", "tiff:Orientation = ", "tiff:Image", "exif:Pixel"),
-            *filled(" ", "1", "\t", before="tiff:Orientation"),
-            *filled(" ", "1", before='tiff:Orientation="'),
-            *filled('tiff:Orientation="1"', "tiff:Orientation>-"),
-        ],
-    ),
-    "dropscale.image.metadata.xmp._EXTENSION": (
-        lambda packet: xmp.adapt(packet.encode(), 1, 2, 3),
-        [
-            *BLANKS,
-            *filled(" ", " xmpNote:HasExtendedXMP", ' xmpNote:HasExtendedXMP="'),
-            *filled(" ", before=" xmpNote:HasExtendedXMP"),
-            *filled(" ", '"', "'", "a", before=' xmpNote:HasExtendedXMP="', after=""),
-        ],
     ),
     "dropscale.ledger.jobs._NAME": (
         "search",

@@ -44,7 +44,7 @@ def carry_metadata(
 ) -> tuple[Metadata, list[str]]:
     """Return what a result is to say of itself, and what of its original could not be used."""
     found = original.metadata
-    faults: list[str] = []
+    faults = list(found.faults)
     upright = is_upright(original, header, measured)
     place = (exif.UPRIGHT if upright else original.orientation, header.width, header.height)
     profile = found.icc
@@ -61,11 +61,18 @@ def carry_metadata(
         except MalformedMetadata as error:
             faults.append(f"The original's EXIF is not given back: {error}")
             described = None
-    packet = None if found.xmp is None else xmp.adapt(found.xmp, *place)
-    return Metadata(profile, described, packet, found.iptc), faults
+    packet = found.xmp
+    if packet is not None:
+        try:
+            packet = xmp.adapt(packet, *place)
+        except MalformedMetadata as error:
+            faults.append(f"The original's XMP is not given back: {error}")
+            packet = None
+    return Metadata(profile, described, packet, found.iptc, found.resolution), faults
 
 
 def strip_metadata(metadata: Metadata, orientation: int) -> Metadata:
     """Return the part of metadata without which pixels would look otherwise."""
     needed = orientation != exif.UPRIGHT
-    return Metadata(metadata.icc, exif.only_orientation(orientation) if needed else None)
+    place = exif.only_orientation(orientation) if needed else None
+    return Metadata(metadata.icc, place, resolution=metadata.resolution)

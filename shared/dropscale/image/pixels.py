@@ -24,10 +24,14 @@ class PixelsUnreadable(Exception):
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file that has a descriptor, and its type (as in `upscaler.EXTENSION_BY_TYPE`)."""
+    """An image file that has a descriptor, and its type (as in `upscaler.EXTENSION_BY_TYPE`).
+
+    `profile` is that of its pixels, where it is known; it counts before one that the file has.
+    """
 
     file: BinaryIO
     type: str
+    profile: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,10 @@ class Conversion:
     Attributes:
         type: its new type, one of those that can be decoded.
         quality: from 1 to 100, for types that lose detail; None: that type's own.
-        strip: nothing that is only descriptive stays of its own.
-        metadata: what it is to say besides, if its new type is one that can only be told now.
+        metadata: what it is to say, if its new type is one that can only be told now. Of what the
+            result says itself only the profile stays.
     """
 
     type: str
     quality: int | None = None
-    strip: bool = False
     metadata: Metadata = field(default_factory=Metadata)

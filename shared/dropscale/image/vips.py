@@ -12,6 +12,7 @@ from typing import BinaryIO, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dropscale.image.metadata import exif, heif
 from dropscale.image.pixels import Comparison, Conversion, ImageFile, PixelsUnreadable
 from dropscale.image.vips_task import (
     CompareTask,
@@ -75,6 +76,8 @@ class Vips:
     ) -> None:
         """See `dropscale.pipeline.parts.ports.Pixels.convert`."""
         blobs = {kind: getattr(to.metadata, kind) for kind in get_args(MetadataKind)}
+        if to.metadata.exif is not None:
+            blobs["exif"] = exif.placeholder(len(to.metadata.exif))
         task: ConvertTask = {
             "task": "convert",
             "max_bytes": self.max_bytes,
@@ -82,7 +85,6 @@ class Vips:
             "alpha_of": _inherit(alpha_of) if alpha_of else None,
             "target": _inherit(ImageFile(target, to.type)),
             "quality": to.quality,
-            "strip": to.strip,
             "orientation": orientation,
             "metadata": {
                 kind: base64.b64encode(blob).decode()
@@ -91,6 +93,9 @@ class Vips:
             },
         }
         _run(task, [task["result"], task["alpha_of"], task["target"]], seconds)
+        if to.metadata.exif is not None:
+            # libvips writes EXIF anew, with 72 dpi and more that nobody said: it only makes room.
+            heif.overwrite_exif(target, to.metadata.exif)
 
 
 class _Answer(BaseModel):
@@ -107,7 +112,8 @@ class _DecoderCrashed(PixelsUnreadable):
 
 def _inherit(image: ImageFile) -> InheritedImage:
     image.file.flush()
-    return {"fileno": image.file.fileno(), "type": image.type}
+    profile = None if image.profile is None else base64.b64encode(image.profile).decode()
+    return {"fileno": image.file.fileno(), "type": image.type, "profile": profile}
 
 
 def _run(task: Task, images: Sequence[InheritedImage | None], seconds: float) -> bytes:

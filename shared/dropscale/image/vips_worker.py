@@ -12,7 +12,8 @@ import resource
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from typing import Any
 
 import pyvips
@@ -51,6 +52,10 @@ _FIELDS: Mapping[MetadataKind, str] = {
     "exif": "exif-data",
     "xmp": "xmp-data",
 }
+
+
+_KEPT: Mapping[MetadataKind, int] = {"exif": 1, "xmp": 2, "icc": 8}
+"""The flags of libvips's VipsForeignKeep."""
 
 
 def main() -> None:
@@ -94,7 +99,8 @@ def convert(task: ConvertTask) -> None:
     suffix, options = _SAVERS[image_type]
     if image_type in QUALITY_BY_TYPE:
         options = {**options, "Q": task["quality"] or QUALITY_BY_TYPE[image_type]}
-    options = {**options, "keep": "icc" if task["strip"] else "all"}
+    kept = (_KEPT[kind] for kind in ("icc", *task["metadata"]))
+    options = {**options, "keep": reduce(or_, kept)}
     os.lseek(task["target"]["fileno"], 0, os.SEEK_SET)
     target = pyvips.Target.new_to_descriptor(task["target"]["fileno"])
     image.write_to_target(target, suffix, **options)
@@ -155,6 +161,15 @@ def _look_beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Imag
 
 
 def _open_image(image: InheritedImage, **options: Any) -> pyvips.Image:
+    opened = _decode(image, **options)
+    if image["profile"] is not None:
+        opened = opened.copy()
+        profile = base64.b64decode(image["profile"])
+        opened.set_type(pyvips.GValue.blob_type, _FIELDS["icc"], profile)
+    return opened
+
+
+def _decode(image: InheritedImage, **options: Any) -> pyvips.Image:
     if image["type"] == "heic":
         return _decode_heic(image["fileno"])
     os.lseek(image["fileno"], 0, os.SEEK_SET)

@@ -4,11 +4,12 @@ Types are those of `upscaler.EXTENSION_BY_TYPE`.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import BinaryIO
 
-from dropscale.image.metadata import heif, icc, jpeg, png, tiff, webp
-from dropscale.image.metadata.model import Metadata
+from dropscale.image.metadata import exif, heif, icc, jpeg, png, tiff, webp
+from dropscale.image.metadata.model import MalformedMetadata, Metadata
 from dropscale.image.pixels import ImageFile
 
 _READERS: Mapping[str, Callable[[BinaryIO], Metadata]] = MappingProxyType(
@@ -31,7 +32,14 @@ def read_metadata(file: BinaryIO, image_type: str) -> Metadata | None:
         MalformedMetadata: the file is damaged.
     """
     reader = _READERS.get(image_type)
-    return reader(file) if reader else None
+    found = reader(file) if reader else None
+    if found is None or found.icc is None:
+        return found
+    try:
+        icc.require_whole(found.icc)
+    except MalformedMetadata as error:
+        return replace(found.without("icc"), faults=(*found.faults, icc.fault(error)))
+    return found
 
 
 def rewrite(
@@ -40,15 +48,33 @@ def rewrite(
     """Copy an image file of a rewritable type and of `size` (width, height), with other metadata.
 
     What it has of kinds that `metadata` lacks stays, but with `strip` only its colour profile.
-    Returns what its type has no room for.
+    Its resolution becomes that of `metadata`, or if that has none, none. Returns what its type has
+    no room for.
 
     Raises:
         MalformedMetadata: the file is damaged.
     """
+    if not strip and not _has_field_for_resolution(image):
+        own = (read_metadata(image.file, image.type) or Metadata()).exif
+        metadata = tell_resolution_in_exif(metadata, own)
     if image.type == "webp":
         return webp.write(image.file, target, metadata, size, strip=strip)
     write = jpeg.write if image.type == "jpeg" else png.write
     return write(image.file, target, metadata, strip=strip)
+
+
+def tell_resolution_in_exif(metadata: Metadata, own: bytes | None = None) -> Metadata:
+    """Return metadata for a file without a field for the resolution, which may have EXIF itself."""
+    if metadata.resolution is None:
+        return metadata
+    told = exif.with_resolution(metadata.exif or own, metadata.resolution)
+    return replace(metadata, exif=told)
+
+
+def _has_field_for_resolution(image: ImageFile) -> bool:
+    if image.type == "jpeg":
+        return jpeg.has_field_for_resolution(image.file)
+    return image.type == "png"
 
 
 def can_take_profile(file: BinaryIO, image_type: str, profile: bytes) -> bool:

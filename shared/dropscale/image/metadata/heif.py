@@ -5,20 +5,31 @@ them. A primary item may be an image of its own, or a grid of others; its proper
 it is, and how it is to be cut and turned, which every decoder does.
 """
 
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
 from dropscale.image.boxes import Box, Fields, boxes_in, content_of, first_box
+from dropscale.image.metadata.colour import (
+    HDR_BY_TRANSFER,
+    describe_hdr,
+    profile_of_code_points,
+)
+from dropscale.image.metadata.exif import resolution_of
 from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, read_exactly, size_of
 
 _XMP_TYPE = b"application/rdf+xml"
 _EXIF_MARKER = b"Exif\0\0"
+_ITEM_HEAD = len(_EXIF_MARKER).to_bytes(4, "big") + _EXIF_MARKER
+"""What stands before the TIFF structure: how long the rest of it is (annex A.2.1)."""
+
 _IN_FILE, _IN_IDAT = 0, 1
 _MOST_EXTENTS = 20_000
 """The pieces of all items, which need not take any bytes of the box that lists them."""
 
+_UNSPECIFIED = 2
 _FULL_BOX = 4
 """The bytes of version and flags, before the content of most boxes."""
 
@@ -65,9 +76,10 @@ def read(file: BinaryIO) -> Metadata:
         kind = "exif" if item.type == b"Exif" else "xmp"
         if kind not in found and (data := heif.data(item)) is not None:
             found[kind] = _tiff_in(data) if kind == "exif" else data
-    if (profile := _profile(heif)) is not None:
+    profile, faults = _colours(heif)
+    if profile is not None:
         found["icc"] = profile
-    return Metadata(**found)
+    return Metadata.of(found, resolution_of(found.get("exif")), faults)
 
 
 def is_whole(file: BinaryIO) -> bool:
@@ -77,6 +89,23 @@ def is_whole(file: BinaryIO) -> bool:
         MalformedMetadata: the file is damaged.
     """
     return _HeifFile(file).is_whole
+
+
+def overwrite_exif(file: BinaryIO, exif: bytes) -> None:
+    """Put EXIF in the place of the first item's that has some, and is no shorter.
+
+    Raises:
+        MalformedMetadata: there is none, or the file is damaged.
+    """
+    heif = _HeifFile(file)
+    data = _ITEM_HEAD + exif
+    for item in heif.descriptions():
+        at, size = heif.place_of(item)
+        if item.type == b"Exif" and size >= len(data):
+            file.seek(at)
+            file.write(data.ljust(size, b"\0"))
+            return
+    raise MalformedMetadata("there is no room for the EXIF")
 
 
 class _HeifFile:
@@ -127,6 +156,11 @@ class _HeifFile:
             self._file.seek(at)
             parts.append(read_exactly(self._file, size))
         return b"".join(parts) or None
+
+    def place_of(self, item: _Item) -> tuple[int, int]:
+        """Return where an item's bytes are that lie in one piece, and how many; else none."""
+        extents = self._locations.get(item.id, ())
+        return extents[0] if len(extents) == 1 else (0, 0)
 
     @property
     def is_whole(self) -> bool:
@@ -250,13 +284,21 @@ class _HeifFile:
         return version, fields
 
 
-def _profile(heif: _HeifFile) -> bytes | None:
-    """Return the profile of the primary item, else that of its first tile."""
+def _colours(heif: _HeifFile) -> tuple[bytes | None, list[str]]:
+    """Return the profile of the primary item, else that of its first tile; and what is to be said.
+
+    Where there is none, its code points tell (in `nclx`: ISO/IEC 14496-12, 12.1.5).
+    """
+    told: dict[bytes, bytes] = {}
     for item in (heif.primary, heif.first_part(heif.primary)):
         for _, content in heif.properties(item, b"colr") if item is not None else ():
-            if content[:4] in {b"prof", b"rICC"}:
-                return content[4:]
-    return None
+            told.setdefault(b"prof" if content[:4] == b"rICC" else content[:4], content[4:])
+    primaries, transfer = _UNSPECIFIED, _UNSPECIFIED
+    if len(told.get(b"nclx", b"")) >= 4:
+        primaries, transfer = struct.unpack_from(">HH", told[b"nclx"])
+    hdr = HDR_BY_TRANSFER.get(transfer)
+    faults = [] if hdr is None else [describe_hdr(hdr)]
+    return told.get(b"prof") or profile_of_code_points(primaries, transfer), faults
 
 
 def _tiff_in(data: bytes) -> bytes:

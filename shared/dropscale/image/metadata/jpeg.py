@@ -7,11 +7,12 @@ APP2 (ICC.1:2022, B.4), Photoshop's image resources with IPTC in APP13.
 import math
 import struct
 from collections.abc import Iterable, Iterator
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
-from dropscale.image.metadata import iptc
-from dropscale.image.metadata.exif import readable_orientation
-from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
+from dropscale.image.metadata import icc, iptc, xmp
+from dropscale.image.metadata.exif import readable_orientation, resolution_of
+from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout, Resolution
 from dropscale.image.metadata.streams import copy, read_exactly
 
 _START, _SCAN, _END = 0xD8, 0xDA, 0xD9
@@ -23,9 +24,22 @@ _SEGMENT_COST = 256
 _MOST_MEMORY = 64 * 1024 * 1024
 """In bytes: what all segments may take, each with some of its own."""
 
+_JFIF = b"JFIF\0"
+_DENSITY = ">BHH"
+"""The unit, and how many pixels it has across and down; behind the name and two bytes of version
+(ITU-T T.871, 10.1)."""
+_DENSITY_AT = len(_JFIF) + 2
+_NO_DENSITY, _PER_INCH = (0, 1, 1), 1
+_INCHES_PER_UNIT = MappingProxyType({1: 1.0, 2: 2.54})
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
+_EXTENSION_HEAD = struct.Struct(">32sII")
+"""Of a part of extended XMP: its GUID, the size of all parts, and the offset of this one (XMP part
+3, 1.1.3.1)."""
+
 _ICC = b"ICC_PROFILE\0"
+_MOST_XMP = _MOST_IN_SEGMENT - len(_XMP)
 _RESOURCES = b"Photoshop 3.0\0"
 
 
@@ -37,10 +51,18 @@ class _Segment(NamedTuple):
     def kind(self) -> str | None:
         """Which kind of metadata it holds, if one of those that are carried."""
         if self.marker == _APP1:
-            return "exif" if self.body[:6] == _EXIF else "xmp" if self._is(_XMP) else None
+            if self.body[:6] == _EXIF:
+                return "exif"
+            return "xmp" if self._is(_XMP) else "extension" if self._is(_EXTENSION) else None
         if self.marker == _APP2 and self._is(_ICC):
             return "icc"
         return "iptc" if self.marker == _APP13 and self._is(_RESOURCES) else None
+
+    @property
+    def is_jfif(self) -> bool:
+        """Whether it tells the resolution."""
+        whole = _DENSITY_AT + struct.calcsize(_DENSITY)
+        return self.marker == _APP0 and self._is(_JFIF) and len(self.body) >= whole
 
     @property
     def is_descriptive(self) -> bool:
@@ -50,6 +72,9 @@ class _Segment(NamedTuple):
 
     def _is(self, name: bytes) -> bool:
         return self.body.startswith(name)
+
+
+_PLAIN_JFIF = _Segment(_APP0, _JFIF + b"\1\2" + struct.pack(_DENSITY, *_NO_DENSITY) + bytes(2))
 
 
 def layout(file: BinaryIO) -> PixelLayout:
@@ -75,16 +100,36 @@ def read(file: BinaryIO) -> Metadata:
         MalformedMetadata: its segments are damaged.
     """
     found: dict[str, list[bytes]] = {}
+    resolution = None
     for segment in _segments(file):
+        resolution = resolution or _resolution_in(segment)
         if segment.kind is not None:
             found.setdefault(segment.kind, []).append(segment.body)
     resources = b"".join(body[len(_RESOURCES) :] for body in found.get("iptc", ()))
+    exif = found["exif"][0][len(_EXIF) :] if "exif" in found else None
+    faults: list[str] = []
+    profile, packet = None, found["xmp"][0][len(_XMP) :] if "xmp" in found else None
+    try:
+        profile = _join_profile(found.get("icc", []))
+    except MalformedMetadata as error:
+        faults.append(icc.fault(error))
+    if packet is not None:
+        packet, more = _with_extension(packet, found.get("extension", []))
+        faults += more
     return Metadata(
-        icc=_join_profile(found.get("icc", [])),
-        exif=found["exif"][0][len(_EXIF) :] if "exif" in found else None,
-        xmp=found["xmp"][0][len(_XMP) :] if "xmp" in found else None,
+        icc=profile,
+        exif=exif,
+        xmp=packet,
         iptc=iptc.iptc_in(resources) if resources else None,
+        resolution=resolution or resolution_of(exif),
+        faults=tuple(faults),
     )
+
+
+def has_field_for_resolution(file: BinaryIO) -> bool:
+    """Tell whether a file has JFIF's field for the resolution, or can be given it."""
+    segments = list(_segments(file))
+    return any(segment.is_jfif for segment in segments) or _can_be_jfif(segments)
 
 
 def channels(file: BinaryIO) -> int | None:
@@ -107,9 +152,14 @@ def write(source: BinaryIO, target: BinaryIO, metadata: Metadata, *, strip: bool
     head: list[_Segment] = []
     kept: list[_Segment] = []
     for segment in _segments(source):
-        is_replaced = segment.kind in metadata.kinds or (strip and segment.is_descriptive)
+        kind = "xmp" if segment.kind == "extension" else segment.kind
+        is_replaced = kind in metadata.kinds or (strip and segment.is_descriptive)
         if not is_replaced:
-            (head if segment.marker == _APP0 and not kept else kept).append(segment)
+            among = head if segment.marker == _APP0 and not kept else kept
+            among.append(_with_resolution(segment, metadata.resolution))
+    is_new = metadata.resolution is not None and not any(segment.is_jfif for segment in head)
+    if is_new and _can_be_jfif([*head, *kept]):
+        head.insert(0, _with_resolution(_PLAIN_JFIF, metadata.resolution))
     target.write(bytes([0xFF, _START]))
     for segment in (*head, *_segments_of(fitting), *kept):
         target.write(bytes([0xFF, segment.marker]))
@@ -144,27 +194,109 @@ def _segments(file: BinaryIO, room: float = _MOST_MEMORY) -> Iterator[_Segment]:
         yield _Segment(marker, read_exactly(file, max(size - 2, 0)))
 
 
+def _can_be_jfif(segments: Iterable[_Segment]) -> bool:
+    """Tell whether JFIF (T.871, 10.1) means the same colours as these segments without it."""
+    frames = [segment.body for segment in segments if segment.marker in _FRAMES]
+    if any(segment.marker == _APP14 for segment in segments) or not frames:
+        return False
+    components = frames[0][6::3]
+    return components in {b"\1", b"\1\2\3"}
+
+
+def _resolution_in(segment: _Segment) -> Resolution | None:
+    if not segment.is_jfif:
+        return None
+    unit, x, y = struct.unpack_from(_DENSITY, segment.body, _DENSITY_AT)
+    scale = _INCHES_PER_UNIT.get(unit)
+    return Resolution(x * scale, y * scale) if scale and x and y else None
+
+
+def _with_resolution(segment: _Segment, resolution: Resolution | None) -> _Segment:
+    if not segment.is_jfif:
+        return segment
+    density = _NO_DENSITY
+    if resolution is not None and all(0.5 < value < 65535 for value in resolution):
+        density = _PER_INCH, round(resolution.x), round(resolution.y)
+    body = bytearray(segment.body)
+    struct.pack_into(_DENSITY, body, _DENSITY_AT, *density)
+    return segment._replace(body=bytes(body))
+
+
 def _join_profile(bodies: Iterable[bytes]) -> bytes | None:
-    parts = sorted((body[12], body[14:]) for body in bodies if len(body) > 14)
-    return b"".join(part for _, part in parts) or None
+    return icc.join((body[12], body[13], body[14:]) for body in bodies if len(body) > 14)
+
+
+def _with_extension(packet: bytes, bodies: Iterable[bytes]) -> tuple[bytes, list[str]]:
+    """Return a packet with what its extension holds; the extension is whole, or said to be lost."""
+    try:
+        guid = xmp.points_at(packet)
+        if guid is None:
+            return packet, []
+    except MalformedMetadata:
+        return packet, []  # that is said where the packet is made use of
+    try:
+        return xmp.merge(packet, _join_extension(bodies, guid.encode())), []
+    except MalformedMetadata as error:
+        return packet, [f"The original's extended XMP is damaged, and not given back: {error}"]
+
+
+def _join_extension(bodies: Iterable[bytes], guid: bytes) -> bytes:
+    whole: int | None = None
+    heads = len(_EXTENSION), len(_EXTENSION) + _EXTENSION_HEAD.size
+    parts = [body for body in bodies if len(body) >= heads[1]]
+    told = sorted(
+        (offset, size, body[heads[1] :])
+        for body in parts
+        for name, size, offset in [_EXTENSION_HEAD.unpack_from(body, heads[0])]
+        if name == guid
+    )
+    pieces = []
+    at = 0
+    for offset, size, data in told:
+        if offset != at or size != (whole or size):
+            raise MalformedMetadata("a part of it is missing, or there twice")
+        whole = size
+        pieces.append(data)
+        at += len(data)
+    joined = b"".join(pieces)
+    if not joined or at != whole:
+        raise MalformedMetadata("a part of it is missing")
+    return joined
 
 
 def _fitting(metadata: Metadata) -> tuple[Metadata, Metadata]:
     sizes = {
         "exif": len(_EXIF + (metadata.exif or b"")),
-        "xmp": len(_XMP + (metadata.xmp or b"")),
         "iptc": len(_RESOURCES + iptc.as_resources(metadata.iptc or b"")),
         "icc": len(metadata.icc or b"") // 255,
     }
     too_long = [kind for kind, size in sizes.items() if size > _MOST_IN_SEGMENT]
-    return metadata.without(*too_long), metadata.without(*(sizes.keys() - too_long))
+    if metadata.xmp is not None and len(metadata.xmp) > _MOST_XMP:
+        try:
+            xmp.split(metadata.xmp, _MOST_XMP)
+        except MalformedMetadata:
+            too_long.append("xmp")
+    fitting = {"xmp", *sizes} - set(too_long)
+    return metadata.without(*too_long), metadata.without(*fitting)
+
+
+def _xmp_segments(packet: bytes) -> Iterator[_Segment]:
+    if len(packet) <= _MOST_XMP:
+        yield _Segment(_APP1, _XMP + packet)
+        return
+    main, extension, guid = xmp.split(packet, _MOST_XMP)
+    yield _Segment(_APP1, _XMP + main)
+    room = _MOST_IN_SEGMENT - len(_EXTENSION) - _EXTENSION_HEAD.size
+    for at in range(0, len(extension), room):
+        head = _EXTENSION_HEAD.pack(guid.encode(), len(extension), at)
+        yield _Segment(_APP1, _EXTENSION + head + extension[at : at + room])
 
 
 def _segments_of(metadata: Metadata) -> Iterator[_Segment]:
     if metadata.exif is not None:
         yield _Segment(_APP1, _EXIF + metadata.exif)
     if metadata.xmp is not None:
-        yield _Segment(_APP1, _XMP + metadata.xmp)
+        yield from _xmp_segments(metadata.xmp)
     if metadata.iptc is not None:
         yield _Segment(_APP13, _RESOURCES + iptc.as_resources(metadata.iptc))
     if metadata.icc is not None:

@@ -1,7 +1,10 @@
 """The kinds of metadata that are carried from an original to its result."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
+
+_NO_PACKETS = frozenset({"resolution", "faults"})
 
 
 class MalformedMetadata(ValueError):
@@ -16,27 +19,58 @@ class PixelLayout(NamedTuple):
     orientation: int = 1
 
 
+class Resolution(NamedTuple):
+    """How many pixels are to be printed on an inch, across and down."""
+
+    x: float
+    y: float
+
+
 @dataclass(frozen=True)
 class Metadata:
     """The metadata of one image file; None: it has none of that kind.
 
     Attributes:
-        icc: an ICC profile.
+        icc: an ICC profile, or one that means the same as what the file says of its colours.
         exif: EXIF as a TIFF structure, without the `Exif` marker that JPEG puts before it.
         xmp: an XMP packet.
         iptc: IPTC-IIM records.
+        resolution: by the file's own field, else by its EXIF.
+        faults: what is damaged, and so is not among these, for people.
     """
 
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
     iptc: bytes | None = None
+    resolution: Resolution | None = None
+    faults: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        packets: Mapping[str, bytes],
+        resolution: Resolution | None,
+        faults: Iterable[str] = (),
+    ) -> Self:
+        """Return it with packets by the names of their kinds."""
+        icc, exif, xmp, iptc = (packets.get(kind) for kind in ("icc", "exif", "xmp", "iptc"))
+        return cls(icc, exif, xmp, iptc, resolution, tuple(faults))
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The names of what there is."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
+        """The names of what there is of packets, as ICC and EXIF are."""
+        names = [field.name for field in fields(self) if field.name not in _NO_PACKETS]
+        return tuple(name for name in names if getattr(self, name) is not None)
 
     def without(self, *kinds: str) -> Self:
         """Return the rest."""
-        return replace(self, **dict.fromkeys(kinds))
+        gone: dict[str, Any] = dict.fromkeys(kinds)
+        return replace(self, **gone)
+
+    def or_else(self, other: "Metadata") -> "Metadata":
+        """Return this, and what another has of packets that this has none of."""
+        missing: dict[str, Any] = {
+            kind: getattr(other, kind) for kind in other.kinds if kind not in self.kinds
+        }
+        return replace(self, **missing)

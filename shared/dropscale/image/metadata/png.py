@@ -7,13 +7,20 @@ read.
 import struct
 import zlib
 from binascii import unhexlify
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
 from dropscale.image.metadata import iptc
-from dropscale.image.metadata.exif import readable_orientation
-from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
+from dropscale.image.metadata.colour import (
+    HDR_BY_TRANSFER,
+    Chromaticities,
+    describe_hdr,
+    profile_of_chromaticities,
+    profile_of_code_points,
+)
+from dropscale.image.metadata.exif import readable_orientation, resolution_of
+from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout, Resolution
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -21,6 +28,9 @@ _MOST_CHUNKS = 200_000
 """Writers fill chunks of 8 KiB or more, and the largest image has 512 MB."""
 
 _COLOUR_CHUNKS = frozenset({b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP"})
+_MOST_OF_COLOURS = 32
+"""The bytes of cHRM, the longest of them but profiles."""
+_PER_UNIT = 100_000
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _DESCRIPTIVE_CHUNKS = _TEXT_CHUNKS | {b"eXIf", b"tIME"}
 _XMP = b"XML:com.adobe.xmp"
@@ -32,6 +42,8 @@ _KIND_BY_KEYWORD = {
     b"Raw profile type APP1": "exif",
 }
 _EXIF_MARKER = b"Exif\0\0"
+_METRES_PER_INCH = 0.0254
+_PER_METRE = 1
 
 
 class _Chunk(NamedTuple):
@@ -68,13 +80,43 @@ def read(file: BinaryIO) -> Metadata:
         MalformedMetadata: its chunks are damaged.
     """
     found: dict[str, bytes] = {}
+    colours: dict[bytes, bytes] = {}
+    resolution = None
     for chunk in _chunks(file):
+        if chunk.type in _COLOUR_CHUNKS and chunk.size <= _MOST_OF_COLOURS:
+            file.seek(chunk.at)
+            colours.setdefault(chunk.type, read_exactly(file, chunk.size))
+        if chunk.type == b"pHYs" and chunk.size == 9:
+            file.seek(chunk.at)
+            resolution = _resolution_in(read_exactly(file, chunk.size))
         kind = _kind_of(file, chunk)
         if kind is not None and kind not in found:
             value = _value_of(file, chunk)
             if value is not None:
                 found[kind] = value
-    return Metadata(**found)
+    faults = []
+    code_points = colours.get(b"cICP", b"")
+    if len(code_points) == 4 and (hdr := HDR_BY_TRANSFER.get(code_points[1])) is not None:
+        faults.append(describe_hdr(hdr))
+    # cICP counts before all else, then a profile, then sRGB.
+    if (profile := _profile_by_tags(colours, has_profile="icc" in found)) is not None:
+        found["icc"] = profile
+    return Metadata.of(found, resolution or resolution_of(found.get("exif")), faults)
+
+
+def _profile_by_tags(colours: Mapping[bytes, bytes], *, has_profile: bool) -> bytes | None:
+    code_points = colours.get(b"cICP", b"")
+    if len(code_points) == 4:
+        return profile_of_code_points(code_points[0], code_points[1])
+    if has_profile or b"sRGB" in colours or not colours.keys() & {b"gAMA", b"cHRM"}:
+        return None
+    told, space = colours.get(b"gAMA", b""), colours.get(b"cHRM", b"")
+    gamma = int.from_bytes(told, "big") / _PER_UNIT if len(told) == 4 else None
+    pairs = None
+    if len(space) == 32:
+        values = [value / _PER_UNIT for value in struct.unpack(">8I", space)]
+        pairs = Chromaticities(*zip(values[::2], values[1::2], strict=True))
+    return profile_of_chromaticities(pairs, gamma)
 
 
 def channels(file: BinaryIO) -> int:
@@ -101,6 +143,7 @@ def write(source: BinaryIO, target: BinaryIO, metadata: Metadata, *, strip: bool
     for chunk in _chunks(source):
         is_replaced = _kind_of(source, chunk) in metadata.kinds
         is_replaced |= metadata.icc is not None and chunk.type in _COLOUR_CHUNKS
+        is_replaced |= chunk.type == b"pHYs"
         is_replaced |= strip and chunk.type in _DESCRIPTIVE_CHUNKS
         if not is_replaced:
             source.seek(chunk.at - 8)
@@ -179,7 +222,18 @@ def _inflate(data: bytes) -> bytes:
     return inflated
 
 
+def _resolution_in(data: bytes) -> Resolution | None:
+    x, y, unit = struct.unpack(">IIB", data)
+    if unit != _PER_METRE or not x or not y:
+        return None
+    return Resolution(x * _METRES_PER_INCH, y * _METRES_PER_INCH)
+
+
 def _chunks_of(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
+    if metadata.resolution is not None:
+        x, y = (round(value / _METRES_PER_INCH) for value in metadata.resolution)
+        if max(x, y) < 1 << 31:
+            yield b"pHYs", struct.pack(">IIB", x, y, _PER_METRE)
     if metadata.icc is not None:
         yield b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)
     if metadata.exif is not None:

@@ -2,7 +2,7 @@
 
 from typing import BinaryIO
 
-from dropscale.image.metadata.exif import UPRIGHT, exif_of_tiff
+from dropscale.image.metadata.exif import UPRIGHT, exif_of_tiff, resolution_of
 from dropscale.image.metadata.ifd import TiffFile
 from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
 
@@ -37,9 +37,11 @@ def read(file: BinaryIO) -> Metadata:
     tiff = TiffFile(file)
     entries = tiff.directory(tiff.offset(tiff.first_at)).entries
     values = {tag: tiff.value(entries[tag]) for tag in (_XMP, _IPTC, _ICC) if tag in entries}
+    exif = exif_of_tiff(file)
     return Metadata(
         icc=values.get(_ICC),
-        exif=exif_of_tiff(file),
+        exif=exif,
         xmp=values.get(_XMP),
         iptc=values.get(_IPTC),
+        resolution=resolution_of(exif),
     )

@@ -6,7 +6,7 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
-from dropscale.image.metadata.exif import readable_orientation
+from dropscale.image.metadata.exif import readable_orientation, resolution_of
 from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly, size_of
 
@@ -67,7 +67,7 @@ def read(file: BinaryIO) -> Metadata:
             file.seek(chunk.at)
             data = read_exactly(file, chunk.size)
             found[kind] = data.removeprefix(_EXIF_MARKER) if kind == "exif" else data
-    return Metadata(**found)
+    return Metadata.of(found, resolution_of(found.get("exif")))
 
 
 def write(

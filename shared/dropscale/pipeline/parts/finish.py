@@ -2,14 +2,19 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Self, cast
 
 from dropscale.image.carry import Original, can_hold, carry_metadata, is_upright, strip_metadata
 from dropscale.image.header import ImageHeader, read_header
 from dropscale.image.metadata import exif
-from dropscale.image.metadata.files import REWRITABLE_TYPES, read_metadata, rewrite
+from dropscale.image.metadata.files import (
+    REWRITABLE_TYPES,
+    read_metadata,
+    rewrite,
+    tell_resolution_in_exif,
+)
 from dropscale.image.metadata.model import MalformedMetadata, Metadata
 from dropscale.image.pixels import (
     ALPHA_TYPES,
@@ -56,6 +61,8 @@ class _Work:
     comparison: Comparison = field(default_factory=Comparison)
     metadata: Metadata | None = None
     """What is to be written into the result; None: nothing is, not even less than it has."""
+    own: Metadata = field(default_factory=Metadata)
+    """What the result said of itself when it came."""
 
     @property
     def strips(self) -> bool:
@@ -76,7 +83,7 @@ class _Work:
 
     @property
     def image(self) -> ImageFile:
-        return ImageFile(self.finished.file, self.finished.header.type)
+        return ImageFile(self.finished.file, self.finished.header.type, self.own.icc)
 
     def timed(self, file: BinaryIO) -> BinaryIO:
         """Return a file whose parts are to be read or written, for as long as that may take."""
@@ -97,7 +104,9 @@ class _Work:
         header = verify_result(file, "The finished result")
         if header != expected:
             raise ValueError(f"it came out as {header}, not as {expected}")
-        return replace(self, finished=replace(self.finished, file=file, header=header))
+        finished = replace(self.finished, file=file, header=header)
+        # What its pixels were in is told by the new file.
+        return replace(self, finished=finished, own=self.own.without("icc"))
 
 
 @dataclass(frozen=True)
@@ -162,6 +171,7 @@ class FinishResult:
 
     def _verify(self, work: _Work) -> _Work:
         """Decode the result, and see whether it shows what the original does."""
+        work = replace(work, own=_own_metadata(work))
         if work.image.type not in DECODABLE_TYPES:
             return work.with_warnings(
                 f"The result was not verified: {work.image.type} is not decoded"
@@ -193,7 +203,7 @@ class FinishResult:
             raise ValueError(doubts[-1])
         converted = converted.with_comparison(comparison)
         if to.type in REWRITABLE_TYPES:
-            return converted
+            return replace(converted, metadata=_told(work))
         has_misfit = work.metadata is not None and work.metadata.iptc is not None
         misfit = [_describe_misfits(to.type, Metadata(iptc=b""))] if has_misfit else []
         return replace(converted.with_warnings(*misfit), metadata=None)
@@ -225,17 +235,35 @@ def _find_faults(comparison: Comparison) -> Iterator[str]:
 
 def _choose_metadata(work: _Work) -> _Work:
     """Find out what the result is to say of itself."""
-    metadata = Metadata()
+    result = work.finished
+    metadata = Metadata(resolution=work.own.resolution)
     faults: list[str] = []
     if work.original is not None:
-        result = work.finished
         metadata, faults = carry_metadata(
             work.original, work.timed(result.file), result.header, work.known_comparison
         )
     if work.strips:
         metadata = strip_metadata(metadata, work.orientation)
-    wants_none = not metadata.kinds and not work.strips
-    return replace(work.with_warnings(*faults), metadata=None if wants_none else metadata)
+    has_resolution = metadata.resolution == work.own.resolution
+    wants_none = has_resolution and not metadata.kinds and not work.strips
+    metadata_or_none = None if wants_none else metadata
+    return replace(work.with_warnings(*faults), metadata=metadata_or_none)
+
+
+def _own_metadata(work: _Work) -> Metadata:
+    """Return what a result says of itself, if it can be read."""
+    with suppress(MalformedMetadata):
+        result = work.finished
+        return read_metadata(work.timed(result.file), result.header.type) or Metadata()
+    return Metadata()
+
+
+def _told(work: _Work) -> Metadata:
+    """Return all that a result is to say once its pixels are written anew, with their profile."""
+    own = work.own.without("icc")
+    if work.metadata is None:
+        return own
+    return work.metadata if work.strips else work.metadata.or_else(own)
 
 
 def _choose_conversion(work: _Work) -> Conversion | None:
@@ -249,12 +277,12 @@ def _choose_conversion(work: _Work) -> Conversion | None:
     is_as_wanted = image_type == before and not (has_quality and settings.quality is not None)
     if is_as_wanted and not _needs_alpha(work, image_type):
         return None
-    metadata = work.metadata or Metadata()
-    if image_type in REWRITABLE_TYPES:
-        metadata = Metadata()
-    elif work.orientation != exif.UPRIGHT:
+    metadata = Metadata()
+    if image_type not in REWRITABLE_TYPES:
+        metadata = _told(work) if work.strips else tell_resolution_in_exif(_told(work))
+    if image_type not in REWRITABLE_TYPES and work.orientation != exif.UPRIGHT:
         raise ValueError(f"its pixels are not turned, and {image_type} cannot say so")
-    return Conversion(image_type, settings.quality, work.strips, metadata.without("iptc"))
+    return Conversion(image_type, settings.quality, metadata.without("iptc"))
 
 
 def _write_metadata(work: _Work) -> _Work:
@@ -286,7 +314,9 @@ def _describe_misfits(image_type: str, misfits: Metadata) -> str:
 
 
 def _image_of(original: Original | None) -> ImageFile | None:
-    return None if original is None else ImageFile(original.file, original.header.type)
+    if original is None:
+        return None
+    return ImageFile(original.file, original.header.type, original.metadata.icc)
 
 
 def _open_temporary_file(files: ExitStack) -> BinaryIO:
