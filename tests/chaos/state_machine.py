@@ -25,16 +25,23 @@ class TaskFailed(Exception):
 
 @dataclass(frozen=True)
 class StateMachine:
-    """Runs executions; `invoke` starts a function by its name."""
+    """Runs executions; `invoke` starts a function by its name.
+
+    `count` is called for each transition that is billed: the start, a state, a retry.
+    https://aws.amazon.com/step-functions/pricing/
+    """
 
     time: VirtualTime
     random: random.Random
     invoke: Invoke
+    count: Callable[[], None]
 
     def run(self, data: Any) -> None:
         """Run one execution to its end, in the current task."""
         name: str | None = MACHINE["StartAt"]
+        self.count()
         while name is not None:
+            self.count()
             name, data = self._entered(MACHINE["States"][name], data)
 
     def _entered(self, state: Any, data: Any) -> tuple[str | None, Any]:
@@ -75,6 +82,7 @@ class StateMachine:
                 grown = rule["IntervalSeconds"] * rule["BackoffRate"] ** retries[index]
                 self.time.sleep(self.random.uniform(0, min(grown, rule["MaxDelaySeconds"])))
                 retries[index] += 1
+                self.count()
                 return True
         return False
 

@@ -11,7 +11,7 @@ from dropscale.magichour.models import Project
 from dropscale.pipeline.parts.execution import ExecutionState, ProjectFailure
 from dropscale.pipeline.parts.look import PASSING, LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
-from dropscale.pipeline.parts.poll_schedule import next_wait, pause_after_failures
+from dropscale.pipeline.parts.poll_schedule import PollSchedule, pause_after_failures
 from dropscale.pipeline.parts.ports import Clock
 from dropscale.upscaler import FINAL_STATUSES, ProjectStatus
 
@@ -21,13 +21,13 @@ _SHOWN_FAILURES = 3
 
 @dataclass(frozen=True)
 class Check:
-    """Looks at the project of an execution. `interval_cap` is in seconds."""
+    """Looks at the project of an execution."""
 
     ledger: Ledger
     look: LookAtProject
     write_manifest: WriteManifest
     clock: Clock
-    interval_cap: int
+    schedule: PollSchedule
 
     def __call__(self, state: ExecutionState) -> ExecutionState:
         """Return the state with the project's status and the next wait.
@@ -86,7 +86,7 @@ class Check:
 
     def _next_wait(self, state: ExecutionState, seen: str, shortest: int = 0) -> int:
         now = int(self.clock().timestamp())
-        wait = next_wait(state.started_at, now, state.deadline, self.interval_cap)
+        wait = self.schedule.next_wait(state.started_at, now, state.deadline)
         if wait < 1:
             raise DeadlinePassed(
                 f"GET project {state.project_id}", project_id=state.project_id, message=seen

@@ -1,6 +1,7 @@
 """When to look at a job again."""
 
 import math
+from dataclasses import dataclass
 from datetime import timedelta
 
 REVIEW = timedelta(minutes=2)
@@ -9,21 +10,29 @@ REVIEW = timedelta(minutes=2)
 NEXT_DROPS = timedelta(seconds=30)
 """When the sweeper goes on with a job of many drops: in its next run."""
 
-_SHORTEST = 3
-_SHARE = 0.2
 _LONGEST_PAUSE = 300
 _LONGEST_ASKED = 3600.0
 
 
-def next_wait(started_at: int, now: int, deadline: int, cap: int) -> int:
-    """Return the whole seconds until the next look, 0 once the deadline has passed.
+@dataclass(frozen=True)
+class PollSchedule:
+    """How the pauses between an execution's looks grow. In whole seconds.
 
-    A typical job takes 22 s (the vendor's median), and the first look comes about then. The longer
-    a job has run, the longer it will, so pauses grow with its age, up to `cap`; the last look is
-    at the deadline. Times are in epoch seconds.
+    The longer a job has run, the longer it will, so a pause is a share of the job's age, but not
+    below `shortest`, which the vendor asks for, nor above `cap`.
     """
-    grown = max(_SHORTEST, round(_SHARE * (now - started_at)))
-    return max(0, min(grown, cap, deadline - now))
+
+    cap: int
+    share: float = 0.2
+    shortest: int = 3
+
+    def next_wait(self, started_at: int, now: int, deadline: int) -> int:
+        """Return the seconds until the next look, 0 once the deadline has passed.
+
+        The last look is at the deadline. Times are in epoch seconds.
+        """
+        grown = max(self.shortest, round(self.share * (now - started_at)))
+        return max(0, min(grown, self.cap, deadline - now))
 
 
 def pause_after_failures(failures: int, retry_after: float | None) -> int:
