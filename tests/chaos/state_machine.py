@@ -63,8 +63,10 @@ class StateMachine:
         retries = [0] * len(state["Retry"])
         while True:
             try:
-                data = self._attempted(state, data)
-                return state.get("Next"), data
+                answer = self._attempted(state, data)
+                # The only other path there is throws the answer away.
+                keeps_input = state.get("ResultPath", "$") is None
+                return state.get("Next"), data if keeps_input else answer
             except TaskFailed as failed:
                 if self._is_retried(state["Retry"], failed.error, retries):
                     continue
@@ -103,10 +105,18 @@ class StateMachine:
 
 
 def _chosen(state: Any, data: Any) -> str:
-    for choice in state["Choices"]:
-        for rule in choice.get("Or", [choice]):
-            if data[rule["Variable"].removeprefix("$.")] == rule["StringEquals"]:
-                following: str = choice["Next"]
-                return following
-    default: str = state["Default"]
-    return default
+    following: str = next(
+        (choice["Next"] for choice in state["Choices"] if _holds(choice, data)), state["Default"]
+    )
+    return following
+
+
+def _holds(rule: Any, data: Any) -> bool:
+    if "Or" in rule:
+        return any(_holds(one, data) for one in rule["Or"])
+    if "And" in rule:
+        return all(_holds(one, data) for one in rule["And"])
+    found = data
+    for name in rule["Variable"].removeprefix("$.").split("."):
+        found = found.get(name) if found else None
+    return found is not None if "IsPresent" in rule else bool(found == rule["StringEquals"])

@@ -14,12 +14,24 @@ _LONGEST_PAUSE = 300
 _LONGEST_ASKED = 3600.0
 
 
+MOST_LOOKS = 200
+"""After so many an execution ends, and another goes on: a history has 25,000 events at most.
+
+A look takes 9 of them, and 87 if each of its retries is needed.
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+"""
+
+_MOST_PAUSES = 1500
+_LONGEST_DEADLINE = 43_200
+
+
 @dataclass(frozen=True)
 class PollSchedule:
     """How the pauses between an execution's looks grow. In whole seconds.
 
     The longer a job has run, the longer it will, so a pause is a share of the job's age, but not
-    below `shortest`, which the vendor asks for, nor above `cap`.
+    below `shortest`, which the vendor asks for, nor above `cap`. A cap that would take more than
+    1,500 looks until the deadline is lifted.
     """
 
     cap: int
@@ -32,7 +44,9 @@ class PollSchedule:
         The last look is at the deadline. Times are in epoch seconds.
         """
         grown = max(self.shortest, round(self.share * (now - started_at)))
-        return max(0, min(grown, self.cap, deadline - now))
+        most = min(deadline - started_at, _LONGEST_DEADLINE)
+        cap = max(self.cap, math.ceil(most / _MOST_PAUSES))
+        return max(0, min(grown, cap, deadline - now))
 
 
 def pause_after_failures(failures: int, retry_after: float | None) -> int:
