@@ -27,6 +27,7 @@ from dropscale.pipeline.parts.gate import GateKeeper
 from dropscale.pipeline.parts.locate import LocateDrop, noting_images
 from dropscale.pipeline.parts.look import LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.publish import PublishOutput
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.pipeline.parts.start import StartJob, StartPolicy
@@ -53,6 +54,7 @@ from tests.fakes import (
 BUCKET = "input"
 PLENTY = 900.0
 FOLDER_SPEC_SECONDS = 5.0
+_TIMING, _SCHEDULE = Timing(20, 3600), PollSchedule(30)
 
 
 @dataclass
@@ -61,6 +63,8 @@ class World:
 
     slots: int = 3
     budget: Budget = field(default_factory=Budget)
+    timing: Timing = _TIMING
+    schedule: PollSchedule = _SCHEDULE
     sidecar_required: bool = False
     suffixes: Sequence[str] = (".yaml", ".yml", ".json")
     clock: Clock = field(default_factory=Clock)
@@ -93,7 +97,7 @@ class World:
         self.gate = GateKeeper(self.ledger, self.upscaler, self.clock, lambda: 0.5)
         self.look = LookAtProject(self.ledger, self.upscaler, self.clock)
         self.follow = FollowJob(
-            self.ledger, self.write_manifest, self.executions, self.clock, Timing(20, 3600)
+            self.ledger, self.write_manifest, self.executions, self.clock, self.timing
         )
         self.start = StartJob(
             ledger=self.ledger,
@@ -128,7 +132,7 @@ class World:
             ),
             write_manifest=self.write_manifest,
         )
-        self.check = Check(self.ledger, self.look, self.write_manifest, self.clock, 30)
+        self.check = Check(self.ledger, self.look, self.write_manifest, self.clock, self.schedule)
         self.deliver_result = Deliver(
             ledger=self.ledger,
             upscaler=self.upscaler,

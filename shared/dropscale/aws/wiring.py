@@ -118,10 +118,11 @@ def submit(settings: SubmitSettings, observe: Observer) -> Submit:
 def check(settings: CheckSettings, observe: Observer) -> Check:
     """Compose check."""
     from dropscale.pipeline.check import Check
+    from dropscale.pipeline.parts.poll_schedule import PollSchedule
 
     parts = _Parts(settings, observe, call_seconds=CHECK_CALL_SECONDS)
-    cap = settings.poll_interval_cap_seconds
-    return Check(parts.ledger, parts.look, parts.write_manifest, _now, cap)
+    schedule = PollSchedule(settings.poll_interval_cap_seconds)
+    return Check(parts.ledger, parts.look, parts.write_manifest, _now, schedule)
 
 
 def deliver(settings: StartSettings, observe: Observer) -> Deliver:

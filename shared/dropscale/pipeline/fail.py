@@ -13,7 +13,7 @@ from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
 from dropscale.magichour import errors
 from dropscale.magichour.errors import DeadlinePassed
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectNotComplete
-from dropscale.pipeline.parts.execution import CaughtError, ExecutionState
+from dropscale.pipeline.parts.execution import CaughtError, ExecutionState, HistoryFull
 from dropscale.pipeline.parts.follow import explain_verdict
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.poll_schedule import REVIEW
@@ -65,7 +65,12 @@ class Fail:
     clock: Clock
 
     def __call__(self, state: ExecutionState, remaining: RemainingTime) -> Drop:
-        """Write down why an execution brought no result; return the drop as it then is."""
+        """Write down why an execution brought no result; return the drop as it then is.
+
+        One whose history is full brings none yet: another goes on in its place.
+        """
+        if state.error is not None and state.error.Error == HistoryFull.__name__:
+            return self.start.follow.continue_execution(state)
         now = self.clock()
         job = amend_job(self.ledger, state.fingerprint, lambda job: _settle_job(job, state, now))
         drop_state, reason = _explain_ending(state, job)

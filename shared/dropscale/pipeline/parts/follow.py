@@ -83,6 +83,25 @@ class FollowJob:
         """Watch the job again for a rendition whose last execution ended without a verdict."""
         return self._bring_up_to_date(drop_id, job, None, renew=rendition_id)
 
+    def continue_execution(self, state: ExecutionState) -> Drop:
+        """Have another execution go on in place of one, until the same deadline."""
+        generation = state.generation + 1
+
+        def change(drop: Drop) -> Drop:
+            rendition = drop.renditions.get(state.rendition_id)
+            if rendition is None or not rendition.is_watched(state.project_id, state.generation):
+                return drop
+            after = rendition.model_copy(update={"generation": generation})
+            return drop.with_rendition(after, self.clock())
+
+        drop = amend_drop(self.ledger, state.drop_id, change)
+        rendition = drop.renditions.get(state.rendition_id)
+        if rendition is not None and rendition.is_watched(state.project_id, generation):
+            name = self.execution_name(drop.id, rendition)
+            renewed = state.renewed(int(self.clock().timestamp()))
+            self.executions.start(name, renewed.to_json())
+        return drop
+
     def execution_name(self, drop_id: str, rendition: Rendition) -> str:
         """Return the name that only this rendition's current generation bears."""
         parts = f"{drop_id}/{rendition.id}/{rendition.generation}"
