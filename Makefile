@@ -37,6 +37,7 @@ bench: $(VENV)/.test ## Measure cold starts, costs, busy places, a million keys,
 chaos: $(VENV)/.test ## Break every use case at every point, in virtual time (minutes; SEED=n replays)
 	@$(FREE) $(BIN)/python -m tests.chaos $(SEED:%=--seed %)
 	@$(FREE) $(BIN)/python -m tests.chaos.burst_on_the_stack
+	@$(FREE) $(BIN)/python -m tests.chaos.mutants
 
 clean: ## Remove what these commands made
 	rm -rf $(VENV) $(VENV)-3.* .tools out build .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache

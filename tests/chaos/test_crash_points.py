@@ -31,14 +31,15 @@ def test_several_mishaps_break_no_promise() -> None:
     assert failures(list(many_mishaps(SEED, TRIALS_WITH_MANY))) == []
 
 
-def test_an_outcome_is_unknown_only_if_the_paid_call_was_cut_off() -> None:
-    scenario = SCENARIOS[0]
+@pytest.mark.parametrize("name", ["one drop", "throttled twice"])
+def test_an_outcome_is_unknown_only_if_the_paid_call_was_cut_off(name: str) -> None:
+    (scenario,) = (scenario for scenario in SCENARIOS if scenario.name == name)
     calls = play(scenario, SEED, {}).calls
     unknown = {
-        calls[number - 1]
+        calls[number - 1].partition(": ")[2]
         for number in range(1, len(calls) + 1)
         if play(scenario, SEED, {number: Mishap.KILLED_BEFORE}).unknown
     }
 
-    assert "submit: upscaler.create" in unknown
-    assert unknown <= {"submit: upscaler.create", "submit: ledger.job", "submit: ledger.write"}
+    assert "upscaler.create" in unknown
+    assert unknown <= {"upscaler.create", "ledger.job", "ledger.write"}

@@ -195,7 +195,7 @@ class Job(Row):
     @property
     def has_project(self) -> bool:
         """Whether there is a project that its result can come from."""
-        return self.project_id is not None and self.state in PROJECT_STATES
+        return self.project_id is not None
 
     @property
     def spent(self) -> Counter[str]:

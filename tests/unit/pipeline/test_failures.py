@@ -220,11 +220,12 @@ def test_what_a_task_raises_has_the_name_of_the_error_and_its_report(error: Exce
 def test_a_job_without_a_verdict_frees_its_slot_after_seven_days(world: World) -> None:
     submitted(world)
     world.fail(world.running()[0], "DeadlinePassed")
-    for _ in range(8 * 24):
-        world.clock.advance(hours=1)
-        world.sweep()
+    for hours, state in ((7 * 24, JobState.SUBMITTED), (2, JobState.ABANDONED)):
+        for _ in range(hours):
+            world.clock.advance(hours=1)
+            world.sweep()
+        assert the_job(world).state is state
 
-    assert the_job(world).state is JobState.ABANDONED
     assert world.ledger.taken == 0
     assert world.row("cat.png").state is DropState.TIMED_OUT
     world.pass_hours(31 * 24)
@@ -242,16 +243,27 @@ def test_an_outage_while_polling_loses_nothing(world: World) -> None:
     assert world.row("cat.png").state is DropState.DELIVERED
 
 
-def test_an_execution_that_died_without_a_verdict_is_replaced(world: World) -> None:
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (ProjectStatus.COMPLETE, DropState.DELIVERED),
+        (ProjectStatus.ERROR, DropState.FAILED),
+        (ProjectStatus.CANCELED, DropState.CANCELED),
+    ],
+)
+def test_an_execution_that_died_without_a_verdict_is_replaced(
+    world: World, status: ProjectStatus, state: DropState
+) -> None:
     submitted(world)
     world.executions.end_all()
-    world.upscaler.finish()
+    world.upscaler.finish(status)
     world.clock.advance(minutes=3)
 
     world.sweep()
-    world.deliver(world.check(world.running()[0]))
+    assert world.running()[0].wait_seconds == 1
+    world.run_executions()
 
-    assert world.row("cat.png").state is DropState.DELIVERED
+    assert world.row("cat.png").state is state
 
 
 def test_an_execution_that_was_never_started_is_started(world: World) -> None:
@@ -372,6 +384,19 @@ def test_an_image_deleted_after_its_bytes_were_sent_goes_on(world: World) -> Non
     world.submit("cat.png")
 
     assert world.row("cat.png").state is DropState.WAITING
+
+
+def test_an_image_deleted_while_the_vendor_takes_longer_than_it_keeps_uploads_goes_on(
+    world: World,
+) -> None:
+    submitted(world)
+    world.clock.advance(days=8)
+    world.bucket.delete("cat.png")
+    world.submit("cat.png")
+    world.upscaler.finish()
+    world.run_executions()
+
+    assert world.row("cat.png").state is DropState.DELIVERED
 
 
 def test_a_manifest_that_was_not_written_is_written_by_the_sweeper(world: World) -> None:

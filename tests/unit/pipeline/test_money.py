@@ -4,8 +4,9 @@ import pytest
 
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.magichour import errors
+from dropscale.magichour.models import CreatedProject
 from tests.fakes import png
 from tests.world import World
 
@@ -49,6 +50,36 @@ def test_a_crash_between_claim_and_answer_becomes_unknown_after_the_lease(world:
     assert world.ledger.taken == 0
 
 
+def test_nobody_ends_an_attempt_while_its_function_can_still_live(world: World) -> None:
+    create = world.upscaler.create
+
+    def slow_create(*arguments):  # type: ignore[no-untyped-def]
+        answer = create(*arguments)
+        world.clock.advance(minutes=15)  # Lambda's longest time-out
+        world.sweep()
+        assert the_job(world).state is JobState.SUBMITTING
+        return answer
+
+    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    world.drop("cat.png", png())
+
+    assert the_job(world).project_id == "project-1"
+
+
+def test_an_id_that_is_another_jobs_leaves_the_outcome_unknown(world: World) -> None:
+    world.drop("a.png", png(shade=1))
+    create, repeats = world.upscaler.create, CreatedProject(id="project-1", credits_charged=50)
+    world.upscaler.create = lambda *_: repeats  # type: ignore[method-assign]
+    world.drop("b.png", png(shade=2))
+    world.upscaler.create = create  # type: ignore[method-assign]
+    for _ in range(3):
+        world.clock.advance(minutes=20)
+        world.sweep()
+
+    assert world.manifest("b.png")["state"] == "unknown"
+    assert len(world.upscaler.creates) == 1
+
+
 def test_a_late_answer_of_the_same_attempt_still_counts(world: World) -> None:
     create = world.upscaler.create
 
@@ -77,9 +108,10 @@ def test_what_surely_created_nothing_is_tried_again_later(
     assert the_job(world).state is JobState.READY
     assert world.manifest("cat.png")["state"] == "waiting"
 
+    world.clock.advance(seconds=29)
     world.sweep()
     assert world.upscaler.creates == []
-    world.clock.advance(seconds=31)
+    world.clock.advance(seconds=2)
     world.sweep()
 
     assert world.row("cat.png").state is DropState.SUBMITTED
@@ -114,6 +146,17 @@ def test_a_closed_gate_holds_everyone_and_one_job_opens_it(
     assert len(world.upscaler.creates) == 2
     assert world.bucket.reads == {"a.png": 1, "b.png": 1}
     assert world.ledger.taken == 2
+
+
+def test_each_refusal_in_a_row_closes_the_gate_for_longer_up_to_a_quarter_of_an_hour(
+    world: World,
+) -> None:
+    refused = errors.Throttled(CREATE, status=429)
+    begin = world.clock()
+    untils = [world.gate.close(WaitReason.THROTTLED, refused).until for _ in range(7)]
+
+    pauses = [(until - begin).total_seconds() for until in untils if until]
+    assert pauses == [30, 60, 120, 240, 480, 900, 900]
 
 
 @pytest.mark.parametrize(

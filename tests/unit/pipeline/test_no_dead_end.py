@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.states import COLLECTABLE_STATES, DropState, JobState
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject, Project
 from dropscale.pipeline.parts.delivery_errors import ForeignProject
+from dropscale.pipeline.parts.follow import Undelivered, rendition_after
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import World
@@ -125,6 +126,64 @@ def test_one_404_after_a_day_of_answers_counts_as_the_first(world: World) -> Non
     assert the_job(world).state is JobState.SUBMITTED
 
 
+@pytest.mark.parametrize(
+    "no_answer",
+    [
+        errors.Unreachable(LOOK),
+        errors.ConnectionLost(LOOK),
+        errors.Misconfigured(LOOK, message="REQUESTS_CA_BUNDLE names no file"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_look_without_an_answer_says_nothing_of_the_404s_before(
+    world: World, no_answer: errors.MagicHourError
+) -> None:
+    world.drop("cat.png", png())
+    for answer in (PASSING["404"], no_answer):
+        misbehave(world, "project-1", answer)
+        with pytest.raises(errors.MagicHourError):
+            world.look(the_job(world).fingerprint, "project-1")
+
+    assert the_job(world).missing_looks == 1
+
+
+@pytest.mark.parametrize("answer", [name for name in PASSING if name not in {"404", "deleted"}])
+def test_an_execution_looks_again_after_an_answer_that_proves_nothing(
+    world: World, answer: str
+) -> None:
+    world.drop("cat.png", png())
+    (state,) = world.running()
+    misbehave(world, "project-1", PASSING["404"])
+    with pytest.raises(errors.NotFound):
+        world.check(state)
+    recover(world)
+    misbehave(world, "project-1", PASSING[answer])
+
+    assert world.check(state).failures == 1
+    assert the_job(world).missing_looks == (answer == "no connection")
+
+
+def test_a_project_of_another_name_is_looked_at_again(world: World) -> None:
+    world.drop("cat.png", png())
+    (state,) = world.running()
+    misbehave(world, "project-1", {"status": "queued", "name": "cat [00000000-1-00]"})
+
+    assert world.check(state).failures == 1
+
+
+def test_what_a_function_knew_of_a_job_before_shows_in_no_drop(world: World) -> None:
+    world.upscaler.fail_create = errors.CreateOutcomeUnknown("POST /v1/ai-image-upscaler")
+    world.drop("cat.png", png())
+    stale = the_job(world)
+    misbehave(world, "project-9", {"status": "rendering"})
+    world.adopt("cat.png", "project-9")
+
+    world.follow.update_drops(stale)
+    world.follow.update_drop(world.row("cat.png").id, stale)
+
+    assert world.row("cat.png").state is DropState.SUBMITTED
+
+
 def test_a_deleted_project_is_still_asked_for_its_downloads(world: World) -> None:
     world.drop("cat.png", png())
     downloads = [{"url": "https://vendor.example/output.png"}]
@@ -176,6 +235,9 @@ def old_verdicts() -> dict[str, Callable[[World], object]]:
                 world.upscaler.project = real  # type: ignore[method-assign]
                 world.sweep()
                 world.drop("b.png", png())
+                misbehave(world, "project-2", PASSING["404"])
+                with suppress(errors.NotFound):
+                    world.look(the_job(world).fingerprint, "project-2")
                 if isinstance(answer, Exception):
                     raise answer
                 return answer
@@ -204,6 +266,7 @@ def test_a_late_verdict_on_an_earlier_project_leaves_the_paid_one_alone(
     old_verdicts()[verdict](world)
 
     assert (the_job(world).state, the_job(world).project_id) == (JobState.SUBMITTED, "project-2")
+    assert the_job(world).missing_looks == 1
     recover(world)
     world.run_executions()
     world.drop("c.png", png())
@@ -223,11 +286,39 @@ def test_a_duplicate_failure_of_an_old_execution_does_not_close_a_drop_that_is_p
     assert world.retry("a.png")
     assert the_job(world).project_id == "project-2"
 
+    paid = the_job(world)
     world.fail(failed)
     world.fail(old, "NotFound")
+    world.fail(old, "DeadlinePassed")
+    answer = {"status": "complete", "downloads": [{"url": "https://vendor.example/1.png"}]}
+    misbehave(world, "project-1", answer)
+    world.deliver(old)
 
     assert world.row("a.png").state is DropState.SUBMITTED
-    assert the_job(world).state is JobState.SUBMITTED
+    assert the_job(world) == paid
+
+
+@pytest.mark.parametrize("is_overdue", [False, True])
+def test_what_the_sweeper_knew_of_an_earlier_project_does_not_end_the_one_that_is_paid(
+    world: World, is_overdue: bool
+) -> None:
+    world.drop("a.png", png())
+    (old,) = world.running()
+    world.clock.advance(days=8)
+    stale = the_job(world).model_copy(update={"is_overdue": is_overdue})
+    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
+    world.fail(world.check(old))
+    assert world.retry("a.png")
+    world.submit("a.png")
+    paid, read, answers = the_job(world), world.ledger.job, iter([stale])
+    assert paid.project_id == "project-2"
+    world.clock.advance(minutes=3)
+
+    world.ledger.job = lambda name: next(answers, None) or read(name)  # type: ignore[method-assign, assignment]
+    world.sweep()
+
+    assert next(answers, None) is None
+    assert the_job(world).holds_slot
 
 
 def test_a_drop_that_waits_at_an_earlier_project_follows_its_job_to_the_next(world: World) -> None:
@@ -363,3 +454,48 @@ def test_a_drop_names_the_project_of_every_upscale_whose_outcome_is_unknown(worl
     fix = world.manifest("a.png")["reason"]["fix"]
     for job in world.ledger.jobs.values():
         assert job.project_name in fix
+
+
+@pytest.mark.parametrize("state", [DropState.SUBMITTED, DropState.RENDERING, DropState.TIMED_OUT])
+def test_a_drop_at_an_earlier_project_is_told_that_the_next_attempt_is_unknown(
+    world: World, state: DropState
+) -> None:
+    world.drop("a.png", png())
+    (rendition,) = world.row("a.png").renditions.values()
+    lost = the_job(world).model_copy(
+        update={"state": JobState.UNKNOWN, "attempt": 2, "project_id": None}
+    )
+
+    after = rendition_after(rendition.model_copy(update={"state": state}), lost, None)
+
+    assert (after.state, after.attempt) == (DropState.UNKNOWN, 2)
+    assert after.reason is not None
+    assert lost.project_name in after.reason.fix
+
+
+@pytest.mark.parametrize("state", sorted(COLLECTABLE_STATES))
+def test_whoever_still_wants_a_result_follows_the_job_to_its_next_project(
+    world: World, state: DropState
+) -> None:
+    world.drop("a.png", png())
+    (rendition,) = world.row("a.png").renditions.values()
+    later = the_job(world).model_copy(update={"attempt": 2, "project_id": "project-2"})
+
+    after = rendition_after(rendition.model_copy(update={"state": state}), later, None)
+
+    assert (after.state, after.project_id) == (DropState.SUBMITTED, "project-2")
+
+
+@pytest.mark.parametrize("state", [DropState.SUBMITTED, DropState.RENDERING])
+def test_a_result_that_could_not_be_delivered_in_all_its_time_is_said_to_be_there(
+    world: World, state: DropState
+) -> None:
+    world.drop("a.png", png())
+    (rendition,) = world.row("a.png").renditions.values()
+    complete = the_job(world).model_copy(update={"state": JobState.COMPLETE})
+
+    after = rendition_after(rendition.model_copy(update={"state": state}), complete, Undelivered())
+
+    assert after.state is DropState.TIMED_OUT
+    assert after.reason is not None
+    assert "`dropscale retry KEY`" in after.reason.fix

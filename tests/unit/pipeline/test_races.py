@@ -7,9 +7,9 @@ import pytest
 
 from dropscale.ledger.states import DropState
 from dropscale.ledger.store import Change, LedgerConflict
-from dropscale.magichour.models import CreatedProject
+from dropscale.magichour.models import CreatedProject, Project
 from tests.fakes import png
-from tests.world import World
+from tests.world import PLENTY, World
 
 
 def outcome_of(write: Callable[..., None], *changes: Change) -> Exception | None:
@@ -66,26 +66,97 @@ def test_a_drop_does_not_leave_a_job_that_is_being_paid_at_that_moment(world: Wo
     assert [rendition.state for rendition in renditions] == ["superseded", "submitted"]
 
 
-def test_a_slow_delivery_does_not_replace_that_of_a_newer_image(world: World) -> None:
-    world.drop("a.png", png())
-    world.upscaler.finish()
-    slow = world.running()[0]
-    download = world.upscaler.download
+class Calls:
+    """The outside calls of a world; before the n-th from now on, something happens."""
 
-    def download_and_deliver_newer(url: str, file: BinaryIO) -> int:
-        size = download(url, file)
-        world.upscaler.download = download  # type: ignore[method-assign]
-        world.upscaler.result = png(16, 12, shade=9)
+    def __init__(self, world: World) -> None:
+        self.made: list[str] = []
+        self._at = 0
+        self._happen: Callable[[], None] = lambda: None
+        for name in ("ledger", "results", "upscaler"):
+            setattr(world, name, _Counted(self, getattr(world, name)))
+        world.compose()
+
+    def interrupt(self, at: int, happen: Callable[[], None]) -> None:
+        self.made.clear()
+        self._at, self._happen = at, happen
+
+    def note(self, name: str) -> None:
+        self.made.append(name)
+        if len(self.made) == self._at:
+            self._happen()
+
+
+class _Counted:
+    def __init__(self, calls: Calls, adapter: object) -> None:
+        self._calls, self._adapter = calls, adapter
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._adapter, name)
+        if not callable(found):
+            return found
+
+        def call(*given: Any) -> Any:
+            self._calls.note(name)
+            return found(*given)
+
+        return call
+
+
+def deliver_slowly(world: World, at: int) -> list[str]:
+    """Deliver an image; before the n-th outside call of that, a newer image is delivered."""
+    vendor = world.upscaler
+    calls, images = Calls(world), [png(16, 12), png(16, 12, shade=9)]
+
+    def download(url: str, file: BinaryIO) -> int:
+        return file.write(images[int(url[-1]) - 1])
+
+    def finish() -> None:
+        for number, name in enumerate(world.upscaler.projects, 1):
+            downloads = [{"url": f"https://vendor.example/{number}"}]
+            told = {"id": name, "status": "complete", "downloads": downloads}
+            world.upscaler.projects[name] = Project.model_validate(told)
+
+    def deliver_newer() -> None:
         world.drop("a.png", png(shade=9))
-        world.upscaler.finish()
+        finish()
         world.deliver(world.check(world.running()[-1]))
-        return size
 
-    world.upscaler.download = download_and_deliver_newer  # type: ignore[method-assign]
-    world.deliver(slow)
+    world.drop("a.png", png())
+    finish()
+    slow = world.running()[0]
+    vendor.download = download  # type: ignore[method-assign]
+    calls.interrupt(at, deliver_newer)
+    world.deliver_result(slow, lambda: PLENTY)
+    return calls.made
+
+
+LAST_CALL_BEFORE_THE_OUTPUT = deliver_slowly(World(), 0).index("put_output") + 1
+
+
+@pytest.mark.parametrize("at", range(1, LAST_CALL_BEFORE_THE_OUTPUT + 1))
+def test_a_slow_delivery_does_not_replace_that_of_a_newer_image(world: World, at: int) -> None:
+    deliver_slowly(world, at)
 
     assert world.row("a.png").state is DropState.DELIVERED
     assert world.results.outputs["a.png@2x.png"][0] == png(16, 12, shade=9)
+
+
+def test_a_delivery_that_another_one_overtakes_finds_it_done(world: World) -> None:
+    world.drop("a.png", png())
+    world.upscaler.finish()
+    (state,) = world.running()
+    put = world.results.put_output
+
+    def put_after_another(*given: Any) -> bool:
+        world.results.put_output = put  # type: ignore[method-assign]
+        world.deliver(state)
+        return put(*given)
+
+    world.results.put_output = put_after_another  # type: ignore[method-assign, assignment]
+    world.deliver(state)
+
+    assert world.row("a.png").state is DropState.DELIVERED
 
 
 def test_a_spec_that_changes_during_the_delivery_has_it_done_again(world: World) -> None:

@@ -298,9 +298,10 @@ class StartJob:
     def _close_gate(
         self, job: Job, reason: WaitReason, error: errors.MagicHourError, drop_id: str | None
     ) -> StartOutcome:
-        waiting, now = self.gate.close(reason, error), self.clock()
+        now = self.clock()
+        # First what is known of the job: whoever is cut off in between leaves no unknown outcome.
         refused = self._end_attempt(job, lambda job: job.return_to_ready(now))
-        return self._hold_back(refused, waiting, drop_id)
+        return self._hold_back(refused, self.gate.close(reason, error), drop_id)
 
     def _hold_back(self, job: Job, waiting: Waiting, drop_id: str | None) -> StartOutcome:
         """Tell who waits: the drop that asks, whose like were told before, or all of them."""

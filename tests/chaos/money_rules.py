@@ -1,0 +1,270 @@
+"""The rules about money of docs/architecture.md, and what breaks each of them.
+
+`FUNCTIONS` holds each rule's own functions: every condition in them has its mutants. `BREAKS` are
+the breaks that are no condition: an order, a constant, one step in place of another.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from tests.chaos.conditions import mutants_in
+from tests.chaos.mutation import NOTHING, Mutant, target
+
+RULES: Mapping[int, str] = MappingProxyType(
+    {
+        1: "Claim, then pay",
+        2: "Pay once",
+        3: "What its answer means",
+        4: "`unknown` is never repeated by the program",
+        5: "The id comes first",
+        6: "Slots and credits follow from the job's row",
+        7: "The gate is everybody's",
+        8: "A verdict names its project",
+        9: "Only a project in the contract's shape is an answer to a look",
+        10: "Paid anew",
+        11: "Nothing foreign is overwritten",
+    }
+)
+"""By their numbers; test_mutants.py holds them against the page."""
+
+_PARTS = "pipeline.parts"
+_START = f"{_PARTS}.start.StartJob"
+_GATE = f"{_PARTS}.gate.GateKeeper"
+_LOOK = f"{_PARTS}.look.LookAtProject"
+_FOLLOW = f"{_PARTS}.follow"
+_SWEEP = "pipeline.sweep.Sweep"
+_CREATE = "magichour.calls.CreateCall"
+
+FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
+    {
+        1: (
+            f"{_START}.__call__",
+            f"{_START}._is_wanted",
+            f"{_START}._is_at",
+            f"{_START}._has_time_to_pay",
+            f"{_START}._have_image_sent",
+            f"{_START}.pass_over",
+            f"{_START}._adopt_orphan",
+            f"{_PARTS}.advance.AdvanceDrop.__call__",
+            f"{_PARTS}.advance.AdvanceDrop._advance_job",
+            f"{_PARTS}.decline.DeclineDrop.__call__",
+            f"{_PARTS}.decline.DeclineDrop.cancel",
+            f"{_SWEEP}._requeue",
+        ),
+        2: (f"{_CREATE}.failure",),
+        3: (
+            f"{_START}._pay",
+            "magichour.calls.Call._refusal",
+            "magichour.calls._class_of",
+            f"{_CREATE}.foreign_refusal",
+        ),
+        4: (
+            f"{_START}._end_attempt",
+            f"{_SWEEP}._expire",
+            f"{_FOLLOW}.rendition_after",
+            f"{_FOLLOW}._was_given_up",
+            f"{_FOLLOW}._note_what_is_unknown",
+        ),
+        5: (f"{_START}._record_project",),
+        6: (
+            f"{_START}.start_next",
+            f"{_SWEEP}._free_slot_of_overdue",
+            f"{_SWEEP}._deadline",
+        ),
+        7: (
+            f"{_START}._explain_wait",
+            f"{_GATE}.close",
+            f"{_GATE}.open",
+            f"{_GATE}.due_probe",
+            f"{_GATE}._probe_account",
+            f"{_GATE}._pause_seconds",
+            f"{_SWEEP}._start_ready_jobs",
+        ),
+        8: (
+            f"{_FOLLOW}._take_project",
+            f"{_FOLLOW}._end_without_result",
+            f"{_FOLLOW}.FollowJob._bring_up_to_date",
+            f"{_FOLLOW}.FollowJob._watch",
+            f"{_FOLLOW}.FollowJob.update_drops",
+            "pipeline.check.Check._show",
+            "pipeline.deliver.Deliver.__call__",
+            "pipeline.deliver.Deliver._record_delivery",
+            "pipeline.fail.Fail.__call__",
+            "pipeline.fail._settle_job",
+        ),
+        9: (
+            f"{_LOOK}.__call__",
+            f"{_LOOK}._require_own_name",
+            f"{_LOOK}._require_downloads",
+            f"{_SWEEP}._look_at",
+            f"{_SWEEP}._look_at_project",
+            f"{_SWEEP}._plan_next_look",
+            f"{_SWEEP}._abandon",
+            "pipeline.check.Check.__call__",
+            "pipeline.check.Check._was_complete",
+            "pipeline.deliver.Deliver._settle_project",
+            "pipeline.deliver.Deliver._publish_result",
+            "pipeline.deliver.Deliver._explain_loss",
+            "pipeline.deliver.Deliver._find_earlier_output",
+        ),
+        10: (
+            f"{_PARTS}.accept.AcceptDrop._leave_others",
+            f"{_PARTS}.accept.AcceptDrop._prepare_job",
+            f"{_PARTS}.accept.renew_rendition",
+            "pipeline.resolve.Resolve.adopt",
+            "pipeline.resolve.Resolve.decide",
+            "pipeline.resolve.Resolve._adoptable_job",
+            "pipeline.resolve.Resolve._unknown_jobs",
+            "pipeline.resolve._likeliest",
+            "pipeline.retry.Retry._can_be_tried",
+            "pipeline.retry.Retry._try_again",
+        ),
+        11: (f"{_PARTS}.publish.PublishOutput._put_once",),
+    }
+)
+
+_LIMITS = "Limits(self.policy.slots, self.policy.budget.windows(self.clock()))"
+
+BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
+    {
+        1: (
+            (f"{_START}.__call__", "Call(write)", "None"),
+            (
+                f"{_START}.__call__",
+                "Assign(passage)",
+                "passage = SaveGate(probe) if probe else SaveJob(claimed)",
+            ),
+            (
+                f"{_START}.__call__",
+                "Call(Limits)",
+                "Limits(None, self.policy.budget.windows(self.clock()))",
+            ),
+            (f"{_START}.__call__", "Call(Limits)", "Limits(self.policy.slots)"),
+            (f"{_START}.__call__", "Attribute(credits)", "()"),
+            (f"{_START}.__call__", "Call(_hold_back)", "StartOutcome.WAITING"),
+            (f"{_PARTS}.start._ATTEMPT_LEASE", "", "timedelta(seconds=1)"),
+            (f"{_PARTS}.start.SPARE_SECONDS", "", "0.0"),
+            ("ledger.store.job_changes", "Call(SaveJob)", "RequireOpenGate()"),
+            ("ledger.store.job_changes", "Attribute(slots)", "None"),
+            ("ledger.store.job_changes", "Call(get)", "None"),
+            (f"{_PARTS}.accept.AcceptDrop.__call__", "Call(Attach)", "RequireOpenGate()"),
+        ),
+        3: (
+            (f"{_START}._pay", "Call(record_unknown)[0]", "job.return_to_ready(later)"),
+            (f"{_START}._pay", "Call(record_unknown)[1]", "job.return_to_ready(later)"),
+            (f"{_START}._pay", "Call(return_to_ready)[0]", "job.record_unknown(due)"),
+            (f"{_START}._pay", "Call(return_to_ready)[1]", "job.record_unknown(later)"),
+            (f"{_START}._close_gate", "Call(return_to_ready)", "job.record_unknown(now)"),
+            (f"{_START}._close_gate", "Call(close)", "Waiting(reason)"),
+            (f"{_START}._pay", "Call(close)", "None"),
+            (f"{_PARTS}.start.ACCOUNT_ERRORS", "Unauthorized", NOTHING),
+            (f"{_PARTS}.start.ACCOUNT_ERRORS", "OutOfCredits", NOTHING),
+            (f"{_PARTS}.start.ACCOUNT_ERRORS", "Misconfigured", NOTHING),
+            (f"{_PARTS}.start.REJECTING_ERRORS", "InvalidRequest", NOTHING),
+            (f"{_PARTS}.start.REJECTING_ERRORS", "PlanRefused", NOTHING),
+            (f"{_PARTS}.start.REJECTING_ERRORS", "NotFound", NOTHING),
+            (f"{_PARTS}.start._UNAVAILABLE_SECONDS", "", "0.0"),
+            (f"{_PARTS}.start._LONGEST_ASKED_SECONDS", "", "1e9"),
+        ),
+        4: (
+            (
+                "pipeline.restart.Restart.__call__",
+                "Call(record_unknown)",
+                "job.return_to_ready(self.clock())",
+            ),
+            (f"{_SWEEP}._expire", "Call(record_unknown)", "job.return_to_ready(now)"),
+        ),
+        5: (
+            (f"{_START}._pay", "If(probe)[1]", "moved before Try(submitted)"),
+            (f"{_START}._record_project", "Call(with_orphan)", "job"),
+            (f"{_START}._record_project", "Call(record_project)", "job"),
+        ),
+        6: (
+            (f"{_SWEEP}._free_slot_of_overdue", "Call(record_overdue)", "job"),
+            ("pipeline.deliver.Deliver.__call__", "Expr(start_next)", NOTHING),
+            ("pipeline.fail.Fail.__call__", "Expr(start_next)", NOTHING),
+            ("ledger.jobs._HIGHEST_PRICE", "", "10**12"),
+            ("ledger.store.job_changes", "Call(FreeSlot)", "RequireOpenGate()"),
+        ),
+        7: (
+            (f"{_PARTS}.gate._PROBE_SECONDS", "", "0.0"),
+            (f"{_GATE}._pause_seconds", "BinOp(2)", "1"),
+        ),
+        8: (
+            ("pipeline.deliver.Deliver._settle_project", "Call(settle).0", "job.project_id"),
+            ("pipeline.fail._settle_job", "Call(settle).0", "job.project_id"),
+            ("pipeline.fail._settle_job", "Call(record_overdue).0", "job.project_id"),
+            (f"{_SWEEP}._look_at_project", "Call(settle).0", "job.project_id"),
+            (f"{_SWEEP}._abandon", "Call(abandon).0", "job.project_id"),
+            (f"{_SWEEP}._free_slot_of_overdue", "Call(record_overdue).0", "job.project_id"),
+            (f"{_LOOK}.__call__", "Call(record_missing).0", "job.project_id"),
+            (f"{_LOOK}.__call__", "Call(record_answer)[1].0", "job.project_id"),
+            (f"{_FOLLOW}.FollowJob.execution_name", "Attribute(generation)", "0"),
+            (f"{_FOLLOW}.FollowJob._bring_up_to_date", "Assign(job)", NOTHING),
+            ("magichour.calls.get_project", "Compare(id)", "False"),
+        ),
+        9: (
+            ("ledger.jobs.MISSING_LOOKS", "", "1"),
+            ("ledger.jobs.MISSING_FOR", "", "timedelta()"),
+            ("ledger.jobs.MISSING_FOR", "", "timedelta(days=365)"),
+            ("pipeline.sweep._PATIENCE", "", "timedelta(days=5)"),
+            ("pipeline.sweep._PATIENCE", "", "timedelta(days=365)"),
+            ("pipeline.sweep._LAST_LOOK", "", "timedelta(days=1)"),
+            ("pipeline.sweep._LAST_LOOK", "", "timedelta(days=365)"),
+            ("pipeline.sweep._ABANDONED_LOOK", "", "timedelta(days=20)"),
+            ("pipeline.sweep._LONGEST_LOOK", "", "timedelta(days=3)"),
+            (f"{_PARTS}.look._NO_ANSWERS", "Unreachable", NOTHING),
+            (f"{_PARTS}.look._NO_ANSWERS", "ConnectionLost", NOTHING),
+            (f"{_PARTS}.look._NO_ANSWERS", "Misconfigured", NOTHING),
+            (f"{_PARTS}.look.PASSING", "MagicHourError", NOTHING),
+            (f"{_PARTS}.look.PASSING", "ProjectNotComplete", NOTHING),
+            (f"{_PARTS}.look.PASSING", "ForeignProject", NOTHING),
+        ),
+        10: ((f"{_START}._adopt_orphan", "Call(partial)", "lambda job: job"),),
+        11: (
+            (f"{_PARTS}.publish.PublishOutput._put_once", "Assign(over)", "over = None"),
+            (
+                f"{_PARTS}.publish.PublishOutput._put_once",
+                "Assign(drop)",
+                "moved before Assign(there)",
+            ),
+            (f"{_PARTS}.publish.PublishOutput.__call__", "Expr(_put_once)", NOTHING),
+            (f"{_PARTS}.publish._PUT_ATTEMPTS", "", "1"),
+        ),
+    }
+)
+
+_STATES = "ledger.states"
+TABLES = (
+    "JOB_TRANSITIONS",
+    "SLOT_STATES",
+    "VERDICTS",
+    "PROJECT_STATES",
+    "RENDITION_TRANSITIONS",
+    "OPEN_STATES",
+    "AT_VENDOR_STATES",
+    "COLLECTABLE_STATES",
+)
+
+
+def money_mutants() -> Iterator[Mutant]:
+    """Yield the mutants of the rules about money, rule by rule."""
+    for number, title in RULES.items():
+        rule = f"{number}. {title}"
+        for where in FUNCTIONS.get(number, ()):
+            yield from mutants_in(where, rule)
+        for where, node, becomes in BREAKS.get(number, ()):
+            yield Mutant(rule, where, node, becomes)
+
+
+def table_mutants() -> Iterator[Mutant]:
+    """Yield the mutants of the tables of states, each without one of its entries."""
+    for name in TABLES:
+        where = f"{_STATES}.{name}"
+        table: Any = target(where).value
+        for key in table:
+            inner = table[key] if isinstance(table, Mapping) else ()
+            entries = [f"{key.name}.{following.name}" for following in inner] or [key.name]
+            for entry in sorted(entries):
+                yield Mutant(f"The table {name}", where, entry, NOTHING)

@@ -1,0 +1,168 @@
+"""Every rule of the ledger and about money, broken one at a time; each break must be caught.
+
+    python -m tests.chaos.mutants [--sample N] [--only TEXT] [--write] [--seconds S]
+
+It prints, by rule, each mutant and who caught it. Who did so last is in caught_by.json, and asked
+first; else all are asked that go through the changed code, for as many seconds of processor time.
+`--write` writes down who caught what.
+"""
+
+import argparse
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from tests.chaos.catchers import Catcher, Played, play, simulated, tested
+from tests.chaos.conditions import mutants_of
+from tests.chaos.money_rules import BREAKS, money_mutants, table_mutants
+from tests.chaos.mutation import Mutant, applied, shown, users_of
+
+_ROOT = Path(__file__).parents[2]
+_CAUGHT_BY = Path(__file__).with_name("caught_by.json")
+_TESTS = ("unit/pipeline", "unit/test_records.py", "contract/test_ledger_storage.py", "chaos")
+_NOT_ABOUT_RULES = ("test_fidelity.py", "test_finish.py", "test_burst.py", "test_mutants.py")
+_LONGEST = 1.5
+"""Seconds of processor time; what takes longer is not asked unless it is known to catch."""
+
+LEDGER = ("jobs", "drops", "gate", "budget", "store", "walk", "rows")
+
+EQUIVALENT: Mapping[str, str] = MappingProxyType({})
+"""Mutants that nobody can tell from the right code, and why."""
+
+
+def mutants() -> Iterator[Mutant]:
+    """Yield all mutants that must die, rule by rule."""
+    told: set[str] = set(EQUIVALENT)
+    for mutant in _all_mutants():
+        if str(mutant) not in told:
+            told.add(str(mutant))
+            yield mutant
+
+
+def known_catchers() -> dict[str, str]:
+    """Return who caught which mutant when that was last written down, by their names."""
+    found: dict[str, str] = json.loads(_CAUGHT_BY.read_text())
+    return found
+
+
+@dataclass
+class Hunt:
+    """Looks for who catches mutants; a pytest plugin, because most who can are tests."""
+
+    mutants: Sequence[Mutant]
+    known: dict[str, str]
+    seconds: float
+    survivors: int = 0
+    _catchers: dict[str, Catcher] = field(default_factory=dict)
+    _played: dict[str, Played] = field(default_factory=dict)
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Hunt, in place of running the tests."""
+        items = [item for item in session.items if _is_about_rules(item)]
+        self._catchers = {one.name: one for one in (*simulated(), *tested(items))}
+        for rule, group in groupby(self.mutants, key=lambda mutant: mutant.rule):
+            _say(f"\n{rule}")
+            for mutant in group:
+                catcher = self._catch(mutant)
+                self.survivors += catcher is None
+                _say(f"  {mutant}\n    `{shown(mutant)}`: {catcher or 'NOBODY CAUGHT IT'}")
+                if catcher is not None:
+                    self.known[str(mutant)] = catcher
+        return True
+
+    def _catch(self, mutant: Mutant) -> str | None:
+        """Return who catches a mutant: who did last, else the first one that does."""
+        catcher = self._catchers.get(self.known.pop(str(mutant), ""))
+        if catcher is not None and _is_caught(mutant, catcher):
+            return catcher.name
+        using, catchers = users_of(mutant), self._by_cost()
+        begin = time.process_time()
+        for catcher in catchers:
+            played = self._played[catcher.name]
+            if played.seconds < _LONGEST and using & played.functions:
+                if time.process_time() - begin > self.seconds:
+                    break
+                if _is_caught(mutant, catcher):
+                    return catcher.name
+        return None
+
+    def _by_cost(self) -> list[Catcher]:
+        if not self._played:
+            _say("  (who goes through what is found out first)")
+            self._played = {one.name: play(one) for one in self._catchers.values()}
+        of_use = [one for one in self._catchers.values() if not self._played[one.name].is_broken]
+        return sorted(of_use, key=lambda one: (one.kind, self._played[one.name].seconds))
+
+
+def main() -> int:
+    """Hunt, print the table; return 1 if a mutant lives."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.mutants")
+    parser.add_argument("--sample", type=int)
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("CHAOS_SEED", "1")))
+    parser.add_argument("--only", default="")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    chosen = [one for one in mutants() if options.only in f"{one.rule}: {one}"]
+    if options.sample is not None:
+        chance = random.Random(options.seed)
+        places = sorted(chance.sample(range(len(chosen)), min(options.sample, len(chosen))))
+        chosen = [chosen[place] for place in places]
+    hunt = Hunt(chosen, known_catchers(), options.seconds)
+    paths = [str(_ROOT / "tests" / name) for name in _TESTS]
+    quiet = ["-q", "-s", "-p", "no:cacheprovider", "--no-header", "--no-summary"]
+    try:
+        status = pytest.main([*paths, *quiet], plugins=[hunt])
+    finally:
+        if options.write:
+            _write(hunt.known)
+    _say(
+        f"\n{len(chosen)} mutants, {hunt.survivors} not caught, "
+        f"{time.process_time():.0f} s of processor time"
+    )
+    return 1 if hunt.survivors or status not in {0, pytest.ExitCode.NO_TESTS_COLLECTED} else 0
+
+
+def _all_mutants() -> Iterator[Mutant]:
+    yield from (
+        one
+        for one in money_mutants()
+        if os.environ.get("PART") != "core"
+        or any((one.where, one.node, one.becomes) in b for b in BREAKS.values())
+    )
+    yield from table_mutants()
+    for name in LEDGER:
+        yield from mutants_of(f"ledger.{name}")
+
+
+def _is_caught(mutant: Mutant, catcher: Catcher) -> bool:
+    with applied(mutant):
+        return catcher.catches()
+
+
+def _is_about_rules(item: pytest.Item) -> bool:
+    return item.path.name not in _NOT_ABOUT_RULES and "dynamo" not in item.name
+
+
+def _write(known: Mapping[str, str]) -> None:
+    """Write down who catches the mutants that there are."""
+    left = {name: known[name] for name in map(str, mutants()) if name in known}
+    _CAUGHT_BY.write_text(json.dumps(left, indent=0, ensure_ascii=False) + "\n")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
