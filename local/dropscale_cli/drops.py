@@ -119,10 +119,8 @@ def find_drops(
     ignored = {key: file for key, file in found.items() if key not in drops.paths}
     if not drops.to_follow:
         left = IgnoredFiles.of(ignored or found)
-        others = f"; other files: {left}" if left else ""
-        raise NothingToDrop(
-            "\n".join((f"{path}: there is no image to drop{others}", *left.lines()))
-        )
+        named = f"; other files: {left}" if left else ""
+        raise NothingToDrop("\n".join((f"{path}: there is no image to drop{named}", *left.lines())))
     return replace(drops, ignored=ignored)
 
 
