@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit
 
+from dropscale.coded_warning import CodedWarning
 from dropscale.ledger.drops import Download, Source, TimelineEntry
 from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.states import OPEN_STATES, DropState
@@ -55,7 +56,7 @@ class Card:
     words: str
     tone: str
     explanation: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[CodedWarning, ...] = ()
     before: Picture | None = None
     after: Picture | None = None
     source_size: tuple[int, int] | None = None

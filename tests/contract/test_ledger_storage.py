@@ -12,6 +12,7 @@ from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from dropscale.aws.ledger import DynamoLedger, records_in
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.drops import Drop, Output, Rendition, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject, Parameters
@@ -101,7 +102,12 @@ def a_drop() -> Drop:
     job = a_job()
     rendition = Rendition(fingerprint=job.fingerprint, parameters=job.parameters)
     blank = Drop(id=Drop.id_of("in", source.key), source=source)
-    return blank.evaluate({job.fingerprint: rendition}, NOW, spec=spec, warnings=("careful",))
+    return blank.evaluate(
+        {job.fingerprint: rendition},
+        NOW,
+        spec=spec,
+        warnings=(CodedWarning(WarningCode.SPEC, "careful"),),
+    )
 
 
 def rounded(record: Drop | Job | None) -> object:

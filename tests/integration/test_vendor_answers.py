@@ -314,5 +314,5 @@ def test_a_result_of_another_size_is_delivered_with_a_warning(meeting: Meeting) 
     meeting.drop()
 
     (warning,) = meeting.world.manifest(KEY)["warnings"]
-    assert "5 x 5" in warning
-    assert "16 x 12" in warning
+    assert "5 x 5" in warning["message"]
+    assert "16 x 12" in warning["message"]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.image.header import ImageHeader
 from dropscale.image.metadata import exif, xmp
 from dropscale.image.metadata.files import can_take_profile, declares_colour
@@ -41,7 +42,7 @@ def can_hold(profile: bytes, file: BinaryIO, header: ImageHeader) -> bool:
 
 def carry_metadata(
     original: Original, file: BinaryIO, header: ImageHeader, measured: Comparison | None
-) -> tuple[Metadata, list[str]]:
+) -> tuple[Metadata, list[CodedWarning]]:
     """Return what a result is to say of itself, and what of its original could not be used."""
     found = original.metadata
     faults = list(found.faults)
@@ -53,20 +54,23 @@ def carry_metadata(
     ):
         profile = None
     if profile is not None and measured is None:
-        faults.append("The original's colour profile is given back untested: no pixels to compare")
+        message = "The original's colour profile is given back untested: no pixels to compare"
+        faults.append(CodedWarning(WarningCode.PROFILE_UNTESTED, message))
     described = found.exif
     if described is not None:
         try:
             described = exif.adapt(described, *place)
         except MalformedMetadata as error:
-            faults.append(f"The original's EXIF is not given back: {error}")
+            message = f"The original's EXIF is not given back: {error}"
+            faults.append(CodedWarning(WarningCode.METADATA_DAMAGED, message))
             described = None
     packet = found.xmp
     if packet is not None:
         try:
             packet = xmp.adapt(packet, *place)
         except MalformedMetadata as error:
-            faults.append(f"The original's XMP is not given back: {error}")
+            message = f"The original's XMP is not given back: {error}"
+            faults.append(CodedWarning(WarningCode.METADATA_DAMAGED, message))
             packet = None
     return Metadata(profile, described, packet, found.iptc, found.resolution), faults
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.drops import Download, Drop, Output, Rendition, Source
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
@@ -168,7 +169,7 @@ class Deliver:
         return amend_drop(self.ledger, drop.id, change)
 
 
-def _warn_of_size(source: Source, factor: int, output: Output) -> tuple[str, ...]:
+def _warn_of_size(source: Source, factor: int, output: Output) -> tuple[CodedWarning, ...]:
     """Say so when the size is not the one that was paid for; never throw the result away."""
     if source.width is None or source.height is None:
         return ()
@@ -176,7 +177,8 @@ def _warn_of_size(source: Source, factor: int, output: Output) -> tuple[str, ...
     # An EXIF orientation may have been applied, which swaps the sides.
     if (output.width, output.height) in {expected, expected[::-1]}:
         return ()
-    return (
+    message = (
         f"{output.key} is {output.width} x {output.height} pixels; "
-        f"{expected[0]} x {expected[1]} were expected",
+        f"{expected[0]} x {expected[1]} were expected"
     )
+    return (CodedWarning(WarningCode.WRONG_SIZE, message),)

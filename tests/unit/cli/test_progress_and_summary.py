@@ -252,7 +252,7 @@ def test_what_is_given_up_comes_with_the_command_that_goes_on(
 def test_warnings_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     odd = manifest("a.jpg", DropState.DELIVERED, output="a.png", warnings=("a.png is odd",))
     summary(FollowedDrop("a.jpg", "1", 0, manifest=odd)).print_text()
-    assert "Warning: a.png is odd\n" in capsys.readouterr().out
+    assert "Warning: a.png is odd [Spec]\n" in capsys.readouterr().out
 
 
 def test_a_job_that_two_images_share_is_counted_once() -> None:

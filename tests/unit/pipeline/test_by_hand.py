@@ -299,12 +299,12 @@ def test_what_may_have_been_charged_is_still_told_when_the_spec_has_changed(
     unknown.finish_all()
     manifest = unknown.manifest("cat.png")
     assert manifest["state"] == "delivered"
-    assert any(job.project_name in warning for warning in manifest["warnings"])
+    assert any(job.project_name in warning["message"] for warning in manifest["warnings"])
 
     unknown.decide("cat.png", Decision.ABANDON)
 
     warnings = unknown.manifest("cat.png")["warnings"]
-    assert not any(job.project_name in warning for warning in warnings)
+    assert not any(job.project_name in warning["message"] for warning in warnings)
 
 
 def test_an_outcome_that_becomes_unknown_after_the_spec_has_changed_is_told(world: World) -> None:
@@ -321,7 +321,7 @@ def test_an_outcome_that_becomes_unknown_after_the_spec_has_changed_is_told(worl
     lost = next(job for job in world.ledger.jobs.values() if job.state is JobState.UNKNOWN)
     manifest = world.manifest("cat.png")
     assert manifest["state"] == "delivered"
-    assert any(lost.project_name in warning for warning in manifest["warnings"])
+    assert any(lost.project_name in warning["message"] for warning in manifest["warnings"])
 
 
 def test_an_image_whose_uploads_fail_is_read_again_ever_later(world: World) -> None:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from dropscale.coded_warning import CodedWarning
 from dropscale.image.header import DamagedImage, read_header
 from dropscale.image.metadata.files import read_metadata
 from dropscale.image.metadata.model import MalformedMetadata
@@ -64,7 +65,7 @@ FILES: dict[str, Callable[[], bytes]] = {
 }
 
 
-def finished(original: bytes, came: bytes) -> tuple[bytes, tuple[str, ...]]:
+def finished(original: bytes, came: bytes) -> tuple[bytes, tuple[CodedWarning, ...]]:
     bucket = FakeInputBucket()
     source = source_of(bucket, original)
     file = io.BytesIO(came)

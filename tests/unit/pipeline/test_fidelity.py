@@ -13,6 +13,7 @@ import pytest
 import pyvips
 from PIL import Image, ImageOps
 
+from dropscale.coded_warning import CodedWarning
 from dropscale.image import vips, vips_worker
 from dropscale.image.pixels import QUALITY_BY_TYPE, Comparison, PixelsUnreadable
 from dropscale.image.verify import verify_result
@@ -57,8 +58,12 @@ def _no_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 class Finished:
     """A finished result as Pillow reads it."""
 
-    def __init__(self, body: bytes, warnings: tuple[str, ...], delta_e: float | None) -> None:
-        self.body, self.warnings, self.delta_e = body, warnings, delta_e
+    def __init__(
+        self, body: bytes, warnings: tuple[CodedWarning, ...], delta_e: float | None
+    ) -> None:
+        self.body, self.delta_e = body, delta_e
+        self.warnings = tuple(warning.message for warning in warnings)
+        self.codes = [warning.code for warning in warnings]
         self.image = Image.open(io.BytesIO(body))
         self.image.load()
 

@@ -83,7 +83,8 @@ def finished_with(
             file, verify_result(file, KEY), source, settings, files, lambda: PLENTY
         )
         done.file.seek(0)
-        return Finished(done.file.read(), done.warnings, done.delta_e)
+        told = tuple(warning.message for warning in done.warnings)
+        return Finished(done.file.read(), told, done.delta_e)
 
 
 def result(image_type: str = "png", size: tuple[int, int] = TWICE, **options: Any) -> bytes:

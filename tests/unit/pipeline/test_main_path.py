@@ -268,7 +268,7 @@ def test_a_result_of_unexpected_size_is_delivered_with_a_warning(world: World) -
 
     manifest = world.manifest("cat.png")
     assert manifest["state"] == "delivered"
-    assert "16 x 12 were expected" in manifest["warnings"][0]
+    assert "16 x 12 were expected" in manifest["warnings"][0]["message"]
 
 
 def test_a_job_that_ended_in_error_is_paid_again_only_by_a_new_drop(world: World) -> None:
@@ -361,7 +361,7 @@ def test_an_image_deleted_before_its_delivery_is_delivered_as_it_came(world: Wor
     world.finish_all()
 
     assert world.results.outputs["cat.png@2x.png"][0] == world.upscaler.result
-    assert "it was deleted" in world.manifest("cat.png")["warnings"][-1]
+    assert "it was deleted" in world.manifest("cat.png")["warnings"][-1]["message"]
 
 
 def test_an_outputs_key_ends_as_what_it_was_written_as(world: World) -> None:
@@ -381,7 +381,7 @@ def test_a_result_that_cannot_be_written_anew_is_delivered_as_it_came(world: Wor
     world.finish_all()
 
     assert world.results.outputs["cat.png@2x.png"][0] == world.upscaler.result
-    assert "The result keeps its format" in world.manifest("cat.png")["warnings"][-1]
+    assert "The result keeps its format" in world.manifest("cat.png")["warnings"][-1]["message"]
 
 
 def test_another_quality_is_written_over_the_earlier_output(world: World) -> None:

@@ -92,8 +92,9 @@ def test_what_a_sidecar_says_in_vain_is_a_warning_in_the_manifest(world: World) 
     world.drop("cat.png", png())
 
     prompt, factor = world.manifest("cat.png")["warnings"]
-    assert prompt.startswith("cat.png.yaml:2:17: style.prompt: is not used")
-    assert factor.startswith("cat.png.yaml:1:15: scale_factor: has no effect")
+    assert (prompt["code"], factor["code"]) == ("Spec", "Spec")
+    assert prompt["message"].startswith("cat.png.yaml:2:17: style.prompt: is not used")
+    assert factor["message"].startswith("cat.png.yaml:1:15: scale_factor: has no effect")
 
 
 def test_all_renditions_together_must_be_allowed(world: World) -> None:

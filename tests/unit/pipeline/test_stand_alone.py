@@ -26,7 +26,8 @@ def test_an_image_elsewhere_is_upscaled_by_its_path(world: World) -> None:
     assert set(world.results.outputs) == {"jobs/shoe.yaml@4x.png"}
     manifest = world.manifest("jobs/shoe.yaml")
     assert manifest["state"] == "delivered"
-    assert manifest["warnings"] == ["Nothing of the original is given back: it lies elsewhere"]
+    told = "Nothing of the original is given back: it lies elsewhere"
+    assert manifest["warnings"] == [{"code": "OriginalUnread", "message": told}]
     assert (manifest["source"]["key"], manifest["source"]["image_path"]) == ("jobs/shoe.yaml", URL)
     assert world.upscaler.uploads == []
 

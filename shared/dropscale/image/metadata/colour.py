@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from dropscale.coded_warning import CodedWarning, WarningCode
+
 _D65 = 0.3127, 0.3290
 
 
@@ -63,9 +65,10 @@ _PARAMETERS = {1: 0, 5: 3}
 _Matrix = Sequence[Sequence[float]]
 
 
-def describe_hdr(name: str) -> str:
+def describe_hdr(name: str) -> CodedWarning:
     """Say for people that a picture is brighter than white, by the name of its curve."""
-    return f"The original is HDR ({name}); its result is not, and may look paler or darker"
+    message = f"The original is HDR ({name}); its result is not, and may look paler or darker"
+    return CodedWarning(WarningCode.HDR_LOST, message)
 
 
 def profile_of_code_points(primaries: int, transfer: int) -> bytes | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
+from dropscale.coded_warning import CodedWarning
 from dropscale.image.boxes import Box, Fields, boxes_in, content_of, first_box
 from dropscale.image.metadata.colour import (
     HDR_BY_TRANSFER,
@@ -284,7 +285,7 @@ class _HeifFile:
         return version, fields
 
 
-def _colours(heif: _HeifFile) -> tuple[bytes | None, list[str]]:
+def _colours(heif: _HeifFile) -> tuple[bytes | None, list[CodedWarning]]:
     """Return the profile of the primary item, else that of its first tile; and what is to be said.
 
     Where there is none, its code points tell (in `nclx`: ISO/IEC 14496-12, 12.1.5).

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from types import MappingProxyType
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.image.metadata.model import MalformedMetadata
 
 _CHANNELS_BY_SPACE = MappingProxyType({b"GRAY": 1, b"RGB ": 3, b"CMYK": 4})
@@ -17,9 +18,10 @@ def channels_of(profile: bytes) -> int | None:
     return _CHANNELS_BY_SPACE.get(profile[16:20])
 
 
-def fault(error: MalformedMetadata) -> str:
+def fault(error: MalformedMetadata) -> CodedWarning:
     """Say for people that a profile is damaged, and how."""
-    return f"The original's colour profile is damaged, and not given back: {error}"
+    message = f"The original's colour profile is damaged, and not given back: {error}"
+    return CodedWarning(WarningCode.PROFILE_DAMAGED, message)
 
 
 def require_whole(profile: bytes) -> None:

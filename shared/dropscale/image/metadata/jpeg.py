@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.image.metadata import icc, iptc, xmp
 from dropscale.image.metadata.exif import readable_orientation, resolution_of
 from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout, Resolution
@@ -107,7 +108,7 @@ def read(file: BinaryIO) -> Metadata:
             found.setdefault(segment.kind, []).append(segment.body)
     resources = b"".join(body[len(_RESOURCES) :] for body in found.get("iptc", ()))
     exif = found["exif"][0][len(_EXIF) :] if "exif" in found else None
-    faults: list[str] = []
+    faults: list[CodedWarning] = []
     profile, packet = None, found["xmp"][0][len(_XMP) :] if "xmp" in found else None
     try:
         profile = _join_profile(found.get("icc", []))
@@ -226,7 +227,7 @@ def _join_profile(bodies: Iterable[bytes]) -> bytes | None:
     return icc.join((body[12], body[13], body[14:]) for body in bodies if len(body) > 14)
 
 
-def _with_extension(packet: bytes, bodies: Iterable[bytes]) -> tuple[bytes, list[str]]:
+def _with_extension(packet: bytes, bodies: Iterable[bytes]) -> tuple[bytes, list[CodedWarning]]:
     """Return a packet with what its extension holds; the extension is whole, or said to be lost."""
     try:
         guid = xmp.points_at(packet)
@@ -237,7 +238,8 @@ def _with_extension(packet: bytes, bodies: Iterable[bytes]) -> tuple[bytes, list
     try:
         return xmp.merge(packet, _join_extension(bodies, guid.encode())), []
     except MalformedMetadata as error:
-        return packet, [f"The original's extended XMP is damaged, and not given back: {error}"]
+        message = f"The original's extended XMP is damaged, and not given back: {error}"
+        return packet, [CodedWarning(WarningCode.METADATA_DAMAGED, message)]
 
 
 def _join_extension(bodies: Iterable[bytes], guid: bytes) -> bytes:

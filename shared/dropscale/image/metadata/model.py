@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, Self
 
+from dropscale.coded_warning import CodedWarning
+
 _NO_PACKETS = frozenset({"resolution", "faults"})
 
 
@@ -36,7 +38,7 @@ class Metadata:
         xmp: an XMP packet.
         iptc: IPTC-IIM records.
         resolution: by the file's own field, else by its EXIF.
-        faults: what is damaged, and so is not among these, for people.
+        faults: what is damaged or has no room here, and so is lost.
     """
 
     icc: bytes | None = None
@@ -44,14 +46,14 @@ class Metadata:
     xmp: bytes | None = None
     iptc: bytes | None = None
     resolution: Resolution | None = None
-    faults: tuple[str, ...] = ()
+    faults: tuple[CodedWarning, ...] = ()
 
     @classmethod
     def of(
         cls,
         packets: Mapping[str, bytes],
         resolution: Resolution | None,
-        faults: Iterable[str] = (),
+        faults: Iterable[CodedWarning] = (),
     ) -> Self:
         """Return it with packets by the names of their kinds."""
         icc, exif, xmp, iptc = (packets.get(kind) for kind in ("icc", "exif", "xmp", "iptc"))

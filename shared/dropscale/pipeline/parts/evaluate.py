@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.errors import DropscaleError
 from dropscale.image.header import ImageTooLarge
 from dropscale.ledger.budget import Budget
@@ -38,7 +39,7 @@ class UpscaleRequest:
 
     source: Source
     spec: EffectiveSpec
-    warnings: tuple[str, ...]
+    warnings: tuple[CodedWarning, ...]
     image: SourceImage
     renditions: Mapping[str, Rendition] | None
 
@@ -111,7 +112,8 @@ class EvaluateDrop:
     ) -> UpscaleRequest:
         """Go by the image's dimensions and bytes, too."""
         spec = specs.effective
-        warnings = Drop.bounded_warnings([str(fault) for fault in specs.warnings])
+        told = [CodedWarning(WarningCode.SPEC, str(fault)) for fault in specs.warnings]
+        warnings = Drop.bounded_warnings(told)
         stands = (drop.source, drop.spec, drop.warnings) == (source, spec, warnings)
         if stands and drop.is_evaluated:
             return UpscaleRequest(source, spec, warnings, image, None)

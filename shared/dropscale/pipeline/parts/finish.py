@@ -6,6 +6,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Self, cast
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.image.carry import Original, can_hold, carry_metadata, is_upright, strip_metadata
 from dropscale.image.header import ImageHeader, read_header
 from dropscale.image.metadata import exif
@@ -89,7 +90,10 @@ class _Work:
         """Return a file whose parts are to be read or written, for as long as that may take."""
         return timed(file, min(self.seconds(), _METADATA_SECONDS))
 
-    def with_warnings(self, *warnings: str) -> Self:
+    def warn(self, code: WarningCode, message: str) -> Self:
+        return self.with_warnings(CodedWarning(code, message))
+
+    def with_warnings(self, *warnings: CodedWarning) -> Self:
         finished = replace(self.finished, warnings=(*self.finished.warnings, *warnings))
         return replace(self, finished=finished)
 
@@ -133,32 +137,42 @@ class FinishResult:
         def seconds() -> float:
             return remaining() - _RESERVED_SECONDS
 
-        steps: dict[str, Callable[[_Work], _Work]] = {
-            "The original could not be read, so nothing of it is given back": (
-                lambda work: self._read_original(work, source)
+        steps: list[tuple[WarningCode, str, Callable[[_Work], _Work]]] = [
+            (
+                WarningCode.ORIGINAL_UNREAD,
+                "The original could not be read, so nothing of it is given back",
+                lambda work: self._read_original(work, source),
             ),
-            "The result was not verified": self._verify,
-            "The original's metadata could not be used": _choose_metadata,
-            "The result keeps its format": self._convert,
-            "The metadata was not given back": _write_metadata,
-        }
+            (WarningCode.NOT_VERIFIED, "The result was not verified", self._verify),
+            (
+                WarningCode.METADATA_DAMAGED,
+                "The original's metadata could not be used",
+                _choose_metadata,
+            ),
+            (WarningCode.FORMAT_KEPT, "The result keeps its format", self._convert),
+            (
+                WarningCode.METADATA_UNWRITTEN,
+                "The metadata was not given back",
+                _write_metadata,
+            ),
+        ]
         work = _Work(settings, files, seconds, FinishedResult(result, header))
-        for failure, step in steps.items():
+        for code, failure, step in steps:
             try:
                 work = step(work)
             except Exception as error:  # whatever it is, the result is paid
-                work = work.with_warnings(f"{failure}: {type(error).__name__}: {error}")
+                work = work.warn(code, f"{failure}: {type(error).__name__}: {error}")
         return work.finished
 
     def _read_original(self, work: _Work, source: Source) -> _Work:
         if source.sha256 is None:
-            return work.with_warnings("Nothing of the original is given back: it lies elsewhere")
+            return _warn_of_absence(work, "it lies elsewhere")
         try:
             file = work.files.enter_context(self.originals.open_original(source))
         except ObjectGone:
-            return work.with_warnings("Nothing of the original is given back: it was deleted")
+            return _warn_of_absence(work, "it was deleted")
         except ObjectOverwritten:
-            return work.with_warnings("Nothing of the original is given back: it was overwritten")
+            return _warn_of_absence(work, "it was overwritten")
         header = read_header(file, source.key, as_stored=True)
         metadata, orientation = Metadata(), exif.UPRIGHT
         try:
@@ -166,16 +180,16 @@ class FinishResult:
             if header.type not in _UPRIGHT_BY_DECODING:
                 orientation = exif.orientation_of(metadata.exif)
         except MalformedMetadata as error:
-            work = work.with_warnings(f"The original's metadata is damaged: {error}")
+            message = f"The original's metadata is damaged: {error}"
+            work = work.warn(WarningCode.METADATA_DAMAGED, message)
         return replace(work, original=Original(file, header, metadata, orientation))
 
     def _verify(self, work: _Work) -> _Work:
         """Decode the result, and see whether it shows what the original does."""
         work = replace(work, own=_own_metadata(work))
         if work.image.type not in DECODABLE_TYPES:
-            return work.with_warnings(
-                f"The result was not verified: {work.image.type} is not decoded"
-            )
+            message = f"The result was not verified: {work.image.type} is not decoded"
+            return work.warn(WarningCode.NOT_VERIFIED, message)
         comparison = self._compare(work)
         return work.with_comparison(comparison).with_warnings(*_find_faults(comparison))
 
@@ -200,7 +214,7 @@ class FinishResult:
         comparison = self._compare(converted)
         doubts = [*_find_faults(comparison)]
         if len(doubts) > len([*_find_faults(work.comparison)]):
-            raise ValueError(doubts[-1])
+            raise ValueError(doubts[-1].message)
         converted = converted.with_comparison(comparison)
         if to.type in REWRITABLE_TYPES:
             return replace(converted, metadata=_told(work))
@@ -221,15 +235,23 @@ class FinishResult:
         )
 
 
-def _find_faults(comparison: Comparison) -> Iterator[str]:
+def _warn_of_absence(work: _Work, why: str) -> _Work:
+    message = f"Nothing of the original is given back: {why}"
+    return work.warn(WarningCode.ORIGINAL_UNREAD, message)
+
+
+def _find_faults(comparison: Comparison) -> Iterator[CodedWarning]:
     if comparison.fault is not None:
-        yield f"The result does not decode: {comparison.fault}"
+        message = f"The result does not decode: {comparison.fault}"
+        yield CodedWarning(WarningCode.NOT_DECODED, message)
     if comparison.is_blank:
-        yield "The result is blank: all of it is of one colour"
+        message = "The result is blank: all of it is of one colour"
+        yield CodedWarning(WarningCode.BLANK, message)
     if comparison.delta_e is not None and comparison.delta_e > MAX_DELTA_E:
-        yield (
+        yield CodedWarning(
+            WarningCode.COLOURS_DIFFER,
             f"The result's colours are not the original's: they differ by {comparison.delta_e:.1f}"
-            f" on average (CIEDE2000), more than {MAX_DELTA_E:.1f}"
+            f" on average (CIEDE2000), more than {MAX_DELTA_E:.1f}",
         )
 
 
@@ -237,7 +259,7 @@ def _choose_metadata(work: _Work) -> _Work:
     """Find out what the result is to say of itself."""
     result = work.finished
     metadata = Metadata(resolution=work.own.resolution)
-    faults: list[str] = []
+    faults: list[CodedWarning] = []
     if work.original is not None:
         metadata, faults = carry_metadata(
             work.original, work.timed(result.file), result.header, work.known_comparison
@@ -291,9 +313,8 @@ def _write_metadata(work: _Work) -> _Work:
     if metadata is None:
         return work
     if result.header.type not in REWRITABLE_TYPES:
-        return work.with_warnings(
-            f"The metadata was left alone: the result is {result.header.type}"
-        )
+        message = f"The metadata was left alone: the result is {result.header.type}"
+        return work.warn(WarningCode.METADATA_UNWRITTEN, message)
     target = _open_temporary_file(work.files)
     size = result.header.width, result.header.height
     source = ImageFile(work.timed(result.file), result.header.type)
@@ -308,9 +329,10 @@ def _needs_alpha(work: _Work, image_type: str) -> bool:
     return work.comparison.lost_alpha and image_type in ALPHA_TYPES
 
 
-def _describe_misfits(image_type: str, misfits: Metadata) -> str:
+def _describe_misfits(image_type: str, misfits: Metadata) -> CodedWarning:
     names = ", ".join(kind.upper() for kind in misfits.kinds)
-    return f"{image_type} has no room for the original's {names}"
+    message = f"{image_type} has no room for the original's {names}"
+    return CodedWarning(WarningCode.NO_ROOM, message)
 
 
 def _image_of(original: Original | None) -> ImageFile | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
+from dropscale.coded_warning import CodedWarning
 from dropscale.image.header import ImageHeader
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.drops import Source
@@ -157,7 +158,7 @@ class FinishedResult:
 
     file: BinaryIO
     header: ImageHeader
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[CodedWarning, ...] = ()
     delta_e: float | None = None
     """Its mean colour difference to the original (CIEDE2000), where that was measured."""
 
