@@ -242,9 +242,11 @@ class RoundTrip:
         outputs = [job.output for job in manifest.jobs if job.output]
         try:
             files = [self._collect_output(output, self.out) for output in outputs if self.out]
-            if self.out:
-                collect(ResultPath(self.out, name), [body], len(body))
             drop = replace(drop, files=tuple(files), trouble=None)
+            if self.out:
+                # Whoever interrupts when the manifest is there is told what it says.
+                self._followed[drop.key] = drop
+                collect(ResultPath(self.out, name), [body], len(body))
         except ResultMissing as missing:
             drop = self._fetch_again(drop, str(missing))
         except OSError as error:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from dropscale_cli.aws_target import AwsTarget
 
 _LOOK_SECONDS = 0.2
+"""Between two looks at the least, however much is written."""
+_QUIET_SECONDS = 0.5
+"""And more where nothing is."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def session(
 
         def pause() -> None:
             time.sleep(_LOOK_SECONDS)
+            cloud.wait_for_object(_QUIET_SECONDS)
             try:
                 journal.require_working()
             except JournalFailed as error:

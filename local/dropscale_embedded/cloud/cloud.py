@@ -104,6 +104,7 @@ class EmbeddedCloud:
         self._before_events = before_events
         self._start_worker = start_worker
         self._stopping = threading.Event()
+        self._written = threading.Event()
         self._pools: dict[str, FunctionPool] = {}
         self._threads: list[threading.Thread] = []
         self._teardown = ExitStack()
@@ -135,6 +136,11 @@ class EmbeddedCloud:
         """Return a boto3 client of one of the stack's services."""
         return self._clients.client(service)
 
+    def wait_for_object(self, seconds: float) -> None:
+        """Wait until something was put into a bucket since the last call, or for so long."""
+        self._written.wait(seconds)
+        self._written.clear()
+
     def _start(self, started: ExitStack) -> None:
         start = self._start_worker or started.enter_context(fork_server(base_environment()))
         template = read_template(self._template)
@@ -156,6 +162,7 @@ class EmbeddedCloud:
                 invoke=self._invoke,
                 object_event=events.created,
                 stopping=self._stopping,
+                written=self._written,
                 journal=self._journal,
             )
         )

@@ -286,17 +286,20 @@ _Megapixels = Annotated[
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Assets(_Strict):
     """What to upscale."""
 
     image_file_path: _ImagePath = Field(
-        examples=["https://example.com/shoe.jpg", "api-assets/id/1234.png", "cat.jpg"]
+        examples=["https://example.com/shoe.jpg", "api-assets/id/1234.png", "cat.jpg"],
+        description=(
+            "In a spec that stands alone: an https URL that ends in an image's extension, a "
+            "library URL of the vendor's, or an `api-assets/…` path. In a sidecar it can only "
+            "name the image beside it."
+        ),
     )
-    """In a spec that stands alone: an https URL that ends in an image's extension, a library URL of
-    the vendor's, or an `api-assets/…` path. In a sidecar it can only name the image beside it."""
 
 
 class Style(_Strict):
@@ -306,52 +309,98 @@ class Style(_Strict):
         json_schema_extra={"dependentSchemas": {"mode": {"properties": {"enhancement": False}}}}
     )
 
-    mode: _Mode = Field(None, examples=["creative"])
-    """How far the result may depart from the original."""
-    enhancement: _Enhancement = Field(None, examples=["Creative"])
-    """The API's older name of the same choice; Resemblance is preserve. Give one of the two."""
-    prompt: _Prompt = Field(None, examples=["crisp fur"])
-    """What the result should look like; used in the mode creative only."""
+    mode: _Mode = Field(
+        None, examples=["creative"], description="How far the result may depart from the original."
+    )
+    enhancement: _Enhancement = Field(
+        None,
+        examples=["Creative"],
+        description=(
+            "The API's older name of the same choice; Resemblance is preserve. Give one of the two."
+        ),
+    )
+    prompt: _Prompt = Field(
+        None,
+        examples=["crisp fur"],
+        description="What the result should look like; used in the mode creative only.",
+    )
 
 
 class SkipIf(_Strict):
     """When an image is large enough already: it is skipped, free, if it reaches all that is set."""
 
-    min_width: _Pixels = Field(None, examples=[3000])
-    """The width from which an image is large enough, in pixels."""
-    min_height: _Pixels = Field(None, examples=[2000])
-    """The height from which an image is large enough, in pixels."""
-    min_megapixels: _Megapixels = Field(None, examples=[12])
-    """The size from which an image is large enough, in millions of pixels."""
+    min_width: _Pixels = Field(
+        None,
+        examples=[3000],
+        description="The width from which an image is large enough, in pixels.",
+    )
+    min_height: _Pixels = Field(
+        None,
+        examples=[2000],
+        description="The height from which an image is large enough, in pixels.",
+    )
+    min_megapixels: _Megapixels = Field(
+        None,
+        examples=[12],
+        description="The size from which an image is large enough, in millions of pixels.",
+    )
 
 
 class OutputSpec(_Strict):
     """How the result is written. Free to change: it is delivered again, and nothing is paid."""
 
-    format: _Format = Field(None, examples=["jpeg"])
-    """The file format; `keep`: the one in which the result comes, often png. A photo weighs four to
-    five times as much in png as in jpeg."""
-    quality: _Quality = Field(None, examples=[90])
-    """From 1 to 100, for jpeg, webp and avif. Without one: jpeg 92, webp 90, avif 75."""
-    metadata: _Metadata = Field(None, examples=["strip"])
-    """`keep`: the original's EXIF, XMP and IPTC; `strip`: none. A colour profile is kept always."""
+    format: _Format = Field(
+        None,
+        examples=["jpeg"],
+        description=(
+            "The file format; `keep`: the one in which the result comes, often png. A photo "
+            "weighs four to five times as much in png as in jpeg."
+        ),
+    )
+    quality: _Quality = Field(
+        None,
+        examples=[90],
+        description=(
+            "From 1 to 100, for jpeg, webp and avif. Without one: jpeg 92, webp 90, avif 75."
+        ),
+    )
+    metadata: _Metadata = Field(
+        None,
+        examples=["strip"],
+        description=(
+            "`keep`: the original's EXIF, XMP and IPTC; `strip`: none. A colour profile is kept"
+            " always."
+        ),
+    )
 
 
 class RenditionSpec(_Strict):
     """One of several upscales of an image: what differs from the rest of the spec."""
 
-    scale_factor: _Scale = Field(None, examples=[4])
-    """How much larger the result is, in each direction. The vendor's 4 may need a paid plan."""
-    style: Annotated[Style | None, _Given()] = None
-    """How to upscale."""
-    name: _Label = Field(None, examples=["Cat"])
-    """What the vendor's library shows; without it, the image's key."""
-    download_directory: _Folder = Field(None, examples=["print"])
-    """A folder below the results for the output, such as `print/large`."""
-    output: Annotated[OutputSpec | None, _Given()] = None
-    """How the result is written."""
-    revision: _Label = Field(None, examples=["2"])
-    """Any text. Another one pays for a fresh try."""
+    scale_factor: _Scale = Field(
+        None,
+        examples=[4],
+        description=(
+            "How much larger the result is, in each direction. The vendor's 4 may need a paid plan."
+        ),
+    )
+    style: Annotated[Style | None, _Given()] = Field(None, description="How to upscale.")
+    name: _Label = Field(
+        None,
+        examples=["Cat"],
+        description="What the vendor's library shows; without it, the image's key.",
+    )
+    download_directory: _Folder = Field(
+        None,
+        examples=["print"],
+        description="A folder below the results for the output, such as `print/large`.",
+    )
+    output: Annotated[OutputSpec | None, _Given()] = Field(
+        None, description="How the result is written."
+    )
+    revision: _Label = Field(
+        None, examples=["2"], description="Any text. Another one pays for a fresh try."
+    )
 
 
 class Spec(RenditionSpec):
@@ -360,21 +409,37 @@ class Spec(RenditionSpec):
     `null` undoes what an outer spec says, for fields that can be without a value.
     """
 
-    assets: Annotated[Assets | None, _Given()] = None
-    """What to upscale. An image's sidecar and a folder's spec can do without."""
-    wait_for_completion: _Truth = Field(None, examples=[False])
-    """false: pay and end as `submitted`; `dropscale retry` collects the result, free."""
-    download_outputs: _Truth = Field(None, examples=[False])
-    """false: end as `complete`, with the vendor's download URLs in the manifest."""
-    max_credits: _Credits = Field(None, examples=[200])
-    """Refuse the image if all its renditions together cost more."""
-    skip_if: SkipIf | None = None
-    """Leave an image alone that is large enough already."""
-    renditions: Annotated[list[RenditionSpec] | None, Field(max_length=MAX_RENDITIONS)] = Field(
-        None, examples=[[{"style": {"mode": "preserve"}}, {"scale_factor": 4}]]
+    assets: Annotated[Assets | None, _Given()] = Field(
+        None, description="What to upscale. An image's sidecar and a folder's spec can do without."
     )
-    """Several upscales of one image: each item merges over the rest of the spec, and is a job and
-    an output of its own. `[]`: just the rest."""
+    wait_for_completion: _Truth = Field(
+        None,
+        examples=[False],
+        description=(
+            "false: pay and end as `submitted`; `dropscale retry` collects the result, free."
+        ),
+    )
+    download_outputs: _Truth = Field(
+        None,
+        examples=[False],
+        description="false: end as `complete`, with the vendor's download URLs in the manifest.",
+    )
+    max_credits: _Credits = Field(
+        None,
+        examples=[200],
+        description="Refuse the image if all its renditions together cost more.",
+    )
+    skip_if: SkipIf | None = Field(
+        None, description="Leave an image alone that is large enough already."
+    )
+    renditions: Annotated[list[RenditionSpec] | None, Field(max_length=MAX_RENDITIONS)] = Field(
+        None,
+        examples=[[{"style": {"mode": "preserve"}}, {"scale_factor": 4}]],
+        description=(
+            "Several upscales of one image: each item merges over the rest of the spec, and is "
+            "a job and an output of its own. `[]`: just the rest."
+        ),
+    )
 
 
 def json_schema() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
 from moto.core.errors import get_exception_service_model
 from moto.core.responses import BaseResponse
+from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
 from moto.events.models import Rule, events_backends
@@ -33,8 +34,10 @@ from moto.stepfunctions.parser.api import InvocationResponse
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.program.program import Program
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client
 from moto.stepfunctions.parser.backend.execution import Execution
+from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.responses import get_backend
 
 from dropscale_embedded.cloud.object_events import REASONS
@@ -91,6 +94,18 @@ from dropscale_embedded.cloud.object_events import REASONS
             "expression_attribute_values attribute_updates expected condition_expression "
             "return_values_on_condition_check_failure",
             DynamoDBBackend.transact_write_items,
+        ),
+        (
+            BaseJSONSerializer,
+            "_serialize_type_structure",
+            "self serialized value shape key",
+            None,
+        ),
+        (
+            AmazonStateLanguageParser,
+            "parse",
+            "definition",
+            ExecutionWorker._get_evaluation_entrypoint,
         ),
         (S3Response, "get_bucket_notification", "self", None),
         (S3Response, "_key_response_put", "self query key_name", S3Response._key_response),

@@ -97,7 +97,7 @@ def test_stop_leaves_no_thread_no_process_and_no_port(
     machine = tmp_path / "machine.asl.yaml"
     machine.write_text(machine.read_text().replace("IntervalSeconds: 1", "IntervalSeconds: 600"))
     template = tmp_path / "template.yaml"
-    template.write_text(template.read_text().replace("Timeout: 1\n", "Timeout: 60\n"))
+    template.write_text(template.read_text().replace("Timeout: 4\n", "Timeout: 60\n"))
     before = set(threading.enumerate())
     with EmbeddedCloud(template=template, stop_grace_seconds=0.1) as cloud:
         for name, do, seconds in [
@@ -118,7 +118,7 @@ def test_stop_leaves_no_thread_no_process_and_no_port(
                 )
             )
         port = int(cloud.endpoint_url.rpartition(":")[2])
-    eventually(lambda: set(threading.enumerate()) <= before, seconds=1)
+    eventually(lambda: set(threading.enumerate()) <= before)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
 

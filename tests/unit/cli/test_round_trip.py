@@ -4,13 +4,15 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
 from dropscale.ledger.drops import Reason
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_key
+from dropscale_cli import round_trip
+from dropscale_cli.collect import collect
 from dropscale_cli.drops import Drops
 from dropscale_cli.round_trip import MOST_MANIFEST_BYTES, FollowedDrop, RoundTrip
 from dropscale_cli.target import ResultMissing
@@ -104,6 +106,23 @@ def test_specs_are_dropped_before_images(write: Write, trip: Trip) -> None:
         Drops(specs, images)
     )
     assert target.dropped == [("z.jpg.yaml", b"spec"), ("a.jpg", b"image")]
+
+
+def test_who_interrupts_when_the_manifest_is_there_is_told_what_it_says(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def collect_then_interrupt(*arguments: Any) -> Path:
+        path = collect(*arguments)
+        if path.name == manifest_key("a.jpg"):
+            raise KeyboardInterrupt
+        return path
+
+    monkeypatch.setattr(round_trip, "collect", collect_then_interrupt)
+    target = ScriptedTarget([step(manifest("a.jpg", DropState.SKIPPED))])
+    trip = RoundTrip(target, tmp_path / "out", Updates(), lambda: target.now, target.pause)
+    with pytest.raises(KeyboardInterrupt):
+        trip(Drops({}, {"a.jpg": write("in/a.jpg")}))
+    assert [drop.state for drop in trip.followed] == [DropState.SKIPPED]
 
 
 def test_an_image_is_followed_until_its_result_lies_in_the_folder(trip: Trip) -> None:
