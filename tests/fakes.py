@@ -432,6 +432,8 @@ class FakeUpscaler:
         self.fail_download: Exception | None = None
         self.fail_project: dict[str, Exception] = {}
         self.fail_account: Exception | None = None
+        self.before_answer: Callable[[], object] = lambda: None
+        """Called once, when a create was taken and its answer is still on its way."""
 
     def upload(self, file: BinaryIO, extension: str) -> str:
         error, self.fail_upload = self.fail_upload, None
@@ -447,6 +449,8 @@ class FakeUpscaler:
         self.creates.append((image_path, parameters, name))
         project_id = f"project-{len(self.creates)}"
         self.projects[project_id] = Project(id=project_id, status=ProjectStatus.QUEUED)
+        act, self.before_answer = self.before_answer, lambda: None
+        act()
         return CreatedProject(id=project_id, credits_charged=50)
 
     def project(self, project_id: str) -> Project:

@@ -152,16 +152,11 @@ def test_what_is_given_up_stays_given_up(unknown: World) -> None:
 
 
 def test_an_answer_that_comes_after_paying_again_is_kept(world: World) -> None:
-    create = world.upscaler.create
-
-    def slow_create(*arguments):  # type: ignore[no-untyped-def]
-        answer = create(*arguments)
-        world.upscaler.create = create  # type: ignore[method-assign]
+    def pay_again() -> None:
         world.sweep(minutes=17)
         world.decide("cat.png", Decision.PAY_AGAIN)
-        return answer
 
-    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    world.upscaler.before_answer = pay_again
     world.drop("cat.png", png())
 
     assert (world.only_job.project_id, world.only_job.orphans) == ("project-2", ("project-1",))

@@ -87,16 +87,12 @@ def test_what_could_not_be_delivered_in_seven_days_says_so_and_is_collected_free
 @pytest.mark.parametrize("budget", [0, 50])
 def test_an_answer_that_comes_after_a_person_paid_again_is_not_lost(budget: int) -> None:
     world = World(budget=Budget(daily=budget))
-    create = world.upscaler.create
 
-    def slow_create(image_path: str, parameters: dict[str, Any], name: str) -> CreatedProject:
-        created = create(image_path, parameters, name)
-        world.upscaler.create = create  # type: ignore[method-assign]
+    def pay_again() -> None:
         world.sweep(minutes=20)
         world.decide("a.png", Decision.PAY_AGAIN)
-        return created
 
-    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    world.upscaler.before_answer = pay_again
     world.drop("a.png", png())
 
     assert "project-1" in {world.only_job.project_id, *world.only_job.orphans}
@@ -318,15 +314,11 @@ def test_what_is_adopted_after_it_was_given_up_is_delivered_to_every_copy(world:
 
 
 def test_an_answer_that_comes_after_a_person_gave_up_is_delivered(world: World) -> None:
-    create = world.upscaler.create
-
-    def slow_create(image_path: str, parameters: dict[str, Any], name: str) -> CreatedProject:
-        created = create(image_path, parameters, name)
+    def give_up() -> None:
         world.sweep(minutes=20)
         world.decide("a.png", Decision.ABANDON)
-        return created
 
-    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    world.upscaler.before_answer = give_up
     with suppress(ProjectUnrecorded):
         world.drop("a.png", png())
     world.finish_all()
