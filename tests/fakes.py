@@ -473,11 +473,14 @@ class FakeUpscaler:
 
     def finish(self, status: ProjectStatus = ProjectStatus.COMPLETE, **facts: Any) -> None:
         """Bring every project to this status."""
-        downloads = [{"url": "https://vendor.example/output.png"}]
-        found = {"downloads": downloads} if status is ProjectStatus.COMPLETE else {}
         for project_id in self.projects:
-            answer = {"id": project_id, "status": status, **found, **facts}
-            self.projects[project_id] = Project.model_validate(answer)
+            self.answer(project_id, status, **facts)
+
+    def answer(self, project_id: str, status: str, **facts: Any) -> None:
+        """Say this of a project from now on; one that is complete has a download."""
+        downloads = [{"url": "https://vendor.example/output.png"}] if status == "complete" else []
+        told = {"id": project_id, "status": status, "downloads": downloads, **facts}
+        self.projects[project_id] = Project.model_validate(told)
 
 
 def _etag(body: bytes) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
-from dropscale.magichour.models import CreatedProject, Project
+from dropscale.magichour.models import CreatedProject
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectUnnamed
 from dropscale.pipeline.resolve import Decision, NothingToResolve, Trust
 from dropscale.upscaler import ProjectStatus
@@ -44,9 +44,7 @@ def test_an_orphan_that_the_vendor_does_not_know_is_not_adopted(unknown: World) 
 
 def found_at_vendor(world: World, name: str | None) -> str:
     """Let the person find a complete project of a name; return its id."""
-    answer = {"id": "found", "status": "complete", "name": name}
-    downloads = [{"url": "https://vendor.example/output.png"}]
-    world.upscaler.projects["found"] = Project.model_validate({**answer, "downloads": downloads})
+    world.upscaler.answer("found", "complete", name=name)
     return "found"
 
 
