@@ -58,17 +58,18 @@ from dropscale.pipeline.parts.ports import (
 from dropscale.upscaler import ProjectStatus
 
 
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    """Return one part of a PNG."""
+    checksum = struct.pack(">I", zlib.crc32(name + data))
+    return struct.pack(">I", len(data)) + name + data + checksum
+
+
 def png(width: int = 8, height: int = 6, shade: int = 0) -> bytes:
     """Return a whole grey PNG."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(name + data))
-        return struct.pack(">I", len(data)) + name + data + checksum
-
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     rows = (b"\0" + bytes([shade]) * width) * height
-    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*part) for part in parts)
 
 
 class Clock:
@@ -432,6 +433,8 @@ class FakeUpscaler:
         self.fail_download: Exception | None = None
         self.fail_project: dict[str, Exception] = {}
         self.fail_account: Exception | None = None
+        self.before_answer: Callable[[], object] = lambda: None
+        """Called once, when a create was taken and its answer is still on its way."""
 
     def upload(self, file: BinaryIO, extension: str) -> str:
         error, self.fail_upload = self.fail_upload, None
@@ -447,6 +450,8 @@ class FakeUpscaler:
         self.creates.append((image_path, parameters, name))
         project_id = f"project-{len(self.creates)}"
         self.projects[project_id] = Project(id=project_id, status=ProjectStatus.QUEUED)
+        act, self.before_answer = self.before_answer, lambda: None
+        act()
         return CreatedProject(id=project_id, credits_charged=50)
 
     def project(self, project_id: str) -> Project:
@@ -469,11 +474,14 @@ class FakeUpscaler:
 
     def finish(self, status: ProjectStatus = ProjectStatus.COMPLETE, **facts: Any) -> None:
         """Bring every project to this status."""
-        downloads = [{"url": "https://vendor.example/output.png"}]
-        found = {"downloads": downloads} if status is ProjectStatus.COMPLETE else {}
         for project_id in self.projects:
-            answer = {"id": project_id, "status": status, **found, **facts}
-            self.projects[project_id] = Project.model_validate(answer)
+            self.answer(project_id, status, **facts)
+
+    def answer(self, project_id: str, status: str, **facts: Any) -> None:
+        """Say this of a project from now on; one that is complete has a download."""
+        downloads = [{"url": "https://vendor.example/output.png"}] if status == "complete" else []
+        told = {"id": project_id, "status": status, "downloads": downloads, **facts}
+        self.projects[project_id] = Project.model_validate(told)
 
 
 def _etag(body: bytes) -> str:

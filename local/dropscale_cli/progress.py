@@ -83,66 +83,8 @@ def progress_on(console: Terminal, doing: str | None = None) -> Iterator[Progres
         ticker.join()
 
 
-class LineProgress:
-    """Prints a line whenever an image comes to another state, and now and then in between."""
-
-    def __init__(
-        self,
-        console: Terminal,
-        doing: str | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._console = console
-        self.doing = doing
-        self._clock = clock
-        self._drops = _Counted()
-        self._printed: dict[str, str] = {}
-        self._began = self._last_news = self._last_line = clock()
-
-    def update(self, drop: FollowedDrop) -> None:
-        """See `Reporter.update`."""
-        self._drops.update(drop)
-        words = progress_in_words(drop)
-        if self._printed.get(drop.key) != words:
-            self._printed[drop.key] = words
-            after = f" after {drop.seconds:.1f} s" if drop.is_settled else ""
-            self._last_news = self._last_line = self._clock()
-            self._console.say(f"{drop.key}: {words}{after}")
-
-    def tick(self) -> None:
-        """Print a line if there was none for a while: the longer without news, the longer."""
-        now = self._clock()
-        pause = max(_TICK_SECONDS, (now - self._last_news) * _TICK_RATIO)
-        words = self.doing or self._drops.in_words()
-        if words and now - self._last_line >= pause:
-            self._last_line = now
-            self._console.say(f"{words}, {now - self._began:.0f} s")
-
-    def tick_until(self, end: Event) -> None:
-        """Tick until the event is set."""
-        while not end.wait(_TICK_SECONDS / 5):
-            self.tick()
-
-
 class _Counted:
-    """The images, and how many of them are settled."""
-
-    def __init__(self) -> None:
-        self.by_key: dict[str, FollowedDrop] = {}
-
-    def update(self, drop: FollowedDrop) -> None:
-        self.by_key[drop.key] = drop
-
-    def in_words(self) -> str | None:
-        """Say how far they have come; None: none of them moves."""
-        drops = list(self.by_key.values())
-        settled = sum(drop.is_settled for drop in drops)
-        is_moving = any(not (drop.is_settled or drop.is_given_up) for drop in drops)
-        return f"{settled} of {len(drops)} done" if is_moving else None
-
-
-class TableProgress:
-    """Keeps a table of the images; where the terminal is too low for all, of those in motion."""
+    """A `Progress` that knows the images, and how many of them are settled."""
 
     def __init__(
         self,
@@ -154,16 +96,65 @@ class TableProgress:
         self.doing = doing
         self._clock = clock
         self._began = clock()
-        self._drops = _Counted()
+        self._by_key: dict[str, FollowedDrop] = {}
 
     def update(self, drop: FollowedDrop) -> None:
         """See `Reporter.update`."""
-        self._drops.update(drop)
+        self._by_key[drop.key] = drop
+
+    def _in_words(self) -> str | None:
+        """Say what goes on, or how far the images have come; None: none of them moves."""
+        drops = list(self._by_key.values())
+        settled = sum(drop.is_settled for drop in drops)
+        is_moving = any(not (drop.is_settled or drop.is_given_up) for drop in drops)
+        return self.doing or (f"{settled} of {len(drops)} done" if is_moving else None)
+
+
+class LineProgress(_Counted):
+    """Prints a line whenever an image comes to another state, and now and then in between."""
+
+    def __init__(
+        self,
+        console: Terminal,
+        doing: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(console, doing, clock)
+        self._printed: dict[str, str] = {}
+        self._last_news = self._last_line = self._began
+
+    def update(self, drop: FollowedDrop) -> None:
+        """See `Reporter.update`."""
+        super().update(drop)
+        words = progress_in_words(drop)
+        if self._printed.get(drop.key) != words:
+            self._printed[drop.key] = words
+            after = f" after {drop.seconds:.1f} s" if drop.is_settled else ""
+            self._last_news = self._last_line = self._clock()
+            self._console.say(f"{drop.key}: {words}{after}")
+
+    def tick(self) -> None:
+        """Print a line if there was none for a while: the longer without news, the longer."""
+        now = self._clock()
+        pause = max(_TICK_SECONDS, (now - self._last_news) * _TICK_RATIO)
+        words = self._in_words()
+        if words and now - self._last_line >= pause:
+            self._last_line = now
+            self._console.say(f"{words}, {now - self._began:.0f} s")
+
+    def tick_until(self, end: Event) -> None:
+        """Tick until the event is set."""
+        while not end.wait(_TICK_SECONDS / 5):
+            self.tick()
+
+
+class TableProgress(_Counted):
+    """Keeps a table of the images; where the terminal is too low for all, of those in motion."""
 
     def table(self) -> Table:
         """Return the table as it is now; called from the thread that refreshes the terminal."""
-        drops = list(self._drops.by_key.values())
-        words = self.doing or self._drops.in_words()
+        drops = list(self._by_key.values())
+        words = self._in_words()
         seconds = f", {self._clock() - self._began:.0f} s" if words else ""
         caption = f"{words or f'{len(drops)} of {len(drops)} done'}{seconds}"
         room = max(1, self._console.height - _SPARE_LINES)

@@ -66,14 +66,6 @@ def lines(
             ["a/cat.yaml:1:1: belongs to no image; the spec of a/cat.jpg bears its full name: a/c"],
         ),
         (
-            {"a/dropscale.yaml": "assets: {image_file_path: a.png}", "a/cat.jpg": ""},
-            ["a/dropscale.yaml:1:1: assets: "],
-        ),
-        (
-            {"job.yaml": "assets: {image_file_path: http://example.com/a.png}"},
-            ["job.yaml:1:27: assets.image_file_path: the URL begins with http://; allowed is"],
-        ),
-        (
             {
                 "dropscale.yaml": "renditions:\n- {style: {mode: preserve}}\n"
                 "- {scale_factor: 4, style: {mode: preserve}}\n",
@@ -90,7 +82,7 @@ def lines(
             ["dropscale.yaml:1:29: renditions[1]: is the same upscale as the one at dropscale.yam"],
         ),
     ],
-    ids=["faults", "two", "short", "folder", "remote", "clash", "no image yet"],
+    ids=["faults", "two", "short", "clash", "no image yet"],
 )
 def test_every_fault_is_told_at_its_place(
     files: dict[str, str], expected: list[str], lines: Validate

@@ -28,13 +28,6 @@ def test_a_delivery_is_announced_once_with_its_output(world: World) -> None:
     assert detail.credits_charged == 50
 
 
-def test_a_rejection_is_announced_with_its_reason(world: World) -> None:
-    world.drop("text.png", b"not an image")
-
-    assert told(world) == ["Upscale Failed"]
-    assert world.announced[-1].reason is not None
-
-
 def test_an_announcement_that_fails_fails_nothing_and_is_made_up_for(world: World) -> None:
     world.listens = False
     world.drop("text.png", b"not an image")
@@ -45,6 +38,7 @@ def test_an_announcement_that_fails_fails_nothing_and_is_made_up_for(world: Worl
     world.sweep(minutes=2)
 
     assert told(world) == ["Upscale Failed"]
+    assert world.announced[-1].reason is not None
     assert world.observed == [DropState.REJECTED]
     world.sweep(minutes=2)
     assert len(world.announced) == 1

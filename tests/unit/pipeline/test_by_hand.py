@@ -7,7 +7,7 @@ import pytest
 
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
-from dropscale.magichour.models import CreatedProject, Project
+from dropscale.magichour.models import CreatedProject
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectUnnamed
 from dropscale.pipeline.resolve import Decision, NothingToResolve, Trust
 from dropscale.upscaler import ProjectStatus
@@ -44,9 +44,7 @@ def test_an_orphan_that_the_vendor_does_not_know_is_not_adopted(unknown: World) 
 
 def found_at_vendor(world: World, name: str | None) -> str:
     """Let the person find a complete project of a name; return its id."""
-    answer = {"id": "found", "status": "complete", "name": name}
-    downloads = [{"url": "https://vendor.example/output.png"}]
-    world.upscaler.projects["found"] = Project.model_validate({**answer, "downloads": downloads})
+    world.upscaler.answer("found", "complete", name=name)
     return "found"
 
 
@@ -152,16 +150,11 @@ def test_what_is_given_up_stays_given_up(unknown: World) -> None:
 
 
 def test_an_answer_that_comes_after_paying_again_is_kept(world: World) -> None:
-    create = world.upscaler.create
-
-    def slow_create(*arguments):  # type: ignore[no-untyped-def]
-        answer = create(*arguments)
-        world.upscaler.create = create  # type: ignore[method-assign]
+    def pay_again() -> None:
         world.sweep(minutes=17)
         world.decide("cat.png", Decision.PAY_AGAIN)
-        return answer
 
-    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    world.upscaler.before_answer = pay_again
     world.drop("cat.png", png())
 
     assert (world.only_job.project_id, world.only_job.orphans) == ("project-2", ("project-1",))

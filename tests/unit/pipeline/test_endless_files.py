@@ -20,7 +20,7 @@ from dropscale.pipeline.parts import finish
 from dropscale.pipeline.parts.finish import FinishResult
 from dropscale.specs.effective import OutputSettings
 from tests import originals
-from tests.fakes import FakeInputBucket
+from tests.fakes import FakeInputBucket, png_chunk
 from tests.unit.pipeline.test_finish import KEY, NOTHING_TO_SEE, P3, result, source_of
 
 MILLION = 1_000_000
@@ -28,10 +28,6 @@ SECONDS = 1.0
 """What each step is given."""
 MOST_SECONDS = 8.0
 """All steps, and what they do besides reading parts."""
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def png_with(chunks: bytes) -> bytes:
@@ -49,12 +45,12 @@ def webp_with(chunks: bytes) -> bytes:
 
 def bomb() -> bytes:
     text = zlib.compress(bytes(20 * 1024 * 1024), 9)
-    return chunk(b"zTXt", b"Raw profile type xmp\0\0" + text)
+    return png_chunk(b"zTXt", b"Raw profile type xmp\0\0" + text)
 
 
 FILES: dict[str, Callable[[], bytes]] = {
-    "png, a million chunks": lambda: png_with(chunk(b"teXt", b"") * MILLION),
-    "png, a million texts": lambda: png_with(chunk(b"tEXt", b"a\0b") * MILLION),
+    "png, a million chunks": lambda: png_with(png_chunk(b"teXt", b"") * MILLION),
+    "png, a million texts": lambda: png_with(png_chunk(b"tEXt", b"a\0b") * MILLION),
     "png, texts that inflate": lambda: png_with(bomb() * 1500),
     "jpeg, a million segments": lambda: jpeg_with(b"\xff\xe5\0\x02" * MILLION),
     "jpeg, many millions of fill bytes": lambda: jpeg_with(b"\xff" * 5 * MILLION),

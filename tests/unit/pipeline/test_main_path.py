@@ -2,6 +2,8 @@
 
 from typing import BinaryIO
 
+import pytest
+
 from dropscale.ledger.states import DropState, JobState
 from dropscale.pipeline.submit import SubmitOutcome
 from dropscale.results.manifest import Manifest
@@ -115,12 +117,14 @@ def test_a_sidecar_that_comes_after_payment_is_a_job_of_its_own(world: World) ->
     assert [job["credits_charged"] for job in world.manifest("cat.png")["jobs"]] == [50, 50]
 
 
-def test_a_sidecar_that_changes_no_pixel_costs_nothing(world: World) -> None:
+@pytest.mark.parametrize(("spec", "creates"), [("name: My cat", 1), ("revision: 2", 2)])
+def test_a_sidecar_that_changes_no_pixel_costs_nothing_but_another_revision_does(
+    world: World, spec: str, creates: int
+) -> None:
     world.drop("cat.png", png())
-    world.drop("cat.png.yaml", "name: My cat")
+    world.drop("cat.png.yaml", spec)
 
-    assert len(world.upscaler.creates) == 1
-    assert len(world.running()) == 1
+    assert len(world.upscaler.creates) == len(world.running()) == creates
 
 
 def test_another_folder_for_the_result_is_free(world: World) -> None:
@@ -132,13 +136,6 @@ def test_another_folder_for_the_result_is_free(world: World) -> None:
 
     assert "elsewhere/cat.png@2x.png" in world.results.outputs
     assert len(world.upscaler.creates) == 1
-
-
-def test_another_revision_is_paid_again(world: World) -> None:
-    world.drop("cat.png", png())
-    world.drop("cat.png.yaml", "revision: 2")
-
-    assert len(world.upscaler.creates) == 2
 
 
 def test_an_overwritten_image_is_a_new_job(world: World) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from dropscale.ledger.states import DropState, JobState
+from dropscale.pipeline.resolve import Decision
 from tests.fakes import png
 from tests.world import World
 
@@ -14,16 +15,13 @@ class Killed(BaseException):
 @pytest.fixture
 def cut_off(world: World) -> World:
     """A stack that was killed while it waited for the answer to a create."""
-    create = world.upscaler.create
 
-    def killed(*arguments: object) -> None:
-        create(*arguments)  # type: ignore[arg-type] # handed on as they are
+    def kill() -> None:
         raise Killed
 
-    world.upscaler.create = killed  # type: ignore[assignment, method-assign]
+    world.upscaler.before_answer = kill
     with pytest.raises(Killed):
         world.drop("cat.png", png())
-    world.upscaler.create = create  # type: ignore[method-assign]
     return world
 
 
@@ -36,6 +34,14 @@ def test_a_cut_off_attempt_is_unknown_at_once_and_says_how_to_settle_it(cut_off:
     assert cut_off.row("cat.png").state is DropState.UNKNOWN
     assert "dropscale resolve" in cut_off.manifest("cat.png")["reason"]["fix"]
     assert len(cut_off.upscaler.creates) == 1
+
+
+def test_a_cut_off_attempt_gives_its_slot_back(cut_off: World) -> None:
+    assert cut_off.ledger.taken == 1
+    cut_off.restart()
+    assert cut_off.ledger.taken == 0
+    cut_off.decide("cat.png", Decision.ABANDON)
+    assert cut_off.ledger.taken == 0
 
 
 def test_paid_jobs_are_watched_again_by_the_first_sweep(world: World) -> None:

@@ -91,10 +91,7 @@ def test_the_files_of_other_tools_are_left_alone(world: World, key: str, text: s
     [
         ("scale_factor: 4", "is missing; give an https URL"),
         ("assets: {image_file_path: cat.jpg}", "'cat.jpg' does not lie elsewhere"),
-        ("scale_factor: 4\n\tstyle: {}", "a tab indents this line"),
         (spec("http://cdn.example.com/a.jpg"), "allowed is https://"),
-        (spec("https://10.0.0.1/a.jpg"), "IP address"),
-        (spec("https://intranet/a.jpg"), "not public"),
     ],
 )
 def test_a_spec_that_cannot_be_used_says_why(world: World, text: str, words: str) -> None:

@@ -10,7 +10,7 @@ from dropscale.ledger.budget import Budget
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import amend_job
 from dropscale.magichour import errors
-from dropscale.magichour.models import CreatedProject, Project
+from dropscale.magichour.models import CreatedProject
 from dropscale.pipeline.parts.start import ProjectUnrecorded
 from dropscale.pipeline.resolve import Decision
 from dropscale.upscaler import ProjectStatus
@@ -18,13 +18,6 @@ from tests.fakes import png
 from tests.world import World
 
 CREATE = "POST /v1/ai-image-upscaler"
-
-
-def answer(world: World, project_id: str, status: str, **facts: Any) -> None:
-    """Let the vendor say this of a project from now on."""
-    downloads = [{"url": "https://vendor.example/output.png"}] if status == "complete" else []
-    told = {"id": project_id, "status": status, "downloads": downloads, **facts}
-    world.upscaler.projects[project_id] = Project.model_validate(told)
 
 
 def refuse_creates(world: World, refused_factor: int = 2) -> list[str]:
@@ -87,16 +80,12 @@ def test_what_could_not_be_delivered_in_seven_days_says_so_and_is_collected_free
 @pytest.mark.parametrize("budget", [0, 50])
 def test_an_answer_that_comes_after_a_person_paid_again_is_not_lost(budget: int) -> None:
     world = World(budget=Budget(daily=budget))
-    create = world.upscaler.create
 
-    def slow_create(image_path: str, parameters: dict[str, Any], name: str) -> CreatedProject:
-        created = create(image_path, parameters, name)
-        world.upscaler.create = create  # type: ignore[method-assign]
+    def pay_again() -> None:
         world.sweep(minutes=20)
         world.decide("a.png", Decision.PAY_AGAIN)
-        return created
 
-    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    world.upscaler.before_answer = pay_again
     world.drop("a.png", png())
 
     assert "project-1" in {world.only_job.project_id, *world.only_job.orphans}
@@ -110,9 +99,9 @@ def test_a_project_that_turns_up_after_it_was_paid_again_is_adopted(end: str) ->
     world.drop("a.png", png())
     name = world.only_job.project_name
     world.decide("a.png", Decision.PAY_AGAIN)
-    answer(world, "lost", "complete", name=name)
+    world.upscaler.answer("lost", "complete", name=name)
     if end != "waits":
-        answer(world, "project-1", end, credits_charged=50)
+        world.upscaler.answer("project-1", end, credits_charged=50)
         world.run_executions()
 
     world.adopt("a.png", "lost")
@@ -126,7 +115,7 @@ def test_an_orphan_is_named_when_the_attempt_after_it_brings_nothing(world: Worl
     world.drop("a.png", png())
     orphan = {"orphans": ("project-0",)}
     world.ledger.jobs = {n: j.model_copy(update=orphan) for n, j in world.ledger.jobs.items()}
-    answer(world, "project-1", "canceled")
+    world.upscaler.answer("project-1", "canceled")
     world.run_executions()
 
     assert "resolve KEY --adopt project-0" in world.manifest("a.png")["reason"]["fix"]
@@ -135,7 +124,7 @@ def test_an_orphan_is_named_when_the_attempt_after_it_brings_nothing(world: Worl
 @pytest.mark.parametrize("price", ["50", {"amount": 50}, [], True])
 def test_an_error_whose_price_cannot_be_read_gives_nothing_back(world: World, price: Any) -> None:
     world.drop("a.png", png())
-    answer(world, "project-1", "error", credits_charged=price)
+    world.upscaler.answer("project-1", "error", credits_charged=price)
     world.run_executions()
 
     assert world.only_job.credits_charged == 50
@@ -214,7 +203,9 @@ def test_download_urls_that_have_expired_are_asked_for_anew(world: World) -> Non
     world.clock.advance(hours=24)
 
     assert world.retry("a.png")
-    answer(world, "project-1", "complete", downloads=[{"url": "https://vendor.example/new.png"}])
+    world.upscaler.answer(
+        "project-1", "complete", downloads=[{"url": "https://vendor.example/new.png"}]
+    )
     world.run_executions()
 
     (job,) = world.manifest("a.png")["jobs"]
@@ -225,7 +216,7 @@ def test_download_urls_that_have_expired_are_asked_for_anew(world: World) -> Non
 def test_an_earlier_delivery_serves_when_the_status_goes_back(world: World, status: str) -> None:
     world.drop("a.png", png())
     world.finish_all()
-    answer(world, "project-1", status, credits_charged=0)
+    world.upscaler.answer("project-1", status, credits_charged=0)
     world.drop("b.png", png())
     world.run_executions()
 
@@ -237,9 +228,9 @@ def test_a_result_that_an_earlier_attempt_brought_after_all_is_taken_and_nothing
     world: World,
 ) -> None:
     world.drop("a.png", png())
-    answer(world, "project-1", "error")
+    world.upscaler.answer("project-1", "error")
     world.run_executions()
-    answer(world, "project-1", "complete", credits_charged=50)
+    world.upscaler.answer("project-1", "complete", credits_charged=50)
 
     assert world.retry("a.png")
     world.run_executions()
@@ -250,9 +241,9 @@ def test_a_result_that_an_earlier_attempt_brought_after_all_is_taken_and_nothing
 
 def test_a_verdict_that_the_vendor_takes_back_counts(world: World) -> None:
     world.drop("a.png", png())
-    answer(world, "project-1", "canceled", credits_charged=50)
+    world.upscaler.answer("project-1", "canceled", credits_charged=50)
     world.run_executions()
-    answer(world, "project-1", "error", credits_charged=0)
+    world.upscaler.answer("project-1", "error", credits_charged=0)
     assert world.retry("a.png")
     world.run_executions()
 
@@ -308,7 +299,7 @@ def test_what_is_adopted_after_it_was_given_up_is_delivered_to_every_copy(world:
     world.drop("b.png", png())
     name = world.only_job.project_name
     world.decide("a.png", Decision.ABANDON)
-    answer(world, "lost", "complete", name=name)
+    world.upscaler.answer("lost", "complete", name=name)
 
     world.adopt("a.png", "lost")
     world.run_executions()
@@ -318,15 +309,11 @@ def test_what_is_adopted_after_it_was_given_up_is_delivered_to_every_copy(world:
 
 
 def test_an_answer_that_comes_after_a_person_gave_up_is_delivered(world: World) -> None:
-    create = world.upscaler.create
-
-    def slow_create(image_path: str, parameters: dict[str, Any], name: str) -> CreatedProject:
-        created = create(image_path, parameters, name)
+    def give_up() -> None:
         world.sweep(minutes=20)
         world.decide("a.png", Decision.ABANDON)
-        return created
 
-    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    world.upscaler.before_answer = give_up
     with suppress(ProjectUnrecorded):
         world.drop("a.png", png())
     world.finish_all()
@@ -342,7 +329,7 @@ def test_what_two_projects_cost_is_counted_for_both(world: World) -> None:
     world.run_executions()
     world.pass_hours(30)
     assert world.only_job.state is JobState.ABANDONED
-    answer(world, "other", "complete", credits_charged=50)
+    world.upscaler.answer("other", "complete", credits_charged=50)
 
     world.adopt("a.png", "other")
 
