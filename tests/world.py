@@ -54,7 +54,7 @@ from tests.fakes import (
 BUCKET = "input"
 PLENTY = 900.0
 FOLDER_SPEC_SECONDS = 5.0
-_TIMING, _SCHEDULE = Timing(20, 3600), PollSchedule(30)
+_TIMING, _SCHEDULE = Timing(20, 3600), PollSchedule(30, patience=0)
 
 
 @dataclass
@@ -86,6 +86,7 @@ class World:
     def compose(self) -> None:
         """Compose the use cases, anew after a setting was changed."""
         ids = count(1)
+        sleep = self.sleep or (lambda seconds: self.clock.advance(seconds=seconds))
         self.observed: list[DropState] = []
         self.announced: list[Drop] = []
         self.write_manifest = WriteManifest(
@@ -105,7 +106,7 @@ class World:
             follow=self.follow,
             gate=self.gate,
             clock=self.clock,
-            sleep=self.sleep or (lambda seconds: self.clock.advance(seconds=seconds)),
+            sleep=sleep,
             new_token=lambda: f"{next(ids):024x}",
             policy=StartPolicy(self.slots, 50, self.budget),
         )
@@ -132,7 +133,14 @@ class World:
             ),
             write_manifest=self.write_manifest,
         )
-        self.check = Check(self.ledger, self.look, self.write_manifest, self.clock, self.schedule)
+        self.check = Check(
+            ledger=self.ledger,
+            look=self.look,
+            write_manifest=self.write_manifest,
+            clock=self.clock,
+            schedule=self.schedule,
+            sleep=sleep,
+        )
         self.deliver_result = Deliver(
             ledger=self.ledger,
             upscaler=self.upscaler,

@@ -15,6 +15,7 @@ from dropscale.aws.settings import (
 )
 from dropscale.aws.wiring import CALL_SECONDS, CHECK_CALL_SECONDS
 from dropscale.magichour.calls import CONNECT_TIMEOUT
+from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.start import SPARE_SECONDS
 from dropscale.results.output_key import MOST_PREFIX_BYTES
 
@@ -75,7 +76,9 @@ def test_there_is_time_for_a_paid_create_in_every_function_that_may_start_jobs()
 
 
 def test_a_look_at_a_project_ends_before_its_function_is_killed() -> None:
-    assert function("CheckFunction")["Timeout"] > CHECK_CALL_SECONDS + CONNECT_TIMEOUT
+    patience = PollSchedule(cap=300).patience
+
+    assert function("CheckFunction")["Timeout"] > patience + CHECK_CALL_SECONDS + CONNECT_TIMEOUT
 
 
 def test_submit_knows_after_how_many_receives_a_message_is_a_dead_letter() -> None:

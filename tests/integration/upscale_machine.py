@@ -46,6 +46,7 @@ from dropscale.aws.settings import (
 from dropscale.ledger.drops import Drop
 from dropscale.magichour.errors import MagicHourError
 from dropscale.magichour.models import Project
+from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.submit import Submit
 from dropscale.results.manifest import manifest_key
 from dropscale.upscaler import ProjectStatus
@@ -303,7 +304,10 @@ def deployed_machine(aws_calls: CallLog) -> Iterator[UpscaleMachine]:
             environment = {name: str(value) for name, value in variables.items()}
             with _logged(aws_calls, logical_id):
                 composed = compose(settings.from_environment(environment), lambda drop: None)
-            use_cases[app] = _with_stand_ins(composed, {"clock": clock, "upscaler": vendor})
+            # It is the machine that is to wait, each time.
+            schedule = PollSchedule(300, patience=0)
+            stand_ins = {"clock": clock, "upscaler": vendor, "schedule": schedule}
+            use_cases[app] = _with_stand_ins(composed, stand_ins)
             patch.setattr(app, f"_{compose.__name__}", partial(use_cases.get, app))
         machine = UpscaleMachine(stack, clock, vendor, use_cases[submit])
 

@@ -121,8 +121,8 @@ def check(settings: CheckSettings, observe: Observer) -> Check:
     from dropscale.pipeline.parts.poll_schedule import PollSchedule
 
     parts = _Parts(settings, observe, call_seconds=CHECK_CALL_SECONDS)
-    schedule = PollSchedule(settings.poll_interval_cap_seconds)
-    return Check(parts.ledger, parts.look, parts.write_manifest, _now, schedule)
+    schedule = PollSchedule.up_to(settings.poll_interval_cap_seconds)
+    return Check(parts.ledger, parts.look, parts.write_manifest, _now, schedule, time.sleep)
 
 
 def deliver(settings: StartSettings, observe: Observer) -> Deliver:

@@ -1,5 +1,6 @@
 """Check: one look at a project, and when to look again."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dropscale.errors import DropscaleError
@@ -28,6 +29,7 @@ class Check:
     write_manifest: WriteManifest
     clock: Clock
     schedule: PollSchedule
+    sleep: Callable[[float], None]
 
     def __call__(self, state: ExecutionState) -> ExecutionState:
         """Return the state with the project's status and the next wait.
@@ -40,6 +42,16 @@ class Check:
             NotFound: the vendor answers 404.
         """
         state = state.with_findings(looks=state.looks + 1)
+        begin = self.clock()
+        while True:
+            state = self._look(state)
+            spent = (self.clock() - begin).total_seconds()
+            is_final = state.status in FINAL_STATUSES
+            if is_final or state.failures or spent + state.wait_seconds > self.schedule.patience:
+                return state
+            self.sleep(state.wait_seconds)
+
+    def _look(self, state: ExecutionState) -> ExecutionState:
         try:
             project = self.look(state.fingerprint, state.project_id)
         except NotFound:

@@ -50,16 +50,35 @@ class Deliver:
         is_wanted = drop.renditions[state.rendition_id].is_watched(
             state.project_id, state.generation
         )
-        if is_wanted or job.state is JobState.SUBMITTED:
-            seen = self._settle_project(state)
-            if is_wanted:
-                delivered = self._deliver_rendition(drop, state, seen, remaining)
-                drop = self._record_delivery(drop, state, delivered)
-            elif not isinstance(seen, Project):
-                raise seen
+        if not is_wanted and job.state is not JobState.SUBMITTED:
+            self.write_manifest(drop)
+            self.start.start_next(remaining)
+            return drop
+        seen = self._settle_project(state)
+        # The place is free: the next job need not wait for the download.
+        problem = self._start_next(remaining) if isinstance(seen, Project) else None
+        if is_wanted:
+            delivered = self._deliver_rendition(drop, state, seen, remaining)
+            drop = self._record_delivery(drop, state, delivered)
+        elif not isinstance(seen, Project):
+            raise seen
         self.write_manifest(drop)
-        self.start.start_next(remaining)
+        if not isinstance(seen, Project):
+            self.start.start_next(remaining)
+        if problem is not None:
+            raise problem
         return drop
+
+    def _start_next(self, remaining: RemainingTime) -> Exception | None:
+        """Let the next job start; return what goes wrong, from which this delivery must not suffer.
+
+        It is to be raised when the delivery is done.
+        """
+        try:
+            self.start.start_next(remaining)
+        except Exception as error:
+            return error
+        return None
 
     def _settle_project(self, state: ExecutionState) -> Project | _Missing:
         """Return the project, having settled its job; or why there is no result to be had."""

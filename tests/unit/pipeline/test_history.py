@@ -61,7 +61,7 @@ def watched(world: World) -> ExecutionState:
 )
 @example(first=1, cap=1, deadline=43_200)
 def test_no_parameters_fill_a_history(first: int, cap: int, deadline: int) -> None:
-    world = World(timing=Timing(first, deadline), schedule=PollSchedule(cap))
+    world = World(timing=Timing(first, deadline), schedule=PollSchedule(cap, patience=0))
     world.drop("a.png", png())
     begin, in_all, ended = world.clock(), 0, Exception()
     while not isinstance(ended, DeadlinePassed):

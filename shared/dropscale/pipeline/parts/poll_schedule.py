@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Self
 
 REVIEW = timedelta(minutes=2)
 """When the sweeper sees whether what follows a job's step was done, or cut off by a crash."""
@@ -31,12 +32,22 @@ class PollSchedule:
 
     The longer a job has run, the longer it will, so a pause is a share of the job's age, but not
     below `shortest`, which the vendor asks for, nor above `cap`. A cap that would take more than
-    1,500 looks until the deadline is lifted.
+    1,500 looks until the deadline is lifted. Check itself waits for `patience` before it hands the
+    wait to the state machine, whose three transitions cost as much as 23 s of check.
+
+    The values are those of `python -m tests.bench.places --curve`.
     """
 
     cap: int
-    share: float = 0.2
+    share: float = 0.15
     shortest: int = 3
+    patience: int = 9
+
+    @classmethod
+    def up_to(cls, cap: int) -> Self:
+        """Return it with a cap; below the patience, the state machine is said to cost nothing."""
+        schedule = cls(cap)
+        return schedule if cap >= schedule.patience else cls(cap, patience=0)
 
     def next_wait(self, started_at: int, now: int, deadline: int) -> int:
         """Return the seconds until the next look, 0 once the deadline has passed.
