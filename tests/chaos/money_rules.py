@@ -35,6 +35,7 @@ _LOOK = f"{_PARTS}.look.LookAtProject"
 _FOLLOW = f"{_PARTS}.follow"
 _SWEEP = "pipeline.sweep.Sweep"
 _CREATE = "magichour.calls.CreateCall"
+_HTTP = "magichour.transport"
 
 FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
     {
@@ -52,7 +53,7 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
             f"{_PARTS}.decline.DeclineDrop.cancel",
             f"{_SWEEP}._requeue",
         ),
-        2: (f"{_CREATE}.failure",),
+        2: (f"{_CREATE}.failure", "magichour.base_transport.Transport.send"),
         3: (
             f"{_START}._pay",
             "magichour.calls.Call._refusal",
@@ -128,6 +129,21 @@ _LIMITS = "Limits(self.policy.slots, self.policy.budget.windows(self.clock()))"
 
 BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
     {
+        2: (
+            (
+                f"{_HTTP}._Session.get_redirect_target",
+                "Constant(None)[0]",
+                "requests.Session.get_redirect_target(self, resp)",
+            ),
+            (f"{_HTTP}._TlsAdapter.__init__", "Call(__init__)", "super().__init__(max_retries=2)"),
+            (
+                "magichour.base_transport.Transport._attempt",
+                "Assign(answer)[0]",
+                "await self.exchange(request, route)\nanswer = await self.exchange(request, route)",
+            ),
+            ("magichour.calls._TOLD", "", "(*it, ServerFault)"),
+            ("magichour.calls._TOLD", "", "(*it, MagicHourError)"),
+        ),
         1: (
             (f"{_START}.__call__", "Call(write)", "None"),
             (
@@ -221,7 +237,14 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             (f"{_PARTS}.look.PASSING", "ProjectNotComplete", NOTHING),
             (f"{_PARTS}.look.PASSING", "ForeignProject", NOTHING),
         ),
-        10: ((f"{_START}._adopt_orphan", "Call(partial)", "lambda job: job"),),
+        10: (
+            (f"{_START}._adopt_orphan", "Call(partial)", "lambda job: job"),
+            (f"{_PARTS}.accept.AcceptDrop._prepare_job", "Call(take_drop)", "job.renew(now)"),
+            ("pipeline.retry.Retry._try_again", "Call(take_drop)", "job.renew(now)"),
+            ("pipeline.resolve.Resolve.decide", "Call(give_up)", "job.pay_again(now)"),
+            ("pipeline.resolve.Resolve.decide", "Call(pay_again)", "job.give_up(now)"),
+            ("pipeline.resolve.Resolve._amend_unknown", "keyword(only)", NOTHING),
+        ),
         11: (
             (f"{_PARTS}.publish.PublishOutput._put_once", "Assign(over)", "over = None"),
             (

@@ -28,7 +28,11 @@ from tests.chaos.mutation import Mutant, applied, shown, users_of
 
 _ROOT = Path(__file__).parents[2]
 _CAUGHT_BY = Path(__file__).with_name("caught_by.json")
-_TESTS = ("unit/pipeline", "unit/test_records.py", "contract/test_ledger_storage.py", "chaos")
+_TESTS = (
+    *("unit/ledger", "unit/pipeline", "contract/test_ledger_storage.py", "chaos"),
+    *("unit/magichour/test_create.py", "unit/magichour/test_sent_or_not.py"),
+    "unit/magichour/test_status_to_error.py",
+)
 _NOT_ABOUT_RULES = ("test_fidelity.py", "test_finish.py", "test_burst.py", "test_mutants.py")
 _LONGEST = 1.5
 """Seconds of processor time; what takes longer is not asked unless it is known to catch."""
@@ -150,7 +154,8 @@ def _is_caught(mutant: Mutant, catcher: Catcher) -> bool:
 
 
 def _is_about_rules(item: pytest.Item) -> bool:
-    return item.path.name not in _NOT_ABOUT_RULES and "dynamo" not in item.name
+    is_slow_twin = "dynamo" in item.name or "async" in item.name
+    return item.path.name not in _NOT_ABOUT_RULES and not is_slow_twin
 
 
 def _write(known: Mapping[str, str]) -> None:

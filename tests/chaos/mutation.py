@@ -32,6 +32,9 @@ TRUE, FALSE, NOTHING, BEFORE = "true", "false", "nothing", "moved before "
 name of another statement moves it there."""
 
 
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
 class MutantLost(Exception):
     """A mutant names what the code does not have, or has more than once; name it anew."""
 
@@ -110,7 +113,7 @@ def functions(module_name: str) -> Iterator[str]:
 
     def walk(body: list[ast.stmt], path: tuple[str, ...]) -> Iterator[str]:
         for node in body:
-            if isinstance(node, ast.FunctionDef):
+            if isinstance(node, _Function):
                 yield ".".join([module_name, *path, node.name])
             elif isinstance(node, ast.ClassDef) and "Protocol" not in map(ast.unparse, node.bases):
                 yield from walk(node.body, (*path, node.name))
@@ -262,14 +265,14 @@ def _compiled(module: ModuleType) -> CodeType:
     return compile(_source(module), str(module.__file__), "exec")
 
 
-def _syntax(module: ModuleType, path: tuple[str, ...]) -> ast.FunctionDef:
+def _syntax(module: ModuleType, path: tuple[str, ...]) -> _Function:
     """Return the syntax of a function, a copy of its own."""
     body = _tree(module).body
     for name in path[:-1]:
         body = next(n.body for n in body if isinstance(n, ast.ClassDef) and n.name == name)
-    function = next(n for n in body if isinstance(n, ast.FunctionDef) and n.name == path[-1])
+    function = next(n for n in body if isinstance(n, _Function) and n.name == path[-1])
     copied = ast.parse(ast.unparse(function)).body[0]
-    assert isinstance(copied, ast.FunctionDef)
+    assert isinstance(copied, _Function)
     return copied
 
 

@@ -12,7 +12,7 @@ from dropscale.upscaler import Mode
 from tests.chaos.money_rules import BREAKS, FUNCTIONS, RULES
 from tests.chaos.mutants import EQUIVALENT, known_catchers, mutants
 from tests.chaos.mutation import FALSE, NOTHING, Mutant, MutantLost, applied, shown
-from tests.unit.test_records import NOW
+from tests.rows import NOW
 
 SAMPLE = 150
 """`make chaos` breaks them all."""

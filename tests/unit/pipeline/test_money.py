@@ -7,6 +7,7 @@ from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject
+from dropscale.pipeline.parts.start import StartOutcome
 from tests.fakes import png
 from tests.world import World
 
@@ -204,7 +205,8 @@ def test_nothing_is_paid_with_too_little_time_left(world: World) -> None:
     world.put("cat.png", png())
     world.submit("cat.png", remaining=55.0)
     assert world.upscaler.creates == []
-    assert the_job(world).state is JobState.READY
+    assert (the_job(world).state, the_job(world).attempt) == (JobState.READY, 0)
+    assert world.start("nobody's", lambda: 900.0) is StartOutcome.LEFT
 
     world.sweep(seconds=1)
 
