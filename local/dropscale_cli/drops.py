@@ -108,8 +108,8 @@ def find_drops(
     specs = by_kind[KeyKind.FOLDER_SPEC] | by_kind[KeyKind.SIDECAR]
     specs |= {key: file for key, file in misnamed.items() if not means_folder_spec(key)}
     stems = {key.rpartition(".")[0] for key in images}
-    others = by_kind[KeyKind.OTHER].items()  # `cat.yaml.txt`, say, which holds `cat.jpg`
-    specs |= {key: file for key, file in others if meant_stem(key, suffixes) in stems}
+    rest = by_kind[KeyKind.OTHER].items()  # `cat.yaml.txt`, say, which holds `cat.jpg`
+    specs |= {key: file for key, file in rest if meant_stem(key, suffixes) in stems}
     stand_alone = _drops_among(by_kind[KeyKind.STAND_ALONE], images, suffixes)
     stand_alone |= {key: file for key, file in misnamed.items() if key not in specs}
     drops = Drops(specs, images, stand_alone, suffixes=suffixes)
