@@ -127,7 +127,7 @@ def _dead_letters(target: AwsTarget) -> Finding:
         return Finding("dead letters", "none")
     return Finding(
         "dead letters",
-        f"{count} drops could not be submitted",
+        f"{count} drop{'s' * (count != 1)} could not be submitted",
         "Mend the cause that their manifests name, then: aws sqs start-message-move-task "
         "--source-arn <the queue's ARN>",
     )

@@ -23,6 +23,7 @@ from dropscale.specs.keys import (
 from dropscale_cli.errors import NothingToDrop, UnusablePath
 from dropscale_cli.ignored import IgnoredFiles
 from dropscale_cli.local_bucket import LocalBucket
+from dropscale_cli.state_folder import StateFolder
 
 _UNFIT_CATEGORIES = {"Cc", "Cs"}
 """Control characters, which a terminal would obey, and what Python makes of bytes not UTF-8."""
@@ -85,15 +86,22 @@ def find_drops(
     """Find the images and specs at `path`: a folder with all below it, or one image or spec.
 
     An image's specs come with it, as far as they lie in its folder. What is hidden, and what
-    systems leave (`is_left_alone`), is left alone, and so is `out`. Keys are NFC, whatever form the
-    file system keeps names in, so that a name that was typed elsewhere still fits.
+    systems leave (`is_left_alone`), is left alone, and so are `out` and the results of other runs.
+    Keys are NFC, whatever form the file system keeps names in, so that a name that was typed
+    elsewhere still fits.
 
     Raises:
         NothingToDrop: there is no image, nor a spec that stands alone.
-        UnusablePath: a file cannot be read, or its name cannot be a key of its own; unless `refuse`
-            takes that error. Then the rest is found, and files that cannot be read with it.
+        UnusablePath: results would lie among the images; or a file cannot be read, or its name
+            cannot be a key of its own, unless `refuse` takes that error. Then the rest is found,
+            and files that cannot be read with it.
     """
     if path.is_dir():
+        if path.resolve().is_relative_to(out.resolve()):
+            raise UnusablePath(
+                f"{out}: results there could come to lie among the images of {path}, and be paid "
+                "for as images; choose another folder with --out."
+            )
         folder, files = path, list(files_below(path, out))
     else:
         beside = (
@@ -108,8 +116,8 @@ def find_drops(
     specs = by_kind[KeyKind.FOLDER_SPEC] | by_kind[KeyKind.SIDECAR]
     specs |= {key: file for key, file in misnamed.items() if not means_folder_spec(key)}
     stems = {key.rpartition(".")[0] for key in images}
-    others = by_kind[KeyKind.OTHER].items()  # `cat.yaml.txt`, say, which holds `cat.jpg`
-    specs |= {key: file for key, file in others if meant_stem(key, suffixes) in stems}
+    rest = by_kind[KeyKind.OTHER].items()  # `cat.yaml.txt`, say, which holds `cat.jpg`
+    specs |= {key: file for key, file in rest if meant_stem(key, suffixes) in stems}
     stand_alone = _drops_among(by_kind[KeyKind.STAND_ALONE], images, suffixes)
     stand_alone |= {key: file for key, file in misnamed.items() if key not in specs}
     drops = Drops(specs, images, stand_alone, suffixes=suffixes)
@@ -150,12 +158,19 @@ def _is_drop(key: str, specs: SpecResolver) -> bool:
 
 
 def files_below(folder: Path, out: Path | None = None) -> Iterator[Path]:
-    """Return all files in a folder and below it that a stack would look at, except in `out`."""
+    """Return all files in a folder and below it that a stack would look at.
+
+    Except in `out`, and in folders that runs have put their results in.
+    """
     out = out and out.resolve()
     for parent, folders, names in os.walk(folder):
         here = Path(parent)
         folders[:] = sorted(
-            name for name in folders if not is_left_alone(name) and (here / name).resolve() != out
+            name
+            for name in folders
+            if not is_left_alone(name)
+            and (here / name).resolve() != out
+            and not StateFolder(here / name).path.is_dir()
         )
         seen = (name for name in names if not is_left_alone(name) or means_folder_spec(name))
         yield from (file for name in sorted(seen) if (file := here / name).is_file())

@@ -116,8 +116,9 @@ class _Report:
         }
         more = "".join(f"; {name}: {count}" for name, count in facts.items() if count)
         more += f"; other files ignored: {self.ignored}" if self.ignored else ""
-        upscales = f"{len(list(plan.charges))} upscales of {states.count('planned')} images"
-        return f"{upscales}: {plan.credits} credits, {dollars}{more}"
+        upscales, images = len(list(plan.charges)), states.count("planned")
+        what = f"{upscales} upscale{'s' * (upscales != 1)} of {images} image{'s' * (images != 1)}"
+        return f"{what}: {plan.credits} credits, {dollars}{more}"
 
 
 def _row(charge: Charge) -> Iterator[str]:

@@ -69,24 +69,32 @@ class Resolve:
             NotFound: the vendor has no such project.
         """
         project, now = self.upscaler.project(project_id), self.clock()
-        job = self._adoptable_job(drop, project, trust)
+        found = self._adoptable_job(drop, project, trust)
         is_trusted = trust is Trust.ANYWAY
 
         def adopt(job: Job) -> Job:
+            if job.state is not found.state:  # It is being paid anew, say, since a moment ago.
+                is_known = project_id in {job.project_id, *job.orphans}
+                return job if is_known else job.with_orphan(project_id)
             if job.has_project and job.project_id == project_id and not is_trusted:
                 return job.watch_anew(now, now + REVIEW)
             charged, due = project.credits_charged, now + REVIEW
             return job.adopt(project_id, charged, now, due, is_trusted=is_trusted)
 
         try:
-            adopted = amend_job(self.ledger, job.fingerprint, adopt, only=job.state)
+            adopted = amend_job(self.ledger, found.fingerprint, adopt)
         except ProjectTaken:
             raise ForeignProject.known(project_id) from None
+        if adopted.project_id != project_id:
+            raise NothingToResolve(
+                f"{drop.source.key} was paid once more, or adopted another project, this moment",
+                fix="Should that bring no result, its manifest names this project, to be adopted.",
+            )
 
         def want(drop: Drop) -> Drop:
             wanted = [
                 rendition.want_again(is_collected=True)
-                for rendition in drop.renditions_of(job.fingerprint)
+                for rendition in drop.renditions_of(found.fingerprint)
                 if rendition.state in _WITHOUT_RESULT
             ]
             return drop.with_renditions(wanted, now)

@@ -24,7 +24,7 @@ from dropscale.ledger.store import (
 )
 from dropscale.magichour.errors import NotFound
 from dropscale.pipeline.parts.decline import ACCESS_PAUSE
-from dropscale.pipeline.parts.follow import FollowJob, Undelivered
+from dropscale.pipeline.parts.follow import FollowJob, Undelivered, is_followed
 from dropscale.pipeline.parts.gate import GateKeeper
 from dropscale.pipeline.parts.look import PASSING, LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
@@ -178,7 +178,7 @@ class Sweep:
         """See that the drops of a job, of many the next ones, are watched or know how it ended."""
         job = self._free_slot_of_overdue(job)
         page, began_at = self._next_drops(job), job.cursor
-        drops = self._wanting(job, page)
+        drops = [drop for drop in map(self.ledger.drop, page) if drop and is_followed(drop, job)]
         if job.state in {JobState.UNKNOWN, JobState.ABANDONED} and not job.has_project:
             for drop_id in page:
                 self.follow.update_drop(drop_id, job)
@@ -191,18 +191,19 @@ class Sweep:
         statuses = [(*one, self._execution_status(*one)) for one in watched]
         unwatched = {drop.id for drop in drops} - {drop.id for drop, _ in watched}
         unwatched |= {drop.id for drop, _, status in statuses if status is ExecutionStatus.NONE}
-        for drop_id in sorted(unwatched):
-            self.follow.update_drop(drop_id, job)
+        updated = [self.follow.update_drop(drop_id, job) for drop_id in sorted(unwatched)]
         ended = [
             (drop, rendition)
             for drop, rendition, status in statuses
             if status is ExecutionStatus.ENDED
         ]
+        open_drops = [drop for drop, _ in watched]
+        open_drops += [drop for drop in updated if self._is_watched(drop, job)]
         if ended or not watched:
             try:
                 job = self._look_at_project(job)
             except PASSING:
-                self._plan_next_look(job, page, [drop for drop, _ in watched])
+                self._plan_next_look(job, page, open_drops)
                 raise
         if job.state in VERDICTS:
             for drop, rendition in ended:
@@ -212,7 +213,7 @@ class Sweep:
         if job.cursor != began_at:  # It has news for those that came before, too.
             self._look_again(job, self.clock() + NEXT_DROPS)
         else:
-            self._plan_next_look(job, page, [drop for drop, _ in watched])
+            self._plan_next_look(job, page, open_drops)
         return True
 
     def _free_slot_of_overdue(self, job: Job) -> Job:
@@ -313,6 +314,9 @@ class Sweep:
 
     def _next_drops(self, job: Job) -> list[str]:
         return self.ledger.list_attached(job.fingerprint, job.cursor, MOST_DROPS)
+
+    def _is_watched(self, drop: Drop, job: Job) -> bool:
+        return any(map(drop.watches, drop.renditions_of(job.fingerprint)))
 
     def _wanting(self, job: Job, page: Sequence[str]) -> list[Drop]:
         drops = map(self.ledger.drop, page)

@@ -8,6 +8,7 @@ import pytest
 
 from dropscale_cli.drops import find_drops
 from dropscale_cli.errors import NothingToDrop, UnusablePath
+from dropscale_cli.state_folder import StateFolder
 
 Write = Callable[..., Path]
 
@@ -28,6 +29,24 @@ def test_a_folder_gives_images_and_specs_at_their_relative_paths(
         "été 2026/deep/leaf.PNG.yml": spec,
     }
     assert [*drops.ignored] == ["data.json", "notes.txt"]
+
+
+def test_results_never_lie_where_images_are_looked_for(write: Write, tmp_path: Path) -> None:
+    write("cat.jpg")
+    (tmp_path / "link").symlink_to(tmp_path)
+
+    for out in (tmp_path, tmp_path / "link", tmp_path.parent):
+        with pytest.raises(UnusablePath, match="--out"):
+            find_drops(tmp_path, out, lambda _: None)
+    assert find_drops(tmp_path / "cat.jpg", tmp_path).images.keys() == {"cat.jpg"}
+
+
+def test_the_results_of_other_runs_are_no_images(write: Write, tmp_path: Path) -> None:
+    write("cat.jpg")
+    write("a/out/deep/cat.jpg@2x.png")
+    StateFolder(tmp_path / "a" / "out").make()
+
+    assert find_drops(tmp_path, tmp_path / "out").images.keys() == {"cat.jpg"}
 
 
 def test_one_image_comes_with_its_own_sidecars_only(write: Write, tmp_path: Path) -> None:

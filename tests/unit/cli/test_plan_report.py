@@ -104,6 +104,12 @@ def test_skipping_is_no_refusal(write: Write, shown: Plan) -> None:
     assert lines[-1].startswith("0 upscales of 0 images: 0 credits, $0.00")
 
 
+def test_one_image_is_no_plural(write: Write, shown: Plan) -> None:
+    write("a.png", png())
+
+    assert shown()[1][-1].startswith("1 upscale of 1 image: 50 credits, ")
+
+
 def test_json_has_every_drop(write: Write, outcome: Callable[[], dict[str, Any]]) -> None:
     write("a.png", png())
     write("b.png", b"no image")

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 
+from dropscale.ledger.jobs import Job, KnownProject
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject
@@ -30,6 +32,26 @@ def test_an_orphan_that_was_found_is_adopted_and_delivered_free(unknown: World) 
 
     unknown.adopt("cat.png", "project-1")
     unknown.finish_all()
+
+    assert unknown.row("cat.png").state is DropState.DELIVERED
+    assert len(unknown.upscaler.creates) == 1
+
+
+def test_a_project_that_is_adopted_while_another_is_paid_is_not_forgotten(unknown: World) -> None:
+    found = found_at_vendor(unknown, job_of(unknown).project_name)
+    known = unknown.ledger.project
+
+    def pay_first(project_id: str) -> KnownProject | None:
+        unknown.decide("cat.png", Decision.PAY_AGAIN)
+        return known(project_id)
+
+    with mock.patch.object(unknown.ledger, "project", pay_first), pytest.raises(NothingToResolve):
+        unknown.adopt("cat.png", found)
+    answer = {"id": "project-1", "status": "error"}
+    unknown.upscaler.projects["project-1"] = Project.model_validate(answer)
+    unknown.run_executions()
+    unknown.retry("cat.png")
+    unknown.run_executions()
 
     assert unknown.row("cat.png").state is DropState.DELIVERED
     assert len(unknown.upscaler.creates) == 1

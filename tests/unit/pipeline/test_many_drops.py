@@ -1,6 +1,7 @@
 """One job that thousands of drops share: each run of the sweeper sees to a bounded part of them."""
 
 from collections import Counter
+from unittest import mock
 
 import pytest
 
@@ -9,10 +10,15 @@ from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import MOST_DROPS, SaveDrop, SaveJob
 from dropscale.magichour import errors
+from dropscale.pipeline import resolve
 from dropscale.pipeline.resolve import Decision
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import BUCKET, World
+
+
+class Killed(Exception):
+    """A function's end, at any moment."""
 
 
 def copy_drop(world: World, key: str, copies: int, state: DropState | None = None) -> list[str]:
@@ -165,6 +171,32 @@ def test_every_one_of_many_drops_is_told_what_is_unknown_and_given_up(world: Wor
 
     assert states(world, names) == {"failed": 700}
     assert job_of(world, "a.png").due is None
+
+
+@pytest.mark.parametrize("copies", [3, 2 * MOST_DROPS])
+def test_every_one_of_many_that_were_given_up_gets_a_result_that_turns_up(
+    world: World, copies: int
+) -> None:
+    world.upscaler.fail_create = errors.CreateOutcomeUnknown("POST", cause_name="ConnectionLost")
+    world.drop("a.png", png())
+    names = copy_drop(world, "a.png", copies)
+    world.decide("a.png", Decision.ABANDON)
+    for _ in range(5):
+        world.clock.advance(minutes=3)
+        world.sweep()
+    assert states(world, names) == {"failed": copies}
+    world.upscaler.create("api-assets/1.png", {}, job_of(world, "a.png").project_name)
+    world.upscaler.finish()
+    with mock.patch.object(resolve, "amend_drop", side_effect=Killed), pytest.raises(Killed):
+        world.adopt("a.png", "project-1")
+
+    for _ in range(3):
+        world.clock.advance(minutes=3)
+        world.sweep()
+    world.executions.end_all()  # all are lost
+    world.pass_hours(6)
+
+    assert states(world, names) == {"delivered": copies}
 
 
 def test_a_drop_that_waits_is_told_why_by_its_own_event_alone(world: World) -> None:

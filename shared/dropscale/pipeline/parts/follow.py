@@ -163,7 +163,7 @@ class FollowJob:
 
 def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
     """Return a rendition as the state of its job makes it."""
-    if job.has_project and job.state is not JobState.ABANDONED and _was_given_up(rendition):
+    if _comes_back(rendition, job):
         rendition = rendition.want_again()
     if not rendition.wants_result or job.attempt < rendition.attempt:
         return rendition
@@ -197,8 +197,16 @@ def _note_what_is_unknown(rendition: Rendition, job: Job) -> Rendition:
     return rendition.move(DropState.SUPERSEDED, reason=reason)
 
 
-def _was_given_up(rendition: Rendition) -> bool:
-    """Whether only the lack of a project ended it: an answer may come, or a person adopt one."""
+def is_followed(drop: Drop, job: Job) -> bool:
+    """Whether a job's news concern a drop: it wants the result, or does once there is a project."""
+    renditions = drop.renditions_of(job.fingerprint)
+    return any(one.wants_result or _comes_back(one, job) for one in renditions)
+
+
+def _comes_back(rendition: Rendition, job: Job) -> bool:
+    """Whether only the lack of a project ended it, and there is one: by an answer, or adopted."""
+    if not job.has_project or job.state is JobState.ABANDONED:
+        return False
     reason = rendition.reason
     return rendition.state is DropState.FAILED and reason is not None and reason.code == _GIVEN_UP
 
