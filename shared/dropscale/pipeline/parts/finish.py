@@ -7,11 +7,20 @@ from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Self, cast
 
 from dropscale.coded_warning import CodedWarning, WarningCode
-from dropscale.image.carry import Original, can_hold, carry_metadata, is_upright, strip_metadata
+from dropscale.image.carry import (
+    STRIPPED,
+    Original,
+    can_hold,
+    carry_metadata,
+    is_upright,
+    strip_metadata,
+)
 from dropscale.image.header import ImageHeader, read_header
-from dropscale.image.metadata import exif
+from dropscale.image.metadata import exif, png
 from dropscale.image.metadata.files import (
     REWRITABLE_TYPES,
+    describe_misfits,
+    misfits_of,
     read_metadata,
     rewrite,
     tell_resolution_in_exif,
@@ -26,7 +35,7 @@ from dropscale.image.pixels import (
     Conversion,
     ImageFile,
 )
-from dropscale.image.timed_file import timed
+from dropscale.image.timed_file import OutOfTime, timed
 from dropscale.image.verify import verify_result
 from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.ports import (
@@ -162,7 +171,7 @@ class FinishResult:
                 work = step(work)
             except Exception as error:  # whatever it is, the result is paid
                 work = work.warn(code, f"{failure}: {type(error).__name__}: {error}")
-        return work.finished
+        return _without_kept_bits(work).finished
 
     def _read_original(self, work: _Work, source: Source) -> _Work:
         if source.sha256 is None:
@@ -218,9 +227,9 @@ class FinishResult:
         converted = converted.with_comparison(comparison)
         if to.type in REWRITABLE_TYPES:
             return replace(converted, metadata=_told(work))
-        has_misfit = work.metadata is not None and work.metadata.iptc is not None
-        misfit = [_describe_misfits(to.type, Metadata(iptc=b""))] if has_misfit else []
-        return replace(converted.with_warnings(*misfit), metadata=None)
+        told = work.metadata or Metadata()
+        misfits = describe_misfits(to.type, misfits_of(to.type, told))
+        return replace(converted.with_warnings(*misfits), metadata=None)
 
     def _compare(self, work: _Work) -> Comparison:
         original, result = work.original, work.finished
@@ -238,6 +247,16 @@ class FinishResult:
 def _warn_of_absence(work: _Work, why: str) -> _Work:
     message = f"Nothing of the original is given back: {why}"
     return work.warn(WarningCode.ORIGINAL_UNREAD, message)
+
+
+def _without_kept_bits(work: _Work) -> _Work:
+    """Take back that bits are lost, if the result has them."""
+    result = work.finished
+    with suppress(MalformedMetadata, OutOfTime, OSError):
+        if result.header.type == "png" and png.bits(work.timed(result.file)) > 8:
+            told = tuple(one for one in result.warnings if one.code != WarningCode.BITS_LOST)
+            return replace(work, finished=replace(result, warnings=told))
+    return work
 
 
 def _find_faults(comparison: Comparison) -> Iterator[CodedWarning]:
@@ -266,6 +285,7 @@ def _choose_metadata(work: _Work) -> _Work:
         )
     if work.strips:
         metadata = strip_metadata(metadata, work.orientation)
+        faults = [fault for fault in faults if fault.code not in STRIPPED]
     has_resolution = metadata.resolution == work.own.resolution
     wants_none = has_resolution and not metadata.kinds and not work.strips
     metadata_or_none = None if wants_none else metadata
@@ -304,7 +324,7 @@ def _choose_conversion(work: _Work) -> Conversion | None:
         metadata = _told(work) if work.strips else tell_resolution_in_exif(_told(work))
     if image_type not in REWRITABLE_TYPES and work.orientation != exif.UPRIGHT:
         raise ValueError(f"its pixels are not turned, and {image_type} cannot say so")
-    return Conversion(image_type, settings.quality, metadata.without("iptc"))
+    return Conversion(image_type, settings.quality, metadata.without("iptc", "texts"))
 
 
 def _write_metadata(work: _Work) -> _Work:
@@ -320,19 +340,11 @@ def _write_metadata(work: _Work) -> _Work:
     source = ImageFile(work.timed(result.file), result.header.type)
     misfits = rewrite(source, target, size, metadata, strip=work.strips)
     written = work.with_file(target, result.header.type)
-    if not misfits.kinds:
-        return written
-    return written.with_warnings(_describe_misfits(result.header.type, misfits))
+    return written.with_warnings(*describe_misfits(result.header.type, misfits))
 
 
 def _needs_alpha(work: _Work, image_type: str) -> bool:
     return work.comparison.lost_alpha and image_type in ALPHA_TYPES
-
-
-def _describe_misfits(image_type: str, misfits: Metadata) -> CodedWarning:
-    names = ", ".join(kind.upper() for kind in misfits.kinds)
-    message = f"{image_type} has no room for the original's {names}"
-    return CodedWarning(WarningCode.NO_ROOM, message)
 
 
 def _image_of(original: Original | None) -> ImageFile | None:
