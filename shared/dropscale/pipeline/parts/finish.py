@@ -16,9 +16,10 @@ from dropscale.image.carry import (
     strip_metadata,
 )
 from dropscale.image.header import ImageHeader, read_header
-from dropscale.image.metadata import exif, png
+from dropscale.image.metadata import exif, icc, png, xmp
 from dropscale.image.metadata.files import (
     REWRITABLE_TYPES,
+    can_take_profile,
     describe_misfits,
     misfits_of,
     read_metadata,
@@ -54,6 +55,7 @@ _RESERVED_SECONDS = 60.0
 _METADATA_SECONDS = 20.0
 """What reading or writing the parts of one file may take; photos take thousandths of it."""
 
+_RGB_CHANNELS = 3
 _UPRIGHT_BY_DECODING = frozenset({"avif", "heic"})
 """Types whose decoders turn the pixels themselves; their EXIF orientation is not to be followed
 (ISO/IEC 23008-12, annex A)."""
@@ -187,7 +189,7 @@ class FinishResult:
         try:
             metadata = read_metadata(work.timed(file), header.type) or metadata
             if header.type not in _UPRIGHT_BY_DECODING:
-                orientation = exif.orientation_of(metadata.exif)
+                orientation = _orientation_of(metadata)
         except MalformedMetadata as error:
             message = f"The original's metadata is damaged: {error}"
             work = work.warn(WarningCode.METADATA_DAMAGED, message)
@@ -211,8 +213,9 @@ class FinishResult:
         original, turned = work.original, exif.UPRIGHT
         if original is not None and work.orientation == exif.UPRIGHT:
             turned = original.orientation
+        chosen = work.metadata.icc if work.metadata else None
         self.pixels.convert(
-            work.image,
+            replace(work.image, profile=chosen or work.own.icc),
             to,
             target,
             alpha_of=_image_of(original) if _needs_alpha(work, to.type) else None,
@@ -226,7 +229,7 @@ class FinishResult:
             raise ValueError(doubts[-1].message)
         converted = converted.with_comparison(comparison)
         if to.type in REWRITABLE_TYPES:
-            return replace(converted, metadata=_told(work))
+            return replace(converted, metadata=_told(converted))
         told = work.metadata or Metadata()
         misfits = describe_misfits(to.type, misfits_of(to.type, told))
         return replace(converted.with_warnings(*misfits), metadata=None)
@@ -242,6 +245,14 @@ class FinishResult:
             or can_hold(profile, work.timed(result.file), result.header),
             seconds=work.seconds(),
         )
+
+
+def _orientation_of(metadata: Metadata) -> int:
+    """Return the orientation by EXIF, or where that tells none, by XMP, as viewers do."""
+    told = exif.told_orientation(metadata.exif)
+    if told is None and metadata.xmp is not None:
+        told = xmp.orientation_of(metadata.xmp)
+    return told or exif.UPRIGHT
 
 
 def _warn_of_absence(work: _Work, why: str) -> _Work:
@@ -305,7 +316,12 @@ def _told(work: _Work) -> Metadata:
     own = work.own.without("icc")
     if work.metadata is None:
         return own
-    return work.metadata if work.strips else work.metadata.or_else(own)
+    told = work.metadata if work.strips else work.metadata.or_else(own)
+    result = work.finished
+    takes_profile = told.icc is None or can_take_profile(
+        work.timed(result.file), result.header.type, told.icc
+    )
+    return told if takes_profile else told.without("icc")
 
 
 def _choose_conversion(work: _Work) -> Conversion | None:
@@ -321,7 +337,10 @@ def _choose_conversion(work: _Work) -> Conversion | None:
         return None
     metadata = Metadata()
     if image_type not in REWRITABLE_TYPES:
-        metadata = _told(work) if work.strips else tell_resolution_in_exif(_told(work))
+        metadata = _told(work)
+        if metadata.icc is not None and icc.channels_of(metadata.icc) != _RGB_CHANNELS:
+            metadata = metadata.without("icc")  # its pixels become sRGB
+        metadata = metadata if work.strips else tell_resolution_in_exif(metadata)
     if image_type not in REWRITABLE_TYPES and work.orientation != exif.UPRIGHT:
         raise ValueError(f"its pixels are not turned, and {image_type} cannot say so")
     return Conversion(image_type, settings.quality, metadata.without("iptc", "texts"))
