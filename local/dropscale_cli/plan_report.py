@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dropscale.coded_warning import CodedWarning
 from dropscale.ledger.drops import Source
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale.upscaler import DOLLARS_PER_CREDIT
@@ -92,6 +93,11 @@ class _Report:
     def _closing_lines(self) -> Iterator[str]:
         warnings = dict.fromkeys(fault for drop in self.plan.drops for fault in drop.warnings)
         yield from (f"Warning: {fault}" for fault in warnings)
+        by_loss: dict[CodedWarning, list[str]] = {}
+        for drop in self.plan.drops:
+            for loss in drop.losses:
+                by_loss.setdefault(loss, []).append(drop.source.key)
+        yield from (f"Warning: {_names(keys)}: {loss}" for loss, keys in by_loss.items())
         by_refusal: dict[str, list[PlannedDrop]] = {}
         for drop in self.plan.drops:
             if drop.refusal is not None:
@@ -135,13 +141,15 @@ def _row(charge: Charge) -> Iterator[str]:
 
 
 def _list_refusals(drops: list[PlannedDrop]) -> Iterator[str]:
-    names = [drop.source.key for drop in drops[:_MOST_NAMED]]
-    if len(drops) > _MOST_NAMED:
-        names.append(f"and {len(drops) - _MOST_NAMED} more")
     yield ""
-    yield f"{', '.join(names)}: {_state(drops[0])}"
+    yield f"{_names([drop.source.key for drop in drops])}: {_state(drops[0])}"
     if drops[0].refusal is not None:
         yield from (f"  {line}" for line in str(drops[0].refusal).splitlines())
+
+
+def _names(keys: list[str]) -> str:
+    more = [f"and {len(keys) - _MOST_NAMED} more"] if len(keys) > _MOST_NAMED else []
+    return ", ".join([*keys[:_MOST_NAMED], *more])
 
 
 def _drop_as_json(drop: PlannedDrop, charges: list[Charge]) -> dict[str, Any]:
@@ -154,6 +162,7 @@ def _drop_as_json(drop: PlannedDrop, charges: list[Charge]) -> dict[str, Any]:
         "height": source.height,
         "renditions": [_rendition_as_json(charge) for charge in charges],
         "warnings": [fault.model_dump(mode="json") for fault in drop.warnings],
+        "losses": [{"code": loss.code, "message": loss.message} for loss in drop.losses],
         "reason": refusal and refusal_as_json(refusal),
     }
 

@@ -1,5 +1,7 @@
 """Warnings have codes; the plain texts of rows and manifests of earlier versions are read, too."""
 
+from pathlib import Path
+
 import pytest
 
 from dropscale.coded_warning import CodedWarning, WarningCode
@@ -50,3 +52,8 @@ def test_a_manifest_has_objects_and_texts_and_unknown_codes_are_read() -> None:
         CodedWarning(WarningCode.OTHER, "m"),
         CodedWarning(WarningCode.SPEC, "odd"),
     )
+
+
+@pytest.mark.parametrize("code", WarningCode)
+def test_every_code_is_in_the_documents(code: WarningCode) -> None:
+    assert f"`{code}`" in (Path(__file__).parents[2] / "docs/results.md").read_text()

@@ -58,6 +58,9 @@ _KEPT: Mapping[MetadataKind, int] = {"exif": 1, "xmp": 2, "icc": 8}
 """The flags of libvips's VipsForeignKeep."""
 
 
+_COLOUR_ONLY = frozenset({"webp", "avif"})
+
+
 def main() -> None:
     """Do one task."""
     task: Task = json.load(sys.stdin)
@@ -87,8 +90,11 @@ def compare(task: CompareTask) -> Comparison:
 def convert(task: ConvertTask) -> None:
     """Write a result anew; what goes wrong ends the process."""
     image, image_type = _open_image(task["result"]), task["target"]["type"]
-    if image.interpretation == "cmyk":
-        image = image.icc_transform("srgb", embedded=True, intent="relative")
+    # Of these libvips writes RGB, for which a grey profile is none.
+    is_grey = image.interpretation in {"b-w", "grey16"} and image_type in _COLOUR_ONLY
+    if image.interpretation == "cmyk" or (is_grey and _has_profile(image)):
+        depth = 16 if image.format == "ushort" else 8
+        image = image.icc_transform("srgb", embedded=True, intent="relative", depth=depth)
     if task["alpha_of"] is not None:
         image = image.bandjoin(_alpha_for(image, task["alpha_of"], task["orientation"]))
     if image_type == "jpeg" and image.hasalpha():

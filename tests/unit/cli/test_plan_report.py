@@ -17,6 +17,7 @@ from dropscale_cli.errors import NothingToDrop
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.plan import plan_of
 from dropscale_cli.plan_report import plan
+from tests import originals
 from tests.fakes import png
 
 Write = Callable[..., Path]
@@ -213,3 +214,29 @@ def test_what_earlier_runs_left_unpaid_is_part_of_the_price(
     cat = write("cat.png", png())
     ledger = KeptLedger(jobs={job.fingerprint: job})
     assert plan_of(find_drops(cat, tmp_path / "out"), ledger).credits == price
+
+
+def test_what_a_result_will_lack_is_told_before_it_is_paid(
+    write: Write, shown: Plan, outcome: Callable[[], dict[str, Any]]
+) -> None:
+    still = originals.pixels()
+    moving = originals.encoded(still, "WEBP", save_all=True, append_images=[still.rotate(90)])
+    write("a.webp", moving)
+    write("b.webp", moving[:-1] + b"x")
+    write("c.jpg", originals.encoded(still, "JPEG", comment="on a fence"))
+    write("c.jpg.yaml", "output: {format: webp}")
+    write("d.png", png())
+
+    _, lines = shown()
+    told = {drop["key"]: drop["losses"] for drop in outcome()["drops"]}
+
+    animated = "The original is animated; its result is one picture"
+    no_room = "webp has no room for the original's texts: Comment"
+    assert f"Warning: a.webp, b.webp: {animated} [AnimationLost]" in lines
+    assert f"Warning: c.jpg: {no_room} [TextsLost]" in lines
+    assert told == {
+        "a.webp": [{"code": "AnimationLost", "message": animated}],
+        "b.webp": [{"code": "AnimationLost", "message": animated}],
+        "c.jpg": [{"code": "TextsLost", "message": no_room}],
+        "d.png": [],
+    }

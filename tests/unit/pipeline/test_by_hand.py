@@ -6,10 +6,10 @@ from unittest import mock
 
 import pytest
 
-from dropscale.ledger.jobs import Job, KnownProject
+from dropscale.ledger.jobs import KnownProject
 from dropscale.ledger.states import DropState, JobState
 from dropscale.magichour import errors
-from dropscale.magichour.models import CreatedProject
+from dropscale.magichour.models import CreatedProject, Project
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectUnnamed
 from dropscale.pipeline.resolve import Decision, NothingToResolve, Trust
 from dropscale.upscaler import ProjectStatus
@@ -38,7 +38,7 @@ def test_an_orphan_that_was_found_is_adopted_and_delivered_free(unknown: World) 
 
 
 def test_a_project_that_is_adopted_while_another_is_paid_is_not_forgotten(unknown: World) -> None:
-    found = found_at_vendor(unknown, job_of(unknown).project_name)
+    found = found_at_vendor(unknown, unknown.only_job.project_name)
     known = unknown.ledger.project
 
     def pay_first(project_id: str) -> KnownProject | None:

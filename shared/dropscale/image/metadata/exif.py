@@ -39,24 +39,24 @@ _DESCRIPTIVE_TAGS = frozenset(
 """What a TIFF file's first directory says of the photo, and not of how its pixels are stored."""
 
 
-def orientation_of(exif: bytes | None) -> int:
-    """Return an EXIF orientation, 1 to 8.
+def told_orientation(exif: bytes | None) -> int | None:
+    """Return an EXIF orientation, 1 to 8; None: none is told.
 
     Raises:
         MalformedMetadata: it is no EXIF.
     """
     if exif is None:
-        return UPRIGHT
+        return None
     tiff = TiffFile(io.BytesIO(exif))
     first = tiff.directory(tiff.offset(tiff.first_at)).entries
-    found = tiff.number(first.get(_ORIENTATION)) or UPRIGHT
-    return found if found <= 8 else UPRIGHT
+    found = tiff.number(first.get(_ORIENTATION))
+    return found if found in range(1, 9) else None
 
 
 def readable_orientation(exif: bytes | None) -> int:
     """Return an EXIF orientation, 1 to 8; where it cannot be read, that of upright pixels."""
     try:
-        return orientation_of(exif)
+        return told_orientation(exif) or UPRIGHT
     except MalformedMetadata:
         return UPRIGHT
 

@@ -3,12 +3,14 @@
 Types are those of `upscaler.EXTENSION_BY_TYPE`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import BinaryIO
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.image.metadata import exif, heif, icc, jpeg, png, tiff, webp
+from dropscale.image.metadata.losses import lost_by_xmp
 from dropscale.image.metadata.model import MalformedMetadata, Metadata
 from dropscale.image.pixels import ImageFile
 
@@ -22,6 +24,7 @@ _READERS: Mapping[str, Callable[[BinaryIO], Metadata]] = MappingProxyType(
         "webp": webp.read,
     }
 )
+_MOST_NAMED = 8
 REWRITABLE_TYPES = frozenset({"jpeg", "png", "webp"})
 
 
@@ -33,7 +36,12 @@ def read_metadata(file: BinaryIO, image_type: str) -> Metadata | None:
     """
     reader = _READERS.get(image_type)
     found = reader(file) if reader else None
-    if found is None or found.icc is None:
+    if found is None:
+        return None
+    if found.xmp is not None:
+        told = (*found.faults, *lost_by_xmp(found.xmp))
+        found = replace(found, faults=tuple(dict.fromkeys(told)))
+    if found.icc is None:
         return found
     try:
         icc.require_whole(found.icc)
@@ -75,6 +83,27 @@ def _has_field_for_resolution(image: ImageFile) -> bool:
     if image.type == "jpeg":
         return jpeg.has_field_for_resolution(image.file)
     return image.type == "png"
+
+
+def misfits_of(image_type: str, metadata: Metadata) -> Metadata:
+    """Return what of metadata a type can have no room for; of types not written here, nothing."""
+    if image_type == "jpeg":
+        return Metadata(texts=jpeg.texts_without_room(metadata))
+    if image_type in {"webp", "avif"}:
+        return Metadata(iptc=metadata.iptc, texts=metadata.texts)
+    return Metadata()
+
+
+def describe_misfits(image_type: str, misfits: Metadata) -> Iterator[CodedWarning]:
+    """Yield what is to be said of metadata that a type has no room for."""
+    packets = [kind.upper() for kind in misfits.kinds if kind != "texts"]
+    if packets:
+        message = f"{image_type} has no room for the original's {', '.join(packets)}"
+        yield CodedWarning(WarningCode.NO_ROOM, message)
+    if misfits.texts:
+        names = ", ".join(dict.fromkeys(one.keyword for one in misfits.texts[:_MOST_NAMED]))
+        message = f"{image_type} has no room for the original's texts: {names}"
+        yield CodedWarning(WarningCode.TEXTS_LOST, message)
 
 
 def can_take_profile(file: BinaryIO, image_type: str, profile: bytes) -> bool:

@@ -7,10 +7,12 @@ it is, and how it is to be cut and turned, which every decoder does.
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
-from dropscale.coded_warning import CodedWarning
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.image.boxes import Box, Fields, boxes_in, content_of, first_box
 from dropscale.image.metadata.colour import (
     HDR_BY_TRANSFER,
@@ -18,6 +20,7 @@ from dropscale.image.metadata.colour import (
     profile_of_code_points,
 )
 from dropscale.image.metadata.exif import resolution_of
+from dropscale.image.metadata.losses import lost
 from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, read_exactly, size_of
 
@@ -31,6 +34,18 @@ _MOST_EXTENTS = 20_000
 """The pieces of all items, which need not take any bytes of the box that lists them."""
 
 _UNSPECIFIED = 2
+_MOST_BITS = 8
+_PICTURES = frozenset({b"hvc1", b"av01", b"grid", b"iden", b"iovl", b"avc1", b"jpeg"})
+_LOST_BY_AUXILIARY = MappingProxyType(
+    {
+        b"hdrgainmap": WarningCode.GAIN_MAP_LOST,
+        b"auxiliary:depth": WarningCode.DEPTH_MAP_LOST,
+        b"auxid:2": WarningCode.DEPTH_MAP_LOST,
+    }
+)
+"""By what their types have in common: Apple's, MPEG's (ISO/IEC 23091-2) and HEVC's own."""
+
+_C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _FULL_BOX = 4
 """The bytes of version and flags, before the content of most boxes."""
 
@@ -80,6 +95,8 @@ def read(file: BinaryIO) -> Metadata:
     profile, faults = _colours(heif)
     if profile is not None:
         found["icc"] = profile
+    with suppress(MalformedMetadata):
+        faults += dict.fromkeys(_losses(file, heif))
     return Metadata.of(found, resolution_of(found.get("exif")), faults)
 
 
@@ -162,6 +179,22 @@ class _HeifFile:
         """Return where an item's bytes are that lie in one piece, and how many; else none."""
         extents = self._locations.get(item.id, ())
         return extents[0] if len(extents) == 1 else (0, 0)
+
+    def further_items(self) -> Iterator[WarningCode]:
+        """Yield what is lost with items that are neither the primary one nor parts of it."""
+        known = {self.primary}
+        for name, source, targets in self._references:
+            # Tiles of a grid; smaller pictures of, or beside, another one.
+            known.update(targets if name == b"dimg" else ())
+            known.update([source] if name in {b"thmb", b"auxl"} else ())
+        for item in self._items():
+            if item.type == b"tmap":
+                yield WarningCode.GAIN_MAP_LOST
+            elif item.id not in known and item.type in _PICTURES:
+                yield WarningCode.PICTURES_LOST
+            for _, content in self.properties(item.id, b"auxC"):
+                name = content[_FULL_BOX:].partition(b"\0")[0]
+                yield from (code for mark, code in _LOST_BY_AUXILIARY.items() if mark in name)
 
     @property
     def is_whole(self) -> bool:
@@ -283,6 +316,21 @@ class _HeifFile:
         version = fields.number(1)
         fields.take(3)
         return version, fields
+
+
+def _losses(file: BinaryIO, heif: _HeifFile) -> Iterator[CodedWarning]:
+    for box in boxes_in(file):
+        if box.type == b"moov":
+            yield lost(WarningCode.ANIMATION_LOST)
+        if box.type == b"uuid" and box.end - box.at >= len(_C2PA):
+            file.seek(box.at)
+            if read_exactly(file, len(_C2PA)) == _C2PA:
+                yield lost(WarningCode.CREDENTIALS_LOST)
+    for _, content in heif.properties(heif.primary, b"pixi"):
+        if max(content[_FULL_BOX + 1 :], default=0) > _MOST_BITS:
+            yield lost(WarningCode.BITS_LOST)
+    for code in heif.further_items():
+        yield lost(code)
 
 
 def _colours(heif: _HeifFile) -> tuple[bytes | None, list[CodedWarning]]:

@@ -7,17 +7,25 @@ APP2 (ICC.1:2022, B.4), Photoshop's image resources with IPTC in APP13.
 import math
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.image.metadata import icc, iptc, xmp
 from dropscale.image.metadata.exif import readable_orientation, resolution_of
-from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout, Resolution
+from dropscale.image.metadata.losses import has_further_pictures, lost
+from dropscale.image.metadata.model import (
+    MalformedMetadata,
+    Metadata,
+    PixelLayout,
+    Resolution,
+    Text,
+)
 from dropscale.image.metadata.streams import copy, read_exactly
 
 _START, _SCAN, _END = 0xD8, 0xDA, 0xD9
-_APP0, _APP1, _APP2, _APP13, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
+_APP0, _APP1, _APP2, _APP11, _APP13, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xEF
 _COMMENT = 0xFE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _MOST_IN_SEGMENT = 65_533
@@ -40,6 +48,12 @@ _EXTENSION_HEAD = struct.Struct(">32sII")
 3, 1.1.3.1)."""
 
 _ICC = b"ICC_PROFILE\0"
+_MPF = b"MPF\0"
+_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
+_HEAD_OF_JUMBF = 100
+"""In bytes: where the first box of C2PA's says what it is (C2PA 2.1, 11.1.4)."""
+
+_COMMENT_KEYWORD, _MOST_COMMENTS = "Comment", 20
 _MOST_XMP = _MOST_IN_SEGMENT - len(_XMP)
 _RESOURCES = b"Photoshop 3.0\0"
 
@@ -57,6 +71,8 @@ class _Segment(NamedTuple):
             return "xmp" if self._is(_XMP) else "extension" if self._is(_EXTENSION) else None
         if self.marker == _APP2 and self._is(_ICC):
             return "icc"
+        if self.marker == _COMMENT:
+            return "texts"
         return "iptc" if self.marker == _APP13 and self._is(_RESOURCES) else None
 
     @property
@@ -101,14 +117,16 @@ def read(file: BinaryIO) -> Metadata:
         MalformedMetadata: its segments are damaged.
     """
     found: dict[str, list[bytes]] = {}
+    faults: list[CodedWarning] = []
     resolution = None
     for segment in _segments(file):
         resolution = resolution or _resolution_in(segment)
+        faults += _lost_by(segment)
         if segment.kind is not None:
             found.setdefault(segment.kind, []).append(segment.body)
     resources = b"".join(body[len(_RESOURCES) :] for body in found.get("iptc", ()))
     exif = found["exif"][0][len(_EXIF) :] if "exif" in found else None
-    faults: list[CodedWarning] = []
+    comments = found.get("texts", [])[:_MOST_COMMENTS]
     profile, packet = None, found["xmp"][0][len(_XMP) :] if "xmp" in found else None
     try:
         profile = _join_profile(found.get("icc", []))
@@ -122,9 +140,27 @@ def read(file: BinaryIO) -> Metadata:
         exif=exif,
         xmp=packet,
         iptc=iptc.iptc_in(resources) if resources else None,
+        texts=tuple(Text(_COMMENT_KEYWORD, _decoded(body)) for body in comments) or None,
         resolution=resolution or resolution_of(exif),
-        faults=tuple(faults),
+        faults=tuple(dict.fromkeys(faults)),
     )
+
+
+def _lost_by(segment: _Segment) -> Iterator[CodedWarning]:
+    if segment.marker == _APP2 and segment.body.startswith(_MPF):
+        if has_further_pictures(segment.body[len(_MPF) :]):
+            yield lost(WarningCode.PICTURES_LOST)
+    elif segment.marker == _APP2 and segment.body.startswith(_GAIN_MAP):
+        yield lost(WarningCode.GAIN_MAP_LOST)
+    elif segment.marker == _APP11 and b"c2pa" in segment.body[:_HEAD_OF_JUMBF]:
+        yield lost(WarningCode.CREDENTIALS_LOST)
+
+
+def _decoded(comment: bytes) -> str:
+    try:
+        return comment.decode().rstrip("\0")
+    except UnicodeDecodeError:
+        return comment.decode("latin-1").rstrip("\0")
 
 
 def has_field_for_resolution(file: BinaryIO) -> bool:
@@ -150,11 +186,12 @@ def write(source: BinaryIO, target: BinaryIO, metadata: Metadata, *, strip: bool
         MalformedMetadata: its segments are damaged.
     """
     fitting, misfits = _fitting(metadata)
+    replaced = {kind for kind in metadata.kinds if kind != "texts" or fitting.texts}
     head: list[_Segment] = []
     kept: list[_Segment] = []
     for segment in _segments(source):
         kind = "xmp" if segment.kind == "extension" else segment.kind
-        is_replaced = kind in metadata.kinds or (strip and segment.is_descriptive)
+        is_replaced = kind in replaced or (strip and segment.is_descriptive)
         if not is_replaced:
             among = head if segment.marker == _APP0 and not kept else kept
             among.append(_with_resolution(segment, metadata.resolution))
@@ -279,7 +316,21 @@ def _fitting(metadata: Metadata) -> tuple[Metadata, Metadata]:
         except MalformedMetadata:
             too_long.append("xmp")
     fitting = {"xmp", *sizes} - set(too_long)
-    return metadata.without(*too_long), metadata.without(*fitting)
+    comments = tuple(one for one in metadata.texts or () if _is_comment(one))
+    return (
+        replace(metadata.without(*too_long), texts=comments or None),
+        replace(metadata.without(*fitting), texts=texts_without_room(metadata)),
+    )
+
+
+def texts_without_room(metadata: Metadata) -> tuple[Text, ...] | None:
+    """Return the texts that are no comments, or are too long for one."""
+    return tuple(one for one in metadata.texts or () if not _is_comment(one)) or None
+
+
+def _is_comment(text: Text) -> bool:
+    is_short = len(text.text.encode(errors="replace")) <= _MOST_IN_SEGMENT
+    return text.keyword == _COMMENT_KEYWORD and is_short
 
 
 def _xmp_segments(packet: bytes) -> Iterator[_Segment]:
@@ -301,6 +352,8 @@ def _segments_of(metadata: Metadata) -> Iterator[_Segment]:
         yield from _xmp_segments(metadata.xmp)
     if metadata.iptc is not None:
         yield _Segment(_APP13, _RESOURCES + iptc.as_resources(metadata.iptc))
+    for text in metadata.texts or ():
+        yield _Segment(_COMMENT, text.text.encode(errors="replace"))
     if metadata.icc is not None:
         room = _MOST_IN_SEGMENT - len(_ICC) - 2
         parts = [metadata.icc[at : at + room] for at in range(0, len(metadata.icc), room)]

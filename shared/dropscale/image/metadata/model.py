@@ -28,6 +28,13 @@ class Resolution(NamedTuple):
     y: float
 
 
+class Text(NamedTuple):
+    """A text with a keyword, as PNG has them; a JPEG's comment has the keyword `Comment`."""
+
+    keyword: str
+    text: str
+
+
 @dataclass(frozen=True)
 class Metadata:
     """The metadata of one image file; None: it has none of that kind.
@@ -37,6 +44,7 @@ class Metadata:
         exif: EXIF as a TIFF structure, without the `Exif` marker that JPEG puts before it.
         xmp: an XMP packet.
         iptc: IPTC-IIM records.
+        texts: PNG texts and JPEG comments.
         resolution: by the file's own field, else by its EXIF.
         faults: what is damaged or has no room here, and so is lost.
     """
@@ -45,6 +53,7 @@ class Metadata:
     exif: bytes | None = None
     xmp: bytes | None = None
     iptc: bytes | None = None
+    texts: tuple[Text, ...] | None = None
     resolution: Resolution | None = None
     faults: tuple[CodedWarning, ...] = ()
 
@@ -54,10 +63,11 @@ class Metadata:
         packets: Mapping[str, bytes],
         resolution: Resolution | None,
         faults: Iterable[CodedWarning] = (),
+        texts: tuple[Text, ...] | None = None,
     ) -> Self:
         """Return it with packets by the names of their kinds."""
         icc, exif, xmp, iptc = (packets.get(kind) for kind in ("icc", "exif", "xmp", "iptc"))
-        return cls(icc, exif, xmp, iptc, resolution, tuple(faults))
+        return cls(icc, exif, xmp, iptc, texts, resolution, tuple(faults))
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.image.metadata import iptc
 from dropscale.image.metadata.colour import (
     HDR_BY_TRANSFER,
@@ -20,7 +21,14 @@ from dropscale.image.metadata.colour import (
     profile_of_code_points,
 )
 from dropscale.image.metadata.exif import readable_orientation, resolution_of
-from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout, Resolution
+from dropscale.image.metadata.losses import lost
+from dropscale.image.metadata.model import (
+    MalformedMetadata,
+    Metadata,
+    PixelLayout,
+    Resolution,
+    Text,
+)
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -32,6 +40,9 @@ _MOST_OF_COLOURS = 32
 """The bytes of cHRM, the longest of them but profiles."""
 _PER_UNIT = 100_000
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_RAW_PROFILE = b"Raw profile type"
+_MOST_TEXTS, _MOST_OF_TEXT, _MOST_OF_KEYWORD = 100, 1024 * 1024, 79
+_LOST_BY_CHUNK = {b"acTL": WarningCode.ANIMATION_LOST, b"caBX": WarningCode.CREDENTIALS_LOST}
 _DESCRIPTIVE_CHUNKS = _TEXT_CHUNKS | {b"eXIf", b"tIME"}
 _XMP = b"XML:com.adobe.xmp"
 _KIND_BY_KEYWORD = {
@@ -81,8 +92,12 @@ def read(file: BinaryIO) -> Metadata:
     """
     found: dict[str, bytes] = {}
     colours: dict[bytes, bytes] = {}
+    texts: list[Text] = []
+    faults: list[CodedWarning] = []
     resolution = None
     for chunk in _chunks(file):
+        if (code := _LOST_BY_CHUNK.get(chunk.type)) is not None:
+            faults.append(lost(code))
         if chunk.type in _COLOUR_CHUNKS and chunk.size <= _MOST_OF_COLOURS:
             file.seek(chunk.at)
             colours.setdefault(chunk.type, read_exactly(file, chunk.size))
@@ -94,14 +109,22 @@ def read(file: BinaryIO) -> Metadata:
             value = _value_of(file, chunk)
             if value is not None:
                 found[kind] = value
-    faults = []
+        if kind is None and chunk.type in _TEXT_CHUNKS:
+            if len(texts) == _MOST_TEXTS or chunk.size > _MOST_OF_TEXT:
+                faults.append(lost(WarningCode.TEXTS_LOST))
+            elif (text := _text_of(file, chunk)) is not None:
+                texts.append(text)
+    if bits(file) > 8:
+        faults.append(lost(WarningCode.BITS_LOST))
     code_points = colours.get(b"cICP", b"")
     if len(code_points) == 4 and (hdr := HDR_BY_TRANSFER.get(code_points[1])) is not None:
         faults.append(describe_hdr(hdr))
     # cICP counts before all else, then a profile, then sRGB.
     if (profile := _profile_by_tags(colours, has_profile="icc" in found)) is not None:
         found["icc"] = profile
-    return Metadata.of(found, resolution or resolution_of(found.get("exif")), faults)
+    resolution = resolution or resolution_of(found.get("exif"))
+    told = tuple(texts) or None
+    return Metadata.of(found, resolution, dict.fromkeys(faults), told)
 
 
 def _profile_by_tags(colours: Mapping[bytes, bytes], *, has_profile: bool) -> bytes | None:
@@ -117,6 +140,12 @@ def _profile_by_tags(colours: Mapping[bytes, bytes], *, has_profile: bool) -> by
         values = [value / _PER_UNIT for value in struct.unpack(">8I", space)]
         pairs = Chromaticities(*zip(values[::2], values[1::2], strict=True))
     return profile_of_chromaticities(pairs, gamma)
+
+
+def bits(file: BinaryIO) -> int:
+    """Return how many bits a channel has."""
+    file.seek(len(_SIGNATURE) + 8 + 8)
+    return read_exactly(file, 1)[0]
 
 
 def channels(file: BinaryIO) -> int:
@@ -139,11 +168,13 @@ def write(source: BinaryIO, target: BinaryIO, metadata: Metadata, *, strip: bool
     Raises:
         MalformedMetadata: its chunks are damaged.
     """
+    keywords = {_encoded_keyword(one) for one in metadata.texts or ()}
     target.write(_SIGNATURE)
     for chunk in _chunks(source):
         is_replaced = _kind_of(source, chunk) in metadata.kinds
         is_replaced |= metadata.icc is not None and chunk.type in _COLOUR_CHUNKS
         is_replaced |= chunk.type == b"pHYs"
+        is_replaced |= chunk.type in _TEXT_CHUNKS and _keyword_of(source, chunk) in keywords
         is_replaced |= strip and chunk.type in _DESCRIPTIVE_CHUNKS
         if not is_replaced:
             source.seek(chunk.at - 8)
@@ -179,9 +210,29 @@ def _kind_of(file: BinaryIO, chunk: _Chunk) -> str | None:
         return "exif"
     if chunk.type not in _TEXT_CHUNKS:
         return None
+    return _KIND_BY_KEYWORD.get(_keyword_of(file, chunk))
+
+
+def _keyword_of(file: BinaryIO, chunk: _Chunk) -> bytes:
     file.seek(chunk.at)
-    keyword = file.read(min(chunk.size, 80)).partition(b"\0")[0]
-    return _KIND_BY_KEYWORD.get(keyword)
+    return file.read(min(chunk.size, 80)).partition(b"\0")[0]
+
+
+def _encoded_keyword(text: Text) -> bytes:
+    return text.keyword.encode("latin-1", errors="replace")
+
+
+def _text_of(file: BinaryIO, chunk: _Chunk) -> Text | None:
+    """Return a text for people; None: it cannot be read, or is another program's packet."""
+    keyword = _keyword_of(file, chunk)
+    if not 1 <= len(keyword) <= _MOST_OF_KEYWORD or keyword.startswith(_RAW_PROFILE):
+        return None
+    try:
+        value = _value_of(file, chunk)
+        encoding = "utf-8" if chunk.type == b"iTXt" else "latin-1"
+        return None if value is None else Text(keyword.decode("latin-1"), value.decode(encoding))
+    except (MalformedMetadata, UnicodeDecodeError):
+        return None
 
 
 def _value_of(file: BinaryIO, chunk: _Chunk) -> bytes | None:
@@ -199,7 +250,7 @@ def _value_of(file: BinaryIO, chunk: _Chunk) -> bytes | None:
             is_compressed = rest[0]
             text = rest[2:].split(b"\0", 2)[2]
             text = _inflate(text) if is_compressed else text
-        if keyword.startswith(b"Raw profile type"):
+        if keyword.startswith(_RAW_PROFILE):
             return _raw_profile(text, _KIND_BY_KEYWORD[keyword])
         return text
     return None
@@ -240,6 +291,12 @@ def _chunks_of(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
         yield b"eXIf", metadata.exif
     if metadata.xmp is not None:
         yield b"iTXt", _XMP + b"\0\0\0\0\0" + metadata.xmp
+    for told in metadata.texts or ():
+        keyword = _encoded_keyword(told)
+        try:
+            yield b"tEXt", keyword + b"\0" + told.text.encode("latin-1")
+        except UnicodeEncodeError:
+            yield b"iTXt", keyword + b"\0\0\0\0\0" + told.text.encode(errors="replace")
     if metadata.iptc is not None:
         resources = iptc.as_resources(metadata.iptc)
         lines = [resources.hex()[at : at + 72] for at in range(0, 2 * len(resources), 72)]

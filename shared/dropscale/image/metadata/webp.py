@@ -6,11 +6,16 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.image.metadata.exif import readable_orientation, resolution_of
+from dropscale.image.metadata.losses import lost
 from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly, size_of
 
 _KIND_BY_CHUNK = MappingProxyType({b"ICCP": "icc", b"EXIF": "exif", b"XMP ": "xmp"})
+_LOST_BY_CHUNK = MappingProxyType(
+    {b"ANIM": WarningCode.ANIMATION_LOST, b"C2PA": WarningCode.CREDENTIALS_LOST}
+)
 _FLAG_BY_KIND = MappingProxyType({"icc": 0x20, "exif": 0x08, "xmp": 0x04})
 _ALPHA_FLAG, _ANIMATION_FLAG = 0x10, 0x02
 _MOST_CHUNKS = 100_000
@@ -61,13 +66,16 @@ def read(file: BinaryIO) -> Metadata:
         MalformedMetadata: its chunks are damaged.
     """
     found: dict[str, bytes] = {}
+    faults: list[CodedWarning] = []
     for chunk in _chunks(file):
+        if (code := _LOST_BY_CHUNK.get(chunk.type)) is not None:
+            faults.append(lost(code))
         kind = _KIND_BY_CHUNK.get(chunk.type)
         if kind is not None and kind not in found and chunk.size <= MAX_BLOB_BYTES:
             file.seek(chunk.at)
             data = read_exactly(file, chunk.size)
             found[kind] = data.removeprefix(_EXIF_MARKER) if kind == "exif" else data
-    return Metadata.of(found, resolution_of(found.get("exif")))
+    return Metadata.of(found, resolution_of(found.get("exif")), dict.fromkeys(faults))
 
 
 def write(
@@ -83,7 +91,7 @@ def write(
     chunks = list(_chunks(source))
     before = {_KIND_BY_CHUNK[chunk.type] for chunk in chunks if chunk.type in _KIND_BY_CHUNK}
     dropped = set(metadata.kinds) | ({"exif", "xmp"} if strip else set())
-    kinds = before - dropped | set(metadata.kinds) - {"iptc"}
+    kinds = before - dropped | set(metadata.kinds) & _FLAG_BY_KIND.keys()
     target.write(b"RIFF\0\0\0\0WEBP")
     _write_chunk(target, b"VP8X", _extended_header(source, chunks, kinds, size))
     if metadata.icc is not None:
@@ -101,7 +109,7 @@ def write(
     target.seek(4)
     target.write(struct.pack("<I", end - 8))
     target.seek(end)
-    return Metadata(iptc=metadata.iptc)
+    return Metadata(iptc=metadata.iptc, texts=metadata.texts)
 
 
 def _chunks(file: BinaryIO) -> Iterator[_Chunk]:

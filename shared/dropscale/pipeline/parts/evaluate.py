@@ -55,7 +55,7 @@ class Declined:
     source: Source
     reason: Reason | None = None
     wait: WaitReason | None = None
-    warnings: tuple[str, ...] | None = None
+    warnings: tuple[CodedWarning, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def wait_for_access(drop: Drop, error: AccessDenied) -> Declined:
 
 def _hold_or_warn(drop: Drop, source: Source, error: SpecMisnamed) -> Declined:
     """Hold an image back from its payment by a misnamed spec; after it, only warn."""
-    warnings = tuple(str(fault) for fault in error.faults)
+    warnings = tuple(CodedWarning(WarningCode.SPEC, str(fault)) for fault in error.faults)
     if drop.source == source and drop.is_at_vendor:
         known = dict.fromkeys((*drop.warnings, *warnings))
         return Declined(drop.state, source, drop.reason, drop.wait, tuple(known))

@@ -7,11 +7,21 @@ from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Self, cast
 
 from dropscale.coded_warning import CodedWarning, WarningCode
-from dropscale.image.carry import Original, can_hold, carry_metadata, is_upright, strip_metadata
+from dropscale.image.carry import (
+    STRIPPED,
+    Original,
+    can_hold,
+    carry_metadata,
+    is_upright,
+    strip_metadata,
+)
 from dropscale.image.header import ImageHeader, read_header
-from dropscale.image.metadata import exif
+from dropscale.image.metadata import exif, icc, png, xmp
 from dropscale.image.metadata.files import (
     REWRITABLE_TYPES,
+    can_take_profile,
+    describe_misfits,
+    misfits_of,
     read_metadata,
     rewrite,
     tell_resolution_in_exif,
@@ -26,7 +36,7 @@ from dropscale.image.pixels import (
     Conversion,
     ImageFile,
 )
-from dropscale.image.timed_file import timed
+from dropscale.image.timed_file import OutOfTime, timed
 from dropscale.image.verify import verify_result
 from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.ports import (
@@ -45,6 +55,7 @@ _RESERVED_SECONDS = 60.0
 _METADATA_SECONDS = 20.0
 """What reading or writing the parts of one file may take; photos take thousandths of it."""
 
+_RGB_CHANNELS = 3
 _UPRIGHT_BY_DECODING = frozenset({"avif", "heic"})
 """Types whose decoders turn the pixels themselves; their EXIF orientation is not to be followed
 (ISO/IEC 23008-12, annex A)."""
@@ -162,7 +173,7 @@ class FinishResult:
                 work = step(work)
             except Exception as error:  # whatever it is, the result is paid
                 work = work.warn(code, f"{failure}: {type(error).__name__}: {error}")
-        return work.finished
+        return _without_kept_bits(work).finished
 
     def _read_original(self, work: _Work, source: Source) -> _Work:
         if source.sha256 is None:
@@ -178,7 +189,7 @@ class FinishResult:
         try:
             metadata = read_metadata(work.timed(file), header.type) or metadata
             if header.type not in _UPRIGHT_BY_DECODING:
-                orientation = exif.orientation_of(metadata.exif)
+                orientation = _orientation_of(metadata)
         except MalformedMetadata as error:
             message = f"The original's metadata is damaged: {error}"
             work = work.warn(WarningCode.METADATA_DAMAGED, message)
@@ -202,8 +213,9 @@ class FinishResult:
         original, turned = work.original, exif.UPRIGHT
         if original is not None and work.orientation == exif.UPRIGHT:
             turned = original.orientation
+        chosen = work.metadata.icc if work.metadata else None
         self.pixels.convert(
-            work.image,
+            replace(work.image, profile=chosen or work.own.icc),
             to,
             target,
             alpha_of=_image_of(original) if _needs_alpha(work, to.type) else None,
@@ -217,10 +229,10 @@ class FinishResult:
             raise ValueError(doubts[-1].message)
         converted = converted.with_comparison(comparison)
         if to.type in REWRITABLE_TYPES:
-            return replace(converted, metadata=_told(work))
-        has_misfit = work.metadata is not None and work.metadata.iptc is not None
-        misfit = [_describe_misfits(to.type, Metadata(iptc=b""))] if has_misfit else []
-        return replace(converted.with_warnings(*misfit), metadata=None)
+            return replace(converted, metadata=_told(converted))
+        told = work.metadata or Metadata()
+        misfits = describe_misfits(to.type, misfits_of(to.type, told))
+        return replace(converted.with_warnings(*misfits), metadata=None)
 
     def _compare(self, work: _Work) -> Comparison:
         original, result = work.original, work.finished
@@ -235,9 +247,27 @@ class FinishResult:
         )
 
 
+def _orientation_of(metadata: Metadata) -> int:
+    """Return the orientation by EXIF, or where that tells none, by XMP, as viewers do."""
+    told = exif.told_orientation(metadata.exif)
+    if told is None and metadata.xmp is not None:
+        told = xmp.orientation_of(metadata.xmp)
+    return told or exif.UPRIGHT
+
+
 def _warn_of_absence(work: _Work, why: str) -> _Work:
     message = f"Nothing of the original is given back: {why}"
     return work.warn(WarningCode.ORIGINAL_UNREAD, message)
+
+
+def _without_kept_bits(work: _Work) -> _Work:
+    """Take back that bits are lost, if the result has them."""
+    result = work.finished
+    with suppress(MalformedMetadata, OutOfTime, OSError):
+        if result.header.type == "png" and png.bits(work.timed(result.file)) > 8:
+            told = tuple(one for one in result.warnings if one.code != WarningCode.BITS_LOST)
+            return replace(work, finished=replace(result, warnings=told))
+    return work
 
 
 def _find_faults(comparison: Comparison) -> Iterator[CodedWarning]:
@@ -266,6 +296,7 @@ def _choose_metadata(work: _Work) -> _Work:
         )
     if work.strips:
         metadata = strip_metadata(metadata, work.orientation)
+        faults = [fault for fault in faults if fault.code not in STRIPPED]
     has_resolution = metadata.resolution == work.own.resolution
     wants_none = has_resolution and not metadata.kinds and not work.strips
     metadata_or_none = None if wants_none else metadata
@@ -285,7 +316,12 @@ def _told(work: _Work) -> Metadata:
     own = work.own.without("icc")
     if work.metadata is None:
         return own
-    return work.metadata if work.strips else work.metadata.or_else(own)
+    told = work.metadata if work.strips else work.metadata.or_else(own)
+    result = work.finished
+    takes_profile = told.icc is None or can_take_profile(
+        work.timed(result.file), result.header.type, told.icc
+    )
+    return told if takes_profile else told.without("icc")
 
 
 def _choose_conversion(work: _Work) -> Conversion | None:
@@ -301,10 +337,13 @@ def _choose_conversion(work: _Work) -> Conversion | None:
         return None
     metadata = Metadata()
     if image_type not in REWRITABLE_TYPES:
-        metadata = _told(work) if work.strips else tell_resolution_in_exif(_told(work))
+        metadata = _told(work)
+        if metadata.icc is not None and icc.channels_of(metadata.icc) != _RGB_CHANNELS:
+            metadata = metadata.without("icc")  # its pixels become sRGB
+        metadata = metadata if work.strips else tell_resolution_in_exif(metadata)
     if image_type not in REWRITABLE_TYPES and work.orientation != exif.UPRIGHT:
         raise ValueError(f"its pixels are not turned, and {image_type} cannot say so")
-    return Conversion(image_type, settings.quality, metadata.without("iptc"))
+    return Conversion(image_type, settings.quality, metadata.without("iptc", "texts"))
 
 
 def _write_metadata(work: _Work) -> _Work:
@@ -320,19 +359,11 @@ def _write_metadata(work: _Work) -> _Work:
     source = ImageFile(work.timed(result.file), result.header.type)
     misfits = rewrite(source, target, size, metadata, strip=work.strips)
     written = work.with_file(target, result.header.type)
-    if not misfits.kinds:
-        return written
-    return written.with_warnings(_describe_misfits(result.header.type, misfits))
+    return written.with_warnings(*describe_misfits(result.header.type, misfits))
 
 
 def _needs_alpha(work: _Work, image_type: str) -> bool:
     return work.comparison.lost_alpha and image_type in ALPHA_TYPES
-
-
-def _describe_misfits(image_type: str, misfits: Metadata) -> CodedWarning:
-    names = ", ".join(kind.upper() for kind in misfits.kinds)
-    message = f"{image_type} has no room for the original's {names}"
-    return CodedWarning(WarningCode.NO_ROOM, message)
 
 
 def _image_of(original: Original | None) -> ImageFile | None:
