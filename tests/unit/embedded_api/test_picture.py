@@ -1,5 +1,6 @@
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -7,10 +8,14 @@ from PIL import Image, ImageCms
 
 from dropscale_embedded.api.picture import ImageFault, Picture, bleed, decode, encode
 from tests import heic, originals
-from tests.fakes import png_chunk
-from tests.originals import encoded
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def file_of(image: Image.Image, format_: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format_, **options)
+    return file.getvalue()
 
 
 def reopened(picture: Picture) -> Image.Image:
@@ -19,8 +24,14 @@ def reopened(picture: Picture) -> Image.Image:
 
 def png_header(width: int, height: int) -> bytes:
     """A PNG that claims a size and has no pixels."""
-    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", b"")
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +59,7 @@ def png_header(width: int, height: int) -> bytes:
 def test_every_mode_comes_out_as_grey_or_rgb_with_its_alpha(
     mode: str, format_: str, expected: str
 ) -> None:
-    image = reopened(decode(encoded(Image.new(mode, (7, 5)), format_)))
+    image = reopened(decode(file_of(Image.new(mode, (7, 5)), format_)))
 
     assert (image.mode, image.size) == (expected, (7, 5))
 
@@ -93,7 +104,7 @@ def test_a_transparent_colour_becomes_alpha() -> None:
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.putpixel((1, 0), 1)
 
-    picture = reopened(decode(encoded(image, transparency=0)))
+    picture = reopened(decode(file_of(image, transparency=0)))
 
     assert picture.getpixel((0, 0)) == (10, 20, 30, 0)
     assert picture.getpixel((1, 0)) == (40, 50, 60, 255)
@@ -102,7 +113,7 @@ def test_a_transparent_colour_becomes_alpha() -> None:
 def test_16_bit_grey_keeps_its_values() -> None:
     values = np.array([[0, 1, 257], [32768, 65534, 65535]], np.uint16)
 
-    picture = decode(encoded(Image.fromarray(values)))
+    picture = decode(file_of(Image.fromarray(values)))
 
     assert np.array_equal(np.asarray(reopened(picture)), values)
 
@@ -113,15 +124,15 @@ def test_exif_orientation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # "rotate by 90 degrees, clockwise, to see it upright"
 
-    picture = decode(encoded(image, exif=exif))
+    picture = decode(file_of(image, exif=exif))
 
     assert picture.colour.shape == (4, 2, 3)
     assert picture.colour[0, 1].tolist() == [255, 255, 255]
 
 
 def test_the_colour_profile_stays_with_the_colours_it_describes() -> None:
-    kept = decode(encoded(Image.new("RGB", (2, 2)), icc_profile=SRGB))
-    dropped = decode(encoded(Image.new("CMYK", (2, 2)), "JPEG", icc_profile=SRGB))
+    kept = decode(file_of(Image.new("RGB", (2, 2)), icc_profile=SRGB))
+    dropped = decode(file_of(Image.new("CMYK", (2, 2)), "JPEG", icc_profile=SRGB))
 
     assert reopened(kept).info["icc_profile"] == SRGB
     assert dropped.icc_profile is None
@@ -132,8 +143,8 @@ def test_the_colour_profile_stays_with_the_colours_it_describes() -> None:
     [
         pytest.param(b"", id="empty"),
         pytest.param(b"<html>not an image</html>", id="text"),
-        pytest.param(encoded(Image.effect_noise((64, 64), 90))[:-500], id="cut off"),
-        pytest.param(encoded(Image.new("L", (2, 2)), "GIF"), id="a format the vendor refuses"),
+        pytest.param(file_of(Image.effect_noise((64, 64), 90))[:-500], id="cut off"),
+        pytest.param(file_of(Image.new("L", (2, 2)), "GIF"), id="a format the vendor refuses"),
         pytest.param(png_header(3, 3), id="no pixels"),
     ],
 )
@@ -153,7 +164,7 @@ def test_an_image_over_the_vendors_limit_is_too_large(side: int) -> None:
 
 
 def test_the_vendors_limit_itself_is_allowed() -> None:
-    assert decode(encoded(Image.new("1", (4096, 1)))).colour.shape == (1, 4096, 1)
+    assert decode(file_of(Image.new("1", (4096, 1)))).colour.shape == (1, 4096, 1)
 
 
 def test_bleed_spreads_visible_colour_and_changes_no_visible_pixel() -> None:
