@@ -237,7 +237,9 @@ def results(cloud: EmbeddedCloud) -> dict[str, bytes]:
 @pytest.mark.parametrize("key", sorted(GOOD))
 def test_what_can_be_upscaled_is_delivered_at_its_size(aftermath: Aftermath, key: str) -> None:
     manifest = aftermath.manifests[key]
-    assert (manifest.state, manifest.reason, manifest.warnings) == (DropState.DELIVERED, None, ())
+    assert (manifest.state, manifest.reason) == (DropState.DELIVERED, None)
+    told = ["AnimationLost"] if key.startswith("animated.") else []
+    assert [warning.code for warning in manifest.warnings] == told
     assert manifest.source.key == key
     (job,) = manifest.jobs
     assert job.output is not None

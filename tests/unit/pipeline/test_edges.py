@@ -1,10 +1,12 @@
 """Grey with a grey profile, CMYK, and an orientation that only XMP tells; read by Pillow."""
 
+import io
 import struct
 
 import pytest
 from PIL import Image, ImageOps
 
+from dropscale.image.header import read_header
 from dropscale.specs.effective import OutputFormat
 from tests import originals
 from tests.originals import encoded, pixels
@@ -86,8 +88,10 @@ def test_an_orientation_that_only_xmp_tells_is_followed(
     else:
         body = encoded(stored, kind, xmp=originals.xmp(orientation), exif=without_exif)
 
+    header = read_header(io.BytesIO(body), kind)
     done = finish(body, encoded(enlarged(view if turned else stored), "PNG"))
 
+    assert (header.width, header.height) == view.size
     assert distance(ImageOps.exif_transpose(done.image), enlarged(view)) < 4
     told = 1 if turned else orientation
     assert f'tiff:Orientation="{told}"'.encode() in done.image.info["xmp"]

@@ -101,7 +101,7 @@ LOSSES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "depth map by XMP": (
         "DepthMapLost",
         lambda: encoded(
-            pixels(SIZE), "JPEG", xmp=xmp_with("http://ns.google.com/photos/1.0/depthmap/")
+            pixels(SIZE), "JPEG", xmp=xmp_with("http://ns.google.com/photos/dd/1.0/device/")
         ),
     ),
     "depth map in HEIC": ("DepthMapLost", lambda: heic_beside("depth")),
@@ -213,3 +213,19 @@ def test_strip_takes_texts_and_says_nothing_of_it() -> None:
 
     assert not done.image.info.keys() & {"parameters", "Copyright", "Description", "workflow"}
     assert done.codes == []
+
+
+def test_a_result_does_not_say_that_it_has_pictures_which_it_has_not() -> None:
+    gain_map, container = "ns.adobe.com/hdr-gain-map/1.0/", "ns.google.com/photos/1.0/container/"
+    told = (
+        f"""xmlns:h="http://{gain_map}" h:Version="1.0" xmlns:c="http://{container}" xmlns:tiff"""
+    )
+    packet = originals.xmp().replace(b"xmlns:tiff", told.encode(), 1)
+    packet = packet.replace(b"</rdf:Desc", b"<c:Directory><rdf:Seq/></c:Directory></rdf:Desc", 1)
+
+    done = finished(encoded(pixels(SIZE), "JPEG", xmp=packet))
+
+    assert b"h:Version" not in done.image.info["xmp"]
+    assert b"c:Directory" not in done.image.info["xmp"]
+    assert originals.CREATOR.encode() in done.image.info["xmp"]
+    assert done.codes == ["GainMapLost"]

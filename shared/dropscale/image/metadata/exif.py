@@ -11,6 +11,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import BinaryIO
 
+from dropscale.image.metadata import xmp
 from dropscale.image.metadata.ifd import LONG, RATIONAL, SHORT, Entry, TiffFile
 from dropscale.image.metadata.model import MalformedMetadata, Resolution
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, size_of
@@ -53,10 +54,22 @@ def told_orientation(exif: bytes | None) -> int | None:
     return found if found in range(1, 9) else None
 
 
-def readable_orientation(exif: bytes | None) -> int:
-    """Return an EXIF orientation, 1 to 8; where it cannot be read, that of upright pixels."""
+def orientation_of(exif: bytes | None, packet: bytes | None) -> int:
+    """Return the orientation by EXIF, or where that tells none, by XMP, 1 to 8.
+
+    Raises:
+        MalformedMetadata: it is no EXIF.
+    """
+    told = told_orientation(exif)
+    if told is None and packet is not None:
+        told = xmp.orientation_of(packet)
+    return told or UPRIGHT
+
+
+def readable_orientation(exif: bytes | None, packet: bytes | None) -> int:
+    """Return `orientation_of`; where that cannot be read, that of upright pixels."""
     try:
-        return told_orientation(exif) or UPRIGHT
+        return orientation_of(exif, packet)
     except MalformedMetadata:
         return UPRIGHT
 

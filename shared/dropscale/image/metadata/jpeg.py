@@ -101,12 +101,16 @@ def layout(file: BinaryIO) -> PixelLayout:
         MalformedMetadata: its segments are damaged.
     """
     exif: bytes | None = None
+    packet: bytes | None = None
     for segment in _segments(file, math.inf):
-        if segment.kind == "exif" and exif is None:
+        kind = segment.kind
+        if kind == "exif" and exif is None:
             exif = segment.body[len(_EXIF) :]
+        elif kind == "xmp" and packet is None:
+            packet = segment.body[len(_XMP) :]
         if segment.marker in _FRAMES and len(segment.body) >= 5:
             height, width = struct.unpack(">HH", segment.body[1:5])
-            return PixelLayout(width, height, readable_orientation(exif))
+            return PixelLayout(width, height, readable_orientation(exif, packet))
     raise MalformedMetadata("a JPEG file without a frame")
 
 

@@ -33,7 +33,7 @@ _MARKS_IN_XMP: Mapping[WarningCode, tuple[bytes, ...]] = MappingProxyType(
             b"http://ns.apple.com/HDRGainMap/1.0/",
         ),
         WarningCode.DEPTH_MAP_LOST: (
-            b"http://ns.google.com/photos/1.0/depthmap/",
+            # Of Dynamic Depth; that of http://ns.google.com/photos/1.0/depthmap/ is in the packet.
             b"http://ns.google.com/photos/dd/1.0/",
         ),
     }

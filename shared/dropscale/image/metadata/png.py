@@ -77,11 +77,15 @@ def layout(file: BinaryIO) -> PixelLayout:
         raise MalformedMetadata("a PNG file does not begin with its header")
     file.seek(header.at)
     width, height = struct.unpack(">II", read_exactly(file, 8))
-    exif: bytes | None = None
+    found: dict[str, bytes | None] = {}
     with suppress(MalformedMetadata):  # of a file that is cut off later, the beginning counts
-        found = next((chunk for chunk in chunks if _kind_of(file, chunk) == "exif"), None)
-        exif = None if found is None else _value_of(file, found)
-    return PixelLayout(width, height, readable_orientation(exif))
+        for chunk in chunks:
+            kind = _kind_of(file, chunk)
+            if kind in {"exif", "xmp"} and kind not in found:
+                found[kind] = _value_of(file, chunk)
+                if len(found) == 2:
+                    break
+    return PixelLayout(width, height, readable_orientation(found.get("exif"), found.get("xmp")))
 
 
 def read(file: BinaryIO) -> Metadata:

@@ -20,7 +20,6 @@ _FLAG_BY_KIND = MappingProxyType({"icc": 0x20, "exif": 0x08, "xmp": 0x04})
 _ALPHA_FLAG, _ANIMATION_FLAG = 0x10, 0x02
 _MOST_CHUNKS = 100_000
 _EXIF_MARKER = b"Exif\0\0"
-_EXIF_FLAG = 0x08
 _KEY_FRAME = b"\x9d\x01\x2a"
 
 
@@ -46,8 +45,9 @@ def layout(file: BinaryIO) -> PixelLayout:
     head = read_exactly(file, 10 if first.type != b"VP8L" else 5)
     if first.type == b"VP8X":
         width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (4, 7))
-        exif = _exif_among(file, chunks) if head[0] & _EXIF_FLAG else None
-        return PixelLayout(width, height, readable_orientation(exif))
+        has_any = head[0] & (_FLAG_BY_KIND["exif"] | _FLAG_BY_KIND["xmp"])
+        found = _descriptions_among(file, chunks) if has_any else {}
+        return PixelLayout(width, height, readable_orientation(found.get("exif"), found.get("xmp")))
     if first.type == b"VP8L":
         # Behind the signature: 14 bits of width, 14 of height, each less one.
         (packed,) = struct.unpack("<xI", head)
@@ -129,14 +129,18 @@ def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
     raise MalformedMetadata(f"more than {_MOST_CHUNKS:,} WebP chunks")
 
 
-def _exif_among(file: BinaryIO, chunks: Iterator[_Chunk]) -> bytes | None:
-    """Return the EXIF in the first chunk that has it; None: there is none, or the file ends."""
+def _descriptions_among(file: BinaryIO, chunks: Iterator[_Chunk]) -> dict[str, bytes]:
+    """Return the first EXIF and XMP; less, if the file ends before."""
+    found: dict[str, bytes] = {}
     with suppress(MalformedMetadata):
         for chunk in chunks:
-            if chunk.type == b"EXIF" and chunk.size <= MAX_BLOB_BYTES:
+            kind = _KIND_BY_CHUNK.get(chunk.type)
+            if kind in {"exif", "xmp"} and kind not in found and chunk.size <= MAX_BLOB_BYTES:
                 file.seek(chunk.at)
-                return read_exactly(file, chunk.size).removeprefix(_EXIF_MARKER)
-    return None
+                found[kind] = read_exactly(file, chunk.size).removeprefix(_EXIF_MARKER)
+                if len(found) == 2:
+                    break
+    return found
 
 
 def _extended_header(

@@ -7,7 +7,7 @@ is written in UTF-8 with the same elements, attributes and prefixes.
 import codecs
 import hashlib
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -22,6 +22,18 @@ _TIFF, _EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
 _NOTE = "http://ns.adobe.com/xmp/note/"
 _POINTER = (_NOTE, "HasExtendedXMP")
 _ORIENTATION = (_TIFF, "Orientation")
+_OF_OTHER_PICTURES = frozenset(
+    {
+        "http://ns.adobe.com/hdr-gain-map/1.0/",
+        "http://ns.apple.com/HDRGainMap/1.0/",
+        "http://ns.google.com/photos/1.0/container/",
+        "http://ns.google.com/photos/dd/1.0/container/",
+        "http://ns.google.com/photos/dd/1.0/device/",
+    }
+)
+"""The namespaces of what tells how pictures are used that a result has not: a gain map, a depth
+map, the video of a motion photo."""
+
 _DESCRIPTION, _ABOUT = (_RDF, "Description"), (_RDF, "about")
 
 _MOST_DEPTH, _MOST_PARTS, _MOST_PREFIXES = 100, 200_000, 200
@@ -63,7 +75,7 @@ class Split(NamedTuple):
 def adapt(xmp: bytes, orientation: int, width: int, height: int) -> bytes:
     """Return an XMP packet for a file of another orientation and size.
 
-    What it says of an extension is dropped.
+    What it says of an extension and of further pictures in the file is dropped.
 
     Raises:
         MalformedMetadata: it is no XML, has a DTD, or is far too large.
@@ -82,7 +94,7 @@ def adapt(xmp: bytes, orientation: int, width: int, height: int) -> bytes:
                 element.attributes[name] = str(number)
         if (number := numbers.get(element.key)) is not None:
             element.children[:] = [str(number)]
-        element.remove(_POINTER)
+        element.remove(lambda key: key == _POINTER or key[0] in _OF_OTHER_PICTURES)
     return packet.encoded()
 
 
@@ -121,7 +133,7 @@ def merge(xmp: bytes, extension: bytes) -> bytes:
     packet = _parse(xmp)
     target = _rdf_of(packet)
     for element in packet.all():
-        element.remove(_POINTER)
+        element.remove(lambda key: key == _POINTER)
     for child in _rdf_of(_parse(extension)).children:
         if isinstance(child, _Element):
             child.declare_scope()
@@ -202,12 +214,14 @@ class _Element:
                 texts = [text for text in child.children if isinstance(text, str)]
                 yield child.key, "".join(texts)
 
-    def remove(self, key: _Key) -> None:
-        """Remove attributes and children of a key."""
-        for name in [name for name in self.attributes if self.key_of(name) == key]:
+    def remove(self, is_meant: Callable[[_Key], bool]) -> None:
+        """Remove attributes and children by their keys."""
+        for name in [name for name in self.attributes if is_meant(self.key_of(name))]:
             del self.attributes[name]
         self.children[:] = [
-            child for child in self.children if not isinstance(child, _Element) or child.key != key
+            child
+            for child in self.children
+            if not isinstance(child, _Element) or not is_meant(child.key)
         ]
 
     def descriptions(self) -> "Iterator[_Element]":

@@ -16,7 +16,7 @@ from dropscale.image.carry import (
     strip_metadata,
 )
 from dropscale.image.header import ImageHeader, read_header
-from dropscale.image.metadata import exif, icc, png, xmp
+from dropscale.image.metadata import exif, icc, png
 from dropscale.image.metadata.files import (
     REWRITABLE_TYPES,
     can_take_profile,
@@ -189,7 +189,7 @@ class FinishResult:
         try:
             metadata = read_metadata(work.timed(file), header.type) or metadata
             if header.type not in _UPRIGHT_BY_DECODING:
-                orientation = _orientation_of(metadata)
+                orientation = exif.orientation_of(metadata.exif, metadata.xmp)
         except MalformedMetadata as error:
             message = f"The original's metadata is damaged: {error}"
             work = work.warn(WarningCode.METADATA_DAMAGED, message)
@@ -245,14 +245,6 @@ class FinishResult:
             or can_hold(profile, work.timed(result.file), result.header),
             seconds=work.seconds(),
         )
-
-
-def _orientation_of(metadata: Metadata) -> int:
-    """Return the orientation by EXIF, or where that tells none, by XMP, as viewers do."""
-    told = exif.told_orientation(metadata.exif)
-    if told is None and metadata.xmp is not None:
-        told = xmp.orientation_of(metadata.xmp)
-    return told or exif.UPRIGHT
 
 
 def _warn_of_absence(work: _Work, why: str) -> _Work:
