@@ -49,7 +49,6 @@ renditions: [{style: {mode: preserve}}, {style: {mode: creative}}]
 PRICES = {
     "again.png": 50,
     "fresh.png": 50,
-    "short.png": 50,
     "pairs/cat.png": 25 + 50,
     "pairs/one/dog.png": 100,
 }
