@@ -57,6 +57,76 @@ def test_a_project_that_is_adopted_while_another_is_paid_is_not_forgotten(unknow
     assert len(unknown.upscaler.creates) == 1
 
 
+def fail_first_attempt(world: World) -> str:
+    """Let an upscale end in an error, its credits given back; return its project."""
+    world.drop("cat.png", png())
+    world.upscaler.finish(ProjectStatus.ERROR)
+    world.run_executions()
+    name = job_of(world).project_name
+    answer = {"id": "project-1", "status": "error", "name": name}
+    world.upscaler.projects["project-1"] = Project.model_validate(answer)
+    return "project-1"
+
+
+@pytest.mark.parametrize("second", ["unknown", "canceled", "kept", "given up"])
+def test_an_attempt_that_may_be_charged_is_not_repeated_since_an_earlier_one_is_adopted(
+    world: World, second: str
+) -> None:
+    first = fail_first_attempt(world)
+    if second in {"unknown", "given up"}:
+        world.upscaler.fail_create = LOST
+    world.clock.advance(minutes=1)
+    world.drop("cat.png", png())
+    if second == "given up":
+        world.decide("cat.png", Decision.ABANDON)
+    if second in {"canceled", "kept"}:
+        status, price = ("error", 50) if second == "kept" else ("canceled", None)
+        answer = {"id": "project-2", "status": status, "credits_charged": price}
+        world.upscaler.projects["project-2"] = Project.model_validate(answer)
+        world.run_executions()
+    paid = len(world.upscaler.creates)
+
+    world.adopt("cat.png", first, Trust.NAME)
+    world.run_executions()
+    for key in ("cat.png", "again.png"):
+        world.clock.advance(minutes=1)
+        world.drop(key, png())
+        world.retry(key)
+    world.pass_hours(3)
+
+    assert len(world.upscaler.creates) == paid
+    assert "`revision`" in world.manifest("cat.png")["reason"]["fix"]
+
+
+def test_the_unknown_attempts_own_project_that_ended_in_an_error_is_paid_anew(
+    unknown: World,
+) -> None:
+    answer = {"id": "own", "status": "error", "name": job_of(unknown).project_name}
+    unknown.upscaler.projects["own"] = Project.model_validate(answer)
+    unknown.adopt("cat.png", "own", Trust.NAME)
+    unknown.run_executions()
+
+    unknown.clock.advance(minutes=1)
+    unknown.drop("cat.png", png())
+
+    assert len(unknown.upscaler.creates) == 1
+
+
+@pytest.mark.parametrize("status", [ProjectStatus.QUEUED, ProjectStatus.COMPLETE])
+def test_a_project_that_a_job_is_at_can_be_trusted(world: World, status: ProjectStatus) -> None:
+    world.drop("cat.png", png())
+    world.upscaler.finish(status, name=next(names_of_others(world)))
+    world.run_executions()
+    world.sweep()
+
+    world.adopt("cat.png", "project-1", Trust.ANYWAY)
+    world.upscaler.finish(name=next(names_of_others(world)))
+    world.clock.advance(hours=2)
+    world.pass_hours(2)
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+
+
 def test_an_orphan_that_the_vendor_does_not_know_is_not_adopted(unknown: World) -> None:
     with pytest.raises(errors.NotFound):
         unknown.adopt("cat.png", "project-9")

@@ -259,6 +259,11 @@ def explain_verdict(job: Job, end: DropState) -> Reason:
                 "free, and by `dropscale retry KEY`; once it has, drop the image again. Another "
                 "`revision` in the spec pays for a fresh try at once."
             )
+        elif job.may_have_cost:
+            fix = (
+                "Another attempt may be charged, so it is not paid anew by itself. Another "
+                "`revision` in the spec pays for a fresh try."
+            )
     # Whoever pays anew looks at them first.
     for orphan in () if job.is_refunded else job.orphans:
         fix += (
