@@ -1,13 +1,17 @@
 """How often a project is looked at, by whom, and what that keeps waiting."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from dropscale.ledger.states import DropState, JobState
+from dropscale.magichour.models import Project
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.upscaler import ProjectStatus
-from tests.fakes import png
+from tests.chaos.simulated_stack import SimulatedStack
+from tests.chaos.vendor import Plan, Vendor
+from tests.fakes import Clock, png
 from tests.world import World
 
 
@@ -68,3 +72,29 @@ def test_a_delivery_does_not_suffer_from_the_next_start() -> None:
     assert world.row("a.png").state is DropState.DELIVERED
     (second,) = world.row("b.png").renditions.values()
     assert world.ledger.jobs[second.fingerprint].state is JobState.SUBMITTING
+
+
+class WatchedVendor(Vendor):
+    """Notes when it is asked for a project."""
+
+    def __post_init__(self) -> None:
+        self.asked: list[datetime] = []
+
+    def project(self, project_id: str) -> Project:
+        self.asked.append(self.clock())
+        return super().project(project_id)
+
+
+def test_many_drops_of_one_job_look_once_in_three_seconds() -> None:
+    vendor = WatchedVendor(Clock(), plans=iter([Plan(60.0)]))
+    stack = SimulatedStack(vendor)
+    for number in range(50):
+        stack.put(f"{number}.png", png())
+
+    assert stack.settle(timedelta(days=10))
+
+    states = {drop.state for drop in stack.ledger.drops.values()}
+    assert (len(vendor.book), states) == (1, {DropState.DELIVERED})
+    pauses = [after - before for before, after in pairwise(vendor.asked)]
+    # Begun three seconds apart, two looks may take less and more long to arrive.
+    assert min(pauses) > timedelta(seconds=2.5)
