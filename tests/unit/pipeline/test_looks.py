@@ -37,9 +37,17 @@ def test_a_result_is_found_while_check_waits() -> None:
     assert world.check(state).status is ProjectStatus.COMPLETE
 
 
-def test_where_looks_are_wanted_every_second_the_state_machine_waits() -> None:
-    assert PollSchedule.up_to(1).patience == 0
-    assert PollSchedule.up_to(30).patience == 9
+@pytest.mark.parametrize(
+    ("cap", "patience", "pauses"),
+    [(1, 0, [1, 3, 3]), (8, 0, [3, 3, 8]), (30, 9, [3, 9, 30])],
+)
+def test_where_looks_cost_nothing_they_come_often(
+    cap: int, patience: int, pauses: list[int]
+) -> None:
+    schedule = PollSchedule.up_to(cap)
+
+    assert schedule.patience == patience
+    assert [schedule.next_wait(0, age, 3600) for age in (20, 60, 600)] == pauses
 
 
 def test_the_next_job_starts_before_the_download() -> None:
