@@ -12,6 +12,7 @@ import click
 
 from dropscale.upscaler import DEFAULT_BASE_URL
 from dropscale_cli.local_stack import (
+    FREE_LOOKS,
     UNLIMITED,
     MagicHour,
     embedded_api,
@@ -75,7 +76,7 @@ class RealApi:
     @contextmanager
     def opened(self, folder: Path, console: Terminal) -> Iterator[tuple[MagicHour, dict[str, str]]]:
         """See `ChosenApi.opened`; its account is its own matter."""
-        parameters = {"MaxConcurrentJobs": str(_SLOTS), **UNLIMITED}
+        parameters = {"MaxConcurrentJobs": str(_SLOTS), **FREE_LOOKS, **UNLIMITED}
         yield MagicHour(self.name, self.api_key), parameters
 
 

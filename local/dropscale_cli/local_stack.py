@@ -29,6 +29,9 @@ TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 UNLIMITED = MappingProxyType({"DailyCreditLimit": "0"})
 """What a local stack spends is free, or a person has agreed to the price of all of it."""
 
+FREE_LOOKS = MappingProxyType({"FirstCheckSeconds": "3", "PollIntervalCapSeconds": "8"})
+"""A look takes nothing on one machine: each 3 s for the first minute, then up to 8 s."""
+
 Server = TypeVar("Server")
 
 

@@ -36,6 +36,10 @@ _OPEN_TO_VERDICTS = frozenset(
 
 _MOST_ORPHANS = 20
 
+LOOK_PAUSE = timedelta(seconds=3)
+"""Between two looks at a project, the vendor asks for as much."""
+_SEEN_LIFETIME = timedelta(seconds=30)
+
 _HIGHEST_PRICE = 4
 """Times the list price; a price above it is a misreading, not a price."""
 
@@ -82,6 +86,21 @@ class Upload(Record):
         return now - self.at < _UPLOAD_LIFETIME
 
 
+class Seen(Record):
+    """What the last look at a project has found, for all who would look at the same moment."""
+
+    project_id: str
+    at: Instant
+    status: str
+    credits_charged: int | None = None
+    url: str | None = None
+    """Of its first download."""
+
+    def is_recent(self, now: datetime) -> bool:
+        """Whether it may stand for a look now."""
+        return now - self.at < _SEEN_LIFETIME
+
+
 class _JobChanges(TypedDict, total=False):
     upload: Upload
     failed_uploads: int
@@ -99,6 +118,8 @@ class _JobChanges(TypedDict, total=False):
     missing_since: datetime | None
     missing_looks: int
     abandoned_at: datetime | None
+    looked_at: datetime
+    seen: Seen
     due: datetime | None
     cursor: str | None
     is_still_wanted: bool
@@ -182,6 +203,10 @@ class Job(Row):
     missing_looks: int = 0
     """404s in a row."""
     abandoned_at: Instant | None = None
+    looked_at: Instant | None = None
+    """When somebody last began to look at its project, if several drops share it."""
+    seen: Seen | None = None
+    """What came of such a look."""
     due: Instant | None = None
     """When the sweeper is to look at this job and its drops; None: nothing is left to do."""
     cursor: str | None = None
@@ -394,6 +419,17 @@ class Job(Row):
             return self
         since, looks = self.missing_since or now, self.missing_looks + 1
         return self._step(missing_since=since, missing_looks=looks)
+
+    def begin_look(self, project_id: str, now: datetime) -> Self:
+        """Look at its project for all its drops, unless somebody has just begun to."""
+        is_fresh = self.looked_at is not None and now - self.looked_at < LOOK_PAUSE
+        if project_id != self.project_id or is_fresh:
+            return self
+        return self._step(looked_at=now)
+
+    def record_seen(self, seen: Seen) -> Self:
+        """A look that was begun for all its drops has found that."""
+        return self if seen.project_id != self.project_id else self._step(seen=seen)
 
     def record_answer(self, project_id: str) -> Self:
         """A look was answered otherwise than 404."""

@@ -49,6 +49,8 @@ class Check:
             is_final = state.status in FINAL_STATUSES
             if is_final or state.failures or spent + state.wait_seconds > self.schedule.patience:
                 return state
+            if self.look.is_shared(state.fingerprint):
+                return state  # There are many who look; not all of them should wait here.
             self.sleep(state.wait_seconds)
 
     def _look(self, state: ExecutionState) -> ExecutionState:

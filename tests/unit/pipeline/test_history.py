@@ -73,7 +73,7 @@ def test_no_parameters_fill_a_history(first: int, cap: int, deadline: int) -> No
 
     assert world.clock() - begin <= timedelta(seconds=deadline + 1)
     # Pauses that have not grown yet come beside those.
-    assert in_all <= MOST_PAUSES + 50
+    assert in_all <= MOST_PAUSES + 100
     assert world.row("a.png").state is DropState.TIMED_OUT
 
 

@@ -23,6 +23,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 """
 
 _MOST_PAUSES = 1500
+_YOUNG_SECONDS = 30
 _LONGEST_DEADLINE = 43_200
 
 
@@ -31,9 +32,10 @@ class PollSchedule:
     """How the pauses between an execution's looks grow. In whole seconds.
 
     The longer a job has run, the longer it will, so a pause is a share of the job's age, but not
-    below `shortest`, which the vendor asks for, nor above `cap`. A cap that would take more than
-    1,500 looks until the deadline is lifted. Check itself waits for `patience` before it hands the
-    wait to the state machine, whose three transitions cost as much as 23 s of check.
+    below `shortest`, which the vendor asks for, nor above `cap`. That is lifted as the job grows
+    old, by a second in each half minute, to a 1,500th of the deadline. Check itself waits for
+    `patience` before it hands the wait to the state machine, whose three transitions cost as much
+    as 23 s of check.
 
     The values are those of `python -m tests.bench.places --curve`.
     """
@@ -45,19 +47,23 @@ class PollSchedule:
 
     @classmethod
     def up_to(cls, cap: int) -> Self:
-        """Return it with a cap; below the patience, the state machine is said to cost nothing."""
+        """Return it with a cap; below the patience, looks are said to cost nothing.
+
+        They come every 3 s for the first minute then, and the state machine waits for all.
+        """
         schedule = cls(cap)
-        return schedule if cap >= schedule.patience else cls(cap, patience=0)
+        return schedule if cap >= schedule.patience else cls(cap, share=0.05, patience=0)
 
     def next_wait(self, started_at: int, now: int, deadline: int) -> int:
         """Return the seconds until the next look, 0 once the deadline has passed.
 
         The last look is at the deadline. Times are in epoch seconds.
         """
-        grown = max(self.shortest, round(self.share * (now - started_at)))
+        age = now - started_at
+        grown = max(self.shortest, round(self.share * age))
         most = min(deadline - started_at, _LONGEST_DEADLINE)
-        cap = max(self.cap, math.ceil(most / _MOST_PAUSES))
-        return max(0, min(grown, cap, deadline - now))
+        lifted = min(math.ceil(most / _MOST_PAUSES), age // _YOUNG_SECONDS + 1)
+        return max(0, min(grown, max(self.cap, lifted), deadline - now))
 
 
 def pause_after_failures(failures: int, retry_after: float | None) -> int:
