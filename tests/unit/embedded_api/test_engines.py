@@ -49,7 +49,8 @@ class Layers:
 
     @classmethod
     def of(cls, picture: Picture) -> "Layers":
-        return cls(pixels_of(picture.colour), picture.alpha and pixels_of(picture.alpha))
+        alpha = None if picture.alpha is None else pixels_of(picture.alpha)
+        return cls(pixels_of(picture.colour), alpha)
 
 
 def upscale(
