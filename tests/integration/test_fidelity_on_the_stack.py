@@ -18,7 +18,7 @@ from tests import originals
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 PARAMETERS = {"SettleSeconds": "0", "FirstCheckSeconds": "1", "PollIntervalCapSeconds": "1"}
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 240.0
 P3 = originals.profile("Display P3")
 KEY, FIRST, SECOND = "photo.jpg", "photo.jpg@2x.webp", "photo.jpg@2x.jpg"
 FIRST_SPEC = b"output: {format: webp}\nskip_if: {min_megapixels: 6.5}"

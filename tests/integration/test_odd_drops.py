@@ -34,7 +34,7 @@ PARAMETERS = {
     "MaxConcurrentJobs": "100",
     "SubmitConcurrency": "2",
 }
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 240.0
 SIZE = (12, 8)
 ORIENTATION_TAG, ROTATED = 0x0112, 6
 

@@ -24,7 +24,7 @@ PARAMETERS = {
     "PollIntervalCapSeconds": "1",
     "MaxConcurrentJobs": "100",
 }
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 240.0
 
 FOLDER_SPEC = b"""
 skip_if: {min_width: 500, min_megapixels: 0.0005}

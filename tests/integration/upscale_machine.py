@@ -90,7 +90,7 @@ _FACTS: Mapping[ProjectStatus, dict[str, Any]] = {
     ProjectStatus.ERROR: {"credits_charged": 0, "error": VENDOR_ERROR},
 }
 _LAMBDA_SECONDS = 90.0
-_SECONDS_TO_END = 30.0
+_SECONDS_TO_END = 240.0
 
 
 @dataclass(frozen=True, eq=False)

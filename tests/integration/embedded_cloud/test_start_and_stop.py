@@ -31,7 +31,7 @@ STACK = HERE / "stack"
 def listener() -> Iterator[socket.socket]:
     """Where the held function calls; its end of the connection closes when it dies."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(15)
+        server.settimeout(240)
         yield server
 
 
@@ -76,7 +76,7 @@ def held_stack(folder: Path, listener: socket.socket) -> Path:
 
 def accept(listener: socket.socket) -> socket.socket:
     calling, _ = listener.accept()
-    calling.settimeout(15)
+    calling.settimeout(240)
     assert calling.recv(4) == b"held"
     return calling
 
