@@ -62,7 +62,7 @@ def fail_first_attempt(world: World) -> str:
     world.drop("cat.png", png())
     world.upscaler.finish(ProjectStatus.ERROR)
     world.run_executions()
-    name = job_of(world).project_name
+    name = world.only_job.project_name
     answer = {"id": "project-1", "status": "error", "name": name}
     world.upscaler.projects["project-1"] = Project.model_validate(answer)
     return "project-1"
@@ -101,7 +101,7 @@ def test_an_attempt_that_may_be_charged_is_not_repeated_since_an_earlier_one_is_
 def test_the_unknown_attempts_own_project_that_ended_in_an_error_is_paid_anew(
     unknown: World,
 ) -> None:
-    answer = {"id": "own", "status": "error", "name": job_of(unknown).project_name}
+    answer = {"id": "own", "status": "error", "name": unknown.only_job.project_name}
     unknown.upscaler.projects["own"] = Project.model_validate(answer)
     unknown.adopt("cat.png", "own", Trust.NAME)
     unknown.run_executions()
