@@ -124,5 +124,7 @@ def _leaves(node: ast.AST, seen: set[int]) -> Iterator[ast.AST]:
                 yield from _leaves(value, seen)
         case ast.UnaryOp(ast.Not(), operand):
             yield from _leaves(operand, seen)
+        case ast.Constant():
+            return  # `while True` is no condition
         case _:
             yield node

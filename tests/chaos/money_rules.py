@@ -39,93 +39,12 @@ _HTTP = "magichour.transport"
 
 FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
     {
-        1: (
-            f"{_START}.__call__",
-            f"{_START}._is_wanted",
-            f"{_START}._is_at",
-            f"{_START}._has_time_to_pay",
-            f"{_START}._have_image_sent",
-            f"{_START}.pass_over",
-            f"{_START}._adopt_orphan",
-            f"{_PARTS}.advance.AdvanceDrop.__call__",
-            f"{_PARTS}.advance.AdvanceDrop._advance_job",
-            f"{_PARTS}.decline.DeclineDrop.__call__",
-            f"{_PARTS}.decline.DeclineDrop.cancel",
-            f"{_SWEEP}._requeue",
-        ),
-        2: (f"{_CREATE}.failure", "magichour.base_transport.Transport.send"),
-        3: (
-            f"{_START}._pay",
-            "magichour.calls.Call._refusal",
-            "magichour.calls._class_of",
-            f"{_CREATE}.foreign_refusal",
-        ),
-        4: (
-            f"{_START}._end_attempt",
-            f"{_SWEEP}._expire",
-            f"{_FOLLOW}.rendition_after",
-            f"{_FOLLOW}._was_given_up",
-            f"{_FOLLOW}._note_what_is_unknown",
-        ),
+        4: (f"{_START}._end_attempt", f"{_SWEEP}._expire"),
         5: (f"{_START}._record_project",),
-        6: (
-            f"{_START}.start_next",
-            f"{_SWEEP}._free_slot_of_overdue",
-            f"{_SWEEP}._deadline",
-        ),
-        7: (
-            f"{_START}._explain_wait",
-            f"{_GATE}.close",
-            f"{_GATE}.open",
-            f"{_GATE}.due_probe",
-            f"{_GATE}._probe_account",
-            f"{_GATE}._pause_seconds",
-            f"{_SWEEP}._start_ready_jobs",
-        ),
-        8: (
-            f"{_FOLLOW}._take_project",
-            f"{_FOLLOW}._end_without_result",
-            f"{_FOLLOW}.FollowJob._bring_up_to_date",
-            f"{_FOLLOW}.FollowJob._watch",
-            f"{_FOLLOW}.FollowJob.update_drops",
-            "pipeline.check.Check._show",
-            "pipeline.deliver.Deliver.__call__",
-            "pipeline.deliver.Deliver._record_delivery",
-            "pipeline.fail.Fail.__call__",
-            "pipeline.fail._settle_job",
-        ),
-        9: (
-            f"{_LOOK}.__call__",
-            f"{_LOOK}._require_own_name",
-            f"{_LOOK}._require_downloads",
-            f"{_SWEEP}._look_at",
-            f"{_SWEEP}._look_at_project",
-            f"{_SWEEP}._plan_next_look",
-            f"{_SWEEP}._abandon",
-            "pipeline.check.Check.__call__",
-            "pipeline.check.Check._was_complete",
-            "pipeline.deliver.Deliver._settle_project",
-            "pipeline.deliver.Deliver._publish_result",
-            "pipeline.deliver.Deliver._explain_loss",
-            "pipeline.deliver.Deliver._find_earlier_output",
-        ),
-        10: (
-            f"{_PARTS}.accept.AcceptDrop._leave_others",
-            f"{_PARTS}.accept.AcceptDrop._prepare_job",
-            f"{_PARTS}.accept.renew_rendition",
-            "pipeline.resolve.Resolve.adopt",
-            "pipeline.resolve.Resolve.decide",
-            "pipeline.resolve.Resolve._adoptable_job",
-            "pipeline.resolve.Resolve._unknown_jobs",
-            "pipeline.resolve._likeliest",
-            "pipeline.retry.Retry._can_be_tried",
-            "pipeline.retry.Retry._try_again",
-        ),
+        6: (f"{_SWEEP}._free_slot_of_overdue", f"{_SWEEP}._deadline"),
         11: (f"{_PARTS}.publish.PublishOutput._put_once",),
     }
 )
-
-_LIMITS = "Limits(self.policy.slots, self.policy.budget.windows(self.clock()))"
 
 BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
     {

@@ -131,3 +131,56 @@ def throttle_after_create(world: World, seconds: int) -> None:
         return create(*arguments)
 
     world.upscaler.create = create_and_throttle  # type: ignore[method-assign]
+
+
+def refuse_after_create(world: World, error: Exception, seconds: float = 0.0) -> list[float]:
+    """Have the ledger take no step of a job, after so many seconds each; return the pauses."""
+    create, pauses = world.upscaler.create, list[float]()
+
+    def refuse(*_: Change) -> None:
+        world.clock.advance(seconds=seconds)
+        raise error
+
+    def create_and_refuse(*arguments):  # type: ignore[no-untyped-def]
+        world.ledger.write = refuse  # type: ignore[method-assign]
+        return create(*arguments)
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        assert len(pauses) < 1000, "it never gives up"
+
+    world.upscaler.create = create_and_refuse  # type: ignore[method-assign]
+    world.sleep = pause
+    world.compose()
+    world.put("a.png", png())
+    return pauses
+
+
+def test_whoever_waits_for_the_ledger_counts_its_pauses_itself(world: World) -> None:
+    pauses = refuse_after_create(world, Throttled())
+
+    with pytest.raises(ProjectUnrecorded, match="project-1"):
+        world.submit_object("input", "a.png", lambda: 100.0)
+
+    assert 90 < sum(pauses) < 100
+    assert pauses[:6] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
+    assert max(pauses) == 5.0
+
+
+def test_whoever_waits_for_the_ledger_sees_that_its_answers_take_time(world: World) -> None:
+    end = world.clock().timestamp() + 100
+    pauses = refuse_after_create(world, Throttled(), seconds=30)
+
+    with pytest.raises(ProjectUnrecorded, match="project-1"):
+        world.submit_object("input", "a.png", lambda: end - world.clock().timestamp())
+
+    assert len(pauses) < 4
+
+
+def test_what_the_ledger_will_never_take_is_told_at_once(world: World) -> None:
+    pauses = refuse_after_create(world, KeyError("the job"))
+
+    with pytest.raises(ProjectUnrecorded, match="project-1"):
+        world.submit_object("input", "a.png", lambda: 100.0)
+
+    assert pauses == []

@@ -1,10 +1,13 @@
 """Never pay twice: what becomes of a job when the paid create goes wrong."""
 
+from contextlib import suppress
+
 import pytest
 
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
+from dropscale.ledger.store import Change, SaveJob
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject
 from dropscale.pipeline.parts.start import StartOutcome
@@ -43,7 +46,7 @@ def test_a_crash_between_claim_and_answer_becomes_unknown_after_the_lease(world:
     world.sweep()
     assert the_job(world).state is JobState.SUBMITTING
 
-    world.sweep(minutes=17)
+    assert world.sweep(minutes=17)["expired"] == 1
 
     assert the_job(world).state is JobState.UNKNOWN
     assert world.upscaler.creates == []
@@ -65,6 +68,63 @@ def test_nobody_ends_an_attempt_while_its_function_can_still_live(world: World) 
     world.drop("cat.png", png())
 
     assert the_job(world).project_id == "project-1"
+
+
+def test_a_list_of_what_is_due_that_lags_ends_no_attempt_that_is_being_paid(world: World) -> None:
+    create, list_due = world.upscaler.create, world.ledger.list_due
+
+    def slow_create(*arguments):  # type: ignore[no-untyped-def]
+        fingerprint = the_job(world).fingerprint
+        world.ledger.list_due = lambda *_: [fingerprint]  # type: ignore[method-assign]
+        with suppress(ExceptionGroup):
+            assert not world.sweep().get("expired")
+        world.ledger.list_due = list_due  # type: ignore[method-assign]
+        assert the_job(world).state is JobState.SUBMITTING
+        return create(*arguments)
+
+    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    world.drop("cat.png", png())
+
+    assert the_job(world).project_id == "project-1"
+
+
+@pytest.mark.parametrize("answer", [errors.Throttled(CREATE, status=429), None])
+def test_the_late_answer_of_an_attempt_is_not_taken_for_the_next_ones(
+    world: World, answer: errors.MagicHourError | None
+) -> None:
+    def create_after_the_next_claim(*_):  # type: ignore[no-untyped-def]
+        ledger, lost = world.ledger, the_job(world).record_unknown(world.clock())
+        ledger.write(SaveJob(lost))
+        ledger.write(SaveJob(ready := lost.pay_again(world.clock())))
+        ledger.write(SaveJob(ready.claim("next", world.clock(), [])))
+        if answer is not None:
+            raise answer
+        return CreatedProject(id="project-1", credits_charged=50)
+
+    world.upscaler.create = create_after_the_next_claim  # type: ignore[method-assign]
+    world.drop("cat.png", png())
+
+    job = the_job(world)
+    assert (job.state, job.attempt_id, job.project_id) == (JobState.SUBMITTING, "next", None)
+    assert job.orphans == (() if answer else ("project-1",))
+
+
+def test_an_id_that_is_written_down_though_the_answer_is_lost_is_written_once(
+    world: World,
+) -> None:
+    write, lost = world.ledger.write, list[str]()
+
+    def write_and_lose_the_answer(*changes: Change) -> None:
+        write(*changes)
+        if len(world.upscaler.creates) == 1 and not lost:
+            lost.append("answer")
+            raise OSError
+
+    world.ledger.write = write_and_lose_the_answer  # type: ignore[method-assign]
+    world.drop("cat.png", png())
+
+    assert lost
+    assert (the_job(world).project_id, the_job(world).orphans) == ("project-1", ())
 
 
 def test_an_id_that_is_another_jobs_leaves_the_outcome_unknown(world: World) -> None:
