@@ -225,7 +225,7 @@ class Sweep:
 
     def _deadline(self, job: Job) -> datetime | None:
         """Return when a job that holds a slot has to give it back."""
-        if job.state is not JobState.SUBMITTED or job.is_overdue or job.submitted_at is None:
+        if not job.holds_slot or job.submitted_at is None:
             return None
         return job.submitted_at + timedelta(seconds=self.follow.timing.deadline)
 

@@ -8,6 +8,7 @@ import pytest
 
 from dropscale.ledger.jobs import KnownProject
 from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.store import job_changes
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject, Project
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectUnnamed
@@ -230,6 +231,24 @@ def test_paying_again_is_a_persons_decision(unknown: World) -> None:
 
     assert unknown.row("cat.png").state is DropState.DELIVERED
     assert unknown.only_job.attempt == 2
+
+
+@pytest.mark.parametrize("decision", Decision)
+def test_an_answer_that_comes_while_a_person_decides_is_taken(
+    unknown: World, decision: Decision
+) -> None:
+    (stale,) = unknown.ledger.jobs.values()
+    unknown.ledger.write(
+        *job_changes(stale, stale.record_project("project-9", 50, unknown.clock(), unknown.clock()))
+    )
+    read, answers = unknown.ledger.job, iter([stale])
+    unknown.ledger.job = lambda name: next(answers, None) or read(name)  # type: ignore[method-assign, assignment]
+
+    unknown.decide("cat.png", decision)
+
+    (job,) = unknown.ledger.jobs.values()
+    assert (job.state, job.project_id) == (JobState.SUBMITTED, "project-9")
+    assert unknown.upscaler.creates == []
 
 
 def test_what_is_given_up_stays_given_up(unknown: World) -> None:

@@ -1,6 +1,8 @@
 """What a person is told when no result comes, and what the sweeper still does about it."""
 
 import json
+from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 
@@ -115,6 +117,27 @@ def test_a_job_past_its_deadline_holds_nobody_up(world: World) -> None:
         world.deliver(world.check(state))
     assert world.row("cat.png").state is DropState.DELIVERED
     assert world.ledger.taken == 0
+
+
+def test_a_job_holds_its_place_until_its_deadline_and_is_then_looked_at_less_often(
+    world: World,
+) -> None:
+    submitted(world)
+    world.executions.end_all()
+    for _ in range(3):
+        world.clock.advance(minutes=15)
+        with suppress(ExceptionGroup):
+            world.sweep()
+        assert the_job(world).holds_slot
+    for _ in range(3):
+        world.clock.advance(hours=1)
+        with suppress(ExceptionGroup):
+            world.sweep()
+
+    assert world.ledger.taken == 0
+    due = the_job(world).due
+    assert due is not None
+    assert due > world.clock() + timedelta(minutes=30)
 
 
 def test_a_project_that_was_deleted_at_the_vendor_is_given_up_after_a_day(world: World) -> None:

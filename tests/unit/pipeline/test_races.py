@@ -142,6 +142,23 @@ def test_a_slow_delivery_does_not_replace_that_of_a_newer_image(world: World, at
     assert world.results.outputs["a.png@2x.png"][0] == png(16, 12, shade=9)
 
 
+def test_what_a_drop_has_no_more_is_not_delivered_to_it(world: World) -> None:
+    world.drop("a.png", png())
+    world.upscaler.finish()
+    (state,) = world.running()
+    download = world.upscaler.download
+
+    def download_and_forget(url: str, file: BinaryIO) -> int:
+        row = world.row("a.png")
+        world.ledger.drops[row.id] = row.model_copy(update={"renditions": {}})
+        return download(url, file)
+
+    world.upscaler.download = download_and_forget  # type: ignore[method-assign]
+    world.deliver_result(state, lambda: PLENTY)
+
+    assert world.results.outputs == {}
+
+
 def test_a_delivery_that_another_one_overtakes_finds_it_done(world: World) -> None:
     world.drop("a.png", png())
     world.upscaler.finish()
