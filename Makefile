@@ -4,8 +4,14 @@ BIN := $(VENV)/bin
 PINS := pyproject.toml shared/requirements.txt constraints.txt
 # The runs below must never spend money, whatever the environment holds.
 FREE := env -u MAGIC_HOUR_API_KEY -u MAGIC_HOUR_BASE_URL
+# They start many processes: each module is compiled for the first.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test generate bench chaos clean
+# Each core takes whole files of tests.
+PARALLEL := --numprocesses=auto --no-loadscope-reorder
+QUICK := tests/unit tests/corpus
+
+.PHONY: help setup run test quick generate bench chaos clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,13 +22,16 @@ run: $(VENV)/.local ## Upscale examples/ into out/ on this machine: no account, 
 	@$(FREE) $(BIN)/dropscale run examples --out out
 
 test: $(VENV)/.test ## Run every test
-	@$(FREE) $(BIN)/python -m pytest $(TESTS)
+	@$(FREE) $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
+
+quick: ## Run the tests of the rules alone: units, and the corpus of specs
+	@$(MAKE) --no-print-directory test TESTS="$(QUICK)"
 
 generate: $(VENV)/.local ## Write the files that come from the code
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.test ## Measure cold starts, costs, a million keys, memory, and our client beside the vendor's
-	@status=0; for bench in imports costs reconciliation memory clients; do \
+bench: $(VENV)/.test ## Measure cold starts, costs, busy places, a million keys, memory, and our client beside the vendor's
+	@status=0; for bench in imports costs places reconciliation memory clients; do \
 		$(FREE) $(BIN)/python -m tests.bench.$$bench || status=1; done; exit $$status
 
 chaos: $(VENV)/.test ## Break every use case at every point, in virtual time (minutes; SEED=n replays)
@@ -36,14 +45,18 @@ clean: ## Remove what these commands made
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.local: $(PINS) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local]'
+	@echo "Installing what running needs into $(VENV): 360 MB, a minute or two, this once"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local]'
 	@touch $@
 
-$(VENV)/.test: $(PINS) | $(VENV)/.local
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,test]'
-	@touch $@
+# At once what the stamp before stands for, as it is needed, too.
+$(VENV)/.test: $(PINS) | $(BIN)/python
+	@echo "Installing what running and the tests need into $(VENV)"
+	@$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt \
+		--editable '.[local,test]'
+	@touch $(VENV)/.local $@
 
 include tests/gate/check.mk

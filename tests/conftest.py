@@ -1,5 +1,23 @@
 import signal
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
 
 # A shell that runs the tests in the background ignores Ctrl-C for them, and so for the processes
 # whose Ctrl-C is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What the functions call is recorded in these, and compared with their policies in the last one.
+_RECORDED = "tests/integration/test_"
+
+
+class _FilesTogether(LoadFileScheduling):  # type: ignore[misc] # xdist ships no types
+    """Gives whole files to a process, as their fixtures are; and what is recorded to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _RECORDED if nodeid.startswith(_RECORDED) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _FilesTogether:
+    return _FilesTogether(config, log)

@@ -17,6 +17,7 @@ from dropscale.ledger.drops import Drop, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.rows import Row
+from dropscale.ledger.states import WaitReason
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,
@@ -27,6 +28,7 @@ from dropscale.ledger.store import (
     FreeSlot,
     GateClosed,
     LedgerConflict,
+    Names,
     ProjectTaken,
     Reference,
     RequireOpenGate,
@@ -43,6 +45,7 @@ from dropscale.ledger.walk import Walk
 from dropscale.magichour.errors import NotFound
 from dropscale.magichour.models import Account, CreatedProject, Project
 from dropscale.pipeline.parts.ports import (
+    MOST_KEYS,
     ExecutionStatus,
     ListedObject,
     ObjectGone,
@@ -55,17 +58,18 @@ from dropscale.pipeline.parts.ports import (
 from dropscale.upscaler import ProjectStatus
 
 
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    """Return one part of a PNG."""
+    checksum = struct.pack(">I", zlib.crc32(name + data))
+    return struct.pack(">I", len(data)) + name + data + checksum
+
+
 def png(width: int = 8, height: int = 6, shade: int = 0) -> bytes:
     """Return a whole grey PNG."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(name + data))
-        return struct.pack(">I", len(data)) + name + data + checksum
-
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     rows = (b"\0" + bytes([shade]) * width) * height
-    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*part) for part in parts)
 
 
 class Clock:
@@ -93,6 +97,7 @@ class MemoryLedger:
         self.attachments: dict[str, list[str]] = {}
         self.taken = 0
         self.credits: dict[str, int] = {}
+        self.noted: dict[str, Names] = {}
 
     def drop(self, drop_id: str) -> Drop | None:
         return self.drops.get(drop_id)
@@ -127,6 +132,12 @@ class MemoryLedger:
         records: list[tuple[datetime, str]] = []
         if agenda is Agenda.DROPS:
             records += [(drop.due, drop.id) for drop in self.drops.values() if drop.due]
+        if agenda is Agenda.DENIED_DROPS:
+            records += [
+                (drop.wait_until, drop.id)
+                for drop in self.drops.values()
+                if drop.wait is WaitReason.ACCESS and drop.wait_until and not drop.due
+            ]
         for job in self.jobs.values():
             if job.due and AGENDA_BY_JOB_STATE[job.state] is agenda:
                 records.append((job.due, job.fingerprint))
@@ -140,6 +151,14 @@ class MemoryLedger:
             self._require(change)
         for change in changes:
             self._make(change)
+
+    def names(self, name_id: str) -> Names:
+        return self.noted.get(name_id, Names())
+
+    def note_name(self, name_id: str, names: Names) -> Names:
+        known = self.names(name_id)
+        self.noted[name_id] = Names(known.images | names.images, known.specs | names.specs)
+        return self.noted[name_id]
 
     def note_manifest_written(self, drop: Drop) -> None:
         known = self.drops[drop.id]
@@ -210,6 +229,8 @@ def _name_of(reference: Reference) -> tuple[type[Reference], str]:
 class FakeInputBucket:
     """Objects in memory; counts how often each is read whole, and lists what specs are read.
 
+    `requests` is how many S3 would have been sent.
+
     A versioned one still has what was overwritten or deleted.
     """
 
@@ -219,7 +240,10 @@ class FakeInputBucket:
         self.modified: dict[str, datetime] = {}
         self.reads: dict[str, int] = {}
         self.spec_reads: list[str] = []
+        self.requests = 0
         self.before_open: Callable[[], None] = lambda: None
+        self.refusals: dict[str, Exception] = {}
+        """What S3 says to each look at a key, whatever lies there."""
         self._versions: dict[str, bytes] | None = {} if is_versioned else None
 
     def put(self, key: str, body: bytes, at: datetime) -> None:
@@ -234,20 +258,18 @@ class FakeInputBucket:
             known.pop(key, None)
 
     def head(self, bucket: str, key: str) -> ObjectVersion | None:
-        body = self.objects.get(key)
-        if body is None:
-            return None
-        return ObjectVersion(
-            _etag(body), self.version_ids.get(key), len(body), self.modified.get(key)
-        )
+        self.requests += 1
+        self._refuse(key)
+        return self._version(key) if key in self.objects else None
 
     @contextmanager
     def open(self, bucket: str, key: str, etag: str) -> Iterator[OpenObject]:
         self.before_open()
+        self.requests += 1
+        self._refuse(key)
         body = self._read(key, etag)
         self.reads[key] = self.reads.get(key, 0) + 1
-        version = self.head(bucket, key)
-        assert version is not None
+        version = self._version(key)
         yield OpenObject(version, hashlib.sha256(body).hexdigest(), io.BytesIO(body))
 
     @contextmanager
@@ -265,10 +287,26 @@ class FakeInputBucket:
             for key, body in found
         ]
 
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        self.requests += 1
+        return sorted(key for key in self.objects if key.startswith(prefix))[:MOST_KEYS]
+
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         self.spec_reads.append(key)
+        self.requests += 1
+        self._refuse(key)
         body = self.objects.get(key)
         return None if body is None else body[:limit]
+
+    def _refuse(self, key: str) -> None:
+        if key in self.refusals:
+            raise self.refusals[key]
+
+    def _version(self, key: str) -> ObjectVersion:
+        body = self.objects[key]
+        return ObjectVersion(
+            _etag(body), self.version_ids.get(key), len(body), self.modified.get(key)
+        )
 
     def _read(self, key: str, etag: str, version_id: str | None = None) -> bytes:
         body = self.objects.get(key)
@@ -395,6 +433,8 @@ class FakeUpscaler:
         self.fail_download: Exception | None = None
         self.fail_project: dict[str, Exception] = {}
         self.fail_account: Exception | None = None
+        self.before_answer: Callable[[], object] = lambda: None
+        """Called once, when a create was taken and its answer is still on its way."""
 
     def upload(self, file: BinaryIO, extension: str) -> str:
         error, self.fail_upload = self.fail_upload, None
@@ -410,6 +450,8 @@ class FakeUpscaler:
         self.creates.append((image_path, parameters, name))
         project_id = f"project-{len(self.creates)}"
         self.projects[project_id] = Project(id=project_id, status=ProjectStatus.QUEUED)
+        act, self.before_answer = self.before_answer, lambda: None
+        act()
         return CreatedProject(id=project_id, credits_charged=50)
 
     def project(self, project_id: str) -> Project:
@@ -432,11 +474,14 @@ class FakeUpscaler:
 
     def finish(self, status: ProjectStatus = ProjectStatus.COMPLETE, **facts: Any) -> None:
         """Bring every project to this status."""
-        downloads = [{"url": "https://vendor.example/output.png"}]
-        found = {"downloads": downloads} if status is ProjectStatus.COMPLETE else {}
         for project_id in self.projects:
-            answer = {"id": project_id, "status": status, **found, **facts}
-            self.projects[project_id] = Project.model_validate(answer)
+            self.answer(project_id, status, **facts)
+
+    def answer(self, project_id: str, status: str, **facts: Any) -> None:
+        """Say this of a project from now on; one that is complete has a download."""
+        downloads = [{"url": "https://vendor.example/output.png"}] if status == "complete" else []
+        told = {"id": project_id, "status": status, "downloads": downloads, **facts}
+        self.projects[project_id] = Project.model_validate(told)
 
 
 def _etag(body: bytes) -> str:

@@ -98,7 +98,7 @@ def iptc() -> bytes:
     return b"\x1c\x01\x5a\x00\x03\x1b%G" + struct.pack(">BBBH", 0x1C, 2, 120, len(text)) + text
 
 
-def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
+def encoded(image: Image.Image, image_format: str = "PNG", **options: Any) -> bytes:
     """Return a picture as a file."""
     file = io.BytesIO()
     image.save(file, image_format, **options)

@@ -11,6 +11,7 @@ from cachetools import TTLCache
 
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop
+from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
@@ -23,9 +24,10 @@ from dropscale.pipeline.parts.execution import CaughtError, ErrorReport, Executi
 from dropscale.pipeline.parts.finish import FinishResult
 from dropscale.pipeline.parts.follow import FollowJob, Timing
 from dropscale.pipeline.parts.gate import GateKeeper
-from dropscale.pipeline.parts.locate import LocateDrop
+from dropscale.pipeline.parts.locate import LocateDrop, noting_images
 from dropscale.pipeline.parts.look import LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.publish import PublishOutput
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.pipeline.parts.start import StartJob, StartPolicy
@@ -52,6 +54,7 @@ from tests.fakes import (
 BUCKET = "input"
 PLENTY = 900.0
 FOLDER_SPEC_SECONDS = 5.0
+_TIMING, _SCHEDULE = Timing(20, 3600), PollSchedule(30, patience=0)
 
 
 @dataclass
@@ -60,6 +63,8 @@ class World:
 
     slots: int = 3
     budget: Budget = field(default_factory=Budget)
+    timing: Timing = _TIMING
+    schedule: PollSchedule = _SCHEDULE
     sidecar_required: bool = False
     suffixes: Sequence[str] = (".yaml", ".yml", ".json")
     clock: Clock = field(default_factory=Clock)
@@ -81,6 +86,7 @@ class World:
     def compose(self) -> None:
         """Compose the use cases, anew after a setting was changed."""
         ids = count(1)
+        sleep = self.sleep or (lambda seconds: self.clock.advance(seconds=seconds))
         self.observed: list[DropState] = []
         self.announced: list[Drop] = []
         self.write_manifest = WriteManifest(
@@ -92,7 +98,7 @@ class World:
         self.gate = GateKeeper(self.ledger, self.upscaler, self.clock, lambda: 0.5)
         self.look = LookAtProject(self.ledger, self.upscaler, self.clock)
         self.follow = FollowJob(
-            self.ledger, self.write_manifest, self.executions, self.clock, Timing(20, 3600)
+            self.ledger, self.write_manifest, self.executions, self.clock, self.timing
         )
         self.start = StartJob(
             ledger=self.ledger,
@@ -100,7 +106,7 @@ class World:
             follow=self.follow,
             gate=self.gate,
             clock=self.clock,
-            sleep=self.sleep or (lambda seconds: self.clock.advance(seconds=seconds)),
+            sleep=sleep,
             new_token=lambda: f"{next(ids):024x}",
             policy=StartPolicy(self.slots, 50, self.budget),
         )
@@ -110,6 +116,7 @@ class World:
             suffixes=self.suffixes,
             sidecar_required=self.sidecar_required,
             folder_specs=TTLCache(100, FOLDER_SPEC_SECONDS, timer=lambda: self.clock().timestamp()),
+            names_like=noting_images(self.ledger),
         )
         self.submit_object = Submit(
             locate=LocateDrop(self.bucket, self.ledger, self.suffixes),
@@ -126,7 +133,14 @@ class World:
             ),
             write_manifest=self.write_manifest,
         )
-        self.check = Check(self.ledger, self.look, self.write_manifest, self.clock, 30)
+        self.check = Check(
+            ledger=self.ledger,
+            look=self.look,
+            write_manifest=self.write_manifest,
+            clock=self.clock,
+            schedule=self.schedule,
+            sleep=sleep,
+        )
         self.deliver_result = Deliver(
             ledger=self.ledger,
             upscaler=self.upscaler,
@@ -167,6 +181,11 @@ class World:
         )
         self.restart = Restart(self.ledger, self.follow, self.clock)
 
+    def set_slots(self, slots: int) -> None:
+        """Change how many jobs may be at the vendor at once."""
+        self.slots = slots
+        self.compose()
+
     def announce(self, drop: Drop) -> bool:
         """Take an announcement, unless nobody listens."""
         if self.listens:
@@ -195,6 +214,12 @@ class World:
         """Return the manifest of an image."""
         found: dict[str, Any] = json.loads(self.results.manifests[manifest_key(key)][1])
         return found
+
+    @property
+    def only_job(self) -> Job:
+        """The one job that there is."""
+        (job,) = self.ledger.jobs.values()
+        return job
 
     def running(self) -> list[ExecutionState]:
         """Return the input of every execution that has not ended."""
@@ -229,6 +254,11 @@ class World:
             except Exception as error:
                 self.fail(state, type(error).__name__, ErrorReport.of(error).model_dump_json())
 
+    def finish_all(self, status: ProjectStatus = ProjectStatus.COMPLETE, **facts: Any) -> None:
+        """Bring every project at the vendor to an end, and every execution."""
+        self.upscaler.finish(status, **facts)
+        self.run_executions()
+
     def pass_hours(self, hours: int) -> None:
         """Let time pass, with the sweeper and executions at work every hour."""
         for _ in range(hours):
@@ -237,8 +267,9 @@ class World:
                 self.sweep()
             self.run_executions()
 
-    def sweep(self) -> dict[str, int]:
-        """Let the sweeper run once."""
+    def sweep(self, **later: float) -> dict[str, int]:
+        """Let the sweeper run once, so much time later."""
+        self.clock.advance(**later)
         return dict(self.sweep_once(lambda: PLENTY))
 
     def retry(self, key: str) -> bool:

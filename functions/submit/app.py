@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
-from urllib.parse import unquote_plus
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -17,6 +16,7 @@ from dropscale.aws.invocation import (
     logger,
     remaining_time,
 )
+from dropscale.aws.object_events import NotUnderstood, created_objects
 from dropscale.aws.settings import SubmitSettings
 from dropscale.ledger.drops import Drop
 from dropscale.pipeline.parts.measurements import Measurement
@@ -67,7 +67,7 @@ def _handle_message(record: dict[str, Any], context: LambdaContext) -> None:
         raise
 
 
-def _submit_objects(event: dict[str, Any], context: LambdaContext) -> None:
+def _submit_objects(event: object, context: LambdaContext) -> None:
     for bucket, key in _objects(event):
         logger.set_correlation_id(Drop.id_of(bucket, key))
         logger.append_keys(key=key)
@@ -79,28 +79,20 @@ def _submit_objects(event: dict[str, Any], context: LambdaContext) -> None:
             raise
 
 
-def _objects(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _objects(event: object) -> Iterator[tuple[str, str]]:
     """Yield bucket and key of each created object that may be a drop, so never of a result."""
     settings = _settings()
-    for bucket, key in _created_objects(event):
+    try:
+        created = created_objects(event)
+    except NotUnderstood as error:
+        # To try it again would not help, and what S3 has, the sweeper finds.
+        logger.warning("an event is not understood", shape=error.shape)
+        return
+    for bucket, key in created:
         if bucket == settings.input_bucket and key.startswith(settings.input_prefix):
             yield bucket, key
         else:
             logger.warning("not an object of the input bucket", bucket=bucket, key=key)
-
-
-def _created_objects(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield bucket and key of each created object.
-
-    EventBridge gives the key as it is, S3's own notifications give it URL-encoded
-    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html).
-    """
-    detail = event.get("detail")
-    if detail is not None:
-        yield detail["bucket"]["name"], detail["object"]["key"]
-    for record in event.get("Records", []):
-        if record["eventName"].startswith("ObjectCreated:"):
-            yield record["s3"]["bucket"]["name"], unquote_plus(record["s3"]["object"]["key"])
 
 
 def _report(submitted: Submitted) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dropscale.magichour import Account, Client, MagicHourError
 from dropscale.upscaler import CONCURRENT_JOBS, TIERS_WITHOUT_4X
-from dropscale_cli.fault_report import on_one_line
+from dropscale_cli.terminal import on_one_line
 
 _TIMEOUT = 10.0
 """Seconds; a plan should not have to wait long for what it can do without."""

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from dropscale_cli.chosen_api import chosen_api, remembered_api
 from dropscale_cli.deployed_stack import deployed_target
@@ -18,12 +14,11 @@ from dropscale_cli.drops import find_drops
 from dropscale_cli.errors import PriceUnconfirmed
 from dropscale_cli.file_listing import FileListing
 from dropscale_cli.kept_ledger import KeptLedger
-from dropscale_cli.local_bucket import LocalBucket
 from dropscale_cli.run import RunOptions, run_drops
 from dropscale_cli.stack_limits import stack_limit_warnings
 from dropscale_cli.stack_plan import Page, PlannedChange, StackPlanner
 from dropscale_cli.state_folder import StateFolder
-from dropscale_cli.summary import console_for_outcomes
+from dropscale_cli.terminal import Table, Terminal, choose, say, say_json
 
 
 @dataclass(frozen=True)
@@ -90,9 +85,9 @@ def apply_to_files(
     Raises:
         click.ClickException: one of `dropscale_cli.errors`.
     """
-    drops = find_drops(options.path, options.out)
+    drops = find_drops(options.path, options.out, suffixes=options.suffixes)
     folder = StateFolder(options.out)
-    ledger, bucket = KeptLedger.read(folder), LocalBucket(drops.paths)
+    ledger, bucket = KeptLedger.read(folder), drops.bucket
     name = next((drop.source.bucket for drop in ledger.drops.values()), "")
     planner = StackPlanner(FileListing(drops, name), bucket, bucket.specs(), ledger)
     outcome = _agreed(planner.pages(""), agreement, lambda change: None)
@@ -125,15 +120,15 @@ def _agreed(
 
     `warnings` are about the price of a page together with all that were agreed to before.
     """
-    console = Console(stderr=agreement.as_json, highlight=False, markup=False, soft_wrap=True)
+    console = Terminal(to_stderr=agreement.as_json)
     outcome, ask = _Outcome(), not agreement.is_agreed
     for page in pages:
         outcome = replace(outcome, looked_at=outcome.looked_at + page.looked_at)
         if not page.changes:
             continue
-        console.print(_table(page))
+        console.show(_table(page))
         for warning in warnings(_price([*outcome.applied, *page.changes])):
-            console.print(warning)
+            console.say(warning)
         answer = _answer(page, agreement) if ask else "yes"
         ask = ask and answer != "all"
         if answer == "no":
@@ -150,9 +145,7 @@ def _answer(page: Page, agreement: Agreement) -> str:
     offer = f"Apply this to {len(page.changes)} of {page.looked_at}, for up to {price} credits?"
     if not agreement.is_terminal:
         raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
-    choices = click.Choice(["yes", "no", "all"])
-    answer: str = click.prompt(offer, type=choices, default="no", err=True)
-    return answer
+    return choose(offer, ["yes", "no", "all"], default="no")
 
 
 def _price(changes: Iterable[PlannedChange]) -> int:
@@ -160,11 +153,11 @@ def _price(changes: Iterable[PlannedChange]) -> int:
 
 
 def _table(page: Page) -> Table:
-    table = Table("Drop", "Now", "Then", box=None, pad_edge=False)
-    table.add_column("Credits", justify="right")
-    for change in page.changes:
-        table.add_row(Text(change.key), Text(change.now), Text(change.then), str(change.credits))
-    return table
+    return Table(
+        ["Drop", "Now", "Then", "Credits"],
+        [(each.key, each.now, each.then, str(each.credits)) for each in page.changes],
+        right=frozenset({"Credits"}),
+    )
 
 
 def _report(outcome: _Outcome, agreement: Agreement) -> None:
@@ -177,9 +170,9 @@ def _report(outcome: _Outcome, agreement: Agreement) -> None:
             "applied": [change.as_json() for change in outcome.applied],
             "left": [change.as_json() for change in outcome.left],
         }
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        say_json(told)
         return
     applied, left = len(outcome.applied), len(outcome.left)
-    console_for_outcomes().print(
+    say(
         f"Looked at {outcome.looked_at}: {applied} applied, for up to {price} credits; {left} left."
     )

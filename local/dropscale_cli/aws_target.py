@@ -18,14 +18,17 @@ from dropscale.aws import wiring
 from dropscale.aws.settings import CommandSettings
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
+from dropscale.ledger.store import Names
 from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale.pipeline.resolve import Decision, Trust
+from dropscale.specs.keys import folded, meant_image
 from dropscale_cli.file_listing import etag_of
 from dropscale_cli.target import ResultMissing
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+_WORD_START = re.compile("(?<!^)(?=[A-Z])")
 _OUTPUT_BY_VARIABLE = MappingProxyType(
     {
         "LEDGER_TABLE": "LedgerTableName",
@@ -83,6 +86,11 @@ class AwsTarget:
 
     def drop(self, key: str, file: BinaryIO) -> str | None:
         """See `Target.drop`."""
+        if meant := meant_image(key, self.settings.sidecar_suffixes):
+            # Its event may come after that of an image of nearly this name, dropped next.
+            name_id = Drop.id_of(self.input_bucket, folded(meant))
+            names = Names(specs=frozenset({key}))
+            wiring.ledger(self.settings, self.client).note_name(name_id, names)
         return self._s3.put_object(Bucket=self.input_bucket, Key=key, Body=file).get("VersionId")
 
     def uploaded(self, key: str, path: Path) -> ObjectVersion | None:
@@ -179,7 +187,7 @@ class AwsTarget:
 
 def _as_variable(parameter: str) -> str:
     """Return the variable by which functions are told a parameter, e.g. `SETTLE_SECONDS`."""
-    return re.sub("(?<!^)(?=[A-Z])", "_", parameter).upper()
+    return _WORD_START.sub("_", parameter).upper()
 
 
 def _no_hurry() -> float:

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-from rich.console import Console
-
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
@@ -25,6 +22,7 @@ from dropscale_cli.price import agree_to_price
 from dropscale_cli.round_trip import FollowedDrop
 from dropscale_cli.session import Session
 from dropscale_cli.summary import Summary
+from dropscale_cli.terminal import Terminal, confirm, say
 
 if TYPE_CHECKING:
     from dropscale_cli.aws_target import AwsTarget
@@ -70,7 +68,7 @@ def retry(key: str | None, place: Place, options: ByHandOptions) -> int:
             or not place.as_it_stands(drop).is_as_asked
         }
         if not left:
-            click.echo("Nothing to retry.", err=options.as_json)
+            say("Nothing to retry.", to_stderr=options.as_json)
             return _report([], place, ledger, options) if options.as_json else 0
         prices = _prices(left.values(), ledger, JobState.ERROR)
         with _session(prices, place, ledger, options) as running:
@@ -136,7 +134,7 @@ def adopt_project(target: AwsTarget, key: str, adoption: Adoption, options: ByHa
     except ProjectUnnamed as error:
         if not sys.stdin.isatty():
             raise
-        if not click.confirm(f"{error.message}. Take it all the same?", err=True):
+        if not confirm(f"{error.message}. Take it all the same?"):
             raise NotResolved("Nothing was done.") from None
         target.adopt(key, adoption.project_id, Trust.UNNAMED)
 
@@ -166,7 +164,7 @@ def _session(
     what: str = "",
 ) -> Iterator[Session]:
     """Have the stack run, once the price is agreed to."""
-    console = Console(stderr=options.as_json, highlight=False, markup=False, soft_wrap=True)
+    console = Terminal(to_stderr=options.as_json)
     price = place.price(ledger, prices)
     if place.charged_at and price:
         offer = f"{what}This costs up to {price} credits, charged at {place.charged_at}."
@@ -194,8 +192,5 @@ def _report(
         page=page,
         resume=place.command("retry", which),
     )
-    if options.as_json:
-        click.echo(summary.as_json())
-    else:
-        summary.print_text()
+    summary.tell(as_json=options.as_json)
     return 0 if summary.is_as_asked else 1

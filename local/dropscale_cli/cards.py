@@ -10,11 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit
 
+from dropscale.coded_warning import CodedWarning
 from dropscale.ledger.drops import Download, Source, TimelineEntry
 from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.states import OPEN_STATES, DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
 from dropscale.specs.effective import EffectiveRendition
+from dropscale_cli.collect import result_below
+from dropscale_cli.path_inside import PathInside
 from dropscale_cli.progress import state_in_words
 from dropscale_cli.round_trip import AS_ASKED, FollowedDrop
 from dropscale_cli.summary import reason_lines
@@ -53,7 +56,7 @@ class Card:
     words: str
     tone: str
     explanation: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[CodedWarning, ...] = ()
     before: Picture | None = None
     after: Picture | None = None
     source_size: tuple[int, int] | None = None
@@ -104,7 +107,7 @@ class CardMaker:
         manifest = drop.manifest
         state = job.state if job else drop.state
         output = job.output if job else None
-        result = file_below(self.out, output.key) if output else None
+        result = result_below(self.out, output.key) if output else None
         is_missing = output is not None and result is None
         tells = is_missing or state is drop.state
         told = drop if is_missing else replace(drop, trouble=None)
@@ -133,7 +136,7 @@ class CardMaker:
                     {
                         "Result": result,
                         "Spec" if source and source.image_path else "Original": original,
-                        "Manifest": file_below(self.out, manifest_key(drop.key)),
+                        "Manifest": result_below(self.out, manifest_key(drop.key)),
                     },
                     job.downloads if job else (),
                 )
@@ -168,11 +171,9 @@ class CardMaker:
 
 def file_below(folder: Path, key: str) -> Path | None:
     """Return the file at a key below a folder; None if there is none, or the key leads out."""
-    path = PurePosixPath(key)
-    if path.is_absolute() or ".." in path.parts:
-        return None
     try:
-        return folder / path if (folder / path).is_file() else None
+        path = PathInside(folder, key).path
+        return path if path.is_file() else None
     except (OSError, ValueError):  # too long, or no name that a file can have
         return None
 

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import click
-from rich.console import Console
 
 from dropscale.upscaler import DEFAULT_BASE_URL
 from dropscale_cli.local_stack import (
+    FREE_LOOKS,
     UNLIMITED,
     MagicHour,
     embedded_api,
     embedded_parameters,
     engine_named,
 )
+from dropscale_cli.terminal import Terminal
 from dropscale_embedded import api
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class ChosenApi(Protocol):
         """
 
     @contextmanager
-    def opened(self, folder: Path, console: Console) -> Iterator[tuple[MagicHour, dict[str, str]]]:
+    def opened(self, folder: Path, console: Terminal) -> Iterator[tuple[MagicHour, dict[str, str]]]:
         """Yield it and the stack parameters that suit it; `folder` is for its account."""
 
 
@@ -73,9 +74,9 @@ class RealApi:
         return account_report(self.name, self.api_key, Demand(price, scale_factors, _SLOTS))
 
     @contextmanager
-    def opened(self, folder: Path, console: Console) -> Iterator[tuple[MagicHour, dict[str, str]]]:
+    def opened(self, folder: Path, console: Terminal) -> Iterator[tuple[MagicHour, dict[str, str]]]:
         """See `ChosenApi.opened`; its account is its own matter."""
-        parameters = {"MaxConcurrentJobs": str(_SLOTS), **UNLIMITED}
+        parameters = {"MaxConcurrentJobs": str(_SLOTS), **FREE_LOOKS, **UNLIMITED}
         yield MagicHour(self.name, self.api_key), parameters
 
 
@@ -96,10 +97,10 @@ class EmbeddedApi:
         return _EMBEDDED + self.engine
 
     @contextmanager
-    def opened(self, folder: Path, console: Console) -> Iterator[tuple[MagicHour, dict[str, str]]]:
+    def opened(self, folder: Path, console: Terminal) -> Iterator[tuple[MagicHour, dict[str, str]]]:
         """See `ChosenApi.opened`."""
         engine = engine_named(self.engine)
-        console.print(f"Nothing is charged. Engine: {engine.description}")
+        console.say(f"Nothing is charged. Engine: {engine.description}")
         with embedded_api(api.EmbeddedApi(engine=engine, folder=folder)) as served:
             yield served, embedded_parameters()
 

@@ -32,7 +32,8 @@ def deployed_target(name: str) -> AwsTarget:
         return AwsTarget.of_stack(client, outputs, parameters)
     except (BotoCoreError, ClientError) as error:
         raise StackUnreachable(
-            f"Stack {name} cannot be looked at: {error}. Check --stack and the AWS environment "
+            f"Stack {name} cannot be looked at: {str(error).rstrip('.')}. "
+            "Check --stack and the AWS environment "
             "(AWS_PROFILE, AWS_REGION; `aws sts get-caller-identity` tells who you are)."
         ) from error
     except (KeyError, ValueError) as error:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dropscale.aws import wiring
@@ -18,7 +17,7 @@ from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
 from dropscale_cli.account import Concern, Demand, concerns, described
 from dropscale_cli.aws_target import AwsTarget
-from dropscale_cli.fault_report import on_one_line, printable
+from dropscale_cli.terminal import on_one_line, say, say_json
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,9 @@ def report(findings: list[Finding], *, as_json: bool) -> int:
     """Print what was found; return the exit code: 0 if all is well, else 1."""
     if as_json:
         told = [{**asdict(finding), "ok": finding.is_well} for finding in findings]
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        say_json(told)
     else:
-        for line in _lines(findings):
-            click.echo(printable(line))
+        say(*_lines(findings))
     return 0 if all(finding.is_well for finding in findings) else 1
 
 
@@ -129,7 +127,7 @@ def _dead_letters(target: AwsTarget) -> Finding:
         return Finding("dead letters", "none")
     return Finding(
         "dead letters",
-        f"{count} drops could not be submitted",
+        f"{count} drop{'s' * (count != 1)} could not be submitted",
         "Mend the cause that their manifests name, then: aws sqs start-message-move-task "
         "--source-arn <the queue's ARN>",
     )
@@ -142,10 +140,9 @@ def _key_of(target: AwsTarget) -> str:
 def _api_key(target: AwsTarget, stack: str) -> Finding:
     try:
         _key_of(target)
-    except Unauthorized:
-        return Finding(
-            "API key", "the secret has no value", f"dropscale secret set --stack {stack}"
-        )
+    except Unauthorized as error:
+        detail = on_one_line(error.message or error.what)
+        return Finding("API key", detail, f"dropscale secret set --stack {stack}")
     return Finding("API key", "the secret has a value")
 
 

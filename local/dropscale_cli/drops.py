@@ -2,16 +2,28 @@
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 from dropscale.errors import DropscaleError
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
-from dropscale.specs.keys import FOLDER_SPEC_NAME, KeyKind, kind_of, sidecar_keys_of
+from dropscale.specs.keys import (
+    SPEC_SUFFIXES,
+    KeyKind,
+    folded,
+    is_left_alone,
+    is_same_name,
+    kind_of,
+    means_folder_spec,
+    meant_image,
+    meant_stem,
+)
 from dropscale_cli.errors import NothingToDrop, UnusablePath
+from dropscale_cli.ignored import IgnoredFiles
 from dropscale_cli.local_bucket import LocalBucket
+from dropscale_cli.state_folder import StateFolder
 
 _UNFIT_CATEGORIES = {"Cc", "Cs"}
 """Control characters, which a terminal would obey, and what Python makes of bytes not UTF-8."""
@@ -19,15 +31,18 @@ _UNFIT_CATEGORIES = {"Cc", "Cs"}
 
 @dataclass(frozen=True)
 class Drops:
-    """Files by the keys they are dropped at, and how many more were left alone.
+    """Files by the keys they are dropped at, and those that were left alone.
 
-    `specs` are those of images and folders; `stand_alone` are specs that are drops themselves.
+    Specs may end in `suffixes`.
+    `specs` are those of images and folders; `stand_alone` are specs that are drops themselves, and
+    those that mean to be a folder's, which a stack rejects as drops.
     """
 
     specs: dict[str, Path]
     images: dict[str, Path]
     stand_alone: dict[str, Path] = field(default_factory=dict)
-    ignored: int = 0
+    ignored: dict[str, Path] = field(default_factory=dict)
+    suffixes: Sequence[str] = SPEC_SUFFIXES
 
     @property
     def to_follow(self) -> dict[str, Path]:
@@ -48,6 +63,11 @@ class Drops:
         )
 
     @property
+    def bucket(self) -> LocalBucket:
+        """All files as a stack would see them."""
+        return LocalBucket(self.paths, self.suffixes)
+
+    @property
     def paths(self) -> dict[str, Path]:
         """All files that are dropped."""
         return self.specs | self.to_follow
@@ -57,42 +77,74 @@ def _raise(error: UnusablePath) -> None:
     raise error
 
 
-def find_drops(path: Path, out: Path, refuse: Callable[[UnusablePath], None] = _raise) -> Drops:
+def find_drops(
+    path: Path,
+    out: Path,
+    refuse: Callable[[UnusablePath], None] = _raise,
+    suffixes: Sequence[str] = SPEC_SUFFIXES,
+) -> Drops:
     """Find the images and specs at `path`: a folder with all below it, or one image or spec.
 
-    An image's specs come with it, as far as they lie in its folder. Hidden files and folders are
-    left alone, and so is `out`. Keys are NFC, whatever form the file system keeps names in, so that
-    a name that was typed elsewhere still fits.
+    An image's specs come with it, as far as they lie in its folder. What is hidden, and what
+    systems leave (`is_left_alone`), is left alone, and so are `out` and the results of other runs.
+    Keys are NFC, whatever form the file system keeps names in, so that a name that was typed
+    elsewhere still fits.
 
     Raises:
         NothingToDrop: there is no image, nor a spec that stands alone.
-        UnusablePath: a file cannot be read, or its name cannot be a key of its own; unless `refuse`
-            takes that error. Then the rest is found, and files that cannot be read with it.
+        UnusablePath: results would lie among the images; or a file cannot be read, or its name
+            cannot be a key of its own, unless `refuse` takes that error. Then the rest is found,
+            and files that cannot be read with it.
     """
     if path.is_dir():
+        if path.resolve().is_relative_to(out.resolve()):
+            raise UnusablePath(
+                f"{out}: results there could come to lie among the images of {path}, and be paid "
+                "for as images; choose another folder with --out."
+            )
         folder, files = path, list(files_below(path, out))
     else:
-        names = [*sidecar_keys_of(path.name), FOLDER_SPEC_NAME]
-        beside = (path.with_name(name) for name in names)
+        beside = (
+            file for file in sorted(path.parent.iterdir()) if _is_spec_for(file, path, suffixes)
+        )
         folder, files = path.parent, [path, *filter(Path.is_file, beside)]
     by_kind: dict[KeyKind, dict[str, Path]] = {kind: {} for kind in KeyKind}
-    for key, file in _by_key(folder, files, refuse).items():
-        by_kind[kind_of(key)][key] = file
-    images = by_kind[KeyKind.IMAGE]
+    found = _by_key(folder, files, refuse)
+    for key, file in found.items():
+        by_kind[kind_of(key, suffixes)][key] = file
+    images, misnamed = by_kind[KeyKind.IMAGE], by_kind[KeyKind.MISNAMED]
     specs = by_kind[KeyKind.FOLDER_SPEC] | by_kind[KeyKind.SIDECAR]
-    stand_alone = _drops_among(by_kind[KeyKind.STAND_ALONE], images)
-    drops = Drops(specs, images, stand_alone)
+    specs |= {key: file for key, file in misnamed.items() if not means_folder_spec(key)}
+    stems = {key.rpartition(".")[0] for key in images}
+    rest = by_kind[KeyKind.OTHER].items()  # `cat.yaml.txt`, say, which holds `cat.jpg`
+    specs |= {key: file for key, file in rest if meant_stem(key, suffixes) in stems}
+    stand_alone = _drops_among(by_kind[KeyKind.STAND_ALONE], images, suffixes)
+    stand_alone |= {key: file for key, file in misnamed.items() if key not in specs}
+    drops = Drops(specs, images, stand_alone, suffixes=suffixes)
     for file in drops.paths.values():
         if not os.access(file, os.R_OK):
             refuse(UnusablePath(f"{file}: cannot be read; allow it, or move the file away."))
+    ignored = {key: file for key, file in found.items() if key not in drops.paths}
     if not drops.to_follow:
-        raise NothingToDrop(f"{path}: there is no image to drop; other files: {len(files)}.")
-    return replace(drops, ignored=len(files) - len(drops.paths))
+        left = IgnoredFiles.of(ignored or found)
+        named = f"; other files: {left}" if left else ""
+        raise NothingToDrop("\n".join((f"{path}: there is no image to drop{named}", *left.lines())))
+    return replace(drops, ignored=ignored)
 
 
-def _drops_among(candidates: Mapping[str, Path], images: Mapping[str, Path]) -> dict[str, Path]:
+def _is_spec_for(file: Path, image: Path, suffixes: Sequence[str]) -> bool:
+    """Tell whether a file beside an image may be its spec, or the spec of its folder."""
+    meant = meant_image(file.name, suffixes)
+    is_sidecar = meant is not None and folded(meant) == folded(image.name)
+    is_short = is_same_name(meant_stem(file.name, suffixes) or "", image.stem)
+    return is_sidecar or is_short or means_folder_spec(file.name)
+
+
+def _drops_among(
+    candidates: Mapping[str, Path], images: Mapping[str, Path], suffixes: Sequence[str]
+) -> dict[str, Path]:
     """Return the files that a stack takes for specs that stand alone, faulty ones included."""
-    specs = LocalBucket({**candidates, **images}).specs()
+    specs = LocalBucket({**candidates, **images}, suffixes).specs()
     return {key: file for key, file in candidates.items() if _is_drop(key, specs)}
 
 
@@ -106,15 +158,22 @@ def _is_drop(key: str, specs: SpecResolver) -> bool:
 
 
 def files_below(folder: Path, out: Path | None = None) -> Iterator[Path]:
-    """Return all files in a folder and below it, except what is hidden, and the folder `out`."""
+    """Return all files in a folder and below it that a stack would look at.
+
+    Except in `out`, and in folders that runs have put their results in.
+    """
     out = out and out.resolve()
     for parent, folders, names in os.walk(folder):
         here = Path(parent)
         folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and (here / name).resolve() != out
+            name
+            for name in folders
+            if not is_left_alone(name)
+            and (here / name).resolve() != out
+            and not StateFolder(here / name).path.is_dir()
         )
-        files = (here / name for name in sorted(names) if not name.startswith("."))
-        yield from (file for file in files if file.is_file())
+        seen = (name for name in names if not is_left_alone(name) or means_folder_spec(name))
+        yield from (file for name in sorted(seen) if (file := here / name).is_file())
 
 
 def is_fit_name(name: str) -> bool:

@@ -1,6 +1,5 @@
 """`dropscale explain`: what specs come to for one image, and whose values these are."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,24 +7,28 @@ from typing import Any
 
 import click
 from pydantic import BaseModel
-from rich.table import Table
-from rich.text import Text
 
 from dropscale.pipeline.parts.spec_resolver import ResolvedSpec
 from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings, SizeLimits
 from dropscale.specs.faults import Fault, SpecInvalid
-from dropscale.specs.keys import KeyKind, image_key_of, kind_of
+from dropscale.specs.keys import SPEC_SUFFIXES, KeyKind, kind_by_name, meant_image
 from dropscale.specs.merge import Layer, Origin, Setting, as_written
 from dropscale.upscaler import price
-from dropscale_cli.fault_report import printable, report
+from dropscale_cli.fault_report import report
 from dropscale_cli.spec_tree import SpecTree
-from dropscale_cli.summary import console_for_outcomes
+from dropscale_cli.terminal import Table, Terminal, say_json
 
 _GROUPS: Mapping[str, type[BaseModel]] = {"output": OutputSettings, "skip_if": SizeLimits}
 _NOT_FIELDS = {"provenance", "renditions"}
 
 
-def explain(path: Path, root: Path | None, *, as_json: bool) -> int:
+def explain(
+    path: Path,
+    root: Path | None,
+    *,
+    as_json: bool,
+    suffixes: Sequence[str] = SPEC_SUFFIXES,
+) -> int:
     """Print the effective spec of an image, or of a spec that stands alone.
 
     Of a sidecar, its image's is printed. Return the exit code: 1 if its specs are faulty, else 0.
@@ -33,12 +36,13 @@ def explain(path: Path, root: Path | None, *, as_json: bool) -> int:
     Raises:
         click.UsageError: the path does not lie below the root, or is neither image nor spec.
     """
-    tree = SpecTree.around(path, root)
+    tree = SpecTree.around(path, root, suffixes)
     key = tree.key_of(path)
-    key = image_key_of(key) or key
+    if meant_image(key, suffixes):
+        key = tree.images_of(key)[0]
     try:
         resolved = None
-        if kind_of(key) in {KeyKind.IMAGE, KeyKind.STAND_ALONE}:
+        if kind_by_name(key, suffixes) in {KeyKind.IMAGE, KeyKind.STAND_ALONE, KeyKind.MISNAMED}:
             resolved = tree.resolve(key)
         if tree.unreadable:
             raise SpecInvalid(tree.unreadable)
@@ -47,16 +51,16 @@ def explain(path: Path, root: Path | None, *, as_json: bool) -> int:
     if resolved is None:
         raise click.UsageError(f"{path} is neither an image nor a spec that names one.")
     if as_json:
-        click.echo(json.dumps(_as_json(key, resolved), indent=2, ensure_ascii=False))
+        say_json(_as_json(key, resolved))
     else:
-        _print(key, resolved)
+        _tell(key, resolved)
     return 0
 
 
 def _tell_faults(key: str, faults: Sequence[Fault], *, as_json: bool) -> int:
     if as_json:
         outcome = {"key": key, "faults": [fault.model_dump(mode="json") for fault in faults]}
-        click.echo(json.dumps(outcome, indent=2, ensure_ascii=False))
+        say_json(outcome)
     else:
         report(faults, "text")
     return 1
@@ -134,17 +138,17 @@ def _upscale(wanted: EffectiveRendition) -> str:
     return f"{wanted.scale_factor}x {wanted.mode}, {cost} credits"
 
 
-def _print(key: str, resolved: ResolvedSpec) -> None:
-    console = console_for_outcomes()
+def _tell(key: str, resolved: ResolvedSpec) -> None:
+    console = Terminal(is_wide=True)
     renditions = list(_renditions(resolved))
     heading = key if renditions else f"{key}: {_upscale(resolved.effective)}"
     for title, explained in [(heading, _fields(key, resolved)), *renditions]:
-        table = Table("Field", "Value", "From", "Overrides", box=None, pad_edge=False)
-        for one in explained:
-            table.add_row(*(Text(printable(cell)) for cell in one.row()))
-        console.print(Text(printable(title), style="bold"), table, "", sep="\n")
+        console.say([(title, "bold")])
+        heads = ["Field", "Value", "From", "Overrides"]
+        console.show(Table(heads, [list(one.row()) for one in explained]))
+        console.say("")
     for fault in resolved.warnings:
-        console.print(Text(f"Warning: {printable(str(fault))}"))
+        console.say(f"Warning: {fault}")
 
 
 def _as_json(key: str, resolved: ResolvedSpec) -> dict[str, Any]:

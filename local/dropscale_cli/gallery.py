@@ -7,17 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-import click
 from pydantic import ValidationError
 
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale.specs.keys import MANIFEST_SUFFIX
-from dropscale_cli.cards import CardMaker, file_below
+from dropscale_cli.cards import CardMaker
 from dropscale_cli.chosen_api import is_charged
+from dropscale_cli.collect import result_below
 from dropscale_cli.errors import NoResults, PageUnwritable
 from dropscale_cli.page import GENERATOR, Page
-from dropscale_cli.round_trip import FollowedDrop
+from dropscale_cli.path_inside import PathInside
+from dropscale_cli.round_trip import MOST_MANIFEST_BYTES, FollowedDrop
 from dropscale_cli.state_folder import StateFolder
+from dropscale_cli.terminal import say
 from dropscale_cli.thumbnails import Thumbnails
 
 PAGE_NAME = "index.html"
@@ -37,7 +39,7 @@ def gallery(folder: Path, originals: Sequence[Path]) -> int:
     drops = list(drops_in(folder))
     if not drops:
         raise NoResults(f"{folder}: there are no results here (no *{MANIFEST_SUFFIX} file).")
-    click.echo(write_page(folder, drops, originals))
+    say(str(write_page(folder, drops, originals)))
     return 0
 
 
@@ -62,13 +64,11 @@ def write_page(
     page = out / PAGE_NAME
     try:
         _require_ours(page)
-        thumbnails.folder.mkdir(exist_ok=True)
         with ThreadPoolExecutor(os.cpu_count()) as workers:
             cards = [card for cards in workers.map(maker.cards, drops) for card in cards]
         html = Page(cards, _charge(state_folder.api_name()), datetime.now(UTC), is_live).html()
-        partial = out / _FILES / "page.part"
-        partial.write_text(html, encoding="utf-8")
-        partial.replace(page)
+        partial = PathInside(out, f"{_FILES}/page.part")
+        PathInside(out, PAGE_NAME).write([html.encode()], partial, is_durable=False)
         thumbnails.prune()
     except OSError as error:
         raise PageUnwritable(f"{page}: cannot be written: {error.strerror}") from error
@@ -81,16 +81,19 @@ def drops_in(folder: Path) -> Iterator[FollowedDrop]:
     The folder may hold a whole results bucket, or what lies in it below a prefix, or several.
     """
     for path in sorted(folder.rglob(f"*{MANIFEST_SUFFIX}")):
+        if not path.is_file():
+            continue  # a pipe would be waited for
         try:
-            manifest = Manifest.model_validate_json(path.read_bytes())
+            with path.open("rb") as file:
+                manifest = Manifest.model_validate_json(file.read(MOST_MANIFEST_BYTES + 1))
         except (OSError, ValidationError):
-            click.echo(f"{path}: not a manifest that can be read; left out.", err=True)
+            say(f"{path}: not a manifest that can be read; left out.", to_stderr=True)
             continue
         manifest = _as_it_lies(manifest, path.relative_to(folder).as_posix())
         missing = [
             job.output.key
             for job in manifest.jobs
-            if job.output and not file_below(folder, job.output.key)
+            if job.output and not result_below(folder, job.output.key)
         ]
         yield FollowedDrop(
             key=manifest.source.key,

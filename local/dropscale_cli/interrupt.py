@@ -8,6 +8,8 @@ from types import FrameType
 
 import click
 
+from dropscale_cli.terminal import say
+
 EXIT_CODE = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -26,7 +28,7 @@ def ended_by_signals(farewell: str) -> Iterator[None]:
         # While it exits, Python hands its handlers' signals back to the system, which would kill.
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        click.echo(farewell, err=True)
+        say(farewell, to_stderr=True)
         sys.exit(EXIT_CODE)
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 
-import click
-
 from dropscale_cli.errors import PageUnwritable
 from dropscale_cli.gallery import drops_in, write_page
 from dropscale_cli.round_trip import FollowedDrop
+from dropscale_cli.terminal import say
 
 _PAUSE_SECONDS = 2.0
 _PAUSE_RATIO = 10
@@ -53,7 +52,7 @@ class LivePage:
             try:
                 page._write(is_live=False)
             except PageUnwritable as error:
-                click.echo(f"Warning: {error.message}", err=True)
+                say(f"Warning: {error.message}", to_stderr=True)
 
     def update(self, drop: FollowedDrop) -> None:
         """See `Reporter.update`."""

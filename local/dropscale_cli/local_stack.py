@@ -5,6 +5,7 @@ Neither is imported before it is started: that takes a second, and wrong usage s
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -17,6 +18,7 @@ from dropscale_cli.errors import StartFailed, TemplateMissing
 from dropscale_embedded import api
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal
+from dropscale_embedded.workers.processes import base_environment, fork_server
 
 if TYPE_CHECKING:
     from dropscale_cli.aws_target import AwsTarget
@@ -26,6 +28,9 @@ TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 UNLIMITED = MappingProxyType({"DailyCreditLimit": "0"})
 """What a local stack spends is free, or a person has agreed to the price of all of it."""
+
+FREE_LOOKS = MappingProxyType({"FirstCheckSeconds": "3", "PollIntervalCapSeconds": "8"})
+"""A look takes nothing on one machine: each 3 s for the first minute, then up to 8 s."""
 
 Server = TypeVar("Server")
 
@@ -89,19 +94,37 @@ def local_cloud(
             f"{template} is missing: the command runs the stack of its own checkout. "
             "Clone dropscale and install it there: pip install -e '.[local]'"
         )
-    from dropscale_embedded import cloud  # noqa: PLC0415 # see above
+    with ExitStack() as ended:
+        ended.callback(gc.unfreeze)
+        # The zygote imports what functions need, while this process imports what the cloud needs.
+        start_worker = ended.enter_context(fork_server(base_environment()))
+        with _uncollected():
+            from dropscale_embedded import cloud  # noqa: PLC0415 # see above
 
-    stack = cloud.EmbeddedCloud(
-        template=template,
-        parameters={"ApiBaseUrl": magic_hour.base_url, **parameters},
-        secrets={"ApiKeySecret": magic_hour.api_key},
-        port=port,
-        log=log,
-        journal=journal,
-        before_events=lambda cloud: target_of(cloud).restart(),
-    )
-    with _start_server(stack, cloud.EmbeddedCloudError, OSError) as running:
+            stack = cloud.EmbeddedCloud(
+                template=template,
+                parameters={"ApiBaseUrl": magic_hour.base_url, **parameters},
+                secrets={"ApiKeySecret": magic_hour.api_key},
+                port=port,
+                log=log,
+                journal=journal,
+                before_events=lambda cloud: target_of(cloud).restart(),
+                start_worker=start_worker,
+            )
+            server = _start_server(stack, cloud.EmbeddedCloudError, OSError)
+            running = ended.enter_context(server)
         yield running
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector from what the block makes: it lives to the end, and is no garbage."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def target_of(cloud: EmbeddedCloud) -> AwsTarget:

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import click
 
+from dropscale.specs.keys import SPEC_SUFFIXES
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([sm]?)")
 _SECONDS = MappingProxyType({"": 1.0, "s": 1.0, "m": 60.0})
 
@@ -26,6 +28,28 @@ def out_option(help_text: str) -> Callable[[Command], Command]:
         show_default=True,
         help=help_text,
     )
+
+
+def sidecar_suffixes_option(command: Command) -> Command:
+    """Add the option that says what sidecars' names end in."""
+    return click.option(
+        "--sidecar-suffixes",
+        "suffixes",
+        envvar="DROPSCALE_SIDECAR_SUFFIXES",
+        callback=_as_suffixes,
+        default=",".join(SPEC_SUFFIXES),
+        show_default=True,
+        help="What a sidecar's name ends in, as the stack's parameter SidecarSuffixes. Narrow it "
+        "where other tools leave such files.",
+    )(command)
+
+
+def _as_suffixes(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    suffixes = tuple(value.split(","))
+    if not set(suffixes) <= set(SPEC_SUFFIXES):
+        allowed = ", ".join(SPEC_SUFFIXES)
+        raise click.BadParameter(f"allowed are some of {allowed}", context, parameter)
+    return suffixes
 
 
 def place_options(command: Command) -> Command:

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib.resources import files
 from pathlib import PurePosixPath
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from dropscale.ledger.states import DropState
 from dropscale_cli.cards import Card
@@ -82,20 +83,26 @@ class Page:
 
     def html(self) -> str:
         """Return the page as HTML."""
-        environment = Environment(
-            loader=PackageLoader("dropscale_cli", _TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
         style, script = _part("page.css"), _part("page.js")
-        return environment.get_template("page.html").render(
+        return _template().render(
             page=self,
             style=style,
             script=script,
             policy=_policy(style, script),
         )
+
+
+@cache
+def _template() -> Template:
+    """Return the page's template, which takes longer to compile than to fill."""
+    environment = Environment(
+        loader=PackageLoader("dropscale_cli", _TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")
 
 
 def _part(name: str) -> str:

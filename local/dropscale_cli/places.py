@@ -11,13 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
-
 from dropscale.ledger.drops import Drop
 from dropscale.magichour.urls import is_loopback
 from dropscale.results.manifest import manifest_of
 from dropscale_cli.chosen_api import ChosenApi, remembered_api
-from dropscale_cli.collect import is_collected
+from dropscale_cli.collect import collected_file
 from dropscale_cli.errors import UnusablePath
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.live_page import LivePage
@@ -25,6 +23,7 @@ from dropscale_cli.progress import progress_on
 from dropscale_cli.round_trip import FollowedDrop, RoundTrip
 from dropscale_cli.session import Session, TellsAll, session
 from dropscale_cli.state_folder import StateFolder
+from dropscale_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from dropscale_cli.aws_target import AwsTarget
@@ -59,7 +58,7 @@ class Place(Protocol):
     def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
         """Return what it costs to have these jobs paid, in credits."""
 
-    def session(self, console: Console) -> AbstractContextManager[Session]:
+    def session(self, console: Terminal) -> AbstractContextManager[Session]:
         """Have the stack run until the block ends."""
 
 
@@ -119,19 +118,20 @@ class OutputFolder:
         """See `Place.as_it_stands`."""
         out, followed = self.folder.out, _followed_drop_of(drop)
         outputs = [job.output for job in manifest_of(drop).jobs if job.output]
-        missing = [output.key for output in outputs if not is_collected(out, output)]
-        files = tuple(out / output.key for output in outputs if output.key not in missing)
+        found = {output.key: collected_file(out, output) for output in outputs}
+        missing = [key for key, file in found.items() if file is None]
+        followed = replace(followed, files=tuple(file for file in found.values() if file))
         if missing:
             command = self.command("retry", drop.source.key)
-            trouble = f"{out / missing[0]} is missing; free again by: {command}"
-            return replace(followed, files=files, trouble=trouble)
-        return replace(followed, files=files)
+            trouble = f"{self.results}{missing[0]} is missing; free again by: {command}"
+            return replace(followed, trouble=trouble)
+        return followed
 
     def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
         """See `Place.price`: when its stack starts, it also pays what was left unpaid."""
         return sum({**ledger.unpaid_prices, **prices}.values())
 
-    def session(self, console: Console) -> AbstractContextManager[Session]:
+    def session(self, console: Terminal) -> AbstractContextManager[Session]:
         """See `Place.session`."""
         return session(self.folder, self.api, console, self.log)
 
@@ -178,7 +178,7 @@ class DeployedStack:
         return sum(prices.values())
 
     @contextmanager
-    def session(self, console: Console) -> Iterator[Session]:
+    def session(self, console: Terminal) -> Iterator[Session]:
         """See `Place.session`."""
         with ExitStack() as started:
             reporters = [started.enter_context(progress_on(console))]

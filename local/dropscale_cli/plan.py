@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from dropscale.coded_warning import CodedWarning
 from dropscale.errors import DropscaleError
+from dropscale.image.carry import foresee_losses
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Rendition, Source
 from dropscale.pipeline.parts.plan import LargeEnough, plan_renditions
 from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale.pipeline.parts.source_image import SourceImage, image_of, require_size
 from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SpecResolver
+from dropscale.specs.effective import MetadataChoice
 from dropscale.specs.faults import Fault
 from dropscale_cli.drops import Drops
 from dropscale_cli.kept_ledger import KeptLedger
@@ -27,6 +30,8 @@ class PlannedDrop:
     renditions: Sequence[Rendition] = ()
     warnings: Sequence[Fault] = ()
     refusal: DropscaleError | None = None
+    losses: Sequence[CodedWarning] = ()
+    """What its results will lack that the image has, as far as its header tells."""
 
     @property
     def is_skipped(self) -> bool:
@@ -96,7 +101,7 @@ class Plan:
 
 def plan_of(drops: Drops, ledger: KeptLedger) -> Plan:
     """Plan all drops on a stack that goes on from `ledger`; what is faulty costs nothing."""
-    bucket = LocalBucket(drops.paths)
+    bucket = drops.bucket
     specs = bucket.specs()
     planned = [drop for key in drops.to_follow for drop in _plan_drop(key, bucket, specs)]
     return Plan(planned, ledger)
@@ -138,4 +143,14 @@ def _plan_drop(key: str, bucket: LocalBucket, specs: SpecResolver) -> Iterator[P
                 lambda resolved: image_of(bucket, source, resolved, open_objects),
             )
             if planned is not None:
-                yield planned
+                yield replace(planned, losses=_losses(planned, bucket))
+
+
+def _losses(drop: PlannedDrop, bucket: LocalBucket) -> list[CodedWarning]:
+    if drop.source.type is None or not drop.renditions:
+        return []
+    settings = [rendition.output_settings for rendition in drop.renditions]
+    strips = all(each.metadata is MetadataChoice.STRIP for each in settings)
+    formats = [str(each.format) for each in settings if each.metadata is not MetadataChoice.STRIP]
+    with bucket.paths[drop.source.key].open("rb") as file:
+        return foresee_losses(file, drop.source.type, formats, strip=strips)

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-from rich.table import Table
-from rich.text import Text
-
+from dropscale.coded_warning import CodedWarning
 from dropscale.ledger.drops import Source
+from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale.upscaler import DOLLARS_PER_CREDIT
 from dropscale_cli.chosen_api import chosen_api
 from dropscale_cli.drops import find_drops
-from dropscale_cli.fault_report import printable
+from dropscale_cli.ignored import IgnoredFiles, refusal_as_json
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.plan import Charge, Plan, PlannedDrop, plan_of
 from dropscale_cli.state_folder import StateFolder
-from dropscale_cli.summary import console_for_outcomes
+from dropscale_cli.terminal import Table, Terminal, say_json
 
 if TYPE_CHECKING:
     from dropscale_cli.account import AccountReport
@@ -29,7 +26,14 @@ if TYPE_CHECKING:
 _MOST_NAMED = 5
 
 
-def plan(path: Path, out: Path, environment: Mapping[str, str], *, as_json: bool) -> int:
+def plan(
+    path: Path,
+    out: Path,
+    environment: Mapping[str, str],
+    *,
+    as_json: bool,
+    suffixes: Sequence[str] = SPEC_SUFFIXES,
+) -> int:
     """Print what `dropscale run` with the same arguments would do, and charge.
 
     With an API key in the environment, also whether the account has enough for it; without one,
@@ -38,12 +42,13 @@ def plan(path: Path, out: Path, environment: Mapping[str, str], *, as_json: bool
     Raises:
         NothingToDrop, UnusablePath: as their names say.
     """
-    drops = find_drops(path, out)
+    drops = find_drops(path, out, suffixes=suffixes)
     planned = plan_of(drops, KeptLedger.read(StateFolder(out)))
     api = chosen_api(environment, None)
-    report = _Report(planned, drops.ignored, api.account(planned.credits, planned.scale_factors))
+    ignored = IgnoredFiles.of(drops.ignored)
+    report = _Report(planned, ignored, api.account(planned.credits, planned.scale_factors))
     if as_json:
-        click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+        say_json(report.as_json())
     else:
         report.print_text()
     return int(any(_state(drop) == "rejected" for drop in report.plan.drops))
@@ -52,20 +57,16 @@ def plan(path: Path, out: Path, environment: Mapping[str, str], *, as_json: bool
 @dataclass(frozen=True)
 class _Report:
     plan: Plan
-    ignored: int
+    ignored: IgnoredFiles
     account: AccountReport | None
 
     def print_text(self) -> None:
-        console = console_for_outcomes()
-        table = Table("Image", "Size", "Parameters", box=None, pad_edge=False)
-        table.add_column("Credits", justify="right")
-        table.add_column("")
-        for charge in self.plan.charges:
-            table.add_row(*map(Text, _row(charge)))
-        if table.row_count:
-            console.print(table)
-        for line in self._closing_lines():
-            console.print(Text(printable(line)))
+        terminal = Terminal(is_wide=True)
+        rows = [list(_row(charge)) for charge in self.plan.charges]
+        if rows:
+            heads = ["Image", "Size", "Parameters", "Credits", ""]
+            terminal.show(Table(heads, rows, right=frozenset({"Credits"})))
+        terminal.say(*self._closing_lines())
 
     def as_json(self) -> dict[str, Any]:
         charges = {
@@ -77,7 +78,8 @@ class _Report:
             "credits_before": self.plan.credits_before,
             "credits_left": self.plan.credits_left,
             "dollars": {name.lower(): float(dollars) for name, dollars in self._dollars.items()},
-            "ignored": self.ignored,
+            "ignored": len(self.ignored),
+            "ignored_files": self.ignored.as_json(),
             "account": self.account and self.account.as_json(),
             "drops": [
                 _drop_as_json(drop, charges.get(drop.source.key, [])) for drop in self.plan.drops
@@ -91,12 +93,18 @@ class _Report:
     def _closing_lines(self) -> Iterator[str]:
         warnings = dict.fromkeys(fault for drop in self.plan.drops for fault in drop.warnings)
         yield from (f"Warning: {fault}" for fault in warnings)
+        by_loss: dict[CodedWarning, list[str]] = {}
+        for drop in self.plan.drops:
+            for loss in drop.losses:
+                by_loss.setdefault(loss, []).append(drop.source.key)
+        yield from (f"Warning: {_names(keys)}: {loss}" for loss, keys in by_loss.items())
         by_refusal: dict[str, list[PlannedDrop]] = {}
         for drop in self.plan.drops:
             if drop.refusal is not None:
                 by_refusal.setdefault(drop.refusal.message, []).append(drop)
         for drops in by_refusal.values():
             yield from _list_refusals(drops)
+        yield from self.ignored.lines()
         yield ""
         yield self._totals()
         if self.account:
@@ -111,11 +119,12 @@ class _Report:
             "of that left unpaid by earlier runs": plan.credits_left,
             "skipped": states.count("skipped"),
             "rejected": states.count("rejected"),
-            "other files ignored": self.ignored,
         }
         more = "".join(f"; {name}: {count}" for name, count in facts.items() if count)
-        upscales = f"{len(list(plan.charges))} upscales of {states.count('planned')} images"
-        return f"{upscales}: {plan.credits} credits, {dollars}{more}"
+        more += f"; other files ignored: {self.ignored}" if self.ignored else ""
+        upscales, images = len(list(plan.charges)), states.count("planned")
+        what = f"{upscales} upscale{'s' * (upscales != 1)} of {images} image{'s' * (images != 1)}"
+        return f"{what}: {plan.credits} credits, {dollars}{more}"
 
 
 def _row(charge: Charge) -> Iterator[str]:
@@ -126,19 +135,21 @@ def _row(charge: Charge) -> Iterator[str]:
     told = [f"{parameters.scale_factor}x {parameters.mode}"]
     told += [f"prompt {parameters.prompt!r}"] if parameters.prompt else []
     told += [f"revision {parameters.revision}"] if parameters.revision else []
-    yield printable(", ".join(told))
+    yield ", ".join(told)
     yield str(charge.credits)
     yield charge.free_because or ""
 
 
 def _list_refusals(drops: list[PlannedDrop]) -> Iterator[str]:
-    names = [drop.source.key for drop in drops[:_MOST_NAMED]]
-    if len(drops) > _MOST_NAMED:
-        names.append(f"and {len(drops) - _MOST_NAMED} more")
     yield ""
-    yield f"{', '.join(names)}: {_state(drops[0])}"
+    yield f"{_names([drop.source.key for drop in drops])}: {_state(drops[0])}"
     if drops[0].refusal is not None:
         yield from (f"  {line}" for line in str(drops[0].refusal).splitlines())
+
+
+def _names(keys: list[str]) -> str:
+    more = [f"and {len(keys) - _MOST_NAMED} more"] if len(keys) > _MOST_NAMED else []
+    return ", ".join([*keys[:_MOST_NAMED], *more])
 
 
 def _drop_as_json(drop: PlannedDrop, charges: list[Charge]) -> dict[str, Any]:
@@ -151,8 +162,8 @@ def _drop_as_json(drop: PlannedDrop, charges: list[Charge]) -> dict[str, Any]:
         "height": source.height,
         "renditions": [_rendition_as_json(charge) for charge in charges],
         "warnings": [fault.model_dump(mode="json") for fault in drop.warnings],
-        "reason": refusal
-        and {"code": type(refusal).__name__, "message": refusal.message, "fix": refusal.fix},
+        "losses": [{"code": loss.code, "message": loss.message} for loss in drop.losses],
+        "reason": refusal and refusal_as_json(refusal),
     }
 
 

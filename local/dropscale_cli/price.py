@@ -2,13 +2,11 @@
 
 import sys
 
-import click
-from rich.console import Console
-
 from dropscale_cli.errors import PriceDeclined, PriceUnconfirmed
+from dropscale_cli.terminal import Terminal, confirm
 
 
-def agree_to_price(price: int, offer: str, console: Console, *, is_agreed: bool) -> None:
+def agree_to_price(price: int, offer: str, console: Terminal, *, is_agreed: bool) -> None:
     """Show an offer, and ask a person whether to go on, unless nothing is to be paid.
 
     Raises:
@@ -16,6 +14,6 @@ def agree_to_price(price: int, offer: str, console: Console, *, is_agreed: bool)
     """
     if price and not is_agreed and not sys.stdin.isatty():
         raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
-    console.print(offer)
-    if price and not is_agreed and not click.confirm("Go on?", err=True):
+    console.say(offer)
+    if price and not is_agreed and not confirm("Go on?"):
         raise PriceDeclined("Nothing was done, nothing is charged.")

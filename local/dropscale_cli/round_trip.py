@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from pydantic import ValidationError
+
 from dropscale.ledger.drops import Output
 from dropscale.ledger.states import AT_VENDOR_STATES, DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_key
-from dropscale_cli.collect import collect, is_collected
+from dropscale_cli.collect import ResultPath, collect, collected_file
 from dropscale_cli.drops import Drops
 from dropscale_cli.errors import UnusablePath
 from dropscale_cli.target import ResultMissing, Target
@@ -20,8 +22,11 @@ AS_ASKED = frozenset(
 )
 """States that a drop can end well in."""
 
+MOST_MANIFEST_BYTES = 4 * 1024 * 1024
+"""Ten times the longest that dropscale writes: a row of DynamoDB has 400 KB."""
+
 _ACCOUNT_WIDE = frozenset({WaitReason.BUDGET, WaitReason.ACCOUNT})
-_FOR_A_PERSON = _ACCOUNT_WIDE | {WaitReason.SIDECAR}
+_FOR_A_PERSON = _ACCOUNT_WIDE | {WaitReason.SIDECAR, WaitReason.ACCESS}
 
 PATIENCE_SECONDS = 10 * 60.0
 """How long a command waits by default for a vendor whose answers say nothing yet."""
@@ -210,8 +215,16 @@ class RoundTrip:
                 self._read(name, self._followed[key])
 
     def _read(self, name: str, drop: FollowedDrop) -> None:
-        body = b"".join(self.target.read_result(name))
-        manifest = Manifest.model_validate_json(body)
+        body = b""
+        for piece in self.target.read_result(name):
+            body += piece
+            if len(body) > MOST_MANIFEST_BYTES:
+                break
+        try:
+            manifest = Manifest.model_validate_json(body[: MOST_MANIFEST_BYTES + 1])
+        except ValidationError:
+            self._note(replace(drop, trouble=f"{name}: not a manifest that can be read"))
+            return
         if manifest.source.version_id not in {drop.version_id, None}:
             return  # It tells of what lay at this key before.
         changed = manifest.state is not drop.state
@@ -229,9 +242,11 @@ class RoundTrip:
         outputs = [job.output for job in manifest.jobs if job.output]
         try:
             files = [self._collect_output(output, self.out) for output in outputs if self.out]
-            if self.out:
-                collect(self.out, name, [body])
             drop = replace(drop, files=tuple(files), trouble=None)
+            if self.out:
+                # Whoever interrupts when the manifest is there is told what it says.
+                self._followed[drop.key] = drop
+                collect(ResultPath(self.out, name), [body], len(body))
         except ResultMissing as missing:
             drop = self._fetch_again(drop, str(missing))
         except OSError as error:
@@ -239,9 +254,10 @@ class RoundTrip:
         self._note(drop)
 
     def _collect_output(self, output: Output, out: Path) -> Path:
-        if is_collected(out, output):
-            return out / output.key
-        return collect(out, output.key, self.target.read_result(output.key))
+        if file := collected_file(out, output):
+            return file
+        place = ResultPath(out, output.key)
+        return collect(place, self.target.read_result(output.key), output.bytes)
 
     def _fetch_again(self, drop: FollowedDrop, result: str) -> FollowedDrop:
         """Have a result delivered again that left both the bucket and the folder."""

@@ -2,18 +2,19 @@
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import click
-from rich.console import Console
 
+from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale_cli.chosen_api import ChosenApi, chosen_api
 from dropscale_cli.drops import Drops, find_drops
 from dropscale_cli.errors import NothingToDrop
 from dropscale_cli.gallery import PAGE_NAME
+from dropscale_cli.ignored import IgnoredFiles
 from dropscale_cli.kept_ledger import KeptLedger
 from dropscale_cli.plan import plan_of
 from dropscale_cli.price import agree_to_price
@@ -21,6 +22,7 @@ from dropscale_cli.round_trip import PATIENCE_SECONDS
 from dropscale_cli.session import Session, session
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import Summary
+from dropscale_cli.terminal import Terminal
 from dropscale_cli.watch import WatchedFolder, watch
 
 
@@ -37,6 +39,7 @@ class RunOptions:
         log: Where the stack logs; None: nowhere.
         is_watching: Whether what comes into the folder later is dropped, too, until interrupted.
         patience: For how many seconds an image is waited for that is passing; None: by default.
+        suffixes: What a sidecar's name ends in.
     """
 
     path: Path
@@ -47,6 +50,7 @@ class RunOptions:
     log: Path | None
     is_watching: bool = False
     patience: float | None = None
+    suffixes: Sequence[str] = SPEC_SUFFIXES
 
     @property
     def command(self) -> str:
@@ -70,12 +74,13 @@ def run_drops(drops: Drops, options: RunOptions, api: ChosenApi) -> int:
     """Do as `run` does, with these drops, on this API."""
     folder = StateFolder(options.out)
     folder.make()
-    console = Console(stderr=options.as_json, highlight=False, markup=False, soft_wrap=True)
+    console = Terminal(to_stderr=options.as_json)
     with folder.held():
         folder.require_api(api.name)
         ledger = KeptLedger.read(folder)
         if api.is_charged:
             _agree(drops, ledger, api, console, options)
+        folder.remember_suffixes(options.suffixes)
         folder.remember_originals(options.path if options.path.is_dir() else options.path.parent)
         running = None
         try:
@@ -90,7 +95,7 @@ def run_drops(drops: Drops, options: RunOptions, api: ChosenApi) -> int:
             if options.is_watching and running:
                 _report(options, api, running, ledger)
             raise
-    return 0 if _report(options, api, running, ledger, drops.ignored).is_as_asked else 1
+    return 0 if _report(options, api, running, ledger, drops).is_as_asked else 1
 
 
 def found_drops(options: RunOptions) -> Drops:
@@ -100,46 +105,47 @@ def found_drops(options: RunOptions) -> Drops:
         click.ClickException: one of `dropscale_cli.errors`, or a contradiction in the options.
     """
     if not options.is_watching:
-        return find_drops(options.path, options.out)
+        return find_drops(options.path, options.out, suffixes=options.suffixes)
     if not options.path.is_dir():
         raise click.UsageError(f"--watch needs a folder, but {options.path} is a file.")
     try:
-        return find_drops(options.path, options.out, refuse=lambda _: None)
+        return find_drops(options.path, options.out, lambda _: None, options.suffixes)
     except NothingToDrop:
         return Drops({}, {})
 
 
-def watch_folder(options: RunOptions, running: Session, console: Console) -> NoReturn:
+def watch_folder(options: RunOptions, running: Session, console: Terminal) -> NoReturn:
     """Drop what comes into the folder, until an exception ends it."""
-    console.print(f"Watching {options.path}; Ctrl-C ends it. See {options.out / PAGE_NAME}")
-    watch(
-        WatchedFolder(options.path, options.out, time.monotonic, console.print), running.round_trip
-    )
+    console.say(f"Watching {options.path}; Ctrl-C ends it. See {options.out / PAGE_NAME}")
+    folder = WatchedFolder(options.path, options.out, time.monotonic, console.say, options.suffixes)
+    watch(folder, running.round_trip)
 
 
 def _report(
-    options: RunOptions, api: ChosenApi, running: Session, ledger: KeptLedger, ignored: int = 0
+    options: RunOptions,
+    api: ChosenApi,
+    running: Session,
+    ledger: KeptLedger,
+    drops: Drops | None = None,
 ) -> Summary:
     followed, page = running.round_trip.followed, running.page.path if running.page else None
     results = f"{options.out}/"
+    ignored = IgnoredFiles.of(drops.ignored if drops else {})
     summary = Summary(
         followed, results, api.is_charged, ignored, ledger.paid, page, options.command
     )
-    if options.as_json:
-        click.echo(summary.as_json())
-    else:
-        summary.print_text()
+    summary.tell(as_json=options.as_json)
     return summary
 
 
 def _agree(
-    drops: Drops, ledger: KeptLedger, api: ChosenApi, console: Console, options: RunOptions
+    drops: Drops, ledger: KeptLedger, api: ChosenApi, console: Terminal, options: RunOptions
 ) -> None:
     plan = plan_of(drops, ledger)
     price = plan.credits
     if account := api.account(price, plan.scale_factors):
         for line in account.lines():
-            console.print(line)
+            console.say(line)
     offer = (
         f"Images: {len(drops.to_follow)}. They cost up to {price} credits, charged at {api.name}. "
         "A job once paid goes on there, even if you interrupt."

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
 import click
-from rich.console import Console
 
 from dropscale_cli.aws_target import AwsTarget
 from dropscale_cli.chosen_api import STACK
 from dropscale_cli.deployed_stack import deployed_target
 from dropscale_cli.drops import Drops
 from dropscale_cli.file_listing import FileListing
-from dropscale_cli.local_bucket import LocalBucket
+from dropscale_cli.ignored import IgnoredFiles
 from dropscale_cli.places import DeployedStack
 from dropscale_cli.price import agree_to_price
+from dropscale_cli.round_trip import FollowedDrop
 from dropscale_cli.run import RunOptions, found_drops, watch_folder
 from dropscale_cli.session import Session
 from dropscale_cli.stack_limits import stack_limit_warnings
 from dropscale_cli.stack_plan import PlannedChange, StackPlanner
 from dropscale_cli.state_folder import StateFolder
 from dropscale_cli.summary import Summary
+from dropscale_cli.terminal import Terminal
 
 
 def run_on_stack(stack: str, options: RunOptions) -> int:
@@ -35,11 +39,12 @@ def run_on_stack(stack: str, options: RunOptions) -> int:
     prefix = target.settings.input_prefix
     if prefix and options.is_watching:
         raise click.UsageError(f"--watch cannot drop below the stack's prefix, {prefix}.")
+    options = replace(options, suffixes=target.settings.sidecar_suffixes)
     drops = found_drops(options).below(prefix)
     place = DeployedStack(target, stack, options.out)
     folder = StateFolder(options.out)
     folder.make()
-    console = Console(stderr=options.as_json, highlight=False, markup=False, soft_wrap=True)
+    console = Terminal(to_stderr=options.as_json)
     with folder.held():
         folder.require_api(f"{STACK}{stack}")
         folder.bind(f"{STACK}{stack}")
@@ -55,24 +60,41 @@ def run_on_stack(stack: str, options: RunOptions) -> int:
         except KeyboardInterrupt:
             # A watch has no other end.
             if options.is_watching and running:
-                _report(options, place, running, drops.ignored)
+                _report(options, place, running, drops, changes)
             raise
-    return 0 if _report(options, place, running, drops.ignored).is_as_asked else 1
+    return 0 if _report(options, place, running, drops, changes).is_as_asked else 1
 
 
-def _report(options: RunOptions, place: DeployedStack, running: Session, ignored: int) -> Summary:
+def _report(
+    options: RunOptions,
+    place: DeployedStack,
+    running: Session,
+    drops: Drops,
+    changes: dict[str, PlannedChange],
+) -> Summary:
     followed, page = running.round_trip.followed, running.page.path if running.page else None
-    summary = Summary(followed, place.results, place.charged_at is not None, ignored, page=page)
-    if options.as_json:
-        click.echo(summary.as_json())
-    else:
-        summary.print_text()
+    planned = [drop for drop in followed if drop.key in drops.to_follow]
+    paid = frozenset(_paid_before(planned, changes))
+    charged = place.charged_at is not None
+    summary = Summary(followed, place.results, charged, IgnoredFiles.of(drops.ignored), paid, page)
+    summary.tell(as_json=options.as_json)
     return summary
+
+
+def _paid_before(
+    followed: Sequence[FollowedDrop], changes: dict[str, PlannedChange]
+) -> Iterator[str]:
+    """Yield the jobs that were paid before: known by the plan, or those of what did not change."""
+    for drop in followed:
+        if drop.key in changes:
+            yield from changes[drop.key].paid
+        elif drop.manifest:
+            yield from (job.fingerprint for job in drop.manifest.jobs)
 
 
 def _changes(target: AwsTarget, drops: Drops) -> dict[str, PlannedChange]:
     """Return what the stack would do with the files, by the keys that it would do anything for."""
-    bucket = LocalBucket(drops.paths)
+    bucket = drops.bucket
     planner = StackPlanner.of(target, FileListing(drops, target.input_bucket), bucket)
     return {change.key: change for page in planner.pages("") for change in page.changes}
 
@@ -82,11 +104,11 @@ def _agree(
     drops: Drops,
     place: DeployedStack,
     options: RunOptions,
-    console: Console,
+    console: Terminal,
 ) -> None:
     price = sum(change.credits for change in changes.values())
     for warning in stack_limit_warnings(place.target, price):
-        console.print(warning)
+        console.say(warning)
     at_stake = max(price, 1) if options.is_watching else price
     if place.charged_at and at_stake:
         offer = (

@@ -2,12 +2,12 @@
 
 import sys
 
-import click
 from botocore.exceptions import ClientError
 
 from dropscale.magichour import Client, MagicHourError
 from dropscale_cli.deployed_stack import deployed_target
 from dropscale_cli.errors import KeyRefused
+from dropscale_cli.terminal import ask_unseen, say
 
 
 def set_key(stack: str) -> None:
@@ -19,7 +19,7 @@ def set_key(stack: str) -> None:
     """
     target = deployed_target(stack)
     if sys.stdin.isatty():
-        key = click.prompt("Magic Hour API key", hide_input=True, err=True).strip()
+        key = ask_unseen("Magic Hour API key").strip()
     else:
         key = sys.stdin.readline().strip()
     settings = target.settings
@@ -31,4 +31,4 @@ def set_key(stack: str) -> None:
     except (ValueError, MagicHourError, ClientError) as error:
         raise KeyRefused(f"Nothing was changed. {error}") from error
     told = "" if account.credits is None else f" The account has {account.credits:,} credits."
-    click.echo(f"Kept.{told} What waits for the key goes on within minutes.")
+    say(f"Kept.{told} What waits for the key goes on within minutes.")

@@ -13,6 +13,7 @@ from dropscale_cli.local_stack import (
     engine_named,
     local_cloud,
 )
+from dropscale_cli.terminal import say
 from dropscale_embedded.api import EmbeddedApi, FaultPlan, FaultPlanInvalid, Tier, parse_fault_plan
 
 _SETTLE_SECONDS = "2"
@@ -33,17 +34,17 @@ def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
         environment.append(f"AWS_DEFAULT_REGION={cloud.region}")
         aws = f"{' '.join(environment)} aws --endpoint-url {cloud.endpoint_url}"
         inputs, results = (cloud.outputs[f"{name}BucketName"] for name in ("Input", "Results"))
-        click.echo(
-            f"Nothing is charged. Engine: {chosen.description}\n"
-            f"S3 endpoint:     {cloud.endpoint_url}\n"
-            f"Input bucket:    {inputs}\n"
-            f"Results bucket:  {results}\n"
-            f"Magic Hour API:  {api.base_url}\n"
-            "Drop an image:\n"
-            f"  {aws} s3 cp photo.jpg s3://{inputs}/\n"
-            "Fetch what has come out:\n"
-            f"  {aws} s3 sync s3://{results}/ out/\n"
-            "Ctrl-C stops it."
+        say(
+            f"Nothing is charged. Engine: {chosen.description}",
+            f"S3 endpoint:     {cloud.endpoint_url}",
+            f"Input bucket:    {inputs}",
+            f"Results bucket:  {results}",
+            f"Magic Hour API:  {api.base_url}",
+            "Drop an image:",
+            f"  {aws} s3 cp photo.jpg s3://{inputs}/",
+            "Fetch what has come out:",
+            f"  {aws} s3 sync s3://{results}/ out/",
+            "Ctrl-C stops it.",
         )
         Event().wait()
 
@@ -69,15 +70,15 @@ def api(
         concurrent_jobs=concurrent_jobs,
     )
     with embedded_api(server) as served:
-        click.echo(
-            f"Nothing is charged. Engine: {chosen.description}\n"
-            f"Base URL:  {served.base_url}\n"
-            f"Token:     {served.api_key}\n"
-            f"Faults:    {served.base_url}/_control/faults\n"
-            f"Book:      {served.base_url}/_control/book\n"
-            "Use it with the vendor's SDK (pip install magic-hour):\n"
-            f"  {_API_KEY}={served.api_key} python -c {shlex.quote(_sdk_example(served))}\n"
-            "Ctrl-C stops it."
+        say(
+            f"Nothing is charged. Engine: {chosen.description}",
+            f"Base URL:  {served.base_url}",
+            f"Token:     {served.api_key}",
+            f"Faults:    {served.base_url}/_control/faults",
+            f"Book:      {served.base_url}/_control/book",
+            "Use it with the vendor's SDK (pip install magic-hour):",
+            f"  {_API_KEY}={served.api_key} python -c {shlex.quote(_sdk_example(served))}",
+            "Ctrl-C stops it.",
         )
         Event().wait()
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from dropscale_cli.chosen_api import ChosenApi
 from dropscale_cli.errors import JournalStopped, StartFailed
 from dropscale_cli.live_page import LivePage
@@ -18,6 +16,7 @@ from dropscale_cli.local_stack import local_cloud, target_of
 from dropscale_cli.progress import progress_on
 from dropscale_cli.round_trip import PATIENCE_SECONDS, FollowedDrop, Reporter, RoundTrip
 from dropscale_cli.state_folder import StateFolder
+from dropscale_cli.terminal import Terminal
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal, JournalFailed
 
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
     from dropscale_cli.aws_target import AwsTarget
 
 _LOOK_SECONDS = 0.2
+"""Between two looks at the least, however much is written."""
+_QUIET_SECONDS = 0.5
+"""And more where nothing is."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Session:
 def session(
     folder: StateFolder,
     api: ChosenApi,
-    console: Console,
+    console: Terminal,
     log: Path | None,
     patience: float = PATIENCE_SECONDS,
 ) -> Iterator[Session]:
@@ -62,19 +64,23 @@ def session(
         served, parameters = started.enter_context(api.opened(folder.account, console))
         # Specs are dropped before images, so nothing needs time to settle.
         parameters["SettleSeconds"] = "0"
+        parameters["SidecarSuffixes"] = ",".join(folder.sidecar_suffixes())
+        progress = started.enter_context(progress_on(console, "Starting the stack"))
         cloud = started.enter_context(local_cloud(served, parameters, log=log, journal=journal))
-        reporter = started.enter_context(progress_on(console))
+        started.callback(setattr, progress, "doing", "Stopping the stack")
 
         def pause() -> None:
             time.sleep(_LOOK_SECONDS)
+            cloud.wait_for_object(_QUIET_SECONDS)
             try:
                 journal.require_working()
             except JournalFailed as error:
                 raise JournalStopped(f"{folder.journal}: {error.__cause__}") from error
 
         target = target_of(cloud)
-        told = TellsAll([reporter, page])
+        told = TellsAll([progress, page])
         trip = RoundTrip(target, folder.out, told, time.monotonic, pause, patience)
+        progress.doing = None
         yield Session(target, trip, page)
 
 

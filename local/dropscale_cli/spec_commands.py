@@ -7,7 +7,12 @@ from pathlib import Path
 import click
 
 from dropscale_cli.interrupt import ended_by_signals
-from dropscale_cli.options import examples, format_option, out_option
+from dropscale_cli.options import (
+    examples,
+    format_option,
+    out_option,
+    sidecar_suffixes_option,
+)
 
 _PATH = click.Path(exists=True, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -30,7 +35,10 @@ _root_option = click.option(
 @click.argument("paths", nargs=-1, required=True, type=_PATH, metavar="PATH...")
 @_root_option
 @format_option("github makes annotations of a workflow's run.", "github")
-def validate(*, paths: tuple[Path, ...], root: Path | None, output_format: str) -> None:
+@sidecar_suffixes_option
+def validate(
+    *, paths: tuple[Path, ...], root: Path | None, output_format: str, suffixes: tuple[str, ...]
+) -> None:
     """Say everything that is wrong with specs: files, or folders with all below them.
 
     In folders, specs are found by their names: sidecars, folder specs (dropscale.yaml), and specs
@@ -41,14 +49,15 @@ def validate(*, paths: tuple[Path, ...], root: Path | None, output_format: str) 
     with ended_by_signals(_INTERRUPTED):
         from dropscale_cli import validate as command  # noqa: PLC0415 # see main
 
-        sys.exit(command.validate(paths, root, output_format))
+        sys.exit(command.validate(paths, root, output_format, suffixes))
 
 
 @click.command(epilog=examples("dropscale plan photos", "dropscale plan photos --format json"))
 @click.argument("path", type=_PATH)
 @out_option("Where earlier runs have put their results: what they paid is not paid again.")
 @format_option()
-def plan(*, path: Path, out: Path, output_format: str) -> None:
+@sidecar_suffixes_option
+def plan(*, path: Path, out: Path, output_format: str, suffixes: tuple[str, ...]) -> None:
     """Show what `dropscale run` would do with PATH, and what it would charge.
 
     With MAGIC_HOUR_API_KEY set, it also asks for the account's tier and credits, which is free, and
@@ -59,7 +68,8 @@ def plan(*, path: Path, out: Path, output_format: str) -> None:
     with ended_by_signals(_INTERRUPTED):
         from dropscale_cli import plan_report  # noqa: PLC0415 # see main
 
-        sys.exit(plan_report.plan(path, out, os.environ, as_json=output_format == "json"))
+        as_json = output_format == "json"
+        sys.exit(plan_report.plan(path, out, os.environ, as_json=as_json, suffixes=suffixes))
 
 
 @click.command(
@@ -68,7 +78,10 @@ def plan(*, path: Path, out: Path, output_format: str) -> None:
 @click.argument("image", type=_PATH)
 @_root_option
 @format_option()
-def explain(*, image: Path, root: Path | None, output_format: str) -> None:
+@sidecar_suffixes_option
+def explain(
+    *, image: Path, root: Path | None, output_format: str, suffixes: tuple[str, ...]
+) -> None:
     """Show what specs come to for IMAGE: each field, whose value it is, and what it overrides.
 
     IMAGE may also be a spec that stands alone, or a sidecar.
@@ -78,7 +91,8 @@ def explain(*, image: Path, root: Path | None, output_format: str) -> None:
     with ended_by_signals(_INTERRUPTED):
         from dropscale_cli import explain as command  # noqa: PLC0415 # see main
 
-        sys.exit(command.explain(image, root, as_json=output_format == "json"))
+        as_json = output_format == "json"
+        sys.exit(command.explain(image, root, as_json=as_json, suffixes=suffixes))
 
 
 @click.command(epilog=examples("dropscale schema --write", "dropscale schema > spec.schema.json"))
@@ -94,7 +108,7 @@ def schema(*, write: bool, force: bool) -> None:
         if write:
             starter.write_schema(Path(), force=force)
         else:
-            click.echo(starter.schema_text(), nl=False)
+            starter.print_schema()
 
 
 @click.command(epilog=examples("dropscale init photos"))

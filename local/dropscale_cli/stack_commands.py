@@ -8,7 +8,13 @@ from urllib.parse import urlsplit
 import click
 
 from dropscale_cli.interrupt import ended_by_signals
-from dropscale_cli.options import FILE, examples, format_option, out_option
+from dropscale_cli.options import (
+    FILE,
+    examples,
+    format_option,
+    out_option,
+    sidecar_suffixes_option,
+)
 
 _S3 = "s3://"
 
@@ -72,8 +78,16 @@ def set_secret(*, stack: str) -> None:
 @click.option("--yes", is_flag=True, help="Agree to the plan without being asked.")
 @format_option("With json, the plan goes to standard error.")
 @click.option("--log", type=FILE, help="Append the stack's log to this file; for PATH.")
-def apply(
-    *, place: str, stack: str, out: Path, yes: bool, output_format: str, log: Path | None
+@sidecar_suffixes_option
+def apply(  # all by name
+    *,
+    place: str,
+    stack: str,
+    out: Path,
+    yes: bool,
+    output_format: str,
+    log: Path | None,
+    suffixes: tuple[str, ...],
 ) -> None:
     """Look again at all images below a place, after a folder spec has changed, for instance.
 
@@ -95,7 +109,7 @@ def apply(
         path = Path(place)
         if not path.exists():
             raise click.UsageError(f"{place} does not exist.")
-        options = RunOptions(path, out, yes, None, agreement.as_json, log)
+        options = RunOptions(path, out, yes, None, agreement.as_json, log, suffixes=suffixes)
         sys.exit(command.apply_to_files(options, agreement, os.environ))
 
 

@@ -10,16 +10,23 @@ from typing import Any, Protocol
 
 from dropscale.aws import wiring
 from dropscale.errors import DropscaleError
-from dropscale.image.header import DamagedImage, read_header, require_upscalable
+from dropscale.image.header import DamagedImage, read_header
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop, Rendition, Source
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.store import Ledger
 from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion, Upscaler
 from dropscale.pipeline.parts.source_image import RemoteImage, SourceImage, refresh_source
-from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
-from dropscale.specs.keys import KeyKind, kind_of
+from dropscale.pipeline.parts.spec_resolver import (
+    NamesLike,
+    ResolvedSpec,
+    SidecarMissing,
+    SpecResolver,
+)
+from dropscale.specs.keys import KeyKind, folded, kind_of, means_folder_spec
 from dropscale_cli.aws_target import AwsTarget
+from dropscale_cli.local_bucket import LocalBucket
 from dropscale_cli.plan import PlannedDrop, planned_drop
 
 _AT_ONCE = 16
@@ -38,6 +45,8 @@ class PlannedChange:
     credits: int
     is_known: bool
     refusal: DropscaleError | None = None
+    paid: frozenset[str] = frozenset()
+    """The fingerprints of its jobs that are paid already."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON shows it."""
@@ -99,9 +108,13 @@ class StackPlanner:
         """Return the planner of a stack: for its input bucket, or for what is to be put there."""
         settings, client = target.settings, target.client
         bucket = bucket or wiring.input_bucket(settings, client)
-        specs = wiring.specs(settings, bucket)
+        ledger = wiring.ledger(settings, client)
+        names_like = (
+            bucket.specs().names_like if isinstance(bucket, LocalBucket) else _noted_names(ledger)
+        )
+        specs = wiring.specs(settings, bucket, names_like)
         budget = Budget(settings.daily_credit_limit, settings.monthly_credit_limit)
-        return cls(planned or target, bucket, specs, wiring.ledger(settings, client), budget)
+        return cls(planned or target, bucket, specs, ledger, budget)
 
     def pages(self, prefix: str) -> Iterator[Page]:
         """Plan all drops whose keys start with `prefix`, in pages of up to 1,000 objects."""
@@ -112,7 +125,9 @@ class StackPlanner:
                 yield Page(len(drops), [change for change in found if change])
 
     def _is_candidate(self, key: str) -> bool:
-        return kind_of(key, self.specs.suffixes) in {KeyKind.IMAGE, KeyKind.STAND_ALONE}
+        kind = kind_of(key, self.specs.suffixes)
+        is_folder_spec = kind is KeyKind.MISNAMED and means_folder_spec(key)
+        return kind in {KeyKind.IMAGE, KeyKind.STAND_ALONE} or is_folder_spec
 
     def _change(self, key: str, version: ObjectVersion) -> PlannedChange | None:
         bucket = self.planned.input_bucket
@@ -133,20 +148,21 @@ class StackPlanner:
             planned = PlannedDrop(source)
         if planned is None or not _is_change(drop, planned):
             return None
+        unpaid = [one for one in planned.renditions if not self._is_paid(one)]
         return PlannedChange(
             key=key,
             version=version,
             now=_in_words(drop),
             then=_planned_in_words(planned),
-            credits=sum(map(self._price, planned.renditions)),
+            credits=sum(one.parameters.credits for one in unpaid),
             is_known=drop is not None,
             refusal=None if planned.is_skipped else planned.refusal,
+            paid=frozenset(one.fingerprint for one in planned.renditions if one not in unpaid),
         )
 
-    def _price(self, rendition: Rendition) -> int:
+    def _is_paid(self, rendition: Rendition) -> bool:
         job = self.ledger.job(rendition.fingerprint)
-        is_paid = job is not None and not (job.state is JobState.READY or job.is_refunded)
-        return 0 if is_paid else rendition.parameters.credits
+        return job is not None and not (job.state is JobState.READY or job.is_refunded)
 
 
 @dataclass(frozen=True)
@@ -166,12 +182,16 @@ class _PeekedImage:
             if len(head) < _PEEK_BYTES:
                 raise
         else:
-            require_upscalable(header, source.key)
             facts |= {"type": header.type, "width": header.width, "height": header.height}
         return source.model_copy(update=facts)
 
     def send(self, to: Upscaler) -> str:
         raise NotImplementedError("a plan sends nothing")
+
+
+def _noted_names(ledger: Ledger) -> NamesLike:
+    """Return what gives the specs that were noted as meaning an image."""
+    return lambda bucket, key: sorted(ledger.names(Drop.id_of(bucket, folded(key))).specs)
 
 
 def _is_change(drop: Drop | None, planned: PlannedDrop) -> bool:

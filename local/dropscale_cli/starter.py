@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import click
 import yaml
 
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.specs.keys import FOLDER_SPEC_NAME
 from dropscale.specs.model import SCHEMA_FIELD, json_schema
 from dropscale_cli.errors import UnusablePath
+from dropscale_cli.terminal import say, say_json
 
 SCHEMA_NAME = "dropscale.schema.json"
 MODELINE = f"# yaml-language-server: $schema={SCHEMA_NAME}"
@@ -42,6 +42,11 @@ def schema_text() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+def print_schema() -> None:
+    """Print the JSON Schema of a spec file."""
+    say_json(json_schema())
+
+
 def write_schema(folder: Path, *, force: bool) -> None:
     """Write the JSON Schema of specs into a folder, and print how editors find it.
 
@@ -56,10 +61,10 @@ def write_schema(folder: Path, *, force: bool) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UnusablePath(f"{path}: cannot be written: {error.strerror}") from error
-    click.echo(
-        f"Wrote {path}. An editor with the YAML language server checks and completes a spec\n"
-        "beside it whose first line is:\n"
-        f"{MODELINE}"
+    say(
+        f"Wrote {path}. An editor with the YAML language server checks and completes a spec",
+        "beside it whose first line is:",
+        MODELINE,
     )
 
 
@@ -79,13 +84,13 @@ def init(folder: Path) -> None:
     except OSError as error:
         raise UnusablePath(f"{path}: cannot be written: {error.strerror}") from error
     quoted = shlex.quote(str(folder))
-    click.echo(
-        f"Wrote {path}; it changes nothing until you take comment signs away. Then:\n"
-        f"  dropscale validate {quoted}   # is it right?\n"
-        f"  dropscale plan {quoted}       # what does it cost?\n"
-        f"  dropscale run {quoted}\n"
-        "For completion in your editor:\n"
-        f"  cd {quoted} && dropscale schema --write"
+    say(
+        f"Wrote {path}; it changes nothing until you take comment signs away. Then:",
+        f"  dropscale validate {quoted}   # is it right?",
+        f"  dropscale plan {quoted}       # what does it cost?",
+        f"  dropscale run {quoted}",
+        "For completion in your editor:",
+        f"  cd {quoted} && dropscale schema --write",
     )
 
 

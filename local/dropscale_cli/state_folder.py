@@ -3,14 +3,16 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale_cli.errors import UnusablePath
 
 NAME = ".dropscale"
+_API, _ORIGINALS, _SUFFIXES = "api.txt", "originals.json", "sidecar-suffixes.json"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class StateFolder:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise UnusablePath(f"{self.out}: cannot be made: {error.strerror}") from error
+        if self.path.is_symlink():
+            raise UnusablePath(f"{self.path}: is a link; choose another folder with --out.")
         for folder in (self.out, self.path):
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise UnusablePath(f"{folder}: cannot be written to; choose another with --out.")
@@ -72,8 +76,7 @@ class StateFolder:
 
     def api_name(self) -> str | None:
         """Return the name of the API whose results these are; None: no run has been here."""
-        file = self._api_file
-        return file.read_text(encoding="utf-8") if file.is_file() else None
+        return self._read(_API)
 
     def require_api(self, api_name: str) -> None:
         """Refuse another API than the folder's: what was paid to one means nothing to another.
@@ -90,29 +93,32 @@ class StateFolder:
 
     def bind(self, api_name: str) -> None:
         """Remember the API's name."""
-        _write(self._api_file, api_name)
+        self._write(_API, api_name)
 
     def originals(self) -> list[Path]:
         """Return the folders whose images were dropped, the last one first."""
-        file = self._originals_file
-        return [Path(name) for name in json.loads(file.read_bytes())] if file.is_file() else []
+        return [Path(name) for name in json.loads(self._read(_ORIGINALS) or "[]")]
 
     def remember_originals(self, folder: Path) -> None:
         """Remember a folder whose images are dropped."""
         others = [known for known in self.originals() if known != folder.absolute()]
         names = [str(path) for path in (folder.absolute(), *others)]
-        _write(self._originals_file, json.dumps(names))
+        self._write(_ORIGINALS, json.dumps(names))
 
-    @property
-    def _originals_file(self) -> Path:
-        return self.path / "originals.json"
+    def sidecar_suffixes(self) -> list[str]:
+        """Return what the names of sidecars end in, as the last run was told."""
+        known = self._read(_SUFFIXES)
+        return json.loads(known) if known is not None else list(SPEC_SUFFIXES)
 
-    @property
-    def _api_file(self) -> Path:
-        return self.path / "api.txt"
+    def remember_suffixes(self, suffixes: Sequence[str]) -> None:
+        """Remember what the names of sidecars end in."""
+        self._write(_SUFFIXES, json.dumps(list(suffixes)))
 
+    def _read(self, name: str) -> str | None:
+        file = self.path / name
+        return file.read_text(encoding="utf-8") if file.is_file() else None
 
-def _write(file: Path, text: str) -> None:
-    fresh = file.with_suffix(".part")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(file)
+    def _write(self, name: str, text: str) -> None:
+        fresh = (self.path / name).with_suffix(".part")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(self.path / name)

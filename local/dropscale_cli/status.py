@@ -1,23 +1,16 @@
 """`dropscale status`: what the ledger says, of an output folder or of a stack elsewhere."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import NoReturn
-
-import click
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from dropscale.ledger.states import OPEN_STATES
 from dropscale_cli.places import Place
 from dropscale_cli.progress import state_in_words
 from dropscale_cli.round_trip import FollowedDrop
-from dropscale_cli.summary import as_json_object, console_for_outcomes, explanation, reason_lines
+from dropscale_cli.summary import as_json_object, explanation, reason_lines
+from dropscale_cli.terminal import Table, Terminal, say, say_json
 
 _PAUSE_SECONDS = 2.0
 _SPARE_LINES = 4
@@ -37,32 +30,41 @@ def status(place: Place, *, as_json: bool, only_failed: bool) -> int:
             "states": dict(_count_states(drops)),
             "drops": [as_json_object(drop) for drop in shown],
         }
-        click.echo(json.dumps(outcome, indent=2, ensure_ascii=False))
+        say_json(outcome)
     else:
-        _print(shown)
-        click.echo(f"\n{_totals(drops)}")
+        _tell(shown)
+        say("", _totals(drops))
     return 0 if done == len(drops) else 1
 
 
 def watch(place: Place, *, only_failed: bool) -> NoReturn:
     """Show where each drop stands, again and again, until an exception ends it."""
-    console = Console(highlight=False, markup=False)
-    told = ""
-    with (
-        Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live
-    ):
+    terminal = Terminal()
+    if not terminal.is_terminal:
+        _say_totals(place)
+    shown = _table([])
+
+    def table() -> Table:
+        return shown
+
+    with terminal.keep_showing(table, goes_away=False):
         while True:
             drops = _drops(place)
-            totals = _totals(drops)
-            if live:
-                shown = [drop for drop in drops if is_failed(drop)] if only_failed else drops
-                # What has changed last comes first, as far as there is room.
-                latest = sorted(shown, key=_since, reverse=True)[: console.height - _SPARE_LINES]
-                live.update(Group(_table(latest), "", totals), refresh=True)
-            elif totals != told:
-                click.echo(totals)
-            told = totals
+            chosen = [drop for drop in drops if is_failed(drop)] if only_failed else drops
+            # What has changed last comes first, as far as there is room.
+            latest = sorted(chosen, key=_since, reverse=True)[: terminal.height - _SPARE_LINES]
+            shown = _table(latest, _totals(drops))
             time.sleep(_PAUSE_SECONDS)
+
+
+def _say_totals(place: Place) -> NoReturn:
+    told = ""
+    while True:
+        totals = _totals(_drops(place))
+        if totals != told:
+            say(totals)
+        told = totals
+        time.sleep(_PAUSE_SECONDS)
 
 
 def is_failed(drop: FollowedDrop) -> bool:
@@ -89,18 +91,15 @@ def _since(drop: FollowedDrop) -> str:
     return f"{timeline[-1].at:%Y-%m-%d %H:%M:%S} UTC" if timeline else ""
 
 
-def _table(drops: Sequence[FollowedDrop]) -> Table:
-    table = Table("Image", "State", "Since", box=None, pad_edge=False)
-    for drop in drops:
-        table.add_row(Text(drop.key), state_in_words(drop), _since(drop))
-    return table
+def _table(drops: Sequence[FollowedDrop], totals: str | None = None) -> Table:
+    rows = [(drop.key, state_in_words(drop), _since(drop)) for drop in drops]
+    return Table(["Image", "State", "Since"], rows, caption=totals)
 
 
-def _print(drops: Sequence[FollowedDrop]) -> None:
-    console = console_for_outcomes()
+def _tell(drops: Sequence[FollowedDrop]) -> None:
+    terminal = Terminal(is_wide=True)
     if drops:
-        console.print(_table(drops))
+        terminal.show(_table(drops))
     for drop in drops:
         if is_failed(drop) or (drop.state in OPEN_STATES and list(reason_lines(drop))):
-            for line in explanation(drop):
-                console.print(line)
+            terminal.say(*explanation(drop))

@@ -1,23 +1,26 @@
 """What a run says at its end, as text or JSON."""
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
-from dropscale_cli.fault_report import printable
+from dropscale_cli.ignored import NOTHING_IGNORED, IgnoredFiles
 from dropscale_cli.progress import state_in_words
 from dropscale_cli.round_trip import FollowedDrop
+from dropscale_cli.terminal import Table, Terminal, say_json
 
-_WIDTH = 10_000
-"""Columns that no table of ours reaches."""
+
+@dataclass(frozen=True)
+class Charge:
+    """What one of a drop's jobs adds to the total, in credits; why nothing, if it is free."""
+
+    job: ManifestJob
+    credits: int
+    free_because: str | None = None
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Summary:
     Attributes:
         results: What the results' keys come after.
         is_charged: Whether the credits were real ones.
-        ignored: Files that were neither image nor spec.
+        ignored: Files that were no image that the upscaler takes, nor a spec.
         paid_before: The fingerprints of jobs that other commands have paid.
         page: Where all of it can be looked at; None: there is no page.
         resume: The command that goes on with what was given up.
@@ -36,7 +39,7 @@ class Summary:
     drops: Sequence[FollowedDrop]
     results: str
     is_charged: bool
-    ignored: int = 0
+    ignored: IgnoredFiles = NOTHING_IGNORED
     paid_before: frozenset[str] = frozenset()
     page: Path | None = None
     resume: str | None = None
@@ -46,72 +49,111 @@ class Summary:
         """Whether every image came to what its spec asks for."""
         return all(drop.is_as_asked for drop in self.drops)
 
+    @cached_property
+    def charges(self) -> dict[str, list[Charge]]:
+        """What each job of each drop, by its key, adds: as `dropscale plan` tells it beforehand."""
+        first: dict[str, str] = {}
+        return {
+            drop.key: [self._charge(drop, job, first) for job in _jobs(drop)] for drop in self.drops
+        }
+
+    def _charge(self, drop: FollowedDrop, job: ManifestJob, first: dict[str, str]) -> Charge:
+        if job.fingerprint in self.paid_before:
+            return Charge(job, 0, "paid before")
+        if job.fingerprint in first:
+            return Charge(job, 0, f"shared with {first[job.fingerprint]}")
+        first[job.fingerprint] = drop.key
+        return Charge(job, self._credits_by_job[job.fingerprint])
+
     @property
     def credits(self) -> int:
         """What all jobs cost that were not paid before; a shared one counts once."""
-        charged = self._credits_by_job
-        return sum(charged[job] for job in charged.keys() - self.paid_before)
+        return sum(charge.credits for charges in self.charges.values() for charge in charges)
 
     @property
     def credits_before(self) -> int:
         """What the other jobs cost."""
         return sum(self._credits_by_job.values()) - self.credits
 
+    def tell(self, *, as_json: bool) -> None:
+        """Print the outcome."""
+        if as_json:
+            say_json(self.as_json())
+        else:
+            self.print_text()
+
     def print_text(self) -> None:
         """Print a table of what came out, then what did not, why, and what to do."""
-        console = console_for_outcomes()
+        terminal = Terminal(is_wide=True)
         if rows := [row for drop in self.drops for row in self._rows(drop)]:
-            table = Table("Image", "Size", "Mode", box=None, pad_edge=False)
-            table.add_column("Credits", justify="right")
-            table.add_column("Seconds", justify="right")
-            table.add_column("Result")
-            for row in rows:
-                table.add_row(*map(Text, row))
-            console.print("", table, sep="\n")
-        for line in self._closing_lines():
-            console.print(line)
+            heads = ["Image", "Size", "Mode", "Credits", "Seconds", "Result", ""]
+            terminal.say("")
+            terminal.show(Table(heads, rows, right=frozenset({"Credits", "Seconds"})))
+        terminal.say(*self._closing_lines())
 
-    def as_json(self) -> str:
+    def as_json(self) -> dict[str, Any]:
         """Return the outcome as one JSON object; a drop's `manifest` is the one in the results."""
-        drops = [{**as_json_object(drop), "seconds": round(drop.seconds, 3)} for drop in self.drops]
-        outcome = {
+        drops = [
+            {
+                **as_json_object(drop),
+                "seconds": round(drop.seconds, 3),
+                "charges": [
+                    {
+                        "fingerprint": charge.job.fingerprint,
+                        "credits": charge.credits,
+                        "free_because": charge.free_because,
+                    }
+                    for charge in self.charges[drop.key]
+                ],
+            }
+            for drop in self.drops
+        ]
+        return {
             "as_asked": self.is_as_asked,
             "charged": self.is_charged,
             "credits": self.credits,
             "credits_before": self.credits_before,
-            "ignored": self.ignored,
+            "ignored": len(self.ignored),
+            "ignored_files": self.ignored.as_json(),
             "page": self.page and str(self.page),
             "resume": self.resume if self._is_any_given_up else None,
             "drops": drops,
         }
-        return json.dumps(outcome, indent=2, ensure_ascii=False)
 
-    def _rows(self, drop: FollowedDrop) -> Iterator[Iterable[str]]:
-        if drop.manifest is None or not drop.is_as_asked:
+    def _rows(self, drop: FollowedDrop) -> Iterator[Sequence[str]]:
+        if drop.manifest is None:
             return
         if drop.state is DropState.SKIPPED:
             size = f"{drop.manifest.source.width}x{drop.manifest.source.height}"
-            yield drop.key, size, "", "0", f"{drop.seconds:.1f}", "skipped: large enough"
-        for job in drop.manifest.jobs:
-            if job.state is DropState.SUPERSEDED:
+            yield drop.key, size, "", "0", f"{drop.seconds:.1f}", "skipped: large enough", ""
+        outputs = [job.output.key for job in drop.manifest.jobs if job.output]
+        is_all = len(outputs) == len(drop.files)
+        files = dict(zip(outputs, drop.files, strict=True)) if is_all else {}
+        for charge in self.charges[drop.key]:
+            job = charge.job
+            is_shown = drop.is_as_asked and job.state is not DropState.SUPERSEDED
+            if not is_shown and not charge.credits:
                 continue
-            where = job.output.key if job.output else manifest_key(drop.key)
+            where = files.get(job.output.key) if job.output else None
+            key = job.output.key if job.output else manifest_key(drop.key)
             yield (
                 drop.key,
                 _sizes(drop.manifest, job),
                 job.mode,
-                str(job.credits_charged or 0),
+                str(charge.credits),
                 f"{drop.seconds:.1f}",
-                f"{self.results}{where}",
+                str(where or f"{self.results}{key}") if is_shown else job.state.value,
+                charge.free_because or "",
             )
 
     def _closing_lines(self) -> Iterator[str]:
         for drop in self.drops:
             for warning in drop.manifest.warnings if drop.manifest else ():
-                yield printable(f"Warning: {warning}")
+                yield f"Warning: {warning}"
         left = [drop for drop in self.drops if not drop.is_as_asked]
         for drop in left:
             yield from explanation(drop)
+        yield from self.ignored.lines()
         yield ""
         done = len(self.drops) - len(left)
         charged = "charged" if self.is_charged else "not charged: embedded API"
@@ -128,7 +170,7 @@ class Summary:
     def _is_any_given_up(self) -> bool:
         return any(drop.is_given_up for drop in self.drops)
 
-    @property
+    @cached_property
     def _credits_by_job(self) -> dict[str, int]:
         charged: dict[str, int] = {}
         for job in (job for drop in self.drops for job in _jobs(drop)):
@@ -149,20 +191,12 @@ def as_json_object(drop: FollowedDrop) -> dict[str, Any]:
     }
 
 
-def console_for_outcomes() -> Console:
-    """Return the console for what a command came to.
-
-    A path that is not broken can be copied, even where the terminal is narrow.
-    """
-    return Console(width=_WIDTH, highlight=False, markup=False, soft_wrap=True)
-
-
 def explanation(drop: FollowedDrop) -> Iterator[str]:
     """Tell where an image stands that did not come to what was asked, why, and what to do."""
     yield ""
-    yield printable(f"{drop.key}: {state_in_words(drop)}")
+    yield f"{drop.key}: {state_in_words(drop)}"
     for text in reason_lines(drop):
-        yield from (f"  {printable(line)}" for line in text.splitlines())
+        yield from (f"  {line}" for line in text.splitlines())
 
 
 def reason_lines(drop: FollowedDrop) -> Iterator[str]:

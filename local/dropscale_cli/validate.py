@@ -5,21 +5,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import click
-
 from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.faults import Fault, Severity, SpecInvalid
-from dropscale.specs.keys import MANIFEST_SUFFIX, SPEC_SUFFIXES, KeyKind, image_key_of, kind_of
+from dropscale.specs.keys import MANIFEST_SUFFIX, SPEC_SUFFIXES, KeyKind, kind_by_name, meant_image
 from dropscale.specs.parse import parse_folder_spec
 from dropscale_cli.drops import files_below, is_fit_name
 from dropscale_cli.fault_report import report, tally
 from dropscale_cli.spec_tree import SpecTree
+from dropscale_cli.terminal import say
 
+_NO_SPECS = frozenset({KeyKind.OTHER, KeyKind.UNSUPPORTED})
+_OWN_DROPS = {KeyKind.STAND_ALONE, KeyKind.MISNAMED}
 _ANY_IMAGE = "*"
 """Stands for an image without a sidecar."""
 
 
-def validate(paths: Sequence[Path], root: Path | None, output_format: str) -> int:
+def validate(
+    paths: Sequence[Path],
+    root: Path | None,
+    output_format: str,
+    suffixes: Sequence[str] = SPEC_SUFFIXES,
+) -> int:
     """Print what is wrong with the specs among files, and in folders with all below them.
 
     Return the exit code: 1 if anything is worse than a warning, else 0.
@@ -29,7 +35,7 @@ def validate(paths: Sequence[Path], root: Path | None, output_format: str) -> in
     """
     checks: dict[str, _Check] = {}
     for path in paths:
-        tree = SpecTree.around(path, root)
+        tree = SpecTree.around(path, root, suffixes)
         check = checks.setdefault(tree.root, _Check(tree))
         if path.is_dir():
             for file in files_below(path):
@@ -45,7 +51,7 @@ def validate(paths: Sequence[Path], root: Path | None, output_format: str) -> in
     report(faults, output_format)
     if output_format == "text":
         specs = len({spec for check in checks.values() for spec in check.specs})
-        click.echo(f"{specs} spec{'s' * (specs != 1)}: {tally(faults)}", err=True)
+        say(f"{specs} spec{'s' * (specs != 1)}: {tally(faults)}", to_stderr=True)
     return int(any(fault.severity is Severity.ERROR for fault in faults))
 
 
@@ -61,17 +67,19 @@ class _Check:
 
     def file(self, key: str, *, is_named: bool) -> None:
         """Check what specs come to for a file; one that a person has named must be a spec."""
-        kind = kind_of(key)
-        if kind is KeyKind.OTHER and not is_named:
+        kind = kind_by_name(key, self.tree.suffixes)
+        if kind in _NO_SPECS and not is_named:
             return
         if not is_fit_name(key):
             readable = os.fsencode(key).decode("utf-8", "backslashreplace")
             self._note(readable, "the name is not printable UTF-8", "rename the file")
         elif kind is KeyKind.IMAGE:
             self._drop(key)
-        elif kind is KeyKind.SIDECAR:
+        elif kind is KeyKind.SIDECAR or (
+            kind is KeyKind.MISNAMED and meant_image(key, self.tree.suffixes)
+        ):
             self._sidecar(key)
-        elif kind is KeyKind.FOLDER_SPEC or (kind is KeyKind.STAND_ALONE and self._drop(key)):
+        elif kind is KeyKind.FOLDER_SPEC or (kind in _OWN_DROPS and self._drop(key)):
             self.specs.add(key)
         elif is_named:
             self.specs.add(key)
@@ -80,16 +88,17 @@ class _Check:
     def end(self) -> None:
         """Check the folder specs that no drop had a need of, and note what was unreadable."""
         for key in self.specs:
-            if kind_of(key) is KeyKind.FOLDER_SPEC:
-                is_read = ("", key) in self.tree.resolver.folder_specs
+            if kind_by_name(key) is KeyKind.FOLDER_SPEC:
+                folder = key.removesuffix(os.path.basename(key))
+                is_read = ("", folder) in self.tree.resolver.folder_specs
                 if not is_read:
-                    self._drop(os.path.join(os.path.dirname(key), _ANY_IMAGE))
+                    self._drop(folder + _ANY_IMAGE)
         self.faults.update(self.tree.unreadable)
 
     def _sidecar(self, key: str) -> None:
         self.specs.add(key)
-        image_key = image_key_of(key) or ""
-        self._drop(image_key)
+        for image_key in self.tree.images_of(key):
+            self._drop(image_key)
         if not os.path.isfile(image_key):
             message = f"there is no image {os.path.basename(image_key)} beside this spec"
             self._note(key, message, "see whether its name is right", Severity.WARNING)
@@ -113,7 +122,7 @@ class _Check:
 
 def _faults_of_no_spec(key: str, kind: KeyKind, tree: SpecTree) -> Sequence[Fault]:
     """Return why a file is no spec that stands alone, though a person takes it for one."""
-    if kind is KeyKind.OTHER:
+    if kind in _NO_SPECS:
         endings = ", ".join(SPEC_SUFFIXES)
         hint = f"the names of specs end in {endings}; a manifest ({MANIFEST_SUFFIX}) is none"
         return [Fault(path=key, message="is no spec, by its name", hint=hint)]

@@ -1,6 +1,6 @@
 """Watches a folder: images and specs that are new or changed are dropped once they have settled."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import watchfiles
 
+from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale_cli.drops import Drops, find_drops
 from dropscale_cli.errors import NothingToDrop, UnusablePath
 from dropscale_cli.round_trip import RoundTrip
@@ -38,12 +39,14 @@ class WatchedFolder:
         out: The folder for results; it is left alone.
         clock: Gives seconds that only grow.
         warn: Is told why something cannot be dropped, once.
+        suffixes: What a sidecar's name ends in.
     """
 
     folder: Path
     out: Path
     clock: Callable[[], float]
     warn: Callable[[str], None]
+    suffixes: Sequence[str] = SPEC_SUFFIXES
     _files: dict[Path, _File] = field(default_factory=dict)
     _warned: set[str] = field(default_factory=set)
 
@@ -91,7 +94,7 @@ class WatchedFolder:
 
     def _found(self) -> Drops:
         try:
-            return find_drops(self.folder, self.out, refuse=self.note_unusable)
+            return find_drops(self.folder, self.out, self.note_unusable, self.suffixes)
         except NothingToDrop:
             return Drops({}, {})
 

@@ -61,6 +61,27 @@ EXTENSION_BY_TYPE = MappingProxyType(
 )
 """The extension to use for a file of each image type."""
 
+UNSUPPORTED_EXTENSIONS = frozenset(
+    {
+        "3fr",
+        "arw",
+        "btf",
+        "cr2",
+        "cr3",
+        "dng",
+        "gif",
+        "jxl",
+        "nef",
+        "nrw",
+        "orf",
+        "pef",
+        "psb",
+        "psd",
+    }
+    | {"raf", "rw2", "srw", "svg", "tf8"}
+)
+"""File extensions of pictures that people have and the API does not accept: lower case, no dot."""
+
 MAX_SIDE = 4096
 """Largest width and height of an input image, in pixels."""
 

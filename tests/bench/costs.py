@@ -32,7 +32,7 @@ SWEEP = "SweepFunction"
 IMAGES = 6
 JOB_SECONDS = 22.0
 """The vendor's median."""
-MOST_TRANSITIONS = 9
+MOST_TRANSITIONS = 8
 DEADLINE_SECONDS = 120.0
 
 # List prices of us-east-1 in dollars, in November 2026 to be looked up at

@@ -27,6 +27,7 @@ from tests.host_layer import built_for_this_machine
 ROOT = Path(__file__).parents[2]
 ROUNDS = 15
 FLOOR = "floor: boto3 and a client"
+COMPOSED = ", composed"
 CREDENTIAL_VARIABLES = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
 LIMITS = {"check": 1.35, "submit": 1.6}
 """Of the floor, at most."""
@@ -86,7 +87,7 @@ def measured(layer: Path) -> Iterator[tuple[str, Program]]:
         yield name, Program("import app", folders, environment)
     for name, environment in environments.items():
         folders = (ROOT / "functions" / name, layer)
-        yield f"{name}, composed", Program(f"import app; app._{name}()", folders, environment)
+        yield f"{name}{COMPOSED}", Program(f"import app; app._{name}()", folders, environment)
 
 
 def cpu_milliseconds(program: Program) -> float:

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import datetime
 
 from dropscale.ledger.drops import Drop
@@ -18,6 +19,8 @@ class IndexedLedger(MemoryLedger):
     def __init__(self) -> None:
         super().__init__()
         self.changes = 0
+        self.watch: Callable[[Change], None] = lambda _: None
+        """Told of each change."""
         self._index: dict[Agenda, list[_Entry]] = defaultdict(list)
 
     def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
@@ -36,6 +39,7 @@ class IndexedLedger(MemoryLedger):
 
     def _make(self, change: Change) -> None:
         self.changes += isinstance(change, SaveDrop | SaveJob)
+        self.watch(change)
         match change:
             case SaveDrop(drop):
                 self._move(Agenda.DROPS, self.drops.get(drop.id), Agenda.DROPS, drop)

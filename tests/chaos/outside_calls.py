@@ -21,7 +21,7 @@ from tests.chaos.virtual_time import Signal, VirtualTime
 STALL_SECONDS = 17 * 60.0
 """Beyond the lease of an attempt (16 minutes) and the queue's visibility time-out (12)."""
 
-_SECONDS = MappingProxyType(
+SECONDS = MappingProxyType(
     {
         "ledger": 0.01,
         "bucket": 0.04,
@@ -115,7 +115,7 @@ class OutsideCalls:
             raise Killed
         self.made.append(f"{invocation.function}: {name}")
         mishap = self.mishaps.get(len(self.made))
-        seconds = _SECONDS.get(name) or _SECONDS[name.partition(".")[0]]
+        seconds = SECONDS.get(name) or SECONDS[name.partition(".")[0]]
         self.time.sleep(seconds * (0.25 + self.random.random() / 2))
         if mishap is not None:
             self._befall(mishap, invocation, method)

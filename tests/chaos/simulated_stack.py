@@ -5,7 +5,7 @@ was killed; five times, then the dead-letter queue takes them.
 """
 
 import random
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +17,8 @@ from greenlet import greenlet
 
 from dropscale.ledger.budget import Budget
 from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.follow import Timing
+from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.ports import ExecutionStatus, ObjectVersion
 from tests.chaos.deployment import MAX_RECEIVES, VISIBILITY_SECONDS, parameter, time_out
 from tests.chaos.indexed_ledger import IndexedLedger
@@ -28,6 +30,8 @@ from tests.fakes import FakeInputBucket, FakeResults
 from tests.world import BUCKET, World
 
 _LIVELY = timedelta(minutes=5)
+_TIMING = Timing(parameter("FirstCheckSeconds"), parameter("JobDeadlineSeconds"))
+_SCHEDULE = PollSchedule(parameter("PollIntervalCapSeconds"))
 
 
 @dataclass
@@ -45,6 +49,10 @@ class Setting:
 
     slots: int = parameter("MaxConcurrentJobs")
     budget: Budget = field(default_factory=Budget)
+    timing: Timing = _TIMING
+    schedule: PollSchedule = _SCHEDULE
+    event_seconds: tuple[float, float] = (0.0, 3.0)
+    """Between a put and its message in the queue, shortest and longest."""
     start: datetime | None = None
     sweeps: int = 1
     """How many sweeps run at once, each time."""
@@ -83,12 +91,15 @@ class SimulatedStack:
         )
         self.mishaps, self.setting = mishaps, setting
         self.invocations = 0
+        self.invoked, self.seconds = Counter[str](), defaultdict[str, float](float)
+        """Invocations and their seconds, by function."""
         self.last_event_at = self.clock.now
         self.ledger, self.bucket, self.results = IndexedLedger(), FakeInputBucket(), FakeResults()
         self.executions: dict[str, ExecutionStatus] = {}
         self.dead_letters: list[Message] = []
         self.errors: list[Exception] = []
-        self._machine = StateMachine(self.time, self.random, self._invoke)
+        self.transitions = 0
+        self._machine = StateMachine(self.time, self.random, self._invoke, self._count_transition)
         self._visible: deque[Message] = deque()
         self._submits = 0
         self._is_awake = False
@@ -97,6 +108,8 @@ class SimulatedStack:
         self.world = World(
             slots=setting.slots,
             budget=setting.budget,
+            timing=setting.timing,
+            schedule=setting.schedule,
             clock=self.clock,
             sleep=self.time.sleep,
             ledger=through("ledger", self.ledger),
@@ -120,7 +133,7 @@ class SimulatedStack:
             self.bucket.delete(key)
             return
         self.bucket.put(key, body, self.clock())
-        self.send(key, self.random.uniform(0, 3))
+        self.send(key, self.random.uniform(*self.setting.event_seconds))
 
     def happen(self, seconds: float, action: Callable[[], object]) -> None:
         """Let something happen later, which is not over before the last such thing."""
@@ -154,6 +167,9 @@ class SimulatedStack:
 
         self.time.spawn(greenlet(run))
         self._repeat(self.mishaps.rerun.get(len(self.executions)), run_again)
+
+    def _count_transition(self) -> None:
+        self.transitions += 1
 
     def _show(self, message: Message) -> None:
         if not message.is_deleted:
@@ -204,7 +220,8 @@ class SimulatedStack:
         event: Any,
         then: Callable[[Invocation], None] = lambda _: None,
     ) -> Invocation:
-        deadline = self.clock.now + timedelta(seconds=time_out(function))
+        began = self.clock.now
+        deadline = began + timedelta(seconds=time_out(function))
         invocation = Invocation(function, event, deadline, Signal(self.time))
 
         def remaining() -> float:
@@ -218,11 +235,13 @@ class SimulatedStack:
             except Exception as error:
                 invocation.error = error
                 self.errors.extend(_leaves(error))
+            self.seconds[function] += (self.clock.now - began).total_seconds()
             invocation.ended.set()
             then(invocation)
 
         self.time.spawn(InvocationTask(invocation, work))
         self.invocations += 1
+        self.invoked[function] += 1
         again = partial(self._invoke, function, event)
         self._repeat(self.mishaps.repeated.get(self.invocations), again)
         return invocation

@@ -25,16 +25,23 @@ class TaskFailed(Exception):
 
 @dataclass(frozen=True)
 class StateMachine:
-    """Runs executions; `invoke` starts a function by its name."""
+    """Runs executions; `invoke` starts a function by its name.
+
+    `count` is called for each transition that is billed: the start, a state, a retry.
+    https://aws.amazon.com/step-functions/pricing/
+    """
 
     time: VirtualTime
     random: random.Random
     invoke: Invoke
+    count: Callable[[], None]
 
     def run(self, data: Any) -> None:
         """Run one execution to its end, in the current task."""
         name: str | None = MACHINE["StartAt"]
+        self.count()
         while name is not None:
+            self.count()
             name, data = self._entered(MACHINE["States"][name], data)
 
     def _entered(self, state: Any, data: Any) -> tuple[str | None, Any]:
@@ -56,8 +63,10 @@ class StateMachine:
         retries = [0] * len(state["Retry"])
         while True:
             try:
-                data = self._attempted(state, data)
-                return state.get("Next"), data
+                answer = self._attempted(state, data)
+                # The only other path there is throws the answer away.
+                keeps_input = state.get("ResultPath", "$") is None
+                return state.get("Next"), data if keeps_input else answer
             except TaskFailed as failed:
                 if self._is_retried(state["Retry"], failed.error, retries):
                     continue
@@ -75,6 +84,7 @@ class StateMachine:
                 grown = rule["IntervalSeconds"] * rule["BackoffRate"] ** retries[index]
                 self.time.sleep(self.random.uniform(0, min(grown, rule["MaxDelaySeconds"])))
                 retries[index] += 1
+                self.count()
                 return True
         return False
 
@@ -95,10 +105,18 @@ class StateMachine:
 
 
 def _chosen(state: Any, data: Any) -> str:
-    for choice in state["Choices"]:
-        for rule in choice.get("Or", [choice]):
-            if data[rule["Variable"].removeprefix("$.")] == rule["StringEquals"]:
-                following: str = choice["Next"]
-                return following
-    default: str = state["Default"]
-    return default
+    following: str = next(
+        (choice["Next"] for choice in state["Choices"] if _holds(choice, data)), state["Default"]
+    )
+    return following
+
+
+def _holds(rule: Any, data: Any) -> bool:
+    if "Or" in rule:
+        return any(_holds(one, data) for one in rule["Or"])
+    if "And" in rule:
+        return all(_holds(one, data) for one in rule["And"])
+    found = data
+    for name in rule["Variable"].removeprefix("$.").split("."):
+        found = found.get(name) if found else None
+    return found is not None if "IsPresent" in rule else bool(found == rule["StringEquals"])

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from rich.console import Console
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped] # ships no types
 
 from dropscale.specs.keys import SPEC_SUFFIXES
@@ -11,6 +10,7 @@ from dropscale.upscaler import Mode
 from dropscale_cli.chosen_api import RealApi
 from dropscale_cli.local_bucket import DEFAULTS
 from dropscale_cli.local_stack import TEMPLATE, embedded_parameters
+from dropscale_cli.terminal import Terminal
 
 
 def test_price_and_template_know_the_same_defaults() -> None:
@@ -25,7 +25,7 @@ def test_price_and_template_know_the_same_defaults() -> None:
 
 
 def test_no_limit_is_on_what_is_free_or_was_agreed_to() -> None:
-    with RealApi("https://x.example", "key").opened(Path(), Console()) as (_, parameters):
+    with RealApi("https://x.example", "key").opened(Path(), Terminal()) as (_, parameters):
         told = [parameters, embedded_parameters()]
     assert [one["DailyCreditLimit"] for one in told] == ["0", "0"]
     assert "MonthlyCreditLimit" not in parameters

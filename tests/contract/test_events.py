@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dropscale.aws.invocation import logger
 from dropscale.ledger.drops import Drop, Source
 from dropscale.pipeline.parts.execution import ExecutionState
 from dropscale.pipeline.submit import SubmitOutcome, Submitted
@@ -18,6 +19,7 @@ from functions.fail import app as fail
 from functions.submit import app as submit
 from functions.sweep import app as sweep
 from tests.lambda_context import FakeLambdaContext
+from tests.names.events import DEAD, LOOKED_AT, MESSAGES, WARNED, body_of
 from tests.world import World
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -105,3 +107,34 @@ def test_sweep_says_what_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "_sweep", lambda: world.sweep_once)
 
     assert sweep.handler(event("sweep-schedule"), FakeLambdaContext())["projected"] == 1
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_each_message_is_looked_at_acknowledged_or_a_dead_letter(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    seen: list[str] = []
+
+    def use_case(bucket: str, key: str, remaining: Callable[[], float]) -> Submitted:
+        seen.append(key)
+        return Submitted(SubmitOutcome.IGNORED, KeyKind.OTHER)
+
+    settings = SimpleNamespace(input_bucket="input", input_prefix="", max_receives=5)
+    monkeypatch.setattr(submit, "_settings", lambda: settings)
+    monkeypatch.setattr(submit, "_submit", lambda: use_case)
+    warnings: list[object] = []
+    monkeypatch.setattr(logger, "warning", lambda text, *, shape: warnings.append((text, shape)))
+    message, expected = MESSAGES[name]
+    record = {
+        "messageId": "1",
+        "eventSource": "aws:sqs",
+        "body": body_of(message),
+        "attributes": {"ApproximateReceiveCount": "1"},
+    }
+
+    answer = submit.handler({"Records": [record]}, FakeLambdaContext())
+
+    assert answer is not None
+    assert bool(answer["batchItemFailures"]) is (expected == DEAD)
+    assert seen == (["a b.png"] if expected == LOOKED_AT else [])
+    assert bool(warnings) is (expected == WARNED)

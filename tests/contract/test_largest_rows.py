@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dropscale.aws.ledger import DynamoLedger
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.drops import Download, Drop, Output, Reason, Rendition, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Job
@@ -29,6 +30,10 @@ MOST = 400 * 1024
 LONGEST_KEY = 1024
 TRANSACTION = 4 * 1024 * 1024
 CHARACTERS = ["x", "🐈"]
+
+
+def told(text: str) -> tuple[CodedWarning, ...]:
+    return (CodedWarning(max(WarningCode, key=len), text),) * 99
 
 
 def size_of(value: dict[str, Any]) -> int:
@@ -98,11 +103,19 @@ def endings(rendition: Rendition, key: str, text: str) -> Iterator[Rendition]:
     submitted = rendition.move(DropState.SUBMITTED, project_id=text[:250])
     downloads = tuple(Download(url=f"https://{text[:3000]}", expires_at=text) for _ in range(9))
     full = submitted.move(
-        DropState.DELIVERED, output=output, downloads=downloads, warnings=(text,) * 99
+        DropState.DELIVERED,
+        output=output,
+        downloads=downloads,
+        warnings=told(text),
     )
     yield full
     again = full.want_again().move(DropState.SUBMITTED)
-    yield again.move(DropState.FAILED, downloads=downloads, warnings=(text,) * 99, reason=reason)
+    yield again.move(
+        DropState.FAILED,
+        downloads=downloads,
+        warnings=told(text),
+        reason=reason,
+    )
 
 
 def largest_drop(character: str) -> Drop:
@@ -122,7 +135,7 @@ def largest_drop(character: str) -> Drop:
             name: one.move(DropState.SUPERSEDED, reason=one.reason)
             for name, one in drop.renditions.items()
         }
-        drop = drop.evaluate(kept | planned, NOW, spec=spec, warnings=(text,) * 99)
+        drop = drop.evaluate(kept | planned, NOW, spec=spec, warnings=told(text))
         for ended in zip(*(endings(one, key, text) for one in planned.values()), strict=True):
             drop = drop.with_renditions(ended, NOW)
     return drop

@@ -102,7 +102,11 @@ def _answer(status: int, error: str | None = None, **facts: object) -> AWSRespon
 
 
 @pytest.fixture
-def table(dynamo: DynamoLedger) -> Table:  # the table behind the door
+def table(monkeypatch: pytest.MonkeyPatch, dynamo: DynamoLedger) -> Table:
+    """The door before the table of `dynamo`."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     return Table()
 
 

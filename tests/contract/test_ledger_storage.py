@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -10,6 +12,7 @@ from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from dropscale.aws.ledger import DynamoLedger, records_in
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.drops import Drop, Output, Rendition, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject, Parameters
@@ -25,6 +28,7 @@ from dropscale.ledger.store import (
     Ledger,
     LedgerConflict,
     Limits,
+    Names,
     ProjectTaken,
     RequireOpenGate,
     SaveDrop,
@@ -47,17 +51,28 @@ NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 
-@pytest.fixture
-def dynamo(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoLedger]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+@cache  # to make a client, or to read the template, takes longer than most tests
+def client() -> Any:
+    return boto3.client(
+        "dynamodb",
+        region_name="eu-central-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+    )
+
+
+@cache
+def table() -> dict[str, Any]:
     properties = yaml_parse(TEMPLATE.read_text())["Resources"]["Ledger"]["Properties"]
     created = ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
+    return {name: properties[name] for name in created}
+
+
+@pytest.fixture
+def dynamo() -> Iterator[DynamoLedger]:
     with mock_aws():
-        client = boto3.client("dynamodb")
-        client.create_table(TableName="ledger", **{name: properties[name] for name in created})
-        yield DynamoLedger(client, "ledger", sleep=lambda _: None)
+        client().create_table(TableName="ledger", **table())
+        yield DynamoLedger(client(), "ledger", sleep=lambda _: None)
 
 
 @pytest.fixture(params=["memory", "dynamo"])
@@ -87,7 +102,12 @@ def a_drop() -> Drop:
     job = a_job()
     rendition = Rendition(fingerprint=job.fingerprint, parameters=job.parameters)
     blank = Drop(id=Drop.id_of("in", source.key), source=source)
-    return blank.evaluate({job.fingerprint: rendition}, NOW, spec=spec, warnings=("careful",))
+    return blank.evaluate(
+        {job.fingerprint: rendition},
+        NOW,
+        spec=spec,
+        warnings=(CodedWarning(WarningCode.SPEC, "careful"),),
+    )
 
 
 def rounded(record: Drop | Job | None) -> object:
@@ -143,8 +163,8 @@ def test_what_is_over_comes_back_as_over(ledger: Ledger) -> None:
 
 def test_many_drops_are_found_at_once(ledger: Ledger) -> None:
     drops = [a_drop().model_copy(update={"id": f"drop-{number}"}) for number in range(120)]
-    for drop in drops:
-        ledger.write(SaveDrop(drop))
+    for some in (drops[:60], drops[60:]):
+        ledger.write(*map(SaveDrop, some))
 
     found = ledger.known_drops([*(drop.id for drop in drops), "unknown"])
 
@@ -223,7 +243,7 @@ def test_credits_are_taken_up_to_the_limit_and_given_back(ledger: Ledger) -> Non
 def test_of_many_jobs_at_the_edge_of_the_budget_none_overspends(ledger: Ledger) -> None:
     limits = Limits(100, {"day#1": 1000})
     started = 0
-    for number in range(100):
+    for number in range(20):
         job = a_job(f"job-{number}")
         ledger.write(SaveJob(job))
         try:
@@ -406,3 +426,29 @@ def test_all_records_are_listed(dynamo: DynamoLedger) -> None:
     dynamo.write(SaveDrop(drop), SaveJob(job), Attach(job.fingerprint, drop.id), TakeSlot(3))
 
     assert list(dynamo.records()) == [dynamo.drop(drop.id), dynamo.job(job.fingerprint)]
+
+
+def test_names_are_gathered_and_who_comes_second_sees_the_first(ledger: Ledger) -> None:
+    image, spec = Names(images=frozenset({"é/Cat.jpg"})), Names(specs=frozenset({"é/cat.jpg.yaml"}))
+    both = Names(image.images, spec.specs)
+
+    assert ledger.names("one") == Names()
+    assert ledger.note_name("one", image) == image
+    assert ledger.note_name("one", image) == image
+    assert ledger.note_name("one", spec) == both == ledger.names("one")
+    assert ledger.names("other") == Names()
+
+
+def test_a_drop_that_waits_for_access_is_due_once_its_manifest_says_so(ledger: Ledger) -> None:
+    later = NOW + timedelta(hours=1)
+    ledger.write(SaveDrop(a_drop()))
+    denied = a_drop().set_state(DropState.WAITING, NOW, wait=WaitReason.ACCESS, wait_until=later)
+    ledger.write(SaveDrop(denied))
+    past = later + timedelta(seconds=1)
+    assert ledger.list_due(Agenda.DENIED_DROPS, past, 10) == []
+
+    ledger.note_manifest_written(denied)
+
+    assert ledger.list_due(Agenda.DROPS, past, 10) == []
+    assert ledger.list_due(Agenda.DENIED_DROPS, later, 10) == []
+    assert ledger.list_due(Agenda.DENIED_DROPS, past, 10) == [denied.id]

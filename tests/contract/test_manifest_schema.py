@@ -14,14 +14,12 @@ SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
 def test_manifests_of_every_kind_keep_the_schema() -> None:
     world = World()
     world.drop("delivered.png", png(shade=1))
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[0]))
+    world.finish_all()
     world.drop("rejected.png", b"")
     world.drop("submitted.png", png(shade=2))
     world.put("urls.png.yaml", "download_outputs: false\nrevision: 7")
     world.drop("urls.png", png(shade=3))
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[-1]))
+    world.finish_all()
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text()))
 
     for key in ("delivered.png", "rejected.png", "submitted.png", "urls.png"):

@@ -15,7 +15,9 @@ from dropscale.aws.settings import (
 )
 from dropscale.aws.wiring import CALL_SECONDS, CHECK_CALL_SECONDS
 from dropscale.magichour.calls import CONNECT_TIMEOUT
+from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.start import SPARE_SECONDS
+from dropscale.results.output_key import MOST_PREFIX_BYTES
 
 TEMPLATE: dict[str, Any] = yaml_parse((Path(__file__).parents[2] / "template.yaml").read_text())
 SHARED = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
@@ -57,6 +59,10 @@ def test_the_parameters_defaults_are_valid_settings() -> None:
     assert settings.sidecar_suffixes == (".yaml", ".yml", ".json")
 
 
+def test_results_leave_room_for_as_long_a_prefix_as_the_template_takes() -> None:
+    assert TEMPLATE["Parameters"]["ResultsPrefix"]["MaxLength"] == MOST_PREFIX_BYTES
+
+
 def test_a_missing_variable_is_named() -> None:
     with pytest.raises(ValueError, match="ledger_table"):
         Settings.from_environment({"RESULTS_BUCKET": "b"})
@@ -70,7 +76,9 @@ def test_there_is_time_for_a_paid_create_in_every_function_that_may_start_jobs()
 
 
 def test_a_look_at_a_project_ends_before_its_function_is_killed() -> None:
-    assert function("CheckFunction")["Timeout"] > CHECK_CALL_SECONDS + CONNECT_TIMEOUT
+    patience = PollSchedule(cap=300).patience
+
+    assert function("CheckFunction")["Timeout"] > patience + CHECK_CALL_SECONDS + CONNECT_TIMEOUT
 
 
 def test_submit_knows_after_how_many_receives_a_message_is_a_dead_letter() -> None:

@@ -446,7 +446,9 @@ class TestStateMachine:
         ]
 
     def test_a_reported_failure_fails_the_execution(self) -> None:
-        assert STATES[STATES["ReportFailure"]["Next"]]["Type"] == "Fail"
+        end = STATES[STATES["ReportFailure"]["Next"]]
+
+        assert STATES[end["Default"]]["Type"] == "Fail"
 
     def test_an_execution_outlasts_the_longest_deadline(self) -> None:
         assert ASL["TimeoutSeconds"] > PARAMETERS["JobDeadlineSeconds"]["MaxValue"]

@@ -47,6 +47,10 @@ class _Folder:
 
     root: Path
 
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        known = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*"))
+        return [key for key in known if key.startswith(prefix) and not key.endswith(".expected")]
+
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         path = self.root / key
         return path.read_bytes()[:limit] if path.is_file() else None

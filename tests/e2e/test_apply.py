@@ -14,7 +14,7 @@ Finish = Callable[..., Any]
 Environment = dict[str, str]
 
 INPUTS, RESULTS = "dropscale-inputbucket", "dropscale-resultsbucket"
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 240
 
 
 def await_result(s3: Any, key: str) -> None:

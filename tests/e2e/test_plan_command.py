@@ -27,7 +27,7 @@ FILES: dict[str, bytes | str] = {
     "rivals.png.json": "{}",
     "text.jpg": "no image",
     "wide.png": png(4097, 1),
-    "short.yaml": "scale_factor: 4",
+    "short.yaml": "scale_factor: 4",  # names no image, and so holds the one that it may mean
     "short.png": png(shade=5),
     "package.json": '{"name": "x"}',
     "pairs/dropscale.yaml": """
@@ -49,7 +49,6 @@ renditions: [{style: {mode: preserve}}, {style: {mode: creative}}]
 PRICES = {
     "again.png": 50,
     "fresh.png": 50,
-    "short.png": 50,
     "pairs/cat.png": 25 + 50,
     "pairs/one/dog.png": 100,
 }

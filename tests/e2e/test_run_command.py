@@ -1,6 +1,7 @@
 """`dropscale run` from a folder of images to a folder of results, as a person runs it."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from dropscale.results.manifest import Manifest
 from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine
 from tests.fakes import png
 
+Start = Callable[..., "subprocess.Popen[str]"]
 Finish = Callable[..., "subprocess.CompletedProcess[str]"]
 
 LEAF = "été 2026/leaf.png"
@@ -107,8 +109,8 @@ def test_the_input_is_untouched(mixed: Finished) -> None:
     assert mixed.after == mixed.before
 
 
-def test_what_was_ignored_is_counted(mixed: Finished) -> None:
-    assert mixed.output[-2].endswith("other files ignored: 1")
+def test_what_was_ignored_is_named(mixed: Finished) -> None:
+    assert mixed.output[-2].endswith("other files ignored: notes.txt")
 
 
 def test_the_last_line_is_the_page_that_shows_it(mixed: Finished) -> None:
@@ -192,3 +194,18 @@ def test_an_engine_and_a_key_contradict_each_other(finish: Finish, priced: Path)
     ended = finish("run", priced, "--engine", "stub", MAGIC_HOUR_API_KEY="key")
     assert ended.returncode == 2
     assert "leave out one of them" in ended.stderr
+
+
+PROC = Path("/proc")
+
+
+@pytest.mark.skipif(not PROC.is_dir(), reason="looks at a process by /proc")
+def test_the_first_line_comes_within_a_second(start: Start, tmp_path: Path) -> None:
+    """A second of the process's own, so that a busy machine does not count."""
+    (tmp_path / "cat.png").write_bytes(png())
+    with start("run", tmp_path, "--out", tmp_path / "out", "--engine", "stub") as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("Nothing is charged.")
+        facts = (PROC / str(process.pid) / "stat").read_text().rpartition(")")[2].split()
+        process.kill()
+    assert (int(facts[11]) + int(facts[12])) / os.sysconf("SC_CLK_TCK") < 1.0

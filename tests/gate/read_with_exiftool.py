@@ -32,12 +32,20 @@ SAID = {
 TURNED = {"IFD0:Orientation": "Horizontal (normal)", "XMP-tiff:Orientation": "Horizontal (normal)"}
 CAPTION = {"IPTC:Caption-Abstract": originals.CAPTION}
 NOT_SAID = ("IFD1:ThumbnailImage", "IFD1:ThumbnailLength", "ExifTool:Error", "ExifTool:Warning")
+RESOLUTION = {
+    "jpeg": ("JFIF:XResolution", 300),
+    "png": ("PNG-pHYs:PixelsPerUnitX", 11811),
+    "webp": ("IFD0:XResolution", 300),
+    "avif": ("IFD0:XResolution", 300),
+}
+"""Where each format tells 300 dpi, and how."""
+
 STRIPPED = frozenset({"IFD0", "ExifIFD", "GPS", "IPTC", "Photoshop", "XMP-photoshop", "XMP-tiff"})
 
 
 def main() -> int:
     """Print what ExifTool finds wrong, and return the exit code."""
-    faults = [*kept(), *stripped()]
+    faults = [*kept(), *stripped(), *resolved()]
     print("\n".join(faults) or "ExifTool reads all of it")  # noqa: T201 # this is its output
     return int(bool(faults))
 
@@ -69,6 +77,22 @@ def stripped() -> Iterator[str]:
                 yield f"{wanted}, stripped: {tag}: {said[tag]}"
         if "ICC_Profile:ProfileDescription" not in said:
             yield f"{wanted}, stripped: no colour profile"
+
+
+def resolved() -> Iterator[str]:
+    """Yield what is wrong with resolutions, that of an original and that of one without."""
+    view = originals.pixels(SIZE)
+    result = originals.encoded(enlarged(view), "PNG")
+    for dots in (300, None):
+        original = originals.encoded(view, "JPEG", **({"dpi": (dots, dots)} if dots else {}))
+        for wanted, (tag, value) in RESOLUTION.items():
+            said = read(finish(original, result, format=wanted).body)
+            found = {name: said[name] for name in said if name.endswith((":XResolution", "UnitX"))}
+            expected = {tag: value} if dots else {}
+            if wanted == "jpeg" and not dots:
+                found = {} if said.get("JFIF:ResolutionUnit", "None") == "None" else found
+            if found != expected:
+                yield f"{wanted}: the resolution is {found}, not {expected}"
 
 
 def read(body: bytes) -> Mapping[str, Any]:

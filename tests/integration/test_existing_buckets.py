@@ -17,7 +17,7 @@ TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 BUCKETS = {"ExistingInputBucket": "their-photos", "ExistingResultsBucket": "their-results"}
 PREFIXES = {"InputPrefix": "team/drops/", "ResultsPrefix": "up/scaled/"}
 MANIFEST = "up/scaled/team/drops/a.png.dropscale.json"
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 240.0
 
 
 def make_buckets(cloud: EmbeddedCloud) -> None:

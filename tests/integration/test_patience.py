@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from rich.console import Console
 
 from dropscale_cli.chosen_api import ChosenApi
 from dropscale_cli.local_stack import MagicHour, embedded_parameters
 from dropscale_cli.run import RunOptions, found_drops, run_drops
+from dropscale_cli.terminal import Terminal
 from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine, parse_fault_plan
 from tests.fakes import png
 
@@ -32,7 +32,7 @@ class OpenApi:
         return None
 
     @contextmanager
-    def opened(self, folder: Path, console: Console) -> Iterator[tuple[MagicHour, dict[str, str]]]:
+    def opened(self, folder: Path, console: Terminal) -> Iterator[tuple[MagicHour, dict[str, str]]]:
         yield MagicHour(self.server.base_url, self.server.token), embedded_parameters()
 
 

@@ -24,7 +24,7 @@ PARAMETERS = {
     "PollIntervalCapSeconds": "1",
     "MaxConcurrentJobs": "100",
 }
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 240.0
 
 FOLDER_SPEC = b"""
 skip_if: {min_width: 500, min_megapixels: 0.0005}
@@ -34,7 +34,7 @@ SIDECAR = b"name: Cat\nrenditions: [{style: {mode: creative}}]"
 OF_ONE_IMAGE: dict[str, Any] = {
     "timeline": True,
     "seq": True,
-    "source": {"etag", "sha256", "version_id", "bytes"},
+    "source": {"etag", "sha256", "version_id", "modified", "bytes"},
     "jobs": {"__all__": {"fingerprint": True, "project_id": True, "output": {"sha256", "bytes"}}},
 }
 """What tells one image's manifest from another's that is made alike."""

@@ -57,6 +57,10 @@ PASSING = Scenario(
         ProjectStatus.COMPLETE,
     ]
 )
+HISTORY_FULL = Scenario(
+    [ProjectStatus.RENDERING],
+    {"CheckProject": [failing("HistoryFull")], "ReportFailure": [lambda _: None]},
+)
 UNKNOWN_TO_THE_MACHINE = Scenario(
     [ProjectStatus.QUEUED], {"CheckProject": [lambda state: {**state, "status": "paused"}]}
 )
@@ -270,7 +274,7 @@ def test_every_state_and_every_transition_is_visited_by_these_tests(run: Run) ->
     # Retries stay within a state.
     scenarios = [
         *(DELIVERED, VENDOR_FAILED, CANCELED, DRAFT_FOR_EVER, RENDERING_FOR_EVER),
-        *(UNKNOWN_TO_CHECK, UNKNOWN_TO_THE_MACHINE, *CATCHES.values()),
+        *(UNKNOWN_TO_CHECK, UNKNOWN_TO_THE_MACHINE, HISTORY_FULL, *CATCHES.values()),
     ]
     visited = {step for scenario in scenarios for step in steps(run(scenario))}
 

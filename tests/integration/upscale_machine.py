@@ -28,12 +28,12 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
-from moto.awslambda.models import LambdaFunction
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
 )
+from moto.stepfunctions.parser.asl.utils import boto_client
 
 from dropscale.aws import wiring
 from dropscale.aws.settings import (
@@ -46,10 +46,13 @@ from dropscale.aws.settings import (
 from dropscale.ledger.drops import Drop
 from dropscale.magichour.errors import MagicHourError
 from dropscale.magichour.models import Project
+from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.submit import Submit
 from dropscale.results.manifest import manifest_key
 from dropscale.upscaler import ProjectStatus
 from dropscale_embedded.cloud.aws_clients import ClientFactory, drawn_credentials
+from dropscale_embedded.cloud.functions_client import FunctionsClient
+from dropscale_embedded.cloud.lambda_workers import Invocation
 from dropscale_embedded.cloud.names import StackContext
 from dropscale_embedded.cloud.resources import create_resources
 from dropscale_embedded.cloud.template import Stack, read_template, resolve_template
@@ -87,7 +90,7 @@ _FACTS: Mapping[ProjectStatus, dict[str, Any]] = {
     ProjectStatus.ERROR: {"credits_charged": 0, "error": VENDOR_ERROR},
 }
 _LAMBDA_SECONDS = 90.0
-_SECONDS_TO_END = 30.0
+_SECONDS_TO_END = 240.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,8 +216,8 @@ class UpscaleMachine:
         """Return what lies at a key of the results bucket."""
         return self._s3.get_object(Bucket=self._results, Key=key)["Body"].read()
 
-    def invoke(self, function_name: str, event: Any) -> tuple[str, bool, str]:
-        """Run a function; return its payload, whether that is an error, and no log."""
+    def invoke(self, function_name: str, event: Any) -> Invocation:
+        """Run a function."""
         task = self._task_by_function[function_name]
         self._invocations[task] += 1
         instead = self._instead.get(task)
@@ -227,8 +230,8 @@ class UpscaleMachine:
             raise
         except Exception as error:
             fault = {"errorType": type(error).__name__, "errorMessage": str(error)}
-            return json.dumps(fault), True, ""
-        return json.dumps(answer), False, ""
+            return Invocation(json.dumps(fault), failed=True)
+        return Invocation(json.dumps(answer), failed=False)
 
     def _followed(self, start: Callable[[], object]) -> Ended:
         self._invocations.clear()
@@ -301,7 +304,10 @@ def deployed_machine(aws_calls: CallLog) -> Iterator[UpscaleMachine]:
             environment = {name: str(value) for name, value in variables.items()}
             with _logged(aws_calls, logical_id):
                 composed = compose(settings.from_environment(environment), lambda drop: None)
-            use_cases[app] = _with_stand_ins(composed, {"clock": clock, "upscaler": vendor})
+            # It is the machine that is to wait, each time.
+            schedule = PollSchedule(300, patience=0)
+            stand_ins = {"clock": clock, "upscaler": vendor, "schedule": schedule}
+            use_cases[app] = _with_stand_ins(composed, stand_ins)
             patch.setattr(app, f"_{compose.__name__}", partial(use_cases.get, app))
         machine = UpscaleMachine(stack, clock, vendor, use_cases[submit])
 
@@ -311,12 +317,10 @@ def deployed_machine(aws_calls: CallLog) -> Iterator[UpscaleMachine]:
         def wait(_: WaitFunction, *, env: object, wait_seconds: int) -> None:
             pass_time(wait_seconds)
 
-        def invoke(function: LambdaFunction, event: Any) -> tuple[str, bool, str]:
-            return machine.invoke(function.function_name, event)
-
         patch.setattr(WaitFunction, "_wait_interval", wait)
         patch.setattr(retrier_decl, "time", SimpleNamespace(sleep=pass_time))
-        patch.setattr(LambdaFunction, "_invoke_lambda", invoke)
+        functions = FunctionsClient(machine.invoke)  # of all clients, tasks use Lambda's alone
+        patch.setattr(boto_client, "boto3", SimpleNamespace(client=lambda **_: functions))
         yield machine
 
 

@@ -77,21 +77,6 @@ def test_several_objects_of_one_message_are_all_submitted(seen: Seen) -> None:
     assert seen.remaining == 90.0
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        in_sqs({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "in"}),
-        in_sqs(from_s3("cat.png", "ObjectRemoved:Delete")),
-    ],
-    ids=["S3's test event", "a deletion"],
-)
-def test_what_created_nothing_is_acknowledged(seen: Seen, event: dict[str, Any]) -> None:
-    answer = app.handler(event, FakeLambdaContext())
-
-    assert seen.objects == []
-    assert answer == {"batchItemFailures": []}
-
-
 def test_a_message_that_fails_takes_no_other_with_it(seen: Seen) -> None:
     seen.bad_key = "bad.png"
 
@@ -101,14 +86,6 @@ def test_a_message_that_fails_takes_no_other_with_it(seen: Seen) -> None:
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     assert [key for _, key in seen.objects] == ["bad.png", "good.png"]
-
-
-def test_a_batch_that_fails_whole_is_reported_not_raised(seen: Seen) -> None:
-    seen.bad_key = "bad.png"
-
-    answer = app.handler(in_sqs(from_eventbridge("bad.png")), FakeLambdaContext())
-
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
 
 
 def test_a_direct_event_that_fails_is_raised_for_lambda_to_retry(seen: Seen) -> None:

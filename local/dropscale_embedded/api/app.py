@@ -54,6 +54,9 @@ _CODE_BY_ERROR: dict[type[Exception], str] = {
     PlanRefused: "plan_upgrade_required",
 }
 
+_MAX_JSON_BYTES = 1024 * 1024
+"""As the vendor's requests have a few hundred."""
+
 _FIXED_MESSAGES = {401: "Unauthorized", 404: "Not Found"}
 """What the vendor says with these statuses, whatever the cause."""
 
@@ -102,6 +105,7 @@ def create_app(
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_IMAGE_BYTES
+    app.before_request(_limit_body)
     calls = _Calls(projects, storage, urls, submit)
     v1 = Blueprint("v1", __name__, url_prefix="/v1")
     wrap = injection.wrap
@@ -170,6 +174,12 @@ class _Calls:
         if not file.exists():
             raise NotFound
         return send_file(file, mimetype="image/png")
+
+
+def _limit_body() -> None:
+    """Refuse a long body, but for a file."""
+    if not request.path.startswith(STORAGE_PATH):
+        request.max_content_length = _MAX_JSON_BYTES
 
 
 def _storage_url(path: str, query: dict[str, str]) -> str:

@@ -43,9 +43,16 @@ class ClientFactory:
         self._session = boto3.Session(botocore_session=session, region_name=region, **credentials)
         self._endpoint_url = endpoint_url
         self._lock = threading.Lock()
+        self._clients: dict[str, Any] = {}
 
-    def client(self, service: str, **options: Any) -> Any:
-        """Return a client of a service; ``options`` are those of botocore's Config."""
+    def client(self, service: str) -> Any:
+        """Return a client of a service, always the same: clients are thread-safe, too."""
+        if service not in self._clients:
+            self._clients[service] = self.new_client(service)
+        return self._clients[service]
+
+    def new_client(self, service: str, **options: Any) -> Any:
+        """Return a client of its own; ``options`` are those of botocore's Config."""
         options = _OPTIONS | options
         with self._lock:
             # The service is not known before run time, so neither is the client's type.

@@ -41,12 +41,15 @@ _UNSIGNED_BODIES = frozenset({auth.UNSIGNED_PAYLOAD, auth.STREAMING_UNSIGNED_PAY
 # More than any call but S3's may have: DynamoDB's 16 MB, Lambda's 50 MB of code.
 _MAX_BODY_TO_READ_FIRST = 64 * 1024 * 1024
 
-_CREDENTIAL = r"(?P<key>[^/,\s]+)/\d{8}/(?P<region>[\w-]+)/(?P<service>[\w-]+)/aws4_request"
+_CREDENTIAL = re.compile(
+    r"(?P<key>[^/,\s]+)/\d{8}/(?P<region>[\w-]+)/(?P<service>[\w-]+)/aws4_request", re.ASCII
+)
 _AUTHORIZATION = re.compile(
-    rf"AWS4-HMAC-SHA256 Credential={_CREDENTIAL}, ?"
+    rf"AWS4-HMAC-SHA256 Credential={_CREDENTIAL.pattern}, ?"
     r"SignedHeaders=(?P<headers>[^,\s]+), ?Signature=(?P<signature>[0-9a-f]{64})",
     re.ASCII,
 )
+_SECONDS = re.compile("[0-9]{1,6}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 # Headers that WSGI hands on without HTTP_ before their names.
@@ -191,13 +194,13 @@ def _header_claim(authorization: str, environ: WSGIEnvironment) -> _Claim:
 
 
 def _query_claim(query: Mapping[str, str]) -> _Claim:
-    credential = re.fullmatch(_CREDENTIAL, query.get("X-Amz-Credential", ""), re.ASCII)
+    credential = _CREDENTIAL.fullmatch(query.get("X-Amz-Credential", ""))
     expires = query.get("X-Amz-Expires", "")
     if credential is None:
         raise _incomplete("its query is none of Signature Version 4")
     if credential["service"] != "s3":
         raise _incomplete("only requests to S3 may be signed in the query")
-    if not re.fullmatch("[0-9]{1,6}", expires) or not 0 < int(expires) <= _MAX_EXPIRES_SECONDS:
+    if not _SECONDS.fullmatch(expires) or not 0 < int(expires) <= _MAX_EXPIRES_SECONDS:
         raise _incomplete("X-Amz-Expires is to be from 1 to 604800 seconds")
     return _Claim(
         _Credential.of(credential),

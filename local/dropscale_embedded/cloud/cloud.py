@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -21,7 +21,7 @@ from dropscale_embedded.cloud.error_response import refusal_response
 from dropscale_embedded.cloud.errors import AlreadyRunningError
 from dropscale_embedded.cloud.functions import function_config, layer_folders
 from dropscale_embedded.cloud.journalled_tables import replay
-from dropscale_embedded.cloud.lambda_workers import FunctionPool, Invocation
+from dropscale_embedded.cloud.lambda_workers import FunctionConfig, FunctionPool, Invocation
 from dropscale_embedded.cloud.log_file import opened_log
 from dropscale_embedded.cloud.moto_hooks import hooked_moto, wake_queues
 from dropscale_embedded.cloud.moto_server import (
@@ -38,6 +38,7 @@ from dropscale_embedded.cloud.schedule import Schedule, function_schedules
 from dropscale_embedded.cloud.stack_descriptions import stack_descriptions
 from dropscale_embedded.cloud.template import Stack, read_template, resolve_template
 from dropscale_embedded.journal import Journal
+from dropscale_embedded.workers.processes import StartWorker, base_environment, fork_server
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -66,6 +67,7 @@ class EmbeddedCloud:
         journal: Keeps the rows of tables, and gives them back at the start; None: nothing does.
         before_events: Is called with the cloud when all resources are there, before anything is
             invoked.
+        start_worker: Starts the functions' processes; None: a fork server of the cloud's own.
     """
 
     region = "us-east-1"
@@ -87,6 +89,7 @@ class EmbeddedCloud:
         stop_grace_seconds: float = 10.0,
         journal: Journal | None = None,
         before_events: Callable[["EmbeddedCloud"], None] | None = None,
+        start_worker: StartWorker | None = None,
     ) -> None:
         self.credentials = drawn_credentials()
         self._template = template
@@ -99,7 +102,9 @@ class EmbeddedCloud:
         self._stop_grace_seconds = stop_grace_seconds
         self._journal = journal
         self._before_events = before_events
+        self._start_worker = start_worker
         self._stopping = threading.Event()
+        self._written = threading.Event()
         self._pools: dict[str, FunctionPool] = {}
         self._threads: list[threading.Thread] = []
         self._teardown = ExitStack()
@@ -131,7 +136,13 @@ class EmbeddedCloud:
         """Return a boto3 client of one of the stack's services."""
         return self._clients.client(service)
 
+    def wait_for_object(self, seconds: float) -> None:
+        """Wait until something was put into a bucket since the last call, or for so long."""
+        self._written.wait(seconds)
+        self._written.clear()
+
     def _start(self, started: ExitStack) -> None:
+        start = self._start_worker or started.enter_context(fork_server(base_environment()))
         template = read_template(self._template)
         log = started.enter_context(opened_log(self._log))
         listener = started.enter_context(listening_socket(self._port))
@@ -141,7 +152,9 @@ class EmbeddedCloud:
         stack = resolve_template(template, self._given_parameters, context)
         self.parameters, self.outputs = stack.parameters, stack.outputs
         self._clients = ClientFactory(self.endpoint_url, self.region, self.credentials)
-        self._make_pools(stack, context, log, Path(started.enter_context(TemporaryDirectory())))
+        temporary_folder = Path(started.enter_context(TemporaryDirectory()))
+        for config in self._function_configs(stack, context, temporary_folder):
+            self._pools[config.name] = FunctionPool(config, start, log)
         events = ObjectEvents(self.region, DEFAULT_ACCOUNT_ID, time.time)
         started.enter_context(
             hooked_moto(
@@ -149,6 +162,7 @@ class EmbeddedCloud:
                 invoke=self._invoke,
                 object_event=events.created,
                 stopping=self._stopping,
+                written=self._written,
                 journal=self._journal,
             )
         )
@@ -174,13 +188,13 @@ class EmbeddedCloud:
             refusal=refusal_response,
         )
 
-    def _make_pools(
-        self, stack: Stack, context: StackContext, log: TextIO, temporary_folder: Path
-    ) -> None:
+    def _function_configs(
+        self, stack: Stack, context: StackContext, temporary_folder: Path
+    ) -> Iterator[FunctionConfig]:
         base = self._template.parent.resolve()
         replaced = None if self._layer is None else [self._layer.resolve()]
         for function in stack.of_type("AWS::Serverless::Function"):
-            config = function_config(
+            yield function_config(
                 function,
                 base=base,
                 layers=replaced or layer_folders(function, stack, base),
@@ -189,13 +203,11 @@ class EmbeddedCloud:
                 temporary_folder=temporary_folder,
                 now=datetime.now(UTC),
             )
-            self._pools[config.name] = FunctionPool(config, log)
 
     def _start_event_sources(self, stack: Stack, context: StackContext) -> None:
         sqs = self._clients.client("sqs")
         for function in stack.of_type("AWS::Serverless::Function"):
             pool = self._pools[function.identity.name]
-            pool.warm_up()
             for mapping in function_queue_mappings(function, stack):
                 poller = QueuePoller(mapping, sqs=sqs, invoke=self._invoke, stopping=self._stopping)
                 for _ in range(min(mapping.maximum_concurrency, pool.max_workers)):

@@ -9,6 +9,7 @@ from dropscale_embedded.cloud.errors import InvalidTemplateError
 from dropscale_embedded.cloud.lambda_workers import FunctionConfig
 from dropscale_embedded.cloud.names import StackContext
 from dropscale_embedded.cloud.template import Resource, Stack
+from dropscale_embedded.workers.processes import base_environment
 
 # What Lambda takes where a template is silent.
 _DEFAULT_TIMEOUT_SECONDS = 3
@@ -69,9 +70,6 @@ def function_config(
         "AWS_REGION": context.region,
         "AWS_DEFAULT_REGION": context.region,
         "AWS_ENDPOINT_URL": context.endpoint_url,
-        # The user's profiles must not send a function anywhere else.
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_ACCESS_KEY_ID": credentials["aws_access_key_id"],
         "AWS_SECRET_ACCESS_KEY": credentials["aws_secret_access_key"],
         "AWS_LAMBDA_FUNCTION_NAME": name,
@@ -83,11 +81,8 @@ def function_config(
         "AWS_LAMBDA_LOG_STREAM_NAME": f"{now:%Y/%m/%d}/[$LATEST]embedded",
         "_HANDLER": properties["Handler"],
         "PYTHONPATH": os.pathsep.join(str(folder) for folder in (code, *layers)),
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(Path.home()),
         "TMPDIR": str(temporary_folder),
-        "TZ": ":UTC",
-        "LANG": "en_US.UTF-8",
+        **base_environment(),
         **{key: _text(value) for key, value in variables.items()},
     }
     return FunctionConfig(

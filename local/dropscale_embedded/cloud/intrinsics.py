@@ -7,7 +7,7 @@ from typing import Any
 from dropscale_embedded.cloud.errors import InvalidTemplateError, UnsupportedTemplateError
 from dropscale_embedded.cloud.names import ResourceIdentity
 
-_SUB_PLACEHOLDER = re.compile(r"\$\{(!?)([^}]*)\}")
+_SUB_PLACEHOLDER = re.compile(r"\$\{(!?)([^{}]*)\}")
 _NO_VALUE = object()
 
 

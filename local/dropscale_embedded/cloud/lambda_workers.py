@@ -4,25 +4,22 @@ A worker gets the function's own environment and nothing of the parent's, is kil
 function's time-out, and ends with its parent.
 """
 
-import contextlib
 import json
 import logging
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TextIO
+
+from dropscale_embedded.workers.processes import StartWorker
 
 _log = logging.getLogger(__name__)
 
-_RUNTIME = Path(__file__).with_name("lambda_runtime.py")
 # Lambda gives an import 10 s, but on machines of its own.
 _INIT_SECONDS = 60.0
 # For the exit of a worker that has closed its end already.
@@ -65,22 +62,11 @@ class _WorkerGoneError(Exception):
 class _Worker:
     """One process with the handler imported. Used by one thread at a time."""
 
-    def __init__(self, function: FunctionConfig, log: IO[Any] | int) -> None:
+    def __init__(self, function: FunctionConfig, start: StartWorker, log: TextIO) -> None:
         self._function = function
         self._connection, theirs = socket.socketpair()
         with theirs:
-            # A session of its own: a terminal's Ctrl-C is for the parent, and a kill reaches
-            # what the handler started.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-u", str(_RUNTIME), str(theirs.fileno())],
-                env=dict(function.environment),
-                cwd=function.code,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+            self._process = start(function.environment, function.code, theirs, log)
         self._answers = self._connection.makefile("rb")
         self._init_deadline = time.monotonic() + _INIT_SECONDS
         self._is_ready = False
@@ -113,14 +99,11 @@ class _Worker:
     @property
     def is_alive(self) -> bool:
         """Whether the process runs."""
-        return self._process.poll() is None
+        return self._process.wait(0) is None
 
     def kill(self) -> None:
         """End the process and all that it started."""
-        if self.is_alive:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        self._process.kill()
 
     def close(self) -> None:
         """End the process, and let go of it."""
@@ -152,11 +135,9 @@ class _Worker:
         return answer
 
     def _exit_error(self) -> _WorkerGoneError:
-        try:
-            code = self._process.wait(_EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            code = self._process.returncode
+        code = self._process.wait(_EXIT_SECONDS)
+        if code is None:
+            code = self._process.kill()
         how = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         return _WorkerGoneError("Runtime.ExitError", f"Runtime exited with error: {how}")
 
@@ -164,8 +145,9 @@ class _Worker:
 class FunctionPool:
     """The workers of one function; started as invocations need them, kept warm."""
 
-    def __init__(self, function: FunctionConfig, log: IO[Any] | int) -> None:
+    def __init__(self, function: FunctionConfig, start: StartWorker, log: TextIO) -> None:
         self._function = function
+        self._start = start
         self._log = log
         self._changed = threading.Condition()
         self._idle: list[_Worker] = []
@@ -176,11 +158,6 @@ class FunctionPool:
     def max_workers(self) -> int:
         """How many invocations may run at once."""
         return self._function.max_workers
-
-    def warm_up(self) -> None:
-        """Start a worker ahead of the first invocation."""
-        with self._changed:
-            self._idle.append(_Worker(self._function, self._log))
 
     def invoke(self, event: Any) -> Invocation:
         """Run the handler on ``event`` and wait for its answer, or for a free worker before that.
@@ -220,7 +197,9 @@ class FunctionPool:
             )
             if self._closed:
                 return None
-            worker = self._idle.pop() if self._idle else _Worker(self._function, self._log)
+            worker = (
+                self._idle.pop() if self._idle else _Worker(self._function, self._start, self._log)
+            )
             self._busy.add(worker)
             return worker
 

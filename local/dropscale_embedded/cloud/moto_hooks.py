@@ -4,6 +4,7 @@ Every hook replaces a private name of moto 5.2.5; test_moto_tripwires.py fails w
 longer is what it was.
 """
 
+import copy
 import functools
 import threading
 from collections.abc import Callable, Iterator
@@ -11,33 +12,39 @@ from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from moto.awslambda.models import LambdaFunction
+import botocore.session
+from moto.core import utils as moto_utils
 from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
+from moto.core.serialize import BaseJSONSerializer
 from moto.core.utils import unix_time_millis
 from moto.dynamodb import models as dynamodb_models
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.responses import DynamoHandler
 from moto.events.models import events_backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.s3 import notifications
 from moto.s3.responses import S3Response
 from moto.sqs.exceptions import QueueDoesNotExist
 from moto.sqs.models import Queue, SQSBackend, sqs_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client
 
 from dropscale_embedded.cloud.aws_clients import ClientFactory
+from dropscale_embedded.cloud.functions_client import FunctionsClient, Invoke
 from dropscale_embedded.cloud.journalled_tables import journalled
-from dropscale_embedded.cloud.lambda_workers import Invocation
 from dropscale_embedded.cloud.object_events import REASONS, CreatedObject
 from dropscale_embedded.cloud.table_snapshots import snapshot, with_fresh_row
 from dropscale_embedded.journal import Journal
 
-Invoke = Callable[[str, Any], Invocation]
 ObjectEvent = Callable[[CreatedObject], Any]
 
 # moto counts whole milliseconds, and a message is due after its moment, not at it.
 _DUE_MARGIN_SECONDS = 0.002
+
+_SCALARS = {"S": str, "N": str, "BOOL": bool, "NULL": bool}
+"""The kinds of DynamoDB's values that are written as they are kept, and how those are kept."""
 
 
 @contextmanager
@@ -47,27 +54,30 @@ def hooked_moto(
     invoke: Invoke,
     object_event: ObjectEvent,
     stopping: threading.Event,
+    written: threading.Event,
     journal: Journal | None,
 ) -> Iterator[None]:
     """Change moto for the time of the context.
 
     Args:
-        clients: Makes the state machine interpreter's clients.
+        clients: Makes the state machine interpreter's clients, but for Lambda's.
         invoke: Runs a function, by its name, on an event.
         object_event: Makes the EventBridge event of an object that was created.
         stopping: Once set, nothing waits any longer.
+        written: Is set each time that something was put into a bucket.
         journal: Keeps the rows of tables; None: nothing does.
     """
+
     # A client of its own per step would cost the interpreter half its time.
-    interpreter_client = functools.cache(
-        lambda service: clients.client(
-            service,
-            parameter_validation=False,
-            # Retries are the state machine's, and a function may take its time.
-            retries={"total_max_attempts": 1},
-            read_timeout=3600,
+    @functools.cache
+    def interpreter_client(service: str) -> Any:
+        if service == "lambda":
+            return FunctionsClient(invoke)
+        # Retries are the state machine's.
+        return clients.new_client(
+            service, parameter_validation=False, retries={"total_max_attempts": 1}
         )
-    )
+
     interpreter_boto3 = SimpleNamespace(
         client=lambda *, service_name, **_: interpreter_client(service_name)
     )
@@ -75,7 +85,14 @@ def hooked_moto(
     dynamodb_lock, s3_lock = threading.RLock(), threading.RLock()
     keep = (lambda action: action) if journal is None else journalled(journal)
     hooks: list[tuple[Any, str, Callable[[Any], Any]]] = [
-        (LambdaFunction, "_invoke_lambda", lambda _: _run_function(invoke)),
+        # Each session and each call of moto's would read the models of AWS's services anew.
+        (botocore.session, "create_loader", functools.cache),
+        (moto_utils, "create_loader", functools.cache),
+        (moto_utils, "service_name_from_moto_package_name", functools.cache),
+        # It lists moto's own folder to know a host, at each request.
+        (DomainDispatcherApplication, "get_backend_for_host", functools.cache),
+        (BaseJSONSerializer, "_serialize_type_structure", _write_scalars_as_they_are),
+        (AmazonStateLanguageParser, "parse", _parse_once),
         (boto_client, "boto3", lambda _: interpreter_boto3),
         (retrier_decl, "time", lambda _: interpreter_time),
         (notifications, "send_event", lambda _: _send_event(object_event)),
@@ -90,6 +107,7 @@ def hooked_moto(
         (DynamoHandler, "call_action", _serialize(dynamodb_lock)),
         (S3Response, "get_bucket_notification", _with_event_bridge),
         (S3Response, "_key_response_put", _serialize(s3_lock)),
+        (S3Response, "_key_response_put", _telling(written)),
         (S3Response, "_key_response_post", _serialize(s3_lock)),
         (S3Response, "_key_response_delete", _serialize(s3_lock)),
     ]
@@ -114,12 +132,29 @@ def wake_queues() -> None:
                     queue._messages_lock.notify_all()
 
 
-def _run_function(invoke: Invoke) -> Callable[..., tuple[str, bool, str]]:
-    def invoke_lambda(function: Any, event: Any = None) -> tuple[str, bool, str]:
-        invocation = invoke(function.function_name, event)
-        return invocation.payload, invocation.failed, ""
+def _write_scalars_as_they_are(original: Callable[..., None]) -> Callable[..., None]:
+    """Write most values of DynamoDB at once: moto looks for ten kinds, each under many names."""
 
-    return invoke_lambda
+    def serialize(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if shape.name == "AttributeValue" and type(value) is dict and len(value) == 1:
+            ((kind, content),) = value.items()
+            if type(content) is _SCALARS.get(kind):
+                serializer._default_serialize(serialized, value, shape, key)
+                return
+        original(serializer, serialized, value, shape, key)
+
+    return serialize
+
+
+def _parse_once(original: Callable[[str], tuple[Any, Any]]) -> Callable[[str], tuple[Any, Any]]:
+    """Give each execution a copy of the program, which moto would read from its text anew."""
+    parse = functools.cache(original)
+
+    def parse_once(definition: str) -> tuple[Any, Any]:
+        program, tree = parse(definition)
+        return copy.deepcopy(program), tree
+
+    return parse_once
 
 
 def _send_event(object_event: ObjectEvent) -> Callable[..., None]:
@@ -184,6 +219,20 @@ def _lock_queue(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(backend, queue_name, *args, **kwargs)
 
     return locked
+
+
+def _telling(event: threading.Event) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def telling(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def tell(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return original(*args, **kwargs)
+            finally:
+                event.set()
+
+        return tell
+
+    return telling
 
 
 def _serialize(lock: threading.RLock) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

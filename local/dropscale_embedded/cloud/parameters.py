@@ -74,7 +74,7 @@ def _broken_constraint(value: str, attributes: Mapping[str, Any]) -> str | None:
     if value not in allowed:
         return f"must be one of {', '.join(allowed)}"
     # CloudFormation matches the whole value, anchored or not.
-    if pattern is not None and not re.fullmatch(pattern, value):
+    if pattern is not None and not re.compile(pattern).fullmatch(value):
         return f"must match {pattern}"
     unit = "" if attributes["Type"] == "Number" else " characters"
     if low is not None and size < Decimal(str(low)):

@@ -1,8 +1,6 @@
 """Creates a stack's resources on the endpoint, with boto3."""
 
-import io
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,8 @@ from dropscale_embedded.cloud.errors import InvalidParameterError
 from dropscale_embedded.cloud.state_machine import read_definition
 from dropscale_embedded.cloud.template import Resource, Stack
 
-# moto wants a role to be there, and asks nothing of it.
-_ROLE = "embedded-cloud"
+# moto wants a role to be named, and asks nothing of it.
+_ROLE_ARN = "arn:aws:iam::123456789012:role/embedded-cloud"
 _QUEUE_ATTRIBUTES = (
     "DelaySeconds",
     "VisibilityTimeout",
@@ -50,10 +48,7 @@ def create_resources(
     _create_each(stack, "AWS::Events::Rule", clients.client("events"), _create_rule)
     _create_each(stack, "AWS::DynamoDB::Table", clients.client("dynamodb"), _create_table)
     _create_secrets(stack, clients.client("secretsmanager"), secrets)
-    role = clients.client("iam").create_role(RoleName=_ROLE, AssumeRolePolicyDocument="{}")
-    role_arn = role["Role"]["Arn"]
-    _create_functions(stack, clients.client("lambda"), role_arn)
-    _create_state_machines(stack, clients.client("stepfunctions"), role_arn, base)
+    _create_state_machines(stack, clients.client("stepfunctions"), base)
 
 
 def _create_each(
@@ -111,19 +106,7 @@ def _create_secrets(stack: Stack, secrets_manager: Any, values: Mapping[str, str
         secrets_manager.create_secret(Name=secret.identity.name, **given)
 
 
-def _create_functions(stack: Stack, functions: Any, role_arn: str) -> None:
-    """Make functions that can be invoked; what they run is the pools' matter."""
-    for function in stack.of_type("AWS::Serverless::Function"):
-        functions.create_function(
-            FunctionName=function.identity.name,
-            Role=role_arn,
-            Handler=function.properties["Handler"],
-            Runtime=function.properties["Runtime"],
-            Code={"ZipFile": _empty_zip()},
-        )
-
-
-def _create_state_machines(stack: Stack, states: Any, role_arn: str, base: Path) -> None:
+def _create_state_machines(stack: Stack, states: Any, base: Path) -> None:
     for machine in stack.of_type("AWS::Serverless::StateMachine"):
         definition = read_definition(
             base / machine.properties["DefinitionUri"],
@@ -132,12 +115,6 @@ def _create_state_machines(stack: Stack, states: Any, role_arn: str, base: Path)
         states.create_state_machine(
             name=machine.identity.name,
             definition=json.dumps(definition),
-            roleArn=role_arn,
+            roleArn=_ROLE_ARN,
             type=machine.properties.get("Type", "STANDARD"),
         )
-
-
-def _empty_zip() -> bytes:
-    buffer = io.BytesIO()
-    zipfile.ZipFile(buffer, "w").close()
-    return buffer.getvalue()

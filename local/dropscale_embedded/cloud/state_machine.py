@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from dropscale_embedded.cloud import fast_yaml
 from dropscale_embedded.cloud.errors import InvalidTemplateError
 
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
@@ -36,7 +35,7 @@ def read_definition(path: Path, substitutions: Mapping[str, str]) -> dict[str, A
             return [substitute(item) for item in value]
         return _PLACEHOLDER.sub(replace, value) if isinstance(value, str) else value
 
-    definition = substitute(yaml.safe_load(path.read_text(encoding="utf-8")))
+    definition = substitute(fast_yaml.parse(path.read_text(encoding="utf-8")))
     if not isinstance(definition, dict):
         raise InvalidTemplateError(f"{path.name} is not a state machine definition")
     return definition

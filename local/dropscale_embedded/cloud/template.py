@@ -13,8 +13,8 @@ from samtranslator.plugins.globals.globals import (  # type: ignore[import-untyp
     Globals,
     InvalidGlobalsSectionException,
 )
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]  # no types
 
+from dropscale_embedded.cloud import fast_yaml
 from dropscale_embedded.cloud.errors import (
     InvalidParameterError,
     InvalidTemplateError,
@@ -86,7 +86,7 @@ def read_template(path: Path) -> dict[str, Any]:
         UnsupportedTemplateError: A section, resource type or resource attribute is not known here.
     """
     try:
-        template = yaml_parse(path.read_text(encoding="utf-8"))
+        template = fast_yaml.parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidTemplateError(f"{path} cannot be read as a template: {error}") from error
     if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):

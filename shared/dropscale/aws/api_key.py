@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
 
 _SECONDS_KEPT = 60.0
+_QUOTES = ("'", '"')
+_FIELDS = ("key", "api_key", "MAGIC_HOUR_API_KEY")
+"""Names that people give the key's field; of others, an object has one alone."""
 
 
 class SecretApiKey:
@@ -47,4 +51,42 @@ class SecretApiKey:
             found = self._client.get_secret_value(SecretId=self._arn)
         except self._client.exceptions.ResourceNotFoundException:
             raise Unauthorized("the API key", message="the secret has no value yet") from None
-        return found["SecretString"].strip()
+        return key_in(found.get("SecretString") or found.get("SecretBinary") or "")
+
+
+def key_in(secret: str | bytes) -> str:
+    """Return the API key that a secret holds: alone, in quotes, or in a JSON object of one field.
+
+    The console of Secrets Manager makes such an object of what is typed as key and value.
+
+    Raises:
+        Unauthorized: it holds none, or it cannot be told which it is.
+    """
+    try:
+        text = secret.decode() if isinstance(secret, bytes) else secret
+    except UnicodeDecodeError:
+        raise _no_key("the secret is binary, and no text") from None
+    text = text.removeprefix("\ufeff").strip()
+    if text.startswith("{"):
+        text = _in_object(text)
+    if text[:1] in _QUOTES and text[-1:] == text[:1]:
+        text = text[1:-1].strip()
+    if not text:
+        raise _no_key("the secret is empty")
+    return text
+
+
+def _in_object(text: str) -> str:
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _no_key("the secret begins like JSON, but is none") from None
+    names = [name for name in _FIELDS if name in fields] or list(fields)
+    value = fields[names[0]] if len(names) == 1 else None
+    if not isinstance(value, str):
+        raise _no_key(f"the secret is a JSON object without a field {_FIELDS[0]!r} of text")
+    return value.strip()
+
+
+def _no_key(message: str) -> Unauthorized:
+    return Unauthorized("the API key", message=f"{message}; keep the key alone in it")

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from botocore.exceptions import ClientError
 
+from dropscale.aws.refusals import archived, refusal_of
 from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.ports import (
+    MOST_KEYS,
     ListedObject,
     ObjectGone,
     ObjectOverwritten,
@@ -49,9 +51,14 @@ class S3InputBucket:
         """See `InputBucket.head`."""
         if not key.startswith(self._prefix):
             return None
-        found = _head(self._client, bucket, key)
+        try:
+            found = _head(self._client, bucket, key)
+        except ClientError as error:
+            raise self._explained(error, bucket, key) from error
         if found is None:
             return None
+        if _is_archived(found):
+            raise archived(bucket, key, found["StorageClass"])
         etag, version_id = found["ETag"].strip('"'), found.get("VersionId")
         return ObjectVersion(etag, version_id, _size(found), found["LastModified"])
 
@@ -75,7 +82,7 @@ class S3InputBucket:
                 raise ObjectGone(key) from error
             if _code(error) in _CHANGED:
                 raise ObjectOverwritten(key) from error
-            raise
+            raise refusal_of(error, bucket, key) or error from error
         digest = hashlib.sha256()
         with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as file:
             for chunk in found["Body"].iter_chunks(_CHUNK):
@@ -106,6 +113,16 @@ class S3InputBucket:
             for item in found.get("Contents", [])
         ]
 
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        """See `SpecFiles.keys`."""
+        if not prefix.startswith(self._prefix):
+            return []
+        try:
+            found = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=MOST_KEYS)
+        except ClientError as error:
+            raise refusal_of(error, bucket, prefix, "s3:ListBucket") or error from error
+        return [item["Key"] for item in found.get("Contents", [])]
+
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         """See `InputBucket.read`."""
         if not key.startswith(self._prefix):
@@ -115,9 +132,19 @@ class S3InputBucket:
         except ClientError as error:
             if _code(error) in _MISSING:
                 return None
-            raise
+            raise refusal_of(error, bucket, key) or error from error
         with found["Body"] as body:
             return body.read(limit)
+
+    def _explained(self, error: ClientError, bucket: str, key: str) -> Exception:
+        """Return what a HEAD's answer means; it has no body, so a GET must be asked for that."""
+        if _code(error) not in {"400", "403"}:
+            return error
+        try:
+            self._client.get_object(Bucket=bucket, Key=key, Range="bytes=0-0")["Body"].close()
+        except ClientError as told:
+            return refusal_of(told, bucket, key) or error
+        return error
 
 
 class S3ResultsBucket:
@@ -219,6 +246,16 @@ def _head(client: S3Client, bucket: str, key: str) -> HeadObjectOutputTypeDef | 
         if _code(error) in _MISSING:
             return None
         raise
+
+
+def _is_archived(found: HeadObjectOutputTypeDef) -> bool:
+    """Tell whether an object must be restored before it can be read.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html.
+    """
+    is_restored = 'ongoing-request="false"' in found.get("Restore", "")
+    in_archive = found.get("StorageClass") in {"GLACIER", "DEEP_ARCHIVE"}
+    return not is_restored and (in_archive or "ArchiveStatus" in found)
 
 
 def _code(error: ClientError) -> str:

@@ -3,8 +3,8 @@
 Rows, by partition and sort key: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`,
 `job#<fingerprint>`/`drop#<id>` (attached), `attempt#<token>`/`attempt`,
 `project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`, `walk`/`walk`,
-`budget#<window>`/`budget`. Records with something due carry `sweep` and `sweep_at`, the keys of
-the sparse index `sweep`.
+`budget#<window>`/`budget`, `name#<id>`/`name`. Records with something due carry `sweep` and
+`sweep_at`, the keys of the sparse index `sweep`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pydantic import BaseModel
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
+from dropscale.ledger.states import WaitReason
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,
@@ -38,6 +39,7 @@ from dropscale.ledger.store import (
     FreeSlot,
     GateClosed,
     LedgerConflict,
+    Names,
     ProjectTaken,
     Reference,
     RequireOpenGate,
@@ -198,15 +200,39 @@ class DynamoLedger:
             self._sleep(random.uniform(0, _PAUSE * 2**attempt))  # noqa: S311 - jitter
         raise LedgerConflict(f"the ledger did not take a change, or did not say so: {trouble}")
 
+    def names(self, name_id: str) -> Names:
+        """See `Ledger.names`."""
+        key = _item(_name_key(name_id))
+        found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return _names(found.get("Item", {}))
+
+    def note_name(self, name_id: str, names: Names) -> Names:
+        """See `Ledger.note_name`."""
+        added = {"images": names.images, "specs": names.specs}
+        sets = {name: set(keys) for name, keys in added.items() if keys}
+        found = self._client.update_item(
+            TableName=self._table,
+            Key=_item(_name_key(name_id)),
+            UpdateExpression="ADD " + ", ".join(f"{name} :{name}" for name in sets),
+            ExpressionAttributeValues=_item({f":{name}": keys for name, keys in sets.items()}),
+            ReturnValues="ALL_NEW",
+        )
+        return _names(found["Attributes"])
+
     def note_manifest_written(self, drop: Drop) -> None:
         """See `Ledger.note_manifest_written`."""
+        update = "REMOVE sweep, sweep_at, due"
+        values: dict[str, Any] = {":seq": drop.seq}
+        if drop.wait is WaitReason.ACCESS and drop.wait_until:
+            update = "SET sweep = :agenda, sweep_at = :at REMOVE due"
+            values |= {":agenda": Agenda.DENIED_DROPS, ":at": _text(drop.wait_until)}
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key=_item(_drop_key(drop.id)),
-                UpdateExpression="REMOVE sweep, sweep_at, due",
+                UpdateExpression=update,
                 ConditionExpression="seq = :seq",
-                ExpressionAttributeValues=_item({":seq": drop.seq}),
+                ExpressionAttributeValues=_item(values),
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return
@@ -339,6 +365,15 @@ def _project_key(project_id: str) -> dict[str, str]:
 
 def _attachment_key(fingerprint: str, drop_id: str) -> dict[str, str]:
     return {"pk": f"job#{fingerprint}", "sk": f"drop#{drop_id}"}
+
+
+def _name_key(name_id: str) -> dict[str, str]:
+    return {"pk": f"name#{name_id}", "sk": "name"}
+
+
+def _names(row: Mapping[str, Any]) -> Names:
+    images, specs = (row.get(name, {}).get("SS", []) for name in ("images", "specs"))
+    return Names(frozenset(images), frozenset(specs))
 
 
 def _window_key(window: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dropscale import magichour
+from dropscale.magichour.base_transport import TRANSFER_SECONDS
 from dropscale.magichour.errors import MagicHourError, Misconfigured, Unauthorized
 
 if TYPE_CHECKING:
@@ -19,12 +20,20 @@ class MagicHourUpscaler:
         token: gives the API key; asked for every call, so that a new key counts at once.
         base_url: where the API is.
         timeout: seconds that one call may take.
+        transfer_timeout: seconds that moving one file may take.
     """
 
-    def __init__(self, token: Callable[[], str], base_url: str, timeout: float) -> None:
+    def __init__(
+        self,
+        token: Callable[[], str],
+        base_url: str,
+        timeout: float,
+        transfer_timeout: float = TRANSFER_SECONDS,
+    ) -> None:
         self._token = token
         self._base_url = base_url
         self._timeout = timeout
+        self._transfer_timeout = transfer_timeout
 
     def upload(self, file: BinaryIO, extension: str) -> str:
         """See `Upscaler.upload`."""
@@ -59,7 +68,12 @@ class MagicHourUpscaler:
     def _client(self) -> Client:
         token = self._read_token()
         try:
-            return magichour.Client(token=token, base_url=self._base_url, timeout=self._timeout)
+            return magichour.Client(
+                token=token,
+                base_url=self._base_url,
+                timeout=self._timeout,
+                transfer_timeout=self._transfer_timeout,
+            )
         except ValueError as error:  # nothing but the key; settings are Misconfigured
             raise Unauthorized("the API key", message=str(error)) from None
 

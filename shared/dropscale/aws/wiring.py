@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from dropscale.pipeline.parts.gate import GateKeeper
     from dropscale.pipeline.parts.look import LookAtProject
     from dropscale.pipeline.parts.ports import SpecFiles
-    from dropscale.pipeline.parts.spec_resolver import SpecResolver
+    from dropscale.pipeline.parts.spec_resolver import NamesLike, SpecResolver
     from dropscale.pipeline.parts.start import StartJob
     from dropscale.pipeline.resolve import Resolve
     from dropscale.pipeline.restart import Restart
@@ -73,6 +73,13 @@ CALL_SECONDS = 45.0
 _TOKEN_BYTES = 12
 """96 bits: nobody guesses the token of an attempt."""
 CHECK_CALL_SECONDS = 15.0
+
+TRANSFER_SECONDS = 90.0
+"""What sending an image may take of the 120 s that the template gives submit."""
+
+DOWNLOAD_SECONDS = 180.0
+"""What fetching a result may take of the 300 s that it gives deliver."""
+
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20
 )
@@ -84,14 +91,16 @@ def submit(settings: SubmitSettings, observe: Observer) -> Submit:
     from dropscale.pipeline.parts.advance import AdvanceDrop
     from dropscale.pipeline.parts.decline import DeclineDrop
     from dropscale.pipeline.parts.evaluate import EvaluateDrop
-    from dropscale.pipeline.parts.locate import LocateDrop
+    from dropscale.pipeline.parts.locate import LocateDrop, noting_images
     from dropscale.pipeline.submit import Submit
 
     parts = _StartParts(settings, observe)
     bucket = S3InputBucket(parts.s3, settings.input_prefix)
     return Submit(
         locate=LocateDrop(bucket, parts.ledger, settings.sidecar_suffixes),
-        evaluate=EvaluateDrop(bucket, specs(settings, bucket), parts.budget),
+        evaluate=EvaluateDrop(
+            bucket, specs(settings, bucket, noting_images(parts.ledger)), parts.budget
+        ),
         accept=AcceptDrop(parts.ledger, _now),
         decline=DeclineDrop(parts.ledger, _now),
         advance=AdvanceDrop(
@@ -109,10 +118,11 @@ def submit(settings: SubmitSettings, observe: Observer) -> Submit:
 def check(settings: CheckSettings, observe: Observer) -> Check:
     """Compose check."""
     from dropscale.pipeline.check import Check
+    from dropscale.pipeline.parts.poll_schedule import PollSchedule
 
     parts = _Parts(settings, observe, call_seconds=CHECK_CALL_SECONDS)
-    cap = settings.poll_interval_cap_seconds
-    return Check(parts.ledger, parts.look, parts.write_manifest, _now, cap)
+    schedule = PollSchedule.up_to(settings.poll_interval_cap_seconds)
+    return Check(parts.ledger, parts.look, parts.write_manifest, _now, schedule, time.sleep)
 
 
 def deliver(settings: StartSettings, observe: Observer) -> Deliver:
@@ -122,7 +132,7 @@ def deliver(settings: StartSettings, observe: Observer) -> Deliver:
     from dropscale.pipeline.parts.finish import FinishResult
     from dropscale.pipeline.parts.publish import PublishOutput
 
-    parts = _StartParts(settings, observe)
+    parts = _StartParts(settings, observe, transfer_seconds=DOWNLOAD_SECONDS)
     finish = FinishResult(S3InputBucket(parts.s3), Vips(PIXELS_BYTES))
     return Deliver(
         ledger=parts.ledger,
@@ -218,7 +228,7 @@ def ledger(settings: Settings, client: ClientOf) -> DynamoLedger:
     return DynamoLedger(client("dynamodb"), settings.ledger_table)
 
 
-def specs(settings: SpecSettings, files: SpecFiles) -> SpecResolver:
+def specs(settings: SpecSettings, files: SpecFiles, names_like: NamesLike) -> SpecResolver:
     """Compose what resolves specs that lie among `files`."""
     from cachetools import TTLCache
 
@@ -231,6 +241,7 @@ def specs(settings: SpecSettings, files: SpecFiles) -> SpecResolver:
         suffixes=settings.sidecar_suffixes,
         sidecar_required=settings.sidecar_mode == "required",
         folder_specs=TTLCache(_MOST_FOLDER_SPECS, settings.settle_seconds * _SHARE_OF_SETTLING),
+        names_like=names_like,
     )
 
 
@@ -256,6 +267,7 @@ class _Parts:
         observe: Observer = _observe_nothing,
         client: ClientOf = _client,
         call_seconds: float = CALL_SECONDS,
+        transfer_seconds: float = TRANSFER_SECONDS,
     ) -> None:
         self.s3 = cast("S3Client", client("s3"))
         self.ledger = DynamoLedger(client("dynamodb"), settings.ledger_table)
@@ -264,7 +276,9 @@ class _Parts:
         announce = EventBridgeAnnouncer(lambda: client("events"), *where)
         self.write_manifest = WriteManifest(self.ledger, self.results, observe, announce)
         api_key = SecretApiKey(client("secretsmanager"), settings.api_key_secret_arn)
-        self.upscaler = MagicHourUpscaler(api_key, settings.api_base_url, call_seconds)
+        self.upscaler = MagicHourUpscaler(
+            api_key, settings.api_base_url, call_seconds, transfer_seconds
+        )
 
     @cached_property
     def look(self) -> LookAtProject:
@@ -281,8 +295,9 @@ class _StartParts(_Parts):
         settings: StartSettings,
         observe: Observer = _observe_nothing,
         client: ClientOf = _client,
+        transfer_seconds: float = TRANSFER_SECONDS,
     ) -> None:
-        super().__init__(settings, observe, client)
+        super().__init__(settings, observe, client, transfer_seconds=transfer_seconds)
         self._settings = settings
         self._client = client
 

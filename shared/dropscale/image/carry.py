@@ -1,13 +1,30 @@
 """What of an original's metadata is true of its result, too, and what has to be made true."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import chain
 from typing import BinaryIO
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.image.header import ImageHeader
 from dropscale.image.metadata import exif, xmp
-from dropscale.image.metadata.files import can_take_profile, declares_colour
+from dropscale.image.metadata.files import (
+    can_take_profile,
+    declares_colour,
+    describe_misfits,
+    misfits_of,
+    read_metadata,
+)
 from dropscale.image.metadata.model import MalformedMetadata, Metadata
 from dropscale.image.pixels import Comparison
+from dropscale.image.timed_file import OutOfTime, timed
+
+STRIPPED = frozenset(
+    {WarningCode.METADATA_DAMAGED, WarningCode.TEXTS_LOST, WarningCode.CREDENTIALS_LOST}
+)
+"""What is no loss where nothing of the kind is wanted."""
+
+_MOST_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -41,10 +58,10 @@ def can_hold(profile: bytes, file: BinaryIO, header: ImageHeader) -> bool:
 
 def carry_metadata(
     original: Original, file: BinaryIO, header: ImageHeader, measured: Comparison | None
-) -> tuple[Metadata, list[str]]:
+) -> tuple[Metadata, list[CodedWarning]]:
     """Return what a result is to say of itself, and what of its original could not be used."""
     found = original.metadata
-    faults: list[str] = []
+    faults = list(found.faults)
     upright = is_upright(original, header, measured)
     place = (exif.UPRIGHT if upright else original.orientation, header.width, header.height)
     profile = found.icc
@@ -53,19 +70,48 @@ def carry_metadata(
     ):
         profile = None
     if profile is not None and measured is None:
-        faults.append("The original's colour profile is given back untested: no pixels to compare")
+        message = "The original's colour profile is given back untested: no pixels to compare"
+        faults.append(CodedWarning(WarningCode.PROFILE_UNTESTED, message))
     described = found.exif
     if described is not None:
         try:
             described = exif.adapt(described, *place)
         except MalformedMetadata as error:
-            faults.append(f"The original's EXIF is not given back: {error}")
+            message = f"The original's EXIF is not given back: {error}"
+            faults.append(CodedWarning(WarningCode.METADATA_DAMAGED, message))
             described = None
-    packet = None if found.xmp is None else xmp.adapt(found.xmp, *place)
-    return Metadata(profile, described, packet, found.iptc), faults
+    packet = found.xmp
+    if packet is not None:
+        try:
+            packet = xmp.adapt(packet, *place)
+        except MalformedMetadata as error:
+            message = f"The original's XMP is not given back: {error}"
+            faults.append(CodedWarning(WarningCode.METADATA_DAMAGED, message))
+            packet = None
+    told = Metadata(profile, described, packet, found.iptc, found.texts, found.resolution)
+    return told, faults
+
+
+def foresee_losses(
+    file: BinaryIO, image_type: str, formats: Collection[str], *, strip: bool
+) -> list[CodedWarning]:
+    """Return what a result will lack that its original has, as far as its header tells.
+
+    `formats` are the types that are asked for; of others nothing is foreseen.
+    """
+    try:
+        found = read_metadata(timed(file, _MOST_SECONDS), image_type) or Metadata()
+    except (MalformedMetadata, OutOfTime) as error:
+        message = f"The original's metadata is damaged: {error}"
+        return [CodedWarning(WarningCode.METADATA_DAMAGED, message)]
+    if strip:
+        return [fault for fault in found.faults if fault.code not in STRIPPED]
+    misfits = (describe_misfits(each, misfits_of(each, found)) for each in dict.fromkeys(formats))
+    return [*found.faults, *chain.from_iterable(misfits)]
 
 
 def strip_metadata(metadata: Metadata, orientation: int) -> Metadata:
     """Return the part of metadata without which pixels would look otherwise."""
     needed = orientation != exif.UPRIGHT
-    return Metadata(metadata.icc, exif.only_orientation(orientation) if needed else None)
+    place = exif.only_orientation(orientation) if needed else None
+    return Metadata(metadata.icc, place, resolution=metadata.resolution)

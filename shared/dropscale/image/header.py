@@ -1,13 +1,16 @@
 """Reads an image's type and dimensions from its header."""
 
+import io
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import imagesize
-
 from dropscale import upscaler
 from dropscale.errors import DropscaleError
+from dropscale.image.layouts import read_layout
+from dropscale.image.metadata.model import MalformedMetadata
+from dropscale.image.timed_file import OutOfTime, timed
+from dropscale.image.unsupported import type_by_extension, unsupported_type
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -18,8 +21,13 @@ _SIGNATURES = (
     (b"MM\x00*", "tiff"),
     (b"BM", "bmp"),
 )
+_MOST_SECONDS = 10.0
+"""What finding the size may take: a whole header needs a thousandth."""
+
 _AVIF_BRANDS = {b"avif", b"avis"}
-_HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"}
+_HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+_SWAPPING_SIDES = range(5, 9)
+"""EXIF orientations of pictures that lie on a side."""
 
 
 class EmptyImage(DropscaleError):
@@ -28,6 +36,10 @@ class EmptyImage(DropscaleError):
 
 class NotAnImage(DropscaleError):
     """The bytes are of no image type that the upscaler takes."""
+
+
+class UnsupportedImage(NotAnImage):
+    """The bytes are of a type of image that the upscaler does not take, but is known by name."""
 
 
 class DamagedImage(DropscaleError):
@@ -53,37 +65,59 @@ def read_header(file: BinaryIO, name: str, *, as_stored: bool = False) -> ImageH
     The size is that of the image as it is to be seen, or with `as_stored` that of its pixels.
 
     Raises:
-        EmptyImage, NotAnImage, DamagedImage: as their names say.
+        EmptyImage, NotAnImage, UnsupportedImage, DamagedImage: as their names say.
     """
     file.seek(0)
     head = file.read(64)
     if not head:
-        raise EmptyImage(f"{name} is empty", fix="Upload the image again.")
+        raise EmptyImage(f"{name} is empty", fix="Export the image again, and upload that.")
+    if (unsupported := unsupported_type(file)) is not None:
+        raise UnsupportedImage(f"{name} is {unsupported.name}", fix=unsupported.fix)
     image_type = _sniff(head)
     if image_type is None:
         raise NotAnImage(
             f"{name} is not an image the upscaler takes (by its content)",
             fix=f"Use one of {', '.join(upscaler.EXTENSION_BY_TYPE)}.",
         )
-    file.seek(0)
     try:
-        width, height = imagesize.get(file, exif_rotation=not as_stored)
-    except (ValueError, struct.error, OSError, IndexError) as error:
+        layout = read_layout(timed(file, _MOST_SECONDS), image_type)
+    except (MalformedMetadata, OutOfTime) as error:
         raise _damaged_image(name, image_type) from error
+    width, height = layout.width, layout.height
     if width < 1 or height < 1:
         raise _damaged_image(name, image_type)
-    return ImageHeader(image_type, int(width), int(height))
+    if not as_stored and layout.orientation in _SWAPPING_SIDES:
+        width, height = height, width
+    return ImageHeader(image_type, width, height)
 
 
-def require_upscalable(header: ImageHeader, name: str) -> None:
+def refusal_by_name(head: bytes, name: str) -> DropscaleError:
+    """Return why an image is not taken whose name has one of `upscaler.UNSUPPORTED_EXTENSIONS`.
+
+    `head` are its first bytes, of which `unsupported.HEAD_BYTES` are enough.
+    """
+    try:
+        header = read_header(io.BytesIO(head), name)
+    except (EmptyImage, UnsupportedImage) as error:
+        return error
+    except (NotAnImage, DamagedImage):
+        told = type_by_extension(name.rpartition(".")[2].lower())
+        return UnsupportedImage(f"{name} is {told.name}, by its name", fix=told.fix)
+    return UnsupportedImage(
+        f"{name} is {header.type} by its content, and not by its name",
+        fix=f"Let its name end in .{upscaler.EXTENSION_BY_TYPE[header.type]}.",
+    )
+
+
+def require_upscalable(width: int, height: int, name: str) -> None:
     """Refuse what the vendor would refuse after taking it.
 
     Raises:
         ImageTooLarge: a side is longer than `upscaler.MAX_SIDE` pixels.
     """
-    if max(header.width, header.height) > upscaler.MAX_SIDE:
+    if max(width, height) > upscaler.MAX_SIDE:
         raise ImageTooLarge(
-            f"{name} is {header.width} x {header.height} pixels",
+            f"{name} is {width} x {height} pixels",
             fix=f"Scale it down to at most {upscaler.MAX_SIDE} x {upscaler.MAX_SIDE}.",
         )
 
@@ -91,7 +125,7 @@ def require_upscalable(header: ImageHeader, name: str) -> None:
 def _damaged_image(name: str, image_type: str) -> DamagedImage:
     return DamagedImage(
         f"{name} looks like {image_type}, but its header is damaged or cut off",
-        fix="Upload the image again, or export it anew.",
+        fix="Export it again where it comes from, and upload that.",
     )
 
 

@@ -10,11 +10,10 @@ MAX_DELTA_E = 3.0
 """The mean colour difference (CIEDE2000) from which a result is suspicious; docs/results.md says
 what it was measured by."""
 
+DECODABLE_TYPES = frozenset({"avif", "heic", "jpeg", "png", "tiff", "webp"})
+ALPHA_TYPES = frozenset({"avif", "png", "webp"})
+"""The types that alpha can be given back in."""
 
-DECODABLE_TYPES = frozenset({"avif", "jpeg", "png", "tiff", "webp"})
-
-
-ALPHA_TYPES = DECODABLE_TYPES - {"jpeg"}
 QUALITY_BY_TYPE = MappingProxyType({"jpeg": 92, "webp": 90, "avif": 75})
 """The types that lose detail, and the quality (1 to 100) at which that is hard to see."""
 
@@ -25,10 +24,14 @@ class PixelsUnreadable(Exception):
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file that has a descriptor, and its type (as in `upscaler.EXTENSION_BY_TYPE`)."""
+    """An image file that has a descriptor, and its type (as in `upscaler.EXTENSION_BY_TYPE`).
+
+    `profile` is that of its pixels, where it is known; it counts before one that the file has.
+    """
 
     file: BinaryIO
     type: str
+    profile: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,6 @@ class Comparison:
         is_upright: its pixels stand as they are to be seen.
         keeps_profile: its colours are those of the original's profile, not of sRGB.
         lost_alpha: the original has transparent parts, and the result has no alpha.
-        metadata: that of the original, where only its decoder finds it.
     """
 
     fault: str | None = None
@@ -52,7 +54,6 @@ class Comparison:
     is_upright: bool = True
     keeps_profile: bool = True
     lost_alpha: bool = False
-    metadata: Metadata | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,10 @@ class Conversion:
     Attributes:
         type: its new type, one of those that can be decoded.
         quality: from 1 to 100, for types that lose detail; None: that type's own.
-        strip: nothing that is only descriptive stays of its own.
-        metadata: what it is to say besides, if its new type is one that can only be told now.
+        metadata: what it is to say, if its new type is one that can only be told now. Of what the
+            result says itself only the profile stays.
     """
 
     type: str
     quality: int | None = None
-    strip: bool = False
     metadata: Metadata = field(default_factory=Metadata)

@@ -5,6 +5,8 @@ from typing import BinaryIO
 
 from dropscale.errors import DropscaleError
 from dropscale.image.header import DamagedImage, EmptyImage, ImageHeader, NotAnImage, read_header
+from dropscale.image.metadata import heif
+from dropscale.image.metadata.model import MalformedMetadata
 
 _TAIL_BYTES = 64
 _TRAILERS = {"png": b"IEND\xaeB`\x82", "jpeg": b"\xff\xd9"}
@@ -43,6 +45,11 @@ def _is_whole(file: BinaryIO, image_type: str) -> bool:
     if image_type == "webp":
         file.seek(4)
         return size >= int.from_bytes(file.read(4), "little") + 8
+    if image_type in {"avif", "heic"}:
+        try:
+            return heif.is_whole(file)
+        except MalformedMetadata:
+            return False
     trailer = _TRAILERS.get(image_type)
     if trailer is None:
         return True

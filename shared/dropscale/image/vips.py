@@ -5,12 +5,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dropscale.image.metadata import exif, heif
 from dropscale.image.pixels import Comparison, Conversion, ImageFile, PixelsUnreadable
 from dropscale.image.vips_task import (
     CompareTask,
@@ -48,7 +50,15 @@ class Vips:
             "orientation": orientation,
             "profile_can_hold": profile_can_hold,
         }
-        answer = _run(task, [task["result"], task["original"]], seconds)
+        end = time.monotonic() + seconds
+        try:
+            answer = _run(task, [task["result"], task["original"]], seconds)
+        except _DecoderCrashed:
+            if original is None:
+                raise
+            # It may have been the original's: then the result is looked at alone.
+            task["original"] = None
+            answer = _run(task, [task["result"]], end - time.monotonic())
         try:
             return _Answer.model_validate_json(answer).comparison
         except ValidationError as error:
@@ -66,6 +76,8 @@ class Vips:
     ) -> None:
         """See `dropscale.pipeline.parts.ports.Pixels.convert`."""
         blobs = {kind: getattr(to.metadata, kind) for kind in get_args(MetadataKind)}
+        if to.metadata.exif is not None:
+            blobs["exif"] = exif.placeholder(len(to.metadata.exif))
         task: ConvertTask = {
             "task": "convert",
             "max_bytes": self.max_bytes,
@@ -73,7 +85,6 @@ class Vips:
             "alpha_of": _inherit(alpha_of) if alpha_of else None,
             "target": _inherit(ImageFile(target, to.type)),
             "quality": to.quality,
-            "strip": to.strip,
             "orientation": orientation,
             "metadata": {
                 kind: base64.b64encode(blob).decode()
@@ -82,19 +93,27 @@ class Vips:
             },
         }
         _run(task, [task["result"], task["alpha_of"], task["target"]], seconds)
+        if to.metadata.exif is not None:
+            # libvips writes EXIF anew, with 72 dpi and more that nobody said: it only makes room.
+            heif.overwrite_exif(target, to.metadata.exif)
 
 
 class _Answer(BaseModel):
     """What the worker answers when it has compared."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", val_json_bytes="base64")
+    model_config = ConfigDict(strict=True, extra="forbid")
 
     comparison: Comparison
 
 
+class _DecoderCrashed(PixelsUnreadable):
+    """The worker was ended by a signal."""
+
+
 def _inherit(image: ImageFile) -> InheritedImage:
     image.file.flush()
-    return {"fileno": image.file.fileno(), "type": image.type}
+    profile = None if image.profile is None else base64.b64encode(image.profile).decode()
+    return {"fileno": image.file.fileno(), "type": image.type, "profile": profile}
 
 
 def _run(task: Task, images: Sequence[InheritedImage | None], seconds: float) -> bytes:
@@ -116,7 +135,8 @@ def _run(task: Task, images: Sequence[InheritedImage | None], seconds: float) ->
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         last = lines[-1] if lines else "no message"
-        raise PixelsUnreadable(f"libvips ended with {done.returncode}: {last}")
+        crash = _DecoderCrashed if done.returncode < 0 else PixelsUnreadable
+        raise crash(f"libvips ended with {done.returncode}: {last}")
     return done.stdout
 
 

@@ -16,6 +16,8 @@ class InheritedImage(TypedDict):
 
     fileno: int
     type: str
+    profile: str | None
+    """In base64."""
 
 
 class CompareTask(TypedDict):
@@ -38,7 +40,6 @@ class ConvertTask(TypedDict):
     alpha_of: InheritedImage | None
     target: InheritedImage
     quality: int | None
-    strip: bool
     orientation: int
     metadata: dict[MetadataKind, str]
 

@@ -11,12 +11,13 @@ import os
 import resource
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import cache, reduce
+from operator import or_
 from typing import Any
 
 import pyvips
 
-from dropscale.image.metadata.model import Metadata
 from dropscale.image.pixels import QUALITY_BY_TYPE, Comparison
 from dropscale.image.vips_task import (
     CompareTask,
@@ -53,6 +54,13 @@ _FIELDS: Mapping[MetadataKind, str] = {
 }
 
 
+_KEPT: Mapping[MetadataKind, int] = {"exif": 1, "xmp": 2, "icc": 8}
+"""The flags of libvips's VipsForeignKeep."""
+
+
+_COLOUR_ONLY = frozenset({"webp", "avif"})
+
+
 def main() -> None:
     """Do one task."""
     task: Task = json.load(sys.stdin)
@@ -60,7 +68,7 @@ def main() -> None:
     pyvips.cache_set_max(0)
     if task["task"] == "compare":
         answer = {"comparison": asdict(compare(task))}
-        json.dump(answer, sys.stdout, default=lambda blob: base64.b64encode(blob).decode())
+        json.dump(answer, sys.stdout)
     else:
         convert(task)
 
@@ -74,18 +82,19 @@ def compare(task: CompareTask) -> Comparison:
         return Comparison(fault=_describe_error(error))
     if task["original"] is None or original is None:
         return _look_alone(task, result)
-    found = _metadata_of(original) if task["original"]["type"] in {"avif", "heic"} else None
     size = _size_to_compare(original.width, original.height)
     reference, _ = _decode_to_size(task["original"], size)
-    seen = _look_alone(task, result) if reference is None else _look_beside(task, result, reference)
-    return replace(seen, metadata=found)
+    return _look_alone(task, result) if reference is None else _look_beside(task, result, reference)
 
 
 def convert(task: ConvertTask) -> None:
     """Write a result anew; what goes wrong ends the process."""
     image, image_type = _open_image(task["result"]), task["target"]["type"]
-    if image.interpretation == "cmyk":
-        image = image.icc_transform("srgb", embedded=True, intent="relative")
+    # Of these libvips writes RGB, for which a grey profile is none.
+    is_grey = image.interpretation in {"b-w", "grey16"} and image_type in _COLOUR_ONLY
+    if image.interpretation == "cmyk" or (is_grey and _has_profile(image)):
+        depth = 16 if image.format == "ushort" else 8
+        image = image.icc_transform("srgb", embedded=True, intent="relative", depth=depth)
     if task["alpha_of"] is not None:
         image = image.bandjoin(_alpha_for(image, task["alpha_of"], task["orientation"]))
     if image_type == "jpeg" and image.hasalpha():
@@ -96,7 +105,8 @@ def convert(task: ConvertTask) -> None:
     suffix, options = _SAVERS[image_type]
     if image_type in QUALITY_BY_TYPE:
         options = {**options, "Q": task["quality"] or QUALITY_BY_TYPE[image_type]}
-    options = {**options, "keep": "icc" if task["strip"] else "all"}
+    kept = (_KEPT[kind] for kind in ("icc", *task["metadata"]))
+    options = {**options, "keep": reduce(or_, kept)}
     os.lseek(task["target"]["fileno"], 0, os.SEEK_SET)
     target = pyvips.Target.new_to_descriptor(task["target"]["fileno"])
     image.write_to_target(target, suffix, **options)
@@ -157,9 +167,43 @@ def _look_beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Imag
 
 
 def _open_image(image: InheritedImage, **options: Any) -> pyvips.Image:
+    opened = _decode(image, **options)
+    if image["profile"] is not None:
+        opened = opened.copy()
+        profile = base64.b64decode(image["profile"])
+        opened.set_type(pyvips.GValue.blob_type, _FIELDS["icc"], profile)
+    return opened
+
+
+def _decode(image: InheritedImage, **options: Any) -> pyvips.Image:
+    if image["type"] == "heic":
+        return _decode_heic(image["fileno"])
     os.lseek(image["fileno"], 0, os.SEEK_SET)
     source = pyvips.Source.new_from_descriptor(image["fileno"])
     return pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error", **options)
+
+
+@cache  # an image is opened for its size, and then for its pixels
+def _decode_heic(fileno: int) -> pyvips.Image:
+    """Return the pixels of a HEIC file, upright, in 8 bits a channel, with their profile.
+
+    libvips from PyPI has no decoder of HEVC; pi-heif's is the same libheif, with libde265.
+    """
+    # Imported late: it and Pillow would be half of the worker's start, and few images need them.
+    import pi_heif  # noqa: PLC0415
+
+    pi_heif.options.DECODE_THREADS = 1
+    os.lseek(fileno, 0, os.SEEK_SET)
+    try:
+        with open(fileno, "rb", closefd=False) as file:
+            opened = pi_heif.open_heif(file)
+            pixels = pyvips.Image.new_from_array(opened.to_pillow())
+    except (OSError, ValueError, RuntimeError, EOFError, SyntaxError, IndexError) as error:
+        raise pyvips.Error("no HEIC that can be decoded", str(error)) from error
+    if (profile := opened.info.get("icc_profile")) is not None:
+        pixels = pixels.copy()
+        pixels.set_type(pyvips.GValue.blob_type, _FIELDS["icc"], profile)
+    return pixels
 
 
 def _original(task: CompareTask) -> pyvips.Image | None:
@@ -248,7 +292,9 @@ def _is_flat(image: pyvips.Image, reference: pyvips.Image | None) -> bool:
     alpha = _alpha(image)
     if alpha is not None and alpha.max() == 0:
         return True
-    return all(lab[band].deviate() < _FLAT for band in range(lab.bands))
+    # One pixel has no deviation, and is no less than it should be.
+    is_one = lab.width * lab.height == 1
+    return not is_one and all(lab[band].deviate() < _FLAT for band in range(lab.bands))
 
 
 def _colour(image: pyvips.Image) -> pyvips.Image:
@@ -265,13 +311,6 @@ def _alpha(image: pyvips.Image) -> pyvips.Image | None:
 
 def _has_profile(image: pyvips.Image) -> bool:
     return bool(image.get_typeof(_FIELDS["icc"]))
-
-
-def _metadata_of(image: pyvips.Image) -> Metadata:
-    found = {kind: image.get(field) for kind, field in _FIELDS.items() if image.get_typeof(field)}
-    return Metadata(
-        **{kind: bytes(value).removeprefix(b"Exif\0\0") for kind, value in found.items()}
-    )
 
 
 def _describe_error(error: pyvips.Error) -> str:

@@ -8,8 +8,9 @@ from functools import partial
 from itertools import accumulate
 from typing import Annotated, Any, Self, TypedDict, Unpack
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
+from dropscale.coded_warning import CodedWarning, WarningCode, read_warning
 from dropscale.errors import DropscaleError
 from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.rows import IllegalTransition, Instant, Record, Row, cut
@@ -30,6 +31,16 @@ _MOST_WARNINGS, _WARNING_SIZE = 16, 600
 _MOST_RENDITION_WARNINGS, _RENDITION_WARNING_SIZE = 8, 400
 _REASON_SIZE, _RENDITION_REASON_SIZE, _CODE_SIZE = 8000, 3000, 100
 _DOWNLOADS_SIZE, _EXPIRY_SIZE = 8000, 100
+
+
+_OfSpec = Annotated[
+    CodedWarning,
+    BeforeValidator(partial(read_warning, uncoded=WarningCode.SPEC)),
+    PlainSerializer(CodedWarning.as_text),
+]
+_OfRendition = Annotated[
+    CodedWarning, BeforeValidator(read_warning), PlainSerializer(CodedWarning.as_text)
+]
 
 
 class Reason(Record):
@@ -105,7 +116,7 @@ class _Report(TypedDict, total=False):
     credits_charged: int | None
     output: Output | None
     downloads: tuple[Download, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[CodedWarning, ...]
 
 
 class _RenditionChanges(_Report, total=False):
@@ -148,7 +159,7 @@ class Rendition(Record):
     earlier_output: Output | None = None
     """The last one, while its result is wanted once more: it serves if the vendor has none left."""
     downloads: tuple[Download, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[_OfRendition, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -250,18 +261,21 @@ def _bounded(changes: _RenditionChanges) -> _RenditionChanges:
     return bounded
 
 
-def _bounded_warnings(warnings: Sequence[str], most: int, size: int) -> tuple[str, ...]:
+def _bounded_warnings(
+    warnings: Sequence[CodedWarning], most: int, size: int
+) -> tuple[CodedWarning, ...]:
     """Return at most so many warnings of so many bytes each; the last one says what is left out."""
-    shown = [cut(warning, size) for warning in warnings]
+    shown = [CodedWarning(each.code, cut(each.message, size)) for each in warnings]
     if len(shown) > most:
-        shown = [*shown[: most - 1], f"… and {len(shown) - most + 1} more"]
+        left = CodedWarning(WarningCode.MORE, f"… and {len(shown) - most + 1} more")
+        shown = [*shown[: most - 1], left]
     return tuple(shown)
 
 
 class _DropFacts(TypedDict, total=False):
     source: Source
     spec: EffectiveSpec
-    warnings: tuple[str, ...]
+    warnings: tuple[CodedWarning, ...]
 
 
 class _DropChanges(_DropFacts, total=False):
@@ -291,7 +305,7 @@ class Drop(Row):
     wait: WaitReason | None = None
     wait_until: Instant | None = None
     reason: Reason | None = None
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[_OfSpec, ...] = ()
     """What its specs say in vain."""
     timeline: tuple[TimelineEntry, ...] = ()
     due: Instant | None = None
@@ -303,7 +317,7 @@ class Drop(Row):
         return hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()[:32]
 
     @staticmethod
-    def bounded_warnings(warnings: Sequence[str]) -> tuple[str, ...]:
+    def bounded_warnings(warnings: Sequence[CodedWarning]) -> tuple[CodedWarning, ...]:
         """Return what a drop keeps of the warnings about its specs."""
         return _bounded_warnings(warnings, _MOST_WARNINGS, _WARNING_SIZE)
 
@@ -312,6 +326,13 @@ class Drop(Row):
         """Whether its state is that of its renditions, and no decision on the drop itself."""
         states = [rendition.state for rendition in self.renditions.values()]
         return bool(states) and self.state is combined_state(states)
+
+    @property
+    def is_at_vendor(self) -> bool:
+        """Whether the job of one of its renditions is, or was, or may be at the vendor."""
+        return any(
+            one.project_id or one.state is not DropState.WAITING for one in self.renditions.values()
+        )
 
     @property
     def fingerprints(self) -> list[str]:
@@ -360,6 +381,10 @@ class Drop(Row):
         """Reach a state that no rendition tells, such as rejected or waiting for a sidecar."""
         cleared: _DropChanges = {"wait": None, "wait_until": None, "reason": None}
         return self._step(state, now, {**cleared, **changes})
+
+    def look_again(self, at: datetime, now: datetime) -> Self:
+        """Wait for access until another time."""
+        return self._step(self.state, now, {"wait_until": at})
 
     def _step(self, state: DropState, now: datetime, changes: _DropChanges) -> Self:
         timeline = self.timeline

@@ -36,6 +36,10 @@ _OPEN_TO_VERDICTS = frozenset(
 
 _MOST_ORPHANS = 20
 
+LOOK_PAUSE = timedelta(seconds=3)
+"""Between two looks at a project, the vendor asks for as much."""
+_SEEN_LIFETIME = timedelta(seconds=30)
+
 _HIGHEST_PRICE = 4
 """Times the list price; a price above it is a misreading, not a price."""
 
@@ -82,6 +86,21 @@ class Upload(Record):
         return now - self.at < _UPLOAD_LIFETIME
 
 
+class Seen(Record):
+    """What the last look at a project has found, for all who would look at the same moment."""
+
+    project_id: str
+    at: Instant
+    status: str
+    credits_charged: int | None = None
+    url: str | None = None
+    """Of its first download."""
+
+    def is_recent(self, now: datetime) -> bool:
+        """Whether it may stand for a look now."""
+        return now - self.at < _SEEN_LIFETIME
+
+
 class _JobChanges(TypedDict, total=False):
     upload: Upload
     failed_uploads: int
@@ -99,6 +118,8 @@ class _JobChanges(TypedDict, total=False):
     missing_since: datetime | None
     missing_looks: int
     abandoned_at: datetime | None
+    looked_at: datetime
+    seen: Seen
     due: datetime | None
     cursor: str | None
     is_still_wanted: bool
@@ -169,6 +190,8 @@ class Job(Row):
     """Credits that earlier attempts have taken and may have cost."""
     orphans: tuple[str, ...] = ()
     """Projects of earlier attempts: such as ended in an error, or whose answers came too late."""
+    may_have_cost: bool = False
+    """Whether another attempt may be charged, in vain, while no person has decided on it."""
     trusted_project: str | None = None
     """A project that a person took for this job's, whatever its name says."""
     is_overdue: bool = False
@@ -180,6 +203,10 @@ class Job(Row):
     missing_looks: int = 0
     """404s in a row."""
     abandoned_at: Instant | None = None
+    looked_at: Instant | None = None
+    """When somebody last began to look at its project, if several drops share it."""
+    seen: Seen | None = None
+    """What came of such a look."""
     due: Instant | None = None
     """When the sweeper is to look at this job and its drops; None: nothing is left to do."""
     cursor: str | None = None
@@ -220,8 +247,9 @@ class Job(Row):
 
     @property
     def is_refunded(self) -> bool:
-        """Whether the vendor failed and gave the credits back, so that it may be paid anew."""
-        return self.state is JobState.ERROR and not self.credits_charged
+        """Whether the vendor failed and gave all credits back, so that it may be paid anew."""
+        is_free = not self.credits_charged and not self.may_have_cost
+        return self.state is JobState.ERROR and is_free
 
     @property
     def may_change(self) -> bool:
@@ -288,6 +316,10 @@ class Job(Row):
             taken = self.look_again(self.due if self.state is JobState.SUBMITTING else review)
         return taken.model_copy(update={"is_still_wanted": True})
 
+    def trust_project(self) -> Self:
+        """A person says that its project is its own, against the project's name."""
+        return self.model_copy(update={"trusted_project": self.project_id})
+
     def watch_anew(self, now: datetime, due: datetime) -> Self:
         """Somebody wants the result (again); its project is looked at for as long as at first."""
         if self.state is not JobState.ABANDONED:
@@ -351,13 +383,17 @@ class Job(Row):
         now: datetime,
         due: datetime,
         *,
+        is_of_attempt: bool = False,
         is_trusted: bool = False,
     ) -> Self:
-        """A project that is not the present attempt's is this job's all the same.
+        """A project that is not known for the present attempt's is this job's all the same.
 
-        `is_trusted`: a person says so, against the project's name.
+        `is_of_attempt`: it is the present attempt's after all. Of one that is not, the attempt's
+        own credits may be lost. `is_trusted`: a person says so, against the project's name.
         """
-        is_another = self.project_id not in {None, project_id}
+        is_settled = self.state is JobState.READY or self.is_refunded
+        is_left = not is_settled and not is_of_attempt and self.project_id != project_id
+        is_another = is_left or self.project_id not in {None, project_id}
         written_off = dict(self.spent) if is_another else self.written_off
         taken = self.record_project(project_id, charged, now, due)
         orphans = tuple(one for one in self._orphans_with(self.project_id) if one != project_id)
@@ -365,6 +401,7 @@ class Job(Row):
             update={
                 "orphans": orphans,
                 "written_off": written_off,
+                "may_have_cost": self.may_have_cost or is_left,
                 "is_overdue": False,
                 "trusted_project": project_id if is_trusted else self.trusted_project,
             }
@@ -382,6 +419,17 @@ class Job(Row):
             return self
         since, looks = self.missing_since or now, self.missing_looks + 1
         return self._step(missing_since=since, missing_looks=looks)
+
+    def begin_look(self, project_id: str, now: datetime) -> Self:
+        """Look at its project for all its drops, unless somebody has just begun to."""
+        is_fresh = self.looked_at is not None and now - self.looked_at < LOOK_PAUSE
+        if project_id != self.project_id or is_fresh:
+            return self
+        return self._step(looked_at=now)
+
+    def record_seen(self, seen: Seen) -> Self:
+        """A look that was begun for all its drops has found that."""
+        return self if seen.project_id != self.project_id else self._step(seen=seen)
 
     def record_answer(self, project_id: str) -> Self:
         """A look was answered otherwise than 404."""
@@ -444,7 +492,8 @@ class Job(Row):
 
     def pay_again(self, now: datetime) -> Self:
         """A person has decided that the unknown attempt counts as lost; its credits stay spent."""
-        return self._step(JobState.READY, reserved={}, written_off=dict(self.spent), due=now)
+        ready = self._step(JobState.READY, reserved={}, written_off=dict(self.spent), due=now)
+        return ready.model_copy(update={"may_have_cost": False})
 
     def _orphans_with(self, project_id: str | None) -> tuple[str, ...]:
         left = () if project_id is None or project_id in self.orphans else (project_id,)

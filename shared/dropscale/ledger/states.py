@@ -93,6 +93,7 @@ class WaitReason(StrEnum):
     """What a waiting drop waits for."""
 
     SIDECAR = "sidecar"
+    ACCESS = "access"
     SLOT = "slot"
     BUDGET = "budget"
     THROTTLED = "throttled"

@@ -157,6 +157,8 @@ class Agenda(StrEnum):
     SUBMITTED_JOBS = "job#submitted"
     ENDED_JOBS = "job#ended"
     DROPS = "drop"
+    DENIED_DROPS = "drop#access"
+    """Drops that wait for access to their objects, and whose manifests say so."""
 
 
 AGENDA_BY_JOB_STATE = MappingProxyType(
@@ -172,6 +174,17 @@ AGENDA_BY_JOB_STATE = MappingProxyType(
     }
 )
 """Where a job is listed while it has something due."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """Keys of images that were evaluated, and of specs that lie beside no image of their own.
+
+    All of one `Names` are one name to a person, if case does not count.
+    """
+
+    images: frozenset[str] = frozenset()
+    specs: frozenset[str] = frozenset()
 
 
 class Ledger(Protocol):
@@ -228,6 +241,15 @@ class Ledger(Protocol):
 
     def credits_spent(self, window: str) -> int:
         """Return the credits taken from a window of the budget."""
+
+    def names(self, name_id: str) -> Names:
+        """Return what was noted under a name."""
+
+    def note_name(self, name_id: str, names: Names) -> Names:
+        """Add keys to a name; return all that is noted under it then.
+
+        Of two that note at once, one at least sees the other.
+        """
 
     def note_manifest_written(self, drop: Drop) -> None:
         """Note that the manifest shows this drop, unless the drop has changed since."""

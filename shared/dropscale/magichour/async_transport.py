@@ -19,12 +19,12 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from dropscale.magichour.base_transport import (
+    TRANSFER_SECONDS,
     Body,
     Endpoint,
     NoAnswer,
     Request,
     Transport,
-    body_of,
 )
 from dropscale.magichour.calls import CONNECT_TIMEOUT, Answer
 from dropscale.magichour.environment import Library, Route, certificates, first_set
@@ -46,9 +46,7 @@ _HEADERS = {"Connection": "close", "User-Agent": f"python-httpx/{httpx.__version
 class AsyncTransport(Transport):
     """A transport for asyncio. It keeps nothing open, so there is nothing to close.
 
-    Args:
-        endpoint: the API.
-        timeout: seconds to wait for the answer of a call, and for each piece of a transfer.
+    See `Transport` for its arguments.
     """
 
     proxy_schemes = MappingProxyType(
@@ -56,8 +54,10 @@ class AsyncTransport(Transport):
         | dict.fromkeys(("socks5", "socks5h"), Library("socksio", "httpx[socks]"))
     )
 
-    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
-        super().__init__(endpoint, timeout)
+    def __init__(
+        self, endpoint: Endpoint, timeout: float, transfer_seconds: float = TRANSFER_SECONDS
+    ) -> None:
+        super().__init__(endpoint, timeout, transfer_seconds)
         self._timeout = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout))
         self._places: WeakKeyDictionary[asyncio.AbstractEventLoop, _Places] = WeakKeyDictionary()
 
@@ -65,7 +65,8 @@ class AsyncTransport(Transport):
         """See `Transport.exchange`."""
         # A transfer has its place already, from `transfer`.
         async with nullcontext() if request.moves_file else self._places_here().calls:
-            return await self._exchange(request, route)
+            async with asyncio.timeout(self.longest(request)):
+                return await self._exchange(request, route)
 
     def no_answer(self, error: Exception) -> NoAnswer:
         """See `Transport.no_answer`."""
@@ -109,12 +110,12 @@ class AsyncTransport(Transport):
                 )
             )
             async with aclosing(response):
-                receiver = request.receiver(response.status_code, response.headers)
-                if receiver is not None:
-                    async for piece in response.aiter_bytes():
-                        if not receiver.take(piece):
+                incoming = request.incoming(response.status_code, response.headers)
+                if incoming.is_wanted:
+                    async for piece in response.aiter_raw():
+                        if not incoming.take(piece):
                             break
-                return Answer(response.status_code, response.headers, body_of(receiver))
+                return Answer(response.status_code, response.headers, incoming.end())
 
 
 class _Places:

@@ -12,6 +12,7 @@ The methods are coroutines. On a transport that blocks they never suspend (see `
 
 import io
 import re
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -20,7 +21,7 @@ from http import HTTPStatus
 from ssl import SSLContext
 from typing import BinaryIO, ClassVar, TypeVar
 
-from dropscale.magichour.calls import MAX_ANSWER, Answer, Call
+from dropscale.magichour.calls import CONNECT_TIMEOUT, MAX_ANSWER, Answer, Call
 from dropscale.magichour.environment import BadSetting, ProxySchemes, Route, route_to
 from dropscale.magichour.errors import (
     ConnectionLost,
@@ -29,14 +30,31 @@ from dropscale.magichour.errors import (
     TransferFailed,
     Unreachable,
 )
-from dropscale.magichour.urls import fault_of_base_url, host_of, is_loopback, require_safe
+from dropscale.magichour.urls import (
+    VISIBLE_ASCII,
+    fault_of_base_url,
+    host_of,
+    is_loopback,
+    require_safe,
+)
 
 T = TypeVar("T")
 
 CHUNK = 64 * 1024
 """Bytes of a transfer that are held in memory at a time."""
 
+MAX_DOWNLOAD = 1024 * 1024 * 1024
+"""Longest file that is downloaded, in bytes; the storage of the function that does it has room for
+three of these and an original."""
+
+TRANSFER_SECONDS = 3600.0
+"""What moving one file may take by default: 512 MiB, the largest image, at 1.2 Mbit/s."""
+
 _LONGEST_TIMEOUT = 86_400.0
+_ZLIB_OR_GZIP = 47
+"""What zlib calls both of them, by their headers."""
+
+_SIZE = re.compile(r"[0-9]{1,18}")
 
 Moved = Callable[[int, int | None], object]
 """Called with the bytes that were moved so far and, if it is known, the number of all."""
@@ -55,7 +73,7 @@ class Endpoint:
     """
 
     def __init__(self, token: str | None, base_url: str) -> None:
-        if token is None or not re.fullmatch(r"[!-~]+", token):
+        if token is None or not VISIBLE_ASCII.fullmatch(token):
             raise ValueError(
                 "the Magic Hour API key is missing, empty or has characters other than visible "
                 "ASCII (a line break at its end?); pass the key alone"
@@ -68,7 +86,11 @@ class Endpoint:
 
     def headers(self) -> dict[str, str]:
         """Return the headers of every call."""
-        return {"Accept": "application/json", "Authorization": f"Bearer {self._token}"}
+        return {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Authorization": f"Bearer {self._token}",
+        }
 
     def without_token(self, text: str) -> str:
         """Return the text as it may be shown: an answer may quote the key."""
@@ -115,15 +137,22 @@ class Sink:
         self._moved = moved
         self._size: int | None = None
         self.written = 0
+        self.is_too_long = False
         self.failure: Exception | None = None
 
     def expect(self, headers: Mapping[str, str]) -> None:
         """Take note of the size that the answer announces."""
         value = headers.get("Content-Length", "")
-        self._size = int(value) if re.fullmatch(r"[0-9]{1,18}", value) else None
+        self._size = int(value) if _SIZE.fullmatch(value) else None
 
     def take(self, piece: bytes) -> bool:
-        """Take the next piece, and want more; `failure` keeps what goes wrong with that."""
+        """Take the next piece; return whether more is wanted.
+
+        `failure` keeps what goes wrong with that.
+        """
+        if self.written + len(piece) > MAX_DOWNLOAD:
+            self.is_too_long = True
+            return False
         try:
             self._file.write(piece)
             self.written += len(piece)
@@ -147,9 +176,50 @@ class AnswerBody:
         return len(self.data) <= MAX_ANSWER
 
 
-def body_of(receiver: Sink | AnswerBody | None) -> bytes:
-    """Return the body that is part of the answer."""
-    return bytes(receiver.data) if isinstance(receiver, AnswerBody) else b""
+class Incoming:
+    """The body of an answer on its way to who takes it.
+
+    Nobody asked for it to be compressed; if it is all the same, it is inflated piece by piece, so
+    that a small one that inflates to gigabytes is no more than another one that is too long.
+    """
+
+    def __init__(self, receiver: Sink | AnswerBody | None, headers: Mapping[str, str]) -> None:
+        self._receiver = receiver
+        encoding = headers.get("Content-Encoding", "").strip().lower()
+        is_deflated = encoding in {"gzip", "x-gzip", "deflate"}
+        self._inflater = zlib.decompressobj(_ZLIB_OR_GZIP) if is_deflated else None
+        self._is_open = receiver is not None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody takes it."""
+        return self._receiver is not None
+
+    def take(self, piece: bytes) -> bool:
+        """Take the next piece as it came; return whether more is wanted.
+
+        Raises:
+            zlib.error: it is not compressed as the headers say.
+        """
+        if self._receiver is None or self._inflater is None:
+            return self._receiver is not None and self._receiver.take(piece)
+        while self._is_open:
+            inflated = self._inflater.decompress(piece, CHUNK)
+            piece = self._inflater.unconsumed_tail
+            self._is_open = self._receiver.take(inflated)
+            if not piece and len(inflated) < CHUNK:
+                break
+        return self._is_open
+
+    def end(self) -> bytes:
+        """Return the part of the body that belongs to the answer.
+
+        Raises:
+            EOFError: the end of what was compressed has not come.
+        """
+        if self._inflater and not self._inflater.eof and self._is_open:
+            raise EOFError
+        return bytes(self._receiver.data) if isinstance(self._receiver, AnswerBody) else b""
 
 
 @dataclass(frozen=True)
@@ -171,14 +241,14 @@ class Request:
         """Whether this is an upload or a download, not a call."""
         return self.method == "PUT" or self.sink is not None
 
-    def receiver(self, status: int, headers: Mapping[str, str]) -> "Sink | AnswerBody | None":
-        """Return what takes the body of an answer; None: nobody reads it."""
+    def incoming(self, status: int, headers: Mapping[str, str]) -> Incoming:
+        """Return what the body of an answer goes through."""
         if self.sink is None:
-            return AnswerBody()
+            return Incoming(AnswerBody(), headers)
         if status != HTTPStatus.OK:
-            return None
+            return Incoming(None, headers)
         self.sink.expect(headers)
-        return self.sink
+        return Incoming(self.sink, headers)
 
 
 @dataclass(frozen=True)
@@ -200,21 +270,37 @@ class NoAnswer:
 class Transport(ABC):
     """Sends calls to the API, and moves files to and from its storage.
 
+    Args:
+        endpoint: the API.
+        timeout: seconds to wait for the answer of a call, and for each piece of a transfer.
+        transfer_seconds: what one transfer may take as a whole.
+
     Raises:
-        Misconfigured: the time-out is not one.
+        Misconfigured: a time-out is not one.
     """
 
     proxy_schemes: ClassVar[ProxySchemes]
 
-    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
-        if not 0 < timeout <= _LONGEST_TIMEOUT:
-            message = f"the time-out is {timeout}; it must be a number of seconds above 0"
-            raise Misconfigured("calls of the API", message=message)
+    def __init__(
+        self, endpoint: Endpoint, timeout: float, transfer_seconds: float = TRANSFER_SECONDS
+    ) -> None:
+        for seconds in (timeout, transfer_seconds):
+            if not 0 < seconds <= _LONGEST_TIMEOUT:
+                message = f"the time-out is {seconds}; it must be a number of seconds above 0"
+                raise Misconfigured("calls of the API", message=message)
         self.endpoint = endpoint
+        self.timeout = timeout
+        self._transfer_seconds = transfer_seconds
+
+    def longest(self, request: Request) -> float:
+        """Return the seconds that a request may take as a whole, however its answer drips."""
+        if request.moves_file:
+            return self._transfer_seconds
+        return self.timeout + min(CONNECT_TIMEOUT, self.timeout)
 
     @abstractmethod
     async def exchange(self, request: Request, route: Route) -> Answer:
-        """Send a request once, on a new connection, following no redirect.
+        """Send a request once, on a new connection, following no redirect, as `longest` allows.
 
         Whatever it raises but for what the request's body or sink does is an error of the HTTP
         library.
@@ -313,6 +399,8 @@ class Transport(ABC):
         if isinstance(answer, NoAnswer):
             failed = Misconfigured if answer.is_setting else TransferFailed
             raise failed(label, message=answer.cause)
+        if request.sink and request.sink.is_too_long:
+            raise TransferFailed(label, message=f"it is longer than {MAX_DOWNLOAD} bytes")
         # A download's 204 or 206 is no success: the sink took nothing.
         if answer.is_refusal or (request.sink and answer.status != HTTPStatus.OK):
             raise TransferFailed(label, status=answer.status)

@@ -42,6 +42,8 @@ CONNECT_TIMEOUT = 5.0
 MAX_ANSWER = 4 * 1024 * 1024
 """Longest body of an answer that is read, in bytes; the vendor's have a few hundred."""
 
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
 PLAN_UPGRADE_REQUIRED = "plan_upgrade_required"
 """The one code of a 402 that is about the request, not about the account."""
 
@@ -223,7 +225,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     (RFC 9110, 10.2.3 and 6.6.1).
     """
     value = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", value):
+    if _SECONDS.fullmatch(value):
         return float(value)
     try:
         until = parsedate_to_datetime(value)

@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, BinaryIO, Concatenate, Generic, ParamSpec, TypeVar
 
 from dropscale.magichour import resources
-from dropscale.magichour.base_transport import Endpoint, Transport
+from dropscale.magichour.base_transport import TRANSFER_SECONDS, Endpoint, Transport
 from dropscale.magichour.polling import Polling
 from dropscale.upscaler import DEFAULT_BASE_URL
 
@@ -37,6 +37,7 @@ class AsyncClient:
         token: str | None,
         base_url: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
+        transfer_timeout: float = TRANSFER_SECONDS,
         polling: Polling | None = None,
     ) -> None:
         try:
@@ -48,7 +49,7 @@ class AsyncClient:
                 "AsyncClient needs httpx: pip install 'dropscale[async]'", name="httpx"
             ) from None
         endpoint = Endpoint(token, base_url or DEFAULT_BASE_URL)
-        self._transport: Transport = AsyncTransport(endpoint, timeout)
+        self._transport: Transport = AsyncTransport(endpoint, timeout, transfer_timeout)
         self.v1 = resources.AsyncV1Client(self._transport, polling or Polling())
 
     async def download(self, url: str, file: BinaryIO) -> int:
@@ -66,7 +67,8 @@ class Client:
         token: the API key.
         base_url: where the API is; https, or http on a loopback address; None is the vendor's.
         timeout: seconds to wait for the answer of a call; connecting may take
-            `calls.CONNECT_TIMEOUT` on top.
+            `calls.CONNECT_TIMEOUT` on top. Both together are the most that a call takes.
+        transfer_timeout: seconds that moving one file may take; each piece, as long as a call.
         polling: how `generate` and `check_result` wait.
 
     Raises:
@@ -80,12 +82,13 @@ class Client:
         token: str | None,
         base_url: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
+        transfer_timeout: float = TRANSFER_SECONDS,
         polling: Polling | None = None,
     ) -> None:
         from dropscale.magichour.transport import BlockingTransport  # noqa: PLC0415
 
         endpoint = Endpoint(token, base_url or DEFAULT_BASE_URL)
-        self._transport: Transport = BlockingTransport(endpoint, timeout)
+        self._transport: Transport = BlockingTransport(endpoint, timeout, transfer_timeout)
         self.v1 = V1Client(resources.AsyncV1Client(self._transport, polling or Polling()))
 
     def download(self, url: str, file: BinaryIO) -> int:

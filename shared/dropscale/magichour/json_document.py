@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from typing import Any
 
 _MAX_DIGITS = 1000
@@ -30,7 +31,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
-    disputed = {name for name, value in pairs if repr(value) != repr(found[name])}
+    counts = Counter(name for name, _ in pairs)
+    # Only of these: to write out all, at each level of a deep document, would take hours.
+    twice = ((name, value) for name, value in pairs if counts[name] > 1)
+    disputed = {name for name, value in twice if repr(value) != repr(found[name])}
     return {name: value for name, value in found.items() if name not in disputed}
 
 

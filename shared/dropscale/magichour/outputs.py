@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from dropscale.magichour.models import Project
 
 _NAME_LENGTH = 150
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def output_names(project: Project) -> list[str]:
@@ -22,7 +23,7 @@ def output_names(project: Project) -> list[str]:
     for number, download in enumerate(project.downloads, start=1):
         prefix = project.id if len(project.downloads) == 1 else f"{project.id}-{number}"
         last_part = urlsplit(download.url).path.rpartition("/")[2]
-        names.append(re.sub(r"[^A-Za-z0-9._-]+", "_", f"{prefix}-{last_part}")[-_NAME_LENGTH:])
+        names.append(_UNFIT.sub("_", f"{prefix}-{last_part}")[-_NAME_LENGTH:])
     return names
 
 

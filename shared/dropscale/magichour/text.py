@@ -8,7 +8,8 @@ MAX_MESSAGE = 500
 MAX_NAME = 100
 """Longest name of the vendor's (a code, a status) that is kept, in characters."""
 
-_QUERY = re.compile(r"""(https?://[^\s?"'<>]+)\?[^\s"'<>]*""", re.IGNORECASE)
+_WORD = re.compile(r"""[^\s"'<>]+""")
+_URL = re.compile("https?://", re.IGNORECASE)
 
 
 def shown(text: str, limit: int = MAX_MESSAGE) -> str:
@@ -16,5 +17,13 @@ def shown(text: str, limit: int = MAX_MESSAGE) -> str:
 
     Characters that do not print (line breaks, escapes, half surrogates) become spaces.
     """
-    without_queries = _QUERY.sub(r"\1?…", text)[:limit]
+    without_queries = _WORD.sub(_without_query, text)[:limit]
     return "".join(one if one.isprintable() else " " for one in without_queries)
+
+
+def _without_query(word: re.Match[str]) -> str:
+    # One pattern for all of it would go through a long word again from each "http://" in it.
+    text = word[0]
+    url = _URL.search(text)
+    query = text.find("?", url.end() + 1) if url else -1
+    return text if query < 0 else f"{text[:query]}?…"

@@ -22,38 +22,29 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from dropscale.magichour.base_transport import (
     CHUNK,
-    Endpoint,
     NoAnswer,
     Request,
     Transport,
-    body_of,
 )
 from dropscale.magichour.calls import CONNECT_TIMEOUT, Answer
+from dropscale.magichour.connections_in_time import ends_in, limit_pools
 from dropscale.magichour.environment import Library, Route, certificates, first_set
 
 _SOCKS = Library("socks", "PySocks")
 
 
 class BlockingTransport(Transport):
-    """A transport whose coroutines never suspend. Many threads may use one.
-
-    Args:
-        endpoint: the API.
-        timeout: seconds to wait for the answer of a call, and for each piece of a transfer.
-    """
+    """A transport whose coroutines never suspend. Many threads may use one."""
 
     proxy_schemes = MappingProxyType(
         {"http": None, "https": None}
         | dict.fromkeys(("socks4", "socks4a", "socks5", "socks5h"), _SOCKS)
     )
 
-    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
-        super().__init__(endpoint, timeout)
-        self._timeout = timeout
-
     async def exchange(self, request: Request, route: Route) -> Answer:
         """See `Transport.exchange`."""
         with (
+            ends_in(self.longest(request)),
             _Session(route.tls) as session,
             session.request(
                 request.method,
@@ -61,17 +52,17 @@ class BlockingTransport(Transport):
                 data=request.body,
                 headers={**request.headers, "Connection": "close"},
                 auth=_NoAuth(),
-                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
+                timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout),
                 proxies={"all": route.proxy} if route.proxy else {},
                 stream=True,
             ) as response,
         ):
-            receiver = request.receiver(response.status_code, response.headers)
-            if receiver is not None:
-                for piece in response.iter_content(CHUNK):
-                    if not receiver.take(piece):
+            incoming = request.incoming(response.status_code, response.headers)
+            if incoming.is_wanted:
+                for piece in response.raw.stream(CHUNK, decode_content=False):
+                    if not incoming.take(piece):
                         break
-            return Answer(response.status_code, response.headers, body_of(receiver))
+            return Answer(response.status_code, response.headers, incoming.end())
 
     def no_answer(self, error: Exception) -> NoAnswer:
         """See `Transport.no_answer`."""
@@ -101,14 +92,18 @@ class _Session(requests.Session):
     def __init__(self, tls: SSLContext) -> None:
         super().__init__()
         self.trust_env = False
-        self.mount("https://", _TlsAdapter(tls))
+        self.mount("https://", _Adapter(tls))
+        self.mount("http://", _Adapter(tls))
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         return None
 
 
-class _TlsAdapter(HTTPAdapter):
-    """Shares one TLS context: requests makes one for each connection, which takes 20 ms or more."""
+class _Adapter(HTTPAdapter):
+    """Shares one TLS context: requests makes one for each connection, which takes 20 ms or more.
+
+    Its connections end in time.
+    """
 
     def __init__(self, tls: SSLContext) -> None:
         self._tls = tls
@@ -116,9 +111,12 @@ class _TlsAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options, ssl_context=self._tls)
+        limit_pools(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, **options, ssl_context=self._tls)
+        manager = super().proxy_manager_for(proxy, **options, ssl_context=self._tls)
+        limit_pools(manager)
+        return manager
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Leave it to the context, which has the certificates already."""

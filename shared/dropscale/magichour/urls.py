@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 from dropscale.magichour.errors import UnsafeUrl
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_HOST = re.compile(rf"(?=.{{1,253}}\Z)({_LABEL}\.)*{_LABEL}\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+_HOST = re.compile(rf"({_LABEL}\.)*{_LABEL}\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
+_LONGEST_HOST = 253
+VISIBLE_ASCII = re.compile(r"[!-~]+")
 
 
 def is_loopback(url: str) -> bool:
@@ -54,7 +56,7 @@ def fault_of(url: str) -> str | None:
 
     The HTTP libraries find these faults late, and each calls them otherwise.
     """
-    if not re.fullmatch(r"[!-~]+", url):
+    if not VISIBLE_ASCII.fullmatch(url):
         return "it has characters other than visible ASCII"
     try:
         parts = urlsplit(url)
@@ -63,7 +65,8 @@ def fault_of(url: str) -> str | None:
         return "its host or port cannot be read"
     if not host:
         return "it names no host"
-    if not _HOST.fullmatch(host) or ("[" in parts.netloc) != (":" in host):
+    is_name = len(host) <= _LONGEST_HOST and _HOST.fullmatch(host)
+    if not is_name or ("[" in parts.netloc) != (":" in host):
         return "its host is not a host name or address"
     if port == 0 or parts.netloc.endswith(":"):
         return "its port is not a number from 1 to 65535"

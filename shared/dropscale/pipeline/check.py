@@ -1,5 +1,6 @@
 """Check: one look at a project, and when to look again."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dropscale.errors import DropscaleError
@@ -8,10 +9,10 @@ from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop
 from dropscale.magichour.errors import DeadlinePassed, MagicHourError, NotFound
 from dropscale.magichour.models import Project
-from dropscale.pipeline.parts.execution import ExecutionState, ProjectFailure
+from dropscale.pipeline.parts.execution import ExecutionState, HistoryFull, ProjectFailure
 from dropscale.pipeline.parts.look import PASSING, LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
-from dropscale.pipeline.parts.poll_schedule import next_wait, pause_after_failures
+from dropscale.pipeline.parts.poll_schedule import MOST_LOOKS, PollSchedule, pause_after_failures
 from dropscale.pipeline.parts.ports import Clock
 from dropscale.upscaler import FINAL_STATUSES, ProjectStatus
 
@@ -21,13 +22,14 @@ _SHOWN_FAILURES = 3
 
 @dataclass(frozen=True)
 class Check:
-    """Looks at the project of an execution. `interval_cap` is in seconds."""
+    """Looks at the project of an execution."""
 
     ledger: Ledger
     look: LookAtProject
     write_manifest: WriteManifest
     clock: Clock
-    interval_cap: int
+    schedule: PollSchedule
+    sleep: Callable[[float], None]
 
     def __call__(self, state: ExecutionState) -> ExecutionState:
         """Return the state with the project's status and the next wait.
@@ -36,8 +38,22 @@ class Check:
 
         Raises:
             DeadlinePassed: the project is not final, and its drop stops waiting.
+            HistoryFull: it is not final, and the execution has no room for another look.
             NotFound: the vendor answers 404.
         """
+        state = state.with_findings(looks=state.looks + 1)
+        begin = self.clock()
+        while True:
+            state = self._look(state)
+            spent = (self.clock() - begin).total_seconds()
+            is_final = state.status in FINAL_STATUSES
+            if is_final or state.failures or spent + state.wait_seconds > self.schedule.patience:
+                return state
+            if self.look.is_shared(state.fingerprint):
+                return state  # There are many who look; not all of them should wait here.
+            self.sleep(state.wait_seconds)
+
+    def _look(self, state: ExecutionState) -> ExecutionState:
         try:
             project = self.look(state.fingerprint, state.project_id)
         except NotFound:
@@ -86,11 +102,13 @@ class Check:
 
     def _next_wait(self, state: ExecutionState, seen: str, shortest: int = 0) -> int:
         now = int(self.clock().timestamp())
-        wait = next_wait(state.started_at, now, state.deadline, self.interval_cap)
+        wait = self.schedule.next_wait(state.started_at, now, state.deadline)
         if wait < 1:
             raise DeadlinePassed(
                 f"GET project {state.project_id}", project_id=state.project_id, message=seen
             )
+        if state.looks >= MOST_LOOKS:
+            raise HistoryFull.of(state.project_id, state.looks)
         return min(max(wait, shortest), state.deadline - now)
 
     def _show(

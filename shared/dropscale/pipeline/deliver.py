@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.drops import Download, Drop, Output, Rendition, Source
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
@@ -49,16 +50,35 @@ class Deliver:
         is_wanted = drop.renditions[state.rendition_id].is_watched(
             state.project_id, state.generation
         )
-        if is_wanted or job.state is JobState.SUBMITTED:
-            seen = self._settle_project(state)
-            if is_wanted:
-                delivered = self._deliver_rendition(drop, state, seen, remaining)
-                drop = self._record_delivery(drop, state, delivered)
-            elif not isinstance(seen, Project):
-                raise seen
+        if not is_wanted and job.state is not JobState.SUBMITTED:
+            self.write_manifest(drop)
+            self.start.start_next(remaining)
+            return drop
+        seen = self._settle_project(state)
+        # The place is free: the next job need not wait for the download.
+        problem = self._start_next(remaining) if isinstance(seen, Project) else None
+        if is_wanted:
+            delivered = self._deliver_rendition(drop, state, seen, remaining)
+            drop = self._record_delivery(drop, state, delivered)
+        elif not isinstance(seen, Project):
+            raise seen
         self.write_manifest(drop)
-        self.start.start_next(remaining)
+        if not isinstance(seen, Project):
+            self.start.start_next(remaining)
+        if problem is not None:
+            raise problem
         return drop
+
+    def _start_next(self, remaining: RemainingTime) -> Exception | None:
+        """Let the next job start; return what goes wrong, from which this delivery must not suffer.
+
+        It is to be raised when the delivery is done.
+        """
+        try:
+            self.start.start_next(remaining)
+        except Exception as error:
+            return error
+        return None
 
     def _settle_project(self, state: ExecutionState) -> Project | _Missing:
         """Return the project, having settled its job; or why there is no result to be had."""
@@ -168,7 +188,7 @@ class Deliver:
         return amend_drop(self.ledger, drop.id, change)
 
 
-def _warn_of_size(source: Source, factor: int, output: Output) -> tuple[str, ...]:
+def _warn_of_size(source: Source, factor: int, output: Output) -> tuple[CodedWarning, ...]:
     """Say so when the size is not the one that was paid for; never throw the result away."""
     if source.width is None or source.height is None:
         return ()
@@ -176,7 +196,8 @@ def _warn_of_size(source: Source, factor: int, output: Output) -> tuple[str, ...
     # An EXIF orientation may have been applied, which swaps the sides.
     if (output.width, output.height) in {expected, expected[::-1]}:
         return ()
-    return (
+    message = (
         f"{output.key} is {output.width} x {output.height} pixels; "
-        f"{expected[0]} x {expected[1]} were expected",
+        f"{expected[0]} x {expected[1]} were expected"
     )
+    return (CodedWarning(WarningCode.WRONG_SIZE, message),)

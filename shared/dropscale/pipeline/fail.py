@@ -13,7 +13,7 @@ from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
 from dropscale.magichour import errors
 from dropscale.magichour.errors import DeadlinePassed
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectNotComplete
-from dropscale.pipeline.parts.execution import CaughtError, ExecutionState
+from dropscale.pipeline.parts.execution import CaughtError, ExecutionState, HistoryFull
 from dropscale.pipeline.parts.follow import explain_verdict
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.poll_schedule import REVIEW
@@ -43,6 +43,18 @@ _COLLECT = (
 )
 
 
+_FIXES: Mapping[str, str] = MappingProxyType(
+    {
+        "invalid_file_format": (
+            "Nothing is charged. The vendor cannot read the image: export it again where it comes "
+            "from, best as png or jpeg, and drop that."
+        ),
+        "file_too_large": "Nothing is charged. Scale the image down, and drop that.",
+    }
+)
+"""What to do about errors of the vendor's that the same bytes would end in again."""
+
+
 @dataclass(frozen=True)
 class Fail:
     """Ends a rendition that gets no result now, and lets the next job start."""
@@ -53,7 +65,12 @@ class Fail:
     clock: Clock
 
     def __call__(self, state: ExecutionState, remaining: RemainingTime) -> Drop:
-        """Write down why an execution brought no result; return the drop as it then is."""
+        """Write down why an execution brought no result; return the drop as it then is.
+
+        One whose history is full brings none yet: another goes on in its place.
+        """
+        if state.error is not None and state.error.Error == HistoryFull.__name__:
+            return self.start.follow.continue_execution(state)
         now = self.clock()
         job = amend_job(self.ledger, state.fingerprint, lambda job: _settle_job(job, state, now))
         drop_state, reason = _explain_ending(state, job)
@@ -93,8 +110,14 @@ def _explain_ending(state: ExecutionState, job: Job) -> tuple[DropState, Reason]
         return _explain_error(state.error, state.project_id)
     verdict = DropState.CANCELED if state.status == ProjectStatus.CANCELED else DropState.FAILED
     told, ended = state.project_error, explain_verdict(job, verdict)
-    code, message = (told and told.code) or ended.code, (told and told.message) or ended.message
-    return verdict, Reason(code=code, message=message, fix=ended.fix)
+    code = (told and told.code) or ended.code
+    return verdict, ended.model_copy(
+        update={
+            "code": code,
+            "message": (told and told.message) or ended.message,
+            "fix": ended.fix if job.credits_charged else _FIXES.get(code, ended.fix),
+        }
+    )
 
 
 def _explain_error(error: CaughtError, project_id: str) -> tuple[DropState, Reason]:

@@ -93,7 +93,7 @@ class Reconcile:
                 case KeyKind.IMAGE:
                     if _is_missed(drops.get(Drop.id_of(self.bucket, item.key)), item):
                         yield item
-                case KeyKind.SIDECAR | KeyKind.STAND_ALONE:
+                case KeyKind.SIDECAR | KeyKind.STAND_ALONE | KeyKind.MISNAMED:
                     if item.modified >= unseen:
                         yield item
 
@@ -102,7 +102,7 @@ def _is_missed(drop: Drop | None, item: ListedObject) -> bool:
     if drop is None:
         return True
     half_done = drop.state in OPEN_STATES and not drop.renditions
-    if half_done and drop.wait is not WaitReason.SIDECAR:
+    if half_done and drop.wait not in {WaitReason.SIDECAR, WaitReason.ACCESS}:
         return True
     known = drop.source
     is_newer = known.modified is not None and item.modified - known.modified >= _TICK

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop
-from dropscale.ledger.jobs import Job
+from dropscale.ledger.jobs import AttemptName, Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Ledger, ProjectTaken, amend_drop, amend_job, is_named_by
 from dropscale.magichour.models import Project
@@ -46,6 +46,9 @@ _ADOPTING = (
 )
 """States of a job that can take a project, the likeliest first: it has no result, so far."""
 
+_OPEN = frozenset({JobState.SUBMITTED, JobState.COMPLETE})
+"""States in which a job needs no adoption of the project that it is at."""
+
 _WITHOUT_RESULT = frozenset({DropState.FAILED, DropState.TIMED_OUT, DropState.CANCELED})
 
 
@@ -69,24 +72,41 @@ class Resolve:
             NotFound: the vendor has no such project.
         """
         project, now = self.upscaler.project(project_id), self.clock()
-        job = self._adoptable_job(drop, project, trust)
+        found = self._adoptable_job(drop, project, trust)
         is_trusted = trust is Trust.ANYWAY
 
         def adopt(job: Job) -> Job:
-            if job.has_project and job.project_id == project_id and not is_trusted:
-                return job.watch_anew(now, now + REVIEW)
-            charged, due = project.credits_charged, now + REVIEW
-            return job.adopt(project_id, charged, now, due, is_trusted=is_trusted)
+            if job.state is not found.state:  # It is being paid anew, say, since a moment ago.
+                is_known = project_id in {job.project_id, *job.orphans}
+                return job if is_known else job.with_orphan(project_id)
+            due = now + REVIEW
+            is_at_it = job.has_project and job.project_id == project_id
+            if is_at_it and (not is_trusted or job.state in _OPEN):
+                watched = job.watch_anew(now, due)
+                return watched.trust_project() if is_trusted else watched
+            return job.adopt(
+                project_id,
+                project.credits_charged,
+                now,
+                due,
+                is_of_attempt=_is_of_attempt(job, project),
+                is_trusted=is_trusted,
+            )
 
         try:
-            adopted = amend_job(self.ledger, job.fingerprint, adopt, only=job.state)
+            adopted = amend_job(self.ledger, found.fingerprint, adopt)
         except ProjectTaken:
             raise ForeignProject.known(project_id) from None
+        if adopted.project_id != project_id:
+            raise NothingToResolve(
+                f"{drop.source.key} was paid once more, or adopted another project, this moment",
+                fix="Should that bring no result, its manifest names this project, to be adopted.",
+            )
 
         def want(drop: Drop) -> Drop:
             wanted = [
                 rendition.want_again(is_collected=True)
-                for rendition in drop.renditions_of(job.fingerprint)
+                for rendition in drop.renditions_of(found.fingerprint)
                 if rendition.state in _WITHOUT_RESULT
             ]
             return drop.with_renditions(wanted, now)
@@ -143,6 +163,14 @@ class Resolve:
 
     def _jobs(self, drop: Drop) -> list[Job]:
         return [job for name in drop.fingerprints if (job := self.ledger.job(name))]
+
+
+def _is_of_attempt(job: Job, project: Project) -> bool:
+    """Whether a project is the present attempt's, as its name, or without one a person, says."""
+    name = AttemptName.found_in(project.name)
+    if name is None:
+        return job.project_id is None
+    return name.attempt == job.attempt and name.token in {None, job.attempt_id}
 
 
 def _likeliest(drop: Drop, lacking: Sequence[Job]) -> Job:

@@ -4,14 +4,15 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop, Reason, Source
 from dropscale.ledger.states import DropState
 from dropscale.ledger.store import LedgerConflict
 from dropscale.pipeline.parts.accept import AcceptDrop
 from dropscale.pipeline.parts.advance import AdvanceDrop
 from dropscale.pipeline.parts.decline import DeclineDrop
-from dropscale.pipeline.parts.evaluate import Declined, EvaluateDrop
-from dropscale.pipeline.parts.locate import LocateDrop
+from dropscale.pipeline.parts.evaluate import Declined, EvaluateDrop, wait_for_access
+from dropscale.pipeline.parts.locate import LocateDrop, Location
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.ports import (
     ObjectGone,
@@ -19,6 +20,7 @@ from dropscale.pipeline.parts.ports import (
     ObjectVersion,
     RemainingTime,
 )
+from dropscale.pipeline.parts.refusals import AccessDenied
 from dropscale.pipeline.parts.source_image import refresh_source
 from dropscale.specs.keys import KeyKind
 
@@ -58,12 +60,36 @@ class Submit:
     write_manifest: WriteManifest
 
     def __call__(self, bucket: str, key: str, remaining: RemainingTime) -> Submitted:
-        """Evaluate what lies at `key`, or the image whose sidecar lies there.
+        """Evaluate what lies at `key`, or the images that a sidecar there means.
 
         Raises:
             LedgerConflict: others change the same drop; call again later.
         """
-        found = self.locate(bucket, key)
+        try:
+            found = self.locate(bucket, key)
+        except DropscaleError as error:
+            return self._refuse(bucket, key, error)
+        submitted = self._submit(found, remaining)
+        for image_key in found.misspelt:
+            image = self._submit(self.locate(bucket, image_key), remaining)
+            submitted = Submitted(image.outcome, found.kind, image.drop)
+        return submitted
+
+    def _refuse(self, bucket: str, key: str, error: DropscaleError) -> Submitted:
+        """Write down that a drop cannot be looked at, until somebody changes something."""
+        kind, drop_key = self.locate.sort_key(key)
+        drop = self.locate.find_drop(bucket, drop_key or key)
+        if isinstance(error, AccessDenied):
+            declined = wait_for_access(drop, error)
+        elif drop.is_at_vendor:
+            declined = Declined(drop.state, drop.source, drop.reason, drop.wait)
+        else:
+            declined = Declined(DropState.REJECTED, drop.source, Reason.of(error))
+        drop = self.decline(drop, declined)
+        self.write_manifest(drop)
+        return Submitted(SubmitOutcome.EVALUATED, kind, drop)
+
+    def _submit(self, found: Location, remaining: RemainingTime) -> Submitted:
         if found.drop is None:
             return Submitted(SubmitOutcome.IGNORED, found.kind)
         try:

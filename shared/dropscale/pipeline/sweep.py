@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from dropscale.ledger.drops import Drop, Rendition
+from dropscale.errors import DropscaleError
+from dropscale.ledger.drops import Drop, Rendition, Source
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import VERDICTS, JobState, WaitReason
 from dropscale.ledger.store import (
@@ -18,10 +19,12 @@ from dropscale.ledger.store import (
     Ledger,
     LedgerConflict,
     SaveJob,
+    amend_drop,
     amend_job,
 )
 from dropscale.magichour.errors import NotFound
-from dropscale.pipeline.parts.follow import FollowJob, Undelivered
+from dropscale.pipeline.parts.decline import ACCESS_PAUSE
+from dropscale.pipeline.parts.follow import FollowJob, Undelivered, is_followed
 from dropscale.pipeline.parts.gate import GateKeeper
 from dropscale.pipeline.parts.look import PASSING, LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
@@ -80,6 +83,7 @@ class Sweep:
             self._start_ready_jobs(run)
         for agenda in (Agenda.ENDED_JOBS, Agenda.SUBMITTED_JOBS):
             run.each("looked_at", self._due_jobs(agenda), self._look_at)
+        run.each("looked_at_again", self._denied_drops(), self._ask_for_access)
         run.each("projected", self._stale_drops(), self._write_manifest)
         with run.collecting_problems():
             run.done["reconciled"] += self.reconcile(remaining)
@@ -143,7 +147,7 @@ class Sweep:
             return
         for drop in drops:
             source = drop.source
-            version = self.bucket.head(source.bucket, source.key)
+            version = self._seen(source)
             # Of an image that is gone, submit takes note.
             self.queue.send(source.bucket, source.key, version or ObjectVersion(source.etag))
             if version is not None:
@@ -151,11 +155,30 @@ class Sweep:
         with suppress(LedgerConflict):
             self.ledger.write(SaveJob(job.look_again(self.clock() + _REQUEUE_PAUSE)))
 
+    def _seen(self, source: Source) -> ObjectVersion | None:
+        """Return what lies at a drop's key; what cannot be looked at, submit takes note of."""
+        try:
+            return self.bucket.head(source.bucket, source.key)
+        except DropscaleError:
+            return None
+
+    def _ask_for_access(self, drop: Drop) -> bool:
+        """Have submit look at an object again that it was denied."""
+        now, source = self.clock(), drop.source
+
+        def wait_on(drop: Drop) -> Drop:
+            is_denied = drop.wait is WaitReason.ACCESS
+            return drop.look_again(now + ACCESS_PAUSE, now) if is_denied else drop
+
+        amend_drop(self.ledger, drop.id, wait_on)
+        self.queue.send(source.bucket, source.key, ObjectVersion(source.etag))
+        return True
+
     def _look_at(self, job: Job) -> bool:
         """See that the drops of a job, of many the next ones, are watched or know how it ended."""
         job = self._free_slot_of_overdue(job)
         page, began_at = self._next_drops(job), job.cursor
-        drops = self._wanting(job, page)
+        drops = [drop for drop in map(self.ledger.drop, page) if drop and is_followed(drop, job)]
         if job.state in {JobState.UNKNOWN, JobState.ABANDONED} and not job.has_project:
             for drop_id in page:
                 self.follow.update_drop(drop_id, job)
@@ -168,18 +191,19 @@ class Sweep:
         statuses = [(*one, self._execution_status(*one)) for one in watched]
         unwatched = {drop.id for drop in drops} - {drop.id for drop, _ in watched}
         unwatched |= {drop.id for drop, _, status in statuses if status is ExecutionStatus.NONE}
-        for drop_id in sorted(unwatched):
-            self.follow.update_drop(drop_id, job)
+        updated = [self.follow.update_drop(drop_id, job) for drop_id in sorted(unwatched)]
         ended = [
             (drop, rendition)
             for drop, rendition, status in statuses
             if status is ExecutionStatus.ENDED
         ]
+        open_drops = [drop for drop, _ in watched]
+        open_drops += [drop for drop in updated if self._is_watched(drop, job)]
         if ended or not watched:
             try:
                 job = self._look_at_project(job)
             except PASSING:
-                self._plan_next_look(job, page, [drop for drop, _ in watched])
+                self._plan_next_look(job, page, open_drops)
                 raise
         if job.state in VERDICTS:
             for drop, rendition in ended:
@@ -189,7 +213,7 @@ class Sweep:
         if job.cursor != began_at:  # It has news for those that came before, too.
             self._look_again(job, self.clock() + NEXT_DROPS)
         else:
-            self._plan_next_look(job, page, [drop for drop, _ in watched])
+            self._plan_next_look(job, page, open_drops)
         return True
 
     def _free_slot_of_overdue(self, job: Job) -> Job:
@@ -278,6 +302,10 @@ class Sweep:
         stale = self.ledger.list_due(Agenda.DROPS, self.clock() - _MANIFEST_GRACE, _BATCH)
         return (drop for drop_id in stale if (drop := self.ledger.drop(drop_id)) and drop.due)
 
+    def _denied_drops(self) -> Iterable[Drop]:
+        denied = self.ledger.list_due(Agenda.DENIED_DROPS, self.clock(), _BATCH)
+        return (drop for drop_id in denied if (drop := self.ledger.drop(drop_id)))
+
     def _due_jobs(self, agenda: Agenda) -> Iterable[Job]:
         for fingerprint in self.ledger.list_due(agenda, self.clock(), _BATCH):
             job = self.ledger.job(fingerprint)
@@ -286,6 +314,9 @@ class Sweep:
 
     def _next_drops(self, job: Job) -> list[str]:
         return self.ledger.list_attached(job.fingerprint, job.cursor, MOST_DROPS)
+
+    def _is_watched(self, drop: Drop, job: Job) -> bool:
+        return any(map(drop.watches, drop.renditions_of(job.fingerprint)))
 
     def _wanting(self, job: Job, page: Sequence[str]) -> list[Drop]:
         drops = map(self.ledger.drop, page)

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from dropscale.coded_warning import CodedWarning, WarningCode, read_warning
 from dropscale.ledger.drops import Download, Drop, Output, Reason, Source, TimelineEntry
 from dropscale.ledger.rows import Instant
 from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
@@ -42,7 +43,7 @@ class Manifest(BaseModel):
     source: Source
     spec: EffectiveSpec | None
     jobs: tuple[ManifestJob, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[Annotated[CodedWarning, BeforeValidator(read_warning)], ...]
     reason: Reason | None
     timeline: tuple[TimelineEntry, ...]
 
@@ -82,17 +83,18 @@ def manifest_of(drop: Drop) -> Manifest:
     )
 
 
-def _warnings_of_renditions(drop: Drop) -> Iterator[str]:
+def _warnings_of_renditions(drop: Drop) -> Iterator[CodedWarning]:
     for rendition in drop.renditions.values():
         if rendition.state is not DropState.SUPERSEDED:
             yield from rendition.warnings
 
 
-def _unknown_charges(drop: Drop) -> Iterator[str]:
+def _unknown_charges(drop: Drop) -> Iterator[CodedWarning]:
     """Yield what may have been charged, and is wanted no more."""
     for rendition in drop.renditions.values():
         if rendition.state is DropState.SUPERSEDED and rendition.reason is not None:
-            yield f"of an earlier spec: {rendition.reason.message}. {rendition.reason.fix}"
+            told = f"of an earlier spec: {rendition.reason.message}. {rendition.reason.fix}"
+            yield CodedWarning(WarningCode.EARLIER_CHARGE, told)
 
 
 def _jobs(drop: Drop) -> Iterator[ManifestJob]:

@@ -7,6 +7,11 @@ from dropscale.ledger.jobs import Parameters
 from dropscale.specs.keys import MAX_KEY_BYTES
 from dropscale.upscaler import Mode
 
+MOST_PREFIX_BYTES = 200
+"""What the stack's parameter ResultsPrefix may take of a key; the template holds it to that."""
+
+_ROOM = MAX_KEY_BYTES - MOST_PREFIX_BYTES
+
 
 def output_key(
     input_key: str, parameters: Parameters, image_type: str, directory: str | None = None
@@ -22,9 +27,12 @@ def output_key(
 
 
 def fitting_key(stem: str, suffix: str) -> str:
-    """Return stem and suffix as one key; a stem too long for S3 ends in its hash instead."""
-    if len((stem + suffix).encode()) <= MAX_KEY_BYTES:
+    """Return stem and suffix as one key, below the results' prefix.
+
+    A stem too long for S3, whatever the prefix, ends in its hash instead.
+    """
+    if len((stem + suffix).encode()) <= _ROOM:
         return stem + suffix
     tail = "~" + hashlib.sha256(stem.encode()).hexdigest()[:16] + suffix
-    room = MAX_KEY_BYTES - len(tail.encode())
+    room = _ROOM - len(tail.encode())
     return stem.encode()[:room].decode(errors="ignore") + tail

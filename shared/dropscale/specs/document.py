@@ -31,7 +31,9 @@ FieldPath = tuple[str | int, ...]
 _UNFIT = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
+_CUT = re.compile(r"[ \t]+#[^\s#]")
 _LINE_BREAK = re.compile("\r\n|\r|\n")
+_PLAIN_NAME = re.compile(r"[\w-]+…?")
 _UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 _SURROGATES = re.compile(
     r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
@@ -55,7 +57,8 @@ class Document:
     """A file's content: `data` of dicts, lists, text, numbers, truth values and None.
 
     `names` and `values` tell where the name and the value of each field stand. Unless it `is_whole`
-    it is only what could be read before the last of the `faults`.
+    it is only what could be read before the last of the `faults`. `text` is all of the file, and
+    `cuts` has what YAML takes for a comment though it may be meant: `light #3 look`.
     """
 
     path: str
@@ -64,6 +67,8 @@ class Document:
     values: Mapping[FieldPath, Place] = field(default_factory=dict)
     faults: Sequence[Fault] = ()
     is_whole: bool = True
+    text: str = ""
+    cuts: Mapping[FieldPath, str] = field(default_factory=dict)
 
     def place_of_name(self, field_path: FieldPath) -> Place:
         """Return where a field's name stands, or what holds it."""
@@ -97,7 +102,7 @@ def format_path(field_path: FieldPath) -> str:
 def _quote_name(name: str) -> str:
     if len(name) > _LONGEST_NAME:
         name = f"{name[:_LONGEST_NAME]}…"
-    return name if re.fullmatch(r"[\w-]+…?", name) else repr(name)
+    return name if _PLAIN_NAME.fullmatch(name) else repr(name)
 
 
 class _Unreadable(Exception):
@@ -122,16 +127,17 @@ def _decode(content: bytes) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        place = _place_after(content[: error.start].decode("utf-8-sig"))
+        place = place_after(content[: error.start].decode("utf-8-sig"))
         raise _Unreadable("this is not UTF-8 text", "save it as UTF-8", place) from None
     unfit = _UNFIT.search(text)
     if unfit:
         message = f"an invisible character, U+{ord(unfit[0]):04X}, stands here"
-        raise _Unreadable(message, "delete it", _place_after(text[: unfit.start()]))
+        raise _Unreadable(message, "delete it", place_after(text[: unfit.start()]))
     return text
 
 
-def _place_after(text: str) -> Place:
+def place_after(text: str) -> Place:
+    """Return the place right after a file's beginning."""
     lines = _LINE_BREAK.split(text)
     return Place(len(lines), len(lines[-1]) + 1)
 
@@ -172,11 +178,13 @@ class _Reader:
     faults: list[Fault] = field(default_factory=list)
     names: dict[FieldPath, Place] = field(default_factory=dict)
     values: dict[FieldPath, Place] = field(default_factory=dict)
+    cuts: dict[FieldPath, str] = field(default_factory=dict)
     open: list[_Collection] = field(default_factory=list)
     root: object = None
 
     def read(self, text: str) -> Document:
         self.loader: Any = yamlcore.CCoreLoader(text)
+        self.lines = _LINE_BREAK.split(text)
         is_whole = False
         try:
             self._read_events()
@@ -192,7 +200,9 @@ class _Reader:
         finally:
             self.loader.dispose()
         data = {} if self.root is None else self.root
-        return Document(self.path, data, self.names, self.values, self.faults, is_whole)
+        return Document(
+            self.path, data, self.names, self.values, self.faults, is_whole, text, self.cuts
+        )
 
     def _read_events(self) -> None:
         documents = 0
@@ -223,6 +233,8 @@ class _Reader:
         self._note_properties(event, path)
         self.values[path] = self._place(event.start_mark)
         value = self._scalar(event) if isinstance(event, yaml.ScalarEvent) else _empty(event)
+        if isinstance(event, yaml.ScalarEvent) and not event.style:
+            self._note_cut(event.end_mark, path)
         if parent:
             parent.add(value)
         else:
@@ -231,6 +243,12 @@ class _Reader:
             if len(self.open) == _MAX_DEPTH:
                 raise self._stop(event, "a spec cannot be nested so deeply", "make it flatter")
             self.open.append(_Collection(value, path, event.flow_style))
+
+    def _note_cut(self, mark: Any, path: FieldPath) -> None:
+        """Note a comment after plain text that has no blank after its #."""
+        rest = self.lines[mark.line][mark.column :] if mark.line < len(self.lines) else ""
+        if _CUT.match(rest):
+            self.cuts[path] = rest.strip()
 
     def _note_properties(self, event: Any, path: FieldPath) -> None:
         name = format_path(path) or None
@@ -292,6 +310,8 @@ class _Reader:
             bracket = "{" if isinstance(opener.data, dict) else "["
             place = self.values[opener.path]
             message, hint = f"the {bracket} that opens here is never closed", "close it"
+        elif opener and line.endswith("\\'"):
+            message, hint = "a backslash does not keep a ' within '…'", "write ''"
         elif "quoted scalar" in context and ("end of stream" in problem or "indicator" in problem):
             place = self._place(error.context_mark)
             message, hint = "the quotes that open here are never closed", "close them"

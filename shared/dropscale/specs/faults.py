@@ -73,9 +73,11 @@ class SpecInvalid(DropscaleError):
         faults: every fault of the files, at least one.
     """
 
+    fix = "Correct what is named and upload it again."
+
     def __init__(self, faults: Sequence[Fault]) -> None:
         lines = [str(fault) for fault in faults[:_MOST_SHOWN]]
         if len(faults) > _MOST_SHOWN:
             lines.append(f"and {len(faults) - _MOST_SHOWN} more")
-        super().__init__("\n".join(lines), fix="Correct what is named and upload it again.")
+        super().__init__("\n".join(lines), fix=self.fix)
         self.faults = tuple(faults)

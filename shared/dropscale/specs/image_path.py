@@ -52,7 +52,7 @@ def remote_identity(image_path: str) -> str:
             what = "an api-assets path cannot have empty, '.' or '..' parts"
             raise WrongPath(what, "write it as the vendor gave it")
         return image_path
-    if re.search(r"\s", image_path):
+    if any(map(str.isspace, image_path)):
         raise WrongPath("a URL cannot have blanks", "write %20 for a space")
     try:
         url = urlsplit(image_path)

@@ -26,6 +26,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from dropscale import upscaler
 from dropscale.specs.effective import MetadataChoice, OutputFormat
+from dropscale.specs.foreign_syntax import ALLOWED_BLANKS, code_point
 from dropscale.upscaler import Mode
 
 MAX_QUALITY = 100
@@ -109,11 +110,10 @@ def _text(value: object, longest: int = 0) -> str:
         raise wrong("has no value", "give one")
     if not isinstance(text, str):
         raise wrong("must be text", "put it in quotes")
-    if any(
-        unicodedata.category(character) == "Cc" and character not in _CONTROL_ALLOWED
-        for character in text
-    ):
-        raise wrong("has an invisible character", "leave it out")
+    text = text.replace("\r\n", "\n")
+    for character in text:
+        if unicodedata.category(character) == "Cc" and character not in _CONTROL_ALLOWED:
+            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
     if longest and len(text) > longest:
         raise wrong(f"has {len(text):,} characters", f"allowed are at most {longest:,}")
     return text
@@ -181,10 +181,15 @@ def _number(what: str, *, above: int, whole: bool = True) -> Callable[[object], 
 
 
 def _quality(value: object) -> object:
-    if value is None or (
-        isinstance(value, int) and value is not True and 1 <= value <= MAX_QUALITY
+    if value is None:
+        return None
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 1 <= value <= MAX_QUALITY
+        and value == int(value)
     ):
-        return value
+        return int(value)
     hint = f"allowed are whole numbers from 1 to {MAX_QUALITY}"
     raise wrong(f"{shown(value)} is not a quality", hint)
 
@@ -196,8 +201,9 @@ def _folder_below_results(value: str) -> str:
         raise wrong("must be a folder below the results", hint)
     if {"", ".", ".."} & set(folder.split("/")):
         raise wrong("cannot have empty, '.' or '..' parts", hint)
-    if not value.isprintable():
-        raise wrong("has an invisible character", "leave it out")
+    for character in value:
+        if not character.isprintable() and character not in ALLOWED_BLANKS:
+            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
     if len(folder.encode()) > _LONGEST_FOLDER:
         raise wrong(f"is longer than {_LONGEST_FOLDER} bytes", "make it shorter")
     return str(PurePosixPath(folder))
@@ -207,13 +213,17 @@ def _optional(validate: Callable[[Any], str]) -> Callable[[Any], str | None]:
     return lambda value: None if value is None else validate(value)
 
 
-_TEXT_SCHEMA = {"type": ["string", "number", "null"]}
-_PART = r"(?!\.{1,2}(/|$))[^/\\\u0000-\u001f]+"
+_TEXT_SCHEMA = {
+    "type": ["string", "number", "null"],
+    "pattern": r"^([^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*$",
+    "patternErrorMessage": "has an invisible character",
+}
+_PART = r"(?!\.{1,2}(/|$))[^/\\\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202f]+"
 _FOLDER_SCHEMA = {
     **_TEXT_SCHEMA,
-    "pattern": rf"^(?![a-zA-Z][a-zA-Z0-9+.-]*:)({_PART}/)*{_PART}/?$",
+    "pattern": r"^(?![a-zA-Z][a-zA-Z0-9+.-]*:)"
+    rf"(?=.{{1,{_LONGEST_FOLDER}}}/?$)({_PART}/)*{_PART}/?$",
     "patternErrorMessage": "must be a folder below the results, such as 'print/large'",
-    "maxLength": _LONGEST_FOLDER,
 }
 """`patternErrorMessage` is what the YAML language server shows."""
 
@@ -276,17 +286,20 @@ _Megapixels = Annotated[
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Assets(_Strict):
     """What to upscale."""
 
     image_file_path: _ImagePath = Field(
-        examples=["https://example.com/shoe.jpg", "api-assets/id/1234.png", "cat.jpg"]
+        examples=["https://example.com/shoe.jpg", "api-assets/id/1234.png", "cat.jpg"],
+        description=(
+            "In a spec that stands alone: an https URL that ends in an image's extension, a "
+            "library URL of the vendor's, or an `api-assets/…` path. In a sidecar it can only "
+            "name the image beside it."
+        ),
     )
-    """In a spec that stands alone: an https URL that ends in an image's extension, a library URL of
-    the vendor's, or an `api-assets/…` path. In a sidecar it can only name the image beside it."""
 
 
 class Style(_Strict):
@@ -296,51 +309,98 @@ class Style(_Strict):
         json_schema_extra={"dependentSchemas": {"mode": {"properties": {"enhancement": False}}}}
     )
 
-    mode: _Mode = Field(None, examples=["creative"])
-    """How far the result may depart from the original."""
-    enhancement: _Enhancement = Field(None, examples=["Creative"])
-    """The API's older name of the same choice; Resemblance is preserve. Give one of the two."""
-    prompt: _Prompt = Field(None, examples=["crisp fur"])
-    """What the result should look like; used in the mode creative only."""
+    mode: _Mode = Field(
+        None, examples=["creative"], description="How far the result may depart from the original."
+    )
+    enhancement: _Enhancement = Field(
+        None,
+        examples=["Creative"],
+        description=(
+            "The API's older name of the same choice; Resemblance is preserve. Give one of the two."
+        ),
+    )
+    prompt: _Prompt = Field(
+        None,
+        examples=["crisp fur"],
+        description="What the result should look like; used in the mode creative only.",
+    )
 
 
 class SkipIf(_Strict):
     """When an image is large enough already: it is skipped, free, if it reaches all that is set."""
 
-    min_width: _Pixels = Field(None, examples=[3000])
-    """The width from which an image is large enough, in pixels."""
-    min_height: _Pixels = Field(None, examples=[2000])
-    """The height from which an image is large enough, in pixels."""
-    min_megapixels: _Megapixels = Field(None, examples=[12])
-    """The size from which an image is large enough, in millions of pixels."""
+    min_width: _Pixels = Field(
+        None,
+        examples=[3000],
+        description="The width from which an image is large enough, in pixels.",
+    )
+    min_height: _Pixels = Field(
+        None,
+        examples=[2000],
+        description="The height from which an image is large enough, in pixels.",
+    )
+    min_megapixels: _Megapixels = Field(
+        None,
+        examples=[12],
+        description="The size from which an image is large enough, in millions of pixels.",
+    )
 
 
 class OutputSpec(_Strict):
     """How the result is written. Free to change: it is delivered again, and nothing is paid."""
 
-    format: _Format = Field(None, examples=["jpeg"])
-    """The file format; `keep`: the one in which the result comes."""
-    quality: _Quality = Field(None, examples=[90])
-    """From 1 to 100, for jpeg, webp and avif. Without one: jpeg 92, webp 90, avif 75."""
-    metadata: _Metadata = Field(None, examples=["strip"])
-    """`keep`: the original's EXIF, XMP and IPTC; `strip`: none. A colour profile is kept always."""
+    format: _Format = Field(
+        None,
+        examples=["jpeg"],
+        description=(
+            "The file format; `keep`: the one in which the result comes, often png. A photo "
+            "weighs four to five times as much in png as in jpeg."
+        ),
+    )
+    quality: _Quality = Field(
+        None,
+        examples=[90],
+        description=(
+            "From 1 to 100, for jpeg, webp and avif. Without one: jpeg 92, webp 90, avif 75."
+        ),
+    )
+    metadata: _Metadata = Field(
+        None,
+        examples=["strip"],
+        description=(
+            "`keep`: the original's EXIF, XMP and IPTC; `strip`: none. A colour profile is kept"
+            " always."
+        ),
+    )
 
 
 class RenditionSpec(_Strict):
     """One of several upscales of an image: what differs from the rest of the spec."""
 
-    scale_factor: _Scale = Field(None, examples=[4])
-    """How much larger the result is, in each direction. The vendor's 4 may need a paid plan."""
-    style: Annotated[Style | None, _Given()] = None
-    """How to upscale."""
-    name: _Label = Field(None, examples=["Cat"])
-    """What the vendor's library shows; without it, the image's key."""
-    download_directory: _Folder = Field(None, examples=["print"])
-    """A folder below the results for the output, such as `print/large`."""
-    output: Annotated[OutputSpec | None, _Given()] = None
-    """How the result is written."""
-    revision: _Label = Field(None, examples=["2"])
-    """Any text. Another one pays for a fresh try."""
+    scale_factor: _Scale = Field(
+        None,
+        examples=[4],
+        description=(
+            "How much larger the result is, in each direction. The vendor's 4 may need a paid plan."
+        ),
+    )
+    style: Annotated[Style | None, _Given()] = Field(None, description="How to upscale.")
+    name: _Label = Field(
+        None,
+        examples=["Cat"],
+        description="What the vendor's library shows; without it, the image's key.",
+    )
+    download_directory: _Folder = Field(
+        None,
+        examples=["print"],
+        description="A folder below the results for the output, such as `print/large`.",
+    )
+    output: Annotated[OutputSpec | None, _Given()] = Field(
+        None, description="How the result is written."
+    )
+    revision: _Label = Field(
+        None, examples=["2"], description="Any text. Another one pays for a fresh try."
+    )
 
 
 class Spec(RenditionSpec):
@@ -349,21 +409,37 @@ class Spec(RenditionSpec):
     `null` undoes what an outer spec says, for fields that can be without a value.
     """
 
-    assets: Annotated[Assets | None, _Given()] = None
-    """What to upscale. An image's sidecar and a folder's spec can do without."""
-    wait_for_completion: _Truth = Field(None, examples=[False])
-    """false: pay and end as `submitted`; `dropscale retry` collects the result, free."""
-    download_outputs: _Truth = Field(None, examples=[False])
-    """false: end as `complete`, with the vendor's download URLs in the manifest."""
-    max_credits: _Credits = Field(None, examples=[200])
-    """Refuse the image if all its renditions together cost more."""
-    skip_if: SkipIf | None = None
-    """Leave an image alone that is large enough already."""
-    renditions: Annotated[list[RenditionSpec] | None, Field(max_length=MAX_RENDITIONS)] = Field(
-        None, examples=[[{"style": {"mode": "preserve"}}, {"scale_factor": 4}]]
+    assets: Annotated[Assets | None, _Given()] = Field(
+        None, description="What to upscale. An image's sidecar and a folder's spec can do without."
     )
-    """Several upscales of one image: each item merges over the rest of the spec, and is a job and
-    an output of its own. `[]`: just the rest."""
+    wait_for_completion: _Truth = Field(
+        None,
+        examples=[False],
+        description=(
+            "false: pay and end as `submitted`; `dropscale retry` collects the result, free."
+        ),
+    )
+    download_outputs: _Truth = Field(
+        None,
+        examples=[False],
+        description="false: end as `complete`, with the vendor's download URLs in the manifest.",
+    )
+    max_credits: _Credits = Field(
+        None,
+        examples=[200],
+        description="Refuse the image if all its renditions together cost more.",
+    )
+    skip_if: SkipIf | None = Field(
+        None, description="Leave an image alone that is large enough already."
+    )
+    renditions: Annotated[list[RenditionSpec] | None, Field(max_length=MAX_RENDITIONS)] = Field(
+        None,
+        examples=[[{"style": {"mode": "preserve"}}, {"scale_factor": 4}]],
+        description=(
+            "Several upscales of one image: each item merges over the rest of the spec, and is "
+            "a job and an output of its own. `[]`: just the rest."
+        ),
+    )
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,15 +1,23 @@
 """Turns the text of a spec file into a spec, or says everything that is wrong with it."""
 
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from dropscale.specs.document import Document, FieldPath, format_path, read_document
-from dropscale.specs.faults import Fault, SpecInvalid
+from dropscale.specs.document import (
+    Document,
+    FieldPath,
+    format_path,
+    place_after,
+    read_document,
+)
+from dropscale.specs.faults import Fault, Severity, SpecInvalid
+from dropscale.specs.foreign_syntax import find_foreign_syntax, odd_character
 from dropscale.specs.image_path import WrongPath, is_remote, remote_identity
 from dropscale.specs.merge import Layer, layer_of
 from dropscale.specs.model import (
@@ -32,7 +40,18 @@ _MODEL_BY_FIELD: Mapping[str, type[BaseModel]] = {
     "skip_if": SkipIf,
     "output": OutputSpec,
 }
+_FIELDS = {
+    SCHEMA_FIELD,
+    *Spec.model_fields,
+    *(name for model in _MODEL_BY_FIELD.values() for name in model.model_fields),
+}
+_TEXTS = {"prompt", "name", "download_directory", "revision"}
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_LONGEST_WORD = 40
+"""A longer value is text in which a person may have meant each character."""
 _SHORTEST_BEGINNING = 3
+_MARKS = set(Spec.model_fields) - {"name", "revision"}
+"""Fields that other tools' files are not known to have."""
 
 _Rule = Callable[[Document], Iterator[Fault]]
 
@@ -41,18 +60,24 @@ class ImageUnnamed(SpecInvalid):
     """A spec that is no image's sidecar names no image that lies elsewhere."""
 
 
+class ImageUnread(SpecInvalid):
+    """The same, as far as the spec can be read: what comes after its fault may name one."""
+
+
 @dataclass(frozen=True)
 class SpecFile:
     """A spec and its layer.
 
     `image_path` and `image_identity` are those of the image of a spec that stands alone: what the
-    vendor is to be given, and what names the image without a signature.
+    vendor is to be given, and what names the image without a signature. `warnings` are about what
+    the file says otherwise than it seems to.
     """
 
     spec: Spec
     layer: Layer
     image_path: str | None = None
     image_identity: str | None = None
+    warnings: Sequence[Fault] = ()
 
 
 def parse_sidecar(content: bytes, path: str, image_key: str) -> SpecFile:
@@ -65,7 +90,9 @@ def parse_sidecar(content: bytes, path: str, image_key: str) -> SpecFile:
 
     def rule(document: Document) -> Iterator[Fault]:
         image = _image_path(document)
-        if image is None or ("://" not in image and re.split(r"[/\\]", image)[-1] == name):
+        if image is None or (
+            "://" not in image and image.replace("\\", "/").rpartition("/")[2] == name
+        ):
             return
         hint = f"write {name}, or leave it out"
         if "://" in image:
@@ -75,7 +102,7 @@ def parse_sidecar(content: bytes, path: str, image_key: str) -> SpecFile:
 
     document = read_document(content, path)
     spec = _validate(document, rule)
-    return SpecFile(spec, layer_of(spec, document))
+    return SpecFile(spec, layer_of(spec, document), warnings=[*_cuts(document)])
 
 
 def parse_folder_spec(content: bytes, path: str) -> SpecFile:
@@ -97,14 +124,14 @@ def parse_folder_spec(content: bytes, path: str) -> SpecFile:
         rest = {name: value for name, value in fields.items() if name != "assets"}
         document = replace(document, data=rest)
     spec = _validate(document, rule)
-    return SpecFile(spec, layer_of(spec, document))
+    return SpecFile(spec, layer_of(spec, document), warnings=[*_cuts(document)])
 
 
 def parse_stand_alone(content: bytes, path: str) -> SpecFile | None:
     """Parse a spec that names its image itself; None: the file is not a spec, but another tool's.
 
     Raises:
-        ImageUnnamed: as its name says.
+        ImageUnnamed, ImageUnread: as their names say.
         SpecInvalid: with every fault of the file at once.
     """
     document = read_document(content, path)
@@ -114,16 +141,37 @@ def parse_stand_alone(content: bytes, path: str) -> SpecFile | None:
     try:
         spec = _validate(document, _stand_alone_rule)
     except SpecInvalid as error:
-        if document.is_whole and (image is None or not is_remote(image)):
-            raise ImageUnnamed(error.faults) from None
+        if image is None or not is_remote(image):
+            raise (ImageUnnamed if document.is_whole else ImageUnread)(error.faults) from None
         raise
     image_path = spec.assets.image_file_path if spec.assets else ""
-    return SpecFile(spec, layer_of(spec, document), image_path, remote_identity(image_path))
+    layer, warnings = layer_of(spec, document), [*_cuts(document)]
+    return SpecFile(spec, layer, image_path, remote_identity(image_path), warnings)
+
+
+def is_other_tools(content: bytes, path: str) -> bool:
+    """Tell whether a JSON file is another tool's: an object without a field that is a spec's alone.
+
+    Google Takeout, for instance, leaves `cat.jpg.json` beside each image.
+    """
+    if not path.lower().endswith(".json"):
+        return False
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError):  # the reader of specs says what is wrong
+        return False
+    names = {_in_snake_case(name) for name in data} if isinstance(data, dict) else _MARKS
+    names -= {SCHEMA_FIELD}
+    return not names & _MARKS and not names <= set(Spec.model_fields)
+
+
+def _in_snake_case(name: str) -> str:
+    return _HUMP.sub("_", name.strip()).replace("-", "_").replace(" ", "_").lower()
 
 
 def _is_spec(document: Document) -> bool:
     """Tell whether most fields are a spec's: in package.json, too, there is `style`."""
-    names = {path[0] for path in document.names if len(path) == 1} - {"name"}
+    names = {_in_snake_case(str(path[0])) for path in document.names if len(path) == 1} - {"name"}
     known = names & set(Spec.model_fields)
     return bool(known) and 2 * len(known) >= len(names)
 
@@ -153,8 +201,9 @@ def _validate(document: Document, rule: _Rule) -> Spec:
         SpecInvalid: with all faults, but one for each field and place: the first is the cause.
     """
     if not document.is_whole:
-        raise SpecInvalid(document.faults)
+        raise SpecInvalid(_foreign(document) or document.faults)
     faults = [*document.faults, *_two_names_for_the_mode(document.data, document)]
+    faults += _fault_of_schema(document)
     spec = None
     try:
         spec = Spec.model_validate(_without_schema(document.data))
@@ -162,11 +211,36 @@ def _validate(document: Document, rule: _Rule) -> Spec:
         faults += _faults_of(error, document)
     faults += rule(document)
     if faults or spec is None:
+        if foreign := _foreign(document):
+            raise SpecInvalid(foreign)
         first: dict[tuple[object, ...], Fault] = {}
         for fault in faults:
             first.setdefault((fault.line, fault.column, fault.field), fault)
         raise SpecInvalid(sorted(first.values(), key=lambda fault: (fault.line, fault.column)))
     return spec
+
+
+def _foreign(document: Document) -> Sequence[Fault]:
+    """Return what comes from another format, and so is the cause of all that is wrong."""
+    found = find_foreign_syntax(document.text, _FIELDS)
+    if found is None:
+        return ()
+    index, message, hint = found
+    return [Fault.at(document.path, place_after(document.text[:index]), message, hint)]
+
+
+def _cuts(document: Document) -> Iterator[Fault]:
+    for path, cut in document.cuts.items():
+        if path and path[-1] in _TEXTS:
+            what = f"YAML takes {shown(cut)} for a comment, and leaves it out"
+            yield Fault.at(
+                document.path,
+                document.place_of_value(path),
+                what,
+                "put text that contains ' #' in quotes",
+                format_path(path),
+                Severity.WARNING,
+            )
 
 
 def _two_names_for_the_mode(
@@ -194,6 +268,12 @@ def _without_schema(data: object) -> object:
     return {name: value for name, value in data.items() if name != SCHEMA_FIELD}
 
 
+def _fault_of_schema(document: Document) -> Iterator[Fault]:
+    data = document.data
+    if isinstance(data, dict) and not isinstance(data.get(SCHEMA_FIELD, ""), str):
+        yield _fault(document, (SCHEMA_FIELD,), "must be text", "give the schema's path or URL")
+
+
 def _image_path(document: Document) -> str | None:
     assets = document.data.get("assets") if isinstance(document.data, dict) else None
     image = assets.get("image_file_path") if isinstance(assets, dict) else None
@@ -214,10 +294,13 @@ def _fault_of_error(error: Any, document: Document) -> Fault:
     path: FieldPath = error["loc"]
     match error["type"]:
         case "wrong":
-            return _fault(document, path, **error["ctx"])
+            return _fault(document, path, **_exact(error["ctx"], error["input"]))
         case "extra_forbidden":
             place = document.place_of_name(path)
             message, hint = "there is no such field", _hint_for_name(path)
+            name, known = str(path[-1]).lstrip(), _model_at(path[:-1]).model_fields
+            if (odd := odd_character(name)) and closest(name, known):
+                message, hint = odd
             if path[-1] == "<<":
                 message, hint = "merge keys (<<) are not allowed", "write the fields out"
             return Fault.at(document.path, place, message, hint, format_path(path))
@@ -240,6 +323,13 @@ def _fault(document: Document, path: FieldPath, message: str, hint: str) -> Faul
     return Fault.at(document.path, place, message, hint, format_path(path) or None)
 
 
+def _exact(told: Mapping[str, str], value: object) -> Mapping[str, str]:
+    """Return what is wrong with a value, or which character of it makes it so."""
+    text = value.strip(" \t\n") if isinstance(value, str) else ""
+    odd = odd_character(text) if len(text) <= _LONGEST_WORD else None
+    return {"message": f"{shown(value)} {odd[0]}", "hint": odd[1]} if odd else told
+
+
 def _hint_for_name(path: FieldPath) -> str:
     name, known = str(path[-1]), _model_at(path[:-1]).model_fields
     if name != name.lstrip():
@@ -247,8 +337,11 @@ def _hint_for_name(path: FieldPath) -> str:
     if len(path) > 1 and name in Spec.model_fields:
         parent = next(part for part in reversed(path[:-1]) if isinstance(part, str))
         return f"write it beside {parent}"
+    name = _in_snake_case(name)
+    if name in known:
+        return f"write {name}"
     for field, model in _MODEL_BY_FIELD.items():
-        bare = name.removeprefix(f"{field}.")
+        bare = name.removeprefix(f"{field}.").removeprefix(f"{field}_")
         if bare in model.model_fields:
             return f"write {bare} below {field}"
     if len(known) == 1:

@@ -10,8 +10,8 @@ import pytest
 
 from dropscale.aws.drop_queue import SqsDropQueue
 from dropscale.aws.executions import StepFunctionsExecutions
+from dropscale.aws.object_events import created_objects
 from dropscale.pipeline.parts.ports import DropQueue, Executions, ExecutionStatus, ObjectVersion
-from functions.submit.app import _created_objects
 from tests.contract.ports.keys import KEYS
 from tests.fakes import FakeExecutions, FakeQueue
 
@@ -113,7 +113,7 @@ def queue(where: str, request: pytest.FixtureRequest) -> Queue:
     def received() -> list[tuple[str, str]]:
         found = client.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
         bodies = [json.loads(message["Body"]) for message in found.get("Messages", [])]
-        return [created for body in bodies for created in _created_objects(body)]
+        return [created for body in bodies for created in created_objects(body)]
 
     return Queue(SqsDropQueue(client, url), received)
 

@@ -13,7 +13,7 @@ from dropscale_embedded.api.engines import Stopped
 from dropscale_embedded.api.picture import Picture
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 240.0
 
 
 class GatedEngine:

@@ -67,3 +67,13 @@ def test_a_page_is_refused_even_with_the_key(
 
 def test_what_a_person_types_into_the_address_bar_is_answered(call: Caller) -> None:
     assert call("GET", "/v1/account", headers={"Sec-Fetch-Site": "none"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/ai-image-upscaler", "/v1/files/upload-urls"])
+def test_a_body_that_no_call_has_is_not_read(call: Caller, path: str) -> None:
+    assert call("POST", path, data=b" " * (1024 * 1024)).status_code < 500
+    assert call("POST", path, data=b" " * (1024 * 1024 + 1)).status_code == 413
+
+
+def test_an_upload_may_be_longer(call: Caller) -> None:
+    assert call.upload(bytes(2 * 1024 * 1024))

@@ -17,7 +17,7 @@ STACK = Path(__file__).parent / "stack"
 def eventually() -> Callable[[Callable[[], T]], T]:
     """Ask again until the answer is truthy, and return it; fail at the deadline."""
 
-    def eventually(ask: Callable[[], T], seconds: float = 15.0) -> T:
+    def eventually(ask: Callable[[], T], seconds: float = 240.0) -> T:
         deadline = time.monotonic() + seconds
         while not (answer := ask()):
             if time.monotonic() > deadline:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dropscale_embedded.cloud.lambda_workers import FunctionConfig, FunctionPool
+from dropscale_embedded.workers.processes import StartWorker, base_environment, fork_server, spawn
 
 HANDLER = """
 import os, signal, subprocess, sys, threading, time
@@ -40,7 +41,7 @@ def handler(event, context):
         case "hang": time.sleep(60)
         case "meet":
             open(os.path.join(event["folder"], str(os.getpid())), "w").close()
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 240
             while len(os.listdir(event["folder"])) < 2 and time.monotonic() < deadline:
                 time.sleep(0.01)
             return len(os.listdir(event["folder"]))
@@ -49,11 +50,22 @@ def handler(event, context):
 MakePool = Callable[..., FunctionPool]
 
 
+@pytest.fixture(scope="module")
+def forking() -> Iterator[StartWorker]:
+    with fork_server(base_environment()) as server:
+        yield server
+
+
+@pytest.fixture(params=["forked", "spawned"])
+def start(request: pytest.FixtureRequest, forking: StartWorker) -> StartWorker:
+    return forking if request.param == "forked" else spawn
+
+
 @pytest.fixture
-def make_pool(tmp_path: Path) -> Iterator[MakePool]:
+def make_pool(start: StartWorker, tmp_path: Path) -> Iterator[MakePool]:
     pools = []
 
-    def make_pool(source: str = HANDLER, seconds: float = 10, workers: int = 2) -> FunctionPool:
+    def make_pool(source: str = HANDLER, seconds: float = 240, workers: int = 2) -> FunctionPool:
         (tmp_path / "app.py").write_text(source)
         config = FunctionConfig(
             name="f",
@@ -71,7 +83,7 @@ def make_pool(tmp_path: Path) -> Iterator[MakePool]:
                 "AWS_LAMBDA_LOG_STREAM_NAME": "stream",
             },
         )
-        pools.append(FunctionPool(config, log))
+        pools.append(FunctionPool(config, start, log))
         return pools[-1]
 
     with (tmp_path / "log").open("a") as log:
@@ -147,10 +159,10 @@ def test_ends_without_a_result(make_pool: MakePool, do: str, kind: str, message:
 
 
 def test_a_function_is_killed_at_its_time_out_and_the_next_works(make_pool: MakePool) -> None:
-    pool = make_pool(seconds=0.2)
+    pool = make_pool(seconds=2)
     error = error_of(pool, do="hang")
     assert error["errorType"] == "Sandbox.Timedout"
-    assert error["errorMessage"].endswith("Error: Task timed out after 0.20 seconds")
+    assert error["errorMessage"].endswith("Error: Task timed out after 2.00 seconds")
     assert invoke(pool, do="event") == {"do": "event"}
 
 

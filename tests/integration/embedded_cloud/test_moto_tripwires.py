@@ -5,30 +5,39 @@ before repairing either.
 """
 
 import inspect
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from moto.awslambda.models import LambdaFunction
+from botocore import session
+from moto.core import utils as moto_utils
 from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
+from moto.core.errors import get_exception_service_model
 from moto.core.responses import BaseResponse
+from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
 from moto.events.models import Rule, events_backends
 from moto.moto_api._internal.models import MotoAPIBackend, moto_api_backend
-from moto.moto_server.werkzeug_app import MotoRequestHandler
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler
 from moto.s3 import notifications
 from moto.s3.models import S3Backend, s3_backends
 from moto.s3.responses import S3Response
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 from moto.sqs.responses import SQSResponse
 from moto.stepfunctions.parser import models as interpreter
+from moto.stepfunctions.parser.api import InvocationResponse
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.program.program import Program
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client
 from moto.stepfunctions.parser.backend.execution import Execution
+from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.responses import get_backend
 
 from dropscale_embedded.cloud.object_events import REASONS
@@ -37,7 +46,20 @@ from dropscale_embedded.cloud.object_events import REASONS
 @pytest.mark.parametrize(
     ("owner", "name", "parameters", "caller"),
     [
-        (LambdaFunction, "_invoke_lambda", "self event", LambdaFunction.invoke),
+        (session, "create_loader", "search_path_string", None),
+        (moto_utils, "create_loader", "", moto_utils._load_service_model),
+        (
+            moto_utils,
+            "service_name_from_moto_package_name",
+            "moto_package_name",
+            get_exception_service_model,
+        ),
+        (
+            DomainDispatcherApplication,
+            "get_backend_for_host",
+            "self host",
+            DomainDispatcherApplication.get_application,
+        ),
         (notifications, "send_event", "account_id event_name bucket key", S3Backend.put_object),
         (
             notifications,
@@ -73,6 +95,18 @@ from dropscale_embedded.cloud.object_events import REASONS
             "return_values_on_condition_check_failure",
             DynamoDBBackend.transact_write_items,
         ),
+        (
+            BaseJSONSerializer,
+            "_serialize_type_structure",
+            "self serialized value shape key",
+            None,
+        ),
+        (
+            AmazonStateLanguageParser,
+            "parse",
+            "definition",
+            ExecutionWorker._get_evaluation_entrypoint,
+        ),
         (S3Response, "get_bucket_notification", "self", None),
         (S3Response, "_key_response_put", "self query key_name", S3Response._key_response),
         (
@@ -105,6 +139,25 @@ def test_every_interpreter_client_comes_from_boto3_by_service_name() -> None:
     code = boto_client.boto_client_for.__code__
     assert {"boto3", "client"} <= set(code.co_names)
     assert "service_name" in str(code.co_consts)
+
+
+def test_functions_are_invoked_by_name_and_payload() -> None:
+    used = lambda_eval_utils._invoke_lambda_function.__code__
+    assert {"boto_client_for", "invoke"} <= set(used.co_names)
+    assert "lambda" in used.co_consts
+    described = InvocationResponse.__annotations__
+    assert {"StatusCode", "ExecutedVersion", "Payload", "FunctionError"} <= described.keys()
+
+
+def test_what_is_imported_for_nothing_stays_out() -> None:
+    """In a process of its own: others may have imported it before."""
+    program = "import dropscale_embedded.cloud, sys; print(*sys.modules)"
+    imported = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert "moto.batch.utils" in imported, "then it needs no keeping out any more"
+    kept_out = ("moto.ec2", "moto.batch.models", "moto.awslambda", "moto.iam", "moto.ecr", "docker")
+    assert not [name for name in imported if name.startswith(kept_out)]
 
 
 def test_a_retry_waits_by_time_sleep() -> None:

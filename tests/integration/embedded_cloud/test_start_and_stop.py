@@ -31,7 +31,7 @@ STACK = HERE / "stack"
 def listener() -> Iterator[socket.socket]:
     """Where the held function calls; its end of the connection closes when it dies."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(15)
+        server.settimeout(240)
         yield server
 
 
@@ -76,7 +76,7 @@ def held_stack(folder: Path, listener: socket.socket) -> Path:
 
 def accept(listener: socket.socket) -> socket.socket:
     calling, _ = listener.accept()
-    calling.settimeout(15)
+    calling.settimeout(240)
     assert calling.recv(4) == b"held"
     return calling
 
@@ -97,7 +97,7 @@ def test_stop_leaves_no_thread_no_process_and_no_port(
     machine = tmp_path / "machine.asl.yaml"
     machine.write_text(machine.read_text().replace("IntervalSeconds: 1", "IntervalSeconds: 600"))
     template = tmp_path / "template.yaml"
-    template.write_text(template.read_text().replace("Timeout: 1\n", "Timeout: 60\n"))
+    template.write_text(template.read_text().replace("Timeout: 4\n", "Timeout: 60\n"))
     before = set(threading.enumerate())
     with EmbeddedCloud(template=template, stop_grace_seconds=0.1) as cloud:
         for name, do, seconds in [
@@ -118,7 +118,7 @@ def test_stop_leaves_no_thread_no_process_and_no_port(
                 )
             )
         port = int(cloud.endpoint_url.rpartition(":")[2])
-    eventually(lambda: set(threading.enumerate()) <= before, seconds=1)
+    eventually(lambda: set(threading.enumerate()) <= before)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
 

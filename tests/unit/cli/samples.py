@@ -1,6 +1,7 @@
 import hashlib
 from typing import Any
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.drops import Drop, Output, Reason, Rendition, Source
 from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.states import DropState, WaitReason
@@ -42,6 +43,6 @@ def manifest(
         state=state,
         wait=wait,
         reason=reason,
-        warnings=warnings,
+        warnings=tuple(CodedWarning(WarningCode.SPEC, text) for text in warnings),
     )
     return manifest_of(drop)

@@ -188,13 +188,3 @@ def test_a_run_says_it_before_the_price_is_agreed_to(
     assert [(request.method, request.path) for request in vendor.received] == [
         ("GET", "/v1/account")
     ]
-
-
-def test_an_account_that_cannot_be_read_does_not_stop_a_run(
-    photos: Path, tmp_path: Path, vendor: ScriptedServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    vendor.on("GET", "/v1/account", Reply(500, b"<html>"))
-    options = RunOptions(photos, tmp_path / "out", False, None, as_json=False, log=None)
-    with pytest.raises(PriceUnconfirmed):
-        run(options, key_for(vendor))
-    assert "Tier and credits are not checked" in capsys.readouterr().out

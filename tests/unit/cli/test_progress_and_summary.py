@@ -1,17 +1,25 @@
 """What a run shows, on a terminal and elsewhere."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from io import StringIO
+from itertools import pairwise
 
 import pytest
-from rich.console import Console
 
 from dropscale.ledger.drops import Reason
 from dropscale.ledger.states import DropState, WaitReason
-from dropscale_cli.progress import TableProgress, progress_in_words, progress_on, state_in_words
+from dropscale_cli.ignored import IgnoredFiles
+from dropscale_cli.progress import (
+    LineProgress,
+    TableProgress,
+    progress_in_words,
+    progress_on,
+    state_in_words,
+)
 from dropscale_cli.round_trip import FollowedDrop
 from dropscale_cli.summary import Summary
+from dropscale_cli.terminal import Terminal
 from tests.unit.cli.samples import manifest
 
 REASON = Reason(code="SpecInvalid", message="b.jpg.yaml: is bad", fix="Correct it.")
@@ -30,11 +38,21 @@ def followed(
     )
 
 
-def summary(*drops: FollowedDrop, is_charged: bool = False, ignored: int = 0) -> Summary:
-    return Summary(drops, "out/", is_charged, ignored)
+def summary(*drops: FollowedDrop, is_charged: bool = False, ignored: Iterable[str] = ()) -> Summary:
+    return Summary(drops, "out/", is_charged, IgnoredFiles(dict.fromkeys(ignored)))
 
 
-def lines(console: Console) -> list[str]:
+@dataclass
+class Seconds:
+    """A clock that is moved by hand."""
+
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lines(console: Terminal) -> list[str]:
     assert isinstance(console.file, StringIO)
     return console.file.getvalue().splitlines()
 
@@ -45,7 +63,7 @@ def test_every_wait_is_explained(wait: WaitReason) -> None:
 
 
 def test_a_pipe_gets_one_line_per_change_of_state() -> None:
-    console = Console(file=StringIO(), width=20, markup=False, soft_wrap=True)
+    console = Terminal(file=StringIO(), width=20)
     with progress_on(console) as reporter:
         for state in (None, DropState.RENDERING, DropState.RENDERING, DropState.DELIVERED):
             reporter.update(followed("photos/[b]a long name.jpg", state))
@@ -56,8 +74,42 @@ def test_a_pipe_gets_one_line_per_change_of_state() -> None:
     ]
 
 
+def ticked(progress: LineProgress, clock: Seconds, seconds: float) -> None:
+    for _ in range(round(seconds / 0.3)):
+        clock.now += 0.3
+        progress.tick()
+
+
+def test_a_pipe_is_never_silent_for_two_seconds_while_the_stack_starts() -> None:
+    console, clock = Terminal(file=StringIO()), Seconds()
+    ticked(LineProgress(console, "Starting the stack", clock), clock, 12)
+    seconds = [int(line.split()[-2]) for line in lines(console)]
+    assert lines(console)[0] == "Starting the stack, 2 s"
+    assert all(later - earlier <= 2 for earlier, later in pairwise([0, *seconds, 12]))
+
+
+def test_a_pipe_is_told_how_many_are_done_ever_less_often() -> None:
+    console, clock = Terminal(file=StringIO()), Seconds()
+    progress = LineProgress(console, clock=clock)
+    progress.update(followed("a.jpg", DropState.DELIVERED))
+    progress.update(followed("b.jpg", DropState.RENDERING))
+    ticked(progress, clock, 3600)
+    told = lines(console)[2:]
+    assert told[0] == "1 of 2 done, 2 s"
+    assert len(told) < 60
+
+
+def test_a_pipe_is_told_nothing_when_nothing_moves() -> None:
+    console, clock = Terminal(file=StringIO()), Seconds()
+    progress = LineProgress(console, clock=clock)
+    ticked(progress, clock, 10)
+    progress.update(followed("a.jpg", DropState.DELIVERED))
+    ticked(progress, clock, 10)
+    assert len(lines(console)) == 1
+
+
 def test_a_terminal_gets_a_table_that_goes_away() -> None:
-    console = Console(file=StringIO(), force_terminal=True, width=60, height=20)
+    console = Terminal(file=StringIO(), force_terminal=True, width=60, height=20)
     with progress_on(console) as reporter:
         reporter.update(followed("a.jpg", DropState.DELIVERED))
     shown = "\n".join(lines(console))
@@ -66,11 +118,11 @@ def test_a_terminal_gets_a_table_that_goes_away() -> None:
 
 
 def table_text(drops: Sequence[FollowedDrop], height: int) -> str:
-    console = Console(file=StringIO(), width=60, height=height)
+    console = Terminal(file=StringIO(), width=60, height=height)
     table = TableProgress(console)
     for drop in drops:
         table.update(drop)
-    console.print(table.render())
+    console.show(table.table())
     return "\n".join(lines(console))
 
 
@@ -87,7 +139,7 @@ def test_the_table_shows_what_moves_where_there_is_no_room_for_all() -> None:
 
 def test_the_summary_tells_what_came_out_and_where(capsys: pytest.CaptureFixture[str]) -> None:
     long = f"été 2026/{'x' * 150}.jpg"
-    summary(followed(long, DropState.DELIVERED), ignored=2).print_text()
+    summary(followed(long, DropState.DELIVERED), ignored="abcde").print_text()
     printed = capsys.readouterr().out.splitlines()
     assert printed[1].split() == ["Image", "Size", "Mode", "Credits", "Seconds", "Result"]
     assert printed[2].split("  ")[0] == long
@@ -95,7 +147,7 @@ def test_the_summary_tells_what_came_out_and_where(capsys: pytest.CaptureFixture
     assert printed[2].split()[-5:-2] == ["balanced", "50", "3.2"]
     assert printed[2].rstrip().endswith(f"out/{long}@2x.png")
     assert printed[-1].startswith("1 of 1 done, 50 credits (not charged: embedded API)")
-    assert printed[-1].endswith("; other files ignored: 2")
+    assert printed[-1].endswith("; other files ignored: a, b, c and 2 more")
 
 
 def test_the_summary_tells_what_did_not_come_out_why_and_what_to_do(
@@ -111,7 +163,9 @@ def test_the_summary_tells_what_did_not_come_out_why_and_what_to_do(
         followed("d.jpg", DropState.WAITING, WaitReason.ACCOUNT),
         is_charged=True,
     ).print_text()
-    assert capsys.readouterr().out.splitlines() == [
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[2].split()[-4:] == ["balanced", "50", "3.2", "delivered"]
+    assert printed[3:] == [
         "",
         "a.jpg: not in the folder",
         "  out/a.png: Is a directory",
@@ -179,7 +233,7 @@ def test_what_is_given_up_comes_with_the_command_that_goes_on(
     given_up = FollowedDrop("a.jpg", "1", 0, manifest=stuck, is_given_up=True)
     one = Summary([given_up], "out/", is_charged=False, resume="dropscale run photos --out out")
     one.print_text()
-    assert capsys.readouterr().out.splitlines()[:4] == [
+    assert capsys.readouterr().out.splitlines()[3:7] == [
         "",
         "a.jpg: rendering, no longer waited for",
         "  b.jpg.yaml: is bad",
@@ -188,17 +242,17 @@ def test_what_is_given_up_comes_with_the_command_that_goes_on(
     one.print_text()
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "Nothing is lost; later, go on by: dropscale run photos --out out"
-    told = json.loads(one.as_json())
+    told = one.as_json()
     assert (told["resume"], told["drops"][0]["given_up"]) == (one.resume, True)
 
     done = Summary([followed("a.jpg", DropState.DELIVERED)], "out/", False, resume="x")
-    assert json.loads(done.as_json())["resume"] is None
+    assert done.as_json()["resume"] is None
 
 
 def test_warnings_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     odd = manifest("a.jpg", DropState.DELIVERED, output="a.png", warnings=("a.png is odd",))
     summary(FollowedDrop("a.jpg", "1", 0, manifest=odd)).print_text()
-    assert "Warning: a.png is odd\n" in capsys.readouterr().out
+    assert "Warning: a.png is odd [Spec]\n" in capsys.readouterr().out
 
 
 def test_a_job_that_two_images_share_is_counted_once() -> None:
@@ -208,10 +262,46 @@ def test_a_job_that_two_images_share_is_counted_once() -> None:
 
 def test_json_carries_the_manifests() -> None:
     drop = followed("été.jpg", DropState.DELIVERED)
-    outcome = json.loads(summary(drop, followed("b.jpg"), ignored=3).as_json())
+    outcome = summary(drop, followed("b.jpg"), ignored=["a.txt"]).as_json()
     assert (outcome["as_asked"], outcome["charged"]) == (False, False)
-    assert (outcome["credits"], outcome["ignored"]) == (50, 3)
+    assert (outcome["credits"], outcome["ignored"]) == (50, 1)
+    assert outcome["ignored_files"] == [{"key": "a.txt", "reason": None}]
     told, silent = outcome["drops"]
     assert (told["key"], told["as_asked"], told["seconds"]) == ("été.jpg", True, 3.21)
     assert told["manifest"]["jobs"][0]["output"]["key"] == "été.jpg@2x.png"
     assert (silent["as_asked"], silent["manifest"]) == (False, None)
+
+
+def credits_in(rows: Sequence[str]) -> int:
+    """Return the sum of the column of credits, which ends where its head does."""
+    end = rows[0].index("Credits") + len("Credits")
+    return sum(int(row[:end].split()[-1]) for row in rows[1:])
+
+
+def test_the_column_of_credits_sums_to_the_total_in_text_and_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def job_of(key: str, state: DropState, fingerprint: str) -> FollowedDrop:
+        drop = followed(key, state)
+        assert drop.manifest is not None
+        (job,) = drop.manifest.jobs
+        jobs = (job.model_copy(update={"fingerprint": fingerprint, "state": state}),)
+        return replace(drop, manifest=drop.manifest.model_copy(update={"jobs": jobs}))
+
+    drops = [
+        job_of("a.jpg", DropState.DELIVERED, "one"),
+        job_of("b.jpg", DropState.DELIVERED, "one"),
+        job_of("c.jpg", DropState.DELIVERED, "before"),
+        job_of("d.jpg", DropState.FAILED, "two"),
+    ]
+    one = Summary(drops, "out/", is_charged=True, paid_before=frozenset({"before"}))
+    one.print_text()
+    printed = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in printed[2:6]] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    assert credits_in(printed[1:6]) == one.credits == 100
+    assert "shared with a.jpg" in printed[3]
+    assert "paid before" in printed[4]
+    told = one.as_json()
+    assert told["credits"] == sum(
+        charge["credits"] for drop in told["drops"] for charge in drop["charges"]
+    )

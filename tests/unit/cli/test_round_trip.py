@@ -4,17 +4,19 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
 from dropscale.ledger.drops import Reason
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_key
+from dropscale_cli import round_trip
+from dropscale_cli.collect import collect
 from dropscale_cli.drops import Drops
-from dropscale_cli.round_trip import FollowedDrop, RoundTrip
+from dropscale_cli.round_trip import MOST_MANIFEST_BYTES, FollowedDrop, RoundTrip
 from dropscale_cli.target import ResultMissing
-from tests.unit.cli.samples import manifest
+from tests.unit.cli.samples import PIXELS, manifest
 
 Write = Callable[..., Path]
 Results = dict[str, bytes]
@@ -104,6 +106,23 @@ def test_specs_are_dropped_before_images(write: Write, trip: Trip) -> None:
         Drops(specs, images)
     )
     assert target.dropped == [("z.jpg.yaml", b"spec"), ("a.jpg", b"image")]
+
+
+def test_who_interrupts_when_the_manifest_is_there_is_told_what_it_says(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def collect_then_interrupt(*arguments: Any) -> Path:
+        path = collect(*arguments)
+        if path.name == manifest_key("a.jpg"):
+            raise KeyboardInterrupt
+        return path
+
+    monkeypatch.setattr(round_trip, "collect", collect_then_interrupt)
+    target = ScriptedTarget([step(manifest("a.jpg", DropState.SKIPPED))])
+    trip = RoundTrip(target, tmp_path / "out", Updates(), lambda: target.now, target.pause)
+    with pytest.raises(KeyboardInterrupt):
+        trip(Drops({}, {"a.jpg": write("in/a.jpg")}))
+    assert [drop.state for drop in trip.followed] == [DropState.SKIPPED]
 
 
 def test_an_image_is_followed_until_its_result_lies_in_the_folder(trip: Trip) -> None:
@@ -382,3 +401,41 @@ def test_nobody_waits_for_a_slot_that_a_given_up_job_keeps(trip: Trip) -> None:
     drops = impatient(trip, kept, *queue)
     assert drops["c.jpg"].state is DropState.WAITING
     assert kept.now == (16 + 10 + 1) * MINUTE
+
+
+@pytest.mark.parametrize(
+    "output", ["../../stolen.png", "/stolen.png", "a/../../stolen.png", ".dropscale/stolen.png"]
+)
+def test_a_result_is_not_written_where_its_key_leads_out(trip: Trip, output: str) -> None:
+    target = ScriptedTarget([step(manifest("a.jpg", DELIVERED, output=output)) | {output: PIXELS}])
+
+    drop = trip(target, "a.jpg")["a.jpg"]
+
+    assert not drop.is_as_asked
+    assert "is not written" in str(drop.trouble)
+    assert not list(trip.out.parent.parent.rglob("stolen.png"))
+
+
+@pytest.mark.parametrize("body", [b"{}", b" " * (MOST_MANIFEST_BYTES + 1), b"\xff", b"[" * 10**6])
+def test_what_is_no_manifest_is_trouble_of_that_image_only(trip: Trip, body: bytes) -> None:
+    target = ScriptedTarget(
+        [
+            {manifest_key("a.jpg"): body},
+            step(manifest("b.jpg", DELIVERED, output="b.png")) | {"b.png": PIXELS},
+        ],
+        step_seconds=MINUTE,
+    )
+
+    drops = trip(target, "a.jpg", "b.jpg")
+
+    assert "not a manifest" in str(drops["a.jpg"].trouble)
+    assert drops["b.jpg"].is_as_asked
+
+
+def test_a_result_that_is_longer_than_told_is_not_taken(trip: Trip) -> None:
+    last = step(manifest("a.jpg", DELIVERED, output="a.png")) | {"a.png": PIXELS * 2}
+
+    drop = trip(ScriptedTarget([last]), "a.jpg")["a.jpg"]
+
+    assert "longer than its manifest says" in str(drop.trouble)
+    assert not (trip.out / "a.png").exists()

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from dropscale_cli.thumbnails import LONG_SIDE, Thumbnails
+from tests import heic, originals
 from tests.fakes import png
 
 Write = Callable[..., Path]
@@ -34,6 +36,18 @@ def test_what_the_upscaler_takes_is_shown_small(
     assert thumbnail
     with Image.open(thumbnail) as small:
         assert (small.format, small.size) == ("WEBP", (LONG_SIDE, LONG_SIDE // 2))
+
+
+def test_a_phones_photo_is_shown_upright_and_in_srgb(thumbnails: Thumbnails, write: Write) -> None:
+    view = originals.pixels((64, 96))
+    space = originals.profile("Display P3")
+    wide = originals.in_space(originals.as_stored(view, 6), space)
+
+    thumbnail = thumbnails.of(write("a.heic", heic.photo(wide, heic.icc_of(space), heic.irot(3))))
+    assert thumbnail
+    with Image.open(thumbnail) as small:
+        shown = np.asarray(small.convert("RGB"), dtype=float)
+    assert np.abs(shown - np.asarray(view, dtype=float)).mean() < 5
 
 
 def test_a_small_image_is_not_enlarged(thumbnails: Thumbnails, write: Write) -> None:

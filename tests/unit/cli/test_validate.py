@@ -66,14 +66,6 @@ def lines(
             ["a/cat.yaml:1:1: belongs to no image; the spec of a/cat.jpg bears its full name: a/c"],
         ),
         (
-            {"a/dropscale.yaml": "assets: {image_file_path: a.png}", "a/cat.jpg": ""},
-            ["a/dropscale.yaml:1:1: assets: "],
-        ),
-        (
-            {"job.yaml": "assets: {image_file_path: http://example.com/a.png}"},
-            ["job.yaml:1:27: assets.image_file_path: the URL begins with http://; allowed is"],
-        ),
-        (
             {
                 "dropscale.yaml": "renditions:\n- {style: {mode: preserve}}\n"
                 "- {scale_factor: 4, style: {mode: preserve}}\n",
@@ -90,7 +82,7 @@ def lines(
             ["dropscale.yaml:1:29: renditions[1]: is the same upscale as the one at dropscale.yam"],
         ),
     ],
-    ids=["faults", "two", "short", "folder", "remote", "clash", "no image yet"],
+    ids=["faults", "two", "short", "clash", "no image yet"],
 )
 def test_every_fault_is_told_at_its_place(
     files: dict[str, str], expected: list[str], lines: Validate
@@ -277,9 +269,9 @@ def test_a_terminal_shows_the_line_and_a_caret(terminal: Callable[..., list[str]
         '{name: "猫の写真", scale_factor: three}',
         '{name: "e\u0301\u200b", scale_factor: three}',
         "{name: a,\t\tscale_factor: three}",
-        f'{{name: "{"long " * 60}", scale_factor: three}}',
-        f'{{name: "{"長い" * 60}", scale_factor: three, revision: "{"長い" * 60}"}}',
-        f'{{scale_factor: three, name: "{"long " * 60}"}}',
+        f'{{style: {{prompt: "{"long " * 60}"}}, scale_factor: three}}',
+        f'{{style: {{prompt: "{"長い" * 60}"}}, scale_factor: three, name: "{"長い" * 30}"}}',
+        f'{{scale_factor: three, style: {{prompt: "{"long " * 60}"}}}}',
     ],
     ids=["wide", "narrow", "tabs", "long before", "wide before and after", "long after"],
 )

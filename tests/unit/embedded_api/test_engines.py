@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -18,7 +19,8 @@ from dropscale_embedded.api import (
     best_engine,
 )
 from dropscale_embedded.api.engines import Stopped
-from dropscale_embedded.api.picture import Picture, Pixels, decode
+from dropscale_embedded.api.engines.tiles import Pixels, bleed, image_of, pixels_of
+from dropscale_embedded.api.picture import Picture, decode
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -38,18 +40,33 @@ def engine(request: pytest.FixtureRequest, model: ModelEngine) -> Engine:
     return engines[request.param]
 
 
+@dataclass(frozen=True)
+class Layers:
+    """A picture's pixels, height x width x channels."""
+
+    colour: Pixels
+    alpha: Pixels | None
+
+    @classmethod
+    def of(cls, picture: Picture) -> "Layers":
+        alpha = None if picture.alpha is None else pixels_of(picture.alpha)
+        return cls(pixels_of(picture.colour), alpha)
+
+
 def upscale(
     engine: Engine, picture: Picture, scale_factor: int = 2, mode: Mode = Mode.BALANCED
-) -> Picture:
-    return engine.upscale(picture, scale_factor=scale_factor, mode=mode, stopping=Event())
+) -> Layers:
+    return Layers.of(
+        engine.upscale(picture, scale_factor=scale_factor, mode=mode, stopping=Event())
+    )
 
 
 def picture_of(colour: Pixels, alpha: Pixels | None = None) -> Picture:
-    return Picture(colour, alpha, icc_profile=None)
+    return Picture(image_of(colour), None if alpha is None else image_of(alpha), icc_profile=None)
 
 
-def photo(name: str) -> Picture:
-    return decode((EXAMPLES / name).read_bytes())
+def photo(name: str) -> Layers:
+    return Layers.of(decode((EXAMPLES / name).read_bytes()))
 
 
 def psnr(one: Pixels, other: Pixels) -> float:
@@ -165,9 +182,10 @@ def test_results_are_the_same_each_time_and_in_each_thread(model: ModelEngine) -
 def test_an_engine_gives_up_when_the_api_stops(engine: Engine) -> None:
     stopping = Event()
     stopping.set()
+    picture = picture_of(photo("chelsea.jpg").colour)
 
     with pytest.raises(Stopped):
-        engine.upscale(photo("chelsea.jpg"), scale_factor=2, mode=Mode.BALANCED, stopping=stopping)
+        engine.upscale(picture, scale_factor=2, mode=Mode.BALANCED, stopping=stopping)
 
 
 def test_the_best_engine_is_the_model() -> None:
@@ -194,3 +212,14 @@ def test_importing_the_api_loads_nothing_heavy() -> None:
     ).stdout.split()
 
     assert not {"numpy", "PIL", "ncnn", "flask", "werkzeug", "pydantic"} & set(loaded)
+
+
+def test_bleed_spreads_visible_colour_and_changes_no_visible_pixel() -> None:
+    colour = np.zeros((9, 9, 3), np.uint8)
+    alpha = np.zeros((9, 9, 1), np.uint8)
+    colour[4, 4], alpha[4, 4] = (200, 100, 50), 1
+
+    spread = bleed(colour, alpha)
+
+    assert (spread == (200, 100, 50)).all()
+    assert not colour[0].any(), "the original was changed"

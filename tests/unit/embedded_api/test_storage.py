@@ -1,20 +1,13 @@
 import io
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from dropscale_embedded.api.storage import SignatureRefused, Storage, UrlSigner
+from tests.fakes import Clock
 
 PATH = "api-assets/a/image.png"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 7, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, ImageEnhance
 from dropscale.image.header import read_header
 from dropscale.image.pixels import MAX_DELTA_E, Comparison, ImageFile, PixelsUnreadable
 from dropscale.image.vips import Vips
-from tests import originals
+from tests import heic, originals
 from tests.originals import encoded, pixels, with_alpha
 
 PLENTY_OF_BYTES, SECONDS = 400 * 1024 * 1024, 30.0
@@ -92,6 +92,58 @@ def test_a_square_result_tells_by_its_pixels_whether_it_was_turned() -> None:
 
     assert compare(encoded(view, "PNG"), encoded(stored, "PNG"), 6).is_upright
     assert not compare(encoded(stored, "PNG"), encoded(stored, "PNG"), 6).is_upright
+
+
+@pytest.mark.parametrize("tiles", [1, 2])
+def test_a_heic_original_is_compared_as_it_is_seen(tiles: int) -> None:
+    view = pixels((64, 128))
+    body = heic.photo(originals.as_stored(view, 6), heic.irot(3), tiles=tiles)
+
+    good = compare(encoded(enlarged(view), "PNG"), body)
+    wrong = compare(encoded(enlarged(view.transpose(Image.Transpose.ROTATE_180)), "PNG"), body)
+
+    assert good.delta_e is not None
+    assert wrong.delta_e is not None
+    assert good.delta_e < 1 < MAX_DELTA_E < wrong.delta_e
+
+
+def test_a_heic_original_is_compared_in_its_profiles_colours() -> None:
+    view = pixels((64, 64))
+    original = heic.photo(originals.in_space(view, P3), heic.icc_of(P3))
+
+    kept = compare(encoded(enlarged(originals.in_space(view, P3)), "PNG"), original)
+    converted = compare(encoded(enlarged(view), "PNG"), original)
+
+    assert (kept.keeps_profile, converted.keeps_profile) == (True, False)
+
+
+def test_a_heic_result_is_decoded_whole() -> None:
+    body = bytearray(heic.photo(pixels(SIZE)))
+    assert compare(bytes(body), encoded(pixels(SIZE), "PNG")).fault is None
+
+    at = body.index(b"mdat") + 4
+    body[at : at + 400] = b"\xff" * 400
+    assert compare(bytes(body), encoded(pixels(SIZE), "PNG")).fault is not None
+
+
+def test_a_heic_original_that_does_not_decode_is_not_compared() -> None:
+    body = heic.photo(pixels(SIZE))[:-2000]
+
+    found = compare(encoded(enlarged(pixels(SIZE)), "PNG"), body)
+
+    assert (found.delta_e, found.fault) == (None, None)
+
+
+def test_a_result_is_looked_at_alone_where_its_original_crashes_the_decoder() -> None:
+    body = heic.photo(pixels(SIZE), exif=originals.exif()[6:])
+    crashing = body.replace(b"\0\0Exif\0", b"\0\0\xffxif\0", 1)  # pi-heif 1.4.0
+    assert read_header(io.BytesIO(crashing), "x").type == "heic"
+
+    whole = compare(encoded(enlarged(pixels(SIZE)), "PNG"), crashing)
+    damaged = compare(encoded(enlarged(pixels(SIZE)), "PNG")[:-100], crashing)
+
+    assert (whole.fault, whole.delta_e) == (None, None)
+    assert damaged.fault is not None
 
 
 ODD = {

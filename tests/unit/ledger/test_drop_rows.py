@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.drops import Download, Output, Reason, Rendition
 from dropscale.ledger.states import DropState, WaitReason
 from tests.rows import BALANCED, LATER, NOW, a_drop, rendition, spec
@@ -48,15 +49,16 @@ def test_a_reason_says_all_that_is_to_be_done_about_the_same() -> None:
 def test_what_a_rendition_is_told_fits_into_its_drops_row() -> None:
     long = Reason(code="c", message="m" * 9000, fix="f" * 9000)
     url = Download(url="https://vendor.example/" + 1000 * "u", expires_at=1000 * "9")
+    wordy = CodedWarning(WarningCode.OTHER, 1000 * "w")
     waiting = Rendition(fingerprint="f", parameters=BALANCED, state=DropState.SUBMITTED)
 
     ended = waiting.move(
-        DropState.COMPLETE, reason=long, warnings=(1000 * "w",) * 20, downloads=(url,) * 20
+        DropState.COMPLETE, reason=long, warnings=(wordy,) * 20, downloads=(url,) * 20
     )
 
     assert len(ended.model_dump_json()) < 20_000
     assert 0 < len(ended.downloads) < 20
-    assert ended.warnings[-1] == "… and 13 more"
+    assert ended.warnings[-1] == CodedWarning(WarningCode.MORE, "… and 13 more")
     short = (Download(url="u"), Download(url="v", expires_at="soon"))
     assert waiting.move(DropState.COMPLETE, downloads=short).downloads == short
 
@@ -120,7 +122,8 @@ def test_of_many_superseded_renditions_those_that_nobody_has_seen_the_result_of_
 
 
 def test_what_specs_say_in_vain_is_told_as_far_as_it_fits() -> None:
-    drop = a_drop(rendition("a")).set_state(DropState.WAITING, NOW, warnings=("w" * 5000,) * 100)
+    wordy = CodedWarning(WarningCode.SPEC, "w" * 5000)
+    drop = a_drop(rendition("a")).set_state(DropState.WAITING, NOW, warnings=(wordy,) * 100)
 
     assert len(drop.warnings) == 16
     assert len(drop.model_dump_json()) < 20_000

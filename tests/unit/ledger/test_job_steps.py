@@ -151,6 +151,7 @@ STEPS: dict[str, tuple[Job, Callable[[Job], Job], dict[str, Any]]] = {
             "credits_charged": 40,
             "reserved": {DAY: 40},
             "written_off": {DAY: 50},
+            "may_have_cost": True,
             "orphans": ("o", "p"),
             "is_overdue": False,
             "due": LATER,

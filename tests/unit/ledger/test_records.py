@@ -124,6 +124,7 @@ VERDICT_STEPS: dict[str, Callable[[Job, str], Job]] = {
     "settle": lambda job, project: job.settle(project, JobState.COMPLETE, 0, NOW),
     "record_overdue": lambda job, project: job.record_overdue(project),
     "record_missing": lambda job, project: job.record_missing(project, NOW),
+    "begin_look": lambda job, project: job.begin_look(project, NOW),
     "record_answer": lambda job, project: job.record_answer(project),
     "abandon": lambda job, project: job.abandon(project, NOW, NOW),
 }

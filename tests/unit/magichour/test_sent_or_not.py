@@ -310,7 +310,7 @@ def test_the_unforeseen_is_judged_by_what_was_sent(
 
     server.on("POST", PATH, Reply(200, b'{"id": "p1"}'))
     before = [(base_transport, "route_to"), (BlockingTransport, "exchange")]
-    after = [(base_transport.Request, "receiver"), (calls, "document_of")]
+    after = [(base_transport.Request, "incoming"), (calls, "document_of")]
     for owner, name in before + after:
         server.first_lines.clear()
         with monkeypatch.context() as patch:

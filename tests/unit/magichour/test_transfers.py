@@ -130,13 +130,6 @@ def test_a_failed_upload(server: ScriptedServer, client: Client, reply: Reply) -
     assert len(server.received) == 2
 
 
-def test_an_upload_url_over_plain_http_is_not_used(server: ScriptedServer, client: Client) -> None:
-    item = {"upload_url": "http://storage.example/1.png", "file_path": "api-assets/1.png"}
-    server.on("POST", UPLOAD_URLS, json_reply({"items": [item]}))
-    with pytest.raises(UnsafeUrl):
-        client.v1.files.upload_file(io.BytesIO(IMAGE), "png")
-
-
 def test_download_writes_the_body_and_counts_it(server: ScriptedServer, client: Client) -> None:
     server.on("GET", "/out.png", Reply(200, IMAGE))
     file = io.BytesIO()

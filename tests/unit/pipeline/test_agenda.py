@@ -2,7 +2,6 @@
 
 import pytest
 
-from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Attach, Change, SaveDrop, SaveJob
 from dropscale.magichour import errors
@@ -18,18 +17,12 @@ class Killed(BaseException):
     """The function is killed."""
 
 
-def only_job(world: World) -> Job:
-    (job,) = world.ledger.jobs.values()
-    return job
-
-
 def bring_to(world: World, state: JobState) -> None:
     """Bring the job of a drop to a state, and have it laid aside there."""
     if state in {JobState.UNKNOWN, JobState.ABANDONED}:
         world.upscaler.fail_create = LOST
     if state in {JobState.READY, JobState.SUBMITTING}:
-        world.slots = 0
-        world.compose()
+        world.set_slots(0)
     world.drop("a.png", png())
     if state is JobState.ABANDONED:
         world.decide("a.png", Decision.ABANDON)
@@ -39,9 +32,8 @@ def bring_to(world: World, state: JobState) -> None:
         JobState.CANCELED: ProjectStatus.CANCELED,
     }
     if state in endings:
-        world.upscaler.finish(endings[state], credits_charged=50)
-        world.run_executions()
-    job = only_job(world)
+        world.finish_all(endings[state], credits_charged=50)
+    job = world.only_job
     if state is JobState.SUBMITTING:
         claimed = job.claim("00", world.clock(), [])
         world.ledger.write(SaveJob(claimed))
@@ -69,21 +61,19 @@ def test_a_drop_that_comes_to_a_job_laid_aside_puts_it_back_on_the_agenda(
     world: World, state: JobState
 ) -> None:
     bring_to(world, state)
-    before = only_job(world)
+    before = world.only_job
 
     die_after(world, Attach)
     with pytest.raises(Killed):
         world.drop("copy.png", png())
 
-    after = only_job(world)
+    after = world.only_job
     assert after.seq > before.seq, "whoever was about to lay it aside does not see the drop"
     assert after.due is not None
     if state is JobState.SUBMITTING:
         assert after.due == before.due
-    world.slots = 3
-    world.compose()
-    world.clock.advance(minutes=20)
-    world.sweep()
+    world.set_slots(3)
+    world.sweep(minutes=20)
     assert world.row("copy.png").state is not DropState.WAITING
 
 
@@ -94,9 +84,8 @@ def test_a_retry_that_is_cut_off_is_taken_up_by_the_sweeper(
     world.drop("a.png", png())
     world.upscaler.finish(status, credits_charged=0)
     world.fail(world.running()[0].model_copy(update={"status": ProjectStatus.ERROR}))
-    world.clock.advance(minutes=3)
-    world.sweep()
-    world.ledger.write(SaveJob(only_job(world).look_again(None)))
+    world.sweep(minutes=3)
+    world.ledger.write(SaveJob(world.only_job.look_again(None)))
 
     die_after(world, SaveDrop)
     with pytest.raises(Killed):
@@ -114,7 +103,7 @@ def ways_to_start(world: World, way: str) -> None:
     if way == "another job's end":
         world.start.start_next(lambda: PLENTY)
     if way == "by itself":
-        world.start(only_job(world).fingerprint, lambda: PLENTY)
+        world.start(world.only_job.fingerprint, lambda: PLENTY)
     if way == "pay again":
         world.decide("a.png", Decision.PAY_AGAIN)
 
@@ -135,19 +124,16 @@ def test_an_upload_past_its_days_is_not_paid_for_but_sent_again(
     if way == "pay again":
         world.upscaler.fail_create = LOST
     else:
-        world.slots = 0
-        world.compose()
+        world.set_slots(0)
     world.drop("a.png", png())
-    world.slots = 3
-    world.compose()
+    world.set_slots(3)
     if is_laid_aside:
-        world.ledger.write(SaveJob(only_job(world).look_again(None)))
+        world.ledger.write(SaveJob(world.only_job.look_again(None)))
     world.clock.advance(days=7)
 
     ways_to_start(world, way)
     assert world.upscaler.creates == []
-    world.clock.advance(seconds=1)
-    world.sweep()
+    world.sweep(seconds=1)
     assert world.queue.keys
     for key in world.queue.keys:
         world.submit(key)

@@ -28,13 +28,6 @@ def test_a_delivery_is_announced_once_with_its_output(world: World) -> None:
     assert detail.credits_charged == 50
 
 
-def test_a_rejection_is_announced_with_its_reason(world: World) -> None:
-    world.drop("text.png", b"not an image")
-
-    assert told(world) == ["Upscale Failed"]
-    assert world.announced[-1].reason is not None
-
-
 def test_an_announcement_that_fails_fails_nothing_and_is_made_up_for(world: World) -> None:
     world.listens = False
     world.drop("text.png", b"not an image")
@@ -42,13 +35,12 @@ def test_an_announcement_that_fails_fails_nothing_and_is_made_up_for(world: Worl
     assert told(world) == []
 
     world.listens = True
-    world.clock.advance(minutes=2)
-    world.sweep()
+    world.sweep(minutes=2)
 
     assert told(world) == ["Upscale Failed"]
+    assert world.announced[-1].reason is not None
     assert world.observed == [DropState.REJECTED]
-    world.clock.advance(minutes=2)
-    world.sweep()
+    world.sweep(minutes=2)
     assert len(world.announced) == 1
 
 
@@ -90,8 +82,7 @@ def test_a_wait_is_counted_with_its_reason(world: World) -> None:
 
 
 def test_the_backlog_tells_gate_jobs_and_credits(world: World) -> None:
-    world.slots = 1
-    world.compose()
+    world.set_slots(1)
     world.drop("first.png", png(1, 1))
     world.drop("second.png", png(2, 1))
     world.clock.advance(seconds=90)

@@ -1,8 +1,10 @@
 """Bad input gets a clear manifest, costs nothing and takes nobody with it."""
 
 import pytest
+from PIL import Image
 
 from dropscale.ledger.states import DropState
+from tests import originals
 from tests.fakes import png
 from tests.world import World
 
@@ -27,24 +29,75 @@ def test_a_bad_image_is_rejected_before_anything_is_sent(
     assert (world.upscaler.uploads, world.upscaler.creates) == ([], [])
 
 
+def test_an_image_that_is_too_large_has_its_size_in_the_manifest(world: World) -> None:
+    body = png(4097, 1)
+    world.drop("cat.png", body)
+
+    source = world.manifest("cat.png")["source"]
+    assert (source["width"], source["height"], source["bytes"]) == (4097, 1, len(body))
+    assert source["type"] == "png"
+
+
+def test_what_is_large_enough_is_skipped_even_if_it_is_too_large(world: World) -> None:
+    world.put("cat.png.yaml", "skip_if: {min_width: 3000}")
+    world.drop("cat.png", png(4097, 1))
+
+    assert world.manifest("cat.png")["state"] == "skipped"
+
+
+def test_an_object_of_too_many_bytes_has_their_count_in_the_manifest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropscale.pipeline.parts.source_image.MAX_IMAGE_BYTES", 10)
+    world.drop("cat.png", png())
+
+    manifest = world.manifest("cat.png")
+    assert (manifest["reason"]["code"], manifest["source"]["bytes"]) == (
+        "ImageTooLarge",
+        len(png()),
+    )
+
+
+@pytest.mark.parametrize(("limit", "state"), [(40, "skipped"), (41, "submitted")])
+def test_skip_if_means_the_picture_as_it_is_seen(world: World, limit: int, state: str) -> None:
+    exif = Image.Exif()
+    exif[originals.ORIENTATION] = 6
+    world.put("dropscale.yaml", f"skip_if: {{min_height: {limit}}}")
+    world.drop("cat.png", originals.encoded(Image.new("RGB", (40, 20)), "PNG", exif=exif))
+
+    manifest = world.manifest("cat.png")
+    assert (manifest["source"]["width"], manifest["source"]["height"]) == (20, 40)
+    assert manifest["state"] == state
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "code", "words"),
+    [
+        ("cat.gif", b"GIF89a....", "UnsupportedImage", "cat.gif is a GIF file"),
+        ("cat.jpg", b"GIF89a....", "UnsupportedImage", "cat.jpg is a GIF file"),
+        ("cat.NEF", b"II*\0\xff\xff\xff\0", "UnsupportedImage", "camera raw file (NEF)"),
+        ("cat.gif", png(), "UnsupportedImage", "is png by its content"),
+        ("cat.psd", b"", "EmptyImage", "empty"),
+    ],
+)
+def test_pictures_that_the_upscaler_does_not_take_are_rejected_by_name_with_what_to_do(
+    world: World, key: str, body: bytes, code: str, words: str
+) -> None:
+    world.drop(key, body)
+
+    manifest = world.manifest(key)
+    assert (manifest["state"], manifest["reason"]["code"]) == ("rejected", code)
+    assert words in manifest["reason"]["message"]
+    assert "rop" not in manifest["reason"]["fix"]
+    assert world.upscaler.uploads == []
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
         ("cat.png.yaml", "scale_factor: 3", "cat.png.yaml:1:15: scale_factor: 3 is not a"),
         ("cat.png.json", '{"style": {"mode": "best"}}', "style.mode"),
-        (
-            "cat.png.yml",
-            "scale: 2",
-            "1:1: scale: there is no such field; did you mean scale_f",
-        ),
-        ("cat.png.yaml", "- 2", "mapping"),
-        ("cat.png.yaml", "a: [", "the [ that opens here is never closed"),
-        ("cat.png.yaml", "x" * 70_000, "larger than a spec can be, 65,536"),
-        (
-            "cat.png.yaml",
-            "assets: {image_file_path: dog.png}",
-            "is not the image beside this spec; write cat.p",
-        ),
+        ("cat.png.yml", "x" * 70_000, "larger than a spec can be, 65,536"),
     ],
 )
 def test_a_bad_sidecar_is_rejected_by_file_and_field(
@@ -58,23 +111,6 @@ def test_a_bad_sidecar_is_rejected_by_file_and_field(
     assert name in manifest["reason"]["message"]
     assert words in manifest["reason"]["message"]
     assert world.upscaler.creates == []
-
-
-def test_a_sidecar_may_name_its_own_image(world: World) -> None:
-    world.put("a/cat.png.yaml", "assets: {image_file_path: cat.png}")
-    world.drop("a/cat.png", png())
-
-    assert world.row("a/cat.png").state is DropState.SUBMITTED
-
-
-def test_two_sidecars_of_one_image_are_a_fault_that_names_both(world: World) -> None:
-    world.put("cat.png.yaml", "scale_factor: 2")
-    world.put("cat.png.json", "{}")
-    world.drop("cat.png", png())
-
-    message = world.manifest("cat.png")["reason"]["message"]
-    assert "cat.png.yaml" in message
-    assert "cat.png.json" in message
 
 
 def test_a_corrected_sidecar_puts_it_right(world: World) -> None:

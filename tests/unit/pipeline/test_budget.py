@@ -39,8 +39,7 @@ def test_a_drop_over_budget_waits_until_the_window_ends_and_goes_on_by_itself(
     world.sweep()
     assert len(world.upscaler.creates) == 2
 
-    world.clock.advance(hours=12)
-    world.sweep()
+    world.sweep(hours=12)
 
     assert world.row("c.png").state is DropState.SUBMITTED
     assert world.ledger.credits_spent("day#2026-11-24") == 50

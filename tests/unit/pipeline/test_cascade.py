@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dropscale.ledger.states import DropState
+from dropscale.ledger.store import Names
 from tests.fakes import png
 from tests.world import FOLDER_SPEC_SECONDS, World
 
@@ -87,10 +88,10 @@ def test_folders_are_read_once_for_many_images_and_again_when_time_has_passed(
 ) -> None:
     for number in range(20):
         world.drop(f"a/b/{number}.png", png(shade=number))
-    reads = world.bucket.spec_reads
-    folder_reads = [key for key in reads if key.endswith(ROOT)]
-    assert folder_reads == [ROOT, FOLDER, "a/b/dropscale.yaml"]
-    assert len(reads) == 3 + 3 * 20
+    # Of each folder the three beginnings of its specs' names; of each image a HEAD, a list of the
+    # names of its specs, and a GET. Once it was a HEAD, three GETs, and a GET.
+    assert world.bucket.requests == 3 * 3 + 20 * 3
+    assert world.bucket.spec_reads == []
 
     world.put("a/b/dropscale.yaml", "scale_factor: 4")
     world.clock.advance(seconds=FOLDER_SPEC_SECONDS)
@@ -113,9 +114,7 @@ def test_within_the_settle_time_every_order_gives_the_same_manifest(
         world.put(key, bodies[key])
     for key in order:
         world.submit(key)
-    world.upscaler.finish()
-    for state in world.running():
-        world.deliver(world.check(state))
+    world.finish_all()
 
     manifest = world.manifest(IMAGE)
     del manifest["timeline"]
@@ -128,8 +127,7 @@ def expected_manifest() -> dict[str, Any]:
     world.put(FOLDER, "scale_factor: 4")
     world.put(SIDECAR, "style: {mode: preserve}")
     world.drop(IMAGE, png())
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[0]))
+    world.finish_all()
     manifest = world.manifest(IMAGE)
     del manifest["timeline"]
     return manifest
@@ -165,7 +163,7 @@ def test_two_sidecars_are_named(world: World) -> None:
 
     reason = world.manifest("cat.png")["reason"]
     assert reason["code"] == "SidecarAmbiguous"
-    assert "cat.png.yaml and cat.png.json" in reason["message"]
+    assert "cat.png.json and cat.png.yaml" in reason["message"]
 
 
 def test_a_foreign_file_that_is_named_like_a_sidecar_can_be_left_alone_by_its_suffix() -> None:
@@ -177,15 +175,37 @@ def test_a_foreign_file_that_is_named_like_a_sidecar_can_be_left_alone_by_its_su
 
 
 def test_what_is_no_longer_wanted_and_not_paid_is_not_paid(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("cat.png", png())
     world.drop("cat.png.yaml", "max_credits: 10")
     assert world.manifest("cat.png")["state"] == "rejected"
-    world.slots = 1
-    world.compose()
-    world.clock.advance(minutes=10)
-
-    world.sweep()
+    world.set_slots(1)
+    world.sweep(minutes=10)
 
     assert world.upscaler.creates == []
+
+
+@pytest.mark.parametrize("sidecars", [0, 1])
+def test_an_image_takes_at_most_one_request_more_than_three_reads_for_its_sidecar_took(
+    world: World, monkeypatch: pytest.MonkeyPatch, sidecars: int
+) -> None:
+    """Before names were listed, an image took a HEAD, three GETs for sidecars, and its own GET."""
+    notes: list[str] = []
+    note_name = world.ledger.note_name
+
+    def count(name_id: str, names: Names) -> Names:
+        notes.append(name_id)
+        return note_name(name_id, names)
+
+    monkeypatch.setattr(world.ledger, "note_name", count)
+    folders, images = 3, 20
+    for number in range(images):
+        if sidecars:
+            world.put(f"a/b/{number}.png.yaml", "scale_factor: 4")
+        world.drop(f"a/b/{number}.png", png(shade=number))
+
+    before = images * (1 + 3 + 1) + folders
+    assert len(notes) == images
+    # All in all it is less for images without a sidecar: a list takes the place of three GETs.
+    assert world.bucket.requests + len(notes) <= before + images
+    assert world.bucket.requests == images * (3 + sidecars) + 3 * folders

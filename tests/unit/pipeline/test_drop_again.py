@@ -22,8 +22,7 @@ def drop_again(world: World) -> None:
 
 def end_in_error(world: World) -> None:
     world.drop("a.png", png())
-    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
-    world.run_executions()
+    world.finish_all(ProjectStatus.ERROR, credits_charged=0)
     assert "Drop the image again" in world.manifest("a.png")["reason"]["fix"]
 
 
@@ -33,8 +32,7 @@ def test_what_ended_in_an_error_is_tried_once_more(world: World) -> None:
     world.submit("a.png")  # its event comes twice: that asks for nothing
     assert len(world.upscaler.creates) == 1
     drop_again(world)
-    world.upscaler.finish()
-    world.run_executions()
+    world.finish_all()
 
     assert world.row("a.png").state is DropState.DELIVERED
     assert len(world.upscaler.creates) == 2
@@ -60,8 +58,7 @@ def test_an_abandoned_result_is_looked_at_at_once_and_nothing_is_paid(world: Wor
     world.upscaler.projects.clear()
     world.run_executions()
     world.pass_hours(30)
-    (job,) = world.ledger.jobs.values()
-    assert job.state is JobState.ABANDONED
+    assert world.only_job.state is JobState.ABANDONED
     world.upscaler.projects["project-1"] = None  # type: ignore[assignment] # it is back
     world.upscaler.finish()
 
@@ -74,8 +71,7 @@ def test_an_abandoned_result_is_looked_at_at_once_and_nothing_is_paid(world: Wor
 
 def test_what_is_delivered_stays_as_it_is(world: World) -> None:
     world.drop("a.png", png())
-    world.upscaler.finish()
-    world.run_executions()
+    world.finish_all()
 
     drop_again(world)
 

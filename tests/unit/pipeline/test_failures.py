@@ -30,9 +30,7 @@ def the_job(world: World) -> Job:
 def test_an_error_of_the_vendor_gives_slot_and_credits_back(world: World) -> None:
     submitted(world)
     vendor_error = {"code": "content_policy_violation", "message": "not this one"}
-    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0, error=vendor_error)
-
-    world.fail(world.check(world.running()[0]))
+    world.finish_all(ProjectStatus.ERROR, credits_charged=0, error=vendor_error)
 
     manifest = world.manifest("cat.png")
     assert (manifest["state"], manifest["reason"]["code"]) == ("failed", vendor_error["code"])
@@ -41,11 +39,28 @@ def test_an_error_of_the_vendor_gives_slot_and_credits_back(world: World) -> Non
     assert world.ledger.taken == 0
 
 
-def test_a_canceled_project_ends_canceled(world: World) -> None:
+@pytest.mark.parametrize("charged", [0, 50])
+@pytest.mark.parametrize(
+    ("code", "words"), [("invalid_file_format", "xport it again"), ("file_too_large", "Scale")]
+)
+def test_what_the_vendor_cannot_read_is_not_to_be_dropped_as_it_is(
+    world: World, code: str, words: str, charged: int
+) -> None:
     submitted(world)
-    world.upscaler.finish(ProjectStatus.CANCELED)
+    world.upscaler.finish(
+        ProjectStatus.ERROR, credits_charged=charged, error={"code": code, "message": "no"}
+    )
 
     world.fail(world.check(world.running()[0]))
+
+    fix = world.manifest("cat.png")["reason"]["fix"]
+    assert (words in fix) is (charged == 0)
+    assert ("has not given back" in fix) is (charged > 0)
+
+
+def test_a_canceled_project_ends_canceled(world: World) -> None:
+    submitted(world)
+    world.finish_all(ProjectStatus.CANCELED)
 
     assert world.row("cat.png").state is DropState.CANCELED
     assert world.ledger.taken == 0
@@ -76,9 +91,7 @@ def test_a_result_after_the_deadline_is_still_collected(world: World) -> None:
     submitted(world)
     world.fail(world.running()[0], "DeadlinePassed")
     world.upscaler.finish()
-    world.clock.advance(hours=5)
-
-    world.sweep()
+    world.sweep(hours=5)
     (state,) = world.running()
     world.deliver(world.check(state))
 
@@ -89,8 +102,7 @@ def test_a_result_after_the_deadline_is_still_collected(world: World) -> None:
 
 
 def test_a_job_past_its_deadline_holds_nobody_up(world: World) -> None:
-    world.slots = 1
-    world.compose()
+    world.set_slots(1)
     submitted(world)
     world.drop("dog.png", png(shade=9))
     world.clock.advance(hours=1)
@@ -100,8 +112,7 @@ def test_a_job_past_its_deadline_holds_nobody_up(world: World) -> None:
     assert world.row("dog.png").state is DropState.SUBMITTED
     assert world.ledger.taken == 1
     world.upscaler.finish()
-    world.clock.advance(hours=2)
-    world.sweep()
+    world.sweep(hours=2)
     for state in world.running():
         world.deliver(world.check(state))
     assert world.row("cat.png").state is DropState.DELIVERED
@@ -249,9 +260,7 @@ def test_an_outage_while_polling_loses_nothing(world: World) -> None:
     world.fail(world.running()[0], "ServerFault", "the API failed")
     assert world.row("cat.png").state is DropState.TIMED_OUT
     world.upscaler.finish()
-    world.clock.advance(minutes=30)
-
-    world.sweep()
+    world.sweep(minutes=30)
     world.deliver(world.check(world.running()[0]))
 
     assert world.row("cat.png").state is DropState.DELIVERED
@@ -283,9 +292,7 @@ def test_an_execution_that_died_without_a_verdict_is_replaced(
 def test_an_execution_that_was_never_started_is_started(world: World) -> None:
     submitted(world)
     world.executions.started.clear()
-    world.clock.advance(minutes=3)
-
-    world.sweep()
+    world.sweep(minutes=3)
 
     assert len(world.running()) == 1
 
@@ -294,9 +301,7 @@ def test_a_job_nobody_waits_for_is_settled(world: World) -> None:
     world.put("cat.png.yaml", "wait_for_completion: false")
     submitted(world)
     world.upscaler.finish()
-    world.clock.advance(minutes=3)
-
-    world.sweep()
+    world.sweep(minutes=3)
 
     (job,) = world.ledger.jobs.values()
     assert job.state is JobState.COMPLETE
@@ -306,18 +311,13 @@ def test_a_job_nobody_waits_for_is_settled(world: World) -> None:
 
 def test_a_drop_that_waits_for_nobody_learns_that_its_job_was_submitted(world: World) -> None:
     world.put("cat.png.yaml", "wait_for_completion: false")
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     submitted(world)
     waiting = world.row("cat.png")
-    world.slots = 1
-    world.compose()
-    world.clock.advance(minutes=3)
-    world.sweep()
+    world.set_slots(1)
+    world.sweep(minutes=3)
     world.ledger.drops[waiting.id] = waiting
-    world.clock.advance(minutes=3)
-
-    world.sweep()
+    world.sweep(minutes=3)
 
     assert world.row("cat.png").state is DropState.SUBMITTED
 
@@ -349,8 +349,7 @@ def test_the_sources_own_earlier_output_is_replaced(world: World) -> None:
     for shade in (1, 2):
         world.upscaler.result = png(16, 12, shade)
         world.drop("cat.png", png(shade=shade))
-        world.upscaler.finish()
-        world.deliver(world.check(world.running()[-1]))
+        world.finish_all()
 
     assert world.results.outputs["cat.png@2x.png"][0] == png(16, 12, 2)
 
@@ -379,9 +378,7 @@ def test_a_job_without_its_bytes_that_nobody_wants_is_left_alone(world: World) -
     world.upscaler.fail_upload = errors.TransferFailed("PUT storage", status=500)
     submitted(world)
     world.drop("cat.png", png(shade=9))
-    world.clock.advance(hours=1)
-
-    world.sweep()
+    world.sweep(hours=1)
 
     unpaid, _ = world.ledger.jobs.values()
     assert (unpaid.state, unpaid.due) == (JobState.READY, None)
@@ -391,12 +388,10 @@ def test_an_image_deleted_before_its_bytes_were_sent_ends_with_a_reason(world: W
     world.upscaler.fail_upload = errors.TransferFailed("PUT storage", status=500)
     submitted(world)
     world.bucket.objects.clear()
-    world.clock.advance(hours=1)
-    world.sweep()
+    world.sweep(hours=1)
 
     world.submit(world.queue.keys.pop())
-    world.clock.advance(hours=1)
-    world.sweep()
+    world.sweep(hours=1)
 
     manifest = world.manifest("cat.png")
     assert (manifest["state"], manifest["reason"]["code"]) == ("canceled", "SourceGone")
@@ -405,8 +400,7 @@ def test_an_image_deleted_before_its_bytes_were_sent_ends_with_a_reason(world: W
 
 
 def test_an_image_deleted_after_its_bytes_were_sent_goes_on(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     submitted(world)
     world.bucket.objects.clear()
 
@@ -433,9 +427,7 @@ def test_a_manifest_that_was_not_written_is_written_by_the_sweeper(world: World)
     row = world.row("cat.png")
     world.results.manifests.clear()
     world.ledger.drops[row.id] = row.model_copy(update={"due": world.clock()})
-    world.clock.advance(minutes=2)
-
-    world.sweep()
+    world.sweep(minutes=2)
 
     assert world.manifest("cat.png")["state"] == "submitted"
     assert world.row("cat.png").due is None

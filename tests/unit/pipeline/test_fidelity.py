@@ -1,14 +1,20 @@
 """Results beside their originals, as libvips sees both and Pillow reads what comes out."""
 
 import io
+import json
+import resource
+import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from typing import Any
 
 import numpy as np
 import pytest
+import pyvips
 from PIL import Image, ImageOps
 
+from dropscale.coded_warning import CodedWarning
+from dropscale.image import vips, vips_worker
 from dropscale.image.pixels import QUALITY_BY_TYPE, Comparison, PixelsUnreadable
 from dropscale.image.verify import verify_result
 from dropscale.image.vips import Vips
@@ -17,7 +23,7 @@ from dropscale.pipeline.parts.finish import FinishResult
 from dropscale.pipeline.parts.ports import Pixels
 from dropscale.specs.effective import OutputFormat, OutputSettings
 from dropscale.specs.model import OutputSpec
-from tests import originals
+from tests import heic, originals
 from tests.fakes import FakeInputBucket, FakePixels
 from tests.originals import encoded, pixels, with_alpha
 from tests.world import PLENTY
@@ -30,11 +36,34 @@ FORMATS = [each for each in OutputFormat if each is not OutputFormat.KEEP]
 SEEN_BY_PILLOW = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF"}
 
 
+@pytest.fixture(autouse=True)
+def _no_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tests/unit/image/test_vips.py starts one for each look, which takes longer than the look."""
+
+    def run(task: Any, *_: object) -> bytes:
+        vips_worker._decode_heic.cache_clear()  # it goes by the descriptor, of one process
+        answer = io.StringIO()
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(task)))
+        try:
+            with redirect_stdout(answer):
+                vips_worker.main()
+        except pyvips.Error as error:
+            raise PixelsUnreadable(str(error)) from error
+        return answer.getvalue().encode()
+
+    monkeypatch.setattr(vips, "_run", run)
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+
+
 class Finished:
     """A finished result as Pillow reads it."""
 
-    def __init__(self, body: bytes, warnings: tuple[str, ...], delta_e: float | None) -> None:
-        self.body, self.warnings, self.delta_e = body, warnings, delta_e
+    def __init__(
+        self, body: bytes, warnings: tuple[CodedWarning, ...], delta_e: float | None
+    ) -> None:
+        self.body, self.delta_e = body, delta_e
+        self.warnings = tuple(warning.message for warning in warnings)
+        self.codes = [warning.code for warning in warnings]
         self.image = Image.open(io.BytesIO(body))
         self.image.load()
 
@@ -255,6 +284,21 @@ def test_16_bits_stay_where_the_format_has_room_for_them(wanted: OutputFormat) -
     assert done.delta_e < 1.5
 
 
+@pytest.mark.parametrize("wanted", OutputFormat)
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1)])
+def test_the_narrowest_images_are_verified_and_written(
+    size: tuple[int, int], wanted: OutputFormat
+) -> None:
+    view = pixels(SIZE).resize(size)
+    twice = size[0] * 2, size[1] * 2
+
+    done = finish(encoded(view, "PNG"), encoded(view.resize(twice), "PNG"), format=wanted)
+
+    assert done.image.size == twice
+    assert done.delta_e is not None
+    assert done.warnings == ()
+
+
 def test_16_bits_of_a_result_as_it_came_are_not_touched() -> None:
     grey = pixels(SIZE).convert("L").convert("I;16").point(lambda value: value * 257)
     original = encoded(grey, "PNG", exif=originals.exif())
@@ -266,15 +310,28 @@ def test_16_bits_of_a_result_as_it_came_are_not_touched() -> None:
     assert done.image.getexif()[originals.MAKE] == "Camera Works"
 
 
-def test_an_avif_original_gives_what_only_its_decoder_finds() -> None:
+@pytest.mark.parametrize("kind", ["avif", "heic", "heic in tiles"])
+def test_what_avif_and_heic_originals_say_is_given_back(kind: str) -> None:
     view = pixels(SIZE)
-    original = originals.photo("AVIF", icc_profile=P3, image=originals.in_space(view, P3))
+    wide = originals.in_space(view, P3)
+    if kind == "avif":
+        original = originals.photo("AVIF", icc_profile=P3, image=wide)
+    else:
+        exif = originals.exif(6).removeprefix(b"Exif\0\0")
+        stored = originals.as_stored(wide, 6)
+        properties = (heic.icc_of(P3), heic.irot(3))
+        tiles = 2 if kind == "heic in tiles" else 1
+        original = heic.photo(stored, *properties, exif=exif, xmp=originals.xmp(6), tiles=tiles)
 
     done = finish(original, encoded(enlarged(originals.in_space(view, P3)), "PNG"))
 
     assert done.image.info["icc_profile"] == P3
     assert done.image.getexif()[originals.MAKE] == "Camera Works"
     assert originals.CREATOR.encode() in done.image.info["xmp"]
+    assert done.orientation == 1
+    assert done.delta_e is not None
+    assert done.delta_e < 1.5
+    assert done.warnings == ()
 
 
 class Failing:

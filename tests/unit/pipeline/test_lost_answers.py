@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import JobState
 from dropscale.ledger.store import Change, LedgerConflict, SaveJob
 from dropscale.pipeline.parts.start import ProjectUnrecorded
@@ -14,11 +13,6 @@ from tests.world import World
 
 class Throttled(Exception):
     """The ledger takes nothing now."""
-
-
-def only_job(world: World) -> Job:
-    (job,) = world.ledger.jobs.values()
-    return job
 
 
 def claims(changes: tuple[Change, ...]) -> bool:
@@ -56,11 +50,10 @@ def test_a_claim_that_was_ours_after_all_is_paid_once_while_its_lease_lasts(
 
     assert len(world.upscaler.creates) == creates
     if creates:
-        assert only_job(world).state is JobState.SUBMITTED
+        assert world.only_job.state is JobState.SUBMITTED
     else:
-        assert (only_job(world).state, world.ledger.taken) == (JobState.READY, 0)
-        world.clock.advance(seconds=1)
-        world.sweep()
+        assert (world.only_job.state, world.ledger.taken) == (JobState.READY, 0)
+        world.sweep(seconds=1)
         assert len(world.upscaler.creates) == 1
 
 
@@ -75,7 +68,7 @@ def test_a_claim_that_was_anothers_is_not_paid(world: World) -> None:
     world.drop("a.png", png())
 
     assert world.upscaler.creates == []
-    assert only_job(world).attempt_id == "another's"
+    assert world.only_job.attempt_id == "another's"
 
 
 def test_a_function_whose_time_is_over_once_it_has_claimed_does_not_pay(world: World) -> None:
@@ -85,16 +78,14 @@ def test_a_function_whose_time_is_over_once_it_has_claimed_does_not_pay(world: W
         world.ledger.write(*changes)
         left[0] = 30.0
 
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("a.png", png())
-    world.slots = 3
-    world.compose()
+    world.set_slots(3)
     before_claim(world, commit_slowly)
-    world.start(only_job(world).fingerprint, lambda: left[0])
+    world.start(world.only_job.fingerprint, lambda: left[0])
 
     assert world.upscaler.creates == []
-    assert (only_job(world).state, world.ledger.taken) == (JobState.READY, 0)
+    assert (world.only_job.state, world.ledger.taken) == (JobState.READY, 0)
 
 
 @pytest.mark.parametrize("seconds", [1, 20, 90])
@@ -105,7 +96,7 @@ def test_a_paid_project_is_recorded_once_the_ledger_takes_it(world: World, secon
     world.put("a.png", png())
     world.submit_object("input", "a.png", lambda: end - world.clock().timestamp())
 
-    assert (only_job(world).state, only_job(world).project_id) == (
+    assert (world.only_job.state, world.only_job.project_id) == (
         JobState.SUBMITTED,
         "project-1",
     )

@@ -2,6 +2,8 @@
 
 from typing import BinaryIO
 
+import pytest
+
 from dropscale.ledger.states import DropState, JobState
 from dropscale.pipeline.submit import SubmitOutcome
 from dropscale.results.manifest import Manifest
@@ -58,10 +60,7 @@ def test_a_second_event_of_the_same_object_changes_nothing(world: World) -> None
 def test_the_same_bytes_at_two_keys_are_paid_once_and_delivered_twice(world: World) -> None:
     world.drop("a.png", png())
     world.drop("b.png", png())
-    world.upscaler.finish()
-
-    for state in world.running():
-        world.deliver(world.check(state))
+    world.finish_all()
 
     assert len(world.upscaler.creates) == 1
     assert set(world.results.outputs) == {"a.png@2x.png", "b.png@2x.png"}
@@ -69,8 +68,7 @@ def test_the_same_bytes_at_two_keys_are_paid_once_and_delivered_twice(world: Wor
 
 def test_a_drop_after_the_job_is_complete_gets_the_result_free(world: World) -> None:
     world.drop("a.png", png())
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[0]))
+    world.finish_all()
 
     world.drop("b.png", png())
     (state,) = world.running()
@@ -88,8 +86,7 @@ def test_a_sidecar_decides_scale_mode_prompt_name_and_folder(world: World) -> No
         "download_directory: best\n",
     )
     world.drop("cat.png", png())
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[0]))
+    world.finish_all()
 
     ((path, parameters, name),) = world.upscaler.creates
     assert path == "api-assets/1.png"
@@ -101,8 +98,7 @@ def test_a_sidecar_decides_scale_mode_prompt_name_and_folder(world: World) -> No
 
 
 def test_a_sidecar_that_comes_late_withdraws_the_image_from_an_unpaid_job(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("cat.png", png())
     world.drop("cat.png.yaml", "scale_factor: 4")
 
@@ -121,31 +117,25 @@ def test_a_sidecar_that_comes_after_payment_is_a_job_of_its_own(world: World) ->
     assert [job["credits_charged"] for job in world.manifest("cat.png")["jobs"]] == [50, 50]
 
 
-def test_a_sidecar_that_changes_no_pixel_costs_nothing(world: World) -> None:
+@pytest.mark.parametrize(("spec", "creates"), [("name: My cat", 1), ("revision: 2", 2)])
+def test_a_sidecar_that_changes_no_pixel_costs_nothing_but_another_revision_does(
+    world: World, spec: str, creates: int
+) -> None:
     world.drop("cat.png", png())
-    world.drop("cat.png.yaml", "name: My cat")
+    world.drop("cat.png.yaml", spec)
 
-    assert len(world.upscaler.creates) == 1
-    assert len(world.running()) == 1
+    assert len(world.upscaler.creates) == len(world.running()) == creates
 
 
 def test_another_folder_for_the_result_is_free(world: World) -> None:
     world.drop("cat.png", png())
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[0]))
+    world.finish_all()
 
     world.drop("cat.png.yaml", "download_directory: elsewhere")
     world.deliver(world.check(world.running()[0]))
 
     assert "elsewhere/cat.png@2x.png" in world.results.outputs
     assert len(world.upscaler.creates) == 1
-
-
-def test_another_revision_is_paid_again(world: World) -> None:
-    world.drop("cat.png", png())
-    world.drop("cat.png.yaml", "revision: 2")
-
-    assert len(world.upscaler.creates) == 2
 
 
 def test_an_overwritten_image_is_a_new_job(world: World) -> None:
@@ -185,8 +175,7 @@ def test_without_wait_for_completion_the_drop_ends_submitted(world: World) -> No
 def test_without_download_outputs_the_manifest_holds_the_urls(world: World) -> None:
     world.put("cat.png.yaml", "download_outputs: false")
     world.drop("cat.png", png())
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[0]))
+    world.finish_all()
 
     manifest = world.manifest("cat.png")
     assert manifest["state"] == "complete"
@@ -206,14 +195,13 @@ def test_a_required_sidecar_is_waited_for(world: World) -> None:
 
 
 def test_what_is_neither_image_nor_sidecar_is_ignored(world: World) -> None:
-    for key in ("notes.txt", "folder/", "dropscale.yaml", "cat.gif", "data.json"):
+    for key in ("notes.txt", "folder/", "dropscale.yaml", "cat.pdf", "data.json"):
         assert world.drop(key, "x").outcome is SubmitOutcome.IGNORED
     assert world.ledger.drops == {}
 
 
 def test_jobs_beyond_the_slots_wait_and_start_when_one_is_delivered(world: World) -> None:
-    world.slots = 1
-    world.compose()
+    world.set_slots(1)
     world.drop("a.png", png(shade=1))
     world.drop("b.png", png(shade=2))
     assert world.manifest("b.png")["waiting_for"] == "slot"
@@ -233,8 +221,7 @@ def test_an_image_is_not_read_twice_because_the_sweeper_comes_while_it_is_sent(
     upload = world.upscaler.upload
 
     def upload_slowly(file: BinaryIO, extension: str) -> str:
-        world.clock.advance(seconds=30)
-        world.sweep()
+        world.sweep(seconds=30)
         return upload(file, extension)
 
     world.upscaler.upload = upload_slowly  # type: ignore[method-assign]
@@ -274,18 +261,16 @@ def test_delivery_after_a_crash_before_the_ledger_knew_is_not_repeated(world: Wo
 def test_a_result_of_unexpected_size_is_delivered_with_a_warning(world: World) -> None:
     world.upscaler.result = png(10, 10)
     world.drop("cat.png", png(8, 6))
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[0]))
+    world.finish_all()
 
     manifest = world.manifest("cat.png")
     assert manifest["state"] == "delivered"
-    assert "16 x 12 were expected" in manifest["warnings"][0]
+    assert "16 x 12 were expected" in manifest["warnings"][0]["message"]
 
 
 def test_a_job_that_ended_in_error_is_paid_again_only_by_a_new_drop(world: World) -> None:
     world.drop("a.png", png())
-    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
-    world.fail(world.check(world.running()[0]))
+    world.finish_all(ProjectStatus.ERROR, credits_charged=0)
     world.submit("a.png")
     assert len(world.upscaler.creates) == 1
 
@@ -294,28 +279,21 @@ def test_a_job_that_ended_in_error_is_paid_again_only_by_a_new_drop(world: World
     assert len(world.upscaler.creates) == 2
     assert world.row("a.png").state is DropState.FAILED
     assert world.row("b.png").state is DropState.SUBMITTED
-    (job,) = world.ledger.jobs.values()
-    assert (job.state, job.attempt) == (JobState.SUBMITTED, 2)
+    assert (world.only_job.state, world.only_job.attempt) == (JobState.SUBMITTED, 2)
 
 
 def test_a_drop_on_a_job_that_nobody_wanted_is_not_forgotten_while_slots_are_taken(
     world: World,
 ) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("a.png", png())
     world.drop("a.png.yaml", "scale_factor: 4")
-    world.slots = 1
-    world.compose()
-    world.clock.advance(seconds=1)
-    world.sweep()
+    world.set_slots(1)
+    world.sweep(seconds=1)
     world.drop("b.png", png())
     assert world.manifest("b.png")["waiting_for"] == "slot"
-    world.upscaler.finish()
-
-    world.deliver(world.check(world.running()[0]))
-    world.clock.advance(seconds=1)
-    world.sweep()
+    world.finish_all()
+    world.sweep(seconds=1)
 
     assert world.row("b.png").state is DropState.SUBMITTED
 
@@ -323,10 +301,7 @@ def test_a_drop_on_a_job_that_nobody_wanted_is_not_forgotten_while_slots_are_tak
 def test_a_superseded_job_frees_its_slot_and_publishes_nothing(world: World) -> None:
     world.drop("cat.png", png())
     world.drop("cat.png.yaml", "scale_factor: 4")
-    world.upscaler.finish()
-
-    for state in world.running():
-        world.deliver(world.check(state))
+    world.finish_all()
 
     assert set(world.results.outputs) == {"cat.png@4x.png"}
     assert world.ledger.taken == 0
@@ -334,8 +309,7 @@ def test_a_superseded_job_frees_its_slot_and_publishes_nothing(world: World) -> 
 
 def test_a_sidecar_put_right_again_shows_what_was_delivered_before(world: World) -> None:
     world.drop("cat.png", png())
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[0]))
+    world.finish_all()
     world.drop("cat.png.yaml", "scale_factor: 3")
     assert world.manifest("cat.png")["state"] == "rejected"
 
@@ -349,8 +323,7 @@ def test_another_form_of_the_output_is_free(world: World) -> None:
     world.put("cat.png", originals.photo("PNG"))
     world.submit("cat.png")
     world.upscaler.result = originals.encoded(originals.pixels((96, 64)), "PNG")
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[0]))
+    world.finish_all()
     before = world.results.outputs["cat.png@2x.png"][0]
 
     world.drop("cat.png.yaml", "output: {metadata: strip}")
@@ -359,6 +332,7 @@ def test_another_form_of_the_output_is_free(world: World) -> None:
     after = world.results.outputs["cat.png@2x.png"][0]
     assert originals.CREATOR.encode() in before
     assert originals.CREATOR.encode() not in after
+    assert len(world.row("cat.png").renditions) == 1
     assert len(world.upscaler.creates) == 1
     world.submit("cat.png.yaml")
     assert world.running() == []
@@ -368,8 +342,7 @@ def test_another_form_of_an_output_that_only_the_results_bucket_still_has_is_fre
     world: World,
 ) -> None:
     world.drop("cat.png", png())
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[0]))
+    world.finish_all()
     world.upscaler.projects.clear()
 
     world.drop("cat.png.yaml", "output: {metadata: strip}\ndownload_directory: public")
@@ -382,19 +355,17 @@ def test_another_form_of_an_output_that_only_the_results_bucket_still_has_is_fre
 def test_an_image_deleted_before_its_delivery_is_delivered_as_it_came(world: World) -> None:
     world.drop("cat.png", originals.photo("PNG"))
     del world.bucket.objects["cat.png"]
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[0]))
+    world.finish_all()
 
     assert world.results.outputs["cat.png@2x.png"][0] == world.upscaler.result
-    assert "it was deleted" in world.manifest("cat.png")["warnings"][-1]
+    assert "it was deleted" in world.manifest("cat.png")["warnings"][-1]["message"]
 
 
 def test_an_outputs_key_ends_as_what_it_was_written_as(world: World) -> None:
     world.pixels.converted = originals.encoded(originals.pixels((16, 12)), "WEBP")
     world.put("cat.png.yaml", "output: {format: webp}")
     world.drop("cat.png", png())
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[0]))
+    world.finish_all()
 
     assert set(world.results.outputs) == {"cat.png@2x.webp"}
     (job,) = world.manifest("cat.png")["jobs"]
@@ -404,11 +375,10 @@ def test_an_outputs_key_ends_as_what_it_was_written_as(world: World) -> None:
 def test_a_result_that_cannot_be_written_anew_is_delivered_as_it_came(world: World) -> None:
     world.put("cat.png.yaml", "output: {format: webp}")
     world.drop("cat.png", png())
-    world.upscaler.finish()
-    world.deliver(world.check(world.running()[0]))
+    world.finish_all()
 
     assert world.results.outputs["cat.png@2x.png"][0] == world.upscaler.result
-    assert "The result keeps its format" in world.manifest("cat.png")["warnings"][-1]
+    assert "The result keeps its format" in world.manifest("cat.png")["warnings"][-1]["message"]
 
 
 def test_another_quality_is_written_over_the_earlier_output(world: World) -> None:
@@ -419,8 +389,7 @@ def test_another_quality_is_written_over_the_earlier_output(world: World) -> Non
         world.pixels.converted = body
         world.drop("cat.png.yaml", f"output: {{format: jpeg, quality: {quality}}}")
         world.drop("cat.png", png())
-        world.upscaler.finish()
-        world.deliver(world.check(world.running()[0]))
+        world.finish_all()
 
         assert world.results.outputs["cat.png@2x.jpg"][0] == body
     assert len(world.upscaler.creates) == 1

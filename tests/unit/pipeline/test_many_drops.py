@@ -1,6 +1,7 @@
 """One job that thousands of drops share: each run of the sweeper sees to a bounded part of them."""
 
 from collections import Counter
+from unittest import mock
 
 import pytest
 
@@ -9,10 +10,15 @@ from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import MOST_DROPS, SaveDrop, SaveJob
 from dropscale.magichour import errors
+from dropscale.pipeline import resolve
 from dropscale.pipeline.resolve import Decision
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import BUCKET, World
+
+
+class Killed(Exception):
+    """A function's end, at any moment."""
 
 
 def copy_drop(world: World, key: str, copies: int, state: DropState | None = None) -> list[str]:
@@ -36,6 +42,23 @@ def copy_drop(world: World, key: str, copies: int, state: DropState | None = Non
             }
         )
         world.ledger.attachments[rendition.fingerprint].append(drop_id)
+    return names
+
+
+def supersede(world: World, key: str) -> None:
+    """Let a drop want nothing any more."""
+    row = world.row(key)
+    (rendition,) = row.renditions.values()
+    gone = {rendition.id: rendition.model_copy(update={"state": DropState.SUPERSEDED})}
+    world.ledger.drops[row.id] = row.model_copy(update={"renditions": gone})
+
+
+def have_waiting(world: World, copies: int, state: DropState | None = None) -> list[str]:
+    """Let a.png and so many drops more wait for one job; return the keys of the others."""
+    world.set_slots(0)
+    world.drop("a.png", png())
+    names = copy_drop(world, "a.png", copies, state)
+    world.set_slots(3)
     return names
 
 
@@ -68,9 +91,14 @@ def sweep_and_count(world: World) -> int:
     return len(seen)
 
 
+def sweep_times(world: World, times: int) -> None:
+    """Let the sweeper run each minute."""
+    for _ in range(times):
+        world.sweep(minutes=1)
+
+
 def test_a_run_sees_to_some_of_ten_thousand_drops_and_to_everything_else(world: World) -> None:
-    world.slots = 2
-    world.compose()
+    world.set_slots(2)
     world.sweep()
     world.drop("a.png", png())
     names = copy_drop(world, "a.png", 10_000)
@@ -114,18 +142,12 @@ def test_every_one_of_many_drops_is_delivered(world: World, copies: int) -> None
     world.clock.advance(hours=1)
     while job_of(world, "a.png").due is not None:
         assert world.clock().year == 2026, "the job is never laid aside"
-        world.clock.advance(hours=1)
-        world.sweep()
+        world.sweep(hours=1)
     assert len(world.upscaler.creates) == 1
 
 
 def test_every_one_of_many_drops_is_told_that_the_vendor_refuses(world: World) -> None:
-    world.slots = 0
-    world.compose()
-    world.drop("a.png", png())
-    names = copy_drop(world, "a.png", 700)
-    world.slots = 3
-    world.compose()
+    names = have_waiting(world, 700)
     refused = 0
     for _ in range(60):
         if world.upscaler.fail_create is None:
@@ -139,28 +161,46 @@ def test_every_one_of_many_drops_is_told_that_the_vendor_refuses(world: World) -
 
 
 def test_every_one_of_many_drops_is_told_what_is_unknown_and_given_up(world: World) -> None:
-    world.slots = 0
-    world.compose()
-    world.drop("a.png", png())
-    names = copy_drop(world, "a.png", 700)
-    world.slots = 3
-    world.compose()
+    names = have_waiting(world, 700)
     world.upscaler.fail_create = errors.CreateOutcomeUnknown("POST")
-    for _ in range(20):
-        sweep_and_count(world)
+    sweep_times(world, 20)
     assert states(world, names) == {"unknown": 700}
 
     world.decide("a.png", Decision.ABANDON)
-    for _ in range(20):
-        sweep_and_count(world)
+    sweep_times(world, 20)
 
     assert states(world, names) == {"failed": 700}
     assert job_of(world, "a.png").due is None
 
 
+@pytest.mark.parametrize("copies", [3, 2 * MOST_DROPS])
+def test_every_one_of_many_that_were_given_up_gets_a_result_that_turns_up(
+    world: World, copies: int
+) -> None:
+    world.upscaler.fail_create = errors.CreateOutcomeUnknown("POST", cause_name="ConnectionLost")
+    world.drop("a.png", png())
+    names = copy_drop(world, "a.png", copies)
+    world.decide("a.png", Decision.ABANDON)
+    for _ in range(5):
+        world.clock.advance(minutes=3)
+        world.sweep()
+    assert states(world, names) == {"failed": copies}
+    world.upscaler.create("api-assets/1.png", {}, job_of(world, "a.png").project_name)
+    world.upscaler.finish()
+    with mock.patch.object(resolve, "amend_drop", side_effect=Killed), pytest.raises(Killed):
+        world.adopt("a.png", "project-1")
+
+    for _ in range(3):
+        world.clock.advance(minutes=3)
+        world.sweep()
+    world.executions.end_all()  # all are lost
+    world.pass_hours(6)
+
+    assert states(world, names) == {"delivered": copies}
+
+
 def test_a_drop_that_waits_is_told_why_by_its_own_event_alone(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("a.png", png())
     copy_drop(world, "a.png", 3000)
     read, seen = world.ledger.drop, set[str]()
@@ -177,19 +217,13 @@ def test_a_drop_that_waits_is_told_why_by_its_own_event_alone(world: World) -> N
 
 
 def test_of_thousands_that_want_nothing_the_one_that_does_is_found(world: World) -> None:
-    world.slots = 0
-    world.compose()
-    world.drop("a.png", png())
-    names = copy_drop(world, "a.png", 1000, DropState.SUPERSEDED)
+    names = have_waiting(world, 1000, DropState.SUPERSEDED)
+    supersede(world, "a.png")
     wanting = max(names, key=lambda name: Drop.id_of(BUCKET, name))
-    for name in ("a.png", wanting):
-        row = world.row(name)
-        (rendition,) = row.renditions.values()
-        state = DropState.WAITING if name == wanting else DropState.SUPERSEDED
-        changed = {rendition.id: rendition.model_copy(update={"state": state})}
-        world.ledger.drops[row.id] = row.model_copy(update={"renditions": changed})
-    world.slots = 3
-    world.compose()
+    row = world.row(wanting)
+    (rendition,) = row.renditions.values()
+    waits = {rendition.id: rendition.model_copy(update={"state": DropState.WAITING})}
+    world.ledger.drops[row.id] = row.model_copy(update={"renditions": waits})
 
     seen = [sweep_and_count(world) for _ in range(8)]
 
@@ -198,19 +232,10 @@ def test_of_thousands_that_want_nothing_the_one_that_does_is_found(world: World)
 
 
 def test_what_thousands_want_no_more_is_laid_aside_unpaid(world: World) -> None:
-    world.slots = 0
-    world.compose()
-    world.drop("a.png", png())
-    copy_drop(world, "a.png", 1000, DropState.SUPERSEDED)
-    row = world.row("a.png")
-    (rendition,) = row.renditions.values()
-    gone = {rendition.id: rendition.model_copy(update={"state": DropState.SUPERSEDED})}
-    world.ledger.drops[row.id] = row.model_copy(update={"renditions": gone})
-    world.slots = 3
-    world.compose()
+    have_waiting(world, 1000, DropState.SUPERSEDED)
+    supersede(world, "a.png")
 
-    for _ in range(15):
-        sweep_and_count(world)
+    sweep_times(world, 15)
 
     assert (job_of(world, "a.png").due, world.upscaler.creates) == (None, [])
 
@@ -230,8 +255,7 @@ def test_a_drop_that_comes_while_the_vendor_is_asked_keeps_its_job_on_the_agenda
         return look(project_id)
 
     world.upscaler.project = look_slowly  # type: ignore[method-assign]
-    world.clock.advance(minutes=3)
-    world.sweep()
+    world.sweep(minutes=3)
     world.pass_hours(3)
 
     assert world.row("b.png").state is DropState.DELIVERED
@@ -270,21 +294,15 @@ def test_a_verdict_is_news_also_for_those_whom_the_round_has_passed(world: World
     assert job_of(world, "a.png").cursor is not None
     world.upscaler.finish(ProjectStatus.ERROR)
 
-    for _ in range(15):
-        sweep_and_count(world)
+    sweep_times(world, 15)
 
     assert states(world, names) == {"failed": 500}
 
 
 def test_a_drop_that_comes_behind_the_round_gets_a_round_of_its_own(world: World) -> None:
-    world.slots = 0
-    world.compose()
-    world.drop("a.png", png())
-    names = copy_drop(world, "a.png", 500, DropState.SUPERSEDED)
-    row = world.row("a.png")
-    (rendition,) = row.renditions.values()
-    gone = {rendition.id: rendition.model_copy(update={"state": DropState.SUPERSEDED})}
-    world.ledger.drops[row.id] = row.model_copy(update={"renditions": gone})
+    names = have_waiting(world, 500, DropState.SUPERSEDED)
+    world.set_slots(0)
+    supersede(world, "a.png")
     sweep_and_count(world)
     sweep_and_count(world)
     job = job_of(world, "a.png")
@@ -297,11 +315,9 @@ def test_a_drop_that_comes_behind_the_round_gets_a_round_of_its_own(world: World
         SaveDrop(came.evaluate(wanting, world.clock())),
         SaveJob(job.take_drop(world.clock(), world.clock())),
     )
-    world.slots = 3
-    world.compose()
+    world.set_slots(3)
 
-    for _ in range(10):
-        sweep_and_count(world)
+    sweep_times(world, 10)
 
     assert world.row(passed).state is DropState.SUBMITTED
     assert len(world.upscaler.creates) == 1
@@ -312,13 +328,12 @@ def test_every_one_of_many_drops_is_told_that_it_could_not_be_delivered(world: W
     names = copy_drop(world, "a.png", 300)
     world.upscaler.finish()
     for _ in range(12):
-        sweep_and_count(world)
+        world.sweep(minutes=1)
         world.executions.end_all()
     assert job_of(world, "a.png").state is JobState.COMPLETE
     world.clock.advance(days=8)
 
-    for _ in range(4):
-        sweep_and_count(world)
+    sweep_times(world, 4)
 
     assert states(world, names) == {"timed_out": 300}
     reasons = [world.row(name).reason for name in names]

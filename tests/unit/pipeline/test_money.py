@@ -27,8 +27,7 @@ def test_an_unknown_outcome_is_never_repeated(world: World) -> None:
     world.drop("cat.png", png())
     for _ in range(3):
         world.submit("cat.png")
-        world.clock.advance(minutes=20)
-        world.sweep()
+        world.sweep(minutes=20)
 
     assert world.upscaler.creates == []
     assert the_job(world).state is JobState.UNKNOWN
@@ -47,8 +46,7 @@ def test_a_crash_between_claim_and_answer_becomes_unknown_after_the_lease(world:
     world.sweep()
     assert the_job(world).state is JobState.SUBMITTING
 
-    world.clock.advance(minutes=17)
-    assert world.sweep()["expired"] == 1
+    assert world.sweep(minutes=17)["expired"] == 1
 
     assert the_job(world).state is JobState.UNKNOWN
     assert world.upscaler.creates == []
@@ -148,8 +146,7 @@ def test_a_late_answer_of_the_same_attempt_still_counts(world: World) -> None:
 
     def slow_create(*arguments):  # type: ignore[no-untyped-def]
         answer = create(*arguments)
-        world.clock.advance(minutes=17)
-        world.sweep()
+        world.sweep(minutes=17)
         assert the_job(world).state is JobState.UNKNOWN
         return answer
 
@@ -199,16 +196,13 @@ def test_a_closed_gate_holds_everyone_and_one_job_opens_it(
     world.drop("b.png", png(shade=2))
     assert world.upscaler.creates == []
     assert world.manifest("b.png")["waiting_for"] == waiting_for
-    world.clock.advance(seconds=20)
-    world.sweep()
+    world.sweep(seconds=20)
     assert world.upscaler.creates == []
 
     world.upscaler.fail_create = error
-    world.clock.advance(minutes=15)
-    world.sweep()
+    world.sweep(minutes=15)
     assert world.upscaler.creates == []
-    world.clock.advance(minutes=60)
-    world.sweep()
+    world.sweep(minutes=60)
 
     assert len(world.upscaler.creates) == 2
     assert world.bucket.reads == {"a.png": 1, "b.png": 1}
@@ -239,8 +233,7 @@ def test_a_refusal_for_good_rejects_the_drop_with_the_vendors_words(
 ) -> None:
     world.upscaler.fail_create = error
     world.drop("cat.png", png())
-    world.clock.advance(minutes=5)
-    world.sweep()
+    world.sweep(minutes=5)
     world.sweep()
 
     manifest = world.manifest("cat.png")
@@ -263,8 +256,7 @@ def test_a_drop_on_a_refused_job_tries_again(world: World) -> None:
 def test_nobody_waits_for_years_because_an_answer_says_so(world: World) -> None:
     world.upscaler.fail_create = errors.Unavailable(CREATE, status=503, retry_after=1e9)
     world.drop("cat.png", png())
-    world.clock.advance(hours=2)
-    world.sweep()
+    world.sweep(hours=2)
 
     assert world.row("cat.png").state is DropState.SUBMITTED
 
@@ -276,8 +268,7 @@ def test_nothing_is_paid_with_too_little_time_left(world: World) -> None:
     assert (the_job(world).state, the_job(world).attempt) == (JobState.READY, 0)
     assert world.start("nobody's", lambda: 900.0) is StartOutcome.LEFT
 
-    world.clock.advance(seconds=1)
-    world.sweep()
+    world.sweep(seconds=1)
 
     assert len(world.upscaler.creates) == 1
 
@@ -287,12 +278,10 @@ def test_an_upload_that_the_account_forbids_waits_and_is_read_again(world: World
     world.drop("cat.png", png())
     assert world.manifest("cat.png")["waiting_for"] == "account"
 
-    world.clock.advance(minutes=10)
-    world.sweep()
+    world.sweep(minutes=10)
     assert world.queue.keys == ["cat.png"]
     world.submit("cat.png")
-    world.clock.advance(minutes=10)
-    world.sweep()
+    world.sweep(minutes=10)
 
     assert world.row("cat.png").state is DropState.SUBMITTED
     assert len(world.upscaler.creates) == 1
@@ -302,23 +291,17 @@ def test_an_upload_that_fails_for_now_waits_and_is_read_again(world: World) -> N
     world.upscaler.fail_upload = errors.TransferFailed("PUT storage", status=500)
     world.drop("cat.png", png())
     assert world.manifest("cat.png")["waiting_for"] == "throttled"
-    world.clock.advance(seconds=61)
-
-    world.sweep()
+    world.sweep(seconds=61)
     world.submit(world.queue.keys.pop())
 
     assert world.row("cat.png").state is DropState.SUBMITTED
 
 
 def test_bytes_that_the_vendor_has_forgotten_are_uploaded_again(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("cat.png", png())
-    world.slots = 1
-    world.compose()
-    world.clock.advance(days=7)
-
-    world.sweep()
+    world.set_slots(1)
+    world.sweep(days=7)
     world.submit(world.queue.keys.pop())
 
     assert [path for path, _, _ in world.upscaler.creates] == ["api-assets/2.png"]
@@ -370,8 +353,7 @@ def test_after_a_refusal_that_is_not_the_vendors_no_create_is_sent_until_the_acc
     world.drop("a.png", png(shade=1))
     world.drop("b.png", png(shade=2))
     for _ in range(60):
-        world.clock.advance(minutes=1)
-        world.sweep()
+        world.sweep(minutes=1)
 
     assert world.manifest("a.png")["state"] == "unknown"
     manifest = world.manifest("b.png")
@@ -380,8 +362,7 @@ def test_after_a_refusal_that_is_not_the_vendors_no_create_is_sent_until_the_acc
     assert world.upscaler.creates == []
 
     world.upscaler.fail_account = None
-    world.clock.advance(minutes=20)
-    world.sweep()
+    world.sweep(minutes=20)
 
     assert world.row("b.png").state is DropState.SUBMITTED
     assert len(world.upscaler.creates) == 1
@@ -390,8 +371,7 @@ def test_after_a_refusal_that_is_not_the_vendors_no_create_is_sent_until_the_acc
 def test_a_gate_that_nobody_waits_at_opens_once_the_account_answers(world: World) -> None:
     world.upscaler.fail_create = PAGE
     world.drop("a.png", png(shade=1))
-    world.clock.advance(minutes=3)
-    world.sweep()
+    world.sweep(minutes=3)
 
     world.drop("b.png", png(shade=2))
 
@@ -402,8 +382,7 @@ def test_an_account_that_is_refused_by_the_vendor_itself_is_said_to_be(world: Wo
     world.upscaler.fail_create = PAGE
     world.upscaler.fail_account = errors.Unauthorized("GET /v1/account", message="Unauthorized")
     world.drop("a.png", png(shade=1))
-    world.clock.advance(minutes=3)
-    world.sweep()
+    world.sweep(minutes=3)
 
     world.drop("b.png", png(shade=2))
 
@@ -424,8 +403,7 @@ def test_who_waits_for_the_account_is_told_the_vendors_words(world: World, call:
         assert reason["code"] == "insufficient_credits"
         assert "You need 50 credits, you have 7" in reason["message"]
     world.upscaler.fail_create = None
-    world.clock.advance(hours=2)
-    world.sweep()
+    world.sweep(hours=2)
     assert world.manifest("b.png")["reason"] is None
 
 

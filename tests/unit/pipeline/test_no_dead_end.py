@@ -268,6 +268,7 @@ def test_a_late_verdict_on_an_earlier_project_leaves_the_paid_one_alone(
     assert (the_job(world).state, the_job(world).project_id) == (JobState.SUBMITTED, "project-2")
     assert the_job(world).missing_looks == 1
     recover(world)
+    world.clock.advance(seconds=3)
     world.run_executions()
     world.drop("c.png", png())
     world.run_executions()

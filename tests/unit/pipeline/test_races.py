@@ -21,8 +21,7 @@ def outcome_of(write: Callable[..., None], *changes: Change) -> Exception | None
 
 
 def test_a_drop_that_leaves_a_job_while_it_is_about_to_start_is_no_error(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("a.png", png())
     (fingerprint,) = world.ledger.jobs
     attached = world.ledger.list_attached
@@ -40,12 +39,10 @@ def test_a_drop_that_leaves_a_job_while_it_is_about_to_start_is_no_error(world: 
 
 
 def test_a_drop_does_not_leave_a_job_that_is_being_paid_at_that_moment(world: World) -> None:
-    world.slots = 0
-    world.compose()
+    world.set_slots(0)
     world.drop("a.png", png())
     (fingerprint,) = world.ledger.jobs
-    world.slots = 3
-    world.compose()
+    world.set_slots(3)
     write, create = world.ledger.write, world.upscaler.create
 
     def write_while_paying(*changes: Change) -> None:
@@ -210,8 +207,7 @@ def test_a_delivery_of_a_replaced_execution_leaves_the_drop_to_the_newer_one(
 
     def download_and_replace(url: str, file: BinaryIO) -> int:
         world.executions.end_all()
-        world.clock.advance(minutes=3)
-        world.sweep()
+        world.sweep(minutes=3)
         return download(url, file)
 
     world.upscaler.download = download_and_replace  # type: ignore[method-assign]

@@ -15,16 +15,13 @@ class Killed(BaseException):
 @pytest.fixture
 def cut_off(world: World) -> World:
     """A stack that was killed while it waited for the answer to a create."""
-    create = world.upscaler.create
 
-    def killed(*arguments: object) -> None:
-        create(*arguments)  # type: ignore[arg-type] # handed on as they are
+    def kill() -> None:
         raise Killed
 
-    world.upscaler.create = killed  # type: ignore[assignment, method-assign]
+    world.upscaler.before_answer = kill
     with pytest.raises(Killed):
         world.drop("cat.png", png())
-    world.upscaler.create = create  # type: ignore[method-assign]
     return world
 
 
@@ -36,18 +33,6 @@ def test_a_cut_off_attempt_is_unknown_at_once_and_says_how_to_settle_it(cut_off:
 
     assert cut_off.row("cat.png").state is DropState.UNKNOWN
     assert "dropscale resolve" in cut_off.manifest("cat.png")["reason"]["fix"]
-    assert len(cut_off.upscaler.creates) == 1
-
-
-def test_a_cut_off_attempt_is_settled_as_any_other(cut_off: World) -> None:
-    cut_off.restart()
-
-    cut_off.adopt("cat.png", "project-1")
-    cut_off.upscaler.finish()
-    for state in cut_off.running():
-        cut_off.deliver(cut_off.check(state))
-
-    assert cut_off.row("cat.png").state is DropState.DELIVERED
     assert len(cut_off.upscaler.creates) == 1
 
 
@@ -66,22 +51,18 @@ def test_paid_jobs_are_watched_again_by_the_first_sweep(world: World) -> None:
     world.sweep()
     assert world.running() == []
     world.restart()
-    world.clock.advance(seconds=1)
-    world.sweep()
+    world.sweep(seconds=1)
 
     assert [state.key for state in world.running()] == ["cat.png"]
 
 
 def test_a_restart_leaves_alone_what_is_done(world: World) -> None:
     world.drop("cat.png", png())
-    world.upscaler.finish()
-    for state in world.running():
-        world.deliver(world.check(state))
+    world.finish_all()
     before = world.row("cat.png")
 
     world.restart()
     world.sweep()
 
     assert world.row("cat.png") == before
-    (job,) = world.ledger.jobs.values()
-    assert job.state is JobState.COMPLETE
+    assert world.only_job.state is JobState.COMPLETE

@@ -7,11 +7,10 @@ import pytest
 
 from dropscale.aws.magic_hour import MagicHourUpscaler
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import amend_job
 from dropscale.magichour import errors
-from dropscale.magichour.models import CreatedProject, Project
+from dropscale.magichour.models import CreatedProject
 from dropscale.pipeline.parts.start import ProjectUnrecorded
 from dropscale.pipeline.resolve import Decision
 from dropscale.upscaler import ProjectStatus
@@ -19,18 +18,6 @@ from tests.fakes import png
 from tests.world import World
 
 CREATE = "POST /v1/ai-image-upscaler"
-
-
-def the_job(world: World) -> Job:
-    (job,) = world.ledger.jobs.values()
-    return job
-
-
-def answer(world: World, project_id: str, status: str, **facts: Any) -> None:
-    """Let the vendor say this of a project from now on."""
-    downloads = [{"url": "https://vendor.example/output.png"}] if status == "complete" else []
-    told = {"id": project_id, "status": status, "downloads": downloads, **facts}
-    world.upscaler.projects[project_id] = Project.model_validate(told)
 
 
 def refuse_creates(world: World, refused_factor: int = 2) -> list[str]:
@@ -58,9 +45,8 @@ def test_a_result_that_comes_late_is_tried_as_long_as_any(
     good = world.upscaler.result
     if trouble == "a page":
         world.upscaler.result = b"<html>maintenance</html>"
-    while the_job(world).state is not JobState.COMPLETE:
-        world.clock.advance(hours=1)
-        world.sweep()
+    while world.only_job.state is not JobState.COMPLETE:
+        world.sweep(hours=1)
         if trouble == "lost execution":
             world.executions.end_all()
         else:
@@ -80,8 +66,7 @@ def test_what_could_not_be_delivered_in_seven_days_says_so_and_is_collected_free
     world.check(state)
     world.executions.end_all()
     for _ in range(24 * 8):
-        world.clock.advance(hours=1)
-        world.sweep()
+        world.sweep(hours=1)
         world.executions.end_all()
     manifest = world.manifest("a.png")
     assert (manifest["state"], manifest["reason"]["code"]) == ("timed_out", "Undelivered")
@@ -95,20 +80,15 @@ def test_what_could_not_be_delivered_in_seven_days_says_so_and_is_collected_free
 @pytest.mark.parametrize("budget", [0, 50])
 def test_an_answer_that_comes_after_a_person_paid_again_is_not_lost(budget: int) -> None:
     world = World(budget=Budget(daily=budget))
-    create = world.upscaler.create
 
-    def slow_create(image_path: str, parameters: dict[str, Any], name: str) -> CreatedProject:
-        created = create(image_path, parameters, name)
-        world.upscaler.create = create  # type: ignore[method-assign]
-        world.clock.advance(minutes=20)
-        world.sweep()
+    def pay_again() -> None:
+        world.sweep(minutes=20)
         world.decide("a.png", Decision.PAY_AGAIN)
-        return created
 
-    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    world.upscaler.before_answer = pay_again
     world.drop("a.png", png())
 
-    assert "project-1" in {the_job(world).project_id, *the_job(world).orphans}
+    assert "project-1" in {world.only_job.project_id, *world.only_job.orphans}
     assert len(world.upscaler.creates) == (1 if budget else 2)
 
 
@@ -117,11 +97,11 @@ def test_a_project_that_turns_up_after_it_was_paid_again_is_adopted(end: str) ->
     world = World(budget=Budget(daily=50 if end == "waits" else 0))
     world.upscaler.fail_create = errors.CreateOutcomeUnknown(CREATE)
     world.drop("a.png", png())
-    name = the_job(world).project_name
+    name = world.only_job.project_name
     world.decide("a.png", Decision.PAY_AGAIN)
-    answer(world, "lost", "complete", name=name)
+    world.upscaler.answer("lost", "complete", name=name)
     if end != "waits":
-        answer(world, "project-1", end, credits_charged=50)
+        world.upscaler.answer("project-1", end, credits_charged=50)
         world.run_executions()
 
     world.adopt("a.png", "lost")
@@ -135,7 +115,7 @@ def test_an_orphan_is_named_when_the_attempt_after_it_brings_nothing(world: Worl
     world.drop("a.png", png())
     orphan = {"orphans": ("project-0",)}
     world.ledger.jobs = {n: j.model_copy(update=orphan) for n, j in world.ledger.jobs.items()}
-    answer(world, "project-1", "canceled")
+    world.upscaler.answer("project-1", "canceled")
     world.run_executions()
 
     assert "resolve KEY --adopt project-0" in world.manifest("a.png")["reason"]["fix"]
@@ -144,11 +124,11 @@ def test_an_orphan_is_named_when_the_attempt_after_it_brings_nothing(world: Worl
 @pytest.mark.parametrize("price", ["50", {"amount": 50}, [], True])
 def test_an_error_whose_price_cannot_be_read_gives_nothing_back(world: World, price: Any) -> None:
     world.drop("a.png", png())
-    answer(world, "project-1", "error", credits_charged=price)
+    world.upscaler.answer("project-1", "error", credits_charged=price)
     world.run_executions()
 
-    assert the_job(world).credits_charged == 50
-    assert not the_job(world).is_refunded
+    assert world.only_job.credits_charged == 50
+    assert not world.only_job.is_refunded
 
 
 def test_what_is_closed_as_unreadable_stays_so_whatever_an_upload_is_refused_for(
@@ -163,8 +143,7 @@ def test_what_is_closed_as_unreadable_stays_so_whatever_an_upload_is_refused_for
     world.drop("b.png", png(shade=3))
     world.drop("c.png", png(shade=4))
     for _ in range(60):
-        world.clock.advance(minutes=1)
-        world.sweep()
+        world.sweep(minutes=1)
 
     assert world.upscaler.creates == []
     gate = world.ledger.gate()
@@ -178,13 +157,11 @@ def test_a_drop_that_waits_for_nobody_learns_that_nothing_comes_and_is_not_paid_
     world.put("a.png.yaml", "wait_for_completion: false")
     world.drop("a.png", png())
     world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
-    world.clock.advance(minutes=3)
-    world.sweep()
+    world.sweep(minutes=3)
     refused = refuse_creates(world)
     world.drop("b.png", png())
     for _ in range(60):
-        world.clock.advance(minutes=1)
-        world.sweep()
+        world.sweep(minutes=1)
 
     assert len(refused) == 1
     assert world.row("a.png").state is DropState.FAILED
@@ -201,8 +178,7 @@ def test_images_that_the_vendor_refuses_hold_up_no_neighbour_behind_a_gate() -> 
     world.drop("neighbour.png", png(shade=99))
     refuse_creates(world, refused_factor=4)
     for _ in range(3):
-        world.clock.advance(minutes=1)
-        world.sweep()
+        world.sweep(minutes=1)
 
     assert world.row("neighbour.png").state is DropState.SUBMITTED
 
@@ -210,11 +186,10 @@ def test_images_that_the_vendor_refuses_hold_up_no_neighbour_behind_a_gate() -> 
 def test_a_decision_that_was_cut_off_is_refused_once(world: World) -> None:
     world.upscaler.fail_create = errors.CreateOutcomeUnknown(CREATE)
     world.drop("a.png", png())
-    amend_job(world.ledger, the_job(world).fingerprint, lambda job: job.pay_again(world.clock()))
+    amend_job(world.ledger, world.only_job.fingerprint, lambda job: job.pay_again(world.clock()))
     refused = refuse_creates(world)
     for _ in range(60):
-        world.clock.advance(minutes=1)
-        world.sweep()
+        world.sweep(minutes=1)
 
     assert len(refused) == 1
     assert world.row("a.png").state is DropState.REJECTED
@@ -223,13 +198,14 @@ def test_a_decision_that_was_cut_off_is_refused_once(world: World) -> None:
 def test_download_urls_that_have_expired_are_asked_for_anew(world: World) -> None:
     world.put("a.png.yaml", "download_outputs: false")
     world.drop("a.png", png())
-    world.upscaler.finish()
-    world.run_executions()
+    world.finish_all()
     assert not world.retry("a.png")
     world.clock.advance(hours=24)
 
     assert world.retry("a.png")
-    answer(world, "project-1", "complete", downloads=[{"url": "https://vendor.example/new.png"}])
+    world.upscaler.answer(
+        "project-1", "complete", downloads=[{"url": "https://vendor.example/new.png"}]
+    )
     world.run_executions()
 
     (job,) = world.manifest("a.png")["jobs"]
@@ -239,9 +215,8 @@ def test_download_urls_that_have_expired_are_asked_for_anew(world: World) -> Non
 @pytest.mark.parametrize("status", ["error", "canceled", "rendering"])
 def test_an_earlier_delivery_serves_when_the_status_goes_back(world: World, status: str) -> None:
     world.drop("a.png", png())
-    world.upscaler.finish()
-    world.run_executions()
-    answer(world, "project-1", status, credits_charged=0)
+    world.finish_all()
+    world.upscaler.answer("project-1", status, credits_charged=0)
     world.drop("b.png", png())
     world.run_executions()
 
@@ -253,9 +228,9 @@ def test_a_result_that_an_earlier_attempt_brought_after_all_is_taken_and_nothing
     world: World,
 ) -> None:
     world.drop("a.png", png())
-    answer(world, "project-1", "error")
+    world.upscaler.answer("project-1", "error")
     world.run_executions()
-    answer(world, "project-1", "complete", credits_charged=50)
+    world.upscaler.answer("project-1", "complete", credits_charged=50)
 
     assert world.retry("a.png")
     world.run_executions()
@@ -266,9 +241,9 @@ def test_a_result_that_an_earlier_attempt_brought_after_all_is_taken_and_nothing
 
 def test_a_verdict_that_the_vendor_takes_back_counts(world: World) -> None:
     world.drop("a.png", png())
-    answer(world, "project-1", "canceled", credits_charged=50)
+    world.upscaler.answer("project-1", "canceled", credits_charged=50)
     world.run_executions()
-    answer(world, "project-1", "error", credits_charged=0)
+    world.upscaler.answer("project-1", "error", credits_charged=0)
     assert world.retry("a.png")
     world.run_executions()
 
@@ -283,10 +258,8 @@ def test_who_failed_before_a_copys_attempt_was_lost_is_told_of_it(
     if not waits:
         world.put("a.png.yaml", "wait_for_completion: false")
     world.drop("a.png", png())
-    world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
-    world.run_executions()
-    world.clock.advance(minutes=3)
-    world.sweep()
+    world.finish_all(ProjectStatus.ERROR, credits_charged=0)
+    world.sweep(minutes=3)
     world.upscaler.fail_create = errors.CreateOutcomeUnknown(CREATE)
     world.drop("b.png", png())
     world.retry("a.png")
@@ -324,9 +297,9 @@ def test_what_is_adopted_after_it_was_given_up_is_delivered_to_every_copy(world:
     world.upscaler.fail_create = errors.CreateOutcomeUnknown(CREATE)
     world.drop("a.png", png())
     world.drop("b.png", png())
-    name = the_job(world).project_name
+    name = world.only_job.project_name
     world.decide("a.png", Decision.ABANDON)
-    answer(world, "lost", "complete", name=name)
+    world.upscaler.answer("lost", "complete", name=name)
 
     world.adopt("a.png", "lost")
     world.run_executions()
@@ -336,20 +309,14 @@ def test_what_is_adopted_after_it_was_given_up_is_delivered_to_every_copy(world:
 
 
 def test_an_answer_that_comes_after_a_person_gave_up_is_delivered(world: World) -> None:
-    create = world.upscaler.create
-
-    def slow_create(image_path: str, parameters: dict[str, Any], name: str) -> CreatedProject:
-        created = create(image_path, parameters, name)
-        world.clock.advance(minutes=20)
-        world.sweep()
+    def give_up() -> None:
+        world.sweep(minutes=20)
         world.decide("a.png", Decision.ABANDON)
-        return created
 
-    world.upscaler.create = slow_create  # type: ignore[method-assign]
+    world.upscaler.before_answer = give_up
     with suppress(ProjectUnrecorded):
         world.drop("a.png", png())
-    world.upscaler.finish()
-    world.run_executions()
+    world.finish_all()
 
     assert world.row("a.png").state is DropState.DELIVERED
 
@@ -361,8 +328,8 @@ def test_what_two_projects_cost_is_counted_for_both(world: World) -> None:
     world.upscaler.projects.clear()
     world.run_executions()
     world.pass_hours(30)
-    assert the_job(world).state is JobState.ABANDONED
-    answer(world, "other", "complete", credits_charged=50)
+    assert world.only_job.state is JobState.ABANDONED
+    world.upscaler.answer("other", "complete", credits_charged=50)
 
     world.adopt("a.png", "other")
 

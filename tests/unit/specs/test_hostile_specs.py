@@ -153,3 +153,10 @@ def test_64_kib_take_little_time_and_memory(name: str) -> None:
     # A busy machine may be slow once, but not three times.
     assert any(seconds(content) < MOST_SECONDS for _ in range(3))
     assert most_bytes(content) < MOST_BYTES
+
+
+def test_faults_beyond_what_a_person_reads_are_counted() -> None:
+    (message, *_) = answers("".join(f"field_{number}: 1\n" for number in range(30)).encode())
+
+    assert message.count("there is no such field") == 20
+    assert message.endswith("and 10 more")

@@ -1,10 +1,14 @@
 """What enlarges a picture: an AI model, plain resampling without one, and a stub for tests."""
 
+from __future__ import annotations
+
 from threading import Event
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dropscale.upscaler import Mode
-from dropscale_embedded.api.picture import Picture
+
+if TYPE_CHECKING:  # numpy takes its time, and an engine is named before it works
+    from dropscale_embedded.api.picture import Picture
 
 
 class Stopped(Exception):

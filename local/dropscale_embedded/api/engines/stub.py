@@ -1,11 +1,18 @@
 """A stand-in with a fixed job time, for tests of throughput and faults."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from threading import Event
+from typing import TYPE_CHECKING
+
+from PIL import Image
 
 from dropscale.upscaler import Mode
 from dropscale_embedded.api.engines import Stopped
-from dropscale_embedded.api.picture import Picture, Pixels
+
+if TYPE_CHECKING:
+    from dropscale_embedded.api.picture import Picture
 
 
 class StubEngine:
@@ -27,9 +34,11 @@ class StubEngine:
         """Return the picture with `scale_factor` times its width and height."""
         if stopping.wait(self._seconds):
             raise Stopped
-        alpha = None if picture.alpha is None else _repeat(picture.alpha, scale_factor)
+        alpha = picture.alpha and _repeat(picture.alpha, scale_factor)
         return replace(picture, colour=_repeat(picture.colour, scale_factor), alpha=alpha)
 
 
-def _repeat(pixels: Pixels, scale_factor: int) -> Pixels:
-    return pixels.repeat(scale_factor, axis=0).repeat(scale_factor, axis=1)
+def _repeat(image: Image.Image, scale_factor: int) -> Image.Image:
+    return image.resize(
+        (image.width * scale_factor, image.height * scale_factor), Image.Resampling.NEAREST
+    )

@@ -11,10 +11,14 @@ from threading import Event
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from dropscale.upscaler import Mode
 from dropscale_embedded.api.engines import Stopped
-from dropscale_embedded.api.picture import Picture, Pixels, bleed
+from dropscale_embedded.api.picture import Picture
+
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+"""Height x width x channels."""
 
 Tile = npt.NDArray[np.float32]
 EnlargeTile = Callable[[Tile], Tile]
@@ -23,6 +27,9 @@ EnlargeTile = Callable[[Tile], Tile]
 TILE_SIDE = 128
 _MARGIN_BY_SCALE_FACTOR = {2: 10, 4: 14}
 """Pixels around a tile: what waifu2x's convolutions eat, plus the reach of `sharpen` below."""
+
+_BLEED_PIXELS = 12
+"""A little more than any engine looks around one pixel of the original."""
 
 _UNSHARP_MASK_BY_MODE = {Mode.PRESERVE: (0.0, 0.0), Mode.BALANCED: (0.6, 0.3)} | {
     Mode.CREATIVE: (1.0, 0.6)
@@ -43,13 +50,52 @@ def enlarge_in_tiles(
     Raises:
         Stopped: `stopping` was set.
     """
+    pixels = pixels_of(picture.colour)
     if picture.alpha is None:
-        return replace(picture, colour=_enlarge(picture.colour, scale_factor, colour, stopping))
+        return replace(picture, colour=_enlarge(pixels, scale_factor, colour, stopping))
+    opacity = pixels_of(picture.alpha)
     return replace(
         picture,
-        colour=_enlarge(bleed(picture.colour, picture.alpha), scale_factor, colour, stopping),
-        alpha=_enlarge(picture.alpha, scale_factor, alpha, stopping),
+        colour=_enlarge(bleed(pixels, opacity), scale_factor, colour, stopping),
+        alpha=_enlarge(opacity, scale_factor, alpha, stopping),
     )
+
+
+def pixels_of(image: Image.Image) -> Pixels:
+    """Return the pixels of an image of the mode L, I;16 or RGB."""
+    pixels: Pixels = np.asarray(image)
+    return pixels.reshape(image.height, image.width, -1)
+
+
+def image_of(pixels: Pixels) -> Image.Image:
+    """Return pixels as an image, whose mode follows from how they are kept."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def bleed(colour: Pixels, alpha: Pixels) -> Pixels:
+    """Return the colours with those of visible pixels spread under the invisible ones around them.
+
+    What a file holds where alpha is 0 is arbitrary, often black, and would darken the edges when
+    an engine mixes it in.
+    """
+    known = alpha > 0
+    filled = np.where(known, colour, 0).astype(np.float32)
+    for _ in range(_BLEED_PIXELS):
+        reached = _sum_of_neighbours(known.astype(np.float32))
+        newly = ~known & (reached > 0)
+        if not newly.any():
+            break
+        mean = _sum_of_neighbours(filled) / np.maximum(reached, 1)
+        filled = np.where(newly, mean, filled)
+        known |= newly
+    spread = colour.copy()
+    spread[:] = np.rint(filled)
+    return spread
+
+
+def _sum_of_neighbours(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    padded = np.pad(values, ((1, 1), (1, 1), (0, 0)))
+    return padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
 
 
 def sharpen(tile: Tile, *, scale_factor: int, mode: Mode) -> Tile:
@@ -67,7 +113,7 @@ def sharpen(tile: Tile, *, scale_factor: int, mode: Mode) -> Tile:
 
 def _enlarge(
     pixels: Pixels, scale_factor: int, enlarge_tile: EnlargeTile, stopping: Event
-) -> Pixels:
+) -> Image.Image:
     height, width, channels = pixels.shape
     margin = _MARGIN_BY_SCALE_FACTOR[scale_factor]
     peak = np.float32(np.iinfo(pixels.dtype).max)
@@ -84,7 +130,7 @@ def _enlarge(
             ]
             tile = enlarge_tile(source.astype(np.float32) / peak)
             target[:] = np.rint(_centre(tile, *target.shape[:2]).clip(0, 1) * peak)
-    return enlarged
+    return image_of(enlarged)
 
 
 def _span(start: int, scale_factor: int) -> slice:

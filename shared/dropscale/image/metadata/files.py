@@ -3,17 +3,28 @@
 Types are those of `upscaler.EXTENSION_BY_TYPE`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import BinaryIO
 
-from dropscale.image.header import ImageHeader
-from dropscale.image.metadata import icc, jpeg, png, tiff, webp
-from dropscale.image.metadata.model import Metadata
+from dropscale.coded_warning import CodedWarning, WarningCode
+from dropscale.image.metadata import exif, heif, icc, jpeg, png, tiff, webp
+from dropscale.image.metadata.losses import lost_by_xmp
+from dropscale.image.metadata.model import MalformedMetadata, Metadata
+from dropscale.image.pixels import ImageFile
 
 _READERS: Mapping[str, Callable[[BinaryIO], Metadata]] = MappingProxyType(
-    {"jpeg": jpeg.read, "png": png.read, "webp": webp.read, "tiff": tiff.read}
+    {
+        "avif": heif.read,
+        "heic": heif.read,
+        "jpeg": jpeg.read,
+        "png": png.read,
+        "tiff": tiff.read,
+        "webp": webp.read,
+    }
 )
+_MOST_NAMED = 8
 REWRITABLE_TYPES = frozenset({"jpeg", "png", "webp"})
 
 
@@ -24,25 +35,75 @@ def read_metadata(file: BinaryIO, image_type: str) -> Metadata | None:
         MalformedMetadata: the file is damaged.
     """
     reader = _READERS.get(image_type)
-    return reader(file) if reader else None
+    found = reader(file) if reader else None
+    if found is None:
+        return None
+    if found.xmp is not None:
+        told = (*found.faults, *lost_by_xmp(found.xmp))
+        found = replace(found, faults=tuple(dict.fromkeys(told)))
+    if found.icc is None:
+        return found
+    try:
+        icc.require_whole(found.icc)
+    except MalformedMetadata as error:
+        return replace(found.without("icc"), faults=(*found.faults, icc.fault(error)))
+    return found
 
 
 def rewrite(
-    source: BinaryIO, target: BinaryIO, header: ImageHeader, metadata: Metadata, *, strip: bool
+    image: ImageFile, target: BinaryIO, size: tuple[int, int], metadata: Metadata, *, strip: bool
 ) -> Metadata:
-    """Copy an image file of a rewritable type with other metadata in place of its own.
+    """Copy an image file of a rewritable type and of `size` (width, height), with other metadata.
 
     What it has of kinds that `metadata` lacks stays, but with `strip` only its colour profile.
-    Returns what its type has no room for.
+    Its resolution becomes that of `metadata`, or if that has none, none. Returns what its type has
+    no room for.
 
     Raises:
         MalformedMetadata: the file is damaged.
     """
-    if header.type == "webp":
-        size = header.width, header.height
-        return webp.write(source, target, metadata, size, strip=strip)
-    write = jpeg.write if header.type == "jpeg" else png.write
-    return write(source, target, metadata, strip=strip)
+    if not strip and not _has_field_for_resolution(image):
+        own = (read_metadata(image.file, image.type) or Metadata()).exif
+        metadata = tell_resolution_in_exif(metadata, own)
+    if image.type == "webp":
+        return webp.write(image.file, target, metadata, size, strip=strip)
+    write = jpeg.write if image.type == "jpeg" else png.write
+    return write(image.file, target, metadata, strip=strip)
+
+
+def tell_resolution_in_exif(metadata: Metadata, own: bytes | None = None) -> Metadata:
+    """Return metadata for a file without a field for the resolution, which may have EXIF itself."""
+    if metadata.resolution is None:
+        return metadata
+    told = exif.with_resolution(metadata.exif or own, metadata.resolution)
+    return replace(metadata, exif=told)
+
+
+def _has_field_for_resolution(image: ImageFile) -> bool:
+    if image.type == "jpeg":
+        return jpeg.has_field_for_resolution(image.file)
+    return image.type == "png"
+
+
+def misfits_of(image_type: str, metadata: Metadata) -> Metadata:
+    """Return what of metadata a type can have no room for; of types not written here, nothing."""
+    if image_type == "jpeg":
+        return Metadata(texts=jpeg.texts_without_room(metadata))
+    if image_type in {"webp", "avif"}:
+        return Metadata(iptc=metadata.iptc, texts=metadata.texts)
+    return Metadata()
+
+
+def describe_misfits(image_type: str, misfits: Metadata) -> Iterator[CodedWarning]:
+    """Yield what is to be said of metadata that a type has no room for."""
+    packets = [kind.upper() for kind in misfits.kinds if kind != "texts"]
+    if packets:
+        message = f"{image_type} has no room for the original's {', '.join(packets)}"
+        yield CodedWarning(WarningCode.NO_ROOM, message)
+    if misfits.texts:
+        names = ", ".join(dict.fromkeys(one.keyword for one in misfits.texts[:_MOST_NAMED]))
+        message = f"{image_type} has no room for the original's texts: {names}"
+        yield CodedWarning(WarningCode.TEXTS_LOST, message)
 
 
 def can_take_profile(file: BinaryIO, image_type: str, profile: bytes) -> bool:

@@ -1,8 +1,14 @@
 """What is needed of ICC profiles (ICC.1:2022, section 7.2)."""
 
+from collections.abc import Iterable
 from types import MappingProxyType
 
+from dropscale.coded_warning import CodedWarning, WarningCode
+from dropscale.image.metadata.model import MalformedMetadata
+
 _CHANNELS_BY_SPACE = MappingProxyType({b"GRAY": 1, b"RGB ": 3, b"CMYK": 4})
+_HEADER_SIZE = 128
+_MOST_PADDING = 3
 
 
 def channels_of(profile: bytes) -> int | None:
@@ -10,3 +16,39 @@ def channels_of(profile: bytes) -> int | None:
     if profile[36:40] != b"acsp":
         return None
     return _CHANNELS_BY_SPACE.get(profile[16:20])
+
+
+def fault(error: MalformedMetadata) -> CodedWarning:
+    """Say for people that a profile is damaged, and how."""
+    message = f"The original's colour profile is damaged, and not given back: {error}"
+    return CodedWarning(WarningCode.PROFILE_DAMAGED, message)
+
+
+def require_whole(profile: bytes) -> None:
+    """Refuse a profile that is not as long as it says, but for padding, or is none.
+
+    Raises:
+        MalformedMetadata: as said.
+    """
+    size = int.from_bytes(profile[:4], "big")
+    if len(profile) < _HEADER_SIZE or profile[36:40] != b"acsp":
+        raise MalformedMetadata("it is no profile")
+    if not size <= len(profile) <= size + _MOST_PADDING:
+        raise MalformedMetadata(f"it has {len(profile):,} bytes, and should have {size:,}")
+
+
+def join(parts: Iterable[tuple[int, int, bytes]]) -> bytes | None:
+    """Return the profile in parts, each with its number from 1 and their count (annex B.4).
+
+    Returns None if there are no parts.
+
+    Raises:
+        MalformedMetadata: a part is missing, is there twice, or is one too many.
+    """
+    found = sorted(parts)
+    if not found:
+        return None
+    numbers, counts = [number for number, _, _ in found], {count for _, count, _ in found}
+    if len(counts) > 1 or numbers != list(range(1, counts.pop() + 1)):
+        raise MalformedMetadata("a part of it is missing, or there twice")
+    return b"".join(data for _, _, data in found)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from dropscale.image.metadata.model import MalformedMetadata
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, read_exactly
 
-SHORT, LONG = 3, 4
+SHORT, LONG, RATIONAL = 3, 4, 5
 _SIZE_BY_TYPE = MappingProxyType(
     {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 )
@@ -84,8 +84,7 @@ class TiffFile:
         """Return the value of an entry, in the file's byte order."""
         if entry.size > MAX_BLOB_BYTES:
             raise MalformedMetadata(f"a field of {entry.size} bytes")
-        self._file.seek(entry.at if entry.is_inline else self.offset(entry.at))
-        return read_exactly(self._file, entry.size)
+        return self._bytes_at(entry.at if entry.is_inline else self.offset(entry.at), entry.size)
 
     def number(self, entry: Entry | None) -> int | None:
         """Return the value of an entry that is one number, else None."""
@@ -93,6 +92,19 @@ class TiffFile:
             return None
         (number,) = struct.unpack(self._format(entry), self.value(entry))
         return int(number)
+
+    def fraction(self, entry: Entry | None) -> float | None:
+        """Return the value of an entry that is one fraction of two numbers, else None."""
+        if entry is None or (entry.count, entry.type) != (1, RATIONAL):
+            return None
+        over, under = struct.unpack(f"{self.order}II", self.value(entry))
+        return over / under if under else None
+
+    def rows(self, offset: int) -> list[bytes]:
+        """Return the entries of the directory at an offset as they stand there."""
+        return [
+            self._bytes_at(entry.at - 8, 12) for entry in self.directory(offset).entries.values()
+        ]
 
     def set_number(self, entry: Entry | None, number: int) -> None:
         """Replace the value of an entry, if it is there and one number."""
@@ -104,6 +116,10 @@ class TiffFile:
         """Write zeros over a range."""
         self._file.seek(at)
         self._file.write(bytes(size))
+
+    def _bytes_at(self, at: int, size: int) -> bytes:
+        self._file.seek(at)
+        return read_exactly(self._file, size)
 
     def _format(self, entry: Entry) -> str:
         return self.order + ("H" if entry.type == SHORT else "I")

@@ -1,11 +1,38 @@
 """The kinds of metadata that are carried from an original to its result."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, NamedTuple, Self
+
+from dropscale.coded_warning import CodedWarning
+
+_NO_PACKETS = frozenset({"resolution", "faults"})
 
 
 class MalformedMetadata(ValueError):
     """A container, or what is in it, is not built as its format says."""
+
+
+class PixelLayout(NamedTuple):
+    """An image's width and height in pixels as they are stored, and their EXIF orientation."""
+
+    width: int
+    height: int
+    orientation: int = 1
+
+
+class Resolution(NamedTuple):
+    """How many pixels are to be printed on an inch, across and down."""
+
+    x: float
+    y: float
+
+
+class Text(NamedTuple):
+    """A text with a keyword, as PNG has them; a JPEG's comment has the keyword `Comment`."""
+
+    keyword: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -13,22 +40,49 @@ class Metadata:
     """The metadata of one image file; None: it has none of that kind.
 
     Attributes:
-        icc: an ICC profile.
+        icc: an ICC profile, or one that means the same as what the file says of its colours.
         exif: EXIF as a TIFF structure, without the `Exif` marker that JPEG puts before it.
         xmp: an XMP packet.
         iptc: IPTC-IIM records.
+        texts: PNG texts and JPEG comments.
+        resolution: by the file's own field, else by its EXIF.
+        faults: what is damaged or has no room here, and so is lost.
     """
 
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
     iptc: bytes | None = None
+    texts: tuple[Text, ...] | None = None
+    resolution: Resolution | None = None
+    faults: tuple[CodedWarning, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        packets: Mapping[str, bytes],
+        resolution: Resolution | None,
+        faults: Iterable[CodedWarning] = (),
+        texts: tuple[Text, ...] | None = None,
+    ) -> Self:
+        """Return it with packets by the names of their kinds."""
+        icc, exif, xmp, iptc = (packets.get(kind) for kind in ("icc", "exif", "xmp", "iptc"))
+        return cls(icc, exif, xmp, iptc, texts, resolution, tuple(faults))
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The names of what there is."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
+        """The names of what there is of packets, as ICC and EXIF are."""
+        names = [field.name for field in fields(self) if field.name not in _NO_PACKETS]
+        return tuple(name for name in names if getattr(self, name) is not None)
 
     def without(self, *kinds: str) -> Self:
         """Return the rest."""
-        return replace(self, **dict.fromkeys(kinds))
+        gone: dict[str, Any] = dict.fromkeys(kinds)
+        return replace(self, **gone)
+
+    def or_else(self, other: "Metadata") -> "Metadata":
+        """Return this, and what another has of packets that this has none of."""
+        missing: dict[str, Any] = {
+            kind: getattr(other, kind) for kind in other.kinds if kind not in self.kinds
+        }
+        return replace(self, **missing)

@@ -2,26 +2,61 @@
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from dropscale.image.metadata.model import MalformedMetadata, Metadata
+from dropscale.coded_warning import CodedWarning, WarningCode
+from dropscale.image.metadata.exif import readable_orientation, resolution_of
+from dropscale.image.metadata.losses import lost
+from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly, size_of
 
 _KIND_BY_CHUNK = MappingProxyType({b"ICCP": "icc", b"EXIF": "exif", b"XMP ": "xmp"})
+_LOST_BY_CHUNK = MappingProxyType(
+    {b"ANIM": WarningCode.ANIMATION_LOST, b"C2PA": WarningCode.CREDENTIALS_LOST}
+)
 _FLAG_BY_KIND = MappingProxyType({"icc": 0x20, "exif": 0x08, "xmp": 0x04})
 _ALPHA_FLAG, _ANIMATION_FLAG = 0x10, 0x02
+_MOST_CHUNKS = 100_000
 _EXIF_MARKER = b"Exif\0\0"
+_KEY_FRAME = b"\x9d\x01\x2a"
 
 
-@dataclass(frozen=True)
-class _Chunk:
+class _Chunk(NamedTuple):
     """A chunk's type, and where in the file its data begins and how long it is."""
 
     type: bytes
     at: int
     size: int
+
+
+def layout(file: BinaryIO) -> PixelLayout:
+    """Return how a WebP file's pixels lie.
+
+    Raises:
+        MalformedMetadata: its first chunk is damaged.
+    """
+    chunks = _chunks(file)
+    first = next(chunks, None)
+    if first is None:
+        raise MalformedMetadata("a WebP file without a chunk")
+    file.seek(first.at)
+    head = read_exactly(file, 10 if first.type != b"VP8L" else 5)
+    if first.type == b"VP8X":
+        width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (4, 7))
+        has_any = head[0] & (_FLAG_BY_KIND["exif"] | _FLAG_BY_KIND["xmp"])
+        found = _descriptions_among(file, chunks) if has_any else {}
+        return PixelLayout(width, height, readable_orientation(found.get("exif"), found.get("xmp")))
+    if first.type == b"VP8L":
+        # Behind the signature: 14 bits of width, 14 of height, each less one.
+        (packed,) = struct.unpack("<xI", head)
+        return PixelLayout((packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1)
+    if first.type != b"VP8 " or head[3:6] != _KEY_FRAME:
+        raise MalformedMetadata("a WebP file does not begin with a picture")
+    # RFC 6386, section 9.1: the two highest bits of each are a scale for display, used by none.
+    width, height = struct.unpack_from("<HH", head, 6)
+    return PixelLayout(width & 0x3FFF, height & 0x3FFF)
 
 
 def read(file: BinaryIO) -> Metadata:
@@ -31,13 +66,16 @@ def read(file: BinaryIO) -> Metadata:
         MalformedMetadata: its chunks are damaged.
     """
     found: dict[str, bytes] = {}
+    faults: list[CodedWarning] = []
     for chunk in _chunks(file):
+        if (code := _LOST_BY_CHUNK.get(chunk.type)) is not None:
+            faults.append(lost(code))
         kind = _KIND_BY_CHUNK.get(chunk.type)
         if kind is not None and kind not in found and chunk.size <= MAX_BLOB_BYTES:
             file.seek(chunk.at)
             data = read_exactly(file, chunk.size)
             found[kind] = data.removeprefix(_EXIF_MARKER) if kind == "exif" else data
-    return Metadata(**found)
+    return Metadata.of(found, resolution_of(found.get("exif")), dict.fromkeys(faults))
 
 
 def write(
@@ -53,7 +91,7 @@ def write(
     chunks = list(_chunks(source))
     before = {_KIND_BY_CHUNK[chunk.type] for chunk in chunks if chunk.type in _KIND_BY_CHUNK}
     dropped = set(metadata.kinds) | ({"exif", "xmp"} if strip else set())
-    kinds = before - dropped | set(metadata.kinds) - {"iptc"}
+    kinds = before - dropped | set(metadata.kinds) & _FLAG_BY_KIND.keys()
     target.write(b"RIFF\0\0\0\0WEBP")
     _write_chunk(target, b"VP8X", _extended_header(source, chunks, kinds, size))
     if metadata.icc is not None:
@@ -71,7 +109,7 @@ def write(
     target.seek(4)
     target.write(struct.pack("<I", end - 8))
     target.seek(end)
-    return Metadata(iptc=metadata.iptc)
+    return Metadata(iptc=metadata.iptc, texts=metadata.texts)
 
 
 def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
@@ -81,11 +119,28 @@ def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
     if (riff, webp) != (b"RIFF", b"WEBP"):
         raise MalformedMetadata("not a WebP file")
     at, end = 12, min(size + 8, size_of(file))
-    while at + 8 <= end:
+    for _ in range(_MOST_CHUNKS):
+        if at + 8 > end:
+            return
         file.seek(at)
         name, length = struct.unpack("<4sI", read_exactly(file, 8))
         yield _Chunk(name, at + 8, length)
         at += 8 + length + length % 2
+    raise MalformedMetadata(f"more than {_MOST_CHUNKS:,} WebP chunks")
+
+
+def _descriptions_among(file: BinaryIO, chunks: Iterator[_Chunk]) -> dict[str, bytes]:
+    """Return the first EXIF and XMP; less, if the file ends before."""
+    found: dict[str, bytes] = {}
+    with suppress(MalformedMetadata):
+        for chunk in chunks:
+            kind = _KIND_BY_CHUNK.get(chunk.type)
+            if kind in {"exif", "xmp"} and kind not in found and chunk.size <= MAX_BLOB_BYTES:
+                file.seek(chunk.at)
+                found[kind] = read_exactly(file, chunk.size).removeprefix(_EXIF_MARKER)
+                if len(found) == 2:
+                    break
+    return found
 
 
 def _extended_header(

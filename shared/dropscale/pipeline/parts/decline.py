@@ -1,15 +1,19 @@
 """Decline: writes down that a drop is not upscaled, and withdraws it from jobs not paid yet."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop, Reason
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Change, Detach, Ledger, SaveDrop, SaveJob
 from dropscale.pipeline.parts.evaluate import Declined
 from dropscale.pipeline.parts.ports import Clock
+
+ACCESS_PAUSE = timedelta(hours=1)
+"""How long a drop waits for access before it is looked at again."""
 
 _WITHDRAWN = frozenset({DropState.SKIPPED, DropState.REJECTED})
 
@@ -56,16 +60,23 @@ class DeclineDrop:
         return [job for name in fingerprints if (job := self.ledger.job(name))]
 
     def _write(self, drop: Drop, declined: Declined, leaving: Sequence[Job]) -> Drop:
-        stands = Declined(drop.state, drop.source, drop.reason, drop.wait) == declined
+        warnings = drop.warnings if declined.warnings is None else declined.warnings
+        declined = replace(declined, warnings=warnings)
+        stands = (
+            Declined(drop.state, drop.source, drop.reason, drop.wait, drop.warnings) == declined
+        )
         if stands and drop.seq and not leaving:
             return drop
         left = {job.fingerprint for job in leaving}
+        now = self.clock()
         after = drop.set_state(
             declined.state,
-            self.clock(),
+            now,
+            wait_until=now + ACCESS_PAUSE if declined.wait is WaitReason.ACCESS else None,
             source=declined.source,
             reason=declined.reason,
             wait=declined.wait,
+            warnings=warnings,
             renditions={
                 name: rendition
                 for name, rendition in drop.renditions.items()

@@ -8,19 +8,28 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.errors import DropscaleError
+from dropscale.image.header import ImageTooLarge
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop, Reason, Rendition, Source
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale.pipeline.parts.plan import LargeEnough, plan_renditions
 from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion
+from dropscale.pipeline.parts.refusals import AccessDenied
 from dropscale.pipeline.parts.source_image import (
     SourceImage,
     image_of,
     refresh_source,
     require_size,
+    require_supported,
 )
-from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SidecarMissing, SpecResolver
+from dropscale.pipeline.parts.spec_resolver import (
+    ResolvedSpec,
+    SidecarMissing,
+    SpecMisnamed,
+    SpecResolver,
+)
 from dropscale.specs.effective import EffectiveSpec
 
 
@@ -30,19 +39,23 @@ class UpscaleRequest:
 
     source: Source
     spec: EffectiveSpec
-    warnings: tuple[str, ...]
+    warnings: tuple[CodedWarning, ...]
     image: SourceImage
     renditions: Mapping[str, Rendition] | None
 
 
 @dataclass(frozen=True)
 class Declined:
-    """Why a drop is not upscaled now, and the state that it comes to in place of that."""
+    """Why a drop is not upscaled now, and the state that it comes to in place of that.
+
+    Without `warnings` it keeps those that it has.
+    """
 
     state: DropState
     source: Source
     reason: Reason | None = None
     wait: WaitReason | None = None
+    warnings: tuple[CodedWarning, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,8 +87,15 @@ class EvaluateDrop:
             return self._evaluate_after_reading(drop, source, specs, image)
         except SidecarMissing:
             return Declined(DropState.WAITING, drop.source, wait=WaitReason.SIDECAR)
+        except AccessDenied as error:
+            return wait_for_access(drop, error)
+        except SpecMisnamed as error:
+            return _hold_or_warn(drop, source, error)
         except LargeEnough as error:
             return Declined(DropState.SKIPPED, source, Reason.of(error))
+        except ImageTooLarge as error:
+            measured = source.model_copy(update={"bytes": version.size})
+            return Declined(DropState.REJECTED, measured, Reason.of(error))
         except DropscaleError as error:
             return Declined(DropState.REJECTED, source, Reason.of(error))
 
@@ -83,6 +103,7 @@ class EvaluateDrop:
         self, source: Source, version: ObjectVersion
     ) -> ResolvedSpec | None:
         """Go by the object's key and size, and by the specs."""
+        require_supported(self.bucket, source)
         require_size(version, source.key)
         return self.resolve.resolve_drop(source.bucket, source.key)
 
@@ -91,9 +112,28 @@ class EvaluateDrop:
     ) -> UpscaleRequest:
         """Go by the image's dimensions and bytes, too."""
         spec = specs.effective
-        warnings = Drop.bounded_warnings([str(fault) for fault in specs.warnings])
+        told = [CodedWarning(WarningCode.SPEC, str(fault)) for fault in specs.warnings]
+        warnings = Drop.bounded_warnings(told)
         stands = (drop.source, drop.spec, drop.warnings) == (source, spec, warnings)
         if stands and drop.is_evaluated:
             return UpscaleRequest(source, spec, warnings, image, None)
         planned = plan_renditions(source, spec, self.budget)
         return UpscaleRequest(source, spec, warnings, image, planned)
+
+
+def wait_for_access(drop: Drop, error: AccessDenied) -> Declined:
+    """Let a drop wait for access, unless its job is at the vendor: then it needs none."""
+    if drop.is_at_vendor:
+        return Declined(drop.state, drop.source, drop.reason, drop.wait)
+    return Declined(DropState.WAITING, drop.source, Reason.of(error), WaitReason.ACCESS)
+
+
+def _hold_or_warn(drop: Drop, source: Source, error: SpecMisnamed) -> Declined:
+    """Hold an image back from its payment by a misnamed spec; after it, only warn."""
+    warnings = tuple(CodedWarning(WarningCode.SPEC, str(fault)) for fault in error.faults)
+    if drop.source == source and drop.is_at_vendor:
+        known = dict.fromkeys((*drop.warnings, *warnings))
+        return Declined(drop.state, source, drop.reason, drop.wait, tuple(known))
+    # A job that is being paid at this moment goes on, and then the reason makes way.
+    kept = warnings if drop.renditions else None
+    return Declined(DropState.REJECTED, source, Reason.of(error), warnings=kept)

@@ -13,6 +13,18 @@ from dropscale.magichour.errors import MagicHourError
 from dropscale.upscaler import ProjectStatus
 
 
+class HistoryFull(DropscaleError):
+    """An execution has no room for more looks; another goes on in its place."""
+
+    @classmethod
+    def of(cls, project_id: str, looks: int) -> Self:
+        """It has looked so often."""
+        return cls(
+            f"the execution has looked at project {project_id} {looks} times",
+            fix="Another execution goes on by itself.",
+        )
+
+
 class ErrorReport(BaseModel):
     """What an error tells the owner of a drop: what is wrong, and what to do if it says so."""
 
@@ -56,6 +68,7 @@ class _Findings(TypedDict, total=False):
     status: ProjectStatus | str
     wait_seconds: int
     failures: int
+    looks: int
     credits_charged: int | None
     project_error: ProjectFailure | None
 
@@ -79,6 +92,8 @@ class ExecutionState(BaseModel):
     wait_seconds: int
     failures: int = 0
     """Looks in a row that said nothing about the project."""
+    looks: int = 0
+    """That this execution has taken so far."""
     deadline: int
     credits_charged: int | None = None
     project_error: ProjectFailure | None = None
@@ -95,6 +110,15 @@ class ExecutionState(BaseModel):
     def with_findings(self, **found: Unpack[_Findings]) -> Self:
         """Return it with what a look has found."""
         return self.model_copy(update={**found})
+
+    def renewed(self, now: int) -> Self:
+        """Return the first state of the execution that goes on in place of this one.
+
+        `now` is in epoch seconds.
+        """
+        wait = max(1, min(self.wait_seconds, self.deadline - now))
+        fresh = {"generation": self.generation + 1, "looks": 0, "wait_seconds": wait, "error": None}
+        return self.model_copy(update=fresh)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the state machine takes it."""

@@ -2,14 +2,30 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Self, cast
 
-from dropscale.image.carry import Original, can_hold, carry_metadata, is_upright, strip_metadata
+from dropscale.coded_warning import CodedWarning, WarningCode
+from dropscale.image.carry import (
+    STRIPPED,
+    Original,
+    can_hold,
+    carry_metadata,
+    is_upright,
+    strip_metadata,
+)
 from dropscale.image.header import ImageHeader, read_header
-from dropscale.image.metadata import exif
-from dropscale.image.metadata.files import REWRITABLE_TYPES, read_metadata, rewrite
+from dropscale.image.metadata import exif, icc, png
+from dropscale.image.metadata.files import (
+    REWRITABLE_TYPES,
+    can_take_profile,
+    describe_misfits,
+    misfits_of,
+    read_metadata,
+    rewrite,
+    tell_resolution_in_exif,
+)
 from dropscale.image.metadata.model import MalformedMetadata, Metadata
 from dropscale.image.pixels import (
     ALPHA_TYPES,
@@ -20,6 +36,7 @@ from dropscale.image.pixels import (
     Conversion,
     ImageFile,
 )
+from dropscale.image.timed_file import OutOfTime, timed
 from dropscale.image.verify import verify_result
 from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.ports import (
@@ -35,6 +52,10 @@ from dropscale.specs.effective import MetadataChoice, OutputFormat, OutputSettin
 _RESERVED_SECONDS = 60.0
 """What publishing and bookkeeping may take after the pixels were looked at."""
 
+_METADATA_SECONDS = 20.0
+"""What reading or writing the parts of one file may take; photos take thousandths of it."""
+
+_RGB_CHANNELS = 3
 _UPRIGHT_BY_DECODING = frozenset({"avif", "heic"})
 """Types whose decoders turn the pixels themselves; their EXIF orientation is not to be followed
 (ISO/IEC 23008-12, annex A)."""
@@ -46,11 +67,14 @@ class _Work:
 
     settings: OutputSettings
     files: ExitStack
+    seconds: RemainingTime
     finished: FinishedResult
     original: Original | None = None
     comparison: Comparison = field(default_factory=Comparison)
     metadata: Metadata | None = None
     """What is to be written into the result; None: nothing is, not even less than it has."""
+    own: Metadata = field(default_factory=Metadata)
+    """What the result said of itself when it came."""
 
     @property
     def strips(self) -> bool:
@@ -71,9 +95,16 @@ class _Work:
 
     @property
     def image(self) -> ImageFile:
-        return ImageFile(self.finished.file, self.finished.header.type)
+        return ImageFile(self.finished.file, self.finished.header.type, self.own.icc)
 
-    def with_warnings(self, *warnings: str) -> Self:
+    def timed(self, file: BinaryIO) -> BinaryIO:
+        """Return a file whose parts are to be read or written, for as long as that may take."""
+        return timed(file, min(self.seconds(), _METADATA_SECONDS))
+
+    def warn(self, code: WarningCode, message: str) -> Self:
+        return self.with_warnings(CodedWarning(code, message))
+
+    def with_warnings(self, *warnings: CodedWarning) -> Self:
         finished = replace(self.finished, warnings=(*self.finished.warnings, *warnings))
         return replace(self, finished=finished)
 
@@ -88,7 +119,9 @@ class _Work:
         header = verify_result(file, "The finished result")
         if header != expected:
             raise ValueError(f"it came out as {header}, not as {expected}")
-        return replace(self, finished=replace(self.finished, file=file, header=header))
+        finished = replace(self.finished, file=file, header=header)
+        # What its pixels were in is told by the new file.
+        return replace(self, finished=finished, own=self.own.without("icc"))
 
 
 @dataclass(frozen=True)
@@ -115,55 +148,63 @@ class FinishResult:
         def seconds() -> float:
             return remaining() - _RESERVED_SECONDS
 
-        steps: dict[str, Callable[[_Work], _Work]] = {
-            "The original could not be read, so nothing of it is given back": (
-                lambda work: self._read_original(work, source)
+        steps: list[tuple[WarningCode, str, Callable[[_Work], _Work]]] = [
+            (
+                WarningCode.ORIGINAL_UNREAD,
+                "The original could not be read, so nothing of it is given back",
+                lambda work: self._read_original(work, source),
             ),
-            "The result was not verified": lambda work: self._verify(work, seconds()),
-            "The original's metadata could not be used": _choose_metadata,
-            "The result keeps its format": lambda work: self._convert(work, seconds),
-            "The metadata was not given back": _write_metadata,
-        }
-        work = _Work(settings, files, FinishedResult(result, header))
-        for failure, step in steps.items():
+            (WarningCode.NOT_VERIFIED, "The result was not verified", self._verify),
+            (
+                WarningCode.METADATA_DAMAGED,
+                "The original's metadata could not be used",
+                _choose_metadata,
+            ),
+            (WarningCode.FORMAT_KEPT, "The result keeps its format", self._convert),
+            (
+                WarningCode.METADATA_UNWRITTEN,
+                "The metadata was not given back",
+                _write_metadata,
+            ),
+        ]
+        work = _Work(settings, files, seconds, FinishedResult(result, header))
+        for code, failure, step in steps:
             try:
                 work = step(work)
             except Exception as error:  # whatever it is, the result is paid
-                work = work.with_warnings(f"{failure}: {type(error).__name__}: {error}")
-        return work.finished
+                work = work.warn(code, f"{failure}: {type(error).__name__}: {error}")
+        return _without_kept_bits(work).finished
 
     def _read_original(self, work: _Work, source: Source) -> _Work:
         if source.sha256 is None:
-            return work.with_warnings("Nothing of the original is given back: it lies elsewhere")
+            return _warn_of_absence(work, "it lies elsewhere")
         try:
             file = work.files.enter_context(self.originals.open_original(source))
         except ObjectGone:
-            return work.with_warnings("Nothing of the original is given back: it was deleted")
+            return _warn_of_absence(work, "it was deleted")
         except ObjectOverwritten:
-            return work.with_warnings("Nothing of the original is given back: it was overwritten")
+            return _warn_of_absence(work, "it was overwritten")
         header = read_header(file, source.key, as_stored=True)
         metadata, orientation = Metadata(), exif.UPRIGHT
         try:
-            metadata = read_metadata(file, header.type) or metadata
+            metadata = read_metadata(work.timed(file), header.type) or metadata
             if header.type not in _UPRIGHT_BY_DECODING:
-                orientation = exif.orientation_of(metadata.exif)
+                orientation = exif.orientation_of(metadata.exif, metadata.xmp)
         except MalformedMetadata as error:
-            work = work.with_warnings(f"The original's metadata is damaged: {error}")
+            message = f"The original's metadata is damaged: {error}"
+            work = work.warn(WarningCode.METADATA_DAMAGED, message)
         return replace(work, original=Original(file, header, metadata, orientation))
 
-    def _verify(self, work: _Work, seconds: float) -> _Work:
+    def _verify(self, work: _Work) -> _Work:
         """Decode the result, and see whether it shows what the original does."""
+        work = replace(work, own=_own_metadata(work))
         if work.image.type not in DECODABLE_TYPES:
-            return work.with_warnings(
-                f"The result was not verified: {work.image.type} is not decoded"
-            )
-        comparison = self._compare(work, seconds)
-        if work.original is not None and comparison.metadata is not None:
-            original = replace(work.original, metadata=comparison.metadata)
-            work = replace(work, original=original)
+            message = f"The result was not verified: {work.image.type} is not decoded"
+            return work.warn(WarningCode.NOT_VERIFIED, message)
+        comparison = self._compare(work)
         return work.with_comparison(comparison).with_warnings(*_find_faults(comparison))
 
-    def _convert(self, work: _Work, seconds: Callable[[], float]) -> _Work:
+    def _convert(self, work: _Work) -> _Work:
         """Write the result anew where it is to be of another type, or lacks its alpha."""
         to = _choose_conversion(work)
         if to is None:
@@ -172,63 +213,107 @@ class FinishResult:
         original, turned = work.original, exif.UPRIGHT
         if original is not None and work.orientation == exif.UPRIGHT:
             turned = original.orientation
+        chosen = work.metadata.icc if work.metadata else None
         self.pixels.convert(
-            work.image,
+            replace(work.image, profile=chosen or work.own.icc),
             to,
             target,
             alpha_of=_image_of(original) if _needs_alpha(work, to.type) else None,
             orientation=turned,
-            seconds=seconds(),
+            seconds=work.seconds(),
         )
         converted = work.with_file(target, to.type)
-        comparison = self._compare(converted, seconds())
+        comparison = self._compare(converted)
         doubts = [*_find_faults(comparison)]
         if len(doubts) > len([*_find_faults(work.comparison)]):
-            raise ValueError(doubts[-1])
+            raise ValueError(doubts[-1].message)
         converted = converted.with_comparison(comparison)
         if to.type in REWRITABLE_TYPES:
-            return converted
-        has_misfit = work.metadata is not None and work.metadata.iptc is not None
-        misfit = [_describe_misfits(to.type, Metadata(iptc=b""))] if has_misfit else []
-        return replace(converted.with_warnings(*misfit), metadata=None)
+            return replace(converted, metadata=_told(converted))
+        told = work.metadata or Metadata()
+        misfits = describe_misfits(to.type, misfits_of(to.type, told))
+        return replace(converted.with_warnings(*misfits), metadata=None)
 
-    def _compare(self, work: _Work, seconds: float) -> Comparison:
+    def _compare(self, work: _Work) -> Comparison:
         original, result = work.original, work.finished
         profile = original.metadata.icc if original else None
         return self.pixels.compare(
             work.image,
             _image_of(original),
             orientation=original.orientation if original else exif.UPRIGHT,
-            profile_can_hold=profile is None or can_hold(profile, result.file, result.header),
-            seconds=seconds,
+            profile_can_hold=profile is None
+            or can_hold(profile, work.timed(result.file), result.header),
+            seconds=work.seconds(),
         )
 
 
-def _find_faults(comparison: Comparison) -> Iterator[str]:
+def _warn_of_absence(work: _Work, why: str) -> _Work:
+    message = f"Nothing of the original is given back: {why}"
+    return work.warn(WarningCode.ORIGINAL_UNREAD, message)
+
+
+def _without_kept_bits(work: _Work) -> _Work:
+    """Take back that bits are lost, if the result has them."""
+    result = work.finished
+    with suppress(MalformedMetadata, OutOfTime, OSError):
+        if result.header.type == "png" and png.bits(work.timed(result.file)) > 8:
+            told = tuple(one for one in result.warnings if one.code != WarningCode.BITS_LOST)
+            return replace(work, finished=replace(result, warnings=told))
+    return work
+
+
+def _find_faults(comparison: Comparison) -> Iterator[CodedWarning]:
     if comparison.fault is not None:
-        yield f"The result does not decode: {comparison.fault}"
+        message = f"The result does not decode: {comparison.fault}"
+        yield CodedWarning(WarningCode.NOT_DECODED, message)
     if comparison.is_blank:
-        yield "The result is blank: all of it is of one colour"
+        message = "The result is blank: all of it is of one colour"
+        yield CodedWarning(WarningCode.BLANK, message)
     if comparison.delta_e is not None and comparison.delta_e > MAX_DELTA_E:
-        yield (
+        yield CodedWarning(
+            WarningCode.COLOURS_DIFFER,
             f"The result's colours are not the original's: they differ by {comparison.delta_e:.1f}"
-            f" on average (CIEDE2000), more than {MAX_DELTA_E:.1f}"
+            f" on average (CIEDE2000), more than {MAX_DELTA_E:.1f}",
         )
 
 
 def _choose_metadata(work: _Work) -> _Work:
     """Find out what the result is to say of itself."""
-    metadata = Metadata()
-    faults: list[str] = []
+    result = work.finished
+    metadata = Metadata(resolution=work.own.resolution)
+    faults: list[CodedWarning] = []
     if work.original is not None:
-        result = work.finished
         metadata, faults = carry_metadata(
-            work.original, result.file, result.header, work.known_comparison
+            work.original, work.timed(result.file), result.header, work.known_comparison
         )
     if work.strips:
         metadata = strip_metadata(metadata, work.orientation)
-    wants_none = not metadata.kinds and not work.strips
-    return replace(work.with_warnings(*faults), metadata=None if wants_none else metadata)
+        faults = [fault for fault in faults if fault.code not in STRIPPED]
+    has_resolution = metadata.resolution == work.own.resolution
+    wants_none = has_resolution and not metadata.kinds and not work.strips
+    metadata_or_none = None if wants_none else metadata
+    return replace(work.with_warnings(*faults), metadata=metadata_or_none)
+
+
+def _own_metadata(work: _Work) -> Metadata:
+    """Return what a result says of itself, if it can be read."""
+    with suppress(MalformedMetadata):
+        result = work.finished
+        return read_metadata(work.timed(result.file), result.header.type) or Metadata()
+    return Metadata()
+
+
+def _told(work: _Work) -> Metadata:
+    """Return all that a result is to say once its pixels are written anew, with their profile."""
+    own = work.own.without("icc")
+    if work.metadata is None:
+        return own
+    told = work.metadata if work.strips else work.metadata.or_else(own)
+    result = work.finished
+    takes_profile = told.icc is None or can_take_profile(
+        work.timed(result.file), result.header.type, told.icc
+    )
+    return told if takes_profile else told.without("icc")
 
 
 def _choose_conversion(work: _Work) -> Conversion | None:
@@ -242,12 +327,15 @@ def _choose_conversion(work: _Work) -> Conversion | None:
     is_as_wanted = image_type == before and not (has_quality and settings.quality is not None)
     if is_as_wanted and not _needs_alpha(work, image_type):
         return None
-    metadata = work.metadata or Metadata()
-    if image_type in REWRITABLE_TYPES:
-        metadata = Metadata()
-    elif work.orientation != exif.UPRIGHT:
+    metadata = Metadata()
+    if image_type not in REWRITABLE_TYPES:
+        metadata = _told(work)
+        if metadata.icc is not None and icc.channels_of(metadata.icc) != _RGB_CHANNELS:
+            metadata = metadata.without("icc")  # its pixels become sRGB
+        metadata = metadata if work.strips else tell_resolution_in_exif(metadata)
+    if image_type not in REWRITABLE_TYPES and work.orientation != exif.UPRIGHT:
         raise ValueError(f"its pixels are not turned, and {image_type} cannot say so")
-    return Conversion(image_type, settings.quality, work.strips, metadata.without("iptc"))
+    return Conversion(image_type, settings.quality, metadata.without("iptc", "texts"))
 
 
 def _write_metadata(work: _Work) -> _Work:
@@ -256,28 +344,24 @@ def _write_metadata(work: _Work) -> _Work:
     if metadata is None:
         return work
     if result.header.type not in REWRITABLE_TYPES:
-        return work.with_warnings(
-            f"The metadata was left alone: the result is {result.header.type}"
-        )
+        message = f"The metadata was left alone: the result is {result.header.type}"
+        return work.warn(WarningCode.METADATA_UNWRITTEN, message)
     target = _open_temporary_file(work.files)
-    misfits = rewrite(result.file, target, result.header, metadata, strip=work.strips)
+    size = result.header.width, result.header.height
+    source = ImageFile(work.timed(result.file), result.header.type)
+    misfits = rewrite(source, target, size, metadata, strip=work.strips)
     written = work.with_file(target, result.header.type)
-    if not misfits.kinds:
-        return written
-    return written.with_warnings(_describe_misfits(result.header.type, misfits))
+    return written.with_warnings(*describe_misfits(result.header.type, misfits))
 
 
 def _needs_alpha(work: _Work, image_type: str) -> bool:
     return work.comparison.lost_alpha and image_type in ALPHA_TYPES
 
 
-def _describe_misfits(image_type: str, misfits: Metadata) -> str:
-    names = ", ".join(kind.upper() for kind in misfits.kinds)
-    return f"{image_type} has no room for the original's {names}"
-
-
 def _image_of(original: Original | None) -> ImageFile | None:
-    return None if original is None else ImageFile(original.file, original.header.type)
+    if original is None:
+        return None
+    return ImageFile(original.file, original.header.type, original.metadata.icc)
 
 
 def _open_temporary_file(files: ExitStack) -> BinaryIO:

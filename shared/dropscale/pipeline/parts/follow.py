@@ -83,6 +83,25 @@ class FollowJob:
         """Watch the job again for a rendition whose last execution ended without a verdict."""
         return self._bring_up_to_date(drop_id, job, None, renew=rendition_id)
 
+    def continue_execution(self, state: ExecutionState) -> Drop:
+        """Have another execution go on in place of one, until the same deadline."""
+        generation = state.generation + 1
+
+        def change(drop: Drop) -> Drop:
+            rendition = drop.renditions.get(state.rendition_id)
+            if rendition is None or not rendition.is_watched(state.project_id, state.generation):
+                return drop
+            after = rendition.model_copy(update={"generation": generation})
+            return drop.with_rendition(after, self.clock())
+
+        drop = amend_drop(self.ledger, state.drop_id, change)
+        rendition = drop.renditions.get(state.rendition_id)
+        if rendition is not None and rendition.is_watched(state.project_id, generation):
+            name = self.execution_name(drop.id, rendition)
+            renewed = state.renewed(int(self.clock().timestamp()))
+            self.executions.start(name, renewed.to_json())
+        return drop
+
     def execution_name(self, drop_id: str, rendition: Rendition) -> str:
         """Return the name that only this rendition's current generation bears."""
         parts = f"{drop_id}/{rendition.id}/{rendition.generation}"
@@ -144,7 +163,7 @@ class FollowJob:
 
 def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
     """Return a rendition as the state of its job makes it."""
-    if job.has_project and job.state is not JobState.ABANDONED and _was_given_up(rendition):
+    if _comes_back(rendition, job):
         rendition = rendition.want_again()
     if not rendition.wants_result or job.attempt < rendition.attempt:
         return rendition
@@ -178,8 +197,16 @@ def _note_what_is_unknown(rendition: Rendition, job: Job) -> Rendition:
     return rendition.move(DropState.SUPERSEDED, reason=reason)
 
 
-def _was_given_up(rendition: Rendition) -> bool:
-    """Whether only the lack of a project ended it: an answer may come, or a person adopt one."""
+def is_followed(drop: Drop, job: Job) -> bool:
+    """Whether a job's news concern a drop: it wants the result, or does once there is a project."""
+    renditions = drop.renditions_of(job.fingerprint)
+    return any(one.wants_result or _comes_back(one, job) for one in renditions)
+
+
+def _comes_back(rendition: Rendition, job: Job) -> bool:
+    """Whether only the lack of a project ended it, and there is one: by an answer, or adopted."""
+    if not job.has_project or job.state is JobState.ABANDONED:
+        return False
     reason = rendition.reason
     return rendition.state is DropState.FAILED and reason is not None and reason.code == _GIVEN_UP
 
@@ -223,13 +250,19 @@ def explain_verdict(job: Job, end: DropState) -> Reason:
     else:
         code, message = "ProjectError", f"Project {job.project_id} ended in an error"
         fix = (
-            "Nothing is charged. Drop the image again (or `dropscale retry KEY`) to try once more."
+            "Nothing is charged. Drop the image again (or `dropscale retry KEY`) to try once more; "
+            "if it ends so again, export the image anew, and drop that."
         )
         if cost:
             fix = (
                 f"The vendor has not given back its {cost} credits. It is asked for seven days, "
                 "free, and by `dropscale retry KEY`; once it has, drop the image again. Another "
                 "`revision` in the spec pays for a fresh try at once."
+            )
+        elif job.may_have_cost:
+            fix = (
+                "Another attempt may be charged, so it is not paid anew by itself. Another "
+                "`revision` in the spec pays for a fresh try."
             )
     # Whoever pays anew looks at them first.
     for orphan in () if job.is_refunded else job.orphans:

@@ -7,7 +7,7 @@ job's row. Everything else says nothing about the project, and passes.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dropscale.ledger.jobs import Job
+from dropscale.ledger.jobs import Job, Seen
 from dropscale.ledger.store import Ledger, amend_job, is_named_by
 from dropscale.magichour.errors import (
     ConnectionLost,
@@ -16,7 +16,7 @@ from dropscale.magichour.errors import (
     NotFound,
     Unreachable,
 )
-from dropscale.magichour.models import Project
+from dropscale.magichour.models import Download, Project
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectNotComplete
 from dropscale.pipeline.parts.ports import Clock, Upscaler
 from dropscale.upscaler import ProjectStatus
@@ -24,6 +24,14 @@ from dropscale.upscaler import ProjectStatus
 PASSING = (MagicHourError, ProjectNotComplete, ForeignProject)
 """What a look raises that is no verdict; of these, a NotFound counts towards one."""
 
+_SHOWN = {
+    ProjectStatus.DRAFT,
+    ProjectStatus.QUEUED,
+    ProjectStatus.RENDERING,
+    ProjectStatus.COMPLETE,
+}
+"""What others need not look for themselves; a failure's reasons are not kept."""
+_LONGEST_URL = 4000
 _NO_ANSWERS = (Unreachable, ConnectionLost, Misconfigured)
 
 
@@ -38,12 +46,67 @@ class LookAtProject:
     def __call__(self, fingerprint: str, project_id: str) -> Project:
         """Return the project as it is now; a complete one has something to download.
 
+        Drops that share it share its looks, too: one in three seconds.
+
         Raises:
             NotFound: the vendor answers that there is no such project, or that it was deleted.
-            ProjectNotComplete: it is complete, but there is nothing to download yet.
+            ProjectNotComplete: it is complete, but there is nothing to download yet; or another
+                of its drops is just looking for the first time.
             ForeignProject: it is another job's; the vendor has given out one id twice.
             MagicHourError: no answer, or one that says nothing about the project.
         """
+        if not self.is_shared(fingerprint):
+            return self._look(fingerprint, project_id)
+        is_mine, job = self._begin(fingerprint, project_id)
+        if not is_mine:
+            return self._seen(job, project_id)
+        project = self._look(fingerprint, project_id)
+        url = project.downloads[0].url if project.downloads else None
+        if project.status in _SHOWN and len(url or "") <= _LONGEST_URL:
+            seen = Seen(
+                project_id=project_id,
+                at=self.clock(),
+                status=project.status,
+                credits_charged=project.final_price,
+                url=url,
+            )
+            self._note(fingerprint, lambda job: job.record_seen(seen))
+        return project
+
+    def is_shared(self, fingerprint: str) -> bool:
+        """Whether several drops have that job."""
+        return len(self.ledger.list_attached(fingerprint, None, 2)) > 1
+
+    def _begin(self, fingerprint: str, project_id: str) -> tuple[bool, Job]:
+        """Tell whether this look is to be made; the job as it then is."""
+        now, is_mine = self.clock(), False
+
+        def begin(job: Job) -> Job:
+            nonlocal is_mine
+            after = job.begin_look(project_id, now)
+            # Of a project that is not the job's any more, nobody else takes note.
+            is_mine = after is not job or job.project_id != project_id
+            return after
+
+        job = amend_job(self.ledger, fingerprint, begin)
+        return is_mine, job
+
+    def _seen(self, job: Job, project_id: str) -> Project:
+        """Return what another look has just found."""
+        seen = job.seen
+        if seen is None or seen.project_id != project_id or not seen.is_recent(self.clock()):
+            raise ProjectNotComplete(
+                f"project {project_id} is just being looked at for another drop",
+                fix="It is looked at again by itself.",
+            )
+        return Project(
+            id=project_id,
+            status=ProjectStatus(seen.status),
+            credits_charged=seen.credits_charged,
+            downloads=[Download(url=seen.url)] if seen.url else [],
+        )
+
+    def _look(self, fingerprint: str, project_id: str) -> Project:
         try:
             project = self._require_downloads(self.upscaler.project(project_id))
             job = self.ledger.job(fingerprint)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from dropscale.errors import DropscaleError
+from dropscale.image.header import require_upscalable
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Rendition, Source
 from dropscale.ledger.jobs import Parameters
@@ -25,12 +26,14 @@ def plan_renditions(
     """Return what a spec wants of an image, by the renditions' ids.
 
     Raises:
-        LargeEnough, PriceAboveLimit: as their names say.
+        LargeEnough, ImageTooLarge, PriceAboveLimit: as their names say.
         ValueError: the source is not described yet.
     """
     if source.identity is None:
         raise ValueError(f"{source.key} is not described yet")
     _require_smaller(source, spec)
+    if source.width is not None and source.height is not None:
+        require_upscalable(source.width, source.height, source.key)
     planned = {}
     for wanted in spec.wanted_renditions:
         parameters = Parameters.of(wanted)

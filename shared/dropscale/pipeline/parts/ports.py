@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
+from dropscale.coded_warning import CodedWarning
 from dropscale.image.header import ImageHeader
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.drops import Source
@@ -51,8 +52,15 @@ class OpenObject:
     file: BinaryIO
 
 
+MOST_KEYS = 1000
+"""So many keys are listed at once, as S3 does."""
+
+
 class SpecFiles(Protocol):
-    """Where specs can be read."""
+    """Where specs can be found and read."""
+
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        """Return the first `MOST_KEYS` keys that begin with a prefix, in their order."""
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         """Return an object's first `limit` bytes, None if there is none."""
@@ -150,7 +158,7 @@ class FinishedResult:
 
     file: BinaryIO
     header: ImageHeader
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[CodedWarning, ...] = ()
     delta_e: float | None = None
     """Its mean colour difference to the original (CIEDE2000), where that was measured."""
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from dropscale.coded_warning import CodedWarning
 from dropscale.image.verify import verify_result
 from dropscale.ledger.drops import Drop, Output, Rendition
 from dropscale.ledger.store import Ledger
@@ -28,7 +29,7 @@ class Published:
     """An output in the results bucket, and what a person should know of it."""
 
     output: Output
-    warnings: tuple[str, ...]
+    warnings: tuple[CodedWarning, ...]
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,18 @@ from contextlib import ExitStack
 from typing import Protocol
 
 from dropscale import upscaler
-from dropscale.image.header import ImageTooLarge, read_header, require_upscalable
+from dropscale.image.header import ImageTooLarge, read_header, refusal_by_name
+from dropscale.image.unsupported import HEAD_BYTES
 from dropscale.ledger.drops import Source
-from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion, OpenObject, Upscaler
+from dropscale.pipeline.parts.ports import (
+    InputBucket,
+    ObjectGone,
+    ObjectVersion,
+    OpenObject,
+    Upscaler,
+)
 from dropscale.pipeline.parts.spec_resolver import ResolvedSpec
+from dropscale.specs.keys import KeyKind, kind_of
 
 MAX_IMAGE_BYTES = 512 * 1024 * 1024
 """dropscale's own limit: an image must fit submit's ephemeral storage."""
@@ -20,7 +28,7 @@ class SourceImage(Protocol):
         """Return the source with what tells its image from others.
 
         Raises:
-            DropscaleError: the vendor would refuse the image.
+            DropscaleError: it is no image that the vendor takes.
             ObjectGone, ObjectOverwritten: as their names say.
         """
 
@@ -49,7 +57,6 @@ class DroppedImage:
             return source
         opened = self._open()
         header = read_header(opened.file, source.key)
-        require_upscalable(header, source.key)
         return Source(
             bucket=source.bucket,
             key=source.key,
@@ -110,6 +117,20 @@ def image_of(
     if resolved.image_path is None or resolved.image_identity is None:
         return DroppedImage(bucket, source, open_objects)
     return RemoteImage(resolved.image_path, resolved.image_identity)
+
+
+def require_supported(bucket: InputBucket, source: Source) -> None:
+    """Refuse an object whose name is that of a type that the vendor does not take.
+
+    Raises:
+        UnsupportedImage, EmptyImage: as their names say.
+        ObjectGone: as its name says.
+    """
+    if kind_of(source.key) is KeyKind.UNSUPPORTED:
+        head = bucket.read(source.bucket, source.key, HEAD_BYTES)
+        if head is None:
+            raise ObjectGone(source.key)
+        raise refusal_by_name(head, source.key)
 
 
 def require_size(version: ObjectVersion, key: str) -> None:

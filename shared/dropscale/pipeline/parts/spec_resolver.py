@@ -1,37 +1,64 @@
 """Finds the specs of a drop and merges them: stack parameters, folder specs, the nearest spec."""
 
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 from dropscale.errors import DropscaleError
-from dropscale.pipeline.parts.ports import SpecFiles
+from dropscale.pipeline.parts.ports import MOST_KEYS, SpecFiles
 from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.effective import EffectiveSpec
-from dropscale.specs.faults import Fault, SpecInvalid
+from dropscale.specs.faults import Fault, Severity, SpecInvalid
 from dropscale.specs.keys import (
     KeyKind,
-    folder_spec_keys_of,
+    folded,
+    folder_spec_prefixes_of,
+    folders_of,
+    image_key_of,
     images_named_like,
-    kind_of,
+    is_same_name,
+    kind_by_name,
+    means_folder_spec,
+    meant_image,
+    meant_stem,
+    right_name,
     sidecar_keys_of,
+    sidecar_prefixes_of,
 )
 from dropscale.specs.merge import Layer, effective_spec, merge, warnings_about
 from dropscale.specs.parse import (
     ImageUnnamed,
+    ImageUnread,
     SpecFile,
+    is_other_tools,
     parse_folder_spec,
     parse_sidecar,
     parse_stand_alone,
 )
 
+_ENDS_LIKE_A_SPEC = frozenset({KeyKind.STAND_ALONE, KeyKind.OTHER})
+"""What a spec is that has not its image's extension: `cat.yaml`, or `cat.yaml.txt`."""
+
 _ParsedSpec = SpecFile | SpecInvalid | None
 
 FolderSpecCache = MutableMapping[tuple[str, str], _ParsedSpec]
-"""What lies at the keys of folder specs, by bucket and key; None: nothing does."""
+"""The specs of folders, by bucket and folder; None: it has none."""
+
+NamesLike = Callable[[str, str], Iterable[str]]
+"""Gives the keys of specs that only differ from an image's in case, by bucket and image key."""
 
 
 class SidecarAmbiguous(DropscaleError):
     """One image has more than one sidecar."""
+
+
+class FolderSpecAmbiguous(SpecInvalid):
+    """One folder has more than one spec."""
+
+
+class SpecMisnamed(SpecInvalid):
+    """A file plainly means to be a spec, but has a name that none has; it is not ignored."""
+
+    fix = "Give it that name, or delete it and drop the image again (or `dropscale retry KEY`)."
 
 
 class SidecarMissing(Exception):
@@ -57,7 +84,8 @@ class ResolvedSpec:
 class SpecResolver:
     """Resolves effective specs; `suffixes` are those that a spec may end in.
 
-    The specs of folders are read once for as long as `folder_specs` keeps them.
+    The specs of folders are read once for as long as `folder_specs` keeps them. Names of sidecars
+    are listed by what they begin with; what that cannot find is known by `names_like`.
     """
 
     files: SpecFiles
@@ -65,37 +93,90 @@ class SpecResolver:
     suffixes: Sequence[str]
     sidecar_required: bool
     folder_specs: FolderSpecCache = field(default_factory=dict)
+    names_like: NamesLike = lambda bucket, image_key: ()
 
     def resolve_drop(self, bucket: str, key: str) -> ResolvedSpec | None:
         """Return the specs of a drop, an image or a spec; None: it is another tool's file.
 
         Raises:
             SpecInvalid: with every fault of all its specs.
-            SidecarAmbiguous, SidecarMissing: as their names say.
+            SpecMisnamed, FolderSpecAmbiguous, SidecarAmbiguous, SidecarMissing: as their names say.
         """
-        if kind_of(key, self.suffixes) is KeyKind.STAND_ALONE:
-            return self._resolve_stand_alone(bucket, key)
-        return self._merge_specs(bucket, key, [*self._read_sidecar(bucket, key)])
+        match kind_by_name(key, self.suffixes):
+            case KeyKind.STAND_ALONE:
+                return self._resolve_stand_alone(bucket, key)
+            case KeyKind.MISNAMED:
+                raise SpecMisnamed([_misnamed_folder_spec(key)])
+        return self._resolve_image(bucket, key)
 
-    def _read_sidecar(self, bucket: str, key: str) -> Iterator[_ParsedSpec]:
-        found = {
+    def _resolve_image(self, bucket: str, key: str) -> ResolvedSpec:
+        listed = self._names_like(bucket, key)
+        texts = {
             name: text
-            for name in sidecar_keys_of(key, self.suffixes)
+            for name in listed
+            if self._is_about(bucket, name, key)
             if (text := self.files.read(bucket, name, MAX_BYTES + 1)) is not None
         }
-        if len(found) > 1:
+        foreign = [name for name, text in texts.items() if is_other_tools(text, name)]
+        own = [name for name in texts if name not in foreign]
+        sidecars = [name for name in own if self._bears_name_of(name, key)]
+        faults = [_misnamed_sidecar(name, key) for name in own if name not in sidecars]
+        if not sidecars:
+            faults += self._specs_without_extension(bucket, key, listed)
+        if faults:
+            raise SpecMisnamed(faults)
+        if len(sidecars) > 1:
             raise SidecarAmbiguous(
-                f"{key} has more than one sidecar: {' and '.join(found)}",
+                f"{key} has more than one sidecar: {' and '.join(sidecars)}",
                 fix="Keep one and drop the image again.",
             )
-        if not found and self.sidecar_required:
+        if not sidecars and self.sidecar_required:
             raise SidecarMissing(f"{key} has no sidecar yet")
-        for name, text in found.items():
-            yield _parse_or_catch(parse_sidecar, text, name, key)
+        parsed = [_parse_or_catch(parse_sidecar, texts[name], name, key) for name in sidecars]
+        warnings = [_other_tools(name) for name in foreign if self._bears_name_of(name, key)]
+        return self._merge_specs(bucket, key, parsed, warnings)
+
+    def _bears_name_of(self, name: str, key: str) -> bool:
+        return is_same_name(image_key_of(name, self.suffixes) or "", key)
+
+    def _names_like(self, bucket: str, key: str) -> list[str]:
+        """Return the keys of all specs that may be about an image, and some more."""
+        listed = self._keys(bucket, sidecar_prefixes_of(key))
+        if len(listed) >= MOST_KEYS:  # what matters may come after
+            listed += sidecar_keys_of(key, self.suffixes)
+        return list(dict.fromkeys([*listed, *self.names_like(bucket, key)]))
+
+    def _is_about(self, bucket: str, name: str, key: str) -> bool:
+        """Tell whether a spec's name means an image, and no other that has the very name."""
+        meant = meant_image(name, self.suffixes)
+        if meant is None or folded(meant) != folded(key):
+            return False
+        return meant == key or not self._exists(bucket, meant)
+
+    def _specs_without_extension(
+        self, bucket: str, key: str, names: Sequence[str]
+    ) -> Iterator[Fault]:
+        """Yield a fault for each spec without the image's extension: `cat.yaml` for `cat.jpg`."""
+        stem = key.rpartition(".")[0]
+        for name in names:
+            is_like = is_same_name(meant_stem(name, self.suffixes) or "", stem)
+            if is_like and kind_by_name(name, self.suffixes) in _ENDS_LIKE_A_SPEC:
+                text = self.files.read(bucket, name, MAX_BYTES + 1) or b""
+                parsed = _parse_or_catch(parse_stand_alone, text, name)
+                if isinstance(parsed, ImageUnnamed | ImageUnread):
+                    yield _extension_missing(name, key)
+
+    def _keys(self, bucket: str, prefixes: Iterable[str]) -> list[str]:
+        return [key for prefix in prefixes for key in self.files.keys(bucket, prefix)]
+
+    def _exists(self, bucket: str, key: str) -> bool:
+        return self.files.read(bucket, key, 1) is not None
 
     def _resolve_stand_alone(self, bucket: str, key: str) -> ResolvedSpec | None:
         text = self.files.read(bucket, key, MAX_BYTES + 1)
         if text is None or len(text) > MAX_BYTES:
+            return None
+        if is_other_tools(text, key):
             return None
         own = _parse_or_catch(parse_stand_alone, text, key)
         if own is None or isinstance(own, ImageUnnamed):
@@ -108,35 +189,98 @@ class SpecResolver:
         """Tell a person who has left the image's extension out of the name of its spec."""
         for image_key in images_named_like(key):
             if self.files.read(bucket, image_key, 1) is not None:
-                name = f"{image_key}.{key.rpartition('.')[2]}"
-                hint = f"the spec of {image_key} bears its full name: {name}"
-                raise ImageUnnamed([Fault(path=key, message="belongs to no image", hint=hint)])
+                raise ImageUnnamed([_extension_missing(key, image_key)])
 
-    def _merge_specs(self, bucket: str, key: str, own: Sequence[_ParsedSpec]) -> ResolvedSpec:
+    def _merge_specs(
+        self,
+        bucket: str,
+        key: str,
+        own: Sequence[_ParsedSpec],
+        warnings: Sequence[Fault] = (),
+    ) -> ResolvedSpec:
         """Merge what all files say, or tell what is wrong with any of them."""
-        folders = [self._read_folder_spec(bucket, name) for name in folder_spec_keys_of(key)]
+        folders = [self._read_folder_spec(bucket, folder) for folder in folders_of(key)]
         parsed = [*folders, *own]
-        faults = [fault for one in parsed if isinstance(one, SpecInvalid) for fault in one.faults]
-        if faults:
-            raise SpecInvalid(faults)
+        invalid = [one for one in parsed if isinstance(one, SpecInvalid)]
+        if invalid:
+            is_misnamed = all(isinstance(one, SpecMisnamed) for one in invalid)
+            error = SpecMisnamed if is_misnamed else SpecInvalid
+            raise error([fault for one in invalid for fault in one.faults])
         files = [one for one in parsed if isinstance(one, SpecFile)]
         layers = [self.defaults, *(file.layer for file in files)]
         return ResolvedSpec(
             effective=effective_spec(merge(layers)),
             layers=layers,
-            warnings=warnings_about(layers),
+            warnings=[
+                *warnings,
+                *(warning for file in files for warning in file.warnings),
+                *warnings_about(layers),
+            ],
             image_path=files[-1].image_path if files else None,
             image_identity=files[-1].image_identity if files else None,
         )
 
-    def _read_folder_spec(self, bucket: str, key: str) -> _ParsedSpec:
+    def _read_folder_spec(self, bucket: str, folder: str) -> _ParsedSpec:
         try:
-            return self.folder_specs[bucket, key]
+            return self.folder_specs[bucket, folder]
         except KeyError:
-            text = self.files.read(bucket, key, MAX_BYTES + 1)
-        found = None if text is None else _parse_or_catch(parse_folder_spec, text, key)
-        self.folder_specs[bucket, key] = found
+            found = self._parse_folder_specs(bucket, folder)
+        self.folder_specs[bucket, folder] = found
         return found
+
+    def _parse_folder_specs(self, bucket: str, folder: str) -> _ParsedSpec:
+        names = [
+            name
+            for name in self._keys(bucket, folder_spec_prefixes_of(folder))
+            if means_folder_spec(name) and "/" not in name[len(folder) :]
+        ]
+        strays = [name for name in names if kind_by_name(name) is KeyKind.MISNAMED]
+        if strays:
+            return SpecMisnamed([_misnamed_folder_spec(name) for name in strays])
+        texts = {name: self.files.read(bucket, name, MAX_BYTES + 1) for name in names}
+        specs = [
+            _parse_or_catch(parse_folder_spec, text, name)
+            for name, text in texts.items()
+            if text is not None
+        ]
+        if len(specs) > 1:
+            what = f"this folder has more than one spec: {' and '.join(names)}"
+            faults = [Fault(path=name, message=what, hint="keep one of them") for name in names]
+            return FolderSpecAmbiguous(faults)
+        return specs[0] if specs else None
+
+
+def _misnamed_sidecar(name: str, image_key: str) -> Fault:
+    return Fault(
+        path=name,
+        message=f"seems to be the spec of {image_key}, but is not named like one",
+        hint=f"name it {right_name(name, image_key)}, or delete it",
+    )
+
+
+def _other_tools(name: str) -> Fault:
+    return Fault(
+        path=name,
+        message="is taken for another tool's file, and not used: it has no field of a spec",
+        hint="where such files are usual, set SidecarSuffixes to .yaml,.yml "
+        "(`--sidecar-suffixes` of local commands)",
+        severity=Severity.WARNING,
+    )
+
+
+def _extension_missing(name: str, image_key: str) -> Fault:
+    folder, slash, _ = image_key.rpartition("/")
+    full = folder + slash + right_name(name, image_key)
+    hint = f"the spec of {image_key} bears its full name: {full}"
+    return Fault(path=name, message="belongs to no image", hint=hint)
+
+
+def _misnamed_folder_spec(name: str) -> Fault:
+    return Fault(
+        path=name,
+        message="seems to be the spec of its folder, but is not named like one",
+        hint=f"name it {right_name(name, None)}, or delete it",
+    )
 
 
 def _parse_or_catch(parse: Callable[..., SpecFile | None], *arguments: object) -> _ParsedSpec:

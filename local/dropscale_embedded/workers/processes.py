@@ -1,0 +1,223 @@
+"""Worker processes: forked from a zygote that has all libraries imported, or spawned.
+
+Spawned are those that cannot be forked: where the system is not Linux (on macOS, what libraries do
+beneath Python does not survive a fork), and where a function brings modules of its own in the place
+of those the zygote has.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from dropscale_embedded.workers.zygote import Ready, Request
+
+_log = logging.getLogger(__name__)
+
+_RUNTIME = Path(__file__).with_name("lambda_runtime.py")
+_ZYGOTE = Path(__file__).with_name("zygote.py")
+_IMPORT_SECONDS = 60.0
+_END_SECONDS = 5.0
+_LARGEST_ANSWER = 1024 * 1024
+
+_READ_AT_START = re.compile(
+    r"_?PYTHON(?!PATH$).*|LD_.*|LC_.*|MALLOC_.*|PYDANTIC_.*"
+    r"|AWS_EXECUTION_ENV|AWS_LAMBDA_INITIALIZATION_TYPE|POWERTOOLS_DEV|POWERTOOLS_DEBUG|PY_SAX_PARSER"
+)
+"""Variables that Python, the system's libraries or ours read once, when they start."""
+
+
+def base_environment() -> dict[str, str]:
+    """Return what is in every worker's environment, whatever the function."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(Path.home()),
+        "TZ": ":UTC",
+        "LANG": "en_US.UTF-8",
+        # The user's profiles must not send a function anywhere else.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
+class WorkerProcess(Protocol):
+    """A process that runs the Lambda runtime."""
+
+    def wait(self, seconds: float) -> int | None:
+        """Return its return code (as subprocess gives it); None: it runs on after `seconds`."""
+
+    def kill(self) -> int:
+        """End it and all that it started; return its return code once it has ended."""
+
+
+class StartWorker(Protocol):
+    """Starts a process that runs the Lambda runtime.
+
+    It has the environment given and nothing of this process's, works in `folder`, answers on
+    `connection`, writes into `log`, and is the leader of a session: a terminal's Ctrl-C is for the
+    parent, and a kill reaches what the handler started.
+    """
+
+    def __call__(
+        self,
+        environment: Mapping[str, str],
+        folder: Path,
+        connection: socket.socket,
+        log: TextIO,
+    ) -> WorkerProcess:
+        """See above."""
+
+
+class _SpawnedProcess:
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+
+    def wait(self, seconds: float) -> int | None:
+        """See `WorkerProcess.wait`."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(seconds)
+        return None
+
+    def kill(self) -> int:
+        """See `WorkerProcess.kill`."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        return self._process.wait()
+
+
+def spawn(
+    environment: Mapping[str, str], folder: Path, connection: socket.socket, log: TextIO
+) -> WorkerProcess:
+    """Start a worker as a new process; see `StartWorker`."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-u", str(_RUNTIME), str(connection.fileno())],
+        env=dict(environment),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=[connection.fileno()],
+        start_new_session=True,
+    )
+    return _SpawnedProcess(process)
+
+
+class _ForkedProcess:
+    """A process that the zygote reaps; `life` is our end of the socket that stands for it."""
+
+    def __init__(self, life: socket.socket) -> None:
+        self._life = life
+        self._code: int | None = None
+        self._reading = threading.Lock()
+
+    def wait(self, seconds: float) -> int | None:
+        """See `WorkerProcess.wait`."""
+        with self._reading:
+            return self._read(seconds)
+
+    def kill(self) -> int:
+        """See `WorkerProcess.kill`."""
+        with contextlib.suppress(OSError):  # it has ended
+            self._life.shutdown(socket.SHUT_WR)
+        with self._reading:
+            return self._read(None) or 0
+
+    def _read(self, seconds: float | None) -> int | None:
+        if self._code is None:
+            self._life.settimeout(seconds)
+            try:
+                text = self._life.recv(16)
+            except (BlockingIOError, TimeoutError):
+                return None
+            except OSError:
+                text = b""
+            # A zygote that was killed tells nothing, and nobody is there any more to reap.
+            self._code = int(text) if text else -signal.SIGKILL
+            self._life.close()
+        return self._code
+
+
+@contextmanager
+def fork_server(environment: Mapping[str, str]) -> Iterator[StartWorker]:
+    """Run a zygote with this environment until the block ends; it imports in the meantime."""
+    if sys.platform != "linux":
+        yield spawn
+        return
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            zygote = subprocess.Popen(
+                [sys.executable, "-P", "-u", _ZYGOTE, _RUNTIME, str(theirs.fileno())],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        try:
+            yield _ForkServer(ours)
+        finally:
+            ours.close()
+            try:
+                zygote.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                zygote.kill()
+                zygote.wait()
+
+
+class _ForkServer:
+    """Starts workers by fork where that will do, else by spawn; see `StartWorker`."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._modules: frozenset[str] | None = None
+        self._lock = threading.Lock()
+
+    def __call__(
+        self, environment: Mapping[str, str], folder: Path, connection: socket.socket, log: TextIO
+    ) -> WorkerProcess:
+        """See `StartWorker`."""
+        request = Request(environment=dict(environment), folder=str(folder))
+        ours, theirs = socket.socketpair()
+        with theirs, self._lock:
+            if self._can_fork(environment):
+                files = [connection.fileno(), log.fileno(), theirs.fileno()]
+                with contextlib.suppress(OSError):
+                    socket.send_fds(self._control, [json.dumps(request).encode()], files)
+                    return _ForkedProcess(ours)
+                _log.warning("the zygote is gone: workers are spawned")
+                self._modules = frozenset()
+        ours.close()
+        return spawn(environment, folder, connection, log)
+
+    def _can_fork(self, environment: Mapping[str, str]) -> bool:
+        if self._modules is None:
+            self._modules = self._await_ready()
+        if not self._modules or any(map(_READ_AT_START.fullmatch, environment)):
+            return False
+        folders = filter(os.path.isdir, environment.get("PYTHONPATH", "").split(os.pathsep))
+        own = {name.partition(".")[0] for folder in folders for name in os.listdir(folder)}
+        return self._modules.isdisjoint(own)
+
+    def _await_ready(self) -> frozenset[str]:
+        """Return the names of what the zygote has imported; of nothing, if there is none."""
+        try:
+            self._control.settimeout(_IMPORT_SECONDS)
+            ready: Ready = json.loads(self._control.recv(_LARGEST_ANSWER))
+        except (OSError, ValueError):
+            _log.warning("there is no zygote: workers are spawned")
+            return frozenset()
+        self._control.settimeout(None)
+        return frozenset(ready["modules"])

@@ -1,0 +1,220 @@
+"""The process that workers are forked from: it has imported the libraries that functions use.
+
+    python -P -u zygote.py PROGRAM SOCKET
+
+PROGRAM is what each worker runs. Handlers and layers are imported by that alone, in the worker,
+where their environment is set by then.
+
+SOCKET is the number of an inherited SOCK_SEQPACKET socket. The zygote sends `Ready` when all is
+imported, then takes a `Request` per message. With it come three files: the worker's socket, its
+log, and a socket that stands for the worker's life. There the zygote sends the return code when the
+worker has ended (as subprocess gives it), and kills the worker and what it started when the other
+end is shut down. With SOCKET the zygote ends, and all workers with it.
+"""
+
+import contextlib
+import gc
+import importlib
+import importlib.machinery
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from functools import cache, partial
+from types import CodeType, ModuleType
+from typing import NamedTuple, TypedDict
+
+LIBRARIES = (
+    "aws_lambda_powertools.utilities.typing",
+    "boto3.dynamodb.types",
+    "cachetools",
+    "difflib",
+    "pydantic.functional_serializers",
+    "pydantic.dataclasses",
+    "pydantic.fields",
+    "pydantic.main",
+    "pydantic.plugin._loader",
+    "pydantic.types",
+    "pydantic.json_schema",
+    "requests",
+    "xml.parsers.expat",
+    "xml.sax.saxutils",
+    "yaml",
+    "yamlcore",
+    "zoneinfo",
+)
+SERVICES = ("dynamodb", "events", "s3", "secretsmanager", "sqs", "stepfunctions")
+
+_LARGEST_REQUEST = 1024 * 1024
+_SITE = "sitecustomize"
+
+
+class Ready(TypedDict):
+    """What is imported: the names of all modules at the top."""
+
+    modules: list[str]
+
+
+class Request(TypedDict):
+    """A worker's whole environment, and the folder it works in."""
+
+    environment: dict[str, str]
+    folder: str
+
+
+class Worker(NamedTuple):
+    """What a process just forked is to become; `connection` and `log` are numbers of files."""
+
+    request: Request
+    connection: int
+    log: int
+
+
+class Zygote:
+    """Forks workers, reaps them, and kills them when it is told to."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        # Unlike epoll's, its state is no part of the kernel's that workers would share.
+        self._selector = selectors.PollSelector()
+        self._lives: dict[int, socket.socket] = {}
+        self._ended, self._wake = socket.socketpair()
+
+    def serve(self) -> Worker | None:
+        """Fork on request. Return a worker in its own process, and None at the end in this one."""
+        self._ended.setblocking(False)
+        self._wake.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        self._watch(self._ended, self._reap)
+        self._watch(self._control, self._take_request)
+        while self._control.fileno() >= 0:
+            for key, _ in self._selector.select():
+                act: Callable[[], Worker | None] = key.data
+                worker = act()
+                if worker is not None:
+                    return worker
+        for process in self._lives:
+            _kill(process)
+        return None
+
+    def _watch(self, watched: socket.socket, act: Callable[[], Worker | None]) -> None:
+        self._selector.register(watched, selectors.EVENT_READ, act)
+
+    def _take_request(self) -> Worker | None:
+        message, files, _, _ = socket.recv_fds(self._control, _LARGEST_REQUEST, 3)
+        if not message:
+            self._control.close()
+            return None
+        connection, log, life = files
+        process = os.fork()
+        if process == 0:
+            self._let_go()
+            os.close(life)
+            return Worker(json.loads(message), connection, log)
+        os.close(connection)
+        os.close(log)
+        self._lives[process] = socket.socket(fileno=life)
+        self._watch(self._lives[process], partial(self._kill, process))
+        return None
+
+    def _let_go(self) -> None:
+        """Close in a worker what is the zygote's; the numbers are soon those of other files."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._selector.close()
+        for held in (self._control, self._ended, self._wake, *self._lives.values()):
+            held.close()
+
+    def _kill(self, process: int) -> None:
+        self._selector.unregister(self._lives[process])
+        _kill(process)
+
+    def _reap(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._ended.recv(1024):
+                pass
+        while self._lives:
+            process, status = os.waitpid(-1, os.WNOHANG)
+            if process == 0:
+                break
+            with self._lives.pop(process) as life:
+                with contextlib.suppress(KeyError):
+                    self._selector.unregister(life)
+                with contextlib.suppress(OSError):
+                    life.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+
+
+def main(program: str, control: socket.socket) -> None:
+    """Import the libraries, then fork workers that run `program`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
+    _import_libraries()
+    with open(program, "rb") as file:
+        code = compile(file.read(), program, "exec")
+    gc.collect()
+    gc.freeze()  # No collection in a worker writes to what it shares with all others.
+    gc.enable()
+    modules = sorted({name.partition(".")[0] for name in sys.modules} - {_SITE})
+    control.sendall(json.dumps(Ready(modules=modules)).encode())
+    worker = Zygote(control).serve()
+    if worker is None:
+        os._exit(0)
+    _become(worker)
+    _run(program, code, str(worker.connection))
+
+
+def _import_libraries() -> None:
+    """Import what functions use, and load what is known of AWS's services."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    import boto3  # noqa: PLC0415 # what reads this file imports no library
+    import botocore.session  # noqa: PLC0415 # likewise
+    import pydantic  # noqa: PLC0415 # likewise
+
+    pydantic.create_model("First", field=(int, 0))  # imports what any model needs
+    # All sessions then have one loader, and so one cache of service models.
+    botocore.session.create_loader = cache(botocore.session.create_loader)
+    session = boto3.Session("none", "none", region_name="us-east-1")
+    for service in SERVICES:
+        session.client(service)  # type: ignore[call-overload] # chosen by name
+
+
+def _become(worker: Worker) -> None:
+    """Turn the process just forked into one as if it had been started afresh."""
+    os.setsid()
+    for output in (1, 2):
+        os.dup2(worker.log, output)
+    os.close(worker.log)
+    os.environ.clear()
+    os.environ.update(worker.request["environment"])
+    time.tzset()
+    os.chdir(worker.request["folder"])
+    folders = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    sys.path[:0] = folders
+    if importlib.machinery.PathFinder.find_spec(_SITE, folders):
+        sys.modules.pop(_SITE, None)
+        importlib.import_module(_SITE)
+
+
+def _run(program: str, code: CodeType, *arguments: str) -> None:
+    sys.argv = [program, *arguments]
+    module = ModuleType("__main__")
+    module.__file__ = program
+    sys.modules["__main__"] = module
+    exec(code, module.__dict__)  # noqa: S102 # it is what a worker that is not forked runs, too
+
+
+def _kill(process: int) -> None:
+    # As long as it has no session of its own, it has started nothing.
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError):
+            kill(process, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))

@@ -1,0 +1,70 @@
+"""What an original has that no result is given: told before it is paid, and in the manifest."""
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from types import MappingProxyType
+
+from dropscale.coded_warning import CodedWarning, WarningCode
+from dropscale.image.metadata.ifd import TiffFile
+from dropscale.image.metadata.model import MalformedMetadata
+
+_MESSAGES: Mapping[WarningCode, str] = MappingProxyType(
+    {
+        WarningCode.GAIN_MAP_LOST: "The original has a gain map (HDR), and its result has none",
+        WarningCode.DEPTH_MAP_LOST: "The original has a depth map, and its result has none",
+        WarningCode.ANIMATION_LOST: "The original is animated; its result is one picture",
+        WarningCode.PICTURES_LOST: (
+            "The original has further pictures or pages; only one is upscaled"
+        ),
+        WarningCode.BITS_LOST: (
+            "The original has more than 8 bits a channel, and its result may have 8"
+        ),
+        WarningCode.TEXTS_LOST: "The original has more texts than are given back",
+        WarningCode.CREDENTIALS_LOST: (
+            "The original's content credentials (C2PA) are not given back: they hold for its bytes"
+        ),
+    }
+)
+_MARKS_IN_XMP: Mapping[WarningCode, tuple[bytes, ...]] = MappingProxyType(
+    {
+        WarningCode.GAIN_MAP_LOST: (
+            b"http://ns.adobe.com/hdr-gain-map/1.0/",
+            b"http://ns.apple.com/HDRGainMap/1.0/",
+        ),
+        WarningCode.DEPTH_MAP_LOST: (
+            # Of Dynamic Depth; that of http://ns.google.com/photos/1.0/depthmap/ is in the packet.
+            b"http://ns.google.com/photos/dd/1.0/",
+        ),
+    }
+)
+_MP_ENTRIES, _MP_ENTRY_SIZE = 0xB002, 16
+_LARGE_THUMBNAIL = 0x01
+"""The first byte of the type of a picture that is the same one, only smaller (CIPA DC-007,
+5.2.3.3)."""
+
+
+def lost(code: WarningCode) -> CodedWarning:
+    """Return the warning for something that an original has."""
+    return CodedWarning(code, _MESSAGES[code])
+
+
+def lost_by_xmp(xmp: bytes) -> Iterator[CodedWarning]:
+    """Yield what a packet in UTF-8 tells of: maps that lie elsewhere in the file."""
+    for code, marks in _MARKS_IN_XMP.items():
+        if any(mark in xmp for mark in marks):
+            yield lost(code)
+
+
+def has_further_pictures(mpf: bytes) -> bool:
+    """Tell by an MPF index whether there are pictures that are not the same one, only smaller."""
+    with suppress(MalformedMetadata):
+        tiff = TiffFile(io.BytesIO(mpf))
+        entry = tiff.directory(tiff.offset(tiff.first_at)).entries.get(_MP_ENTRIES)
+        told = b"" if entry is None else tiff.value(entry)
+        attributes = [
+            int.from_bytes(told[at : at + 4], "little" if tiff.order == "<" else "big")
+            for at in range(_MP_ENTRY_SIZE, len(told), _MP_ENTRY_SIZE)
+        ]
+        return any(each >> 16 & 0xFF != _LARGE_THUMBNAIL for each in attributes)
+    return False

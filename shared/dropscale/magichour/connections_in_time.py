@@ -1,0 +1,96 @@
+"""Connections of urllib3 that end in time, whatever the other side does.
+
+A time-out of urllib3's is for each wait alone: a server that sends a byte a second, of its headers
+or its body, is waited for without end.
+"""
+
+import io
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import Any
+
+from urllib3 import PoolManager
+from urllib3.connection import HTTPConnection
+
+_END: ContextVar[float] = ContextVar("_END")
+"""By the monotonic clock, when what this thread asks for is to be there."""
+
+
+@contextmanager
+def ends_in(seconds: float) -> Iterator[None]:
+    """Let connections that are made in this block, by this thread, last no longer than this.
+
+    Raises:
+        TimeoutError: from their uses, and so whatever urllib3 makes of it.
+    """
+    token = _END.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _END.reset(token)
+
+
+def limit_pools(manager: PoolManager) -> None:
+    """Have a manager make such connections, through whatever proxy it makes them."""
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _limited(pool) for scheme, pool in pools.items()}
+
+
+@lru_cache
+def _limited(pool: Any) -> Any:
+    connection = type("LimitedConnection", (_InTime, pool.ConnectionCls), {})
+    return type("LimitedPool", (pool,), {"ConnectionCls": connection})
+
+
+class _InTime(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock: Any = _Socket(self.sock, _END.get())
+
+
+class _Socket:
+    """A socket, plain or of TLS, whose waits are never longer than what is left."""
+
+    def __init__(self, opened: socket.socket, end: float) -> None:
+        self._opened = opened
+        self._end = end
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._opened, name)
+
+    def sendall(self, data: bytes) -> None:
+        self.hurry()
+        self._opened.sendall(data)
+
+    def makefile(self, mode: str, *_: object, **__: object) -> io.BufferedReader:
+        raw = self._opened.makefile("rb", buffering=0)
+        return io.BufferedReader(_Reader(raw, self))
+
+    def hurry(self) -> None:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer takes too long as a whole")
+        each = self._opened.gettimeout()
+        self._opened.settimeout(left if each is None else min(each, left))
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, raw: socket.SocketIO, opened: _Socket) -> None:
+        super().__init__()
+        self._raw = raw
+        self._opened = opened
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._opened.hurry()
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()

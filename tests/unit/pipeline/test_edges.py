@@ -1,0 +1,98 @@
+"""Grey with a grey profile, CMYK, and an orientation that only XMP tells; read by Pillow."""
+
+import io
+import struct
+
+import pytest
+from PIL import Image, ImageOps
+
+from dropscale.image.header import read_header
+from dropscale.specs.effective import OutputFormat
+from tests import originals
+from tests.originals import encoded, pixels
+from tests.unit.pipeline.test_fidelity import (
+    SIZE,
+    _no_process_of_its_own,
+    distance,
+    enlarged,
+    finish,
+)
+
+__all__ = ["_no_process_of_its_own"]
+
+GAMMA = 1.4
+COLOUR_ONLY = {"webp", "avif"}
+
+
+def grey_profile() -> bytes:
+    """Return an ICC profile of grey, far from sRGB's curve (ICC.1:2001-04)."""
+    curve = struct.pack(">4s4xIH", b"curv", 1, round(GAMMA * 256)) + bytes(2)
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
+    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"grey\0" + bytes(79)
+    tags = {b"desc": text, b"cprt": b"text\0\0\0\0none\0\0\0\0", b"wtpt": white, b"kTRC": curve}
+    at = 128 + 4 + 12 * len(tags)
+    table, data = struct.pack(">I", len(tags)), b""
+    for tag, value in tags.items():
+        table += struct.pack(">4sII", tag, at + len(data), len(value))
+        data += value + bytes(-len(value) % 4)
+    head = struct.pack(">I4x4s4s4s4s", at + len(data), b"\2\x40\0\0", b"mntr", b"GRAY", b"XYZ ")
+    head = head.ljust(36, b"\0") + b"acsp"
+    return (head.ljust(68, b"\0") + white[8:]).ljust(128, b"\0") + table + data
+
+
+def shown(stored: Image.Image) -> Image.Image:
+    """Return what a grey picture of that profile shows, in sRGB."""
+
+    def srgb(value: int) -> int:
+        linear = float((value / 255) ** GAMMA)
+        low = linear <= 0.0031308
+        return round(255 * (12.92 * linear if low else 1.055 * linear ** (1 / 2.4) - 0.055))
+
+    return stored.point([srgb(value) for value in range(256)])
+
+
+@pytest.mark.parametrize("wanted", OutputFormat)
+@pytest.mark.parametrize("original", ["PNG", "JPEG"])
+def test_grey_with_a_grey_profile_looks_the_same_in_every_format(
+    original: str, wanted: OutputFormat
+) -> None:
+    view = pixels(SIZE).convert("L")
+    body = encoded(view, original, icc_profile=grey_profile())
+
+    done = finish(body, encoded(enlarged(view), "PNG"), format=wanted)
+
+    assert done.warnings == ()
+    if wanted in COLOUR_ONLY:
+        assert done.image.info.get("icc_profile", b"")[16:20] != b"GRAY"
+        assert distance(done.image.convert("L"), shown(enlarged(view))) < 4
+    else:
+        assert done.image.mode == "L"
+        assert done.image.info["icc_profile"] == grey_profile()
+        assert distance(done.image, enlarged(view)) < 4
+    assert done.delta_e is not None
+    assert done.delta_e < 1.5
+
+
+@pytest.mark.parametrize("turned", [True, False])
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG"])
+def test_an_orientation_that_only_xmp_tells_is_followed(
+    kind: str, orientation: int, turned: bool
+) -> None:
+    view = pixels(SIZE)
+    stored = originals.as_stored(view, orientation)
+    body = originals.photo(kind, orientation, image=stored)
+    without_exif = Image.Exif()
+    if kind == "PNG":
+        body = body.replace(b"eXIf", b"exIf")
+    else:
+        body = encoded(stored, kind, xmp=originals.xmp(orientation), exif=without_exif)
+
+    header = read_header(io.BytesIO(body), kind)
+    done = finish(body, encoded(enlarged(view if turned else stored), "PNG"))
+
+    assert (header.width, header.height) == view.size
+    assert distance(ImageOps.exif_transpose(done.image), enlarged(view)) < 4
+    told = 1 if turned else orientation
+    assert f'tiff:Orientation="{told}"'.encode() in done.image.info["xmp"]
+    assert done.warnings == ()

@@ -1,0 +1,147 @@
+"""However many parts a file has, finishing a result ends in time, and costs no result."""
+
+import io
+import struct
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from dropscale.coded_warning import CodedWarning
+from dropscale.image.header import DamagedImage, read_header
+from dropscale.image.metadata.files import read_metadata
+from dropscale.image.metadata.model import MalformedMetadata
+from dropscale.image.timed_file import OutOfTime, timed
+from dropscale.image.verify import verify_result
+from dropscale.pipeline.parts import finish
+from dropscale.pipeline.parts.finish import FinishResult
+from dropscale.specs.effective import OutputSettings
+from tests import originals
+from tests.fakes import FakeInputBucket, png_chunk
+from tests.unit.pipeline.test_finish import KEY, NOTHING_TO_SEE, P3, result, source_of
+
+MILLION = 1_000_000
+SECONDS = 1.0
+"""What each step is given."""
+MOST_SECONDS = 8.0
+"""All steps, and what they do besides reading parts."""
+
+
+def png_with(chunks: bytes) -> bytes:
+    return (body := result("png"))[:33] + chunks + body[33:]
+
+
+def jpeg_with(segments: bytes) -> bytes:
+    return (body := result("jpeg"))[:2] + segments + body[2:]
+
+
+def webp_with(chunks: bytes) -> bytes:
+    body = result("webp", quality=80) + chunks
+    return body[:4] + struct.pack("<I", len(body) - 8) + body[8:]
+
+
+def bomb() -> bytes:
+    text = zlib.compress(bytes(20 * 1024 * 1024), 9)
+    return png_chunk(b"zTXt", b"Raw profile type xmp\0\0" + text)
+
+
+FILES: dict[str, Callable[[], bytes]] = {
+    "png, a million chunks": lambda: png_with(png_chunk(b"teXt", b"") * MILLION),
+    "png, a million texts": lambda: png_with(png_chunk(b"tEXt", b"a\0b") * MILLION),
+    "png, texts that inflate": lambda: png_with(bomb() * 1500),
+    "jpeg, a million segments": lambda: jpeg_with(b"\xff\xe5\0\x02" * MILLION),
+    "jpeg, many millions of fill bytes": lambda: jpeg_with(b"\xff" * 5 * MILLION),
+    "jpeg, a million resources": lambda: jpeg_with(
+        (b"\xff\xed\xfb\xb0" + b"Photoshop 3.0\0" + b"8BIM\0\1\0\0\0\0\0\0" * 5368) * 190
+    ),
+    "webp, a million chunks": lambda: webp_with(b"abcd\0\0\0\0" * MILLION),
+}
+
+
+def finished(original: bytes, came: bytes) -> tuple[bytes, tuple[CodedWarning, ...]]:
+    bucket = FakeInputBucket()
+    source = source_of(bucket, original)
+    file = io.BytesIO(came)
+    with ExitStack() as files:
+        header = verify_result(file, KEY)
+        done = FinishResult(bucket, NOTHING_TO_SEE)(
+            file,
+            header,
+            source,
+            OutputSettings(),
+            files,
+            lambda: finish._RESERVED_SECONDS + SECONDS,
+        )
+        done.file.seek(0)
+        return done.file.read(), done.warnings
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_result_without_end_is_published_as_it_came(name: str) -> None:
+    came = FILES[name]()
+    original = originals.photo("JPEG", icc_profile=P3)
+    began = time.process_time()
+
+    body, warnings = finished(original, came)
+
+    assert time.process_time() - began < MOST_SECONDS
+    assert body == came or "resources" in name
+    assert warnings or "resources" in name
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_original_without_end_costs_no_result(name: str) -> None:
+    original = FILES[name]()
+    came = result("png")
+    began = time.process_time()
+
+    body, warnings = finished(original, came)
+
+    assert time.process_time() - began < MOST_SECONDS
+    assert verify_result(io.BytesIO(body), KEY) == verify_result(io.BytesIO(came), KEY)
+    assert warnings or "resources" in name
+
+
+def test_a_file_is_used_until_its_time_is_over() -> None:
+    now = 0.0
+    file = timed(io.BytesIO(b"abc"), 10.0, most_bytes=2, clock=lambda: now)
+
+    assert file.read(2) == b"ab"
+    assert file.read() == b"c"
+    file.seek(0)
+    with pytest.raises(OutOfTime, match="longer than 2 bytes"):
+        file.read(3)
+    now = 10.0
+    for use in (lambda: file.read(1), lambda: file.seek(0), lambda: file.write(b"")):
+        with pytest.raises(OutOfTime, match="in time"):
+            use()
+
+
+def test_a_header_is_looked_for_so_far_and_no_further() -> None:
+    brands = b"\0\0\0\x18ftypavif\0\0\0\0avifmif1"
+    entries = struct.pack(">I4sI", 60 * MILLION, b"meta", 0) + bytes(60 * MILLION)
+    began = time.process_time()
+
+    with pytest.raises(DamagedImage):
+        read_header(io.BytesIO(brands + entries), KEY)
+    assert time.process_time() - began < 1
+
+
+def test_fields_that_share_their_bytes_take_no_memory_each() -> None:
+    """A thousand fields of 10 MB in a file of 10 MB."""
+    size, count = 10 * MILLION, 1000
+    table = 8 + 2 + 12 + 4
+    value_at = table + 2 + 12 * count + 4
+    fields = b"".join(struct.pack("<HHII", 0x9000 + n, 7, size, value_at) for n in range(count))
+    tiff = struct.pack("<4sIHHHIII", b"II*\0", 8, 1, 0x8769, 4, 1, table, 0)
+    tiff += struct.pack("<H", count) + fields + bytes(4 + size)
+    tracemalloc.start()
+
+    with pytest.raises(MalformedMetadata, match="too long together"):
+        read_metadata(io.BytesIO(tiff), "tiff")
+
+    assert tracemalloc.get_traced_memory()[1] < 64 * MILLION
+    tracemalloc.stop()

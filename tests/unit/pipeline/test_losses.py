@@ -1,0 +1,231 @@
+"""What an original has and its result has not is told by stable codes; texts are carried."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from dropscale.image.carry import foresee_losses
+from dropscale.image.header import read_header
+from dropscale.specs.effective import OutputFormat
+from tests import heic, originals
+from tests.originals import encoded, pixels
+from tests.unit.pipeline.test_damaged_packets import with_segments
+from tests.unit.pipeline.test_fidelity import (
+    SIZE,
+    Finished,
+    _no_process_of_its_own,
+    enlarged,
+    finish,
+)
+
+__all__ = ["_no_process_of_its_own"]
+
+PROMPT = "a red fox, 8k\nSteps: 20, Seed: 7"
+JUMBF = b"JP\0\1\0\0\0\1\0\0\0\x40jumb\0\0\0\x1ejumdc2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9bq\3c2pa\0"
+AUXILIARY = {
+    "gain map": b"urn:com:apple:photo:2020:aux:hdrgainmap",
+    "depth": b"urn:mpeg:hevc:2015:auxid:2",
+}
+
+
+def deep() -> Image.Image:
+    return pixels(SIZE).convert("L").convert("I;16").point(lambda value: value * 257)
+
+
+def tiff_pages(subfile: int) -> bytes:
+    tags = ImageFileDirectory_v2()
+    tags[0x00FE] = subfile
+    second = pixels(SIZE).resize((24, 16))
+    second.encoderinfo = {"tiffinfo": tags}
+    return encoded(pixels(SIZE), "TIFF", save_all=True, append_images=[second])
+
+
+def moving(kind: str, **options: Any) -> bytes:
+    frames = [pixels(SIZE).rotate(90 * at) for at in (1, 2)]
+    return encoded(pixels(SIZE), kind, save_all=True, append_images=frames, **options)
+
+
+def xmp_with(namespace: str) -> bytes:
+    return originals.xmp().replace(b"xmlns:tiff", f'xmlns:z="{namespace}" xmlns:tiff'.encode())
+
+
+def heic_beside(kind: str) -> bytes:
+    """Return a photo with another picture: for the primary one, or of its own."""
+    other = pixels((64, 64))
+    if kind == "picture":
+        return heic.heif([heic.coded(pixels(SIZE)), heic.coded(other)])
+    if kind == "thumbnail":
+        small = heic.coded(other)
+        smaller = heic.Item(small.type, small.data, small.properties, ((b"thmb", [1]),))
+        return heic.heif([heic.coded(pixels(SIZE)), smaller])
+    auxiliary = heic.coded(other, heic.full_box(b"auxC", AUXILIARY[kind] + b"\0"))
+    beside = heic.Item(auxiliary.type, auxiliary.data, auxiliary.properties, ((b"auxl", [1]),))
+    return heic.heif([heic.coded(pixels(SIZE)), beside])
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    body = encoded(pixels(SIZE), "PNG")
+    chunk = struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return body[:33] + chunk + body[33:]
+
+
+LOSSES: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "MPO": ("PicturesLost", lambda: moving("MPO")),
+    "pages of TIFF": ("PicturesLost", lambda: tiff_pages(0)),
+    "pictures in HEIC": ("PicturesLost", lambda: heic_beside("picture")),
+    "animated WebP": ("AnimationLost", lambda: moving("WEBP")),
+    "animated PNG": ("AnimationLost", lambda: moving("PNG", default_image=True)),
+    "animated AVIF": ("AnimationLost", lambda: moving("AVIF")),
+    "16 bits in PNG": ("BitsLost", lambda: encoded(deep(), "PNG")),
+    "16 bits in TIFF": ("BitsLost", lambda: encoded(deep(), "TIFF")),
+    "gain map by XMP": (
+        "GainMapLost",
+        lambda: encoded(
+            pixels(SIZE), "JPEG", xmp=xmp_with("http://ns.adobe.com/hdr-gain-map/1.0/")
+        ),
+    ),
+    "gain map by ISO": (
+        "GainMapLost",
+        lambda: with_segments(
+            encoded(pixels(SIZE), "JPEG"), 0xE2, [b"urn:iso:std:iso:ts:21496:-1\0\0\0\0\0"]
+        ),
+    ),
+    "gain map in HEIC": ("GainMapLost", lambda: heic_beside("gain map")),
+    "depth map by XMP": (
+        "DepthMapLost",
+        lambda: encoded(
+            pixels(SIZE), "JPEG", xmp=xmp_with("http://ns.google.com/photos/dd/1.0/device/")
+        ),
+    ),
+    "depth map in HEIC": ("DepthMapLost", lambda: heic_beside("depth")),
+    "C2PA in JPEG": (
+        "CredentialsLost",
+        lambda: with_segments(encoded(pixels(SIZE), "JPEG"), 0xEB, [JUMBF]),
+    ),
+    "C2PA in PNG": ("CredentialsLost", lambda: png_chunk(b"caBX", JUMBF[8:])),
+}
+
+KEEPING: dict[str, Callable[[], bytes]] = {
+    **{
+        kind: lambda kind=kind: originals.photo(kind)  # type: ignore[misc]
+        for kind in ("JPEG", "PNG", "TIFF", "AVIF")
+    },
+    "plain WebP": lambda: encoded(pixels(SIZE), "WEBP"),
+    "HEIC in tiles": lambda: heic.photo(pixels(SIZE), tiles=2),
+    "HEIC with a thumbnail": lambda: heic_beside("thumbnail"),
+    "TIFF with a preview": lambda: tiff_pages(1),
+}
+
+
+def finished(original: bytes, **settings: Any) -> Finished:
+    return finish(original, encoded(enlarged(pixels(SIZE)), "PNG"), **settings)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_told_before_it_is_paid_and_after(name: str) -> None:
+    code, original = LOSSES[name]
+    body = original()
+    file = io.BytesIO(body)
+
+    foreseen = foresee_losses(file, read_header(file, name).type, ["png"], strip=False)
+
+    assert [loss.code for loss in foreseen] == [code]
+    told = [each for each in finished(body).codes if each not in {"ColoursDiffer", "NotVerified"}]
+    assert told == [code]
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_nothing_is_said_to_be_lost_that_is_not(name: str) -> None:
+    body = KEEPING[name]()
+    file = io.BytesIO(body)
+
+    assert foresee_losses(file, read_header(file, name).type, ["png"], strip=False) == []
+    assert finished(body).warnings == ()
+
+
+def test_bits_that_a_result_kept_are_not_lost() -> None:
+    result = encoded(deep().resize((192, 128)), "PNG")
+
+    assert finish(encoded(deep(), "PNG"), result).codes == []
+    assert finish(encoded(deep(), "PNG"), result, format="jpeg").codes == ["BitsLost"]
+
+
+def with_texts() -> bytes:
+    info = PngInfo()
+    info.add_text("parameters", PROMPT)
+    info.add_text("Copyright", "© Ada Example")
+    info.add_itxt("Description", "狐")
+    info.add_text("workflow", "{}" * 5000, zip=True)
+    return encoded(pixels(SIZE), "PNG", pnginfo=info)
+
+
+@pytest.mark.parametrize("came", ["PNG", "JPEG"])
+def test_texts_of_a_png_are_carried_to_a_png(came: str) -> None:
+    own = PngInfo()
+    own.add_text("Software", "the upscaler")
+    own.add_text("parameters", "of the upscaler")
+    options = {"pnginfo": own} if came == "PNG" else {}
+    result = encoded(enlarged(pixels(SIZE)), came, **options)
+
+    done = finish(with_texts(), result, format="png")
+
+    told = {key: done.image.info[key] for key in ("parameters", "Copyright", "Description")}
+    assert told == {"parameters": PROMPT, "Copyright": "© Ada Example", "Description": "狐"}
+    assert done.image.info["workflow"] == "{}" * 5000
+    assert (done.image.info.get("Software") == "the upscaler") is (came == "PNG")
+    assert done.warnings == ()
+
+
+@pytest.mark.parametrize("wanted", ["jpeg", "webp", "avif"])
+def test_other_formats_have_no_room_for_texts(wanted: str) -> None:
+    message = f"{wanted} has no room for the original's texts: parameters, Copyright, Description"
+    file = io.BytesIO(with_texts())
+
+    (foreseen,) = foresee_losses(file, "png", [wanted], strip=False)
+    done = finished(with_texts(), format=wanted)
+
+    assert foreseen.message.startswith(message)
+    assert done.warnings == (foreseen.message,)
+    assert done.codes == ["TextsLost"]
+
+
+@pytest.mark.parametrize("wanted", OutputFormat)
+def test_a_comment_is_carried_to_jpeg_and_png(wanted: str) -> None:
+    done = finished(encoded(pixels(SIZE), "JPEG", comment="Grüße"), format=wanted)
+
+    if wanted in {"webp", "avif"}:
+        assert done.codes == ["TextsLost"]
+    else:
+        told = done.image.info["comment" if wanted == "jpeg" else "Comment"]
+        assert (told if isinstance(told, str) else told.decode()) == "Grüße"
+        assert done.codes == []
+
+
+def test_strip_takes_texts_and_says_nothing_of_it() -> None:
+    done = finished(with_texts(), metadata="strip")
+
+    assert not done.image.info.keys() & {"parameters", "Copyright", "Description", "workflow"}
+    assert done.codes == []
+
+
+def test_a_result_does_not_say_that_it_has_pictures_which_it_has_not() -> None:
+    gain_map, container = "ns.adobe.com/hdr-gain-map/1.0/", "ns.google.com/photos/1.0/container/"
+    told = (
+        f"""xmlns:h="http://{gain_map}" h:Version="1.0" xmlns:c="http://{container}" xmlns:tiff"""
+    )
+    packet = originals.xmp().replace(b"xmlns:tiff", told.encode(), 1)
+    packet = packet.replace(b"</rdf:Desc", b"<c:Directory><rdf:Seq/></c:Directory></rdf:Desc", 1)
+
+    done = finished(encoded(pixels(SIZE), "JPEG", xmp=packet))
+
+    assert b"h:Version" not in done.image.info["xmp"]
+    assert b"c:Directory" not in done.image.info["xmp"]
+    assert originals.CREATOR.encode() in done.image.info["xmp"]
+    assert done.codes == ["GainMapLost"]

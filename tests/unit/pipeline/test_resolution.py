@@ -1,0 +1,153 @@
+"""Resolution: 300 dpi stay 300 dpi in every format, and none is invented; read by Pillow."""
+
+import io
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from dropscale.specs.effective import OutputFormat
+from tests import heic, originals
+from tests.originals import encoded, pixels
+from tests.unit.pipeline.test_fidelity import (
+    SEEN_BY_PILLOW,
+    SIZE,
+    Finished,
+    _no_process_of_its_own,
+    enlarged,
+    finish,
+)
+
+__all__ = ["_no_process_of_its_own"]
+
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+ADOBE_MARKER = b"\xff\xee"
+
+
+def exif_with(*, unit: int = 2, dots: float = 300, **tags: Any) -> Image.Exif:
+    built = Image.Exif()
+    built[originals.MAKE] = "Camera Works"
+    built[X_RESOLUTION] = built[Y_RESOLUTION] = dots
+    built[RESOLUTION_UNIT] = unit
+    return built
+
+
+ORIGINALS = {
+    "JFIF": lambda: encoded(pixels(SIZE), "JPEG", dpi=(300, 300)),
+    "pHYs": lambda: encoded(pixels(SIZE), "PNG", dpi=(300, 300)),
+    "TIFF": lambda: encoded(pixels(SIZE), "TIFF", dpi=(300, 300)),
+    "TIFF by centimetre": lambda: encoded(
+        pixels(SIZE), "TIFF", resolution_unit="cm", resolution=118.11
+    ),
+    "EXIF in JPEG": lambda: encoded(pixels(SIZE), "JPEG", exif=exif_with()),
+    "EXIF in WebP": lambda: encoded(pixels(SIZE), "WEBP", exif=exif_with()),
+    "EXIF by centimetre": lambda: encoded(pixels(SIZE), "PNG", exif=exif_with(unit=3, dots=118.11)),
+    "EXIF in AVIF": lambda: encoded(pixels(SIZE), "AVIF", exif=exif_with()),
+    "EXIF in HEIC": lambda: heic.photo(
+        pixels(SIZE), exif=exif_with().tobytes().removeprefix(b"Exif\0\0")
+    ),
+}
+"""By where 300 dpi are told."""
+
+
+def result_as(came: str) -> bytes:
+    """Return a result with the 72 dpi that nobody asked for."""
+    return encoded(enlarged(pixels(SIZE)), came, dpi=(72, 72))
+
+
+def resolution_of(done: Finished) -> tuple[float, float] | None:
+    """Return what Pillow finds, by the format's own field or by EXIF; None: nothing."""
+    if "dpi" in done.image.info:
+        x, y = done.image.info["dpi"]
+        return round(float(x), 1), round(float(y), 1)
+    exif = done.image.getexif()
+    if X_RESOLUTION not in exif:
+        return None
+    scale = 2.54 if exif.get(RESOLUTION_UNIT, 2) == 3 else 1
+    x, y = (float(exif[tag]) * scale for tag in (X_RESOLUTION, Y_RESOLUTION))
+    return round(x, 1), round(y, 1)
+
+
+@pytest.mark.parametrize("wanted", OutputFormat)
+@pytest.mark.parametrize("came", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("told", ORIGINALS)
+def test_300_dpi_stay_300_dpi(told: str, came: str, wanted: OutputFormat) -> None:
+    done = finish(ORIGINALS[told](), result_as(came), format=wanted)
+
+    assert done.image.format == SEEN_BY_PILLOW.get(wanted, came)
+    assert resolution_of(done) == (300, 300)
+    assert done.warnings == ()
+    has_field = done.image.format in {"PNG", "JPEG"}
+    assert bool(done.image.getexif()) is ("EXIF" in told or "TIFF" in told or not has_field)
+
+
+@pytest.mark.parametrize("wanted", OutputFormat)
+@pytest.mark.parametrize("came", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("original", ["PNG", "JPEG", "WEBP", "BMP"])
+def test_none_is_invented_and_no_exif_is(original: str, came: str, wanted: OutputFormat) -> None:
+    done = finish(encoded(pixels(SIZE), original), result_as(came), format=wanted)
+
+    assert resolution_of(done) is None
+    assert not done.image.getexif()
+
+
+@pytest.mark.parametrize("wanted", OutputFormat)
+def test_exif_gets_no_tag_that_the_original_has_not(wanted: OutputFormat) -> None:
+    said = originals.exif(size=SIZE)
+    before = Image.Exif()
+    before.load(said)
+
+    done = finish(encoded(pixels(SIZE), "JPEG", exif=said), result_as("PNG"), format=wanted)
+
+    after = done.image.getexif()
+    assert set(after) == set(before)
+    details = originals.EXIF_DIRECTORY
+    assert set(after.get_ifd(details)) == set(before.get_ifd(details))
+    assert after.get_ifd(details)[originals.MAKER_NOTE] == originals.NOTE
+
+
+def test_a_resolution_is_put_into_exif_that_tells_none_and_all_else_stands() -> None:
+    original = encoded(pixels(SIZE), "JPEG", exif=originals.exif(6), dpi=(300, 300))
+
+    done = finish(original, result_as("PNG"), format="webp")
+
+    exif = done.image.getexif()
+    assert (exif[X_RESOLUTION], exif[Y_RESOLUTION], exif[RESOLUTION_UNIT]) == (300, 300, 2)
+    details = exif.get_ifd(originals.EXIF_DIRECTORY)
+    assert details[originals.MAKER_NOTE] == originals.NOTE
+    assert exif.get_ifd(originals.GPS_DIRECTORY)[2] == (48.0, 12.0, 30.0)
+
+
+def test_it_may_differ_across_and_down() -> None:
+    original = encoded(pixels(SIZE), "PNG", dpi=(300, 150))
+
+    for wanted in OutputFormat:
+        done = finish(original, result_as("PNG"), format=wanted)
+        assert resolution_of(done) == (300, 150)
+
+
+@pytest.mark.parametrize("wanted", ["png", "jpeg"])
+def test_strip_leaves_it_where_it_takes_no_exif(wanted: str) -> None:
+    done = finish(ORIGINALS["JFIF"](), result_as("PNG"), format=wanted, metadata="strip")
+
+    assert resolution_of(done) == (300, 300)
+    assert not done.image.getexif()
+
+
+@pytest.mark.parametrize("wanted", ["webp", "avif"])
+def test_strip_leaves_none_where_it_would_take_exif(wanted: str) -> None:
+    done = finish(ORIGINALS["EXIF in JPEG"](), result_as("PNG"), format=wanted, metadata="strip")
+
+    assert not done.image.getexif()
+
+
+def test_a_jpeg_without_jfif_keeps_the_meaning_of_its_colours() -> None:
+    rgb = encoded(enlarged(pixels(SIZE)), "JPEG", keep_rgb=True, quality=95)
+    assert ADOBE_MARKER in rgb
+    assert b"JFIF" not in rgb
+
+    done = finish(ORIGINALS["JFIF"](), rgb)
+
+    assert b"JFIF" not in done.body
+    assert resolution_of(done) == (300, 300)
+    assert done.image.tobytes() == Image.open(io.BytesIO(rgb)).tobytes()
