@@ -117,8 +117,6 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
         ),
         6: (
             (f"{_SWEEP}._free_slot_of_overdue", "Call(record_overdue)", "job"),
-            ("pipeline.deliver.Deliver.__call__", "Expr(start_next)[0]", NOTHING),
-            ("pipeline.deliver.Deliver.__call__", "Expr(start_next)[1]", NOTHING),
             ("pipeline.deliver.Deliver._start_next", "Expr(start_next)", NOTHING),
             ("pipeline.fail.Fail.__call__", "Expr(start_next)", NOTHING),
             ("ledger.jobs._HIGHEST_PRICE", "", "10**12"),

@@ -52,7 +52,6 @@ class Deliver:
         )
         if not is_wanted and job.state is not JobState.SUBMITTED:
             self.write_manifest(drop)
-            self.start.start_next(remaining)
             return drop
         seen = self._settle_project(state)
         # The place is free: the next job need not wait for the download.
@@ -63,8 +62,6 @@ class Deliver:
         elif not isinstance(seen, Project):
             raise seen
         self.write_manifest(drop)
-        if not isinstance(seen, Project):
-            self.start.start_next(remaining)
         if problem is not None:
             raise problem
         return drop
