@@ -149,3 +149,17 @@ def test_a_rendition_can_be_wanted_again_but_while_it_renders_or_where_nothing_w
     state: DropState,
 ) -> None:
     assert rendition("a", state).want_again().state is DropState.WAITING
+
+
+@pytest.mark.parametrize(
+    ("state", "project_id", "is_at_vendor"),
+    [
+        (DropState.WAITING, None, False),
+        (DropState.WAITING, "p", True),
+        (DropState.UNKNOWN, None, True),
+    ],
+)
+def test_a_drop_is_at_the_vendor_from_its_first_create_on(
+    state: DropState, project_id: str | None, is_at_vendor: bool
+) -> None:
+    assert a_drop(rendition("a", state, project_id=project_id)).is_at_vendor is is_at_vendor

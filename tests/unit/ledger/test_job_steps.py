@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dropscale.ledger.jobs import MISSING_FOR, MISSING_LOOKS, Job, Upload
+from dropscale.ledger.jobs import MISSING_FOR, MISSING_LOOKS, Job, Seen, Upload
 from dropscale.ledger.states import JobState
 from tests.rows import DAY, DAYS, LATER, NOW, at, ready
 
@@ -14,6 +14,18 @@ SEEN = {"missing_since": None, "missing_looks": 0}
 NEWS: dict[str, Any] = {"cursor": None}  # for each of its drops
 ANSWERED = {**SEEN, **NEWS, "abandoned_at": None}
 LOST_PROJECT: dict[str, Any] = {"project_id": None, "credits_charged": None}
+
+ADOPTED: dict[str, Any] = {
+    "state": JobState.SUBMITTED,
+    "project_id": "q",
+    "submitted_at": LATER,
+    "watched_since": LATER,
+    "credits_charged": 40,
+    "reserved": {DAY: 40},
+    "due": LATER,
+    **ANSWERED,
+}
+SEEN_NOW = Seen(project_id="p", at=NOW, status="rendering")
 
 STEPS: dict[str, tuple[Job, Callable[[Job], Job], dict[str, Any]]] = {
     "with_upload": (
@@ -169,6 +181,36 @@ STEPS: dict[str, tuple[Job, Callable[[Job], Job], dict[str, Any]]] = {
             **ANSWERED,
         },
     ),
+    "adopt, with nothing else at stake": (
+        at(JobState.READY, reserved={}, written_off={DAY: 50}, **LOST_PROJECT),
+        lambda job: job.adopt("q", 40, LATER, LATER),
+        {name: value for name, value in ADOPTED.items() if name != "reserved"},
+    ),
+    "adopt, after an error that cost nothing": (
+        at(JobState.ERROR, credits_charged=0, reserved={DAY: 0}),
+        lambda job: job.adopt("q", 40, LATER, LATER),
+        {**ADOPTED, "orphans": ("o", "p")},
+    ),
+    "adopt, for the one whose answer was lost": (
+        at(JobState.UNKNOWN, **LOST_PROJECT),
+        lambda job: job.adopt("q", 40, LATER, LATER),
+        {**ADOPTED, "written_off": {DAY: 50}, "may_have_cost": True},
+    ),
+    "adopt, that one itself": (
+        at(JobState.UNKNOWN, may_have_cost=True, **LOST_PROJECT),
+        lambda job: job.adopt("q", 40, LATER, LATER, is_of_attempt=True),
+        ADOPTED,
+    ),
+    "adopt, of the same attempt as the one before": (
+        at(JobState.CANCELED),
+        lambda job: job.adopt("q", 40, LATER, LATER, is_of_attempt=True),
+        {**ADOPTED, "written_off": {DAY: 50}, "orphans": ("o", "p")},
+    ),
+    "record_seen": (
+        at(JobState.SUBMITTED),
+        lambda job: job.record_seen(SEEN_NOW),
+        {"seen": SEEN_NOW},
+    ),
     "record_overdue": (
         at(JobState.SUBMITTED),
         lambda job: job.record_overdue("p"),
@@ -274,9 +316,15 @@ STEPS: dict[str, tuple[Job, Callable[[Job], Job], dict[str, Any]]] = {
         },
     ),
     "pay_again": (
-        at(JobState.UNKNOWN, **LOST_PROJECT),
+        at(JobState.UNKNOWN, may_have_cost=True, **LOST_PROJECT),
         lambda job: job.pay_again(LATER),
-        {"state": JobState.READY, "reserved": {}, "written_off": {DAY: 50}, "due": LATER},
+        {
+            "state": JobState.READY,
+            "reserved": {},
+            "written_off": {DAY: 50},
+            "may_have_cost": False,
+            "due": LATER,
+        },
     ),
 }
 
@@ -307,6 +355,7 @@ def test_what_is_known_already_is_no_step() -> None:
     assert overdue.record_overdue("p") is overdue
     seen = at(JobState.SUBMITTED, **SEEN)
     assert seen.record_answer("p") is seen
+    assert seen.record_seen(SEEN_NOW.model_copy(update={"project_id": "q"})) is seen
     complete = at(JobState.COMPLETE)
     assert complete.record_overdue("p") is complete
     assert complete.abandon("p", LATER, LATER) is complete
@@ -341,3 +390,8 @@ def test_a_job_whose_credits_came_back_is_looked_at_no_more() -> None:
 
 def test_a_job_of_before_tokens_is_named_by_its_attempt() -> None:
     assert ready().project_name == "cat [f-0]"
+
+
+def test_what_a_look_has_found_may_stand_for_another_for_half_a_minute() -> None:
+    assert SEEN_NOW.is_recent(NOW + timedelta(seconds=29))
+    assert not SEEN_NOW.is_recent(NOW + timedelta(seconds=30))
