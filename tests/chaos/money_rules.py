@@ -79,6 +79,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             (f"{_START}.__call__", "Attribute(credits)", "()"),
             (f"{_START}.__call__", "Call(_hold_back)", "StartOutcome.WAITING"),
             (f"{_PARTS}.start._ATTEMPT_LEASE", "", "timedelta(seconds=1)"),
+            (f"{_PARTS}.start._ATTEMPT_LEASE", "", "timedelta(minutes=2)"),
             (f"{_PARTS}.start.SPARE_SECONDS", "", "0.0"),
             ("ledger.store.job_changes", "Call(SaveJob)", "RequireOpenGate()"),
             ("ledger.store.job_changes", "Attribute(slots)", "None"),
