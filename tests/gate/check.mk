@@ -20,13 +20,13 @@ STATIC := $(addprefix check-,format lint types imports dead-code dependencies ge
 TEMPLATE := $(addprefix check-,sam-files sam-validate template state-machine checkov)
 
 .PHONY: check $(STATIC) $(TEMPLATE) check-page check-exiftool check-sam-build check-layer \
-	check-seeded-faults check-whole-runs
+	check-seeded-faults
 
-# What takes longest comes first; one further Python needs nothing that is installed for the others.
+# What takes longest comes first, and the others wait for what it needs.
 check: ## What CI runs: tests on each Python, lint, types, imports, template, state machine
 	@rm -rf build/check && mkdir -p build/check
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
-		check-whole-runs $(TESTED:%=check-tests-%) check-page check-layer $(STATIC) $(TEMPLATE) \
+		check-tests-$(VENV_VERSION) $(TESTED:%=check-tests-%) check-page check-layer $(STATIC) $(TEMPLATE) \
 		check-exiftool check-seeded-faults; \
 		status=$$?; $(GATE)/summary; exit $$status
 
@@ -91,14 +91,10 @@ check-layer: check-sam-build $(VENV)/.check
 FURTHER := tests/unit tests/contract \
 	tests/e2e/test_run_command.py::test_one_image_with_json_output_exits_with_0
 
-# These two run beside each other, so neither needs a second core. PARALLEL is Makefile's.
-check-whole-runs: $(VENV)/.check
-	$(STEP) $(MAKE) test PARALLEL= TESTS=tests/e2e
-
-.SECONDEXPANSION:
-check-tests-%: $$(if $$(filter $$*,$$(VENV_VERSION)),$(VENV)/.check)
-	$(STEP) $(GATE)/with-python $* $(MAKE) test PYTHON=python$* PARALLEL= \
-		$(if $(filter $*,$(VENV_VERSION)),VENV=$(VENV) TESTS="--ignore tests/e2e",VENV=$(VENV)-$* PIP_OPTIONS=$(LAZILY) TESTS="$(FURTHER)")
+# PARALLEL is Makefile's.
+check-tests-%: $(VENV)/.check
+	$(STEP) $(GATE)/with-python $* $(MAKE) test PYTHON=python$* \
+		$(if $(filter $*,$(VENV_VERSION)),VENV=$(VENV),VENV=$(VENV)-$* PARALLEL= PIP_OPTIONS=$(LAZILY) TESTS="$(FURTHER)")
 
 check-page: $(VENV)/.check
 	$(STEP) $(GATE)/with-chromium $(BIN)/python -m pytest tests/page

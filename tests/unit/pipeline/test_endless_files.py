@@ -24,7 +24,7 @@ from tests.fakes import FakeInputBucket, png_chunk
 from tests.unit.pipeline.test_finish import KEY, NOTHING_TO_SEE, P3, result, source_of
 
 MILLION = 1_000_000
-SECONDS = 1.0
+SECONDS = 0.2
 """What each step is given."""
 MOST_SECONDS = 8.0
 """All steps, and what they do besides reading parts."""
