@@ -21,3 +21,8 @@ class _FilesTogether(LoadFileScheduling):  # type: ignore[misc] # xdist ships no
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _FilesTogether:
     return _FilesTogether(config, log)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name no bytes: they may hold the time, and all processes must find the same tests."""
+    return argname if isinstance(val, bytes) else None

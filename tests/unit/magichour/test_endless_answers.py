@@ -243,7 +243,9 @@ def test_an_answer_is_asked_for_as_it_is_and_read_even_if_it_is_compressed(
     assert server.received[0].headers["Accept-Encoding"] == "identity"
 
 
-@pytest.mark.parametrize("body", [b"no gzip", gzip.compress(b'{"id": "a"}')[:-12]])
+@pytest.mark.parametrize(
+    "body", [b"no gzip", gzip.compress(b'{"id": "a"}')[:-12]], ids=["no gzip", "cut off"]
+)
 def test_what_cannot_be_inflated_is_no_answer(
     body: bytes, server: ScriptedServer, client: Client
 ) -> None:
