@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
+from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
@@ -32,6 +33,7 @@ from dropscale.ledger.store import (
     ProjectTaken,
     Reference,
     RequireOpenGate,
+    SaveAccount,
     SaveDrop,
     SaveGate,
     SaveJob,
@@ -93,6 +95,7 @@ class MemoryLedger:
         self.jobs: dict[str, Job] = {}
         self.references: dict[tuple[type[Reference], str], Reference] = {}
         self.gate_record: Gate | None = None
+        self.account_record: KnownAccount | None = None
         self.walk_record: Walk | None = None
         self.attachments: dict[str, list[str]] = {}
         self.taken = 0
@@ -121,6 +124,12 @@ class MemoryLedger:
 
     def gate(self) -> Gate | None:
         return self.gate_record
+
+    def slots_taken(self) -> int:
+        return self.taken
+
+    def account(self) -> KnownAccount | None:
+        return self.account_record
 
     def list_attached(
         self, fingerprint: str, after: str | None = None, limit: int | None = None
@@ -173,6 +182,8 @@ class MemoryLedger:
                 _require_next(self.jobs.get(job.fingerprint), job)
             case SaveGate(gate):
                 _require_next(self.gate_record, gate)
+            case SaveAccount(account):
+                _require_next(self.account_record, account)
             case SaveWalk(walk):
                 _require_next(self.walk_record, walk)
             case SaveReference(reference):
@@ -195,6 +206,8 @@ class MemoryLedger:
                 self.jobs[job.fingerprint] = job
             case SaveGate(gate):
                 self.gate_record = gate
+            case SaveAccount(account):
+                self.account_record = account
             case SaveWalk(walk):
                 self.walk_record = walk
             case SaveReference(reference):
@@ -211,8 +224,6 @@ class MemoryLedger:
                 self.taken -= 1
             case Spend(window, credits, _):
                 self.credits[window] = self.credits_spent(window) + credits
-            case RequireOpenGate():
-                pass
 
 
 def _require_next(known: Row | None, row: Row) -> None:
@@ -433,6 +444,8 @@ class FakeUpscaler:
         self.fail_download: Exception | None = None
         self.fail_project: dict[str, Exception] = {}
         self.fail_account: Exception | None = None
+        self.tier: str | None = "business"
+        self.credits: int | None = 1000
         self.before_answer: Callable[[], object] = lambda: None
         """Called once, when a create was taken and its answer is still on its way."""
 
@@ -464,7 +477,7 @@ class FakeUpscaler:
     def account(self) -> Account:
         if self.fail_account is not None:
             raise self.fail_account
-        return Account(id="account", credits=1000, tier="business")
+        return Account(id="account", credits=self.credits, tier=self.tier)
 
     def download(self, url: str, file: BinaryIO) -> int:
         error, self.fail_download = self.fail_download, None

@@ -2,7 +2,7 @@
 
 Rows, by partition and sort key: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`,
 `job#<fingerprint>`/`drop#<id>` (attached), `attempt#<token>`/`attempt`,
-`project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`, `walk`/`walk`,
+`project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`, `account`/`account`, `walk`/`walk`,
 `budget#<window>`/`budget`, `name#<id>`/`name`. Records with something due carry `sweep` and
 `sweep_at`, the keys of the sparse index `sweep`.
 """
@@ -25,6 +25,7 @@ from botocore import exceptions as botocore
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
+from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
@@ -43,6 +44,7 @@ from dropscale.ledger.store import (
     ProjectTaken,
     Reference,
     RequireOpenGate,
+    SaveAccount,
     SaveDrop,
     SaveGate,
     SaveJob,
@@ -61,6 +63,7 @@ _Record = TypeVar("_Record", bound=BaseModel)
 _SLOTS = {"pk": "slots", "sk": "slots"}
 _WALK = {"pk": "walk", "sk": "walk"}
 _GATE = {"pk": "gate", "sk": "gate"}
+_ACCOUNT = {"pk": "account", "sk": "account"}
 _RECORD_BY_SORT_KEY: Mapping[str, type[Drop | Job]] = MappingProxyType({"drop": Drop, "job": Job})
 _KEYS = frozenset({"pk", "sk", "sweep", "sweep_at"})
 _MOST_ROWS = 100
@@ -141,6 +144,14 @@ class DynamoLedger:
         """See `Ledger.gate`."""
         return self._get(Gate, _GATE)
 
+    def slots_taken(self) -> int:
+        """See `Ledger.slots_taken`."""
+        return self._count(_SLOTS, "taken")
+
+    def account(self) -> KnownAccount | None:
+        """See `Ledger.account`."""
+        return self._get(KnownAccount, _ACCOUNT)
+
     def list_attached(
         self, fingerprint: str, after: str | None = None, limit: int | None = None
     ) -> list[str]:
@@ -172,9 +183,7 @@ class DynamoLedger:
 
     def credits_spent(self, window: str) -> int:
         """See `Ledger.credits_spent`."""
-        key = _item(_window_key(window))
-        found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        return int(found["Item"]["spent"]["N"]) if "Item" in found else 0
+        return self._count(_window_key(window), "spent")
 
     def records(self) -> Iterator[Drop | Job]:
         """Return every drop and job; that reads the whole table, page by page."""
@@ -237,6 +246,10 @@ class DynamoLedger:
         except self._client.exceptions.ConditionalCheckFailedException:
             return
 
+    def _count(self, key: Mapping[str, str], counter: str) -> int:
+        found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
+        return int(found["Item"][counter]["N"]) if "Item" in found else 0
+
     def _get(self, record: type[_Record], key: Mapping[str, str]) -> _Record | None:
         found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
         return _record(record, found["Item"]) if "Item" in found else None
@@ -253,6 +266,8 @@ class DynamoLedger:
                 return self._put(gate, _GATE, None)
             case SaveWalk(walk):
                 return self._put(walk, _WALK, None)
+            case SaveAccount(account):
+                return self._put(account, _ACCOUNT, None)
             case SaveReference(reference):
                 return self._put_reference(reference)
             case Attach(fingerprint, drop_id):
@@ -274,7 +289,10 @@ class DynamoLedger:
                 return self._on_table("ConditionCheck", check, values)
 
     def _put(
-        self, record: Drop | Job | Gate | Walk, key: Mapping[str, str], agenda: Agenda | None
+        self,
+        record: Drop | Job | Gate | KnownAccount | Walk,
+        key: Mapping[str, str],
+        agenda: Agenda | None,
     ) -> Any:
         # DynamoDB's numbers are decimal; boto3 refuses floats, which are not.
         row = json.loads(record.model_dump_json(exclude_none=True), parse_float=Decimal) | key
@@ -412,7 +430,10 @@ def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
     ]
     if not failed:
         return error
-    if any(isinstance(change, SaveDrop | SaveJob | SaveGate | SaveWalk) for change in failed):
+    if any(
+        isinstance(change, SaveDrop | SaveJob | SaveGate | SaveAccount | SaveWalk)
+        for change in failed
+    ):
         return LedgerConflict("a record was changed by somebody else")
     if any(isinstance(change, SaveReference) for change in failed):
         return ProjectTaken()

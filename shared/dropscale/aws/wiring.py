@@ -157,6 +157,7 @@ def fail(settings: StartSettings, observe: Observer) -> Fail:
 def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
     """Compose sweep."""
     from dropscale.aws.drop_queue import SqsDropQueue
+    from dropscale.pipeline.parts.account import AskForAccount
     from dropscale.pipeline.reconcile import Reconcile
     from dropscale.pipeline.sweep import Sweep
 
@@ -172,6 +173,7 @@ def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
         follow=parts.follow,
         gate=parts.gate,
         write_manifest=parts.write_manifest,
+        ask_for_account=AskForAccount(parts.ledger, parts.upscaler, _now),
         reconcile=Reconcile(parts.ledger, bucket, queue, _now, settings.input_bucket),
         clock=_now,
     )
@@ -329,7 +331,7 @@ class _StartParts(_Parts):
         from dropscale.pipeline.parts.start import StartJob, StartPolicy
 
         policy = StartPolicy(
-            slots=self._settings.max_concurrent_jobs,
+            slots=self._settings.max_concurrent_jobs or None,
             create_seconds=CALL_SECONDS + CONNECT_TIMEOUT,
             budget=self.budget,
         )
