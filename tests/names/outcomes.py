@@ -21,17 +21,18 @@ TABLE = Path(__file__).parents[2] / "docs" / "names.md"
 _HEADING = """\
 # Names and their effect
 
-The table shows an image and a file beside it that says `scale_factor: 4`, and the effect on the image: on a stack,
-and with `run`, `plan`, `validate` and `explain` alike.
+The table shows an image and a file beside it that says `scale_factor: 4`, and the effect on the
+image: on a stack, and with `run`, `plan`, `validate` and `explain` alike.
 
 - **used**: upscaled 4x, as the file says.
 - **held**: rejected, free; the manifest names the file and the right name for it.
-- **not used**: upscaled 2x, the default. With **a warning**, the image's manifest says so; **told in its own** means
-  that the file has its own manifest, which says why.
+- **not used**: upscaled 2x, the default. With **a warning**, the image's manifest says so; **told in
+  its own** means that the file has its own manifest, which says why.
 - **left alone**: not a drop.
 
-A sidecar that arrives after its image was paid for makes a job of its own, so there are two results. A folder spec
-that arrives so late applies when the image is next evaluated (`dropscale apply`).
+A sidecar that arrives after its image was paid for makes a job of its own, so there are two
+results. A folder spec that arrives so late applies when the image is next evaluated
+(`dropscale apply`).
 
 <!-- made by `python -m tests.names` -->
 | Image | File beside it | When the image is evaluated | When it was paid before |
