@@ -26,8 +26,8 @@ image: on a stack, and with `run`, `plan`, `validate` and `explain` alike.
 
 - **used**: upscaled 4x, as the file says.
 - **held**: rejected, free; the manifest names the file and the right name for it.
-- **not used**: upscaled 2x, the default. With **a warning**, the image's manifest says so; **told in
-  its own** means that the file has its own manifest, which says why.
+- **not used**: upscaled 2x, the default. With **a warning**, the image's manifest says so; **told
+  in its own** means that the file has its own manifest, which says why.
 - **left alone**: not a drop.
 
 A sidecar that arrives after its image was paid for makes a job of its own, so there are two
