@@ -13,11 +13,11 @@ from pathlib import Path
 import click
 
 from dropscale_cli import spec_commands, stack_commands
-from dropscale_cli.interrupt import ended_by_signals
 from dropscale_cli.options import (
     FILE,
     Command,
     as_seconds,
+    ended_by_signals,
     format_option,
     out_option,
     place_options,
@@ -115,7 +115,7 @@ def run(  # noqa: PLR0913 # all by name
     agreed to, 130 if interrupted.
     """
     with ended_by_signals(f"Interrupted; nothing runs on here. What came out lies in {out}."):
-        from dropscale_cli import run as command  # noqa: PLC0415 # see above
+        from dropscale_cli.follow import run as command  # noqa: PLC0415 # see above
 
         options = command.RunOptions(
             path, out, yes, engine, output_format == "json", log, watch, patience, suffixes
@@ -126,7 +126,7 @@ def run(  # noqa: PLR0913 # all by name
             raise click.UsageError(
                 "--engine, --log and --patience are for the stack on this machine."
             )
-        from dropscale_cli.run_on_stack import run_on_stack  # noqa: PLC0415 # see above
+        from dropscale_cli.follow.run_on_stack import run_on_stack  # noqa: PLC0415 # see above
 
         sys.exit(run_on_stack(stack, options))
 
@@ -142,8 +142,8 @@ def status(*, out: Path, stack: str | None, output_format: str, failed: bool, wa
     Exits with 0 if all came to what was asked, 1 if not.
     """
     with ended_by_signals("Interrupted."):
-        from dropscale_cli import status as command  # noqa: PLC0415 # see above
-        from dropscale_cli.places import place_of  # noqa: PLC0415 # see above
+        from dropscale_cli.follow import status as command  # noqa: PLC0415 # see above
+        from dropscale_cli.follow.places import place_of  # noqa: PLC0415 # see above
 
         place = place_of(stack, out, os.environ)
         if watch:
@@ -165,7 +165,7 @@ def gallery(*, folder: Path, originals: tuple[Path, ...]) -> None:
     DIR is where `dropscale run` has put its results, or what was synced from a results bucket. A
     browser opens the page from the disk, without a network.
     """
-    from dropscale_cli import gallery as command  # noqa: PLC0415 # see above
+    from dropscale_cli.page import gallery as command  # noqa: PLC0415 # see above
 
     sys.exit(command.gallery(folder, originals))
 
@@ -194,8 +194,8 @@ def retry(
     if retry_all == (key is not None):
         raise click.UsageError("Name an image, or say --all.")
     with ended_by_signals(_GO_ON):
-        from dropscale_cli import by_hand  # noqa: PLC0415 # see above
-        from dropscale_cli.places import place_of  # noqa: PLC0415 # see above
+        from dropscale_cli.follow.places import place_of  # noqa: PLC0415 # see above
+        from dropscale_cli.stacks import by_hand  # noqa: PLC0415 # see above
 
         place = place_of(stack, out, os.environ, log)
         options = by_hand.ByHandOptions(yes, output_format == "json")
@@ -232,8 +232,8 @@ def resolve(  # noqa: PLR0913 # all by name
         raise click.UsageError("--anyway goes with --adopt ID.")
     with ended_by_signals(_GO_ON):
         from dropscale.pipeline.resolve import Decision  # noqa: PLC0415 # see above
-        from dropscale_cli import by_hand  # noqa: PLC0415 # see above
-        from dropscale_cli.places import place_of  # noqa: PLC0415 # see above
+        from dropscale_cli.follow.places import place_of  # noqa: PLC0415 # see above
+        from dropscale_cli.stacks import by_hand  # noqa: PLC0415 # see above
 
         place = place_of(stack, out, os.environ, log)
         options = by_hand.ByHandOptions(yes, output_format == "json")
@@ -250,7 +250,7 @@ def resolve(  # noqa: PLR0913 # all by name
 def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
     """Run the stack on this machine until Ctrl-C, and print how to drop images into it."""
     with ended_by_signals("Stopped; what was in the buckets is gone."):
-        from dropscale_cli import serve  # noqa: PLC0415 # see above
+        from dropscale_cli.stacks import serve  # noqa: PLC0415 # see above
 
         serve.up(port=port, api_port=api_port, engine=engine, log=log)
 
@@ -303,7 +303,7 @@ def api(
 ) -> None:
     """Run only the embedded Magic Hour API, until Ctrl-C, and print how to call it."""
     with ended_by_signals("Stopped."):
-        from dropscale_cli import serve  # noqa: PLC0415 # see above
+        from dropscale_cli.stacks import serve  # noqa: PLC0415 # see above
 
         serve.api(
             port=port,

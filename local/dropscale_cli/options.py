@@ -1,14 +1,18 @@
-"""Options that several commands have, and the form of their help."""
+"""Options that several commands have, the form of their help, and how a command ends."""
 
 import re
-from collections.abc import Callable
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import TypeVar
 
 import click
 
 from dropscale.specs.keys import SPEC_SUFFIXES
+from dropscale_cli.terminal import say
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([sm]?)")
 _SECONDS = MappingProxyType({"": 1.0, "s": 1.0, "m": 60.0})
@@ -91,3 +95,35 @@ def as_seconds(
 def examples(*commands: str) -> str:
     """Return what a command's help ends with."""
     return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
+EXIT_CODE = 130
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def ended_by_signals(farewell: str) -> Iterator[None]:
+    """Let SIGINT and SIGTERM unwind the block, print `farewell`, and exit with 130.
+
+    A second signal changes nothing: what the block started is being stopped by then.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    except (KeyboardInterrupt, click.Abort):
+        # While it exits, Python hands its handlers' signals back to the system, which would kill.
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        say(farewell, to_stderr=True)
+        sys.exit(EXIT_CODE)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in _SIGNALS:
+        signal.signal(number, _pass)
+    raise KeyboardInterrupt
+
+
+def _pass(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing; SIG_IGN would make Python complain of a signal that came with the first."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from dropscale_cli.interrupt import ended_by_signals
 from dropscale_cli.options import (
+    ended_by_signals,
     examples,
     format_option,
     out_option,
@@ -47,7 +47,7 @@ def validate(
     Exits with 0 if nothing is worse than a warning, else 1.
     """
     with ended_by_signals(_INTERRUPTED):
-        from dropscale_cli import validate as command  # noqa: PLC0415 # see main
+        from dropscale_cli.specs import validate as command  # noqa: PLC0415 # see main
 
         sys.exit(command.validate(paths, root, output_format, suffixes))
 
@@ -66,7 +66,7 @@ def plan(*, path: Path, out: Path, output_format: str, suffixes: tuple[str, ...]
     Exits with 0 if every image would be upscaled or skipped, 1 if any would be refused.
     """
     with ended_by_signals(_INTERRUPTED):
-        from dropscale_cli import plan_report  # noqa: PLC0415 # see main
+        from dropscale_cli.specs import plan as plan_report  # noqa: PLC0415 # see main
 
         as_json = output_format == "json"
         sys.exit(plan_report.plan(path, out, os.environ, as_json=as_json, suffixes=suffixes))
@@ -89,7 +89,7 @@ def explain(
     Exits with 0, or 1 if its specs are faulty.
     """
     with ended_by_signals(_INTERRUPTED):
-        from dropscale_cli import explain as command  # noqa: PLC0415 # see main
+        from dropscale_cli.specs import explain as command  # noqa: PLC0415 # see main
 
         as_json = output_format == "json"
         sys.exit(command.explain(image, root, as_json=as_json, suffixes=suffixes))
@@ -103,7 +103,7 @@ def schema(*, write: bool, force: bool) -> None:
     if force and not write:
         raise click.UsageError("--force goes with --write.")
     with ended_by_signals(_INTERRUPTED):
-        from dropscale_cli import starter  # noqa: PLC0415 # see main
+        from dropscale_cli.specs import starter  # noqa: PLC0415 # see main
 
         if write:
             starter.write_schema(Path(), force=force)
@@ -119,7 +119,7 @@ def init(*, folder: Path) -> None:
     It says what happens to the images in DIR and below it. One that is there is never overwritten.
     """
     with ended_by_signals(_INTERRUPTED):
-        from dropscale_cli import starter  # noqa: PLC0415 # see main
+        from dropscale_cli.specs import starter  # noqa: PLC0415 # see main
 
         starter.init(folder)
 

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from dropscale_cli.interrupt import ended_by_signals
 from dropscale_cli.options import (
     FILE,
+    ended_by_signals,
     examples,
     format_option,
     out_option,
@@ -37,8 +37,8 @@ def doctor(*, stack: str, output_format: str) -> None:
     Exits with 0 if all is well, 1 if not, 2 if there is no such stack.
     """
     with ended_by_signals("Interrupted."):
-        from dropscale_cli import doctor as command  # noqa: PLC0415 # see main
-        from dropscale_cli.deployed_stack import deployed_target  # noqa: PLC0415 # see main
+        from dropscale_cli.stacks import doctor as command  # noqa: PLC0415 # see main
+        from dropscale_cli.stacks.aws_target import deployed_target  # noqa: PLC0415 # see main
 
         findings = command.examine(deployed_target(stack), stack)
         sys.exit(command.report(findings, as_json=output_format == "json"))
@@ -61,7 +61,7 @@ def set_secret(*, stack: str) -> None:
     machine could see.
     """
     with ended_by_signals("Interrupted; nothing was changed."):
-        from dropscale_cli import secret as command  # noqa: PLC0415 # see main
+        from dropscale_cli.stacks import doctor as command  # noqa: PLC0415 # see main
 
         command.set_key(stack)
 
@@ -98,8 +98,8 @@ def apply(  # all by name
     Exits with 0 if all that changes was applied, 1 if not, 2 if there is nobody to ask.
     """
     with ended_by_signals("Interrupted; what was agreed to goes on."):
-        from dropscale_cli import apply as command  # noqa: PLC0415 # see main
-        from dropscale_cli.run import RunOptions  # noqa: PLC0415 # see main
+        from dropscale_cli.follow.run import RunOptions  # noqa: PLC0415 # see main
+        from dropscale_cli.stacks import apply as command  # noqa: PLC0415 # see main
 
         agreement = command.Agreement(yes, sys.stdin.isatty(), output_format == "json")
         if place.startswith(_S3):

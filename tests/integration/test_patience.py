@@ -10,9 +10,8 @@ from typing import ClassVar
 
 import pytest
 
-from dropscale_cli.chosen_api import ChosenApi
-from dropscale_cli.local_stack import MagicHour, embedded_parameters
-from dropscale_cli.run import RunOptions, found_drops, run_drops
+from dropscale_cli.follow.run import RunOptions, found_drops, run_drops
+from dropscale_cli.stacks.local_stack import ChosenApi, MagicHour, embedded_parameters
 from dropscale_cli.terminal import Terminal
 from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine, parse_fault_plan
 from tests.fakes import png
