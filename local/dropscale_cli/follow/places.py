@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from dropscale.ledger.drops import Drop
-from dropscale.magichour.urls import is_loopback
 from dropscale.results.manifest import manifest_of
 from dropscale_cli.errors import JournalStopped, StartFailed, UnusablePath
+from dropscale_cli.files.drops import Drops
 from dropscale_cli.files.results import collected_file
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.follow.round_trip import PATIENCE_SECONDS, FollowedDrop, Reporter, RoundTrip
 from dropscale_cli.page.gallery import LivePage
-from dropscale_cli.stacks.local_stack import ChosenApi, local_cloud, remembered_api, target_of
+from dropscale_cli.specs.plan import Plan, plan_of
+from dropscale_cli.stacks.local_stack import (
+    STACK,
+    ChosenApi,
+    local_cloud,
+    remembered_api,
+    target_of,
+)
 from dropscale_cli.terminal import Terminal
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal, JournalFailed
@@ -45,12 +52,8 @@ class Session:
 
 
 @contextmanager
-def session(
-    folder: StateFolder,
-    api: ChosenApi,
-    console: Terminal,
-    log: Path | None,
-    patience: float = PATIENCE_SECONDS,
+def _session(
+    folder: StateFolder, api: ChosenApi, console: Terminal, log: Path | None, patience: float
 ) -> Iterator[Session]:
     """Run the stack of an output folder, which this process holds, until the block ends.
 
@@ -60,7 +63,6 @@ def session(
         StartFailed: the stack could not start.
         JournalStopped: while images were followed, the journal could no longer be written.
     """
-    folder.bind(api.name)
     with ExitStack() as started:
         try:
             journal = started.enter_context(Journal.opened(folder.journal))
@@ -102,12 +104,44 @@ class TellsAll:
             other.update(drop)
 
 
-_STACK_LOOK_SECONDS = 2.0
-"""Each look at a stack elsewhere is a few requests."""
+class PlannedRun(Protocol):
+    """What a place would do with files that are not dropped yet."""
+
+    @property
+    def price(self) -> int:
+        """What it costs at most, in credits."""
+
+    def warnings(self) -> Iterable[str]:
+        """Say what a person should know before agreeing to the price."""
+
+    def bring(self, trip: RoundTrip) -> None:
+        """Upload what the place does not have yet, and follow all images to their end.
+
+        Raises:
+            UnusablePath: a file could not be read.
+        """
+
+    def paid_before(self, followed: Sequence[FollowedDrop]) -> frozenset[str]:
+        """Return the fingerprints of jobs that this run did not pay."""
 
 
 class Place(Protocol):
     """An output folder with what runs have left there, or a stack elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """What an output folder remembers it by."""
+
+    @property
+    def input_prefix(self) -> str:
+        """What the keys of drops must begin with."""
+
+    @property
+    def sidecar_suffixes(self) -> Sequence[str] | None:
+        """What names of sidecars end in there; None: as the command says."""
+
+    def plan_run(self, drops: Drops) -> PlannedRun:
+        """Plan a run of these drops."""
 
     @property
     def charged_at(self) -> str | None:
@@ -143,28 +177,55 @@ class OutputFolder:
     Attributes:
         environment: Holds the key of a real API.
         log: Where the stack logs; None: nowhere.
+        chosen: The API of a run; None: that of the runs before.
+        patience: See `RoundTrip`.
     """
 
     folder: StateFolder
     environment: Mapping[str, str]
     log: Path | None = None
+    chosen: ChosenApi | None = None
+    patience: float = PATIENCE_SECONDS
 
     @classmethod
     def at(cls, out: Path, environment: Mapping[str, str], log: Path | None = None) -> OutputFolder:
         """Return the place of an output folder.
 
         Raises:
-            UnusablePath: no run has been there.
+            UnusablePath: no run has been there, or one on a stack that others keep running.
         """
         folder = StateFolder(out)
-        if folder.api_name() is None:
+        known = folder.api_name()
+        if known is None:
             raise UnusablePath(f"{out}: no run has been here; name its folder with --out.")
+        if known.startswith(STACK):
+            name = shlex.quote(known.removeprefix(STACK))
+            raise UnusablePath(f"{out}: has the results of {known}; add --stack {name}.")
         return cls(folder, environment, log)
 
     @cached_property
     def api(self) -> ChosenApi:
-        """The API that the folder's runs were on."""
-        return remembered_api(self.folder.api_name() or "", self.environment)
+        """The API that it calls."""
+        return self.chosen or remembered_api(self.folder.api_name() or "", self.environment)
+
+    @property
+    def name(self) -> str:
+        """See `Place.name`."""
+        return self.api.name
+
+    @property
+    def input_prefix(self) -> str:
+        """See `Place.input_prefix`."""
+        return ""
+
+    @property
+    def sidecar_suffixes(self) -> None:
+        """See `Place.sidecar_suffixes`."""
+        return None
+
+    def plan_run(self, drops: Drops) -> PlannedRun:
+        """See `Place.plan_run`."""
+        return _LocalRun(drops, self.ledger(), self.api)
 
     @property
     def charged_at(self) -> str | None:
@@ -190,7 +251,7 @@ class OutputFolder:
 
     def as_it_stands(self, drop: Drop) -> FollowedDrop:
         """See `Place.as_it_stands`."""
-        out, followed = self.folder.out, _followed_drop_of(drop)
+        out, followed = self.folder.out, followed_drop_of(drop)
         outputs = [job.output for job in manifest_of(drop).jobs if job.output]
         found = {output.key: collected_file(out, output) for output in outputs}
         missing = [key for key, file in found.items() if file is None]
@@ -207,78 +268,66 @@ class OutputFolder:
 
     def session(self, console: Terminal) -> AbstractContextManager[Session]:
         """See `Place.session`."""
-        return session(self.folder, self.api, console, self.log)
+        return _session(self.folder, self.api, console, self.log, self.patience)
 
 
 @dataclass(frozen=True)
-class DeployedStack:
-    """A `Place` that others keep running; results are collected into `out`, if that is named."""
+class _LocalRun:
+    """A `PlannedRun` of a stack that starts for it; nothing is read where nothing is charged."""
 
-    target: AwsTarget
-    stack: str
-    out: Path | None = None
+    drops: Drops
+    ledger: KeptLedger
+    api: ChosenApi
 
-    @property
-    def charged_at(self) -> str | None:
-        """See `Place.charged_at`; an API on this machine is an embedded one."""
-        url = self.target.settings.api_base_url
-        return None if is_loopback(url) else url
+    @cached_property
+    def _plan(self) -> Plan:
+        return plan_of(self.drops, self.ledger)
 
     @property
-    def results(self) -> str:
-        """See `Place.results`."""
-        settings = self.target.settings
-        bucket = f"s3://{settings.results_bucket}/{settings.results_prefix}"
-        return f"{self.out}/" if self.out else bucket
+    def price(self) -> int:
+        """See `PlannedRun.price`."""
+        return self._plan.credits if self.api.is_charged else 0
 
-    def command(self, *arguments: str) -> str:
-        """See `Place.command`."""
-        return shlex.join(["dropscale", *arguments, "--stack", self.stack])
+    def warnings(self) -> Iterable[str]:
+        """See `PlannedRun.warnings`."""
+        if not self.api.is_charged:
+            return []
+        account = self.api.account(self.price, self._plan.scale_factors)
+        return account.lines() if account else []
 
-    def held(self) -> AbstractContextManager[None]:
-        """See `Place.held`; the stack itself sees to it."""
-        return nullcontext()
+    def bring(self, trip: RoundTrip) -> None:
+        """See `PlannedRun.bring`; the stack has none of it, since its buckets were emptied."""
+        trip(self.drops)
 
-    def ledger(self, key: str | None = None) -> KeptLedger:
-        """See `Place.ledger`."""
-        return KeptLedger.of(self.target.records(key))
-
-    def as_it_stands(self, drop: Drop) -> FollowedDrop:
-        """See `Place.as_it_stands`."""
-        return _followed_drop_of(drop)
-
-    def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
-        """See `Place.price`."""
-        return sum(prices.values())
-
-    @contextmanager
-    def session(self, console: Terminal) -> Iterator[Session]:
-        """See `Place.session`."""
-        with ExitStack() as started:
-            reporters = [started.enter_context(progress_on(console))]
-            page = started.enter_context(LivePage.kept_up(self.out)) if self.out else None
-            told = TellsAll([*reporters, page] if page else reporters)
-            trip = RoundTrip(
-                self.target, self.out, told, time.monotonic, lambda: time.sleep(_STACK_LOOK_SECONDS)
-            )
-            yield Session(self.target, trip, page)
+    def paid_before(self, followed: Sequence[FollowedDrop]) -> frozenset[str]:
+        """See `PlannedRun.paid_before`."""
+        return self.ledger.paid
 
 
 def place_of(
-    stack: str | None, out: Path, environment: Mapping[str, str], log: Path | None = None
+    stack: str | None,
+    out: Path,
+    environment: Mapping[str, str],
+    log: Path | None = None,
+    *,
+    are_results_kept: bool = False,
 ) -> Place:
     """Return the stack of that name, or if none is named, the output folder.
+
+    Where `are_results_kept`, the results of the stack come into the output folder, too.
 
     Raises:
         StackUnreachable, UnusablePath: as their names say.
     """
     if stack is None:
         return OutputFolder.at(out, environment, log)
-    from dropscale_cli.stacks.aws_target import deployed_target  # noqa: PLC0415 # see main
+    # boto3 takes its time, and an output folder does without.
+    from dropscale_cli.follow.deployed_stack import DeployedStack  # noqa: PLC0415 # see above
 
-    return DeployedStack(deployed_target(stack), stack)
+    return DeployedStack.named(stack, out if are_results_kept else None)
 
 
-def _followed_drop_of(drop: Drop) -> FollowedDrop:
+def followed_drop_of(drop: Drop) -> FollowedDrop:
+    """Return a drop as its row has it."""
     source = drop.source
     return FollowedDrop(source.key, source.version_id, dropped_at=0.0, manifest=manifest_of(drop))

@@ -1,22 +1,28 @@
 """`dropscale status`: what the ledger says, of an output folder or of a stack elsewhere."""
 
+import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
+import click
+
 from dropscale.ledger.states import OPEN_STATES
-from dropscale_cli.follow.places import Place
+from dropscale_cli.follow.places import Place, place_of
 from dropscale_cli.follow.progress import state_in_words
 from dropscale_cli.follow.round_trip import FollowedDrop
 from dropscale_cli.follow.summary import as_json_object, explanation, reason_lines
+from dropscale_cli.options import ended_by_signals, format_option, place_options
 from dropscale_cli.terminal import Table, Terminal, say, say_json
 
 _PAUSE_SECONDS = 2.0
 _SPARE_LINES = 4
 
 
-def status(place: Place, *, as_json: bool, only_failed: bool) -> int:
+def tell_status(place: Place, *, as_json: bool, only_failed: bool) -> int:
     """Print where each drop stands.
 
     Return the exit code: 0 if all came to what their specs ask for, else 1.
@@ -37,7 +43,7 @@ def status(place: Place, *, as_json: bool, only_failed: bool) -> int:
     return 0 if done == len(drops) else 1
 
 
-def watch(place: Place, *, only_failed: bool) -> NoReturn:
+def show_changes(place: Place, *, only_failed: bool) -> NoReturn:
     """Show where each drop stands, again and again, until an exception ends it."""
     terminal = Terminal()
     if not terminal.is_terminal:
@@ -103,3 +109,20 @@ def _tell(drops: Sequence[FollowedDrop]) -> None:
     for drop in drops:
         if is_failed(drop) or (drop.state in OPEN_STATES and list(reason_lines(drop))):
             terminal.say(*explanation(drop))
+
+
+@click.command("status")
+@place_options
+@format_option()
+@click.option("--failed", is_flag=True, help="Show only images that did not come out.")
+@click.option("--watch", is_flag=True, help="Keep showing it, until Ctrl-C.")
+def status(*, out: Path, stack: str | None, output_format: str, failed: bool, watch: bool) -> None:
+    """Show where the images of earlier runs stand, or those of a stack.
+
+    Exits with 0 if all came to what was asked, 1 if not.
+    """
+    with ended_by_signals():
+        place = place_of(stack, out, os.environ)
+        if watch:
+            show_changes(place, only_failed=failed)
+        sys.exit(tell_status(place, as_json=output_format == "json", only_failed=failed))

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import shlex
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from threading import Event, Thread
 
+import click
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from pydantic import ValidationError
 
@@ -26,6 +28,7 @@ from dropscale_cli.errors import NoResults, PageUnwritable
 from dropscale_cli.files.results import PathInside, result_below
 from dropscale_cli.files.state_folder import StateFolder
 from dropscale_cli.follow.round_trip import MOST_MANIFEST_BYTES, FollowedDrop
+from dropscale_cli.options import FOLDER, ended_by_signals
 from dropscale_cli.page.cards import Card, CardMaker, Thumbnails
 from dropscale_cli.stacks.local_stack import is_charged
 from dropscale_cli.terminal import say
@@ -150,7 +153,7 @@ _FILES = "index_files"
 _HEAD_CHARACTERS = 4096
 
 
-def gallery(folder: Path, originals: Sequence[Path]) -> int:
+def make_gallery(folder: Path, originals: Sequence[Path]) -> int:
     """Make the page of a folder of results, and print where it is; return the exit code.
 
     Raises:
@@ -323,3 +326,21 @@ class LivePage:
     def _write(self, *, is_live: bool) -> None:
         drops = [drop for _, drop in sorted(self._drops.copy().items())]
         self.path = write_page(self.out, drops, is_live=is_live)
+
+
+@click.command("gallery")
+@click.argument("folder", metavar="DIR", type=FOLDER)
+@click.option(
+    "--originals",
+    type=FOLDER,
+    multiple=True,
+    help="Where the images lie that were dropped, at their keys; may be given again.",
+)
+def gallery(*, folder: Path, originals: tuple[Path, ...]) -> None:
+    """Write DIR/index.html, which shows all results in DIR beside their originals.
+
+    DIR is where `dropscale run` has put its results, or what was synced from a results bucket. A
+    browser opens the page from the disk, without a network.
+    """
+    with ended_by_signals():
+        sys.exit(make_gallery(folder, originals))

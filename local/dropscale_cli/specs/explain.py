@@ -1,5 +1,6 @@
 """`dropscale explain`: what specs come to for one image, and whose values these are."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,14 @@ from dropscale.specs.faults import Fault, SpecInvalid
 from dropscale.specs.keys import SPEC_SUFFIXES, KeyKind, kind_by_name, meant_image
 from dropscale.specs.merge import Layer, Origin, Setting, as_written
 from dropscale.upscaler import price
+from dropscale_cli.options import (
+    PATH,
+    ended_by_signals,
+    examples,
+    format_option,
+    root_option,
+    sidecar_suffixes_option,
+)
 from dropscale_cli.specs.trees import SpecTree
 from dropscale_cli.specs.validate import report
 from dropscale_cli.terminal import Table, Terminal, say_json
@@ -22,7 +31,7 @@ _GROUPS: Mapping[str, type[BaseModel]] = {"output": OutputSettings, "skip_if": S
 _NOT_FIELDS = {"provenance", "renditions"}
 
 
-def explain(
+def tell_layers(
     path: Path,
     root: Path | None,
     *,
@@ -178,3 +187,25 @@ def _in_words(value: Any) -> str:
     if isinstance(value, tuple):
         return f"{len(value)} of them" if value else "none"
     return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@click.command(
+    "explain",
+    epilog=examples("dropscale explain photos/cat.jpg", "dropscale explain job.yaml --format json"),
+)
+@click.argument("image", type=PATH)
+@root_option
+@format_option()
+@sidecar_suffixes_option
+def explain(
+    *, image: Path, root: Path | None, output_format: str, suffixes: tuple[str, ...]
+) -> None:
+    """Show what specs come to for IMAGE: each field, whose value it is, and what it overrides.
+
+    IMAGE may also be a spec that stands alone, or a sidecar.
+
+    Exits with 0, or 1 if its specs are faulty.
+    """
+    with ended_by_signals():
+        as_json = output_format == "json"
+        sys.exit(tell_layers(image, root, as_json=as_json, suffixes=suffixes))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from dropscale.coded_warning import CodedWarning
 from dropscale.errors import DropscaleError
@@ -24,6 +28,14 @@ from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale.upscaler import DOLLARS_PER_CREDIT
 from dropscale_cli.files.drops import Drops, IgnoredFiles, LocalBucket, find_drops, refusal_as_json
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
+from dropscale_cli.options import (
+    PATH,
+    ended_by_signals,
+    examples,
+    format_option,
+    out_option,
+    sidecar_suffixes_option,
+)
 from dropscale_cli.stacks.local_stack import chosen_api
 from dropscale_cli.terminal import Table, Terminal, say_json
 
@@ -171,7 +183,7 @@ def _losses(drop: PlannedDrop, bucket: LocalBucket) -> list[CodedWarning]:
 _MOST_NAMED = 5
 
 
-def plan(
+def tell_plan(
     path: Path,
     out: Path,
     environment: Mapping[str, str],
@@ -338,3 +350,23 @@ def _size(source: Source, scale_factor: int) -> tuple[int, int] | None:
     if source.width is None or source.height is None:
         return None
     return source.width * scale_factor, source.height * scale_factor
+
+
+@click.command(
+    "plan", epilog=examples("dropscale plan photos", "dropscale plan photos --format json")
+)
+@click.argument("path", type=PATH)
+@out_option("Where earlier runs have put their results: what they paid is not paid again.")
+@format_option()
+@sidecar_suffixes_option
+def plan(*, path: Path, out: Path, output_format: str, suffixes: tuple[str, ...]) -> None:
+    """Show what `dropscale run` would do with PATH, and what it would charge.
+
+    With MAGIC_HOUR_API_KEY set, it also asks for the account's tier and credits, which is free, and
+    says whether they will do. Without it, nothing leaves this machine.
+
+    Exits with 0 if every image would be upscaled or skipped, 1 if any would be refused.
+    """
+    with ended_by_signals():
+        as_json = output_format == "json"
+        sys.exit(tell_plan(path, out, os.environ, as_json=as_json, suffixes=suffixes))

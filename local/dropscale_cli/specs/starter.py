@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.specs.keys import FOLDER_SPEC_NAME
 from dropscale.specs.model import SCHEMA_FIELD, json_schema
 from dropscale_cli.errors import UnusablePath
+from dropscale_cli.options import ended_by_signals, examples
 from dropscale_cli.terminal import say, say_json
 
 SCHEMA_NAME = "dropscale.schema.json"
@@ -68,7 +70,7 @@ def write_schema(folder: Path, *, force: bool) -> None:
     )
 
 
-def init(folder: Path) -> None:
+def write_starter(folder: Path) -> None:
     """Write a commented folder spec to begin with, and print what to do next.
 
     Raises:
@@ -137,3 +139,30 @@ def _example(name: str, field: _Node, schema: _Node) -> Iterator[str]:
     else:
         value = EffectiveSpec.model_fields[name].default
     yield from yaml.safe_dump({name: value}, sort_keys=False, allow_unicode=True).splitlines()
+
+
+@click.command(
+    "schema", epilog=examples("dropscale schema --write", "dropscale schema > spec.schema.json")
+)
+@click.option("--write", is_flag=True, help="Write it to dropscale.schema.json in this folder.")
+@click.option("--force", is_flag=True, help="Overwrite another file of that name.")
+def schema(*, write: bool, force: bool) -> None:
+    """Print the JSON Schema (2020-12) of spec files, for editors and other tools."""
+    if force and not write:
+        raise click.UsageError("--force goes with --write.")
+    with ended_by_signals():
+        if write:
+            write_schema(Path(), force=force)
+        else:
+            print_schema()
+
+
+@click.command("init", epilog=examples("dropscale init photos"))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
+def init(*, folder: Path) -> None:
+    """Write a dropscale.yaml to begin with into the folder DIR: every field, commented out.
+
+    It says what happens to the images in DIR and below it. One that is there is never overwritten.
+    """
+    with ended_by_signals():
+        write_starter(folder)

@@ -2,11 +2,13 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
+import click
 from pydantic import TypeAdapter
 from rich.cells import cell_len, set_cell_size
 
@@ -15,6 +17,14 @@ from dropscale.specs.faults import Fault, Severity, SpecInvalid
 from dropscale.specs.keys import MANIFEST_SUFFIX, SPEC_SUFFIXES, KeyKind, kind_by_name, meant_image
 from dropscale.specs.parse import parse_folder_spec
 from dropscale_cli.files.drops import files_below, is_fit_name
+from dropscale_cli.options import (
+    PATH,
+    ended_by_signals,
+    examples,
+    format_option,
+    root_option,
+    sidecar_suffixes_option,
+)
 from dropscale_cli.specs.trees import SpecTree
 from dropscale_cli.terminal import Line, Terminal, in_cells, say, say_json
 
@@ -116,7 +126,7 @@ _ANY_IMAGE = "*"
 """Stands for an image without a sidecar."""
 
 
-def validate(
+def tell_faults(
     paths: Sequence[Path],
     root: Path | None,
     output_format: str,
@@ -231,3 +241,28 @@ def _faults_of_no_spec(key: str, kind: KeyKind, tree: SpecTree) -> Sequence[Faul
         return error.faults
     hint = "give assets.image_file_path, or the spec its image's full name, e.g. cat.jpg.yaml"
     return [Fault(path=key, message="names no image", hint=hint)]
+
+
+@click.command(
+    "validate",
+    epilog=examples(
+        "dropscale validate photos",
+        "dropscale validate photos/dropscale.yaml photos/cat.jpg.yaml --format json",
+    ),
+)
+@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="PATH...")
+@root_option
+@format_option("github makes annotations of a workflow's run.", "github")
+@sidecar_suffixes_option
+def validate(
+    *, paths: tuple[Path, ...], root: Path | None, output_format: str, suffixes: tuple[str, ...]
+) -> None:
+    """Say everything that is wrong with specs: files, or folders with all below them.
+
+    In folders, specs are found by their names: sidecars, folder specs (dropscale.yaml), and specs
+    that stand alone. A file that is named is taken for a spec in any case.
+
+    Exits with 0 if nothing is worse than a warning, else 1.
+    """
+    with ended_by_signals():
+        sys.exit(tell_faults(paths, root, output_format, suffixes))

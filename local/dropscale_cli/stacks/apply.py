@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
 from dropscale_cli.errors import PriceUnconfirmed
 from dropscale_cli.files.drops import FileListing, find_drops
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
+from dropscale_cli.follow.places import OutputFolder
 from dropscale_cli.follow.run import RunOptions, run_drops
+from dropscale_cli.options import (
+    FILE,
+    ended_by_signals,
+    examples,
+    format_option,
+    out_option,
+    sidecar_suffixes_option,
+    stack_option,
+)
 from dropscale_cli.stacks.account import stack_limit_warnings
 from dropscale_cli.stacks.aws_target import deployed_target
-from dropscale_cli.stacks.local_stack import chosen_api, remembered_api
+from dropscale_cli.stacks.local_stack import chosen_api
 from dropscale_cli.stacks.stack_plan import Page, PlannedChange, StackPlanner
 from dropscale_cli.terminal import Table, Terminal, choose, say, say_json
+
+_S3 = "s3://"
 
 
 @dataclass(frozen=True)
@@ -74,7 +90,10 @@ def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -
 
 
 def apply_to_files(
-    options: RunOptions, agreement: Agreement, environment: Mapping[str, str]
+    options: RunOptions,
+    agreement: Agreement,
+    environment: Mapping[str, str],
+    log: Path | None = None,
 ) -> int:
     """Plan what a new look at files changes since earlier runs, and run what is agreed to.
 
@@ -98,13 +117,9 @@ def apply_to_files(
         images={key: path for key, path in drops.images.items() if key in keys},
         stand_alone={key: path for key, path in drops.stand_alone.items() if key in keys},
     )
-    api_name = folder.api_name()
-    api = (
-        remembered_api(api_name, environment)
-        if api_name
-        else chosen_api(environment, options.engine)
-    )
-    code = run_drops(chosen, replace(options, is_agreed=True), api)
+    api = None if folder.api_name() else chosen_api(environment, None)
+    place = OutputFolder(folder, environment, log, api)
+    code = run_drops(chosen, replace(options, is_agreed=True), place)
     return code or (1 if outcome.left else 0)
 
 
@@ -174,3 +189,48 @@ def _report(outcome: _Outcome, agreement: Agreement) -> None:
     say(
         f"Looked at {outcome.looked_at}: {applied} applied, for up to {price} credits; {left} left."
     )
+
+
+@click.command(
+    "apply",
+    epilog=examples(
+        "dropscale apply s3://my-input-bucket/photos/",
+        "dropscale apply photos --out out",
+    ),
+)
+@click.argument("place", metavar="PATH|s3://BUCKET/PREFIX")
+@stack_option
+@out_option("Where earlier runs of PATH have put their results.")
+@click.option("--yes", is_flag=True, help="Agree to the plan without being asked.")
+@format_option("With json, the plan goes to standard error.")
+@click.option("--log", type=FILE, help="Append the stack's log to this file; for PATH.")
+@sidecar_suffixes_option
+def apply(
+    *,
+    place: str,
+    stack: str,
+    out: Path,
+    yes: bool,
+    output_format: str,
+    log: Path | None,
+    suffixes: tuple[str, ...],
+) -> None:
+    """Look again at all images below a place, after a folder spec has changed, for instance.
+
+    A folder spec's own upload starts nothing, and images that were in the bucket before the stack
+    are not known to it. This shows what a new look changes and costs, page by page, asks, and has
+    the stack do it.
+
+    Exits with 0 if all that changes was applied, 1 if not, 2 if there is nobody to ask.
+    """
+    with ended_by_signals("What was agreed to goes on."):
+        agreement = Agreement(yes, sys.stdin.isatty(), output_format == "json")
+        if place.startswith(_S3):
+            url = urlsplit(place)
+            prefix = place.removeprefix(f"{_S3}{url.netloc}").removeprefix("/")
+            sys.exit(apply_to_stack(url.netloc, prefix, stack, agreement))
+        path = Path(place)
+        if not path.exists():
+            raise click.UsageError(f"{place} does not exist.")
+        options = RunOptions(path, out, yes, agreement.as_json, suffixes=suffixes)
+        sys.exit(apply_to_files(options, agreement, os.environ, log))

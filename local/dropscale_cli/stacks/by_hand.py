@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop
@@ -17,10 +20,21 @@ from dropscale.pipeline.parts.delivery_errors import ProjectUnnamed
 from dropscale.pipeline.resolve import Decision, Trust
 from dropscale_cli.errors import NotResolved, UnknownImage
 from dropscale_cli.files.state_folder import KeptLedger
-from dropscale_cli.follow.places import Place, Session
+from dropscale_cli.follow.places import Place, Session, place_of
 from dropscale_cli.follow.round_trip import FollowedDrop
 from dropscale_cli.follow.run import agree_to_price
 from dropscale_cli.follow.summary import Summary
+from dropscale_cli.options import (
+    FILE,
+    LOG_HELP,
+    NOTHING_GOES_ON,
+    PROGRESS_HELP,
+    YES_HELP,
+    Command,
+    ended_by_signals,
+    format_option,
+    place_options,
+)
 from dropscale_cli.terminal import Terminal, confirm, say
 
 if TYPE_CHECKING:
@@ -48,7 +62,7 @@ class Adoption:
     anyway: bool
 
 
-def retry(key: str | None, place: Place, options: ByHandOptions) -> int:
+def retry_images(key: str | None, place: Place, options: ByHandOptions) -> int:
     """Try an image again that did not come out, or all of them (None).
 
     Return the exit code: 0 if all of them have come to what was asked, else 1.
@@ -82,7 +96,9 @@ def retry(key: str | None, place: Place, options: ByHandOptions) -> int:
         return _report([*followed, *others], place, ledger, options, running)
 
 
-def resolve(key: str, decision: Decision | Adoption, place: Place, options: ByHandOptions) -> int:
+def settle_image(
+    key: str, decision: Decision | Adoption, place: Place, options: ByHandOptions
+) -> int:
     """Settle an image whose create may have been paid: by a decision, or by a project.
 
     Return the exit code: 0 if it was abandoned as asked, or came to what its spec asks for; else 1.
@@ -193,3 +209,84 @@ def _report(
     )
     summary.tell(as_json=options.as_json)
     return 0 if summary.is_as_asked else 1
+
+
+def _with_place(command: Command) -> Command:
+    """Add what `retry` and `resolve` have in common."""
+    for option in (
+        click.option("--log", type=FILE, help=LOG_HELP),
+        format_option(PROGRESS_HELP),
+        click.option("--yes", is_flag=True, help=YES_HELP),
+        place_options,
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("retry")
+@click.argument("key", required=False)
+@click.option("--all", "retry_all", is_flag=True, help="Every image that did not come out.")
+@_with_place
+def retry(
+    *,
+    key: str | None,
+    retry_all: bool,
+    out: Path,
+    stack: str | None,
+    yes: bool,
+    output_format: str,
+    log: Path | None,
+) -> None:
+    """Try the image KEY again, which did not come out or is no longer in the output folder.
+
+    What is paid is collected, free; what the vendor gave the credits back for is paid anew. What
+    may have been charged is never repeated: see `dropscale resolve`.
+
+    Exits with 0 if what was tried came to what was asked, 1 if not.
+    """
+    if retry_all == (key is not None):
+        raise click.UsageError("Name an image, or say --all.")
+    with ended_by_signals(_goes_on(stack)):
+        place = place_of(stack, out, os.environ, log)
+        options = ByHandOptions(yes, output_format == "json")
+        sys.exit(retry_images(key, place, options))
+
+
+@click.command("resolve")
+@click.argument("key")
+@click.option("--adopt", "project_id", metavar="ID", help="This project is the one: collect it.")
+@click.option("--anyway", is_flag=True, help="Adopt it whatever its name says.")
+@click.option("--pay-again", is_flag=True, help="There is none: pay again for all that is unknown.")
+@click.option("--abandon", is_flag=True, help="Give the image up.")
+@_with_place
+def resolve(  # noqa: PLR0913 # all by name
+    *,
+    key: str,
+    project_id: str | None,
+    anyway: bool,
+    pay_again: bool,
+    abandon: bool,
+    out: Path,
+    stack: str | None,
+    yes: bool,
+    output_format: str,
+    log: Path | None,
+) -> None:
+    """Settle the image KEY, whose upscale may have been charged: nobody but you can know.
+
+    Exits with 0 if it was abandoned as asked, or came to what was asked; 1 if not.
+    """
+    if (project_id is not None) + pay_again + abandon != 1:
+        raise click.UsageError("Say one of --adopt ID, --pay-again and --abandon.")
+    if anyway and project_id is None:
+        raise click.UsageError("--anyway goes with --adopt ID.")
+    with ended_by_signals(_goes_on(stack)):
+        place = place_of(stack, out, os.environ, log)
+        options = ByHandOptions(yes, output_format == "json")
+        decided = Decision.PAY_AGAIN if pay_again else Decision.ABANDON
+        adoption = None if project_id is None else Adoption(project_id, anyway)
+        sys.exit(settle_image(key, adoption or decided, place, options))
+
+
+def _goes_on(stack: str | None) -> str:
+    return f"Stack {stack} goes on with what it has." if stack else NOTHING_GOES_ON

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dropscale.aws import wiring
@@ -17,6 +18,7 @@ from dropscale.aws.api_key import SecretApiKey
 from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
 from dropscale_cli.errors import KeyRefused
+from dropscale_cli.options import ended_by_signals, examples, format_option, stack_option
 from dropscale_cli.stacks.account import Concern, Demand, concerns, described
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
 from dropscale_cli.terminal import ask_unseen, on_one_line, say, say_json
@@ -217,3 +219,38 @@ def set_key(stack: str) -> None:
         raise KeyRefused(f"Nothing was changed. {error}") from error
     told = "" if account.credits is None else f" The account has {account.credits:,} credits."
     say(f"Kept.{told} What waits for the key goes on within minutes.")
+
+
+@click.command("doctor", epilog=examples("dropscale doctor --stack dropscale"))
+@stack_option
+@format_option()
+def doctor(*, stack: str, output_format: str) -> None:
+    """Look at a stack: account, key, events, budget and what else must be right.
+
+    Each part is ok, or comes with how to mend it. Nothing is changed, and nothing is charged.
+
+    Exits with 0 if all is well, 1 if not, 2 if there is no such stack.
+    """
+    with ended_by_signals():
+        findings = examine(deployed_target(stack), stack)
+        sys.exit(report(findings, as_json=output_format == "json"))
+
+
+@click.group()
+def secret() -> None:
+    """Keep the Magic Hour API key of a stack."""
+
+
+@secret.command(
+    "set",
+    epilog=examples("dropscale secret set", "pass show magic-hour | dropscale secret set"),
+)
+@stack_option
+def set_secret(*, stack: str) -> None:
+    """Put a key where the stack reads it, after a free call that shows that it is right.
+
+    The key is asked for, or read from standard input; it is never an argument, which others on this
+    machine could see.
+    """
+    with ended_by_signals("Nothing was changed."):
+        set_key(stack)

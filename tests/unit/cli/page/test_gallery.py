@@ -22,7 +22,7 @@ from dropscale.upscaler import Mode
 from dropscale_cli.errors import NoResults, PageUnwritable
 from dropscale_cli.files.state_folder import StateFolder
 from dropscale_cli.follow.round_trip import FollowedDrop
-from dropscale_cli.page.gallery import LivePage, drops_in, gallery, write_page
+from dropscale_cli.page.gallery import LivePage, drops_in, make_gallery, write_page
 from tests.fakes import png
 from tests.unit.cli.samples import manifest
 
@@ -400,7 +400,7 @@ def test_a_page_that_is_not_ours_is_left_alone(
     results.add(manifest("a.jpg", REJECTED, reason=REASON))
     page = results.write("out/index.html", "<h1>Mine</h1>")
     with pytest.raises(PageUnwritable, match="not dropscale's"):
-        gallery(results.out, ())
+        make_gallery(results.out, ())
     with LivePage.kept_up(results.out) as live:
         pass
     assert live.path is None
@@ -410,7 +410,7 @@ def test_a_page_that_is_not_ours_is_left_alone(
 
 def test_a_folder_without_results_is_refused(results: Results) -> None:
     with pytest.raises(NoResults, match="no results here"):
-        gallery(results.out, ())
+        make_gallery(results.out, ())
 
 
 def test_a_live_page_keeps_up_and_knows_more_than_the_manifests(results: Results) -> None:

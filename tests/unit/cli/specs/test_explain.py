@@ -9,7 +9,7 @@ import click
 import pytest
 
 from dropscale.specs.model import Spec, Style
-from dropscale_cli.specs.explain import explain
+from dropscale_cli.specs.explain import tell_layers
 
 Write = Callable[..., Path]
 Explain = Callable[..., dict[str, Any]]
@@ -23,7 +23,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def explained(capsys: pytest.CaptureFixture[str]) -> Explain:
     def run(path: str, root: str | None = None, *, code: int = 0) -> dict[str, Any]:
-        assert explain(Path(path), Path(root) if root else None, as_json=True) == code
+        assert tell_layers(Path(path), Path(root) if root else None, as_json=True) == code
         told: dict[str, Any] = json.loads(capsys.readouterr().out)
         return told
 
@@ -106,7 +106,7 @@ def test_what_is_no_drop_is_wrong_usage(name: str, write: Write) -> None:
     if name != ".":
         write(name, '{"name": "x"}')
     with pytest.raises(click.UsageError, match="neither an image nor a spec"):
-        explain(Path(name), None, as_json=True)
+        tell_layers(Path(name), None, as_json=True)
 
 
 def test_text_is_a_table_for_the_spec_and_for_each_rendition(
@@ -114,7 +114,7 @@ def test_text_is_a_table_for_the_spec_and_for_each_rendition(
 ) -> None:
     write("cat.jpg")
     write("cat.jpg.yaml", "wait_for_completion: false\nrenditions: [{scale_factor: 4}]")
-    assert explain(Path("cat.jpg"), None, as_json=False) == 0
+    assert tell_layers(Path("cat.jpg"), None, as_json=False) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[:2] == ["cat.jpg", "Field Value From Overrides"]
     assert "wait_for_completion false cat.jpg.yaml:1:22" in lines

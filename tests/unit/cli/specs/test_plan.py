@@ -15,7 +15,7 @@ from dropscale.upscaler import Mode
 from dropscale_cli.errors import NothingToDrop
 from dropscale_cli.files.drops import find_drops
 from dropscale_cli.files.state_folder import KeptLedger
-from dropscale_cli.specs.plan import plan, plan_of
+from dropscale_cli.specs.plan import plan_of, tell_plan
 from tests import originals
 from tests.fakes import png
 
@@ -29,7 +29,7 @@ def shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Plan:
     """Plan all that was written; return exit code and lines."""
 
     def run() -> tuple[int, list[str]]:
-        code = plan(tmp_path, tmp_path / "out", {}, as_json=False)
+        code = tell_plan(tmp_path, tmp_path / "out", {}, as_json=False)
         return code, capsys.readouterr().out.splitlines()
 
     return run
@@ -38,7 +38,7 @@ def shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Plan:
 @pytest.fixture
 def outcome(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[], dict[str, Any]]:
     def run() -> dict[str, Any]:
-        plan(tmp_path, tmp_path / "out", {}, as_json=True)
+        tell_plan(tmp_path, tmp_path / "out", {}, as_json=True)
         told: dict[str, Any] = json.loads(capsys.readouterr().out)
         return told
 

@@ -12,7 +12,7 @@ from dropscale.specs.model import Spec, json_schema
 from dropscale.specs.parse import parse_folder_spec
 from dropscale_cli.errors import UnusablePath
 from dropscale_cli.specs import starter
-from dropscale_cli.specs.validate import validate
+from dropscale_cli.specs.validate import tell_faults
 
 
 def uncommented(text: str) -> str:
@@ -33,7 +33,7 @@ def test_the_starter_is_valid_with_every_line_uncommented(
     assert given == Spec.model_fields.keys() - {"assets"}
     jsonschema.validate(yaml.safe_load(text), json_schema())
     (tmp_path / "dropscale.yaml").write_text(text)
-    assert validate([tmp_path], None, "text") == 0
+    assert tell_faults([tmp_path], None, "text") == 0
     assert capsys.readouterr().out == ""
 
 
@@ -49,20 +49,20 @@ def test_init_writes_the_starter_and_never_overwrites(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "my photos"
-    starter.init(folder)
+    starter.write_starter(folder)
     assert f"dropscale plan '{folder}'" in capsys.readouterr().out
     path = folder / "dropscale.yaml"
     assert path.read_text() == starter.starter_text()
     path.write_text("scale_factor: 4")
     with pytest.raises(UnusablePath, match="is there already"):
-        starter.init(folder)
+        starter.write_starter(folder)
     assert path.read_text() == "scale_factor: 4"
 
 
 def test_init_names_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UnusablePath, match=r"dropscale\.yaml: cannot be written"):
-        starter.init(tmp_path / "file" / "photos")
+        starter.write_starter(tmp_path / "file" / "photos")
 
 
 def test_the_modeline_names_the_schema_that_is_written(
@@ -89,6 +89,6 @@ def test_the_schema_never_overwrites_another_file_unless_told(tmp_path: Path) ->
 
 def test_a_schema_among_images_is_no_spec(tmp_path: Path) -> None:
     starter.write_schema(tmp_path, force=False)
-    starter.init(tmp_path)
-    assert validate([tmp_path], None, "text") == 0
+    starter.write_starter(tmp_path)
+    assert tell_faults([tmp_path], None, "text") == 0
     assert yaml.safe_load(starter.starter_text()) is None

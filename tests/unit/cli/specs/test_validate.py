@@ -10,7 +10,7 @@ import click
 import pytest
 from rich.cells import cell_len
 
-from dropscale_cli.specs.validate import validate
+from dropscale_cli.specs.validate import tell_faults
 
 Write = Callable[..., Path]
 Validated = tuple[int, list[str]]
@@ -37,7 +37,7 @@ def lines(
     ) -> Validated:
         for name, content in files.items():
             write(name, content)
-        code = validate([Path(path) for path in paths or (".",)], root, output_format)
+        code = tell_faults([Path(path) for path in paths or (".",)], root, output_format)
         return code, capsys.readouterr().out.splitlines()
 
     return run

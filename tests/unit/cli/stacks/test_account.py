@@ -9,10 +9,13 @@ import pytest
 
 from dropscale.magichour import Account
 from dropscale_cli.errors import PriceUnconfirmed
+from dropscale_cli.files.state_folder import StateFolder
+from dropscale_cli.follow.places import OutputFolder
 from dropscale_cli.follow.run import RunOptions, run
-from dropscale_cli.specs.plan import plan
+from dropscale_cli.specs.plan import tell_plan
 from dropscale_cli.stacks.account import Demand, account_report, concerns
 from dropscale_cli.stacks.doctor import account_finding
+from dropscale_cli.stacks.local_stack import chosen_api
 from tests.fakes import png
 from tests.unit.magichour.scripted_server import Reply, ScriptedServer, json_reply
 
@@ -142,13 +145,13 @@ def test_a_plan_says_it_and_ends_as_it_would_without(
     photos: Path, vendor: ScriptedServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     vendor.on("GET", "/v1/account", json_reply(ACCOUNT | {"tier": "free"}))
-    assert plan(photos, photos / "out", key_for(vendor), as_json=False) == 0
+    assert tell_plan(photos, photos / "out", key_for(vendor), as_json=False) == 0
     assert capsys.readouterr().out.splitlines()[-3:] == [
         "Magic Hour: tier free, credits left: 100",
         f"Warning: {NO_4X}",
         f"Warning: {TOO_DEAR}",
     ]
-    assert plan(photos, photos / "out", key_for(vendor), as_json=True) == 0
+    assert tell_plan(photos, photos / "out", key_for(vendor), as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["account"] == {
         "tier": "free",
         "credits": 100,
@@ -160,7 +163,7 @@ def test_a_plan_without_a_key_asks_nobody(
     photos: Path, vendor: ScriptedServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = {"MAGIC_HOUR_BASE_URL": vendor.base_url}
-    plan(photos, photos / "out", told, as_json=True)
+    tell_plan(photos, photos / "out", told, as_json=True)
     assert json.loads(capsys.readouterr().out)["account"] is None
     assert vendor.received == []
 
@@ -178,9 +181,11 @@ def test_a_run_says_it_before_the_price_is_agreed_to(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     vendor.on("GET", "/v1/account", json_reply(ACCOUNT | {"tier": tier}))
-    options = RunOptions(photos, tmp_path / "out", False, None, as_json=False, log=None)
+    options = RunOptions(photos, tmp_path / "out", is_agreed=False, as_json=False)
+    key = key_for(vendor)
+    place = OutputFolder(StateFolder(options.out), key, chosen=chosen_api(key, None))
     with pytest.raises(PriceUnconfirmed, match="up to 200 credits"):
-        run(options, key_for(vendor))
+        run(options, place)
     assert capsys.readouterr().out.splitlines() == [
         f"Magic Hour: tier {tier}, credits left: 100",
         *(f"Warning: {line}" for line in said),
