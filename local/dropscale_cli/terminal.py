@@ -7,8 +7,10 @@ that is written out. Nothing else in this package prints, or imports what does.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import re
 import sys
 import traceback
@@ -38,6 +40,20 @@ _UNPRINTABLE = re.compile(
     "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+
+
+_WHAT_TO_DO = MappingProxyType(
+    {
+        errno.ENOSPC: "Free some space, then give the same command again.",
+        errno.EDQUOT: "Free some space, then give the same command again.",
+        errno.EROFS: "Choose another folder.",
+        errno.EACCES: "Allow it, or choose another folder.",
+        errno.EPERM: "Allow it, or choose another folder.",
+        errno.EADDRINUSE: "Choose another port.",
+        errno.EMFILE: "Raise the limit (ulimit -n), then give the same command again.",
+    }
+)
+"""What a person can do about errors of the system, in whichever command they come."""
 
 
 def printable(text: str) -> str:
@@ -305,6 +321,14 @@ class Commands(click.Group):
         except click.Abort:
             say("Interrupted.", to_stderr=True)
             sys.exit(130)
+        except OSError as error:
+            what_to_do = _WHAT_TO_DO.get(error.errno or 0)
+            if what_to_do is None:
+                raise
+            where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+            told = f"{where}{error.strerror}. {what_to_do}"
+            say(f"Error: {told}", to_stderr=True)
+            sys.exit(1)
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -40,6 +40,11 @@ class StateFolder:
         return self.path / "journal.sqlite"
 
     @property
+    def log(self) -> Path:
+        """The log of the last stack, if it was given no other."""
+        return self.path / "stack.log"
+
+    @property
     def account(self) -> Path:
         """The folder of the embedded API's account."""
         return self.path / "magic-hour"

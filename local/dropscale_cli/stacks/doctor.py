@@ -18,10 +18,11 @@ from dropscale.aws.api_key import SecretApiKey
 from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
 from dropscale_cli.errors import KeyRefused
+from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import ended_by_signals, examples, format_option, stack_option
 from dropscale_cli.stacks.account import Concern, Demand, concerns, described
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
-from dropscale_cli.terminal import ask_unseen, on_one_line, say, say_json
+from dropscale_cli.terminal import Terminal, ask_unseen, on_one_line, say, say_json
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,8 @@ def doctor(*, stack: str, output_format: str) -> None:
     Exits with 0 if all is well, 1 if not, 2 if there is no such stack.
     """
     with ended_by_signals():
-        findings = examine(deployed_target(stack), stack)
+        with progress_on(Terminal(to_stderr=True), f"Looking at stack {stack}"):
+            findings = examine(deployed_target(stack), stack)
         sys.exit(report(findings, as_json=output_format == "json"))
 
 
