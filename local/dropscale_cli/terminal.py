@@ -16,7 +16,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from importlib import import_module
 from types import MappingProxyType, TracebackType
@@ -106,7 +106,8 @@ def ask_unseen(question: str) -> str:
 class Table:
     """A table to be shown: `right` are the heads of the columns of numbers.
 
-    Where it `is_cut`, cells that are too long for the terminal end in an ellipsis.
+    Where it `is_cut`, cells that are too long for the terminal end in an ellipsis; else they are
+    broken. The columns `spare` are left out first, one by one, where there is no room.
     """
 
     heads: Sequence[str]
@@ -114,6 +115,13 @@ class Table:
     right: frozenset[str] = frozenset()
     caption: str | None = None
     is_cut: bool = False
+    spare: Sequence[str] = ()
+
+    def without(self, head: str) -> Table:
+        """Return it without a column."""
+        kept = [at for at, one in enumerate(self.heads) if one != head]
+        rows = [[row[at] for at in kept] for row in self.rows]
+        return replace(self, heads=[self.heads[at] for at in kept], rows=rows)
 
 
 class Terminal:
@@ -121,7 +129,7 @@ class Terminal:
 
     Args:
         to_stderr: which of them.
-        is_wide: whether what is shown is never broken, even where the terminal is narrow.
+        is_wide: whether what is shown to no terminal, but to a file, is never broken.
         file: what to write to instead.
         width, height, force_terminal: what to take it for, whatever it is.
     """
@@ -141,7 +149,7 @@ class Terminal:
         self._console = Console(
             stderr=to_stderr,
             file=file,
-            width=_WIDTH if is_wide else width,
+            width=width,
             height=height,
             force_terminal=force_terminal,
             highlight=False,
@@ -149,6 +157,8 @@ class Terminal:
             emoji=False,
             soft_wrap=True,
         )
+        if is_wide and not self._console.is_terminal:
+            self._console.width = _WIDTH
 
     @property
     def file(self) -> TextIO:
@@ -177,6 +187,10 @@ class Terminal:
 
     def show(self, table: Table) -> None:
         """Print a table."""
+        for head in table.spare:
+            if self._console.measure(_rich_table(table)).maximum <= self.width:
+                break
+            table = table.without(head)
         self._console.print(_rich_table(table))
 
     @contextmanager

@@ -92,7 +92,7 @@ def _session(
             time.sleep(_LOOK_SECONDS)
             cloud.wait_for_object(_QUIET_SECONDS)
             for body in cloud.take_failed():
-                console.say(*_failure_lines(body, log))
+                console.say(*failure_lines(body, log))
             try:
                 journal.require_working()
             except JournalFailed as error:
@@ -105,7 +105,7 @@ def _session(
         yield Session(target, trip, page)
 
 
-def _failure_lines(body: str, log: Path) -> Iterator[str]:
+def failure_lines(body: str, log: Path) -> Iterator[str]:
     """Say which images the stack failed on, and why, as far as its log tells."""
     keys = [key for _, key in created_objects(json.loads(body))]
     reasons = dict.fromkeys(keys, "the log does not say why")
