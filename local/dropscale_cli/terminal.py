@@ -187,8 +187,9 @@ class Terminal:
 
     def show(self, table: Table) -> None:
         """Print a table."""
+        unbroken = self._console.options.update(width=_WIDTH)
         for head in table.spare:
-            if self._console.measure(_rich_table(table)).maximum <= self.width:
+            if self._console.measure(_rich_table(table), options=unbroken).maximum <= self.width:
                 break
             table = table.without(head)
         self._console.print(_rich_table(table))
