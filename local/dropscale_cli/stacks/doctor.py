@@ -19,12 +19,13 @@ from dropscale.aws.api_key import SecretApiKey
 from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
 from dropscale_cli.errors import KeyRefused
+from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import YES_HELP, ended_by_signals, examples, format_option, stack_option
 from dropscale_cli.stacks.account import Concern, Demand, concerns, described
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
 from dropscale_cli.stacks.live_check import report_live
 from dropscale_cli.stacks.local_stack import RealApi, chosen_api
-from dropscale_cli.terminal import ask_unseen, on_one_line, say, say_json
+from dropscale_cli.terminal import Terminal, ask_unseen, on_one_line, say, say_json
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,8 @@ def doctor(*, stack: str, output_format: str, live: bool, is_agreed: bool) -> No
             if not isinstance(api, RealApi):
                 raise click.UsageError("--live needs MAGIC_HOUR_API_KEY.")
             sys.exit(report_live(api.api_key, api.name, is_agreed=is_agreed))
-        findings = examine(deployed_target(stack), stack)
+        with progress_on(Terminal(to_stderr=True), f"Looking at stack {stack}"):
+            findings = examine(deployed_target(stack), stack)
         sys.exit(report(findings, as_json=output_format == "json"))
 
 
