@@ -14,7 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
-from dropscale_cli.errors import StartFailed, TemplateMissing
+from dropscale_cli.errors import StartFailed
+from dropscale_cli.stack_source import stack_source
 from dropscale_embedded import api
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal
@@ -23,8 +24,6 @@ from dropscale_embedded.workers.processes import base_environment, fork_server
 if TYPE_CHECKING:
     from dropscale_cli.aws_target import AwsTarget
     from dropscale_embedded.cloud import EmbeddedCloud
-
-TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 UNLIMITED = MappingProxyType({"DailyCreditLimit": "0"})
 """What a local stack spends is free, or a person has agreed to the price of all of it."""
@@ -78,7 +77,6 @@ def local_cloud(
     *,
     log: Path | None,
     port: int = 0,
-    template: Path = TEMPLATE,
     journal: Journal | None = None,
 ) -> Iterator[EmbeddedCloud]:
     """Run the stack on this machine, on `magic_hour`, until the block ends.
@@ -86,14 +84,8 @@ def local_cloud(
     With a journal, it goes on where the stack was stopped whose journal that is.
 
     Raises:
-        TemplateMissing: as its name says.
         StartFailed: the port is taken, a parameter will not do, or the log cannot be opened.
     """
-    if not template.is_file():
-        raise TemplateMissing(
-            f"{template} is missing: the command runs the stack of its own checkout. "
-            "Clone dropscale and install it there: pip install -e '.[local]'"
-        )
     with ExitStack() as ended:
         ended.callback(gc.unfreeze)
         # The zygote imports what functions need, while this process imports what the cloud needs.
@@ -102,7 +94,7 @@ def local_cloud(
             from dropscale_embedded import cloud  # noqa: PLC0415 # see above
 
             stack = cloud.EmbeddedCloud(
-                template=template,
+                template=stack_source() / "template.yaml",
                 parameters={"ApiBaseUrl": magic_hour.base_url, **parameters},
                 secrets={"ApiKeySecret": magic_hour.api_key},
                 port=port,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from dropscale import __version__
 from dropscale_cli import spec_commands, stack_commands
 from dropscale_cli.interrupt import ended_by_signals
 from dropscale_cli.options import (
@@ -50,7 +51,7 @@ def _by_hand(command: Command) -> Command:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="dropscale")
+@click.version_option(__version__, prog_name="dropscale")
 def main() -> None:
     """Drop images into an S3 bucket; upscaled images and manifests come out."""
     # Most of what there is are modules, which live to the end: looking through them for garbage

@@ -1,6 +1,7 @@
 """The arguments of the commands about a stack that runs elsewhere; see `main`."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -113,4 +114,20 @@ def apply(  # all by name
         sys.exit(command.apply_to_files(options, agreement, os.environ))
 
 
-COMMANDS = (apply, doctor, secret)
+@click.group()
+def stack() -> None:
+    """Have the stack that this version deploys."""
+
+
+@stack.command(epilog=examples("dropscale stack eject my-stack"))
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+def eject(*, folder: Path) -> None:
+    """Write template, functions and layer into the new folder DIR, to deploy with SAM CLI."""
+    from dropscale_cli import stack_source  # noqa: PLC0415 # see main
+    from dropscale_cli.terminal import say  # noqa: PLC0415 # see main
+
+    stack_source.eject(folder)
+    say(f"To deploy: cd {shlex.quote(str(folder))} && sam build && sam deploy --guided")
+
+
+COMMANDS = (apply, doctor, secret, stack)
