@@ -9,8 +9,11 @@ from dropscale.specs.merge import stack_defaults
 from dropscale.upscaler import Mode
 from dropscale_cli.chosen_api import RealApi
 from dropscale_cli.local_bucket import DEFAULTS
-from dropscale_cli.local_stack import TEMPLATE, embedded_parameters
+from dropscale_cli.local_stack import embedded_parameters
+from dropscale_cli.stack_source import stack_source
 from dropscale_cli.terminal import Terminal
+
+TEMPLATE = stack_source() / "template.yaml"
 
 
 def test_price_and_template_know_the_same_defaults() -> None:
