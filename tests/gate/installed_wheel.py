@@ -1,4 +1,4 @@
-"""The wheel, installed as a stranger does it: outside the checkout, with what it declares and no more.
+"""The wheel, installed outside the checkout, with what it declares and no more.
 
 Nothing is downloaded: what the wheel requires, and what that requires, is linked from this
 environment, so a dependency that is used but not declared is missed here.
@@ -71,10 +71,10 @@ class Installed:
         self.work = folder / "work"
         self.work.mkdir(parents=True)
         (folder / "home").mkdir()
-        venv = [sys.executable, "-m", "venv", "--without-pip", folder / "venv"]
-        subprocess.run(venv, check=True)
+        venv = [sys.executable, "-m", "venv", "--without-pip"]
+        subprocess.run([*venv, folder / "venv"], check=True)
         (site,) = (folder / "venv").glob("lib/python3*/site-packages")
-        pip = [sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet"]
+        pip = [sys.executable, "-m", "pip", f"--python={self.python}", "install", "--quiet"]
         subprocess.run([*pip, "--no-deps", "--no-index", wheel], check=True)
         for needed in required(site, extras).values():
             link(needed, site)
@@ -174,16 +174,18 @@ def check_specs(specs: Installed) -> None:
     specs.run("dropscale", "validate", "photos")
 
 
-def check_command(local: Installed) -> None:
+def check_command(local: Installed, wheel: str) -> None:
     """README's tutorial runs in an empty folder, and the ejected stack is that of the checkout."""
     pictures = Path(local.environment["HOME"], "Pictures")
     pictures.mkdir()
     shutil.copy(ROOT / "examples/chelsea.jpg", pictures / "cat.jpg")
     (block,) = TUTORIAL.findall(README.read_text(encoding="utf-8"))
     for line in re.findall(r"^\$ (.*?) *(?:# .*)?$", block, re.MULTILINE):
-        print(f"$ {line}")
-        if not line.startswith("pipx "):  # done already, from the wheel
-            print(local.run("bash", "-euc", line), end="")
+        sys.stdout.write(f"$ {line}\n")
+        if line.startswith("pipx "):
+            assert f"'./{wheel}[local]'" in line  # as it is installed already
+        else:
+            sys.stdout.write(local.run("bash", "-euc", line))
     for part in ("template.yaml", "samconfig.toml", "constraints.txt", "functions", "shared"):
         skipped = ["--exclude=__pycache__", "--exclude=.aws-sam"]
         local.run("diff", "--recursive", *skipped, ROOT / part, f"my-stack/{part}")
@@ -198,7 +200,7 @@ def main() -> None:
         (wheel,) = folder.glob("*.whl")
         check_client(Installed(wheel, frozenset({"async"}), folder / "client"))
         check_specs(Installed(wheel, frozenset({"specs"}), folder / "specs"))
-        check_command(Installed(wheel, frozenset({"local"}), folder / "local"))
+        check_command(Installed(wheel, frozenset({"local"}), folder / "local"), wheel.name)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ from dropscale.pipeline.submit import SubmitOutcome
 from dropscale.results.manifest import manifest_key
 from dropscale.specs.faults import SpecInvalid
 from dropscale.upscaler import Mode, price
-from dropscale_cli.drops import find_drops
-from dropscale_cli.kept_ledger import KeptLedger
-from dropscale_cli.plan import Plan, PlannedDrop, plan_of
-from dropscale_cli.spec_tree import SpecTree
+from dropscale_cli.files.drops import find_drops
+from dropscale_cli.files.state_folder import KeptLedger
+from dropscale_cli.specs.plan import Plan, PlannedDrop, plan_of
+from dropscale_cli.specs.trees import SpecTree
 from tests.fakes import png
 from tests.names import events
 from tests.world import World
