@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -115,6 +115,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine takes its time
 @given(st.sampled_from(list(each_field())), JSON.map(json.dumps))
 def test_each_field_is_honest_about_whatever_comes(
     field: tuple[type[BaseModel], str, bool], value: str
@@ -131,6 +132,7 @@ CALLS: list[calls.Call[Any]] = [
 ]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(CALLS), st.sampled_from([200, 400, 402, 404, 429, 500, 503]), JSON)
 def test_whatever_comes_is_an_answer_or_an_error_that_can_be_shown(
     call: calls.Call[Any], status: int, document: object
