@@ -60,6 +60,10 @@ _KEPT: Mapping[MetadataKind, int] = {"exif": 1, "xmp": 2, "icc": 8}
 
 _COLOUR_ONLY = frozenset({"webp", "avif"})
 
+_AS_RESULT: Mapping[str, str] = {"fail_on": "warning"}
+"""libjpeg only warns of data that other decoders refuse. Of a camera's files it warns, too: they
+are looked at all the same. Other decoders' warnings tell of metadata, and not of pixels."""
+
 
 def main() -> None:
     """Do one task."""
@@ -131,7 +135,8 @@ def _peak(image: pyvips.Image) -> int:
 
 
 def _look_alone(task: CompareTask, result: pyvips.Image) -> Comparison:
-    small, fault = _decode_to_size(task["result"], _size_to_compare(result.width, result.height))
+    size = _size_to_compare(result.width, result.height)
+    small, fault = _decode_to_size(task["result"], size, **_AS_RESULT)
     return Comparison(fault=fault) if small is None else Comparison(is_blank=_is_flat(small, None))
 
 
@@ -141,7 +146,7 @@ def _look_beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Imag
     fitting = {key: view for key, view in views.items() if (view.width > view.height) == is_wide}
     views = fitting or {True: views[True]}
     size = next(iter(views.values()))
-    small, fault = _decode_to_size(task["result"], (size.width, size.height))
+    small, fault = _decode_to_size(task["result"], (size.width, size.height), **_AS_RESULT)
     if small is None:
         return Comparison(fault=fault)
     profile = reference.get(_FIELDS["icc"]) if _has_profile(reference) else None
@@ -180,7 +185,8 @@ def _decode(image: InheritedImage, **options: Any) -> pyvips.Image:
         return _decode_heic(image["fileno"])
     os.lseek(image["fileno"], 0, os.SEEK_SET)
     source = pyvips.Source.new_from_descriptor(image["fileno"])
-    return pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error", **options)
+    options = {"access": "sequential", "fail_on": "error", **options}
+    return pyvips.Image.new_from_source(source, "", **options)
 
 
 @cache  # an image is opened for its size, and then for its pixels
@@ -216,14 +222,15 @@ def _original(task: CompareTask) -> pyvips.Image | None:
 
 
 def _decode_to_size(
-    image: InheritedImage, size: tuple[int, int]
+    image: InheritedImage, size: tuple[int, int], **options: Any
 ) -> tuple[pyvips.Image | None, str | None]:
     """Decode a whole image to this size; or say why it cannot be."""
     try:
-        opened = _open_image(image)
+        options = options if image["type"] == "jpeg" else {}
+        opened = _open_image(image, **options)
         shrink = max(1, min(opened.width // (2 * size[0]), opened.height // (2 * size[1]), 8))
         if image["type"] == "jpeg" and shrink > 1:
-            opened = _open_image(image, shrink=1 << (shrink.bit_length() - 1))
+            opened = _open_image(image, shrink=1 << (shrink.bit_length() - 1), **options)
         elif image["type"] == "webp" and shrink > 1:
             opened = _open_image(image, scale=1 / shrink)
         return _resize(opened, size).copy_memory(), None

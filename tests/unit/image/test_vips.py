@@ -233,6 +233,14 @@ def test_a_result_that_breaks_off_does_not_decode(image_format: str) -> None:
     assert found.fault
 
 
+def test_data_that_libjpeg_only_warns_of_are_no_good_result() -> None:
+    view = pixels((256, 256))
+    body = encoded(view, "JPEG")
+    middle = len(body) // 2
+
+    assert compare(body[:middle] + body[middle + 100 :], encoded(view, "PNG")).fault
+
+
 def look_at(result: bytes, seconds: float = SECONDS) -> Comparison:
     with opened(result) as file:
         return Vips(PLENTY_OF_BYTES).compare(
