@@ -43,6 +43,7 @@ MAX_BYTES = 1024 * 1024 * 1024
 CPU_SECONDS = 10.0
 """What one task may take; a good one of these files takes a hundredth."""
 
+_MOST_SECONDS = 60
 _SIZE, _TWICE = (64, 48), (128, 96)
 _SUSPICIOUS = {
     WarningCode.NOT_DECODED,
@@ -61,13 +62,12 @@ class ForkedWorkers:
     faults: list[str] = field(default_factory=list)
     crashes: int = 0
 
-    def run(
-        self, _: object, *, input: bytes, timeout: float, **__: object
-    ) -> subprocess.CompletedProcess[bytes]:
+    def run(self, _: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
+        """Do the task that stands in `input`; see `subprocess.run`."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             child = os.fork()
             if child == 0:
-                _work(input, out.fileno(), err.fileno(), timeout)
+                _work(options["input"], out.fileno(), err.fileno())
             _, status, used = os.wait4(child, 0)
             seconds = used.ru_utime + used.ru_stime
             code = os.waitstatus_to_exitcode(status)
@@ -78,11 +78,11 @@ class ForkedWorkers:
         return subprocess.CompletedProcess([], code, answer, said)
 
 
-def _work(task: bytes, out: int, err: int, timeout: float) -> None:
+def _work(task: bytes, out: int, err: int) -> None:
     """Do a task in this process, and end it."""
     code = 1
     try:
-        signal.alarm(min(int(timeout), 60))
+        signal.alarm(_MOST_SECONDS)
         os.dup2(err, 2)
         answer = io.StringIO()
         sys.stdin, sys.stderr = io.StringIO(task.decode()), os.fdopen(err, "w", closefd=False)

@@ -40,38 +40,20 @@ _DESCRIPTIVE_TAGS = frozenset(
 """What a TIFF file's first directory says of the photo, and not of how its pixels are stored."""
 
 
-def told_orientation(exif: bytes | None) -> int | None:
-    """Return an EXIF orientation, 1 to 8; None: none is told.
-
-    Raises:
-        MalformedMetadata: it is no EXIF.
-    """
-    if exif is None:
-        return None
-    tiff = TiffFile(io.BytesIO(exif))
-    first = tiff.directory(tiff.offset(tiff.first_at)).entries
-    found = tiff.number(first.get(_ORIENTATION))
-    return found if found in range(1, 9) else None
-
-
 def orientation_of(exif: bytes | None, packet: bytes | None) -> int:
-    """Return the orientation by EXIF, or where that tells none, by XMP, 1 to 8.
+    """Return the orientation by EXIF, or where that tells none that can be read, by XMP, 1 to 8."""
+    told = None
+    with suppress(MalformedMetadata):
+        if exif is not None:
+            tiff = TiffFile(io.BytesIO(exif))
+            first = tiff.directory(tiff.offset(tiff.first_at)).entries
+            told = tiff.number(first.get(_ORIENTATION))
+    return told if told is not None and 1 <= told <= 8 else orientation_by_xmp(packet)
 
-    Raises:
-        MalformedMetadata: it is no EXIF.
-    """
-    told = told_orientation(exif)
-    if told is None and packet is not None:
-        told = xmp.orientation_of(packet)
-    return told or UPRIGHT
 
-
-def readable_orientation(exif: bytes | None, packet: bytes | None) -> int:
-    """Return `orientation_of`; where that cannot be read, that of upright pixels."""
-    try:
-        return orientation_of(exif, packet)
-    except MalformedMetadata:
-        return UPRIGHT
+def orientation_by_xmp(packet: bytes | None) -> int:
+    """Return the orientation by XMP alone; where that tells none, that of upright pixels."""
+    return (xmp.orientation_of(packet) if packet is not None else None) or UPRIGHT
 
 
 def resolution_of(exif: bytes | None) -> Resolution | None:
