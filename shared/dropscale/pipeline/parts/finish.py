@@ -25,6 +25,7 @@ from dropscale.image.metadata.files import (
     read_metadata,
     rewrite,
     tell_resolution_in_exif,
+    tell_texts_in_exif,
 )
 from dropscale.image.metadata.model import MalformedMetadata, Metadata
 from dropscale.image.pixels import (
@@ -332,7 +333,8 @@ def _choose_conversion(work: _Work) -> Conversion | None:
         metadata = _told(work)
         if metadata.icc is not None and icc.channels_of(metadata.icc) != _RGB_CHANNELS:
             metadata = metadata.without("icc")  # its pixels become sRGB
-        metadata = metadata if work.strips else tell_resolution_in_exif(metadata)
+        if not work.strips:
+            metadata = tell_resolution_in_exif(tell_texts_in_exif(image_type, metadata))
     if image_type not in REWRITABLE_TYPES and work.orientation != exif.UPRIGHT:
         raise ValueError(f"its pixels are not turned, and {image_type} cannot say so")
     return Conversion(image_type, settings.quality, metadata.without("iptc", "texts"))
