@@ -151,6 +151,12 @@ ODD = {
     "grey": encoded(pixels(SIZE).convert("L"), "JPEG"),
     "palette": encoded(pixels(SIZE).quantize(256), "PNG"),
     "tiff": encoded(pixels(SIZE), "TIFF"),
+    "bitmap": encoded(pixels(SIZE), "BMP"),
+    "palette bitmap": encoded(pixels(SIZE).quantize(256), "BMP"),
+    "JPEG 2000": encoded(pixels(SIZE), "JPEG2000"),
+    "16-bit grey JPEG 2000": encoded(
+        pixels(SIZE).convert("I;16").point(lambda value: value * 257), "JPEG2000"
+    ),
 }
 
 

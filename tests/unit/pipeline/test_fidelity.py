@@ -41,7 +41,7 @@ def _no_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """tests/unit/image/test_vips.py starts one for each look, which takes longer than the look."""
 
     def run(task: Any, *_: object) -> bytes:
-        vips_worker._decode_heic.cache_clear()  # it goes by the descriptor, of one process
+        vips_worker._decode_apart.cache_clear()  # it goes by the descriptor, of one process
         answer = io.StringIO()
         monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(task)))
         try:

@@ -30,7 +30,6 @@ from dropscale.image.metadata.files import (
 from dropscale.image.metadata.model import MalformedMetadata, Metadata
 from dropscale.image.pixels import (
     ALPHA_TYPES,
-    DECODABLE_TYPES,
     MAX_DELTA_E,
     QUALITY_BY_TYPE,
     Comparison,
@@ -199,9 +198,6 @@ class FinishResult:
     def _verify(self, work: _Work) -> _Work:
         """Decode the result, and see whether it shows what the original does."""
         work = replace(work, own=_own_metadata(work))
-        if work.image.type not in DECODABLE_TYPES:
-            message = f"The result was not verified: {work.image.type} is not decoded"
-            return work.warn(WarningCode.NOT_VERIFIED, message)
         comparison = self._compare(work)
         return work.with_comparison(comparison).with_warnings(*_find_faults(comparison))
 
