@@ -131,7 +131,7 @@ def _bring(
             known.append((key, target.version_of(key)))
         elif not change.is_known and (version := target.uploaded(key, path)):
             # It was interrupted before the stack took note, or the stack never was told.
-            target.look_again(key, version)
+            target.look_again(key)
             known.append((key, version.version_id))
         else:
             trip.drop(key, path)

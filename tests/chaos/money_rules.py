@@ -42,8 +42,6 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
         1: (
             f"{_START}.__call__",
             f"{_START}._is_wanted",
-            f"{_START}._is_at",
-            f"{_START}._has_time_to_pay",
             f"{_START}._have_image_sent",
             f"{_START}.pass_over",
             f"{_START}._adopt_orphan",
