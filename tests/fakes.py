@@ -16,8 +16,9 @@ from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.drops import Drop, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
+from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import Row
-from dropscale.ledger.states import WaitReason
+from dropscale.ledger.states import ASKED_AGAIN
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,
@@ -29,12 +30,15 @@ from dropscale.ledger.store import (
     GateClosed,
     LedgerConflict,
     Names,
+    NotOwner,
     ProjectTaken,
     Reference,
     RequireOpenGate,
+    RequireOwner,
     SaveDrop,
     SaveGate,
     SaveJob,
+    SaveOwner,
     SaveReference,
     SaveWalk,
     SlotsTaken,
@@ -55,6 +59,7 @@ from dropscale.pipeline.parts.ports import (
     OutputLabels,
     StoredOutput,
 )
+from dropscale.specs.keys import MANIFEST_SUFFIX
 from dropscale.upscaler import ProjectStatus
 
 
@@ -85,6 +90,9 @@ class Clock:
         self.now += timedelta(**amount)
 
 
+_ONLY: dict[type[Row], str] = {Gate: "gate_record", Walk: "walk_record", Owner: "owner_record"}
+
+
 class MemoryLedger:
     """A ledger in memory, one transaction at a time."""
 
@@ -94,6 +102,7 @@ class MemoryLedger:
         self.references: dict[tuple[type[Reference], str], Reference] = {}
         self.gate_record: Gate | None = None
         self.walk_record: Walk | None = None
+        self.owner_record: Owner | None = None
         self.attachments: dict[str, list[str]] = {}
         self.taken = 0
         self.credits: dict[str, int] = {}
@@ -122,6 +131,12 @@ class MemoryLedger:
     def gate(self) -> Gate | None:
         return self.gate_record
 
+    def owner(self) -> Owner | None:
+        return self.owner_record
+
+    def is_new(self) -> bool:
+        return self.walk_record is None and not self.taken and not self.jobs
+
     def list_attached(
         self, fingerprint: str, after: str | None = None, limit: int | None = None
     ) -> list[str]:
@@ -136,7 +151,7 @@ class MemoryLedger:
             records += [
                 (drop.wait_until, drop.id)
                 for drop in self.drops.values()
-                if drop.wait is WaitReason.ACCESS and drop.wait_until and not drop.due
+                if drop.wait in ASKED_AGAIN and drop.wait_until and not drop.due
             ]
         for job in self.jobs.values():
             if job.due and AGENDA_BY_JOB_STATE[job.state] is agenda:
@@ -171,10 +186,12 @@ class MemoryLedger:
                 _require_next(self.drops.get(drop.id), drop)
             case SaveJob(job):
                 _require_next(self.jobs.get(job.fingerprint), job)
-            case SaveGate(gate):
-                _require_next(self.gate_record, gate)
-            case SaveWalk(walk):
-                _require_next(self.walk_record, walk)
+            case SaveGate(record) | SaveWalk(record) | SaveOwner(record):
+                _require_next(getattr(self, _ONLY[type(record)]), record)
+            case RequireOwner(stack_id):
+                owned = self.owner_record
+                if owned is None or owned.stack_id != stack_id or not owned.is_rebuilt:
+                    raise NotOwner
             case SaveReference(reference):
                 there = self.references.get(_name_of(reference))
                 if there is not None and there.fingerprint != reference.fingerprint:
@@ -193,10 +210,8 @@ class MemoryLedger:
                 self.drops[drop.id] = drop
             case SaveJob(job):
                 self.jobs[job.fingerprint] = job
-            case SaveGate(gate):
-                self.gate_record = gate
-            case SaveWalk(walk):
-                self.walk_record = walk
+            case SaveGate(record) | SaveWalk(record) | SaveOwner(record):
+                setattr(self, _ONLY[type(record)], record)
             case SaveReference(reference):
                 self.references[_name_of(reference)] = reference
             case Attach(fingerprint, drop_id):
@@ -211,7 +226,7 @@ class MemoryLedger:
                 self.taken -= 1
             case Spend(window, credits, _):
                 self.credits[window] = self.credits_spent(window) + credits
-            case RequireOpenGate():
+            case RequireOpenGate() | RequireOwner():
                 pass
 
 
@@ -360,6 +375,9 @@ class FakeResults:
             return None
         seq, body = self.manifests[key]
         return seq, _etag(body)
+
+    def may_hold_manifests(self) -> bool:
+        return any(key.endswith(MANIFEST_SUFFIX) for key in self.manifests)
 
     def put_manifest(self, key: str, body: bytes, seq: int, over: str | None) -> bool:
         there = self.manifest(key)

@@ -22,6 +22,7 @@ from dropscale.pipeline.parts.ports import (
     OutputLabels,
     StoredOutput,
 )
+from dropscale.specs.keys import MANIFEST_SUFFIX
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -33,6 +34,8 @@ _MISSING = {"404", "NoSuchKey", "NoSuchVersion"}
 _CHANGED = {"412", "PreconditionFailed"}
 _RACED = {"409", "ConditionalRequestConflict"}
 _RACE_ATTEMPTS = 3
+_PAGES_LOOKED_THROUGH = 10
+"""Of 1,000 keys each, for a first manifest."""
 
 
 class S3InputBucket:
@@ -203,9 +206,24 @@ class S3ResultsBucket:
             return None
         return int(found["Metadata"].get("seq", "0")), found["ETag"]
 
+    def may_hold_manifests(self) -> bool:
+        """See `ResultsBucket.may_hold_manifests`."""
+        pages = self._pages()
+        for _, page in zip(range(_PAGES_LOOKED_THROUGH), pages, strict=False):
+            if any(key.endswith(MANIFEST_SUFFIX) for key in page):
+                return True
+        return next(pages, None) is not None
+
     def put_manifest(self, key: str, body: bytes, seq: int, over: str | None) -> bool:
         """See `ResultsBucket.put_manifest`."""
         return self._put(key, body, "application/json", {"seq": str(seq)}, over)
+
+    def _pages(self) -> Iterator[list[str]]:
+        found = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix
+        )
+        for page in found:
+            yield [item["Key"].removeprefix(self._prefix) for item in page.get("Contents", [])]
 
     def _put(
         self,

@@ -148,6 +148,9 @@ class ResultsBucket(Protocol):
     def manifest(self, key: str) -> tuple[int, str] | None:
         """Return the `seq` and the ETag of the manifest at a key, None if there is none."""
 
+    def may_hold_manifests(self) -> bool:
+        """Tell whether there is a manifest, or more keys than are looked through for one."""
+
     def put_manifest(self, key: str, body: bytes, seq: int, over: str | None) -> bool:
         """Write a manifest over the one with the ETag `over`, or over none; False: it is not."""
 
