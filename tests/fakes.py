@@ -356,6 +356,9 @@ class FakeResults:
         body, labels = self.outputs[key]
         return StoredOutput(_etag(body), labels)
 
+    def all_keys(self) -> Iterator[str]:
+        return iter(sorted(self.outputs.keys() | self.manifests.keys()))
+
     def put_output(
         self, key: str, file: BinaryIO, image_type: str, labels: OutputLabels, over: str | None
     ) -> bool:
@@ -366,9 +369,10 @@ class FakeResults:
         return True
 
     def read_output(self, key: str, file: BinaryIO) -> int:
-        if key not in self.outputs:
+        stored = self.outputs.get(key) or self.manifests.get(key, ())[::-1]
+        if not stored:
             raise ObjectGone(key)
-        return file.write(self.outputs[key][0])
+        return file.write(stored[0])
 
     def manifest(self, key: str) -> tuple[int, str] | None:
         if key not in self.manifests:
@@ -379,11 +383,11 @@ class FakeResults:
     def may_hold_manifests(self) -> bool:
         return any(key.endswith(MANIFEST_SUFFIX) for key in self.manifests)
 
-    def put_manifest(self, key: str, body: bytes, seq: int, over: str | None) -> bool:
+    def put_manifest(self, key: str, body: bytes, rank: int, over: str | None) -> bool:
         there = self.manifest(key)
         if (there[1] if there else None) != over:
             return False
-        self.manifests[key] = (seq, body)
+        self.manifests[key] = (rank, body)
         return True
 
 

@@ -87,7 +87,7 @@ class World:
 
     def compose(self) -> None:
         """Compose the use cases, anew after a setting was changed."""
-        ids = count(1)
+        ids = count(1 if self.stack_id == "stack" else 1 << 32)
         sleep = self.sleep or (lambda seconds: self.clock.advance(seconds=seconds))
         self.observed: list[DropState] = []
         self.announced: list[Drop] = []
