@@ -34,7 +34,7 @@ class StackContext:
             "AWS::Region": self.region,
             "AWS::AccountId": self.account_id,
             "AWS::Partition": self.partition,
-            "AWS::URLSuffix": "amazonaws.com",
+            "AWS::URLSuffix": "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com",
         }
 
 
