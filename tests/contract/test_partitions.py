@@ -92,8 +92,8 @@ def test_functions_use_the_keys_that_are_given_and_no_other(given: tuple[str, ..
     keys = {name: KEYS[name] for name in given}
     found = keys_of(keys)
 
-    used = dict.fromkeys(("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"), set(keys.values()))
-    assert found == (used if keys else {})
+    actions = ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey") if keys else ()
+    assert found == {action: set(keys.values()) for action in actions}
 
 
 def test_by_earlier_keys_they_only_decrypt() -> None:
@@ -109,11 +109,8 @@ def test_by_earlier_keys_they_only_decrypt() -> None:
 @pytest.mark.parametrize("name", ["SubmitFunction", "CheckFunction", "SweepFunction"])
 def test_an_existing_ledger_is_used_in_place_of_one_of_its_own(name: str) -> None:
     table = f"arn:aws-cn:dynamodb:cn-north-1:{ACCOUNT}:table/"
-    for given, expected in (
-        ({"ExistingLedger": "old-Ledger-1"}, "old-Ledger-1"),
-        ({}, "photos-Ledger"),
-    ):
-        policies = Policies(given, CHINA)
+    for given, expected in (("old-Ledger-1", "old-Ledger-1"), ("", "photos-Ledger")):
+        policies = Policies({"ExistingLedger": given}, CHINA)
         used = {
             resource
             for statement in policies.of_function(name)
