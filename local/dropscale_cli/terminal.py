@@ -12,13 +12,16 @@ import json
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
+from enum import Enum
+from importlib import import_module
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     import rich.table
@@ -172,8 +175,106 @@ class Terminal:
             yield
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A command as help lists it.
+
+    Attributes:
+        target: Its module and the name in it, as `module:name`.
+        summary: What it does, in one line of 80 columns.
+    """
+
+    name: str
+    target: str
+    summary: str
+
+
+class Verbosity(Enum):
+    """How much is said of what goes on; what came out is always said."""
+
+    QUIET = "quiet"
+    NORMAL = "normal"
+    VERBOSE = "verbose"
+
+    @classmethod
+    def chosen(cls) -> Verbosity:
+        """Return what the command was given."""
+        context = click.get_current_context(silent=True)
+        chosen: Verbosity = context.meta.get(__name__, cls.NORMAL) if context else cls.NORMAL
+        return chosen
+
+
+def _verbosity_option(short: str, value: Verbosity, help_text: str) -> click.Option:
+    def choose_it(context: click.Context, _parameter: click.Parameter, is_given: bool) -> None:
+        if is_given:
+            context.meta[__name__] = value
+
+    names = [short, f"--{value.value}"]
+    return click.Option(
+        names, is_flag=True, expose_value=False, help=help_text, callback=choose_it, is_eager=True
+    )
+
+
 class Commands(click.Group):
-    """A group of commands whose errors are as harmless to a terminal as all else that is said."""
+    """A group whose errors are as harmless to a terminal as all else that is said.
+
+    Args:
+        listed: commands by the head that help lists them under; each is imported when it is called.
+        package: what has their modules.
+        attributes: as `click.Group` has them.
+    """
+
+    def __init__(
+        self,
+        *,
+        listed: Mapping[str, Sequence[Listed]] = MappingProxyType({}),
+        package: str = "",
+        **attributes: Any,
+    ) -> None:
+        super().__init__(**attributes)
+        self._sections = listed
+        self._package = package
+
+    @property
+    def _listed(self) -> dict[str, Listed]:
+        return {one.name: one for section in self._sections.values() for one in section}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """See `click.Group.list_commands`."""
+        return list(self._listed) or super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """See `click.Group.get_command`."""
+        listed = self._listed.get(cmd_name)
+        if listed is None or cmd_name in self.commands:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = listed.target.partition(":")
+        command: click.Command = getattr(import_module(f"{self._package}.{module}"), name)
+        command.params += [
+            _verbosity_option("-q", Verbosity.QUIET, "Show no progress."),
+            _verbosity_option("-v", Verbosity.VERBOSE, "Show each step and each transfer."),
+        ]
+        self.add_command(command, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See `click.Group.format_commands`; imports none of those that are listed."""
+        if not self._sections:
+            super().format_commands(ctx, formatter)
+        for head, section in self._sections.items():
+            with formatter.section(head):
+                formatter.write_dl([(one.name, one.summary) for one in section])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """See `click.Group.shell_complete`; imports none of those that are listed."""
+        if not self._sections:
+            return super().shell_complete(ctx, incomplete)
+        found = [
+            CompletionItem(one.name, help=one.summary)
+            for one in self._listed.values()
+            if one.name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def main(
         self,
@@ -202,8 +303,8 @@ class Commands(click.Group):
             _say_error(error)
             sys.exit(error.exit_code)
         except click.Abort:
-            say("Aborted!", to_stderr=True)
-            sys.exit(1)
+            say("Interrupted.", to_stderr=True)
+            sys.exit(130)
         sys.exit(code if isinstance(code, int) else 0)
 
 
