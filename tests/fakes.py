@@ -162,6 +162,7 @@ class MemoryLedger:
         return self.credits.get(window, 0)
 
     def write(self, *changes: Change) -> None:
+        assert changes, "DynamoDB refuses a transaction of nothing"
         for change in changes:
             self._require(change)
         for change in changes:

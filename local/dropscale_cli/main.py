@@ -43,6 +43,7 @@ _LISTED = MappingProxyType(
             Listed("up", "stacks.serve:up", "Run the stack on this machine until Ctrl-C."),
             Listed("api", "stacks.serve:api", "Run only the embedded Magic Hour API."),
             Listed("doctor", "stacks.doctor:doctor", "Check a stack, and say how to fix it."),
+            Listed("ledger", "stacks.ledger:ledger", "Rebuild a stack's ledger from its results."),
             Listed("secret", "stacks.doctor:secret", "Set the Magic Hour API key of a stack."),
         ],
     }

@@ -17,10 +17,12 @@ from dropscale.aws import wiring
 from dropscale.aws.api_key import SecretApiKey
 from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
+from dropscale.pipeline.parts.ownership import MayNotPay
 from dropscale_cli.errors import KeyRefused
 from dropscale_cli.options import ended_by_signals, examples, format_option, stack_option
 from dropscale_cli.stacks.account import Concern, Demand, concerns, described
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
+from dropscale_cli.stacks.ledger import ownership_detail, table_faults, take_over
 from dropscale_cli.terminal import ask_unseen, on_one_line, say, say_json
 
 
@@ -45,6 +47,7 @@ def examine(target: AwsTarget, stack: str) -> list[Finding]:
         "versions": lambda: _versions(target, stack),
         "input events": lambda: _events(target),
         "results bucket": lambda: _results(target),
+        "ledger": lambda: _ledger(target, stack),
         "dead letters": lambda: _dead_letters(target),
         "API key": lambda: _api_key(target, stack),
         "Magic Hour": lambda: _magic_hour(target, stack),
@@ -120,6 +123,17 @@ def _results(target: AwsTarget) -> Finding:
         f"aws s3api put-bucket-versioning --bucket {bucket} "
         "--versioning-configuration Status=Enabled",
     )
+
+
+def _ledger(target: AwsTarget, stack: str) -> Finding:
+    if faults := ". ".join(table_faults(target)):
+        detail = f"{target.settings.ledger_table} is no ledger as this version has it: {faults}"
+        return Finding("ledger", detail, "Give its name as ExistingLedger only if it was one.")
+    try:
+        return Finding("ledger", ownership_detail(target))
+    except MayNotPay as error:
+        fix = error.fix.replace("take-over`", f"take-over --stack {stack}`")
+        return Finding("ledger", error.message, fix)
 
 
 def _dead_letters(target: AwsTarget) -> Finding:
@@ -221,18 +235,27 @@ def set_key(stack: str) -> None:
     say(f"Kept.{told} What waits for the key goes on within minutes.")
 
 
-@click.command("doctor", epilog=examples("dropscale doctor --stack dropscale"))
+@click.command(
+    "doctor",
+    epilog=examples("dropscale doctor --stack dropscale", "dropscale doctor --take-over"),
+)
 @stack_option
+@click.option("--take-over", "takes_over", is_flag=True, help="Take the ledger from another stack.")
+@click.option("--yes", is_flag=True, help="Agree to that without being asked.")
 @format_option()
-def doctor(*, stack: str, output_format: str) -> None:
+def doctor(*, stack: str, takes_over: bool, yes: bool, output_format: str) -> None:
     """Look at a stack: account, key, events, budget and what else must be right.
 
-    Each part is ok, or comes with how to mend it. Nothing is changed, and nothing is charged.
+    Each part is ok, or comes with how to mend it. Nothing is charged, and nothing is changed,
+    unless the stack is to take over a ledger that belongs to another.
 
     Exits with 0 if all is well, 1 if not, 2 if there is no such stack.
     """
     with ended_by_signals():
-        findings = examine(deployed_target(stack), stack)
+        target = deployed_target(stack)
+        if takes_over:
+            take_over(target, stack, is_agreed=yes)
+        findings = examine(target, stack)
         sys.exit(report(findings, as_json=output_format == "json"))
 
 

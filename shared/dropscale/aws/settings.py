@@ -86,3 +86,5 @@ class SweepSettings(StartSettings, InputSettings):
 
 class CommandSettings(SweepSettings, SpecSettings):
     """What a person's commands are told, by the parameters and outputs of a stack."""
+
+    kms_key_arn: str = ""

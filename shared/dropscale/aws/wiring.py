@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from dropscale.pipeline.parts.ports import SpecFiles
     from dropscale.pipeline.parts.spec_resolver import NamesLike, SpecResolver
     from dropscale.pipeline.parts.start import StartJob
+    from dropscale.pipeline.rebuild import RebuildLedger
     from dropscale.pipeline.resolve import Resolve
     from dropscale.pipeline.restart import Restart
     from dropscale.pipeline.retry import Retry
@@ -244,6 +245,14 @@ def ledger(settings: Settings, client: ClientOf) -> DynamoLedger:
 def ownership(settings: Settings, client: ClientOf) -> Ownership:
     """Compose who owns the ledger, for the command line; `client` makes its AWS clients."""
     return _Parts(settings, client=client).ownership
+
+
+def rebuild(settings: Settings, client: ClientOf) -> RebuildLedger:
+    """Compose rebuild, for the command line; `client` makes its AWS clients."""
+    from dropscale.pipeline.rebuild import RebuildLedger
+
+    parts = _Parts(settings, client=client)
+    return RebuildLedger(parts.ledger, parts.results, _now)
 
 
 def specs(settings: SpecSettings, files: SpecFiles, names_like: NamesLike) -> SpecResolver:

@@ -126,6 +126,8 @@ class RebuildLedger:
             )
             after = _merged(known, told)
             changes = job_changes(known or blank, after) if after is not known else []
+            if not changes and not others:
+                return False
             try:
                 self.ledger.write(*changes, *others)
             except ProjectTaken:

@@ -89,12 +89,7 @@ class Ownership:
         now = self.clock()
         if self._sure_until is not None and now < self._sure_until:
             return
-        owner = self.owner()
-        if owner.schema_number > SCHEMA:
-            raise LedgerOfNewerSchema.of(owner)
-        if owner.stack_id != self.stack_id:
-            raise LedgerOwnedByAnother.of(owner)
-        if not owner.is_rebuilt:
+        if not self.require_own().is_rebuilt:
             raise LedgerNotRebuilt.beside_manifests()
         self._sure_until = now + _TRUSTED_FOR
 
@@ -122,10 +117,25 @@ class Ownership:
         self.ledger.write(SaveOwner(ours))
         return ours
 
-    def note_rebuilt(self) -> None:
-        """Let this stack pay: the results are in the ledger, or a person goes on without."""
+    def require_own(self) -> Owner:
+        """Return the owner, which is this stack, whether the ledger is rebuilt or not.
+
+        Raises:
+            LedgerOwnedByAnother, LedgerOfNewerSchema: as their names say.
+        """
         owner = self.owner()
+        if owner.schema_number > SCHEMA:
+            raise LedgerOfNewerSchema.of(owner)
         if owner.stack_id != self.stack_id:
             raise LedgerOwnedByAnother.of(owner)
+        return owner
+
+    def note_rebuilt(self) -> None:
+        """Let this stack pay: the results are in the ledger, or a person goes on without.
+
+        Raises:
+            LedgerOwnedByAnother, LedgerOfNewerSchema: as their names say.
+        """
+        owner = self.require_own()
         if not owner.is_rebuilt:
             self.ledger.write(SaveOwner(owner.note_rebuilt()))
