@@ -102,6 +102,8 @@ class RebuildLedger:
             return  # Other bytes were put there, and its labels copied.
         rebuilt.done["outputs"] += 1
         now, fingerprint = self.clock(), found.labels.fingerprint
+        # The vendor has none of such a name; the result comes from the bucket.
+        project_id = found.labels.project_id or f"kept-{fingerprint[:24]}"
         scale_factor, mode = parameters_in(key)
         job = Job(
             fingerprint=fingerprint,
@@ -109,8 +111,8 @@ class RebuildLedger:
             parameters=Parameters(scale_factor=scale_factor, mode=mode),
             label=key,
             attempt=1,
-            # The vendor has none of that name; the result comes from the bucket.
-            project_id=found.labels.project_id or f"kept-{fingerprint[:24]}",
+            project_id=project_id,
+            trusted_project=project_id,
             kept_output=key,
             created_at=now,
             due=now,
@@ -243,6 +245,7 @@ def _job_of(
         attempt_id=attempt.token if attempt else None,
         name_at_vendor=name if attempt else None,
         project_id=told.project_id,
+        trusted_project=told.project_id,  # The row of the token in its name is gone.
         credits_charged=told.credits_charged,
         created_at=begun,
         submitted_at=begun,
