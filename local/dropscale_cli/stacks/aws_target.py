@@ -37,6 +37,7 @@ _WORD_START = re.compile("(?<!^)(?=[A-Z])")
 _OUTPUT_BY_VARIABLE = MappingProxyType(
     {
         "LEDGER_TABLE": "LedgerTableName",
+        "STACK_ID": "StackId",
         "INPUT_BUCKET": "InputBucketName",
         "RESULTS_BUCKET": "ResultsBucketName",
         "API_KEY_SECRET_ARN": "ApiKeySecretArn",
