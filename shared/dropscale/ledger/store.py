@@ -12,6 +12,7 @@ from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
+from dropscale.ledger.owner import Owner
 from dropscale.ledger.states import JobState
 from dropscale.ledger.walk import Walk
 
@@ -51,6 +52,10 @@ class GateClosed(Exception):
     """The vendor takes no jobs from this account at the moment."""
 
 
+class NotOwner(Exception):
+    """Another stack pays by this ledger, or it is not rebuilt yet."""
+
+
 @dataclass(frozen=True)
 class SaveDrop:
     """Write a drop over the record with the `seq` before its own; `seq` 1: over none."""
@@ -84,6 +89,13 @@ class SaveAccount:
     """Write down what was heard of the account, if nobody has since."""
 
     account: KnownAccount
+
+
+@dataclass(frozen=True)
+class SaveOwner:
+    """Write the owner over the record with the `seq` before its own; `seq` 1: over none."""
+
+    owner: Owner
 
 
 Reference = Attempt | KnownProject
@@ -142,12 +154,20 @@ class RequireOpenGate:
     """Hold only if the gate is open."""
 
 
+@dataclass(frozen=True)
+class RequireOwner:
+    """Hold only if that stack pays by this ledger."""
+
+    stack_id: str
+
+
 Change = (
     SaveDrop
     | SaveJob
     | SaveGate
     | SaveWalk
     | SaveAccount
+    | SaveOwner
     | SaveReference
     | Attach
     | Detach
@@ -155,6 +175,7 @@ Change = (
     | FreeSlot
     | Spend
     | RequireOpenGate
+    | RequireOwner
 )
 
 
@@ -167,7 +188,7 @@ class Agenda(StrEnum):
     ENDED_JOBS = "job#ended"
     DROPS = "drop"
     DENIED_DROPS = "drop#access"
-    """Drops that wait for access to their objects, and whose manifests say so."""
+    """Drops that wait for what is `ASKED_AGAIN`, and whose manifests say so."""
 
 
 AGENDA_BY_JOB_STATE = MappingProxyType(
@@ -229,6 +250,12 @@ class Ledger(Protocol):
     def account(self) -> KnownAccount | None:
         """Return what is known of the account, None if the vendor has never told."""
 
+    def owner(self) -> Owner | None:
+        """Return which stack pays by it, None if nobody has yet."""
+
+    def is_new(self) -> bool:
+        """Whether nothing was paid by it yet, and it was not swept."""
+
     def list_attached(
         self, fingerprint: str, after: str | None = None, limit: int | None = None
     ) -> list[str]:
@@ -247,6 +274,7 @@ class Ledger(Protocol):
         """Make all changes or none.
 
         Raises:
+            NotOwner: a `RequireOwner` found another.
             GateClosed: a `RequireOpenGate` found it closed.
             SlotsTaken: a `TakeSlot` found none free.
             BudgetSpent: a `Spend` found too little left.
