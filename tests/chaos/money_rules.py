@@ -16,7 +16,7 @@ RULES: Mapping[int, str] = MappingProxyType(
         1: "Claim, then pay",
         2: "Pay once",
         3: "What its answer means",
-        4: "`unknown` is never repeated by the program",
+        4: "`unknown` is never repeated automatically",
         5: "The id comes first",
         6: "Slots and credits follow from the job's row",
         7: "The gate is everybody's",
