@@ -36,6 +36,7 @@ bench: $(VENV)/.test ## Measure cold starts, costs, busy places, a million keys,
 
 chaos: $(VENV)/.test ## Break every use case at every point, in virtual time (minutes; SEED=n replays)
 	@$(FREE) $(BIN)/python -m tests.chaos $(SEED:%=--seed %)
+	@$(FREE) $(BIN)/python -m tests.chaos.damaged_images $(SEED:%=--seed %)
 	@$(FREE) $(BIN)/python -m tests.chaos.burst_on_the_stack
 	@$(FREE) $(BIN)/python -m tests.chaos.mutants
 

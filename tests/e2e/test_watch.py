@@ -51,7 +51,7 @@ def test_what_comes_into_the_folder_is_upscaled_until_it_is_interrupted(
             process.kill()
     lines = output.splitlines()
     assert process.returncode == 130
-    assert errors.startswith("Interrupted; nothing runs on here.")
+    assert errors.startswith("Interrupted. Nothing runs here any more")
     assert any(f"Watching {tmp_path}; Ctrl-C ends it." in line for line in lines)
     assert "2 of 2 done" in lines[-2]
     assert lines[-1] == str(page)

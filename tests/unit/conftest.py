@@ -16,7 +16,7 @@ def decoding_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let libvips look at pixels in this process: to start one takes longer than the look."""
 
     def run(task: object, *_: object) -> bytes:
-        vips_worker._decode_heic.cache_clear()  # it goes by the descriptor, of one process
+        vips_worker._decode_apart.cache_clear()  # it goes by the descriptor, of one process
         answer = io.StringIO()
         monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(task)))
         try:

@@ -195,11 +195,19 @@ def _opened_storage(folder: Path, oldest: datetime) -> Storage:
     return storage
 
 
+def _listening(port: int) -> socket.socket:
+    try:
+        return socket.create_server((_HOST, port))
+    except OSError as error:
+        number = error.errno or 0
+        raise OSError(number, os.strerror(number), f"port {port} on {_HOST}") from error
+
+
 @contextmanager
 def _serving(app: "WSGIApplication", port: int, access: ApiAccess) -> Iterator[int]:
     """Serve the application from a thread, to those who have access; gives the port."""
     # Bound here, because Werkzeug ends the whole program when a port is taken.
-    with socket.create_server((_HOST, port)) as listener:
+    with _listening(port) as listener:
         controlled = access_controlled(
             app,
             port=listener.getsockname()[1],

@@ -157,6 +157,12 @@ ODD = {
     "grey": encoded(pixels(SIZE).convert("L"), "JPEG"),
     "palette": encoded(pixels(SIZE).quantize(256), "PNG"),
     "tiff": encoded(pixels(SIZE), "TIFF"),
+    "bitmap": encoded(pixels(SIZE), "BMP"),
+    "palette bitmap": encoded(pixels(SIZE).quantize(256), "BMP"),
+    "JPEG 2000": encoded(pixels(SIZE), "JPEG2000"),
+    "16-bit grey JPEG 2000": encoded(
+        pixels(SIZE).convert("I;16").point(lambda value: value * 257), "JPEG2000"
+    ),
 }
 
 
@@ -243,6 +249,14 @@ def test_a_result_that_breaks_off_does_not_decode(image_format: str) -> None:
     found = compare(body[: len(body) // 2], encoded(view, "PNG"))
 
     assert found.fault
+
+
+def test_data_that_libjpeg_only_warns_of_are_no_good_result() -> None:
+    view = pixels((256, 256))
+    body = encoded(view, "JPEG")
+    middle = len(body) // 2
+
+    assert compare(body[:middle] + body[middle + 100 :], encoded(view, "PNG")).fault
 
 
 def look_at(result: bytes, seconds: float = SECONDS) -> Comparison:
