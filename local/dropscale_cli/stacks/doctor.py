@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
+from dropscale import __version__
 from dropscale.aws import wiring
 from dropscale.aws.api_key import SecretApiKey
 from dropscale.ledger.budget import Budget
@@ -89,7 +89,7 @@ def _caller(target: AwsTarget) -> Finding:
 
 
 def _versions(target: AwsTarget, stack: str) -> Finding:
-    ours = version("dropscale")
+    ours = __version__
     detail = f"dropscale {ours}, stack {stack} {target.version}, Python {platform.python_version()}"
     fix = "Deploy again, or use the command of the stack's version."
     return Finding("versions", detail, None if ours == target.version else fix)

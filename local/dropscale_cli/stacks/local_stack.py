@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 import click
 
 from dropscale.upscaler import DEFAULT_BASE_URL
-from dropscale_cli.errors import StartFailed, TemplateMissing
+from dropscale_cli.errors import StartFailed
+from dropscale_cli.stacks.stack_source import stack_source
 from dropscale_cli.terminal import Terminal
 from dropscale_embedded import api
 from dropscale_embedded.durable_sqlite import FileUnusable
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from dropscale_cli.stacks.aws_target import AwsTarget
     from dropscale_embedded.cloud import EmbeddedCloud
 
-
-TEMPLATE = Path(__file__).parents[3] / "template.yaml"
 
 UNLIMITED = MappingProxyType({"DailyCreditLimit": "0"})
 """What a local stack spends is free, or a person has agreed to the price of all of it."""
@@ -85,7 +84,6 @@ def local_cloud(
     *,
     log: Path | None,
     port: int = 0,
-    template: Path = TEMPLATE,
     journal: Journal | None = None,
 ) -> Iterator[EmbeddedCloud]:
     """Run the stack on this machine, on `magic_hour`, until the block ends.
@@ -93,14 +91,8 @@ def local_cloud(
     With a journal, it goes on where the stack was stopped whose journal that is.
 
     Raises:
-        TemplateMissing: as its name says.
         StartFailed: the port is taken, a parameter will not do, or the log cannot be opened.
     """
-    if not template.is_file():
-        raise TemplateMissing(
-            f"{template} is missing: the command runs the stack of its own checkout. "
-            "Clone dropscale and install it there: pip install -e '.[local]'"
-        )
     with ExitStack() as ended:
         ended.callback(gc.unfreeze)
         # The zygote imports what functions need, while this process imports what the cloud needs.
@@ -109,7 +101,7 @@ def local_cloud(
             from dropscale_embedded import cloud  # noqa: PLC0415 # see above
 
             stack = cloud.EmbeddedCloud(
-                template=template,
+                template=stack_source() / "template.yaml",
                 parameters={"ApiBaseUrl": magic_hour.base_url, **parameters},
                 secrets={"ApiKeySecret": magic_hour.api_key},
                 port=port,
