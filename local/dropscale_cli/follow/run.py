@@ -160,14 +160,14 @@ def _report(
     planned: PlannedRun,
     drops: Drops | None = None,
 ) -> Summary:
-    followed, page = running.round_trip.followed, running.page.path if running.page else None
+    followed = running.round_trip.followed
     summary = Summary(
         followed,
-        f"{options.out}/",
+        place.results,
         place.charged_at is not None,
         IgnoredFiles.of(drops.ignored if drops else {}),
         planned.paid_before(followed),
-        page,
+        running.page.path if running.page else None,
         place.command("run", str(options.path)),
     )
     summary.tell(as_json=options.as_json)

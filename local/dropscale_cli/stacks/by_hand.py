@@ -179,7 +179,6 @@ def _report(
     running: Session | None = None,
 ) -> int:
     """Print what became of images; return the exit code."""
-    page: Path | None = running.page.path if running and running.page else None
     given_up = [drop.key for drop in drops if drop.is_given_up]
     which = given_up[0] if len(given_up) == 1 else "--all"
     summary = Summary(
@@ -187,7 +186,7 @@ def _report(
         place.results,
         is_charged=place.charged_at is not None,
         paid_before=ledger.paid,
-        page=page,
+        page=running.page.path if running and running.page else None,
         resume=place.command("retry", which),
     )
     summary.tell(as_json=options.as_json)
