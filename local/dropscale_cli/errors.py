@@ -41,6 +41,10 @@ class KeyRefused(click.ClickException):
     """An API key was not kept."""
 
 
+class LedgerUnchanged(click.ClickException):
+    """A stack's ledger could not be changed as asked, or nobody agreed to it."""
+
+
 class UnknownImage(WrongUsage):
     """The ledger of the output folder knows no such image."""
 

@@ -101,7 +101,7 @@ def test_a_stack_takes_drops_as_it_says_until_ctrl_c(
         s3.get_waiter("object_exists").wait(
             Bucket=results,
             Key="photo.jpg@2x.png",
-            WaiterConfig={"Delay": 0.2, "MaxAttempts": 5 * int(DEADLINE_SECONDS)},
+            WaiterConfig={"Delay": 0.2, "MaxAttempts": 5 * int(DEADLINE_SECONDS)},  # type: ignore[typeddict-item]
         )
         s3.close()
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does

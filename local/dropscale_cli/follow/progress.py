@@ -26,6 +26,7 @@ _WAITS = MappingProxyType(
     {
         WaitReason.SIDECAR: "waiting for its sidecar",
         WaitReason.ACCESS: "waiting for access to it",
+        WaitReason.LEDGER: "waiting for the ledger",
         WaitReason.SLOT: "waiting for a free slot",
         WaitReason.BUDGET: "waiting for the budget",
         WaitReason.THROTTLED: "waiting until Magic Hour takes more",

@@ -50,7 +50,7 @@ AS_ASKED = frozenset(
 MOST_MANIFEST_BYTES = 4 * 1024 * 1024
 """Ten times the longest that dropscale writes: a row of DynamoDB has 400 KB."""
 
-_ACCOUNT_WIDE = frozenset({WaitReason.BUDGET, WaitReason.ACCOUNT})
+_ACCOUNT_WIDE = frozenset({WaitReason.BUDGET, WaitReason.ACCOUNT, WaitReason.LEDGER})
 _FOR_A_PERSON = _ACCOUNT_WIDE | {WaitReason.SIDECAR, WaitReason.ACCESS}
 
 PATIENCE_SECONDS = 10 * 60.0

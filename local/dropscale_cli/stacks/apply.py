@@ -69,7 +69,7 @@ def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -
     outcome = _agreed(
         pages,
         agreement,
-        lambda change: target.look_again(change.key, change.version),
+        lambda change: target.look_again(change.key),
         lambda price: stack_limit_warnings(target, price),
     )
     _report(outcome, agreement)

@@ -26,6 +26,7 @@ from dropscale.magichour import (
 from dropscale.magichour.base_transport import Endpoint
 from dropscale.magichour.calls import Call
 from dropscale.magichour.client import V1Client
+from dropscale.magichour.params import Options
 from dropscale.magichour.resources import AsyncV1Client
 from dropscale.magichour.transport import BlockingTransport
 from dropscale.upscaler import Mode, price
@@ -248,14 +249,14 @@ class _Listening(BlockingTransport):
         super().__init__(endpoint, _TIMEOUT, _TRANSFER_SECONDS)
         self._differences = differences
 
-    async def send(self, call: Call[T]) -> T:
+    async def send(self, call: Call[T], options: Options | None = None) -> T:
         """See `Transport.send`."""
 
         def read(document: object) -> T:
             self._differences.update(dict.fromkeys(differences(call.label, document)))
             return call.read(document)
 
-        return await super().send(replace(call, read=read))
+        return await super().send(replace(call, read=read), options or Options())
 
 
 def differences(label: str, document: object) -> Iterator[str]:
