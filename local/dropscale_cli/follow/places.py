@@ -76,12 +76,13 @@ def _session(
             journal = started.enter_context(Journal.opened(folder.journal))
         except FileUnusable as error:
             raise StartFailed(str(error)) from error
-        page = started.enter_context(LivePage.kept_up(folder.out))
         served, parameters = started.enter_context(api.opened(folder.account, console))
         # Specs are dropped before images, so nothing needs time to settle.
         parameters["SettleSeconds"] = "0"
         parameters["SidecarSuffixes"] = ",".join(folder.sidecar_suffixes())
         progress = started.enter_context(progress_on(console, "Starting the stack"))
+        page = started.enter_context(LivePage.kept_up(folder.out))
+        started.callback(setattr, progress, "doing", "Writing the page")
         if log is None:
             log = folder.log
             log.unlink(missing_ok=True)
