@@ -43,6 +43,10 @@ class KeyRefused(click.ClickException):
     """An API key was not kept."""
 
 
+class LedgerUnchanged(click.ClickException):
+    """A stack's ledger could not be changed as asked, or nobody agreed to it."""
+
+
 class UnknownImage(click.ClickException):
     """The ledger of the output folder knows no such image."""
 

@@ -45,6 +45,7 @@ _LISTED = MappingProxyType(
             Listed("api", "stacks.serve:api", "Run only the embedded Magic Hour API."),
             Listed("doctor", "stacks.doctor:doctor", "Check a stack, and say how to fix it."),
             Listed("stack", "stacks.stack_source:stack", "Write the stack's files, to deploy."),
+            Listed("ledger", "stacks.ledger:ledger", "Rebuild a stack's ledger from its results."),
             Listed("secret", "stacks.doctor:secret", "Set the Magic Hour API key of a stack."),
         ],
     }

@@ -17,6 +17,7 @@ from dropscale.ledger.drops import Drop
 from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
 from dropscale.magichour.errors import MagicHourError
 from dropscale.pipeline.parts.delivery_errors import ProjectUnnamed
+from dropscale.pipeline.parts.ownership import MayNotPay
 from dropscale.pipeline.resolve import Decision, Trust
 from dropscale_cli.errors import NotResolved, UnknownImage
 from dropscale_cli.files.state_folder import KeptLedger
@@ -185,7 +186,10 @@ def _session(
         offer = f"{what}This costs up to {price} credits, charged at {place.charged_at}."
         agree_to_price(price, offer, console, is_agreed=options.is_agreed)
     with place.session(console) as running:
-        yield running
+        try:
+            yield running
+        except MayNotPay as error:
+            raise NotResolved(str(error)) from error
 
 
 def _report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
@@ -17,11 +18,16 @@ from dropscale.aws import wiring
 from dropscale.aws.api_key import SecretApiKey
 from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
+from dropscale.pipeline.parts.ownership import MayNotPay
 from dropscale_cli.errors import KeyRefused
-from dropscale_cli.options import ended_by_signals, examples, format_option, stack_option
+from dropscale_cli.follow.progress import progress_on
+from dropscale_cli.options import YES_HELP, ended_by_signals, examples, format_option, stack_option
 from dropscale_cli.stacks.account import Concern, Demand, concerns, described
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
-from dropscale_cli.terminal import ask_unseen, on_one_line, say, say_json
+from dropscale_cli.stacks.ledger import ownership_detail, table_faults, take_over
+from dropscale_cli.stacks.live_check import report_live
+from dropscale_cli.stacks.local_stack import RealApi, chosen_api
+from dropscale_cli.terminal import Terminal, ask_unseen, on_one_line, say, say_json
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ def examine(target: AwsTarget, stack: str) -> list[Finding]:
         "versions": lambda: _versions(target, stack),
         "input events": lambda: _events(target),
         "results bucket": lambda: _results(target),
+        "ledger": lambda: _ledger(target, stack),
         "dead letters": lambda: _dead_letters(target),
         "API key": lambda: _api_key(target, stack),
         "Magic Hour": lambda: _magic_hour(target, stack),
@@ -67,7 +74,7 @@ def report(findings: list[Finding], *, as_json: bool) -> int:
 def _lines(findings: list[Finding]) -> Iterator[str]:
     width = max(len(finding.part) for finding in findings)
     for finding in findings:
-        mark = "ok  " if finding.is_well else "MEND"
+        mark = "ok  " if finding.is_well else "FIX "
         yield f"{mark}  {finding.part:{width}}  {finding.detail}"
         if finding.fix:
             yield f"{'':{width + 8}}{finding.fix}"
@@ -120,6 +127,17 @@ def _results(target: AwsTarget) -> Finding:
         f"aws s3api put-bucket-versioning --bucket {bucket} "
         "--versioning-configuration Status=Enabled",
     )
+
+
+def _ledger(target: AwsTarget, stack: str) -> Finding:
+    if faults := ". ".join(table_faults(target)):
+        detail = f"{target.settings.ledger_table} is no ledger as this version has it: {faults}"
+        return Finding("ledger", detail, "Give its name as ExistingLedger only if it was one.")
+    try:
+        return Finding("ledger", ownership_detail(target))
+    except MayNotPay as error:
+        fix = error.fix.replace("take-over`", f"take-over --stack {stack}`")
+        return Finding("ledger", error.message, fix)
 
 
 def _dead_letters(target: AwsTarget) -> Finding:
@@ -221,18 +239,45 @@ def set_key(stack: str) -> None:
     say(f"Kept.{told} What waits for the key goes on within minutes.")
 
 
-@click.command("doctor", epilog=examples("dropscale doctor --stack dropscale"))
+@click.command(
+    "doctor",
+    epilog=examples(
+        "dropscale doctor --stack dropscale",
+        "dropscale doctor --take-over",
+        "dropscale doctor --live",
+    ),
+)
 @stack_option
+@click.option("--take-over", "takes_over", is_flag=True, help="Take the ledger from another stack.")
+@click.option("--yes", "is_agreed", is_flag=True, help=YES_HELP)
 @format_option()
-def doctor(*, stack: str, output_format: str) -> None:
-    """Look at a stack: account, key, events, budget and what else must be right.
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Instead, upscale one small image at the real API, for 25 credits, and compare all "
+    "answers with the documentation. Needs MAGIC_HOUR_API_KEY.",
+)
+def doctor(
+    *, stack: str, takes_over: bool, is_agreed: bool, output_format: str, live: bool
+) -> None:
+    """Check a stack: account, key, events, budget and everything else it needs.
 
-    Each part is ok, or comes with how to mend it. Nothing is changed, and nothing is charged.
+    Each part is ok, or comes with how to fix it. Nothing is changed, and nothing is charged, except
+    with --take-over and --live, which ask first.
 
     Exits with 0 if all is well, 1 if not, 2 if there is no such stack.
     """
     with ended_by_signals():
-        findings = examine(deployed_target(stack), stack)
+        if live:
+            api = chosen_api(os.environ, None)
+            if not isinstance(api, RealApi):
+                raise click.UsageError("--live needs MAGIC_HOUR_API_KEY.")
+            sys.exit(report_live(api.api_key, api.name, is_agreed=is_agreed))
+        target = deployed_target(stack)
+        if takes_over:
+            take_over(target, stack, is_agreed=is_agreed)
+        with progress_on(Terminal(to_stderr=True), f"Looking at stack {stack}"):
+            findings = examine(target, stack)
         sys.exit(report(findings, as_json=output_format == "json"))
 
 

@@ -5,6 +5,7 @@ Neither is imported before it is started: that takes a second, and wrong usage s
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 from collections.abc import Iterator, Mapping
@@ -140,8 +141,15 @@ def _start_server(
         try:
             running = stack.enter_context(server)
         except failures as error:
-            raise StartFailed(str(error)) from error
+            raise StartFailed(_in_words(error)) from error
         yield running
+
+
+def _in_words(error: Exception) -> str:
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    fix = "; choose another, or 0" if error.errno == errno.EADDRINUSE else ""
+    return f"{error.filename}: {error.strerror}{fix}"
 
 
 _SLOTS = 3

@@ -48,7 +48,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}")
 PLAN_UPGRADE_REQUIRED = "plan_upgrade_required"
 """The one code of a 402 that is about the request, not about the account."""
 
-_TOLD = (*NOT_CHARGED, CreateOutcomeUnknown)
+_TOLD: tuple[type[MagicHourError], ...] = (*NOT_CHARGED, CreateOutcomeUnknown)
 """What a create may end with; anything else is still to be told as what it means for the job."""
 
 WithoutKey = Callable[[str], str]
@@ -154,7 +154,7 @@ class CreateCall(Call[CreatedProject]):
 
     def failure(self, error: BaseException) -> MagicHourError:
         """Return what a failed create means: the error itself if nothing can have been charged."""
-        if isinstance(error, MagicHourError) and isinstance(error, _TOLD):
+        if isinstance(error, _TOLD):
             return error
         return self._outcome_unknown(CreateOutcomeUnknown, error)
 
