@@ -14,6 +14,7 @@ from dropscale_cli.drops import find_drops
 from dropscale_cli.errors import PriceUnconfirmed
 from dropscale_cli.file_listing import FileListing
 from dropscale_cli.kept_ledger import KeptLedger
+from dropscale_cli.plan_report import loss_lines
 from dropscale_cli.run import RunOptions, run_drops
 from dropscale_cli.stack_limits import stack_limit_warnings
 from dropscale_cli.stack_plan import Page, PlannedChange, StackPlanner
@@ -127,6 +128,8 @@ def _agreed(
         if not page.changes:
             continue
         console.show(_table(page))
+        for line in loss_lines((change.key, change.losses) for change in page.changes):
+            console.say(line)
         for warning in warnings(_price([*outcome.applied, *page.changes])):
             console.say(warning)
         answer = _answer(page, agreement) if ask else "yes"

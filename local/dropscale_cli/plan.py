@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 from dropscale.coded_warning import CodedWarning
 from dropscale.errors import DropscaleError
@@ -143,14 +144,18 @@ def _plan_drop(key: str, bucket: LocalBucket, specs: SpecResolver) -> Iterator[P
                 lambda resolved: image_of(bucket, source, resolved, open_objects),
             )
             if planned is not None:
-                yield replace(planned, losses=_losses(planned, bucket))
+                with bucket.paths[key].open("rb") as file:
+                    yield replace(planned, losses=losses_of(planned, file))
 
 
-def _losses(drop: PlannedDrop, bucket: LocalBucket) -> list[CodedWarning]:
+def losses_of(drop: PlannedDrop, file: BinaryIO) -> list[CodedWarning]:
+    """Return what the results of a drop will lack that the image in a file has.
+
+    The file may be the image's beginning only.
+    """
     if drop.source.type is None or not drop.renditions:
         return []
     settings = [rendition.output_settings for rendition in drop.renditions]
     strips = all(each.metadata is MetadataChoice.STRIP for each in settings)
     formats = [str(each.format) for each in settings if each.metadata is not MetadataChoice.STRIP]
-    with bucket.paths[drop.source.key].open("rb") as file:
-        return foresee_losses(file, drop.source.type, formats, strip=strips)
+    return foresee_losses(file, drop.source.type, formats, strip=strips)

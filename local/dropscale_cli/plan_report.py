@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -93,11 +93,7 @@ class _Report:
     def _closing_lines(self) -> Iterator[str]:
         warnings = dict.fromkeys(fault for drop in self.plan.drops for fault in drop.warnings)
         yield from (f"Warning: {fault}" for fault in warnings)
-        by_loss: dict[CodedWarning, list[str]] = {}
-        for drop in self.plan.drops:
-            for loss in drop.losses:
-                by_loss.setdefault(loss, []).append(drop.source.key)
-        yield from (f"Warning: {_names(keys)}: {loss}" for loss, keys in by_loss.items())
+        yield from loss_lines((drop.source.key, drop.losses) for drop in self.plan.drops)
         by_refusal: dict[str, list[PlannedDrop]] = {}
         for drop in self.plan.drops:
             if drop.refusal is not None:
@@ -145,6 +141,15 @@ def _list_refusals(drops: list[PlannedDrop]) -> Iterator[str]:
     yield f"{_names([drop.source.key for drop in drops])}: {_state(drops[0])}"
     if drops[0].refusal is not None:
         yield from (f"  {line}" for line in str(drops[0].refusal).splitlines())
+
+
+def loss_lines(losses: Iterable[tuple[str, Sequence[CodedWarning]]]) -> Iterator[str]:
+    """Yield what will be lost, and of which drops, by their keys."""
+    by_loss: dict[CodedWarning, list[str]] = {}
+    for key, found in losses:
+        for loss in found:
+            by_loss.setdefault(loss, []).append(key)
+    yield from (f"Warning: {_names(keys)}: {loss}" for loss, keys in by_loss.items())
 
 
 def _names(keys: list[str]) -> str:

@@ -14,6 +14,7 @@ from dropscale_cli.drops import Drops
 from dropscale_cli.file_listing import FileListing
 from dropscale_cli.ignored import IgnoredFiles
 from dropscale_cli.places import DeployedStack
+from dropscale_cli.plan_report import loss_lines
 from dropscale_cli.price import agree_to_price
 from dropscale_cli.round_trip import FollowedDrop
 from dropscale_cli.run import RunOptions, found_drops, watch_folder
@@ -107,6 +108,8 @@ def _agree(
     console: Terminal,
 ) -> None:
     price = sum(change.credits for change in changes.values())
+    for line in loss_lines((key, change.losses) for key, change in changes.items()):
+        console.say(line)
     for warning in stack_limit_warnings(place.target, price):
         console.say(warning)
     at_stake = max(price, 1) if options.is_watching else price

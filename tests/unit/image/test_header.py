@@ -148,6 +148,7 @@ def test_names_alone_tell_of_types_that_the_upscaler_does_not_take(extension: st
 def test_content_counts_for_more_than_a_name() -> None:
     assert "a GIF file" in refusal_by_name(b"GIF89a....", "cat.nef").message
     assert isinstance(refusal_by_name(b"", "cat.nef"), EmptyImage)
+    assert "raw file (NEF), by its name" in refusal_by_name(tiff(*SIZE_TAGS), "cat.nef").message
     misnamed = refusal_by_name(png(), "cat.gif")
     assert "is png by its content" in misnamed.message
     assert misnamed.fix == "Let its name end in .png."
