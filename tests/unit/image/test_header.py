@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from dropscale import upscaler
 from dropscale.image.header import (
@@ -106,6 +107,15 @@ def test_an_orientation_at_a_png_files_end_counts_too() -> None:
     moved = body[:at] + body[at + len(chunk) : -12] + chunk + body[-12:]
 
     assert read_header(io.BytesIO(moved), "x") == ImageHeader("png", 17, 31)
+
+
+def test_an_orientation_of_a_tiff_that_is_none_leaves_it_to_xmp() -> None:
+    tags = ImageFileDirectory_v2()
+    tags[originals.ORIENTATION], tags[700] = 0, originals.xmp(6)
+
+    header = read_header(io.BytesIO(encoded("tiff", tiffinfo=tags)), "x")
+
+    assert (header.width, header.height) == (17, 31)
 
 
 def test_exif_that_cannot_be_read_turns_nothing() -> None:
