@@ -7,7 +7,7 @@ FREE := env -u MAGIC_HOUR_API_KEY -u MAGIC_HOUR_BASE_URL
 # They start many processes: each module is compiled for the first.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Each core takes whole files of tests.
+# Each process takes whole files of tests; how many there are, tests/conftest.py says.
 PARALLEL := --numprocesses=auto --no-loadscope-reorder
 QUICK := tests/unit tests/corpus
 

@@ -20,12 +20,11 @@ from tests.unit.pipeline.test_damaged_packets import with_segments
 from tests.unit.pipeline.test_fidelity import (
     SIZE,
     Finished,
-    _no_process_of_its_own,
     enlarged,
     finish,
 )
 
-__all__ = ["_no_process_of_its_own"]
+pytestmark = pytest.mark.usefixtures("decoding_here")
 
 PROMPT = "a red fox, 8k\nSteps: 20, Seed: 7"
 JUMBF = b"JP\0\1\0\0\0\1\0\0\0\x40jumb\0\0\0\x1ejumdc2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9bq\3c2pa\0"
