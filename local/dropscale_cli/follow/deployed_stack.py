@@ -17,6 +17,7 @@ from dropscale_cli.follow.places import Session, TellsAll, followed_drop_of
 from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.follow.round_trip import FollowedDrop, RoundTrip
 from dropscale_cli.page.gallery import LivePage
+from dropscale_cli.specs.plan import loss_lines
 from dropscale_cli.stacks.account import stack_limit_warnings
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
 from dropscale_cli.stacks.local_stack import STACK
@@ -133,7 +134,8 @@ class StackRun:
 
     def warnings(self) -> Iterable[str]:
         """See `PlannedRun.warnings`."""
-        return stack_limit_warnings(self.target, self.price)
+        yield from loss_lines((key, change.losses) for key, change in self.changes.items())
+        yield from stack_limit_warnings(self.target, self.price)
 
     def bring(self, trip: RoundTrip) -> None:
         """See `PlannedRun.bring`: what would change nothing is not uploaded again."""

@@ -28,7 +28,7 @@ from dropscale_cli.follow.round_trip import (
     Transfer,
 )
 from dropscale_cli.page.gallery import LivePage
-from dropscale_cli.specs.plan import Plan, plan_of
+from dropscale_cli.specs.plan import Plan, loss_lines, plan_of
 from dropscale_cli.stacks.local_stack import (
     STACK,
     ChosenApi,
@@ -317,8 +317,9 @@ class _LocalRun:
         """See `PlannedRun.warnings`."""
         if not self.api.is_charged:
             return []
+        losses = loss_lines((drop.source.key, drop.losses) for drop in self._plan.drops)
         account = self.api.account(self.price, self._plan.scale_factors)
-        return account.lines() if account else []
+        return [*losses, *(account.lines() if account else [])]
 
     def bring(self, trip: RoundTrip) -> None:
         """See `PlannedRun.bring`; the stack has none of it, since its buckets were emptied."""
