@@ -268,10 +268,11 @@ class DynamoLedger:
             case Spend(window, credits, limit):
                 return self._spend(window, credits, limit)
             case RequireOpenGate():
-                condition = "attribute_not_exists(pk) OR is_open = :true"
-                check = {"Key": _item(_GATE), "ConditionExpression": condition}
-                values = _item({":true": True})
-                return self._on_table("ConditionCheck", check, values)
+                check = {
+                    "Key": _item(_GATE),
+                    "ConditionExpression": "attribute_not_exists(pk) OR is_open = :true",
+                }
+                return self._on_table("ConditionCheck", check, _item({":true": True}))
 
     def _put(
         self, record: Drop | Job | Gate | Walk, key: Mapping[str, str], agenda: Agenda | None
