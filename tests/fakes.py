@@ -16,8 +16,9 @@ from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.drops import Drop, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
+from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import Row
-from dropscale.ledger.states import WaitReason
+from dropscale.ledger.states import ASKED_AGAIN
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,
@@ -29,12 +30,15 @@ from dropscale.ledger.store import (
     GateClosed,
     LedgerConflict,
     Names,
+    NotOwner,
     ProjectTaken,
     Reference,
     RequireOpenGate,
+    RequireOwner,
     SaveDrop,
     SaveGate,
     SaveJob,
+    SaveOwner,
     SaveReference,
     SaveWalk,
     SlotsTaken,
@@ -55,6 +59,7 @@ from dropscale.pipeline.parts.ports import (
     OutputLabels,
     StoredOutput,
 )
+from dropscale.specs.keys import MANIFEST_SUFFIX
 from dropscale.upscaler import ProjectStatus
 
 
@@ -85,6 +90,9 @@ class Clock:
         self.now += timedelta(**amount)
 
 
+_ONLY: dict[type[Row], str] = {Gate: "gate_record", Walk: "walk_record", Owner: "owner_record"}
+
+
 class MemoryLedger:
     """A ledger in memory, one transaction at a time."""
 
@@ -94,6 +102,7 @@ class MemoryLedger:
         self.references: dict[tuple[type[Reference], str], Reference] = {}
         self.gate_record: Gate | None = None
         self.walk_record: Walk | None = None
+        self.owner_record: Owner | None = None
         self.attachments: dict[str, list[str]] = {}
         self.taken = 0
         self.credits: dict[str, int] = {}
@@ -122,6 +131,12 @@ class MemoryLedger:
     def gate(self) -> Gate | None:
         return self.gate_record
 
+    def owner(self) -> Owner | None:
+        return self.owner_record
+
+    def is_new(self) -> bool:
+        return self.walk_record is None and not self.taken and not self.jobs
+
     def list_attached(
         self, fingerprint: str, after: str | None = None, limit: int | None = None
     ) -> list[str]:
@@ -136,7 +151,7 @@ class MemoryLedger:
             records += [
                 (drop.wait_until, drop.id)
                 for drop in self.drops.values()
-                if drop.wait is WaitReason.ACCESS and drop.wait_until and not drop.due
+                if drop.wait in ASKED_AGAIN and drop.wait_until and not drop.due
             ]
         for job in self.jobs.values():
             if job.due and AGENDA_BY_JOB_STATE[job.state] is agenda:
@@ -147,6 +162,7 @@ class MemoryLedger:
         return self.credits.get(window, 0)
 
     def write(self, *changes: Change) -> None:
+        assert changes, "DynamoDB refuses a transaction of nothing"
         for change in changes:
             self._require(change)
         for change in changes:
@@ -171,10 +187,12 @@ class MemoryLedger:
                 _require_next(self.drops.get(drop.id), drop)
             case SaveJob(job):
                 _require_next(self.jobs.get(job.fingerprint), job)
-            case SaveGate(gate):
-                _require_next(self.gate_record, gate)
-            case SaveWalk(walk):
-                _require_next(self.walk_record, walk)
+            case SaveGate(record) | SaveWalk(record) | SaveOwner(record):
+                _require_next(getattr(self, _ONLY[type(record)]), record)
+            case RequireOwner(stack_id):
+                owned = self.owner_record
+                if owned is None or owned.stack_id != stack_id or not owned.is_rebuilt:
+                    raise NotOwner
             case SaveReference(reference):
                 there = self.references.get(_name_of(reference))
                 if there is not None and there.fingerprint != reference.fingerprint:
@@ -193,10 +211,8 @@ class MemoryLedger:
                 self.drops[drop.id] = drop
             case SaveJob(job):
                 self.jobs[job.fingerprint] = job
-            case SaveGate(gate):
-                self.gate_record = gate
-            case SaveWalk(walk):
-                self.walk_record = walk
+            case SaveGate(record) | SaveWalk(record) | SaveOwner(record):
+                setattr(self, _ONLY[type(record)], record)
             case SaveReference(reference):
                 self.references[_name_of(reference)] = reference
             case Attach(fingerprint, drop_id):
@@ -211,7 +227,7 @@ class MemoryLedger:
                 self.taken -= 1
             case Spend(window, credits, _):
                 self.credits[window] = self.credits_spent(window) + credits
-            case RequireOpenGate():
+            case RequireOpenGate() | RequireOwner():
                 pass
 
 
@@ -341,6 +357,9 @@ class FakeResults:
         body, labels = self.outputs[key]
         return StoredOutput(_etag(body), labels)
 
+    def all_keys(self) -> Iterator[str]:
+        return iter(sorted(self.outputs.keys() | self.manifests.keys()))
+
     def put_output(
         self, key: str, file: BinaryIO, image_type: str, labels: OutputLabels, over: str | None
     ) -> bool:
@@ -351,9 +370,10 @@ class FakeResults:
         return True
 
     def read_output(self, key: str, file: BinaryIO) -> int:
-        if key not in self.outputs:
+        stored = self.outputs.get(key) or self.manifests.get(key, ())[::-1]
+        if not stored:
             raise ObjectGone(key)
-        return file.write(self.outputs[key][0])
+        return file.write(stored[0])
 
     def manifest(self, key: str) -> tuple[int, str] | None:
         if key not in self.manifests:
@@ -361,11 +381,14 @@ class FakeResults:
         seq, body = self.manifests[key]
         return seq, _etag(body)
 
-    def put_manifest(self, key: str, body: bytes, seq: int, over: str | None) -> bool:
+    def may_hold_manifests(self) -> bool:
+        return any(key.endswith(MANIFEST_SUFFIX) for key in self.manifests)
+
+    def put_manifest(self, key: str, body: bytes, rank: int, over: str | None) -> bool:
         there = self.manifest(key)
         if (there[1] if there else None) != over:
             return False
-        self.manifests[key] = (seq, body)
+        self.manifests[key] = (rank, body)
         return True
 
 

@@ -27,6 +27,7 @@ from dropscale.pipeline.parts.gate import GateKeeper
 from dropscale.pipeline.parts.locate import LocateDrop, noting_images
 from dropscale.pipeline.parts.look import LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.ownership import Ownership
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.publish import PublishOutput
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
@@ -77,6 +78,7 @@ class World:
     queue: FakeQueue = field(default_factory=FakeQueue)
     upscaler: FakeUpscaler = field(default_factory=FakeUpscaler)
     pixels: FakePixels = field(default_factory=FakePixels)
+    stack_id: str = "stack"
     listens: bool = True
     """Whether the event bus takes announcements."""
 
@@ -85,7 +87,7 @@ class World:
 
     def compose(self) -> None:
         """Compose the use cases, anew after a setting was changed."""
-        ids = count(1)
+        ids = count(1 if self.stack_id == "stack" else 1 << 32)
         sleep = self.sleep or (lambda seconds: self.clock.advance(seconds=seconds))
         self.observed: list[DropState] = []
         self.announced: list[Drop] = []
@@ -95,6 +97,7 @@ class World:
             observe=lambda drop: self.observed.append(drop.state),
             announce=self.announce,
         )
+        self.ownership = Ownership(self.ledger, self.results, self.clock, self.stack_id)
         self.gate = GateKeeper(self.ledger, self.upscaler, self.clock, lambda: 0.5)
         self.look = LookAtProject(self.ledger, self.upscaler, self.clock)
         self.follow = FollowJob(
@@ -105,6 +108,7 @@ class World:
             upscaler=self.upscaler,
             follow=self.follow,
             gate=self.gate,
+            ownership=self.ownership,
             clock=self.clock,
             sleep=sleep,
             new_token=lambda: f"{next(ids):024x}",
@@ -132,6 +136,7 @@ class World:
                 clock=self.clock,
             ),
             write_manifest=self.write_manifest,
+            ownership=self.ownership,
         )
         self.check = Check(
             ledger=self.ledger,
@@ -165,6 +170,7 @@ class World:
             follow=self.follow,
             gate=self.gate,
             write_manifest=self.write_manifest,
+            ownership=self.ownership,
             clock=self.clock,
         )
 

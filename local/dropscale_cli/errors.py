@@ -25,10 +25,6 @@ class PriceDeclined(click.ClickException):
     """A person did not agree to the price."""
 
 
-class TemplateMissing(click.ClickException):
-    """The stack's template is not beside this package."""
-
-
 class StartFailed(click.ClickException):
     """The embedded API or the embedded cloud could not start."""
 
@@ -45,6 +41,10 @@ class StackUnreachable(click.ClickException):
 
 class KeyRefused(click.ClickException):
     """An API key was not kept."""
+
+
+class LedgerUnchanged(click.ClickException):
+    """A stack's ledger could not be changed as asked, or nobody agreed to it."""
 
 
 class UnknownImage(click.ClickException):

@@ -91,6 +91,8 @@ def _asked(node: ast.AST) -> list[ast.expr]:
             return [asked]
         case ast.Assign([ast.Subscript(slice=ast.Constant("ConditionExpression"))], asked):
             return [asked]
+        case ast.Assign([ast.Name("condition")], asked):
+            return [asked]
         case ast.Dict(keys, values):
             named = zip(keys, values, strict=True)
             return [asked for key, asked in named if ast.unparse(key or asked) == _ASKED]
@@ -98,14 +100,14 @@ def _asked(node: ast.AST) -> list[ast.expr]:
 
 
 def _asked_otherwise(asked: ast.expr) -> Iterator[str]:
-    """Yield what else DynamoDB could be asked for: anything goes, or a part of it never does."""
-    yield f"'(' + {ast.unparse(asked)} + '){_ALWAYS}'"
-    if not isinstance(asked, ast.Constant):
-        yield f"'(' + {ast.unparse(asked)} + '){_NEVER}'"
-        return
-    parts = str(asked.value).split(" OR ")
-    for part in parts:
-        yield repr(" OR ".join(f"{one}{_NEVER if one is part else ''}" for one in parts))
+    """Yield what else DynamoDB could be asked for: all or nothing, or all but one part of it."""
+    for held in (_ALWAYS, _NEVER):
+        yield f"'(' + {ast.unparse(asked)} + '){held}'"
+    if isinstance(asked, ast.Constant):
+        for joined, held in ((" OR ", _NEVER), (" AND ", _ALWAYS)):
+            parts = str(asked.value).split(joined)
+            for part in parts if len(parts) > 1 else ():
+                yield repr(joined.join(f"({one}{held if one is part else ''})" for one in parts))
 
 
 def _fields(arguments: list[ast.expr], keywords: list[ast.keyword]) -> Iterator[ast.AST]:

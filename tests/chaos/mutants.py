@@ -66,7 +66,7 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "aws.ledger.DynamoLedger._action: Attribute(due)[0] -> true": (
             f"{_TYPES}every step of a drop makes its manifest due"
         ),
-        "aws.ledger._refusal: Call(isinstance)[4] -> true": (
+        "aws.ledger._refusal: Call(isinstance)[5] -> true": (
             f"{_TYPES}by then only a budget is left that can have refused"
         ),
         "aws.ledger.DynamoLedger.note_manifest_written: Attribute(wait_until)[0] -> true": (

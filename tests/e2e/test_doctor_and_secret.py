@@ -33,7 +33,7 @@ def test_a_stack_that_works_is_well(finish: Finish, stack: Environment) -> None:
     ended = finish("doctor", **stack)
 
     assert ended.returncode == 0, ended.stdout
-    assert len(ended.stdout.splitlines()) == 9
+    assert len(ended.stdout.splitlines()) == 10
     assert all(line.startswith("ok ") for line in ended.stdout.splitlines())
 
 

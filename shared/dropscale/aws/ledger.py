@@ -2,7 +2,7 @@
 
 Rows, by partition and sort key: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`,
 `job#<fingerprint>`/`drop#<id>` (attached), `attempt#<token>`/`attempt`,
-`project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`, `walk`/`walk`,
+`project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`, `walk`/`walk`, `owner`/`owner`,
 `budget#<window>`/`budget`, `name#<id>`/`name`. Records with something due carry `sweep` and
 `sweep_at`, the keys of the sparse index `sweep`.
 """
@@ -28,7 +28,9 @@ from pydantic import BaseModel
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
-from dropscale.ledger.states import WaitReason
+from dropscale.ledger.owner import Owner
+from dropscale.ledger.rows import Row
+from dropscale.ledger.states import ASKED_AGAIN
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,
@@ -40,12 +42,15 @@ from dropscale.ledger.store import (
     GateClosed,
     LedgerConflict,
     Names,
+    NotOwner,
     ProjectTaken,
     Reference,
     RequireOpenGate,
+    RequireOwner,
     SaveDrop,
     SaveGate,
     SaveJob,
+    SaveOwner,
     SaveReference,
     SaveWalk,
     SlotsTaken,
@@ -61,6 +66,11 @@ _Record = TypeVar("_Record", bound=BaseModel)
 _SLOTS = {"pk": "slots", "sk": "slots"}
 _WALK = {"pk": "walk", "sk": "walk"}
 _GATE = {"pk": "gate", "sk": "gate"}
+_OWNER = {"pk": "owner", "sk": "owner"}
+_KEY_OF_ONLY: Mapping[type[Row], dict[str, str]] = MappingProxyType(
+    {Gate: _GATE, Walk: _WALK, Owner: _OWNER}
+)
+"""Of rows of which there is one."""
 _RECORD_BY_SORT_KEY: Mapping[str, type[Drop | Job]] = MappingProxyType({"drop": Drop, "job": Job})
 _KEYS = frozenset({"pk", "sk", "sweep", "sweep_at"})
 _MOST_ROWS = 100
@@ -80,6 +90,7 @@ _PASSING_REASONS = frozenset(
     {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
 """Why a transaction is canceled that may go through a moment later."""
+_SAVES = SaveDrop | SaveJob | SaveGate | SaveWalk | SaveOwner
 _SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
 
 
@@ -140,6 +151,15 @@ class DynamoLedger:
     def gate(self) -> Gate | None:
         """See `Ledger.gate`."""
         return self._get(Gate, _GATE)
+
+    def owner(self) -> Owner | None:
+        """See `Ledger.owner`."""
+        return self._get(Owner, _OWNER)
+
+    def is_new(self) -> bool:
+        """See `Ledger.is_new`."""
+        found = self._client.get_item(TableName=self._table, Key=_item(_SLOTS), ConsistentRead=True)
+        return "Item" not in found and self.walk() is None
 
     def list_attached(
         self, fingerprint: str, after: str | None = None, limit: int | None = None
@@ -223,7 +243,7 @@ class DynamoLedger:
         """See `Ledger.note_manifest_written`."""
         update = "REMOVE sweep, sweep_at, due"
         values: dict[str, Any] = {":seq": drop.seq}
-        if drop.wait is WaitReason.ACCESS and drop.wait_until:
+        if drop.wait in ASKED_AGAIN and drop.wait_until:
             update = "SET sweep = :agenda, sweep_at = :at REMOVE due"
             values |= {":agenda": Agenda.DENIED_DROPS, ":at": _text(drop.wait_until)}
         try:
@@ -249,10 +269,8 @@ class DynamoLedger:
             case SaveJob(job):
                 agenda = AGENDA_BY_JOB_STATE[job.state] if job.due else None
                 return self._put(job, _job_key(job.fingerprint), agenda)
-            case SaveGate(gate):
-                return self._put(gate, _GATE, None)
-            case SaveWalk(walk):
-                return self._put(walk, _WALK, None)
+            case SaveGate(record) | SaveWalk(record) | SaveOwner(record):
+                return self._put(record, _KEY_OF_ONLY[type(record)], None)
             case SaveReference(reference):
                 return self._put_reference(reference)
             case Attach(fingerprint, drop_id):
@@ -268,15 +286,17 @@ class DynamoLedger:
             case Spend(window, credits, limit):
                 return self._spend(window, credits, limit)
             case RequireOpenGate():
-                check = {
-                    "Key": _item(_GATE),
-                    "ConditionExpression": "attribute_not_exists(pk) OR is_open = :true",
-                }
-                return self._on_table("ConditionCheck", check, _item({":true": True}))
+                condition = "attribute_not_exists(pk) OR is_open = :true"
+                return self._check(_GATE, condition, {})
+            case RequireOwner(stack_id):
+                condition = "stack_id = :stack AND is_rebuilt = :true"
+                return self._check(_OWNER, condition, {":stack": stack_id})
 
-    def _put(
-        self, record: Drop | Job | Gate | Walk, key: Mapping[str, str], agenda: Agenda | None
-    ) -> Any:
+    def _check(self, key: Mapping[str, str], condition: str, values: Mapping[str, str]) -> Any:
+        check = {"Key": _item(key), "ConditionExpression": condition}
+        return self._on_table("ConditionCheck", check, _item({":true": True, **values}))
+
+    def _put(self, record: Row, key: Mapping[str, str], agenda: Agenda | None) -> Any:
         # DynamoDB's numbers are decimal; boto3 refuses floats, which are not.
         row = json.loads(record.model_dump_json(exclude_none=True), parse_float=Decimal) | key
         if agenda is not None:
@@ -404,7 +424,7 @@ def _may_pass(error: ClientError) -> bool:
 
 
 def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
-    """Tell which change's condition did not hold; a record's own comes before slot and gate."""
+    """Tell which change's condition did not hold: the owner's, a record's own, slot and gate."""
     codes = _codes(error)
     failed = [
         change
@@ -413,7 +433,9 @@ def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
     ]
     if not failed:
         return error
-    if any(isinstance(change, SaveDrop | SaveJob | SaveGate | SaveWalk) for change in failed):
+    if any(isinstance(change, RequireOwner) for change in failed):
+        return NotOwner()
+    if any(isinstance(change, _SAVES) for change in failed):
         return LedgerConflict("a record was changed by somebody else")
     if any(isinstance(change, SaveReference) for change in failed):
         return ProjectTaken()

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
+from dropscale.ledger.owner import Owner
 from dropscale.ledger.states import JobState
 from dropscale.ledger.walk import Walk
 
@@ -50,6 +51,10 @@ class GateClosed(Exception):
     """The vendor takes no jobs from this account at the moment."""
 
 
+class NotOwner(Exception):
+    """Another stack pays by this ledger, or it is not rebuilt yet."""
+
+
 @dataclass(frozen=True)
 class SaveDrop:
     """Write a drop over the record with the `seq` before its own; `seq` 1: over none."""
@@ -76,6 +81,13 @@ class SaveWalk:
     """Write the walk down, if nobody has since its step before."""
 
     walk: Walk
+
+
+@dataclass(frozen=True)
+class SaveOwner:
+    """Write the owner over the record with the `seq` before its own; `seq` 1: over none."""
+
+    owner: Owner
 
 
 Reference = Attempt | KnownProject
@@ -134,11 +146,19 @@ class RequireOpenGate:
     """Hold only if the gate is open."""
 
 
+@dataclass(frozen=True)
+class RequireOwner:
+    """Hold only if that stack pays by this ledger."""
+
+    stack_id: str
+
+
 Change = (
     SaveDrop
     | SaveJob
     | SaveGate
     | SaveWalk
+    | SaveOwner
     | SaveReference
     | Attach
     | Detach
@@ -146,6 +166,7 @@ Change = (
     | FreeSlot
     | Spend
     | RequireOpenGate
+    | RequireOwner
 )
 
 
@@ -158,7 +179,7 @@ class Agenda(StrEnum):
     ENDED_JOBS = "job#ended"
     DROPS = "drop"
     DENIED_DROPS = "drop#access"
-    """Drops that wait for access to their objects, and whose manifests say so."""
+    """Drops that wait for what is `ASKED_AGAIN`, and whose manifests say so."""
 
 
 AGENDA_BY_JOB_STATE = MappingProxyType(
@@ -214,6 +235,12 @@ class Ledger(Protocol):
     def gate(self) -> Gate | None:
         """Return the gate, None if it was never closed."""
 
+    def owner(self) -> Owner | None:
+        """Return which stack pays by it, None if nobody has yet."""
+
+    def is_new(self) -> bool:
+        """Whether nothing was paid by it yet, and it was not swept."""
+
     def list_attached(
         self, fingerprint: str, after: str | None = None, limit: int | None = None
     ) -> list[str]:
@@ -232,6 +259,7 @@ class Ledger(Protocol):
         """Make all changes or none.
 
         Raises:
+            NotOwner: a `RequireOwner` found another.
             GateClosed: a `RequireOpenGate` found it closed.
             SlotsTaken: a `TakeSlot` found none free.
             BudgetSpent: a `Spend` found too little left.

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop, Reason, Source
-from dropscale.ledger.states import DropState
+from dropscale.ledger.states import DropState, WaitReason
 from dropscale.ledger.store import LedgerConflict
 from dropscale.pipeline.parts.accept import AcceptDrop
 from dropscale.pipeline.parts.advance import AdvanceDrop
@@ -14,6 +14,7 @@ from dropscale.pipeline.parts.decline import DeclineDrop
 from dropscale.pipeline.parts.evaluate import Declined, EvaluateDrop, wait_for_access
 from dropscale.pipeline.parts.locate import LocateDrop, Location
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.ownership import MayNotPay, Ownership
 from dropscale.pipeline.parts.ports import (
     ObjectGone,
     ObjectOverwritten,
@@ -58,6 +59,7 @@ class Submit:
     decline: DeclineDrop
     advance: AdvanceDrop
     write_manifest: WriteManifest
+    ownership: Ownership
 
     def __call__(self, bucket: str, key: str, remaining: RemainingTime) -> Submitted:
         """Evaluate what lies at `key`, or the images that a sidecar there means.
@@ -66,7 +68,10 @@ class Submit:
             LedgerConflict: others change the same drop; call again later.
         """
         try:
+            self.ownership.require()
             found = self.locate(bucket, key)
+        except MayNotPay as error:
+            return self._wait_for_ledger(bucket, key, error)
         except DropscaleError as error:
             return self._refuse(bucket, key, error)
         submitted = self._submit(found, remaining)
@@ -86,6 +91,20 @@ class Submit:
         else:
             declined = Declined(DropState.REJECTED, drop.source, Reason.of(error))
         drop = self.decline(drop, declined)
+        self.write_manifest(drop)
+        return Submitted(SubmitOutcome.EVALUATED, kind, drop)
+
+    def _wait_for_ledger(self, bucket: str, key: str, error: MayNotPay) -> Submitted:
+        """Write down that a new drop waits until this stack may pay.
+
+        Of what the ledger knows already nothing is changed: the owner's sweep finds what is new.
+        """
+        kind, drop_key = self.locate.sort_key(key)
+        drop = self.locate.find_drop(bucket, key)
+        if drop_key != key or drop.renditions:
+            return Submitted(SubmitOutcome.IGNORED, kind)
+        waits = Declined(DropState.WAITING, drop.source, Reason.of(error), WaitReason.LEDGER)
+        drop = self.decline(drop, waits)
         self.write_manifest(drop)
         return Submitted(SubmitOutcome.EVALUATED, kind, drop)
 
@@ -109,6 +128,7 @@ class Submit:
         _, drop_key = self.locate.sort_key(key)
         if drop_key is None:
             return
+        self.ownership.owner()  # Else this manifest would be taken for an earlier ledger's.
         drop = self.locate.find_drop(bucket, drop_key)
         if not drop.renditions:
             source = self._source_given_up(drop)

@@ -12,7 +12,7 @@ from typing import TypeVar
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop, Rendition, Source
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.states import VERDICTS, JobState, WaitReason
+from dropscale.ledger.states import ASKED_AGAIN, VERDICTS, JobState, WaitReason
 from dropscale.ledger.store import (
     MOST_DROPS,
     Agenda,
@@ -29,6 +29,7 @@ from dropscale.pipeline.parts.gate import GateKeeper
 from dropscale.pipeline.parts.look import PASSING, LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.measurements import Measurement
+from dropscale.pipeline.parts.ownership import Ownership
 from dropscale.pipeline.parts.poll_schedule import NEXT_DROPS, REVIEW
 from dropscale.pipeline.parts.ports import (
     Clock,
@@ -68,14 +69,17 @@ class Sweep:
     gate: GateKeeper
     write_manifest: WriteManifest
     reconcile: Callable[[RemainingTime], int]
+    ownership: Ownership
     clock: Clock
 
     def __call__(self, remaining: RemainingTime) -> Counter[str]:
         """Do what is due; return how much of what was done.
 
         Raises:
+            MayNotPay: nothing was done; the ledger is another's to sweep, or not rebuilt.
             ExceptionGroup: what went wrong with single records; all others were seen to.
         """
+        self.ownership.require()
         run = _Run(remaining)
         run.each("expired", self._due_jobs(Agenda.SUBMITTING_JOBS), self._expire)
         with run.collecting_problems():
@@ -160,12 +164,12 @@ class Sweep:
             return False
 
     def _ask_for_access(self, drop: Drop) -> bool:
-        """Have submit look at an object again that it was denied."""
+        """Have submit look at an object again that it was denied, or might not pay for."""
         now, source = self.clock(), drop.source
 
         def wait_on(drop: Drop) -> Drop:
-            is_denied = drop.wait is WaitReason.ACCESS
-            return drop.look_again(now + ACCESS_PAUSE, now) if is_denied else drop
+            is_waiting = drop.wait in ASKED_AGAIN
+            return drop.look_again(now + ACCESS_PAUSE, now) if is_waiting else drop
 
         amend_drop(self.ledger, drop.id, wait_on)
         self.queue.send(source.bucket, source.key)

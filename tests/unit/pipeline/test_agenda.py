@@ -103,8 +103,9 @@ def test_of_drops_that_share_bytes_all_are_asked_up_to_the_first_that_is_there(
     world: World,
 ) -> None:
     world.set_slots(0)
-    keys = [world.drop(f"{name}.png", png()) and f"{name}.png" for name in "abcd"]
-    keys.sort(key=lambda key: world.row(key).id)
+    for name in "abcd":
+        world.drop(f"{name}.png", png())
+    keys = sorted((f"{name}.png" for name in "abcd"), key=lambda key: world.row(key).id)
     world.bucket.delete(keys[0])
     world.bucket.refusals[keys[1]] = AccessDenied("denied", fix="Allow it.")
     world.clock.advance(days=7)

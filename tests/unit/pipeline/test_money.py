@@ -324,7 +324,7 @@ def test_who_was_let_in_before_the_gate_was_closed_does_not_open_it(
         world.upscaler.fail_create = error
         return create(*arguments)
 
-    world.upscaler.create = create_meanwhile  # type: ignore[method-assign]
+    world.upscaler.create = create_meanwhile  # type: ignore[method-assign, assignment]
     world.drop("cat.png", png())
 
     gate = world.ledger.gate()
@@ -504,7 +504,7 @@ def test_news_of_an_earlier_attempt_does_not_touch_who_was_told_of_a_later_one(
     told = world.row("cat.png")
     assert told.state is DropState.SUBMITTED
 
-    world.ledger.job = lambda _: before  # type: ignore[method-assign]
+    world.ledger.job = lambda _: before  # type: ignore[method-assign, assignment]
     world.follow.update_drop(told.id, before)
 
     assert world.row("cat.png") == told

@@ -26,6 +26,7 @@ from dropscale.ledger.store import (
     Ledger,
     LedgerConflict,
     Limits,
+    NotOwner,
     ProjectTaken,
     RequireOpenGate,
     SaveGate,
@@ -38,6 +39,7 @@ from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject
 from dropscale.pipeline.parts.follow import FollowJob, Refused
 from dropscale.pipeline.parts.gate import GateKeeper, Waiting
+from dropscale.pipeline.parts.ownership import Ownership
 from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
 from dropscale.upscaler import ProjectStatus
@@ -92,12 +94,13 @@ class StartJob:
     upscaler: Upscaler
     follow: FollowJob
     gate: GateKeeper
+    ownership: Ownership
     clock: Clock
     sleep: Callable[[float], None]
     new_token: Callable[[], str]
     policy: StartPolicy
 
-    def __call__(
+    def __call__(  # noqa: PLR0911 # one for each way in which it is not paid
         self,
         fingerprint: str,
         remaining: RemainingTime,
@@ -130,7 +133,9 @@ class StartJob:
         claimed = job.claim(token, lease_end, limits.credits)
         passage = SaveGate(probe) if probe else RequireOpenGate()
         try:
-            self.ledger.write(passage, *job_changes(job, claimed, limits))
+            self.ledger.write(self.ownership.condition, passage, *job_changes(job, claimed, limits))
+        except NotOwner:
+            return StartOutcome.WAITING  # Whoever owns the ledger starts it.
         except (GateClosed, SlotsTaken, BudgetSpent) as error:
             return self._hold_back(job, self._explain_wait(error), drop_id)
         except LedgerConflict:
