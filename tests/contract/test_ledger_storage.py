@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
@@ -439,6 +440,13 @@ def test_names_are_gathered_and_who_comes_second_sees_the_first(ledger: Ledger) 
     assert ledger.names("other") == Names()
 
 
+def test_an_error_that_says_nothing_of_the_rows_is_told_as_it_is(dynamo: DynamoLedger) -> None:
+    elsewhere = DynamoLedger(client(), "elsewhere", sleep=lambda _: None)
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        elsewhere.write(SaveJob(a_job()))
+    assert dynamo.job(a_job().fingerprint) is None
+
+
 def test_a_drop_that_waits_for_access_is_due_once_its_manifest_says_so(ledger: Ledger) -> None:
     later = NOW + timedelta(hours=1)
     ledger.write(SaveDrop(a_drop()))
@@ -452,3 +460,8 @@ def test_a_drop_that_waits_for_access_is_due_once_its_manifest_says_so(ledger: L
     assert ledger.list_due(Agenda.DROPS, past, 10) == []
     assert ledger.list_due(Agenda.DENIED_DROPS, later, 10) == []
     assert ledger.list_due(Agenda.DENIED_DROPS, past, 10) == [denied.id]
+
+    too_dear = denied.set_state(DropState.WAITING, NOW, wait=WaitReason.BUDGET, wait_until=later)
+    ledger.write(SaveDrop(too_dear))
+    ledger.note_manifest_written(too_dear)
+    assert ledger.list_due(Agenda.DENIED_DROPS, past, 10) == []

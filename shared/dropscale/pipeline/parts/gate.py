@@ -77,7 +77,7 @@ class GateKeeper:
             gate = self.ledger.gate()
             if gate and probe and gate.seq != probe.seq:
                 return
-            if gate is None or (gate.is_open and not gate.strikes) or self._save(gate.open()):
+            if gate is None or gate.is_open or self._save(gate.open()):
                 return
 
     def due_probe(self, *, place_is_free: bool = False) -> Gate | None:
