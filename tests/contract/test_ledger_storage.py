@@ -14,6 +14,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from dropscale.aws.ledger import DynamoLedger, records_in
 from dropscale.coded_warning import CodedWarning, WarningCode
+from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop, Output, Rendition, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject, Parameters
@@ -32,6 +33,7 @@ from dropscale.ledger.store import (
     Names,
     ProjectTaken,
     RequireOpenGate,
+    SaveAccount,
     SaveDrop,
     SaveGate,
     SaveJob,
@@ -189,8 +191,27 @@ def test_the_walk_takes_one_step_at_a_time(ledger: Ledger) -> None:
     assert read.model_dump(mode="json") == begun.move_to("a/é.png").model_dump(mode="json")
 
 
+def test_of_what_is_heard_of_the_account_the_first_counts(ledger: Ledger) -> None:
+    first = KnownAccount(asked_at=NOW, seq=0).hear("pro", 10**99, NOW)
+    ledger.write(SaveAccount(first))
+    with pytest.raises(LedgerConflict):
+        ledger.write(SaveAccount(first))
+
+    read = ledger.account()
+    assert read is not None
+    assert (read.tier, read.places, read.credits) == ("pro", 5, 10**12)
+
+
+def test_slots_that_are_taken_are_counted(ledger: Ledger) -> None:
+    assert ledger.slots_taken() == 0
+    ledger.write(TakeSlot(None))
+
+    assert ledger.slots_taken() == 1
+
+
 def test_what_is_not_known_is_none(ledger: Ledger) -> None:
     assert (ledger.drop("x"), ledger.job("x"), ledger.gate()) == (None, None, None)
+    assert ledger.account() is None
     assert ledger.list_attached("x") == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -147,8 +147,10 @@ class PlannedRun(Protocol):
     def warnings(self) -> Iterable[str]:
         """Say what a person should know before agreeing to the price."""
 
-    def bring(self, trip: RoundTrip) -> None:
+    def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
         """Upload what the place does not have yet, and follow all images to their end.
+
+        `say` tells a person what goes otherwise than it should.
 
         Raises:
             UnusablePath: a file could not be read.
@@ -321,7 +323,7 @@ class _LocalRun:
         account = self.api.account(self.price, self._plan.scale_factors)
         return [*losses, *(account.lines() if account else [])]
 
-    def bring(self, trip: RoundTrip) -> None:
+    def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
         """See `PlannedRun.bring`; the stack has none of it, since its buckets were emptied."""
         trip(self.drops)
 
