@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop, Reason, Source
-from dropscale.ledger.states import DropState, WaitReason
+from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
 from dropscale.ledger.store import LedgerConflict
 from dropscale.pipeline.parts.accept import AcceptDrop
 from dropscale.pipeline.parts.advance import AdvanceDrop
@@ -26,6 +26,10 @@ from dropscale.pipeline.parts.source_image import refresh_source
 from dropscale.specs.keys import KeyKind
 
 _ATTEMPTS = 5
+
+
+class OutsideInput(DropscaleError):
+    """The stack no longer reads where a drop lies."""
 
 
 class SubmitOutcome(StrEnum):
@@ -119,6 +123,22 @@ class Submit:
             return Submitted(SubmitOutcome.IGNORED, found.kind)
         self.write_manifest(drop)
         return Submitted(SubmitOutcome.EVALUATED, found.kind, drop)
+
+    def leave(self, bucket: str, key: str) -> None:
+        """Describe a drop that lies where the stack no longer looks, if it waits to be read.
+
+        What is at the vendor goes on, and of what the ledger does not know nothing is said.
+        """
+        drop = self.locate.find_drop(bucket, key)
+        if drop.state not in OPEN_STATES or not drop.seq or drop.is_at_vendor:
+            return
+        self.ownership.require()
+        error = OutsideInput(
+            f"{key} lies in the bucket {bucket}, where this stack no longer looks for it",
+            fix="Drop it where the stack looks, or set ExistingInputBucket and InputPrefix back.",
+        )
+        declined = Declined(DropState.REJECTED, drop.source, Reason.of(error))
+        self.write_manifest(self.decline(drop, declined))
 
     def give_up(self, bucket: str, key: str, error: Exception) -> None:
         """Describe a drop whose message goes to the dead-letter queue.
