@@ -104,8 +104,9 @@ class Submit:
         Of what the ledger knows already nothing is changed: the owner's sweep finds what is new.
         """
         kind, drop_key = self.locate.sort_key(key)
-        drop = self.locate.find_drop(bucket, key)
-        if drop_key != key or drop.renditions:
+        drop = self.locate.find_drop(bucket, drop_key or key)
+        is_beside_none = key != drop_key and not self._version_of(drop.source)
+        if drop_key is None or drop.renditions or is_beside_none:
             return Submitted(SubmitOutcome.IGNORED, kind)
         waits = Declined(DropState.WAITING, drop.source, Reason.of(error), WaitReason.LEDGER)
         drop = self.decline(drop, waits)
@@ -161,11 +162,14 @@ class Submit:
 
     def _source_given_up(self, drop: Drop) -> Source:
         """Return which object it was, so that another at its key is known for a new one."""
+        version = self._version_of(drop.source)
+        return refresh_source(drop.source, version) if version else drop.source
+
+    def _version_of(self, source: Source) -> ObjectVersion | None:
+        """Return what lies at a drop's key, None also if that cannot be told."""
         with suppress(Exception):  # This may be the very trouble.
-            version = self.locate.bucket.head(drop.source.bucket, drop.source.key)
-            if version is not None:
-                return refresh_source(drop.source, version)
-        return drop.source
+            return self.locate.bucket.head(source.bucket, source.key)
+        return None
 
     def _submit_drop(
         self, drop: Drop, version: ObjectVersion | None, remaining: RemainingTime
