@@ -7,7 +7,7 @@ FREE := env -u MAGIC_HOUR_API_KEY -u MAGIC_HOUR_BASE_URL
 # They start many processes: each module is compiled for the first.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Each core takes whole files of tests.
+# Each process takes whole files of tests; how many there are, tests/conftest.py says.
 PARALLEL := --numprocesses=auto --no-loadscope-reorder
 QUICK := tests/unit tests/corpus
 
@@ -36,6 +36,7 @@ bench: $(VENV)/.test ## Measure cold starts, costs, busy places, a million keys,
 
 chaos: $(VENV)/.test ## Break every use case at every point, in virtual time (minutes; SEED=n replays)
 	@$(FREE) $(BIN)/python -m tests.chaos $(SEED:%=--seed %)
+	@$(FREE) $(BIN)/python -m tests.chaos.damaged_images $(SEED:%=--seed %)
 	@$(FREE) $(BIN)/python -m tests.chaos.burst_on_the_stack
 	@$(FREE) $(BIN)/python -m tests.chaos.mutants
 

@@ -1,4 +1,5 @@
 import signal
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -17,6 +18,19 @@ class _FilesTogether(LoadFileScheduling):  # type: ignore[misc] # xdist ships no
 
     def _split_scope(self, nodeid: str) -> str:
         return _RECORDED if nodeid.startswith(_RECORDED) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Keep the cores busy: of three processes, about one waits for what others do."""
+    cores = yield
+    return cores + cores // 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what takes longest begin first, so that nobody waits for it in the end."""
+    first = (_RECORDED, "tests/e2e/")
+    items.sort(key=lambda item: not item.nodeid.startswith(first))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _FilesTogether:

@@ -435,7 +435,7 @@ class FakeQueue:
 
     keys: list[str] = field(default_factory=list)
 
-    def send(self, bucket: str, key: str, version: ObjectVersion) -> None:
+    def send(self, bucket: str, key: str) -> None:
         self.keys.append(key)
 
 

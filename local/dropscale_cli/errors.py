@@ -25,10 +25,6 @@ class PriceDeclined(click.ClickException):
     """A person did not agree to the price."""
 
 
-class TemplateMissing(click.ClickException):
-    """The stack's template is not beside this package."""
-
-
 class StartFailed(click.ClickException):
     """The embedded API or the embedded cloud could not start."""
 

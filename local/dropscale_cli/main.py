@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import click
 
+from dropscale import __version__
 from dropscale_cli.options import examples
 from dropscale_cli.terminal import Commands, Listed
 
@@ -43,6 +44,7 @@ _LISTED = MappingProxyType(
             Listed("up", "stacks.serve:up", "Run the stack on this machine until Ctrl-C."),
             Listed("api", "stacks.serve:api", "Run only the embedded Magic Hour API."),
             Listed("doctor", "stacks.doctor:doctor", "Check a stack, and say how to fix it."),
+            Listed("stack", "stacks.stack_source:stack", "Write the stack's files, to deploy."),
             Listed("ledger", "stacks.ledger:ledger", "Rebuild a stack's ledger from its results."),
             Listed("secret", "stacks.doctor:secret", "Set the Magic Hour API key of a stack."),
         ],
@@ -63,7 +65,7 @@ _LISTED = MappingProxyType(
         "dropscale status --out results --failed",
     ),
 )
-@click.version_option(package_name="dropscale")
+@click.version_option(__version__, prog_name="dropscale")
 def main() -> None:
     """Drop images into an S3 bucket; upscaled images and manifests come out."""
     # Most of what there is are modules, which live to the end: looking through them for garbage

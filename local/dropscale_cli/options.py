@@ -128,7 +128,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def ended_by_signals(goes_on: str = "") -> Iterator[None]:
+def ended_by_signals(goes_on: str = "", again: str = "To resume") -> Iterator[None]:
     """Let SIGINT and SIGTERM unwind the block, say what goes on, and exit with 130.
 
     Also say how to resume: every command does what it has not done yet when it is given again.
@@ -143,8 +143,8 @@ def ended_by_signals(goes_on: str = "") -> Iterator[None]:
         # While it exits, Python hands its handlers' signals back to the system, which would kill.
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        resume = shlex.join(["dropscale", *sys.argv[1:]])
-        say(f"Interrupted. {goes_on}".rstrip(), f"To resume: {resume}", to_stderr=True)
+        command = shlex.join(["dropscale", *sys.argv[1:]])
+        say(f"Interrupted. {goes_on}".rstrip(), f"{again}: {command}", to_stderr=True)
         sys.exit(_EXIT_CODE)
 
 

@@ -7,14 +7,16 @@ that is written out. Nothing else in this package prints, or imports what does.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from importlib import import_module
 from types import MappingProxyType, TracebackType
@@ -38,6 +40,20 @@ _UNPRINTABLE = re.compile(
     "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+
+
+_WHAT_TO_DO = MappingProxyType(
+    {
+        errno.ENOSPC: "Free some space, then give the same command again.",
+        errno.EDQUOT: "Free some space, then give the same command again.",
+        errno.EROFS: "Choose another folder.",
+        errno.EACCES: "Allow it, or choose another folder.",
+        errno.EPERM: "Allow it, or choose another folder.",
+        errno.EADDRINUSE: "Choose another port.",
+        errno.EMFILE: "Raise the limit (ulimit -n), then give the same command again.",
+    }
+)
+"""What a person can do about errors of the system, in whichever command they come."""
 
 
 def printable(text: str) -> str:
@@ -90,7 +106,8 @@ def ask_unseen(question: str) -> str:
 class Table:
     """A table to be shown: `right` are the heads of the columns of numbers.
 
-    Where it `is_cut`, cells that are too long for the terminal end in an ellipsis.
+    Where it `is_cut`, cells that are too long for the terminal end in an ellipsis; else they are
+    broken. The columns `spare` are left out first, one by one, where there is no room.
     """
 
     heads: Sequence[str]
@@ -98,6 +115,13 @@ class Table:
     right: frozenset[str] = frozenset()
     caption: str | None = None
     is_cut: bool = False
+    spare: Sequence[str] = ()
+
+    def without(self, head: str) -> Table:
+        """Return it without a column."""
+        kept = [at for at, one in enumerate(self.heads) if one != head]
+        rows = [[row[at] for at in kept] for row in self.rows]
+        return replace(self, heads=[self.heads[at] for at in kept], rows=rows)
 
 
 class Terminal:
@@ -105,7 +129,7 @@ class Terminal:
 
     Args:
         to_stderr: which of them.
-        is_wide: whether what is shown is never broken, even where the terminal is narrow.
+        is_wide: whether what is shown to no terminal, but to a file, is never broken.
         file: what to write to instead.
         width, height, force_terminal: what to take it for, whatever it is.
     """
@@ -125,7 +149,7 @@ class Terminal:
         self._console = Console(
             stderr=to_stderr,
             file=file,
-            width=_WIDTH if is_wide else width,
+            width=width,
             height=height,
             force_terminal=force_terminal,
             highlight=False,
@@ -133,6 +157,8 @@ class Terminal:
             emoji=False,
             soft_wrap=True,
         )
+        if is_wide and not self._console.is_terminal:
+            self._console.width = _WIDTH
 
     @property
     def file(self) -> TextIO:
@@ -161,6 +187,11 @@ class Terminal:
 
     def show(self, table: Table) -> None:
         """Print a table."""
+        unbroken = self._console.options.update(width=_WIDTH)
+        for head in table.spare:
+            if self._console.measure(_rich_table(table), options=unbroken).maximum <= self.width:
+                break
+            table = table.without(head)
         self._console.print(_rich_table(table))
 
     @contextmanager
@@ -305,6 +336,14 @@ class Commands(click.Group):
         except click.Abort:
             say("Interrupted.", to_stderr=True)
             sys.exit(130)
+        except OSError as error:
+            what_to_do = _WHAT_TO_DO.get(error.errno or 0)
+            if what_to_do is None:
+                raise
+            where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+            told = f"{where}{error.strerror}. {what_to_do}"
+            say(f"Error: {told}", to_stderr=True)
+            sys.exit(1)
         sys.exit(code if isinstance(code, int) else 0)
 
 

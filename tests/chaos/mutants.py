@@ -40,6 +40,7 @@ _LONGEST = 1.5
 LEDGER = ("jobs", "drops", "gate", "budget", "store", "walk", "rows")
 
 _TYPES = "the check is for the type checker: "
+_STAYS = f"{_TYPES}no row of a drop or job is ever deleted"
 EQUIVALENT: Mapping[str, str] = MappingProxyType(
     {
         "pipeline.sweep.Sweep._free_slot_of_overdue: Compare(project_id) -> false": (
@@ -51,9 +52,11 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "pipeline.sweep.Sweep._expire: Compare(due)[0] -> true": (
             f"{_TYPES}whatever is being paid is due"
         ),
-        "pipeline.parts.publish.PublishOutput._put_once: Name(drop)[1] -> true": (
-            f"{_TYPES}no drop's row is ever deleted"
-        ),
+        "pipeline.parts.publish.PublishOutput._put_once: Name(drop)[1] -> true": _STAYS,
+        "pipeline.parts.start.StartJob._is_wanted: Name(drop)[0] -> true": _STAYS,
+        "pipeline.parts.advance.AdvanceDrop._advance_job: Compare(job) -> false": _STAYS,
+        "pipeline.parts.advance.AdvanceDrop._advance_job: BoolOp(drop) -> "
+        "self.ledger.drop(drop.id)": _STAYS,
     }
 )
 """Mutants that nobody can tell from the right code, and why."""

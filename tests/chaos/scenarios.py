@@ -9,6 +9,7 @@ from dropscale.ledger.budget import Budget
 from dropscale.ledger.owner import Owner
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Change, SaveJob
+from dropscale.pipeline.parts.follow import Timing
 from dropscale.upscaler import ProjectStatus
 from tests.chaos.invariants import violations
 from tests.chaos.misbehaviour import LOST, THROTTLED, UNAUTHORIZED, UNAVAILABLE, Fault
@@ -215,8 +216,8 @@ SCENARIOS: Sequence[Scenario] = (
         "past its deadline",
         [Put("a.png", png()), Put("b.png", png(shade=9), at=30)],
         {"a.png": _DELIVERED, "b.png": _DELIVERED},
-        plans=[Plan(2 * _HOUR)],
-        setting=Setting(slots=1),
+        plans=[Plan(900)],
+        setting=Setting(slots=1, timing=Timing(15, 450)),
     ),
     Scenario(
         "nobody waits for it",

@@ -19,7 +19,7 @@ from dropscale.ledger.budget import Budget
 from dropscale.pipeline.parts.execution import ExecutionState
 from dropscale.pipeline.parts.follow import Timing
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
-from dropscale.pipeline.parts.ports import ExecutionStatus, ObjectVersion
+from dropscale.pipeline.parts.ports import ExecutionStatus
 from tests.chaos.deployment import MAX_RECEIVES, VISIBILITY_SECONDS, parameter, time_out
 from tests.chaos.indexed_ledger import IndexedLedger
 from tests.chaos.outside_calls import Invocation, InvocationTask, Killed, Mishap, OutsideCalls
@@ -281,7 +281,7 @@ class _Executions:
 class _DropQueue:
     stack: SimulatedStack
 
-    def send(self, bucket: str, key: str, version: ObjectVersion) -> None:
+    def send(self, bucket: str, key: str) -> None:
         self.stack.send(key)
 
 

@@ -4,7 +4,6 @@ import ast
 import json
 import re
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -157,10 +156,6 @@ class TestParameters:
     )
     def test_patterns(self, name: str, value: str, allowed: bool) -> None:
         assert bool(re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)) is allowed
-
-
-def test_the_stack_tells_the_version_of_the_code_that_it_is_deployed_with() -> None:
-    assert TEMPLATE["Outputs"]["Version"]["Value"] == version("dropscale")
 
 
 class TestStorage:

@@ -29,6 +29,7 @@ import boto3
 import pytest
 from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.stepfunctions.models import stepfunctions_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
@@ -243,9 +244,11 @@ class UpscaleMachine:
         name = self._submit.advance.follow.execution_name(drop.id, rendition)
         arn = f"{self._arn.replace(':stateMachine:', ':execution:')}:{name}"
         deadline = time.monotonic() + _SECONDS_TO_END
-        while (found := self._states.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        backend = stepfunctions_backends[DEFAULT_ACCOUNT_ID][_CONTEXT.region]
+        while backend.describe_execution(arn).status == "RUNNING":
             assert time.monotonic() < deadline, f"{self._key} never ends: {self._entered(arn)}"
-            time.sleep(0.02)
+            time.sleep(0.01)
+        found = self._states.describe_execution(executionArn=arn)
         return Ended(
             status=found["status"],
             error=found.get("error"),

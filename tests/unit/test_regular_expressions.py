@@ -153,7 +153,7 @@ WORST: dict[str, tuple[Use | str, Sequence[str]]] = {
         filled("${", "${!", "${a}", "$"),
     ),
     "dropscale_embedded.cloud.state_machine._PLACEHOLDER": ("findall", filled("${", "${a", "${a}")),
-    "dropscale_embedded.workers.processes._READ_AT_START": (
+    "dropscale_embedded.workers.zygote.READ_AT_START": (
         "fullmatch",
         filled("A", "PYTHON", before="PYTHON"),
     ),

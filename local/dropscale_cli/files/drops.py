@@ -150,7 +150,16 @@ def refusal_as_json(refusal: DropscaleError) -> dict[str, str]:
     return {"code": type(refusal).__name__, "message": refusal.message, "fix": refusal.fix}
 
 
+class NameUnfit(DropscaleError):
+    """A file's name cannot be a key."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} has a name that is not printable UTF-8", fix="Rename the file.")
+
+
 def _refusal(key: str, file: Path) -> DropscaleError | None:
+    if not is_fit_name(key):
+        return NameUnfit(key)
     if kind_of(key) is not KeyKind.UNSUPPORTED:
         return None
     try:
@@ -226,11 +235,13 @@ def find_drops(
     Keys are NFC, whatever form the file system keeps names in, so that a name that was typed
     elsewhere still fits.
 
+    A file whose name cannot be a key is among the ignored ones: its specs could not be others'.
+
     Raises:
         NothingToDrop: there is no image, nor a spec that stands alone.
-        UnusablePath: results would lie among the images; or a file cannot be read, or its name
-            cannot be a key of its own, unless `refuse` takes that error. Then the rest is found,
-            and files that cannot be read with it.
+        UnusablePath: results would lie among the images; or a file or folder cannot be read, or
+            two files have one key, unless `refuse` takes that error. Then the rest is found, and
+            files that cannot be read with it.
     """
     if path.is_dir():
         if path.resolve().is_relative_to(out.resolve()):
@@ -238,14 +249,14 @@ def find_drops(
                 f"{out}: results there could come to lie among the images of {path}, and be paid "
                 "for as images; choose another folder with --out."
             )
-        folder, files = path, list(files_below(path, out))
+        folder, files = path, list(files_below(path, out, refuse))
     else:
         beside = (
             file for file in sorted(path.parent.iterdir()) if _is_spec_for(file, path, suffixes)
         )
         folder, files = path.parent, [path, *filter(Path.is_file, beside)]
     by_kind: dict[KeyKind, dict[str, Path]] = {kind: {} for kind in KeyKind}
-    found = _by_key(folder, files, refuse)
+    unfit, found = _by_key(folder, files, refuse)
     for key, file in found.items():
         by_kind[kind_of(key, suffixes)][key] = file
     images, misnamed = by_kind[KeyKind.IMAGE], by_kind[KeyKind.MISNAMED]
@@ -260,7 +271,7 @@ def find_drops(
     for file in drops.paths.values():
         if not os.access(file, os.R_OK):
             refuse(UnusablePath(f"{file}: cannot be read; allow it, or move the file away."))
-    ignored = {key: file for key, file in found.items() if key not in drops.paths}
+    ignored = unfit | {key: file for key, file in found.items() if key not in drops.paths}
     if not drops.to_follow:
         left = IgnoredFiles.of(ignored or found)
         named = f"; other files: {left}" if left else ""
@@ -293,13 +304,22 @@ def _is_drop(key: str, specs: SpecResolver) -> bool:
         return False
 
 
-def files_below(folder: Path, out: Path | None = None) -> Iterator[Path]:
+def files_below(
+    folder: Path, out: Path | None = None, refuse: Callable[[UnusablePath], None] = _raise
+) -> Iterator[Path]:
     """Return all files in a folder and below it that a stack would look at.
 
     Except in `out`, and in folders that runs have put their results in.
+
+    Raises:
+        UnusablePath: a folder cannot be read, unless `refuse` takes that error.
     """
+
+    def tell(error: OSError) -> None:
+        refuse(UnusablePath(f"{error.filename}: cannot be read: {error.strerror}."))
+
     out = out and out.resolve()
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=tell):
         here = Path(parent)
         folders[:] = sorted(
             name
@@ -319,12 +339,14 @@ def is_fit_name(name: str) -> bool:
 
 def _by_key(
     folder: Path, files: Iterable[Path], refuse: Callable[[UnusablePath], None]
-) -> dict[str, Path]:
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Return the files whose names cannot be keys, and the others by their keys."""
+    unfit: dict[str, Path] = {}
     found: dict[str, Path] = {}
     for file in files:
         name = file.relative_to(folder).as_posix()
         if not is_fit_name(name):
-            refuse(UnusablePath(f"{name!a}: the name is not printable UTF-8; rename the file."))
+            unfit[name] = file
             continue
         key = unicodedata.normalize("NFC", name)
         if key in found:
@@ -332,7 +354,7 @@ def _by_key(
             refuse(UnusablePath(f"{both} are one key; rename one of them."))
             continue
         found[key] = file
-    return found
+    return unfit, found
 
 
 _PAGE_LENGTH = 1000
@@ -340,7 +362,7 @@ _PAGE_LENGTH = 1000
 
 @dataclass(frozen=True)
 class FileListing:
-    """A `dropscale_cli.stack_plan.PlannedInput` of files."""
+    """A `dropscale_cli.stacks.stack_plan.PlannedInput` of files."""
 
     drops: Drops
     input_bucket: str

@@ -20,7 +20,9 @@ from pathlib import Path
 
 from dropscale.ledger.drops import Output
 from dropscale.specs.keys import MANIFEST_SUFFIX
-from dropscale_cli.files import state_folder
+
+STATE_NAME = ".dropscale"
+"""What runs keep in an output folder, beside the results."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -78,6 +80,8 @@ class PathInside:
                         file.flush()
                         os.fsync(file.fileno())
                 os.replace(growing, name, src_dir_fd=start, dst_dir_fd=end)
+                if is_durable:
+                    os.fsync(end)
             except OSError as error:
                 raise self._explained(error) from error
             finally:
@@ -170,8 +174,8 @@ def _without_ending(name: str) -> tuple[str, str]:
 
 def _ignores_case(folder: Path) -> bool:
     """Tell whether the file system takes both cases for one, by what runs keep in the folder."""
-    other_case = folder / state_folder.NAME.upper()
-    return (folder / state_folder.NAME).exists() and other_case.exists()
+    other_case = folder / STATE_NAME.upper()
+    return (folder / STATE_NAME).exists() and other_case.exists()
 
 
 def _is_anothers(folder: Path, name: str) -> bool:
@@ -191,8 +195,8 @@ class ResultPath(PathInside):
     def __post_init__(self) -> None:
         super().__post_init__()
         # The file systems of macOS take both cases for the same.
-        if self.key.split("/")[0].casefold() == state_folder.NAME:
-            raise LeadsOut(f"{self.folder}/{self.key}", f"{state_folder.NAME} is not for results")
+        if self.key.split("/")[0].casefold() == STATE_NAME:
+            raise LeadsOut(f"{self.folder}/{self.key}", f"{STATE_NAME} is not for results")
 
     @cached_property
     def _names(self) -> list[str]:
@@ -206,7 +210,7 @@ def collect(place: ResultPath, chunks: Iterable[bytes], most_bytes: int) -> Path
         OSError: the file cannot be written, or is longer than it may be.
     """
     # A folder of its own, so that nothing is left among the results by a process that is killed.
-    partial = PathInside(place.folder, f"{state_folder.NAME}/collecting.part")
+    partial = PathInside(place.folder, f"{STATE_NAME}/collecting.part")
     return place.write(_at_most(most_bytes, chunks, place.path), partial, is_durable=True)
 
 

@@ -16,10 +16,10 @@ from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import JobState
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale_cli.errors import UnusablePath
+from dropscale_cli.files.results import STATE_NAME, PathInside
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal
 
-NAME = ".dropscale"
 _API, _ORIGINALS, _SUFFIXES = "api.txt", "originals.json", "sidecar-suffixes.json"
 
 
@@ -32,12 +32,17 @@ class StateFolder:
     @property
     def path(self) -> Path:
         """Where it is."""
-        return self.out / NAME
+        return self.out / STATE_NAME
 
     @property
     def journal(self) -> Path:
         """The file with the rows of the stack's tables."""
         return self.path / "journal.sqlite"
+
+    @property
+    def log(self) -> Path:
+        """The log of the last stack, if it was given no other."""
+        return self.path / "stack.log"
 
     @property
     def account(self) -> Path:
@@ -127,9 +132,8 @@ class StateFolder:
         return file.read_text(encoding="utf-8") if file.is_file() else None
 
     def _write(self, name: str, text: str) -> None:
-        fresh = (self.path / name).with_suffix(".part")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(self.path / name)
+        partial = PathInside(self.path, f"{name}.part")
+        PathInside(self.path, name).write([text.encode()], partial, is_durable=True)
 
 
 @dataclass(frozen=True)

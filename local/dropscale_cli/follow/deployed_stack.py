@@ -150,7 +150,7 @@ class StackRun:
                 yield key, self.target.version_of(key)
             elif not change.is_known and (version := self.target.uploaded(key, path)):
                 # It was interrupted before the stack took note, or the stack never was told.
-                self.target.look_again(key, version)
+                self.target.look_again(key)
                 yield key, version.version_id
             else:
                 trip.drop(key, path)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from dropscale.aws.object_events import created_objects
 from dropscale.ledger.drops import Drop
 from dropscale.results.manifest import manifest_of
 from dropscale_cli.errors import JournalStopped, StartFailed, UnusablePath
@@ -18,7 +20,13 @@ from dropscale_cli.files.drops import Drops
 from dropscale_cli.files.results import collected_file
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.follow.progress import progress_on
-from dropscale_cli.follow.round_trip import PATIENCE_SECONDS, FollowedDrop, Reporter, RoundTrip
+from dropscale_cli.follow.round_trip import (
+    PATIENCE_SECONDS,
+    FollowedDrop,
+    Reporter,
+    RoundTrip,
+    Transfer,
+)
 from dropscale_cli.page.gallery import LivePage
 from dropscale_cli.specs.plan import Plan, plan_of
 from dropscale_cli.stacks.local_stack import (
@@ -28,7 +36,7 @@ from dropscale_cli.stacks.local_stack import (
     remembered_api,
     target_of,
 )
-from dropscale_cli.terminal import Terminal
+from dropscale_cli.terminal import Terminal, on_one_line
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal, JournalFailed
 
@@ -74,12 +82,17 @@ def _session(
         parameters["SettleSeconds"] = "0"
         parameters["SidecarSuffixes"] = ",".join(folder.sidecar_suffixes())
         progress = started.enter_context(progress_on(console, "Starting the stack"))
+        if log is None:
+            log = folder.log
+            log.unlink(missing_ok=True)
         cloud = started.enter_context(local_cloud(served, parameters, log=log, journal=journal))
         started.callback(setattr, progress, "doing", "Stopping the stack")
 
         def pause() -> None:
             time.sleep(_LOOK_SECONDS)
             cloud.wait_for_object(_QUIET_SECONDS)
+            for body in cloud.take_failed():
+                console.say(*failure_lines(body, log))
             try:
                 journal.require_working()
             except JournalFailed as error:
@@ -92,6 +105,20 @@ def _session(
         yield Session(target, trip, page)
 
 
+def failure_lines(body: str, log: Path) -> Iterator[str]:
+    """Say which images the stack failed on, and why, as far as its log tells."""
+    keys = [key for _, key in created_objects(json.loads(body))]
+    reasons = dict.fromkeys(keys, "the log does not say why")
+    for line in log.read_text("utf-8", "replace").splitlines() if log.is_file() else ():
+        with suppress(ValueError, TypeError, KeyError):
+            entry = json.loads(line)
+            if entry["key"] in reasons and "exception_name" in entry:
+                reasons[entry["key"]] = entry["exception"].strip().splitlines()[-1]
+    for key, reason in reasons.items():
+        yield f"{key}: the stack failed: {on_one_line(reason)}"
+    yield f"It tries again within 12 minutes; at once, if you stop it and run again. Log: {log}"
+
+
 @dataclass(frozen=True)
 class TellsAll:
     """A `Reporter` that tells others."""
@@ -102,6 +129,11 @@ class TellsAll:
         """See `Reporter.update`."""
         for other in self.others:
             other.update(drop)
+
+    def moved(self, transfer: Transfer) -> None:
+        """See `Reporter.moved`."""
+        for other in self.others:
+            other.moved(transfer)
 
 
 class PlannedRun(Protocol):
@@ -324,7 +356,8 @@ def place_of(
     # boto3 takes its time, and an output folder does without.
     from dropscale_cli.follow.deployed_stack import DeployedStack  # noqa: PLC0415 # see above
 
-    return DeployedStack.named(stack, out if are_results_kept else None)
+    with progress_on(Terminal(to_stderr=True), f"Looking for stack {stack}"):
+        return DeployedStack.named(stack, out if are_results_kept else None)
 
 
 def followed_drop_of(drop: Drop) -> FollowedDrop:

@@ -8,11 +8,14 @@ from types import MappingProxyType
 from typing import Protocol
 
 from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
-from dropscale_cli.follow.round_trip import FollowedDrop, Reporter
-from dropscale_cli.terminal import Table, Terminal, on_one_line
+from dropscale_cli.follow.round_trip import FollowedDrop, Reporter, Transfer
+from dropscale_cli.terminal import Table, Terminal, Verbosity, on_one_line
 
 _SPARE_LINES = 4
 """The table's frame, its caption, and the prompt."""
+
+_FIRST_SECONDS = 0.6
+"""Nothing takes a second without a word."""
 
 _TICK_SECONDS = 1.5
 _TICK_RATIO = 0.1
@@ -67,13 +70,17 @@ class Progress(Reporter, Protocol):
 
 @contextmanager
 def progress_on(console: Terminal, doing: str | None = None) -> Iterator[Progress]:
-    """Show progress on a console until the block ends."""
-    if console.is_terminal:
+    """Show progress on a console until the block ends, as far as the command's options want it."""
+    verbosity = Verbosity.chosen()
+    if verbosity is Verbosity.QUIET:
+        yield _Counted(console, doing)
+        return
+    if console.is_terminal and verbosity is Verbosity.NORMAL:
         table = TableProgress(console, doing)
         with console.keep_showing(table.table, goes_away=True):
             yield table
         return
-    lines = LineProgress(console, doing)
+    lines = LineProgress(console, doing, is_verbose=verbosity is Verbosity.VERBOSE)
     end = Event()
     ticker = Thread(target=lines.tick_until, args=(end,), name="progress", daemon=True)
     ticker.start()
@@ -98,6 +105,11 @@ class _Counted:
         self._clock = clock
         self._began = clock()
         self._by_key: dict[str, FollowedDrop] = {}
+        self._transfer: Transfer | None = None
+
+    def moved(self, transfer: Transfer) -> None:
+        """See `Reporter.moved`."""
+        self._transfer = None if transfer.is_over else transfer
 
     def update(self, drop: FollowedDrop) -> None:
         """See `Reporter.update`."""
@@ -108,7 +120,9 @@ class _Counted:
         drops = list(self._by_key.values())
         settled = sum(drop.is_settled for drop in drops)
         is_moving = any(not (drop.is_settled or drop.is_given_up) for drop in drops)
-        return self.doing or (f"{settled} of {len(drops)} done" if is_moving else None)
+        words = [f"{settled} of {len(drops)} done"] if is_moving else []
+        words += [str(self._transfer)] if self._transfer else []
+        return self.doing or ", ".join(words) or None
 
 
 class LineProgress(_Counted):
@@ -119,10 +133,22 @@ class LineProgress(_Counted):
         console: Terminal,
         doing: str | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        is_verbose: bool = False,
     ) -> None:
         super().__init__(console, doing, clock)
+        self._is_verbose = is_verbose
         self._printed: dict[str, str] = {}
         self._last_news = self._last_line = self._began
+        self._pause = _FIRST_SECONDS
+        if is_verbose and doing:
+            console.say(doing)
+
+    def moved(self, transfer: Transfer) -> None:
+        """See `Reporter.moved`."""
+        super().moved(transfer)
+        if self._is_verbose and transfer.is_over:
+            self._console.say(f"{transfer}")
 
     def update(self, drop: FollowedDrop) -> None:
         """See `Reporter.update`."""
@@ -132,20 +158,21 @@ class LineProgress(_Counted):
             self._printed[drop.key] = words
             after = f" after {drop.seconds:.1f} s" if drop.is_settled else ""
             self._last_news = self._last_line = self._clock()
+            self._pause = _TICK_SECONDS
             self._console.say(f"{drop.key}: {words}{after}")
 
     def tick(self) -> None:
         """Print a line if there was none for a while: the longer without news, the longer."""
         now = self._clock()
-        pause = max(_TICK_SECONDS, (now - self._last_news) * _TICK_RATIO)
+        pause = max(self._pause, (now - self._last_news) * _TICK_RATIO)
         words = self._in_words()
         if words and now - self._last_line >= pause:
-            self._last_line = now
+            self._last_line, self._pause = now, _TICK_SECONDS
             self._console.say(f"{words}, {now - self._began:.0f} s")
 
     def tick_until(self, end: Event) -> None:
         """Tick until the event is set."""
-        while not end.wait(_TICK_SECONDS / 5):
+        while not end.wait(_FIRST_SECONDS / 4):
             self.tick()
 
 

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -110,8 +111,45 @@ class FollowedDrop:
         return self.is_settled and self.state in AS_ASKED and self.trouble is None
 
 
+@dataclass(frozen=True)
+class Transfer:
+    """How much of a file was sent or fetched; `what` is e.g. "uploading cat.jpg"."""
+
+    what: str
+    done: int
+    total: int
+    seconds: float
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of it is there."""
+        return self.done >= self.total
+
+    def __str__(self) -> str:
+        """Say how much, and how fast."""
+        rate = self.done / self.seconds / 1e6 if self.seconds else 0.0
+        return f"{self.what}: {self.done / 1e6:.1f} of {self.total / 1e6:.1f} MB, {rate:.1f} MB/s"
+
+
+class _CountedFile(FileIO):
+    """A file whose reader is seen by `told`, which takes how far it is."""
+
+    def __init__(self, path: Path, told: Callable[[int], None]) -> None:
+        super().__init__(path)
+        self._told = told
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """See `FileIO.read`."""
+        data = super().read(-1 if size is None else size) or b""
+        self._told(self.tell())
+        return data
+
+
 class Reporter(Protocol):
     """Is told what happens, as it happens."""
+
+    def moved(self, transfer: Transfer) -> None:
+        """Take note that more of a file was sent or fetched."""
 
     def update(self, drop: FollowedDrop) -> None:
         """Take note that an image was dropped, or that something new is heard of it."""
@@ -191,10 +229,27 @@ class RoundTrip:
 
     def _put(self, key: str, path: Path) -> str | None:
         try:
-            with path.open("rb") as file:
+            told = self._counter(f"uploading {key}", path.stat().st_size)
+            with _CountedFile(path, told) as file:
                 return self.target.drop(key, file)
         except OSError as error:
             raise UnusablePath(f"{path}: cannot be read: {error.strerror}") from error
+
+    def _counter(self, what: str, total: int) -> Callable[[int], None]:
+        """Return what is told how many bytes of a transfer that begins now were moved."""
+        began = self.clock()
+
+        def told(done: int) -> None:
+            self.reporter.moved(Transfer(what, done, total, self.clock() - began))
+
+        return told
+
+    def _counted(self, chunks: Iterable[bytes], output: Output) -> Iterator[bytes]:
+        told, done = self._counter(f"downloading {output.key}", output.bytes), 0
+        for chunk in chunks:
+            yield chunk
+            done += len(chunk)
+            told(done)
 
     def _is_moving(self) -> bool:
         silence = self.clock() - self._last_news
@@ -281,7 +336,8 @@ class RoundTrip:
         if file := collected_file(out, output):
             return file
         place = ResultPath(out, output.key)
-        return collect(place, self.target.read_result(output.key), output.bytes)
+        chunks = self._counted(self.target.read_result(output.key), output)
+        return collect(place, chunks, output.bytes)
 
     def _fetch_again(self, drop: FollowedDrop, result: str) -> FollowedDrop:
         """Have a result delivered again that left both the bucket and the folder."""

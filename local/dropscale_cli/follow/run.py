@@ -15,6 +15,7 @@ from dropscale_cli.errors import NothingToDrop, PriceDeclined, PriceUnconfirmed
 from dropscale_cli.files.drops import Drops, IgnoredFiles, find_drops
 from dropscale_cli.files.state_folder import StateFolder
 from dropscale_cli.follow.places import OutputFolder, Place, PlannedRun, Session, place_of
+from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.follow.round_trip import PATIENCE_SECONDS
 from dropscale_cli.follow.summary import Summary
 from dropscale_cli.follow.watch import WatchedFolder, watch
@@ -83,7 +84,9 @@ def run(options: RunOptions, place: Place) -> int:
     if prefix and options.is_watching:
         raise click.UsageError(f"--watch cannot drop below the stack's prefix, {prefix}.")
     options = replace(options, suffixes=place.sidecar_suffixes or options.suffixes)
-    return run_drops(found_drops(options).below(prefix), options, place)
+    with progress_on(Terminal(to_stderr=options.as_json), f"Looking through {options.path}"):
+        drops = found_drops(options).below(prefix)
+    return run_drops(drops, options, place)
 
 
 def run_drops(drops: Drops, options: RunOptions, place: Place) -> int:
@@ -96,7 +99,10 @@ def run_drops(drops: Drops, options: RunOptions, place: Place) -> int:
     console = Terminal(to_stderr=options.as_json)
     with folder.held():
         folder.require_api(place.name)
-        planned = place.plan_run(drops)
+        with progress_on(console, "Planning"):
+            planned = place.plan_run(drops)
+            warnings = [*planned.warnings()]
+        console.say(*warnings)
         _agree(planned, place, len(drops.to_follow), options, console)
         folder.bind(place.name)
         folder.remember_suffixes(options.suffixes)
@@ -162,8 +168,6 @@ def _report(
 def _agree(
     planned: PlannedRun, place: Place, images: int, options: RunOptions, console: Terminal
 ) -> None:
-    for warning in planned.warnings():
-        console.say(warning)
     if place.charged_at is None:
         return
     offer = (

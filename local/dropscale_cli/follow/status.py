@@ -12,7 +12,7 @@ import click
 
 from dropscale.ledger.states import OPEN_STATES
 from dropscale_cli.follow.places import Place, place_of
-from dropscale_cli.follow.progress import state_in_words
+from dropscale_cli.follow.progress import progress_on, state_in_words
 from dropscale_cli.follow.round_trip import FollowedDrop
 from dropscale_cli.follow.summary import as_json_object, explanation, reason_lines
 from dropscale_cli.options import ended_by_signals, format_option, place_options
@@ -27,7 +27,8 @@ def tell_status(place: Place, *, as_json: bool, only_failed: bool) -> int:
 
     Return the exit code: 0 if all came to what their specs ask for, else 1.
     """
-    drops = _drops(place)
+    with progress_on(Terminal(to_stderr=True), "Reading the ledger"):
+        drops = _drops(place)
     shown = [drop for drop in drops if is_failed(drop)] if only_failed else drops
     done = sum(drop.is_as_asked for drop in drops)
     if as_json:

@@ -88,7 +88,8 @@ class Summary:
         if rows := [row for drop in self.drops for row in self._rows(drop)]:
             heads = ["Image", "Size", "Mode", "Credits", "Seconds", "Result", ""]
             terminal.say("")
-            terminal.show(Table(heads, rows, right=frozenset({"Credits", "Seconds"})))
+            right = frozenset({"Credits", "Seconds"})
+            terminal.show(Table(heads, rows, right, spare=("Result", "Seconds")))
         terminal.say(*self._closing_lines())
 
     def as_json(self) -> dict[str, Any]:

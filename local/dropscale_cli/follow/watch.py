@@ -11,7 +11,7 @@ import watchfiles
 
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale_cli.errors import NothingToDrop, UnusablePath
-from dropscale_cli.files.drops import Drops, find_drops
+from dropscale_cli.files.drops import Drops, NameUnfit, find_drops, is_fit_name
 from dropscale_cli.follow.round_trip import RoundTrip
 
 SETTLE_SECONDS = 2.0
@@ -94,9 +94,13 @@ class WatchedFolder:
 
     def _found(self) -> Drops:
         try:
-            return find_drops(self.folder, self.out, self.note_unusable, self.suffixes)
+            found = find_drops(self.folder, self.out, self.note_unusable, self.suffixes)
         except NothingToDrop:
             return Drops({}, {})
+        for name in found.ignored:
+            if not is_fit_name(name):
+                self.note_unusable(UnusablePath(str(NameUnfit(name))))
+        return found
 
 
 def watch(folder: WatchedFolder, trip: RoundTrip) -> NoReturn:

@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,11 +27,12 @@ from dropscale.specs.keys import MANIFEST_SUFFIX
 from dropscale_cli.errors import NoResults, PageUnwritable
 from dropscale_cli.files.results import PathInside, result_below
 from dropscale_cli.files.state_folder import StateFolder
-from dropscale_cli.follow.round_trip import MOST_MANIFEST_BYTES, FollowedDrop
+from dropscale_cli.follow.progress import progress_on
+from dropscale_cli.follow.round_trip import MOST_MANIFEST_BYTES, FollowedDrop, Transfer
 from dropscale_cli.options import FOLDER, ended_by_signals
 from dropscale_cli.page.cards import Card, CardMaker, Thumbnails
 from dropscale_cli.stacks.local_stack import is_charged
-from dropscale_cli.terminal import say
+from dropscale_cli.terminal import Terminal, say
 
 GENERATOR = '<meta name="generator" content="dropscale">'
 """Stands in every page, so that no other file is taken for one."""
@@ -160,10 +161,16 @@ def make_gallery(folder: Path, originals: Sequence[Path]) -> int:
         NoResults: there is no manifest in the folder.
         PageUnwritable: as its name says.
     """
-    drops = list(drops_in(folder))
-    if not drops:
-        raise NoResults(f"{folder}: there are no results here (no *{MANIFEST_SUFFIX} file).")
-    say(str(write_page(folder, drops, originals)))
+    with progress_on(Terminal(to_stderr=True), f"Reading {folder}") as progress:
+        drops = list(drops_in(folder))
+        if not drops:
+            raise NoResults(f"{folder}: there are no results here (no *{MANIFEST_SUFFIX} file).")
+
+        def told(done: int) -> None:
+            progress.doing = f"Small versions: {done} of {len(drops)} images"
+
+        page = write_page(folder, drops, originals, told=told)
+    say(str(page))
     return 0
 
 
@@ -173,8 +180,12 @@ def write_page(
     originals: Sequence[Path] = (),
     *,
     is_live: bool = False,
+    told: Callable[[int], None] = lambda done: None,
 ) -> Path:
     """Write the page of images whose results are in a folder; return where it is.
+
+    `told` takes how many images are ready. Small versions that are there already are not made
+    again, so that what was interrupted resumes.
 
     Originals are looked for at their keys in `originals`, then where earlier runs have found them,
     then among the results.
@@ -189,7 +200,10 @@ def write_page(
     try:
         _require_ours(page)
         with ThreadPoolExecutor(os.cpu_count()) as workers:
-            cards = [card for cards in workers.map(maker.cards, drops) for card in cards]
+            cards: list[Card] = []
+            for done, of_one in enumerate(workers.map(maker.cards, drops), 1):
+                cards += of_one
+                told(done)
         html = Page(cards, _charge(state_folder.api_name()), datetime.now(UTC), is_live).html()
         partial = PathInside(out, f"{_FILES}/page.part")
         PathInside(out, PAGE_NAME).write([html.encode()], partial, is_durable=False)
@@ -311,6 +325,9 @@ class LivePage:
         """See `Reporter.update`."""
         self._drops[drop.key] = drop
         self._news.set()
+
+    def moved(self, transfer: Transfer) -> None:
+        """See `Reporter.moved`; the page shows no parts of images."""
 
     def _keep_up(self) -> None:
         while self._news.wait() and not self._end.is_set():

@@ -28,6 +28,7 @@ from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale.upscaler import DOLLARS_PER_CREDIT
 from dropscale_cli.files.drops import Drops, IgnoredFiles, LocalBucket, find_drops, refusal_as_json
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
+from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import (
     PATH,
     ended_by_signals,
@@ -199,11 +200,12 @@ def tell_plan(
     Raises:
         NothingToDrop, UnusablePath: as their names say.
     """
-    drops = find_drops(path, out, suffixes=suffixes)
-    planned = plan_of(drops, KeptLedger.read(StateFolder(out)))
-    api = chosen_api(environment, None)
-    ignored = IgnoredFiles.of(drops.ignored)
-    report = _Report(planned, ignored, api.account(planned.credits, planned.scale_factors))
+    with progress_on(Terminal(to_stderr=True), f"Looking through {path}"):
+        drops = find_drops(path, out, suffixes=suffixes)
+        planned = plan_of(drops, KeptLedger.read(StateFolder(out)))
+        api = chosen_api(environment, None)
+        ignored = IgnoredFiles.of(drops.ignored)
+        report = _Report(planned, ignored, api.account(planned.credits, planned.scale_factors))
     if as_json:
         say_json(report.as_json())
     else:

@@ -14,6 +14,7 @@ from dropscale.specs.effective import EffectiveSpec
 from dropscale.specs.keys import FOLDER_SPEC_NAME
 from dropscale.specs.model import SCHEMA_FIELD, json_schema
 from dropscale_cli.errors import UnusablePath
+from dropscale_cli.files.results import PathInside
 from dropscale_cli.options import ended_by_signals, examples
 from dropscale_cli.terminal import say, say_json
 
@@ -60,7 +61,8 @@ def write_schema(folder: Path, *, force: bool) -> None:
         is_another = path.exists() and path.read_bytes() != text.encode()
         if is_another and not force:
             raise UnusablePath(f"{path}: another file is there; overwrite it with --force.")
-        path.write_text(text, encoding="utf-8")
+        partial = PathInside(folder, f"{SCHEMA_NAME}.part")
+        PathInside(folder, SCHEMA_NAME).write([text.encode()], partial, is_durable=True)
     except OSError as error:
         raise UnusablePath(f"{path}: cannot be written: {error.strerror}") from error
     say(

@@ -17,6 +17,7 @@ from dropscale.specs.faults import Fault, Severity, SpecInvalid
 from dropscale.specs.keys import MANIFEST_SUFFIX, SPEC_SUFFIXES, KeyKind, kind_by_name, meant_image
 from dropscale.specs.parse import parse_folder_spec
 from dropscale_cli.files.drops import files_below, is_fit_name
+from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import (
     PATH,
     ended_by_signals,
@@ -140,16 +141,17 @@ def tell_faults(
         click.UsageError: a path does not lie below the root.
     """
     checks: dict[str, _Check] = {}
-    for path in paths:
-        tree = SpecTree.around(path, root, suffixes)
-        check = checks.setdefault(tree.root, _Check(tree))
-        if path.is_dir():
-            for file in files_below(path):
-                check.file(tree.key_of(file), is_named=False)
-        else:
-            check.file(tree.key_of(path), is_named=True)
-    for check in checks.values():
-        check.end()
+    with progress_on(Terminal(to_stderr=True), "Reading specs"):
+        for path in paths:
+            tree = SpecTree.around(path, root, suffixes)
+            check = checks.setdefault(tree.root, _Check(tree))
+            if path.is_dir():
+                for file in files_below(path):
+                    check.file(tree.key_of(file), is_named=False)
+            else:
+                check.file(tree.key_of(path), is_named=True)
+        for check in checks.values():
+            check.end()
     faults = sorted(
         {fault for check in checks.values() for fault in check.faults},
         key=lambda fault: (fault.path, fault.line, fault.column, fault.message),

@@ -16,6 +16,7 @@ from dropscale_cli.errors import PriceUnconfirmed
 from dropscale_cli.files.drops import FileListing, find_drops
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.follow.places import OutputFolder
+from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.follow.run import RunOptions, run_drops
 from dropscale_cli.options import (
     FILE,
@@ -70,7 +71,8 @@ def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -
         StackUnreachable, PriceUnconfirmed: as their names say.
         click.UsageError: that is not where the stack takes drops.
     """
-    target = deployed_target(stack)
+    with progress_on(Terminal(to_stderr=True), f"Looking for stack {stack}"):
+        target = deployed_target(stack)
     if bucket != target.input_bucket:
         raise click.UsageError(
             f"{bucket} is not the input bucket of stack {stack}; that is {target.input_bucket}."
@@ -82,7 +84,7 @@ def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -
     outcome = _agreed(
         pages,
         agreement,
-        lambda change: target.look_again(change.key, change.version),
+        lambda change: target.look_again(change.key),
         lambda price: stack_limit_warnings(target, price),
     )
     _report(outcome, agreement)
@@ -102,7 +104,8 @@ def apply_to_files(
     Raises:
         click.ClickException: one of `dropscale_cli.errors`.
     """
-    drops = find_drops(options.path, options.out, suffixes=options.suffixes)
+    with progress_on(Terminal(to_stderr=True), f"Looking through {options.path}"):
+        drops = find_drops(options.path, options.out, suffixes=options.suffixes)
     folder = StateFolder(options.out)
     ledger, bucket = KeptLedger.read(folder), drops.bucket
     name = next((drop.source.bucket for drop in ledger.drops.values()), "")
@@ -135,7 +138,7 @@ def _agreed(
     """
     console = Terminal(to_stderr=agreement.as_json)
     outcome, ask = _Outcome(), not agreement.is_agreed
-    for page in pages:
+    while page := _next(pages, console):
         outcome = replace(outcome, looked_at=outcome.looked_at + page.looked_at)
         if not page.changes:
             continue
@@ -151,6 +154,11 @@ def _agreed(
             act(change)
         outcome = replace(outcome, applied=(*outcome.applied, *page.changes))
     return outcome
+
+
+def _next(pages: Iterator[Page], console: Terminal) -> Page | None:
+    with progress_on(console, "Planning"):
+        return next(pages, None)
 
 
 def _answer(page: Page, agreement: Agreement) -> str:

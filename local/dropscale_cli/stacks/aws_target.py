@@ -149,9 +149,9 @@ class AwsTarget:
             yield drop
             yield from (job for name in drop.fingerprints if (job := ledger.job(name)))
 
-    def look_again(self, key: str, version: ObjectVersion) -> None:
+    def look_again(self, key: str) -> None:
         """Have submit look at an object once more."""
-        wiring.drop_queue(self.settings, self.client).send(self.input_bucket, key, version)
+        wiring.drop_queue(self.settings, self.client).send(self.input_bucket, key)
 
     def retry(self, key: str) -> bool:
         """See `Target.retry`."""

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
+from dropscale import __version__
 from dropscale.aws import wiring
 from dropscale.aws.api_key import SecretApiKey
 from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
 from dropscale.pipeline.parts.ownership import MayNotPay
 from dropscale_cli.errors import KeyRefused
-from dropscale_cli.options import ended_by_signals, examples, format_option, stack_option
+from dropscale_cli.follow.progress import progress_on
+from dropscale_cli.options import YES_HELP, ended_by_signals, examples, format_option, stack_option
 from dropscale_cli.stacks.account import Concern, Demand, concerns, described
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
 from dropscale_cli.stacks.ledger import ownership_detail, table_faults, take_over
-from dropscale_cli.terminal import ask_unseen, on_one_line, say, say_json
+from dropscale_cli.stacks.live_check import report_live
+from dropscale_cli.stacks.local_stack import RealApi, chosen_api
+from dropscale_cli.terminal import Terminal, ask_unseen, on_one_line, say, say_json
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def report(findings: list[Finding], *, as_json: bool) -> int:
 def _lines(findings: list[Finding]) -> Iterator[str]:
     width = max(len(finding.part) for finding in findings)
     for finding in findings:
-        mark = "ok  " if finding.is_well else "MEND"
+        mark = "ok  " if finding.is_well else "FIX "
         yield f"{mark}  {finding.part:{width}}  {finding.detail}"
         if finding.fix:
             yield f"{'':{width + 8}}{finding.fix}"
@@ -88,7 +92,7 @@ def _caller(target: AwsTarget) -> Finding:
 
 
 def _versions(target: AwsTarget, stack: str) -> Finding:
-    ours = version("dropscale")
+    ours = __version__
     detail = f"dropscale {ours}, stack {stack} {target.version}, Python {platform.python_version()}"
     fix = "Deploy again, or use the command of the stack's version."
     return Finding("versions", detail, None if ours == target.version else fix)
@@ -237,25 +241,42 @@ def set_key(stack: str) -> None:
 
 @click.command(
     "doctor",
-    epilog=examples("dropscale doctor --stack dropscale", "dropscale doctor --take-over"),
+    epilog=examples(
+        "dropscale doctor --stack dropscale",
+        "dropscale doctor --take-over",
+        "dropscale doctor --live",
+    ),
 )
 @stack_option
 @click.option("--take-over", "takes_over", is_flag=True, help="Take the ledger from another stack.")
-@click.option("--yes", is_flag=True, help="Agree to that without being asked.")
+@click.option("--yes", "is_agreed", is_flag=True, help=YES_HELP)
 @format_option()
-def doctor(*, stack: str, takes_over: bool, yes: bool, output_format: str) -> None:
-    """Look at a stack: account, key, events, budget and what else must be right.
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Instead, upscale one small image at the real API, for 25 credits, and compare all "
+    "answers with the documentation. Needs MAGIC_HOUR_API_KEY.",
+)
+def doctor(
+    *, stack: str, takes_over: bool, is_agreed: bool, output_format: str, live: bool
+) -> None:
+    """Check a stack: account, key, events, budget and everything else it needs.
 
-    Each part is ok, or comes with how to mend it. Nothing is charged, and nothing is changed,
-    unless the stack is to take over a ledger that belongs to another.
+    Each part is ok, or comes with how to fix it. Nothing is changed, and nothing is charged, except
+    with --take-over and --live, which ask first.
 
     Exits with 0 if all is well, 1 if not, 2 if there is no such stack.
     """
     with ended_by_signals():
-        target = deployed_target(stack)
+        if live:
+            api = chosen_api(os.environ, None)
+            if not isinstance(api, RealApi):
+                raise click.UsageError("--live needs MAGIC_HOUR_API_KEY.")
+            sys.exit(report_live(api.api_key, api.name, is_agreed=is_agreed))
         if takes_over:
-            take_over(target, stack, is_agreed=yes)
-        findings = examine(target, stack)
+            take_over(deployed_target(stack), stack, is_agreed=is_agreed)
+        with progress_on(Terminal(to_stderr=True), f"Looking at stack {stack}"):
+            findings = examine(deployed_target(stack), stack)
         sys.exit(report(findings, as_json=output_format == "json"))
 
 

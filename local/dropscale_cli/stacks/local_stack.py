@@ -5,6 +5,7 @@ Neither is imported before it is started: that takes a second, and wrong usage s
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 import click
 
 from dropscale.upscaler import DEFAULT_BASE_URL
-from dropscale_cli.errors import StartFailed, TemplateMissing
+from dropscale_cli.errors import StartFailed
+from dropscale_cli.stacks.stack_source import stack_source
 from dropscale_cli.terminal import Terminal
 from dropscale_embedded import api
 from dropscale_embedded.durable_sqlite import FileUnusable
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from dropscale_cli.stacks.aws_target import AwsTarget
     from dropscale_embedded.cloud import EmbeddedCloud
 
-
-TEMPLATE = Path(__file__).parents[3] / "template.yaml"
 
 UNLIMITED = MappingProxyType({"DailyCreditLimit": "0"})
 """What a local stack spends is free, or a person has agreed to the price of all of it."""
@@ -84,7 +84,6 @@ def local_cloud(
     *,
     log: Path | None,
     port: int = 0,
-    template: Path = TEMPLATE,
     journal: Journal | None = None,
 ) -> Iterator[EmbeddedCloud]:
     """Run the stack on this machine, on `magic_hour`, until the block ends.
@@ -92,14 +91,8 @@ def local_cloud(
     With a journal, it goes on where the stack was stopped whose journal that is.
 
     Raises:
-        TemplateMissing: as its name says.
         StartFailed: the port is taken, a parameter will not do, or the log cannot be opened.
     """
-    if not template.is_file():
-        raise TemplateMissing(
-            f"{template} is missing: the command runs the stack of its own checkout. "
-            "Clone dropscale and install it there: pip install -e '.[local]'"
-        )
     with ExitStack() as ended:
         ended.callback(gc.unfreeze)
         # The zygote imports what functions need, while this process imports what the cloud needs.
@@ -108,7 +101,7 @@ def local_cloud(
             from dropscale_embedded import cloud  # noqa: PLC0415 # see above
 
             stack = cloud.EmbeddedCloud(
-                template=template,
+                template=stack_source() / "template.yaml",
                 parameters={"ApiBaseUrl": magic_hour.base_url, **parameters},
                 secrets={"ApiKeySecret": magic_hour.api_key},
                 port=port,
@@ -148,8 +141,15 @@ def _start_server(
         try:
             running = stack.enter_context(server)
         except failures as error:
-            raise StartFailed(str(error)) from error
+            raise StartFailed(_in_words(error)) from error
         yield running
+
+
+def _in_words(error: Exception) -> str:
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    fix = "; choose another, or 0" if error.errno == errno.EADDRINUSE else ""
+    return f"{error.filename}: {error.strerror}{fix}"
 
 
 _SLOTS = 3

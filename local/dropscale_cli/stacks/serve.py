@@ -1,11 +1,13 @@
 """`dropscale up` and `dropscale api`: what keeps running until it is stopped."""
 
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 
 import click
 
+from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import ENGINES, FILE, LOG_HELP, ended_by_signals
 from dropscale_cli.stacks.local_stack import (
     MagicHour,
@@ -14,13 +16,14 @@ from dropscale_cli.stacks.local_stack import (
     engine_named,
     local_cloud,
 )
-from dropscale_cli.terminal import say
+from dropscale_cli.terminal import Terminal, say
 from dropscale_embedded.api import EmbeddedApi, FaultPlan, FaultPlanInvalid, Tier, parse_fault_plan
 
 _SETTLE_SECONDS = "2"
 """Long enough for the sidecar of an `aws s3 sync` to come after its image."""
 
 _API_KEY = "MAGIC_HOUR_API_KEY"
+_AGAIN = "To start it again"
 _PORT = click.IntRange(0, 65535)
 
 
@@ -28,10 +31,10 @@ def serve_stack(*, port: int, api_port: int, engine: str, log: Path | None) -> N
     """Run the stack on the embedded API and print how to use it, until a signal comes."""
     chosen = engine_named(engine)
     parameters = {"SettleSeconds": _SETTLE_SECONDS, **embedded_parameters()}
-    with (
-        embedded_api(EmbeddedApi(engine=chosen, port=api_port)) as api,
-        local_cloud(api, parameters, log=log, port=port) as cloud,
-    ):
+    with ExitStack() as started:
+        api = started.enter_context(embedded_api(EmbeddedApi(engine=chosen, port=api_port)))
+        with progress_on(Terminal(to_stderr=True), "Starting the stack"):
+            cloud = started.enter_context(local_cloud(api, parameters, log=log, port=port))
         environment = [f"{name.upper()}={value}" for name, value in cloud.credentials.items()]
         environment.append(f"AWS_DEFAULT_REGION={cloud.region}")
         aws = f"{' '.join(environment)} aws --endpoint-url {cloud.endpoint_url}"
@@ -108,7 +111,7 @@ def _sdk_example(api: MagicHour) -> str:
 @click.option("--log", type=FILE, help=LOG_HELP)
 def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
     """Run the stack on this machine until Ctrl-C, and print how to drop images into it."""
-    with ended_by_signals("What was in the buckets is gone."):
+    with ended_by_signals("What was in the buckets is gone.", _AGAIN):
         serve_stack(port=port, api_port=api_port, engine=engine, log=log)
 
 
@@ -159,7 +162,7 @@ def api(
     concurrent_jobs: int | None,
 ) -> None:
     """Run only the embedded Magic Hour API, until Ctrl-C, and print how to call it."""
-    with ended_by_signals():
+    with ended_by_signals("Nothing runs here any more.", _AGAIN):
         serve_api(
             port=port,
             engine=engine,

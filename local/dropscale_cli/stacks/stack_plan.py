@@ -39,7 +39,6 @@ class PlannedChange:
     """What becomes of one drop: what it is now, and what it will be, in words."""
 
     key: str
-    version: ObjectVersion
     now: str
     then: str
     credits: int
@@ -151,7 +150,6 @@ class StackPlanner:
         unpaid = [one for one in planned.renditions if not self._is_paid(one)]
         return PlannedChange(
             key=key,
-            version=version,
             now=_in_words(drop),
             then=_planned_in_words(planned),
             credits=sum(one.parameters.credits for one in unpaid),

@@ -1,6 +1,6 @@
 """A SAM template's stack on one machine: no account, no Docker, no network beyond loopback."""
 
-from dropscale_embedded.cloud.lean_moto import keep_out_ec2
+from dropscale_embedded.cloud.lean_moto import import_iam, keep_out_ec2
 
 keep_out_ec2()
 
@@ -14,6 +14,8 @@ from dropscale_embedded.cloud.errors import (  # noqa: E402 # likewise
     PortInUseError,
     UnsupportedTemplateError,
 )
+
+import_iam()
 
 __all__ = [
     "AlreadyRunningError",

@@ -13,7 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import botocore.session
+from moto.core import responses as moto_responses
 from moto.core import utils as moto_utils
+from moto.core.base_backend import AccountSpecificBackend
 from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
 from moto.core.serialize import BaseJSONSerializer
@@ -25,7 +27,6 @@ from moto.events.models import events_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.s3 import notifications
 from moto.s3.responses import S3Response
-from moto.sqs.exceptions import QueueDoesNotExist
 from moto.sqs.models import Queue, SQSBackend, sqs_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
@@ -42,6 +43,11 @@ ObjectEvent = Callable[[CreatedObject], Any]
 
 # moto counts whole milliseconds, and a message is due after its moment, not at it.
 _DUE_MARGIN_SECONDS = 0.002
+
+
+class _StoppingError(Exception):
+    """The cloud is stopping: what waits in a queue's receive does so no longer."""
+
 
 _SCALARS = {"S": str, "N": str, "BOOL": bool, "NULL": bool}
 """The kinds of DynamoDB's values that are written as they are kept, and how those are kept."""
@@ -89,6 +95,10 @@ def hooked_moto(
         (botocore.session, "create_loader", functools.cache),
         (moto_utils, "create_loader", functools.cache),
         (moto_utils, "service_name_from_moto_package_name", functools.cache),
+        # It reads what is known of all of AWS's endpoints.
+        (AccountSpecificBackend, "_generate_regions", lambda _: lambda *_: [clients.region]),
+        # It looks through a class for its methods, at each request.
+        (moto_responses, "method_names_from_class", functools.cache),
         # It lists moto's own folder to know a host, at each request.
         (DomainDispatcherApplication, "get_backend_for_host", functools.cache),
         (BaseJSONSerializer, "_serialize_type_structure", _write_scalars_as_they_are),
@@ -98,6 +108,7 @@ def hooked_moto(
         (notifications, "send_event", lambda _: _send_event(object_event)),
         (Queue, "wait_for_messages", lambda _: _wait_for_messages(stopping)),
         (SQSBackend, "receive_message", _lock_queue),
+        (SQSBackend, "receive_message", _end_at_once),
         (SQSBackend, "delete_message", _lock_queue),
         (SQSBackend, "change_message_visibility", _lock_queue),
         # Conditional writes check first and write then: two of them must not interleave.
@@ -203,13 +214,24 @@ def _wait_for_messages(stopping: threading.Event) -> Callable[..., None]:
     def wait_for_messages(queue: Any, timeout: float) -> None:
         with queue._messages_lock:
             if stopping.is_set():
-                raise QueueDoesNotExist  # soon; and no client tries that again
+                raise _StoppingError
             due = [max(message.visible_at, message.delayed_until) for message in queue._messages]
             seconds = (min(due) - unix_time_millis()) / 1000 if due else timeout
             if seconds >= 0:
                 queue._messages_lock.wait(min(timeout, seconds + _DUE_MARGIN_SECONDS))
 
     return wait_for_messages
+
+
+def _end_at_once(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    @functools.wraps(original)
+    def receive_message(*args: Any, **kwargs: Any) -> list[Any]:
+        try:
+            return original(*args, **kwargs)
+        except _StoppingError:
+            return []
+
+    return receive_message
 
 
 def _lock_queue(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,7 +9,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -20,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from dropscale_embedded.workers.zygote import Ready, Request
+from dropscale_embedded.workers.zygote import READ_AT_START, Ready, Request
 
 _log = logging.getLogger(__name__)
 
@@ -29,12 +28,6 @@ _ZYGOTE = Path(__file__).with_name("zygote.py")
 _IMPORT_SECONDS = 60.0
 _END_SECONDS = 5.0
 _LARGEST_ANSWER = 1024 * 1024
-
-_READ_AT_START = re.compile(
-    r"_?PYTHON(?!PATH$).*|LD_.*|LC_.*|MALLOC_.*|PYDANTIC_.*"
-    r"|AWS_EXECUTION_ENV|AWS_LAMBDA_INITIALIZATION_TYPE|POWERTOOLS_DEV|POWERTOOLS_DEBUG|PY_SAX_PARSER"
-)
-"""Variables that Python, the system's libraries or ours read once, when they start."""
 
 
 def base_environment() -> dict[str, str]:
@@ -205,7 +198,7 @@ class _ForkServer:
     def _can_fork(self, environment: Mapping[str, str]) -> bool:
         if self._modules is None:
             self._modules = self._await_ready()
-        if not self._modules or any(map(_READ_AT_START.fullmatch, environment)):
+        if not self._modules or any(map(READ_AT_START.fullmatch, environment)):
             return False
         folders = filter(os.path.isdir, environment.get("PYTHONPATH", "").split(os.pathsep))
         own = {name.partition(".")[0] for folder in folders for name in os.listdir(folder)}

@@ -2,8 +2,9 @@
 
     python -P -u zygote.py PROGRAM SOCKET
 
-PROGRAM is what each worker runs. Handlers and layers are imported by that alone, in the worker,
-where their environment is set by then.
+PROGRAM is what each worker runs. Handlers are imported by that alone, in the worker, where their
+environment is set by then. What their layers ship is imported before they fork, if that is the same
+for all functions: see `SharedLayers`.
 
 SOCKET is the number of an inherited SOCK_SEQPACKET socket. The zygote sends `Ready` when all is
 imported, then takes a `Request` per message. With it come three files: the worker's socket, its
@@ -12,19 +13,21 @@ worker has ended (as subprocess gives it), and kills the worker and what it star
 end is shut down. With SOCKET the zygote ends, and all workers with it.
 """
 
+import ast
 import contextlib
 import gc
 import importlib
-import importlib.machinery
 import json
 import os
+import re
 import selectors
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
+from importlib.machinery import PathFinder
 from types import CodeType, ModuleType
 from typing import NamedTuple, TypedDict
 
@@ -48,6 +51,15 @@ LIBRARIES = (
     "zoneinfo",
 )
 SERVICES = ("dynamodb", "events", "s3", "secretsmanager", "sqs", "stepfunctions")
+
+READ_AT_START = re.compile(
+    r"_?PYTHON(?!PATH$).*|LD_.*|LC_.*|MALLOC_.*|PYDANTIC_.*"
+    r"|AWS_EXECUTION_ENV|AWS_LAMBDA_INITIALIZATION_TYPE|POWERTOOLS_DEV|POWERTOOLS_DEBUG|PY_SAX_PARSER"
+)
+"""Variables that Python, the system's libraries or ours read once, when they start."""
+
+_IMPORT_SECONDS = 30
+"""After which an import that hangs is left to the worker, which can be killed."""
 
 _LARGEST_REQUEST = 1024 * 1024
 _SITE = "sitecustomize"
@@ -74,11 +86,72 @@ class Worker(NamedTuple):
     log: int
 
 
+class _EnvironmentRead(BaseException):  # no error: it ends an import, past any `except`
+    """A layer's module asks for what each function has its own of."""
+
+
+class _ClosedEnvironment(type(os.environ)):  # type: ignore[misc] # its class has no public name
+    """An environment that says nothing, but for what is the same in all that are forked."""
+
+    def __getitem__(self, name: str) -> str:
+        if READ_AT_START.fullmatch(name):
+            return str(super().__getitem__(name))
+        raise _EnvironmentRead(name)
+
+    def __iter__(self) -> Iterator[str]:
+        raise _EnvironmentRead("all")
+
+
+class SharedLayers:
+    """What layers ship, imported once for all workers: most of what a handler's import costs.
+
+    A module is shared if its import reads nothing of the environment, in which alone functions
+    differ. A worker whose path leads to another module of that name drops the shared one.
+    """
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+
+    def import_for(self, environment: dict[str, str]) -> None:
+        """Import what a handler's module names of its function's layers."""
+        code, *layers = _folders(environment)
+        handler = environment["_HANDLER"].rpartition(".")[0].replace(".", os.sep)
+        before, path = set(sys.modules), sys.path[:]
+        sys.path[:0] = layers
+        os.environ.__class__ = _ClosedEnvironment
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.alarm(_IMPORT_SECONDS)
+        gc.disable()
+        try:
+            for name in _named_modules(os.path.join(code, f"{handler}.py")):
+                if name not in sys.modules and _origin(name.partition(".")[0], layers):
+                    # What fails here is imported in the worker, and fails there again if it must.
+                    with contextlib.suppress(BaseException):
+                        importlib.import_module(name)
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            os.environ.__class__ = _ClosedEnvironment.__base__
+            sys.path[:] = path
+            self._names |= sys.modules.keys() - before
+            gc.freeze()
+            gc.enable()
+
+    def keep_only_own(self) -> None:
+        """Drop in a worker what its own path does not lead to."""
+        tops = {name for name in self._names if "." not in name}
+        others = {top for top in tops if _origin(top, sys.path) != sys.modules[top].__file__}
+        for name in self._names:
+            if name.partition(".")[0] in others:
+                del sys.modules[name]
+
+
 class Zygote:
     """Forks workers, reaps them, and kills them when it is told to."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, layers: SharedLayers) -> None:
         self._control = control
+        self._layers = layers
         # Unlike epoll's, its state is no part of the kernel's that workers would share.
         self._selector = selectors.PollSelector()
         self._lives: dict[int, socket.socket] = {}
@@ -111,11 +184,13 @@ class Zygote:
             self._control.close()
             return None
         connection, log, life = files
+        request: Request = json.loads(message)
+        self._layers.import_for(request["environment"])
         process = os.fork()
         if process == 0:
             self._let_go()
             os.close(life)
-            return Worker(json.loads(message), connection, log)
+            return Worker(request, connection, log)
         os.close(connection)
         os.close(log)
         self._lives[process] = socket.socket(fileno=life)
@@ -161,10 +236,12 @@ def main(program: str, control: socket.socket) -> None:
     gc.enable()
     modules = sorted({name.partition(".")[0] for name in sys.modules} - {_SITE})
     control.sendall(json.dumps(Ready(modules=modules)).encode())
-    worker = Zygote(control).serve()
+    layers = SharedLayers()
+    worker = Zygote(control, layers).serve()
     if worker is None:
         os._exit(0)
     _become(worker)
+    layers.keep_only_own()
     _run(program, code, str(worker.connection))
 
 
@@ -194,11 +271,36 @@ def _become(worker: Worker) -> None:
     os.environ.update(worker.request["environment"])
     time.tzset()
     os.chdir(worker.request["folder"])
-    folders = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    folders = _folders(worker.request["environment"])
     sys.path[:0] = folders
-    if importlib.machinery.PathFinder.find_spec(_SITE, folders):
+    if PathFinder.find_spec(_SITE, folders):
         sys.modules.pop(_SITE, None)
         importlib.import_module(_SITE)
+
+
+def _folders(environment: dict[str, str]) -> list[str]:
+    """Return where a function's modules are: its code's folder, then its layers'."""
+    return [folder for folder in environment.get("PYTHONPATH", "").split(os.pathsep) if folder]
+
+
+def _named_modules(file: str) -> Iterator[str]:
+    """Yield what a module's top level imports, or may: a name may be that of no module."""
+    try:
+        with open(file, "rb") as source:
+            statements = ast.parse(source.read()).body
+    except (OSError, SyntaxError, ValueError):
+        return
+    for statement in statements:
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+            yield from (f"{statement.module}.{alias.name}" for alias in statement.names)
+
+
+def _origin(module: str, folders: list[str]) -> str | None:
+    """Return the file that a module would be imported from."""
+    spec = PathFinder.find_spec(module, folders)
+    return None if spec is None else spec.origin
 
 
 def _run(program: str, code: CodeType, *arguments: str) -> None:

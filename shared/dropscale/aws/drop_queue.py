@@ -6,8 +6,6 @@ import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
-from dropscale.pipeline.parts.ports import ObjectVersion
-
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
@@ -19,12 +17,11 @@ class SqsDropQueue:
         self._client = client
         self._url = url
 
-    def send(self, bucket: str, key: str, version: ObjectVersion) -> None:
+    def send(self, bucket: str, key: str) -> None:
         """See `DropQueue.send`."""
-        described = {"key": quote_plus(key), "eTag": version.etag, "size": version.size}
         record = {
             "eventSource": "aws:s3",
             "eventName": "ObjectCreated:Put",
-            "s3": {"bucket": {"name": bucket}, "object": described},
+            "s3": {"bucket": {"name": bucket}, "object": {"key": quote_plus(key)}},
         }
         self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps({"Records": [record]}))

@@ -73,7 +73,7 @@ class Reconcile:
                 break
             page = self.listing.page(self.bucket, walk.cursor, PAGE)
             for item in self._find_missed(walk, page):
-                self.queue.send(self.bucket, item.key, item.version)
+                self.queue.send(self.bucket, item.key)
                 told += 1
             walk = walk.move_to(page[-1].key if len(page) == PAGE else None)
             self.ledger.write(SaveWalk(walk))

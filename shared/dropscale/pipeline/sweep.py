@@ -36,7 +36,6 @@ from dropscale.pipeline.parts.ports import (
     DropQueue,
     ExecutionStatus,
     InputBucket,
-    ObjectVersion,
     RemainingTime,
 )
 from dropscale.pipeline.parts.start import StartJob, StartOutcome
@@ -150,21 +149,19 @@ class Sweep:
             self.start.pass_over(job)
             return
         for drop in drops:
-            source = drop.source
-            version = self._seen(source)
             # Of an image that is gone, submit takes note.
-            self.queue.send(source.bucket, source.key, version or ObjectVersion(source.etag))
-            if version is not None:
+            self.queue.send(drop.source.bucket, drop.source.key)
+            if self._is_there(drop.source):
                 break
         with suppress(LedgerConflict):
             self.ledger.write(SaveJob(job.look_again(self.clock() + _REQUEUE_PAUSE)))
 
-    def _seen(self, source: Source) -> ObjectVersion | None:
-        """Return what lies at a drop's key; what cannot be looked at, submit takes note of."""
+    def _is_there(self, source: Source) -> bool:
+        """Tell whether an image lies at a drop's key, where that can be looked at."""
         try:
-            return self.bucket.head(source.bucket, source.key)
+            return self.bucket.head(source.bucket, source.key) is not None
         except DropscaleError:
-            return None
+            return False
 
     def _ask_for_access(self, drop: Drop) -> bool:
         """Have submit look at an object again that it was denied, or might not pay for."""
@@ -175,7 +172,7 @@ class Sweep:
             return drop.look_again(now + ACCESS_PAUSE, now) if is_waiting else drop
 
         amend_drop(self.ledger, drop.id, wait_on)
-        self.queue.send(source.bucket, source.key, ObjectVersion(source.etag))
+        self.queue.send(source.bucket, source.key)
         return True
 
     def _look_at(self, job: Job) -> bool:

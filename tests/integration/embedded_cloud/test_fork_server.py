@@ -16,7 +16,7 @@ import pytest
 from dropscale_embedded.cloud.lambda_workers import FunctionConfig, FunctionPool
 from dropscale_embedded.cloud.names import StackContext
 from dropscale_embedded.cloud.template import read_template, resolve_template
-from dropscale_embedded.workers import processes, zygote
+from dropscale_embedded.workers import zygote
 from dropscale_embedded.workers.processes import StartWorker, base_environment, fork_server
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
@@ -205,28 +205,80 @@ def test_without_a_zygote_workers_are_spawned(
     assert (is_forked(first), is_forked(second)) == (True, False)
 
 
-PROBE = """
-import sys
-before = set(sys.modules)
-import app
-found = {name.partition(".")[0] for name in set(sys.modules) - before}
+LAYER_USER = """
+import os
+import PACKAGE
+from PACKAGE import plain
+import own
 def handler(event, context):
-    return sorted(found - {"app", "dropscale"})
+    return [PACKAGE.WHERE, plain.IMPORTED_BY, own.KIND, os.getpid(), os.getppid()]
 """
 
 
+@pytest.fixture
+def make_layer(tmp_path: Path) -> Callable[..., Path]:
+    """Make a folder with a package, the test's own, that tells its folder and who imported it."""
+
+    def make_layer(name: str, own: str = "KIND = 'the layer'") -> Path:
+        package = tmp_path / name / tmp_path.name
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(f"WHERE = {name!r}")
+        (package / "plain.py").write_text("import os; IMPORTED_BY = os.getpid()")
+        (package.parent / "own.py").write_text(own)
+        (tmp_path / "app.py").write_text(LAYER_USER.replace("PACKAGE", tmp_path.name))
+        return package.parent
+
+    return make_layer
+
+
+def test_a_layer_is_imported_once_for_all_workers(
+    pool_of: Callable[..., FunctionPool], make_layer: Callable[..., Path]
+) -> None:
+    layer = make_layer("shared")
+    for _ in range(2):
+        where, imported_by, kind, _pid, zygote_pid = answer(pool_of(layer))
+        assert (where, imported_by, kind) == ("shared", zygote_pid, "the layer")
+
+
+@pytest.mark.parametrize(
+    "read", ["environ.get('KIND')", "getenv('KIND')", "environ.copy()['KIND']"]
+)
+def test_what_reads_the_environment_is_imported_in_each_worker(
+    pool_of: Callable[..., FunctionPool], make_layer: Callable[..., Path], read: str
+) -> None:
+    layer = make_layer("reading", f"import os; KIND = os.{read}")
+    for kind in ("one", "two"):
+        _, imported_by, found, _pid, zygote_pid = answer(pool_of(layer, KIND=kind))
+        assert (found, imported_by) == (kind, zygote_pid)
+
+
+def test_a_function_finds_its_own_modules_first_and_its_own_layers_only(
+    pool_of: Callable[..., FunctionPool], make_layer: Callable[..., Path], tmp_path: Path
+) -> None:
+    first, second = make_layer("first"), make_layer("second")
+    for layer, name in ((first, "first"), (second, "second")):
+        where, imported_by, _, pid, zygote_pid = answer(pool_of(layer))
+        assert where == name
+        assert imported_by == (zygote_pid if layer == first else pid)
+    (tmp_path / "own.py").write_text("KIND = 'the function'")
+    assert answer(pool_of(first))[2] == "the function"
+    invocation = pool_of().invoke({})
+    assert f"No module named '{tmp_path.name}'" in invocation.payload
+
+
 @pytest.mark.parametrize("function", ["check", "deliver", "fail", "submit", "sweep"])
-def test_handlers_find_every_library_loaded(
+def test_handlers_find_all_loaded_that_does_not_depend_on_the_function(
     function: str, pool_of: Callable[..., FunctionPool], tmp_path: Path
 ) -> None:
     context = StackContext("dropscale", "us-east-1", "123456789012", "http://127.0.0.1:9")
     stack = resolve_template(read_template(ROOT / "template.yaml"), {}, context)
     declared = stack.resources[f"{function.title()}Function"].properties["Environment"]
     variables = {name: str(value) for name, value in declared["Variables"].items()}
-    (tmp_path / "probe.py").write_text(PROBE)
-    (tmp_path / "app.py").unlink()
-    folders = (ROOT / "functions" / function, ROOT / "shared")
-    assert answer(pool_of(*folders, handler="probe.handler", **variables)) == []
+    source = (ROOT / "functions" / function / "app.py").read_text()
+    probe = "def probe(event, context): return sorted(set(sys.modules) - before)"
+    (tmp_path / "app.py").write_text(f"import sys; before = set(sys.modules)\n{source}\n{probe}")
+    loaded_late = answer(pool_of(ROOT / "shared", handler="app.probe", **variables))
+    assert set(loaded_late) <= {"dropscale.aws.invocation"}, "which reads the function's variables"
 
 
 RECORDER = """
@@ -251,7 +303,7 @@ def test_what_libraries_read_at_their_import_is_known() -> None:
     ).stdout.split()
     assert printed, "powertools read one at least"
     names = set(printed) - base_environment().keys()
-    assert [name for name in names if not processes._READ_AT_START.fullmatch(name)] == []
+    assert [name for name in names if not zygote.READ_AT_START.fullmatch(name)] == []
 
 
 def test_the_zygote_knows_the_services_that_handlers_call() -> None:

@@ -222,9 +222,9 @@ def test_damage_is_never_to_be_dropped_again() -> None:
 
 
 MANY = {
-    "segments": b"\xff\xd8" + b"\xff\xe2\0\2" * 2_000_000,
-    "chunks": png()[:33] + struct.pack(">I4sI", 0, b"IDAT", 0) * 2_000_000,
-    "riff": b"RIFF\xff\xff\xff\x7fWEBPVP8X\x0a\0\0\0\x08" + bytes(9) + b"ABCD\0\0\0\0" * 2_000_000,
+    "segments": b"\xff\xd8" + b"\xff\xe2\0\2" * 500_000,
+    "chunks": png()[:33] + struct.pack(">I4sI", 0, b"IDAT", 0) * 500_000,
+    "riff": b"RIFF\xff\xff\xff\x7fWEBPVP8X\x0a\0\0\0\x08" + bytes(9) + b"ABCD\0\0\0\0" * 500_000,
     "directory": b"II*\0\x08\0\0\0\xff\xff" + bytes(12 * 65_535),
 }
 
@@ -234,7 +234,7 @@ def test_files_of_many_parts_take_no_time(name: str) -> None:
     before = time.process_time()
     with suppress(DamagedImage):
         read_header(io.BytesIO(MANY[name]), "x")
-    assert time.process_time() - before < 5
+    assert time.process_time() - before < 1.25
 
 
 @pytest.mark.parametrize("image_type", ["png", "jpeg", "webp", "jp2", "tiff", "bmp"])

@@ -18,12 +18,11 @@ from tests.originals import encoded, pixels
 from tests.unit.pipeline.test_fidelity import (
     SIZE,
     Finished,
-    _no_process_of_its_own,
     enlarged,
     finish,
 )
 
-__all__ = ["_no_process_of_its_own"]
+pytestmark = pytest.mark.usefixtures("decoding_here")
 
 P3 = originals.profile("Display P3")
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
@@ -77,8 +76,11 @@ def test_a_profile_in_parts_is_put_together(parts: list[bytes]) -> None:
     assert done.warnings == ()
 
 
-@pytest.mark.parametrize("wanted", ["keep", "jpeg", "webp", "avif"])
-@pytest.mark.parametrize("damage", DAMAGED)
+@pytest.mark.parametrize(
+    ("damage", "wanted"),
+    [*((damage, "keep") for damage in DAMAGED)]
+    + [("doubled", wanted) for wanted in ("jpeg", "webp", "avif")],
+)
 def test_a_damaged_profile_is_not_passed_on(damage: str, wanted: str) -> None:
     original = with_segments(encoded(pixels(SIZE), "JPEG"), 0xE2, DAMAGED[damage])
 

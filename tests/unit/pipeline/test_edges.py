@@ -12,13 +12,12 @@ from tests import originals
 from tests.originals import encoded, pixels
 from tests.unit.pipeline.test_fidelity import (
     SIZE,
-    _no_process_of_its_own,
     distance,
     enlarged,
     finish,
 )
 
-__all__ = ["_no_process_of_its_own"]
+pytestmark = pytest.mark.usefixtures("decoding_here")
 
 GAMMA = 1.4
 COLOUR_ONLY = {"webp", "avif"}

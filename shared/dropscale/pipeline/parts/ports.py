@@ -254,7 +254,7 @@ class Executions(Protocol):
 class DropQueue(Protocol):
     """The queue that feeds submit."""
 
-    def send(self, bucket: str, key: str, version: ObjectVersion) -> None:
+    def send(self, bucket: str, key: str) -> None:
         """Let submit look at an object once more."""
 
 

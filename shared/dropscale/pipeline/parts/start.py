@@ -118,10 +118,10 @@ class StartJob:
         job = self.ledger.job(fingerprint)
         if job is None or job.state is not JobState.READY:
             return StartOutcome.LEFT
-        if job.upload is None or not job.can_be_created(self.clock()):
+        if job.upload is None or not job.upload.is_fresh(self.clock()):
             self._have_image_sent(job)
             return StartOutcome.LEFT
-        if not self._is_wanted(job, drop_id):
+        if not self._is_wanted(job):
             self.pass_over(job)
             return StartOutcome.LEFT
         if self._adopt_orphan(job):
@@ -129,7 +129,8 @@ class StartJob:
         if remaining() < self._seconds_to_pay:
             return StartOutcome.WAITING
         limits = Limits(self.policy.slots, self.policy.budget.windows(self.clock()))
-        claimed = job.claim(self.new_token(), self.clock() + _ATTEMPT_LEASE, limits.credits)
+        token, lease_end = self.new_token(), self.clock() + _ATTEMPT_LEASE
+        claimed = job.claim(token, lease_end, limits.credits)
         passage = SaveGate(probe) if probe else RequireOpenGate()
         try:
             self.ledger.write(self.ownership.condition, passage, *job_changes(job, claimed, limits))
@@ -139,9 +140,11 @@ class StartJob:
             return self._hold_back(job, self._explain_wait(error), drop_id)
         except LedgerConflict:
             # Where an answer was lost, a repeat finds the step taken: by this very claim.
-            if not self._is_at(claimed):
+            if self.ledger.attempt(token) is None:
                 return StartOutcome.LEFT
-        if not self._has_time_to_pay(claimed, remaining):
+        # Function and lease both outlast the create: the claim may have taken long.
+        lease = (lease_end - self.clock()).total_seconds()
+        if min(remaining(), lease) < self._seconds_to_pay:
             self._end_attempt(claimed, lambda job: job.return_to_ready(self.clock()))
             return StartOutcome.WAITING
         return self._pay(claimed, job.upload.path, probe, remaining, drop_id)
@@ -177,16 +180,14 @@ class StartJob:
 
     def _have_image_sent(self, job: Job) -> None:
         """Have the sweeper see that the image is read, and its bytes sent (once more)."""
-        now = self.clock()
-        due = now if job.upload or job.due is None else job.due
-        if job.due is None or due < job.due:
-            with suppress(LedgerConflict):  # Whoever has changed it has made it due.
-                self.ledger.write(SaveJob(job.look_again(due)))
+        if job.due is None:
+            now = self.clock()
+            amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(now))
 
-    def _is_wanted(self, job: Job, drop_id: str | None) -> bool:
-        """Whether a drop wants it: that one, or one of those where the present round stands."""
+    def _is_wanted(self, job: Job) -> bool:
+        """Whether one of its drops wants it, of those where the present round stands."""
         page = self.ledger.list_attached(job.fingerprint, job.cursor, MOST_DROPS)
-        drops = map(self.ledger.drop, [drop_id, *page] if drop_id else page)
+        drops = map(self.ledger.drop, page)
         return any(drop and drop.wants(job.fingerprint) for drop in drops)
 
     def _adopt_orphan(self, job: Job) -> bool:
@@ -199,16 +200,15 @@ class StartJob:
             if project.status is not ProjectStatus.COMPLETE or not project.downloads:
                 continue
             now, charged = self.clock(), project.credits_charged
-            with suppress(LedgerConflict):
-                adopted = amend_job(
-                    self.ledger,
-                    job.fingerprint,
-                    partial(
-                        Job.adopt, project_id=project_id, charged=charged, now=now, due=now + REVIEW
-                    ),
-                    only=JobState.READY,
-                )
-                self.follow.update_drops(adopted)
+            adopted = amend_job(
+                self.ledger,
+                job.fingerprint,
+                partial(
+                    Job.adopt, project_id=project_id, charged=charged, now=now, due=now + REVIEW
+                ),
+                only=JobState.READY,
+            )
+            self.follow.update_drops(adopted)
             return True
         return False
 
@@ -240,17 +240,6 @@ class StartJob:
     @property
     def _seconds_to_pay(self) -> float:
         return self.policy.create_seconds + SPARE_SECONDS
-
-    def _is_at(self, claimed: Job) -> bool:
-        job = self.ledger.job(claimed.fingerprint)
-        if job is None or job.state is not JobState.SUBMITTING:
-            return False
-        return job.attempt_id == claimed.attempt_id
-
-    def _has_time_to_pay(self, claimed: Job, remaining: RemainingTime) -> bool:
-        """Whether function and lease both outlast the create: the claim may have taken long."""
-        lease = claimed.due - self.clock() if claimed.due else timedelta()
-        return min(remaining(), lease.total_seconds()) >= self._seconds_to_pay
 
     def _pay(
         self,

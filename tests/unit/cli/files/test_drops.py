@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dropscale_cli.errors import NothingToDrop, UnusablePath
-from dropscale_cli.files.drops import find_drops
+from dropscale_cli.files.drops import IgnoredFiles, find_drops
 from dropscale_cli.files.state_folder import StateFolder
 
 Write = Callable[..., Path]
@@ -72,13 +72,20 @@ def test_names_that_make_one_key_are_refused(write: Write, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", [b"a\xff.jpg", b"a\x1b[2J.jpg", b"a\n.jpg"])
-def test_a_name_that_is_no_printable_text_is_refused(name: bytes, tmp_path: Path) -> None:
+def test_a_name_that_is_no_printable_text_is_named_and_the_rest_goes_on(
+    name: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "cat.jpg").touch()
     try:
         Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).touch()
     except OSError:
         pytest.skip("this file system refuses the name itself")
-    with pytest.raises(UnusablePath, match="not printable UTF-8"):
-        find_drops(tmp_path, tmp_path / "out")
+    drops = find_drops(tmp_path, tmp_path / "out")
+
+    assert drops.images.keys() == {"cat.jpg"}
+    said = "".join(IgnoredFiles.of(drops.ignored).lines())
+    assert "not dropped: has a name that is not printable UTF-8" in said
+    assert "Rename the file." in said
 
 
 def test_a_narrow_space_as_in_screenshots_is_fine(write: Write, tmp_path: Path) -> None:

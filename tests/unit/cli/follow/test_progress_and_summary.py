@@ -80,11 +80,11 @@ def ticked(progress: LineProgress, clock: Seconds, seconds: float) -> None:
         progress.tick()
 
 
-def test_a_pipe_is_never_silent_for_two_seconds_while_the_stack_starts() -> None:
+def test_a_pipe_is_told_within_a_second_and_each_two_that_the_stack_starts() -> None:
     console, clock = Terminal(file=StringIO()), Seconds()
     ticked(LineProgress(console, "Starting the stack", clock), clock, 12)
     seconds = [int(line.split()[-2]) for line in lines(console)]
-    assert lines(console)[0] == "Starting the stack, 2 s"
+    assert lines(console)[0] == "Starting the stack, 1 s"
     assert all(later - earlier <= 2 for earlier, later in pairwise([0, *seconds, 12]))
 
 

@@ -19,6 +19,7 @@ from dropscale_cli.follow.round_trip import (
     FollowedDrop,
     ResultMissing,
     RoundTrip,
+    Transfer,
 )
 from tests.unit.cli.samples import PIXELS, manifest
 
@@ -70,9 +71,13 @@ class Updates:
     """Remembers what it is told."""
 
     seen: list[tuple[str, DropState | None]] = field(default_factory=list)
+    moves: list[Transfer] = field(default_factory=list)
 
     def update(self, drop: FollowedDrop) -> None:
         self.seen.append((drop.key, drop.state))
+
+    def moved(self, transfer: Transfer) -> None:
+        self.moves.append(transfer)
 
 
 def step(*manifests: Manifest, **outputs: bytes) -> Results:

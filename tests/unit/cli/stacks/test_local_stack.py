@@ -4,19 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from dropscale_cli.errors import StartFailed, TemplateMissing
+from dropscale_cli.errors import StartFailed
 from dropscale_cli.stacks.local_stack import MagicHour, local_cloud
 
 API = MagicHour("http://127.0.0.1:1", "secret")
-
-
-def test_a_package_without_its_checkout_says_what_to_do(tmp_path: Path) -> None:
-    missing = tmp_path / "template.yaml"
-    with (
-        pytest.raises(TemplateMissing, match=r"template\.yaml is missing.*pip install"),
-        local_cloud(API, {}, log=None, template=missing),
-    ):
-        pass
 
 
 @pytest.mark.parametrize(
