@@ -8,7 +8,7 @@ FREE := env -u MAGIC_HOUR_API_KEY -u MAGIC_HOUR_BASE_URL
 unexport PYTHONDONTWRITEBYTECODE
 
 # Each process takes whole files of tests; how many there are, tests/conftest.py says.
-PARALLEL := --numprocesses=auto --no-loadscope-reorder
+PARALLEL := --no-loadscope-reorder --numprocesses=auto
 QUICK := tests/unit tests/corpus
 
 .PHONY: help setup run test quick generate bench chaos clean

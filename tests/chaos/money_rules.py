@@ -16,7 +16,7 @@ RULES: Mapping[int, str] = MappingProxyType(
         1: "Claim, then pay",
         2: "Pay once",
         3: "What its answer means",
-        4: "`unknown` is never repeated by the program",
+        4: "`unknown` is never repeated automatically",
         5: "The id comes first",
         6: "Slots and credits follow from the job's row",
         7: "The gate is everybody's",
@@ -156,6 +156,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
                 "Assign(passage)",
                 "passage = SaveGate(probe) if probe else SaveJob(claimed)",
             ),
+            (f"{_START}.__call__", "Attribute(condition)", "RequireOpenGate()"),
             (
                 f"{_START}.__call__",
                 "Call(Limits)",

@@ -6,15 +6,18 @@ from typing import Any
 import pytest
 
 from dropscale.ledger.budget import Budget
+from dropscale.ledger.drops import Reason
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Change, SaveJob, job_changes
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject
+from dropscale.pipeline.parts.follow import is_followed
 from dropscale.pipeline.parts.start import StartOutcome
 from dropscale.pipeline.resolve import Decision
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
+from tests.rows import a_drop, at, rendition
 from tests.world import World
 
 CREATE = "POST /v1/ai-image-upscaler"
@@ -196,6 +199,7 @@ def test_a_closed_gate_holds_everyone_and_one_job_opens_it(
     world: World, error: errors.MagicHourError, waiting_for: str
 ) -> None:
     world.upscaler.fail_create = error
+    world.upscaler.fail_account = errors.Unauthorized("GET", status=401)  # nobody asks for it
     world.drop("a.png", png(shade=1))
     world.drop("b.png", png(shade=2))
     assert world.upscaler.creates == []
@@ -404,19 +408,60 @@ def test_the_next_job_is_started_and_one_more_if_it_has_a_place(
     assert len(world.upscaler.creates) == started
 
 
-def test_a_copy_that_was_not_told_of_the_end_before_hears_of_a_refusal(world: World) -> None:
+@pytest.mark.parametrize(
+    ("error", "states"),
+    [
+        (errors.InvalidRequest, {DropState.REJECTED, DropState.FAILED}),
+        (errors.Throttled, {DropState.WAITING, DropState.SUBMITTED}),
+    ],
+)
+def test_a_copy_that_was_not_told_of_the_end_before_hears_only_of_a_refusal_for_good(
+    world: World, error: type[errors.MagicHourError], states: set[DropState]
+) -> None:
     world.drop("a.png", png())
     world.drop("b.png", png())
     first, _ = world.running()
     world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
     world.fail(world.check(first))
-    world.upscaler.fail_create = errors.InvalidRequest(CREATE, status=422, message="too odd")
+    world.upscaler.fail_create = error(CREATE, message="too odd")
     world.retry("a.png")
 
-    states = {world.row(key).state for key in ("a.png", "b.png")}
-    assert states == {DropState.REJECTED, DropState.FAILED}
-    for key in ("a.png", "b.png"):
-        assert "too odd" in world.manifest(key)["reason"]["message"]
+    assert {world.row(key).state for key in ("a.png", "b.png")} == states
+    if error is errors.InvalidRequest:
+        assert "too odd" in str(world.manifest("a.png")["reason"])
+        assert "too odd" in str(world.manifest("b.png")["reason"])
+
+
+def test_a_copy_of_what_was_given_up_is_told_of_which_attempt(world: World) -> None:
+    world.upscaler.fail_create = errors.CreateOutcomeUnknown(CREATE)
+    world.drop("a.png", png())
+    world.decide("a.png", Decision.ABANDON)
+    world.drop("b.png", png())
+
+    (job,) = world.manifest("b.png")["jobs"]
+    assert (job["state"], job["attempt"]) == ("failed", 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "job", "follows"),
+    [
+        (DropState.WAITING, None, JobState.READY, True),
+        (DropState.FAILED, "JobAbandoned", JobState.SUBMITTED, True),
+        (DropState.FAILED, "JobAbandoned", JobState.ABANDONED, False),
+        (DropState.FAILED, "JobAbandoned", JobState.READY, False),
+        (DropState.FAILED, "ProjectError", JobState.SUBMITTED, False),
+        (DropState.FAILED, None, JobState.SUBMITTED, False),
+        (DropState.CANCELED, "JobAbandoned", JobState.SUBMITTED, False),
+    ],
+)
+def test_only_who_was_given_up_for_lack_of_a_project_comes_back_with_one(
+    state: DropState, code: str | None, job: JobState, follows: bool
+) -> None:
+    reason = Reason(code=code, message="", fix="") if code else None
+    project = "p" if job is not JobState.READY else None
+    drop = a_drop(rendition("r", state, reason=reason))
+
+    assert is_followed(drop, at(job, project_id=project)) is follows
 
 
 def test_a_refusal_that_is_told_late_ends_nobody_whose_job_is_tried_once_more(world: World) -> None:
@@ -493,6 +538,7 @@ def test_an_upload_that_fails_for_now_waits_and_is_read_again(world: World) -> N
     world.upscaler.fail_upload = errors.TransferFailed("PUT storage", status=500)
     world.drop("cat.png", png())
     assert world.manifest("cat.png")["waiting_for"] == "throttled"
+    assert world.start(world.only_job.fingerprint, lambda: 900.0) is StartOutcome.LEFT
     world.sweep(seconds=61)
     world.submit(world.queue.keys.pop())
 

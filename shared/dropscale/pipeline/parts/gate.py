@@ -101,7 +101,7 @@ class GateKeeper:
             gate = self.ledger.gate()
             if gate and probe and gate.seq != probe.seq:
                 return
-            if gate is None or (gate.is_open and not gate.strikes) or self._save(gate.open()):
+            if gate is None or gate.is_open or self._save(gate.open()):
                 return
 
     def end_probe(self, probe: Gate | None, seconds: float) -> None:

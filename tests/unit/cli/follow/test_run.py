@@ -66,7 +66,9 @@ def test_a_price_that_is_not_agreed_to_leaves_the_folder_free_for_any_place(
     photos.mkdir()
     (photos / "cat.png").write_bytes(png())
     place = PricedPlace()
-    options = RunOptions(photos, out, False, False, is_watching)
+    options = RunOptions(
+        path=photos, out=out, is_agreed=False, as_json=False, is_watching=is_watching
+    )
 
     with pytest.raises(PriceUnconfirmed, match=r"Images: 1\. They cost up to 25") as raised:
         run(options, place)
