@@ -26,7 +26,14 @@ from dropscale.specs.effective import MetadataChoice
 from dropscale.specs.faults import Fault
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale.upscaler import DOLLARS_PER_CREDIT
-from dropscale_cli.files.drops import Drops, IgnoredFiles, LocalBucket, find_drops, refusal_as_json
+from dropscale_cli.files.drops import (
+    Drops,
+    IgnoredFiles,
+    LocalBucket,
+    find_drops,
+    list_names,
+    refusal_as_json,
+)
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import (
@@ -185,9 +192,6 @@ def losses_of(drop: PlannedDrop, file: BinaryIO) -> list[CodedWarning]:
     return foresee_losses(file, drop.source.type, formats, strip=strips)
 
 
-_MOST_NAMED = 5
-
-
 def tell_plan(
     path: Path,
     out: Path,
@@ -301,7 +305,7 @@ def _row(charge: Charge) -> Iterator[str]:
 
 def _list_refusals(drops: list[PlannedDrop]) -> Iterator[str]:
     yield ""
-    yield f"{_names([drop.source.key for drop in drops])}: {_state(drops[0])}"
+    yield f"{list_names([drop.source.key for drop in drops])}: {_state(drops[0])}"
     if drops[0].refusal is not None:
         yield from (f"  {line}" for line in str(drops[0].refusal).splitlines())
 
@@ -312,12 +316,7 @@ def loss_lines(losses: Iterable[tuple[str, Sequence[CodedWarning]]]) -> Iterator
     for key, found in losses:
         for loss in found:
             by_loss.setdefault(loss, []).append(key)
-    yield from (f"Warning: {_names(keys)}: {loss}" for loss, keys in by_loss.items())
-
-
-def _names(keys: list[str]) -> str:
-    more = [f"and {len(keys) - _MOST_NAMED} more"] if len(keys) > _MOST_NAMED else []
-    return ", ".join([*keys[:_MOST_NAMED], *more])
+    yield from (f"Warning: {list_names(keys)}: {loss}" for loss, keys in by_loss.items())
 
 
 def _drop_as_json(drop: PlannedDrop, charges: list[Charge]) -> dict[str, Any]:
