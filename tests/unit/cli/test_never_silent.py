@@ -177,3 +177,46 @@ def test_a_folder_of_a_stack_says_whose_it_is(tmp_path: Path) -> None:
 
     assert ended.exit_code == 2
     assert "has the results of stack photos; add --stack photos" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "interrupted", "said"),
+    [
+        (
+            "run photos --engine stub",
+            "follow.run.find_drops",
+            "is kept, and paid jobs go on. Results so far are in out.\n"
+            "To resume: dropscale run photos --engine stub\n",
+        ),
+        (
+            "resolve cat.png --pay-again --stack s",
+            "stacks.by_hand.place_of",
+            "Stack s goes on with what it has.\n"
+            "To see where it stands: dropscale status --stack s\n",
+        ),
+        (
+            "plan photos",
+            "specs.plan.find_drops",
+            "Interrupted.\nTo resume: dropscale plan photos\n",
+        ),
+    ],
+)
+def test_an_interrupted_command_says_what_goes_on_and_what_to_give_next(
+    command: str,
+    interrupted: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(*_arguments: object, **_named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    monkeypatch.setattr(f"dropscale_cli.{interrupted}", interrupt)
+    monkeypatch.setattr(sys, "argv", ["dropscale", *command.split()])
+
+    ended = CliRunner().invoke(cli.main, command.split())
+
+    assert ended.exit_code == 130
+    assert ended.stderr.endswith(said), ended.stderr
