@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,7 +28,7 @@ from dropscale_cli.follow.round_trip import (
     Transfer,
 )
 from dropscale_cli.page.gallery import LivePage
-from dropscale_cli.specs.plan import Plan, plan_of
+from dropscale_cli.specs.plan import Plan, loss_lines, plan_of
 from dropscale_cli.stacks.local_stack import (
     STACK,
     ChosenApi,
@@ -147,8 +147,10 @@ class PlannedRun(Protocol):
     def warnings(self) -> Iterable[str]:
         """Say what a person should know before agreeing to the price."""
 
-    def bring(self, trip: RoundTrip) -> None:
+    def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
         """Upload what the place does not have yet, and follow all images to their end.
+
+        `say` tells a person what goes otherwise than it should.
 
         Raises:
             UnusablePath: a file could not be read.
@@ -317,10 +319,11 @@ class _LocalRun:
         """See `PlannedRun.warnings`."""
         if not self.api.is_charged:
             return []
+        losses = loss_lines((drop.source.key, drop.losses) for drop in self._plan.drops)
         account = self.api.account(self.price, self._plan.scale_factors)
-        return account.lines() if account else []
+        return [*losses, *(account.lines() if account else [])]
 
-    def bring(self, trip: RoundTrip) -> None:
+    def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
         """See `PlannedRun.bring`; the stack has none of it, since its buckets were emptied."""
         trip(self.drops)
 

@@ -121,7 +121,7 @@ def run_drops(drops: Drops, options: RunOptions, place: Place) -> int:
             with place.session(console) as running:
                 if options.is_watching:
                     watch_folder(options, running, console)
-                planned.bring(running.round_trip)
+                planned.bring(running.round_trip, console.say)
         except KeyboardInterrupt:
             # A watch has no other end. What it came to is told when nothing moves any more.
             if options.is_watching and running:

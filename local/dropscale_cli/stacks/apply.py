@@ -27,6 +27,7 @@ from dropscale_cli.options import (
     sidecar_suffixes_option,
     stack_option,
 )
+from dropscale_cli.specs.plan import loss_lines
 from dropscale_cli.stacks.account import stack_limit_warnings
 from dropscale_cli.stacks.aws_target import deployed_target
 from dropscale_cli.stacks.local_stack import chosen_api
@@ -125,6 +126,8 @@ def _agreed(
         if not page.changes:
             continue
         console.show(_table(page))
+        for line in loss_lines((change.key, change.losses) for change in page.changes):
+            console.say(line)
         for warning in warnings(_price([*outcome.applied, *page.changes])):
             console.say(warning)
         answer = _answer(page) if ask else "yes"

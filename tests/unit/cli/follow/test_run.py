@@ -1,7 +1,7 @@
 """The one sequence of a run, whatever its place: plan, agree, bind, bring, tell."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ class PricedRun:
     def warnings(self) -> Iterable[str]:
         return ["Warning: the budget is short."]
 
-    def bring(self, trip: RoundTrip) -> None:
+    def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
         raise AssertionError("nothing was agreed to")
 
     def paid_before(self, followed: Sequence[FollowedDrop]) -> frozenset[str]:

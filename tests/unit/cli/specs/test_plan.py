@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL.PngImagePlugin import PngInfo
 
 from dropscale.ledger.jobs import Job, Parameters
 from dropscale.ledger.states import JobState
@@ -223,22 +222,20 @@ def test_what_a_result_will_lack_is_told_before_it_is_paid(
     moving = originals.encoded(still, "WEBP", save_all=True, append_images=[still.rotate(90)])
     write("a.webp", moving)
     write("b.webp", moving[:-1] + b"x")
-    texts = PngInfo()
-    texts.add_text("Mood", "calm")
-    write("c.png", originals.encoded(still, "PNG", pnginfo=texts))
-    write("c.png.yaml", "output: {format: webp}")
+    write("c.jpg", originals.with_iptc(originals.encoded(still, "JPEG")))
+    write("c.jpg.yaml", "output: {format: webp}")
     write("d.png", png())
 
     _, lines = shown()
     told = {drop["key"]: drop["losses"] for drop in outcome()["drops"]}
 
     animated = "The original is animated; its result is one picture"
-    no_room = "webp has no room for the original's texts: Mood"
+    no_room = "webp has no room for the original's IPTC"
     assert f"Warning: a.webp, b.webp: {animated} [AnimationLost]" in lines
-    assert f"Warning: c.png: {no_room} [TextsLost]" in lines
+    assert f"Warning: c.jpg: {no_room} [NoRoom]" in lines
     assert told == {
         "a.webp": [{"code": "AnimationLost", "message": animated}],
         "b.webp": [{"code": "AnimationLost", "message": animated}],
-        "c.png": [{"code": "TextsLost", "message": no_room}],
+        "c.jpg": [{"code": "NoRoom", "message": no_room}],
         "d.png": [],
     }
