@@ -367,7 +367,7 @@ class FakeResults:
         if key not in self.outputs:
             return None
         body, labels = self.outputs[key]
-        return StoredOutput(_etag(body), labels)
+        return StoredOutput(_etag(body), labels, hashlib.sha256(body).hexdigest())
 
     def all_keys(self) -> Iterator[str]:
         return iter(sorted(self.outputs.keys() | self.manifests.keys()))

@@ -84,11 +84,11 @@ class World:
     """Whether the event bus takes announcements."""
 
     def __post_init__(self) -> None:
+        self._tokens = count(1 if self.stack_id == "stack" else 1 << 32)
         self.compose()
 
     def compose(self) -> None:
         """Compose the use cases, anew after a setting was changed."""
-        ids = count(1 if self.stack_id == "stack" else 1 << 32)
         sleep = self.sleep or (lambda seconds: self.clock.advance(seconds=seconds))
         self.observed: list[DropState] = []
         self.announced: list[Drop] = []
@@ -112,7 +112,7 @@ class World:
             ownership=self.ownership,
             clock=self.clock,
             sleep=sleep,
-            new_token=lambda: f"{next(ids):024x}",
+            new_token=lambda: f"{next(self._tokens):024x}",
             policy=StartPolicy(self.slots, 50, self.budget),
         )
         self.resolve_specs = SpecResolver(

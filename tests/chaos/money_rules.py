@@ -156,6 +156,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
                 "Assign(passage)",
                 "passage = SaveGate(probe) if probe else SaveJob(claimed)",
             ),
+            (f"{_START}.__call__", "Attribute(condition)", "RequireOpenGate()"),
             (
                 f"{_START}.__call__",
                 "Call(Limits)",

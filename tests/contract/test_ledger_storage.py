@@ -18,12 +18,14 @@ from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop, Output, Rendition, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject, Parameters
-from dropscale.ledger.rows import SCHEMA, NewerSchema
-from dropscale.ledger.states import DropState, JobState, WaitReason
+from dropscale.ledger.owner import Owner
+from dropscale.ledger.rows import SCHEMA, NewerSchema, Row
+from dropscale.ledger.states import ASKED_AGAIN, DropState, JobState, WaitReason
 from dropscale.ledger.store import (
     Agenda,
     Attach,
     BudgetSpent,
+    Change,
     Detach,
     FreeSlot,
     GateClosed,
@@ -31,12 +33,15 @@ from dropscale.ledger.store import (
     LedgerConflict,
     Limits,
     Names,
+    NotOwner,
     ProjectTaken,
     RequireOpenGate,
+    RequireOwner,
     SaveAccount,
     SaveDrop,
     SaveGate,
     SaveJob,
+    SaveOwner,
     SaveWalk,
     SlotsTaken,
     Spend,
@@ -113,7 +118,7 @@ def a_drop() -> Drop:
     )
 
 
-def rounded(record: Drop | Job | None) -> object:
+def rounded(record: Row | None) -> object:
     assert record is not None
     return record.model_dump(mode="json")
 
@@ -304,6 +309,37 @@ def test_the_gate_stops_those_who_require_it_open(ledger: Ledger) -> None:
     ledger.write(RequireOpenGate(), TakeSlot(9))
 
 
+def test_only_the_owner_of_a_rebuilt_ledger_is_let_through(ledger: Ledger) -> None:
+    owner = Owner(stack_id="ours", since=NOW, is_rebuilt=False)
+    with pytest.raises(NotOwner):
+        ledger.write(RequireOwner("ours"), TakeSlot(9))
+    assert (ledger.owner(), ledger.is_new()) == (None, True)
+    ledger.write(SaveOwner(owner))
+    with pytest.raises(NotOwner):
+        ledger.write(RequireOwner("ours"), TakeSlot(9))
+    with pytest.raises(LedgerConflict):
+        ledger.write(SaveOwner(owner))
+
+    ledger.write(SaveOwner(owner.note_rebuilt()))
+    ledger.write(RequireOwner("ours"), TakeSlot(1))
+    for step in (RequireOwner("other"), RequireOpenGate()):
+        with pytest.raises(SlotsTaken if step == RequireOpenGate() else NotOwner):
+            ledger.write(step, TakeSlot(1))
+
+    taken = owner.note_rebuilt().hand_over("other", NOW)
+    ledger.write(SaveOwner(taken))
+    with pytest.raises(NotOwner):
+        ledger.write(RequireOwner("ours"), TakeSlot(9))
+    assert rounded(ledger.owner()) == rounded(taken)
+
+
+@pytest.mark.parametrize("change", [SaveWalk(Walk.first(NOW)), TakeSlot(1)], ids=["swept", "paid"])
+def test_what_was_swept_or_paid_by_is_not_new(ledger: Ledger, change: Change) -> None:
+    assert ledger.is_new()
+    ledger.write(change)
+    assert not ledger.is_new()
+
+
 def test_detached_drops_share_the_job_no_more(ledger: Ledger) -> None:
     ledger.write(Attach("f", "one"), Attach("f", "two"))
     ledger.write(Detach("f", "one"), Attach("f", "two"))
@@ -468,10 +504,13 @@ def test_an_error_that_says_nothing_of_the_rows_is_told_as_it_is(dynamo: DynamoL
     assert dynamo.job(a_job().fingerprint) is None
 
 
-def test_a_drop_that_waits_for_access_is_due_once_its_manifest_says_so(ledger: Ledger) -> None:
+@pytest.mark.parametrize("wait", sorted(ASKED_AGAIN))
+def test_a_drop_that_is_asked_again_is_due_once_its_manifest_says_so(
+    ledger: Ledger, wait: WaitReason
+) -> None:
     later = NOW + timedelta(hours=1)
     ledger.write(SaveDrop(a_drop()))
-    denied = a_drop().set_state(DropState.WAITING, NOW, wait=WaitReason.ACCESS, wait_until=later)
+    denied = a_drop().set_state(DropState.WAITING, NOW, wait=wait, wait_until=later)
     ledger.write(SaveDrop(denied))
     past = later + timedelta(seconds=1)
     assert ledger.list_due(Agenda.DENIED_DROPS, past, 10) == []

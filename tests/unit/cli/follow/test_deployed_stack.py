@@ -49,6 +49,9 @@ class Trip:
     def follow(self, known: list[tuple[str, str | None]]) -> None:
         assert known == []
 
+    def counter(self, *_: object) -> Callable[[int], None]:
+        return lambda _: None
+
 
 @pytest.mark.parametrize(
     ("refusal", "asked", "told"),
