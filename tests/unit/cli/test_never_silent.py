@@ -2,10 +2,10 @@
 
 import errno
 import os
+import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from io import BytesIO, StringIO
 from pathlib import Path
 
@@ -121,17 +121,10 @@ def test_what_the_system_refuses_is_one_line(number: int, said: str) -> None:
     assert ended.stderr.count("\n") == 1
 
 
-@contextmanager
-def taken_port() -> Iterator[int]:
-    import socket  # noqa: PLC0415 # for this test alone
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
-
-
 @pytest.mark.parametrize("command", ["api --port", "up --port", "up --api-port"])
 def test_a_port_in_use_is_one_line(command: str) -> None:
-    with taken_port() as port:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         ended = CliRunner().invoke(
             cli.main, [*command.split(), str(port), "--engine", "stub"], catch_exceptions=False
         )

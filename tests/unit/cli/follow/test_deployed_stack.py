@@ -43,9 +43,6 @@ class Trip:
     def drop(self, key: str, _: Path) -> None:
         self.dropped.append(key)
 
-    def counter(self, what: str, total: int, unit: str) -> Callable[[int], None]:
-        return lambda done: None
-
     def follow(self, known: list[tuple[str, str | None]]) -> None:
         assert known == []
 
