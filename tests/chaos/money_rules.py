@@ -16,7 +16,7 @@ RULES: Mapping[int, str] = MappingProxyType(
         1: "Claim, then pay",
         2: "Pay once",
         3: "What its answer means",
-        4: "`unknown` is never repeated by the program",
+        4: "`unknown` is never repeated automatically",
         5: "The id comes first",
         6: "Slots and credits follow from the job's row",
         7: "The gate is everybody's",
@@ -79,6 +79,7 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
             f"{_GATE}.due_probe",
             f"{_GATE}._probe_account",
             f"{_GATE}._pause_seconds",
+            f"{_GATE}.hold_back",
             f"{_SWEEP}._start_ready_jobs",
         ),
         8: (
@@ -155,6 +156,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
                 "Assign(passage)",
                 "passage = SaveGate(probe) if probe else SaveJob(claimed)",
             ),
+            (f"{_START}.__call__", "Attribute(condition)", "RequireOpenGate()"),
             (
                 f"{_START}.__call__",
                 "Call(Limits)",
@@ -176,7 +178,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             (f"{_START}._pay", "Call(record_unknown)[1]", "job.return_to_ready(later)"),
             (f"{_START}._pay", "Call(return_to_ready)[0]", "job.record_unknown(due)"),
             (f"{_START}._pay", "Call(return_to_ready)[1]", "job.record_unknown(later)"),
-            (f"{_START}._close_gate", "Call(return_to_ready)", "job.record_unknown(now)"),
+            (f"{_START}._return_job", "Call(return_to_ready)", "job.record_unknown(now)"),
             (f"{_START}._close_gate", "Call(close)", "Waiting(reason)"),
             (f"{_START}._pay", "Call(close)", "None"),
             (f"{_PARTS}.start.ACCOUNT_ERRORS", "Unauthorized", NOTHING),
@@ -211,6 +213,8 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
         7: (
             (f"{_PARTS}.gate._PROBE_SECONDS", "", "0.0"),
             (f"{_GATE}._pause_seconds", "BinOp(2)", "1"),
+            (f"{_GATE}.hold_back", "Call(narrow)", "gate.open()"),
+            (f"{_GATE}.hold_back", "Call(close)", "Waiting(WaitReason.THROTTLED)"),
         ),
         8: (
             ("pipeline.deliver.Deliver._settle_project", "Call(settle).0", "job.project_id"),

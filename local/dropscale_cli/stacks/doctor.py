@@ -273,11 +273,10 @@ def doctor(
             if not isinstance(api, RealApi):
                 raise click.UsageError("--live needs MAGIC_HOUR_API_KEY.")
             sys.exit(report_live(api.api_key, api.name, is_agreed=is_agreed))
-        target = deployed_target(stack)
         if takes_over:
-            take_over(target, stack, is_agreed=is_agreed)
+            take_over(deployed_target(stack), stack, is_agreed=is_agreed)
         with progress_on(Terminal(to_stderr=True), f"Looking at stack {stack}"):
-            findings = examine(target, stack)
+            findings = examine(deployed_target(stack), stack)
         sys.exit(report(findings, as_json=output_format == "json"))
 
 
