@@ -1,12 +1,14 @@
 """Writes the documents that come from the code; with --check, says which are not current."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dropscale import __version__
 from dropscale.ledger.states import (
     JOB_TRANSITIONS,
     OPEN_STATES,
@@ -150,11 +152,19 @@ def _json(document: Schema) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
+def template() -> str:
+    """Return template.yaml, which is written by hand, with the version as it is today."""
+    text = (DOCS / "../template.yaml").read_text(encoding="utf-8")
+    output = r"(\n  Version:\n    Description: [^\n]+\n    Value: )[^\n]+"
+    return re.sub(output, rf"\g<1>{__version__}", text)
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "ledger.md": ledger_page,
     "events.schema.json": lambda: announcement.json_schema() + "\n",
     "manifest.schema.json": lambda: manifest.json_schema() + "\n",
     "spec.md": spec_page,
+    "../template.yaml": template,
     "spec.schema.json": lambda: _json(spec_schema()),
 }
 

@@ -10,6 +10,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+_SUBJECT_HASH = "0d001701"
+"""What OpenSSL looks for in a folder: `openssl x509 -hash -noout -in server.pem`."""
+
 
 def write_certificate(folder: Path) -> Path:
     """Write `server.pem`, the key and the certificate; it is also what a client has to trust."""
@@ -36,6 +39,14 @@ def write_certificate(folder: Path) -> Path:
         + certificate.public_bytes(Encoding.PEM)
     )
     return path
+
+
+def folder_of(certificate: Path) -> Path:
+    """Return a folder in which OpenSSL finds the certificate by its subject."""
+    folder = certificate.parent / "trusted"
+    folder.mkdir()
+    (folder / f"{_SUBJECT_HASH}.0").write_bytes(certificate.read_bytes())
+    return folder
 
 
 def server_context(certificate: Path) -> ssl.SSLContext:

@@ -13,11 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
+from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
+from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import Row
-from dropscale.ledger.states import WaitReason
+from dropscale.ledger.states import ASKED_AGAIN
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,
@@ -29,12 +31,16 @@ from dropscale.ledger.store import (
     GateClosed,
     LedgerConflict,
     Names,
+    NotOwner,
     ProjectTaken,
     Reference,
     RequireOpenGate,
+    RequireOwner,
+    SaveAccount,
     SaveDrop,
     SaveGate,
     SaveJob,
+    SaveOwner,
     SaveReference,
     SaveWalk,
     SlotsTaken,
@@ -55,6 +61,7 @@ from dropscale.pipeline.parts.ports import (
     OutputLabels,
     StoredOutput,
 )
+from dropscale.specs.keys import MANIFEST_SUFFIX
 from dropscale.upscaler import ProjectStatus
 
 
@@ -85,6 +92,12 @@ class Clock:
         self.now += timedelta(**amount)
 
 
+_ONLY: dict[type[Row], str] = {
+    **{Gate: "gate_record", Walk: "walk_record", Owner: "owner_record"},
+    KnownAccount: "account_record",
+}
+
+
 class MemoryLedger:
     """A ledger in memory, one transaction at a time."""
 
@@ -93,7 +106,9 @@ class MemoryLedger:
         self.jobs: dict[str, Job] = {}
         self.references: dict[tuple[type[Reference], str], Reference] = {}
         self.gate_record: Gate | None = None
+        self.account_record: KnownAccount | None = None
         self.walk_record: Walk | None = None
+        self.owner_record: Owner | None = None
         self.attachments: dict[str, list[str]] = {}
         self.taken = 0
         self.credits: dict[str, int] = {}
@@ -122,6 +137,18 @@ class MemoryLedger:
     def gate(self) -> Gate | None:
         return self.gate_record
 
+    def slots_taken(self) -> int:
+        return self.taken
+
+    def account(self) -> KnownAccount | None:
+        return self.account_record
+
+    def owner(self) -> Owner | None:
+        return self.owner_record
+
+    def is_new(self) -> bool:
+        return self.walk_record is None and not self.taken and not self.jobs
+
     def list_attached(
         self, fingerprint: str, after: str | None = None, limit: int | None = None
     ) -> list[str]:
@@ -136,7 +163,7 @@ class MemoryLedger:
             records += [
                 (drop.wait_until, drop.id)
                 for drop in self.drops.values()
-                if drop.wait is WaitReason.ACCESS and drop.wait_until and not drop.due
+                if drop.wait in ASKED_AGAIN and drop.wait_until and not drop.due
             ]
         for job in self.jobs.values():
             if job.due and AGENDA_BY_JOB_STATE[job.state] is agenda:
@@ -147,6 +174,7 @@ class MemoryLedger:
         return self.credits.get(window, 0)
 
     def write(self, *changes: Change) -> None:
+        assert changes, "DynamoDB refuses a transaction of nothing"
         for change in changes:
             self._require(change)
         for change in changes:
@@ -171,10 +199,12 @@ class MemoryLedger:
                 _require_next(self.drops.get(drop.id), drop)
             case SaveJob(job):
                 _require_next(self.jobs.get(job.fingerprint), job)
-            case SaveGate(gate):
-                _require_next(self.gate_record, gate)
-            case SaveWalk(walk):
-                _require_next(self.walk_record, walk)
+            case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
+                _require_next(getattr(self, _ONLY[type(record)]), record)
+            case RequireOwner(stack_id):
+                owned = self.owner_record
+                if owned is None or owned.stack_id != stack_id or not owned.is_rebuilt:
+                    raise NotOwner
             case SaveReference(reference):
                 there = self.references.get(_name_of(reference))
                 if there is not None and there.fingerprint != reference.fingerprint:
@@ -193,10 +223,8 @@ class MemoryLedger:
                 self.drops[drop.id] = drop
             case SaveJob(job):
                 self.jobs[job.fingerprint] = job
-            case SaveGate(gate):
-                self.gate_record = gate
-            case SaveWalk(walk):
-                self.walk_record = walk
+            case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
+                setattr(self, _ONLY[type(record)], record)
             case SaveReference(reference):
                 self.references[_name_of(reference)] = reference
             case Attach(fingerprint, drop_id):
@@ -211,7 +239,7 @@ class MemoryLedger:
                 self.taken -= 1
             case Spend(window, credits, _):
                 self.credits[window] = self.credits_spent(window) + credits
-            case RequireOpenGate():
+            case RequireOpenGate() | RequireOwner():
                 pass
 
 
@@ -339,7 +367,10 @@ class FakeResults:
         if key not in self.outputs:
             return None
         body, labels = self.outputs[key]
-        return StoredOutput(_etag(body), labels)
+        return StoredOutput(_etag(body), labels, hashlib.sha256(body).hexdigest())
+
+    def all_keys(self) -> Iterator[str]:
+        return iter(sorted(self.outputs.keys() | self.manifests.keys()))
 
     def put_output(
         self, key: str, file: BinaryIO, image_type: str, labels: OutputLabels, over: str | None
@@ -351,9 +382,10 @@ class FakeResults:
         return True
 
     def read_output(self, key: str, file: BinaryIO) -> int:
-        if key not in self.outputs:
+        stored = self.outputs.get(key) or self.manifests.get(key, ())[::-1]
+        if not stored:
             raise ObjectGone(key)
-        return file.write(self.outputs[key][0])
+        return file.write(stored[0])
 
     def manifest(self, key: str) -> tuple[int, str] | None:
         if key not in self.manifests:
@@ -361,11 +393,14 @@ class FakeResults:
         seq, body = self.manifests[key]
         return seq, _etag(body)
 
-    def put_manifest(self, key: str, body: bytes, seq: int, over: str | None) -> bool:
+    def may_hold_manifests(self) -> bool:
+        return any(key.endswith(MANIFEST_SUFFIX) for key in self.manifests)
+
+    def put_manifest(self, key: str, body: bytes, rank: int, over: str | None) -> bool:
         there = self.manifest(key)
         if (there[1] if there else None) != over:
             return False
-        self.manifests[key] = (seq, body)
+        self.manifests[key] = (rank, body)
         return True
 
 
@@ -412,7 +447,7 @@ class FakeQueue:
 
     keys: list[str] = field(default_factory=list)
 
-    def send(self, bucket: str, key: str, version: ObjectVersion) -> None:
+    def send(self, bucket: str, key: str) -> None:
         self.keys.append(key)
 
 
@@ -433,6 +468,8 @@ class FakeUpscaler:
         self.fail_download: Exception | None = None
         self.fail_project: dict[str, Exception] = {}
         self.fail_account: Exception | None = None
+        self.tier: str | None = "business"
+        self.credits: int | None = 1000
         self.before_answer: Callable[[], object] = lambda: None
         """Called once, when a create was taken and its answer is still on its way."""
 
@@ -464,7 +501,7 @@ class FakeUpscaler:
     def account(self) -> Account:
         if self.fail_account is not None:
             raise self.fail_account
-        return Account(id="account", credits=1000, tier="business")
+        return Account(id="account", credits=self.credits, tier=self.tier)
 
     def download(self, url: str, file: BinaryIO) -> int:
         error, self.fail_download = self.fail_download, None

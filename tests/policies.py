@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +43,17 @@ class _NoManagedPolicies:
         return {}
 
 
-def transformed() -> dict[str, Any]:
-    """Return template.yaml as CloudFormation gets it from SAM."""
+@cache  # it takes most of a second; nobody changes what it returns
+def transformed(context: StackContext = _CONTEXT) -> dict[str, Any]:
+    """Return template.yaml as CloudFormation gets it from SAM, where the stack is to be."""
     template = yaml_parse(TEMPLATE.read_text())
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})
         for name in properties.keys() & {"CodeUri", "ContentUri", "DefinitionUri"}:
             properties[name] = "s3://bucket/key"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_DEFAULT_REGION", REGION)  # the transform asks boto3 for it
-        values = _CONTEXT.pseudo_parameters
+        patch.setenv("AWS_DEFAULT_REGION", context.region)  # the transform asks boto3 for it
+        values = context.pseudo_parameters
         after: dict[str, Any] = transform(template, values, _NoManagedPolicies())
     return after
 
@@ -61,22 +63,30 @@ class Policies:
 
     Args:
         parameters: Stack parameters; the template's defaults for the rest.
+        context: Where the stack is.
     """
 
-    def __init__(self, parameters: Mapping[str, str] | None = None) -> None:
-        template = transformed()
+    def __init__(
+        self, parameters: Mapping[str, str] | None = None, context: StackContext = _CONTEXT
+    ) -> None:
+        template = transformed(context)
         declared = yaml_parse(TEMPLATE.read_text())["Resources"]
         self._resources: dict[str, Any] = template["Resources"]
+        self._outputs: dict[str, Any] = template["Outputs"]
         values = resolve_parameters(template["Parameters"], parameters or {})
         self._resolver = Resolver(
-            values | _CONTEXT.pseudo_parameters,
+            values | context.pseudo_parameters,
             template["Conditions"],
             lambda name: (
-                identify(declared[name]["Type"], name, self._name(declared[name]), _CONTEXT)
+                identify(declared[name]["Type"], name, self._name(declared[name]), context)
                 if name in declared
                 else None
             ),
         )
+
+    def output(self, name: str) -> str:
+        """Return an output of the stack."""
+        return str(self._resolver.resolve(self._outputs[name]["Value"], name))
 
     def of_function(self, function: str) -> list[Statement]:
         """Return what a function's role may do, by the function's logical id."""

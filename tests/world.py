@@ -17,6 +17,7 @@ from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.fail import Fail
 from dropscale.pipeline.parts.accept import AcceptDrop
+from dropscale.pipeline.parts.account import AskForAccount
 from dropscale.pipeline.parts.advance import AdvanceDrop
 from dropscale.pipeline.parts.decline import DeclineDrop
 from dropscale.pipeline.parts.evaluate import EvaluateDrop
@@ -27,6 +28,7 @@ from dropscale.pipeline.parts.gate import GateKeeper
 from dropscale.pipeline.parts.locate import LocateDrop, noting_images
 from dropscale.pipeline.parts.look import LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.ownership import Ownership
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.publish import PublishOutput
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
@@ -61,7 +63,7 @@ _TIMING, _SCHEDULE = Timing(20, 3600), PollSchedule(30, patience=0)
 class World:
     """All use cases on fakes, and the moves that a test makes."""
 
-    slots: int = 3
+    slots: int | None = 3
     budget: Budget = field(default_factory=Budget)
     timing: Timing = _TIMING
     schedule: PollSchedule = _SCHEDULE
@@ -77,15 +79,16 @@ class World:
     queue: FakeQueue = field(default_factory=FakeQueue)
     upscaler: FakeUpscaler = field(default_factory=FakeUpscaler)
     pixels: FakePixels = field(default_factory=FakePixels)
+    stack_id: str = "stack"
     listens: bool = True
     """Whether the event bus takes announcements."""
 
     def __post_init__(self) -> None:
+        self._tokens = count(1 if self.stack_id == "stack" else 1 << 32)
         self.compose()
 
     def compose(self) -> None:
         """Compose the use cases, anew after a setting was changed."""
-        ids = count(1)
         sleep = self.sleep or (lambda seconds: self.clock.advance(seconds=seconds))
         self.observed: list[DropState] = []
         self.announced: list[Drop] = []
@@ -95,6 +98,7 @@ class World:
             observe=lambda drop: self.observed.append(drop.state),
             announce=self.announce,
         )
+        self.ownership = Ownership(self.ledger, self.results, self.clock, self.stack_id)
         self.gate = GateKeeper(self.ledger, self.upscaler, self.clock, lambda: 0.5)
         self.look = LookAtProject(self.ledger, self.upscaler, self.clock)
         self.follow = FollowJob(
@@ -105,9 +109,10 @@ class World:
             upscaler=self.upscaler,
             follow=self.follow,
             gate=self.gate,
+            ownership=self.ownership,
             clock=self.clock,
             sleep=sleep,
-            new_token=lambda: f"{next(ids):024x}",
+            new_token=lambda: f"{next(self._tokens):024x}",
             policy=StartPolicy(self.slots, 50, self.budget),
         )
         self.resolve_specs = SpecResolver(
@@ -132,6 +137,7 @@ class World:
                 clock=self.clock,
             ),
             write_manifest=self.write_manifest,
+            ownership=self.ownership,
         )
         self.check = Check(
             ledger=self.ledger,
@@ -156,6 +162,7 @@ class World:
         self.report_failure = Fail(self.ledger, self.write_manifest, self.start, self.clock)
         self.reconcile = Reconcile(self.ledger, self.bucket, self.queue, self.clock, BUCKET)
         self.sweep_once = Sweep(
+            ask_for_account=AskForAccount(self.ledger, self.upscaler, self.clock),
             reconcile=self.reconcile,
             ledger=self.ledger,
             bucket=self.bucket,
@@ -165,6 +172,7 @@ class World:
             follow=self.follow,
             gate=self.gate,
             write_manifest=self.write_manifest,
+            ownership=self.ownership,
             clock=self.clock,
         )
 
@@ -181,8 +189,8 @@ class World:
         )
         self.restart = Restart(self.ledger, self.follow, self.clock)
 
-    def set_slots(self, slots: int) -> None:
-        """Change how many jobs may be at the vendor at once."""
+    def set_slots(self, slots: int | None) -> None:
+        """Change how many jobs may be at the vendor at once; None: as many as the account may."""
         self.slots = slots
         self.compose()
 

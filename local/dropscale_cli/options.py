@@ -1,20 +1,33 @@
-"""Options that several commands have, and the form of their help."""
+"""Options that several commands have, the form of their help, and how a command ends."""
 
 import re
-from collections.abc import Callable
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import TypeVar
 
 import click
 
 from dropscale.specs.keys import SPEC_SUFFIXES
+from dropscale_cli.terminal import say
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([sm]?)")
 _SECONDS = MappingProxyType({"": 1.0, "s": 1.0, "m": 60.0})
 
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+PATH = click.Path(exists=True, path_type=Path)
+ENGINES = click.Choice(["model", "stub"])
+LOG_HELP = "Append the stack's log to this file."
+YES_HELP = "Agree without being asked."
+PROGRESS_HELP = "With json, progress goes to standard error."
+NOTHING_GOES_ON = "Nothing runs here any more; what is paid is kept, and paid jobs go on."
+"""For a command whose stack ends with it."""
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -50,6 +63,23 @@ def _as_suffixes(context: click.Context, parameter: click.Parameter, value: str)
         allowed = ", ".join(SPEC_SUFFIXES)
         raise click.BadParameter(f"allowed are some of {allowed}", context, parameter)
     return suffixes
+
+
+root_option = click.option(
+    "--root",
+    type=FOLDER,
+    help="Where the cascade of specs begins.  [default: the working directory, for what lies "
+    "below it; else the folder itself, or the file's]",
+)
+"""Add the option that names the root of a tree of specs."""
+
+
+stack_option = click.option(
+    "--stack",
+    default="dropscale",
+    show_default=True,
+    help="The stack's name; account and region are those that the AWS CLI uses.",
+)
 
 
 def place_options(command: Command) -> Command:
@@ -91,3 +121,38 @@ def as_seconds(
 def examples(*commands: str) -> str:
     """Return what a command's help ends with."""
     return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
+_EXIT_CODE = 130
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def ended_by_signals(goes_on: str = "", again: str = "To resume") -> Iterator[None]:
+    """Let SIGINT and SIGTERM unwind the block, say what goes on, and exit with 130.
+
+    Also say how to resume: every command does what it has not done yet when it is given again.
+
+    A second signal changes nothing: what the block started is being stopped by then.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    except (KeyboardInterrupt, click.Abort):
+        # While it exits, Python hands its handlers' signals back to the system, which would kill.
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        command = shlex.join(["dropscale", *sys.argv[1:]])
+        say(f"Interrupted. {goes_on}".rstrip(), f"{again}: {command}", to_stderr=True)
+        sys.exit(_EXIT_CODE)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in _SIGNALS:
+        signal.signal(number, _pass)
+    raise KeyboardInterrupt
+
+
+def _pass(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing; SIG_IGN would make Python complain of a signal that came with the first."""

@@ -7,18 +7,23 @@ that is written out. Nothing else in this package prints, or imports what does.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from types import TracebackType
+from dataclasses import dataclass, replace
+from enum import Enum
+from importlib import import_module
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     import rich.table
@@ -35,6 +40,20 @@ _UNPRINTABLE = re.compile(
     "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+
+
+_WHAT_TO_DO = MappingProxyType(
+    {
+        errno.ENOSPC: "Free some space, then give the same command again.",
+        errno.EDQUOT: "Free some space, then give the same command again.",
+        errno.EROFS: "Choose another folder.",
+        errno.EACCES: "Allow it, or choose another folder.",
+        errno.EPERM: "Allow it, or choose another folder.",
+        errno.EADDRINUSE: "Choose another port.",
+        errno.EMFILE: "Raise the limit (ulimit -n), then give the same command again.",
+    }
+)
+"""What a person can do about errors of the system, in whichever command they come."""
 
 
 def printable(text: str) -> str:
@@ -87,7 +106,8 @@ def ask_unseen(question: str) -> str:
 class Table:
     """A table to be shown: `right` are the heads of the columns of numbers.
 
-    Where it `is_cut`, cells that are too long for the terminal end in an ellipsis.
+    Where it `is_cut`, cells that are too long for the terminal end in an ellipsis; else they are
+    broken. The columns `spare` are left out first, one by one, where there is no room.
     """
 
     heads: Sequence[str]
@@ -95,6 +115,13 @@ class Table:
     right: frozenset[str] = frozenset()
     caption: str | None = None
     is_cut: bool = False
+    spare: Sequence[str] = ()
+
+    def without(self, head: str) -> Table:
+        """Return it without a column."""
+        kept = [at for at, one in enumerate(self.heads) if one != head]
+        rows = [[row[at] for at in kept] for row in self.rows]
+        return replace(self, heads=[self.heads[at] for at in kept], rows=rows)
 
 
 class Terminal:
@@ -102,7 +129,7 @@ class Terminal:
 
     Args:
         to_stderr: which of them.
-        is_wide: whether what is shown is never broken, even where the terminal is narrow.
+        is_wide: whether what is shown to no terminal, but to a file, is never broken.
         file: what to write to instead.
         width, height, force_terminal: what to take it for, whatever it is.
     """
@@ -122,7 +149,7 @@ class Terminal:
         self._console = Console(
             stderr=to_stderr,
             file=file,
-            width=_WIDTH if is_wide else width,
+            width=width,
             height=height,
             force_terminal=force_terminal,
             highlight=False,
@@ -130,6 +157,8 @@ class Terminal:
             emoji=False,
             soft_wrap=True,
         )
+        if is_wide and not self._console.is_terminal:
+            self._console.width = _WIDTH
 
     @property
     def file(self) -> TextIO:
@@ -158,6 +187,11 @@ class Terminal:
 
     def show(self, table: Table) -> None:
         """Print a table."""
+        unbroken = self._console.options.update(width=_WIDTH)
+        for head in table.spare:
+            if self._console.measure(_rich_table(table), options=unbroken).maximum <= self.width:
+                break
+            table = table.without(head)
         self._console.print(_rich_table(table))
 
     @contextmanager
@@ -172,8 +206,106 @@ class Terminal:
             yield
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A command as help lists it.
+
+    Attributes:
+        target: Its module and the name in it, as `module:name`.
+        summary: What it does, in one line of 80 columns.
+    """
+
+    name: str
+    target: str
+    summary: str
+
+
+class Verbosity(Enum):
+    """How much is said of what goes on; what came out is always said."""
+
+    QUIET = "quiet"
+    NORMAL = "normal"
+    VERBOSE = "verbose"
+
+    @classmethod
+    def chosen(cls) -> Verbosity:
+        """Return what the command was given."""
+        context = click.get_current_context(silent=True)
+        chosen: Verbosity = context.meta.get(__name__, cls.NORMAL) if context else cls.NORMAL
+        return chosen
+
+
+def _verbosity_option(short: str, value: Verbosity, help_text: str) -> click.Option:
+    def choose_it(context: click.Context, _parameter: click.Parameter, is_given: bool) -> None:
+        if is_given:
+            context.meta[__name__] = value
+
+    names = [short, f"--{value.value}"]
+    return click.Option(
+        names, is_flag=True, expose_value=False, help=help_text, callback=choose_it, is_eager=True
+    )
+
+
 class Commands(click.Group):
-    """A group of commands whose errors are as harmless to a terminal as all else that is said."""
+    """A group whose errors are as harmless to a terminal as all else that is said.
+
+    Args:
+        listed: commands by the head that help lists them under; each is imported when it is called.
+        package: what has their modules.
+        attributes: as `click.Group` has them.
+    """
+
+    def __init__(
+        self,
+        *,
+        listed: Mapping[str, Sequence[Listed]] = MappingProxyType({}),
+        package: str = "",
+        **attributes: Any,
+    ) -> None:
+        super().__init__(**attributes)
+        self._sections = listed
+        self._package = package
+
+    @property
+    def _listed(self) -> dict[str, Listed]:
+        return {one.name: one for section in self._sections.values() for one in section}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """See `click.Group.list_commands`."""
+        return list(self._listed) or super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """See `click.Group.get_command`."""
+        listed = self._listed.get(cmd_name)
+        if listed is None or cmd_name in self.commands:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = listed.target.partition(":")
+        command: click.Command = getattr(import_module(f"{self._package}.{module}"), name)
+        command.params += [
+            _verbosity_option("-q", Verbosity.QUIET, "Show no progress."),
+            _verbosity_option("-v", Verbosity.VERBOSE, "Show each step and each transfer."),
+        ]
+        self.add_command(command, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See `click.Group.format_commands`; imports none of those that are listed."""
+        if not self._sections:
+            super().format_commands(ctx, formatter)
+        for head, section in self._sections.items():
+            with formatter.section(head):
+                formatter.write_dl([(one.name, one.summary) for one in section])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """See `click.Group.shell_complete`; imports none of those that are listed."""
+        if not self._sections:
+            return super().shell_complete(ctx, incomplete)
+        found = [
+            CompletionItem(one.name, help=one.summary)
+            for one in self._listed.values()
+            if one.name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def main(
         self,
@@ -202,7 +334,15 @@ class Commands(click.Group):
             _say_error(error)
             sys.exit(error.exit_code)
         except click.Abort:
-            say("Aborted!", to_stderr=True)
+            say("Interrupted.", to_stderr=True)
+            sys.exit(130)
+        except OSError as error:
+            what_to_do = _WHAT_TO_DO.get(error.errno or 0)
+            if what_to_do is None:
+                raise
+            where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+            told = f"{where}{error.strerror}. {what_to_do}"
+            say(f"Error: {told}", to_stderr=True)
             sys.exit(1)
         sys.exit(code if isinstance(code, int) else 0)
 

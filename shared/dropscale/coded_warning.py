@@ -28,6 +28,7 @@ class WarningCode(StrEnum):
     HDR_LOST = "HdrLost"
     GAIN_MAP_LOST = "GainMapLost"
     DEPTH_MAP_LOST = "DepthMapLost"
+    VIDEO_LOST = "VideoLost"
     ANIMATION_LOST = "AnimationLost"
     PICTURES_LOST = "PicturesLost"
     BITS_LOST = "BitsLost"

@@ -40,10 +40,11 @@ def single_mishaps(scenario: Scenario, seed: int) -> list[Trial]:
 
 def many_mishaps(seed: int, trials: int) -> Iterator[Trial]:
     """Yield trials with several mishaps each; trial n of a seed is the first of seed + n."""
+    calls = {scenario.name: len(play(scenario, 1, {}).calls) for scenario in SCENARIOS}
     for number in range(seed, seed + trials):
         chance = random.Random(number)
         scenario = chance.choice(SCENARIOS)
-        reach = min(len(play(scenario, number, {}).calls), _MISHAP_REACH)
+        reach = min(calls[scenario.name], _MISHAP_REACH)
         mishaps = {
             chance.randint(1, reach): chance.choice(list(Mishap))
             for _ in range(chance.randint(1, _MOST_MISHAPS))

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
+from dropscale.ledger.states import ASKED_AGAIN
 from dropscale.ledger.store import AGENDA_BY_JOB_STATE, Agenda, Change, SaveDrop, SaveJob
 from tests.fakes import MemoryLedger
 
@@ -35,29 +36,33 @@ class IndexedLedger(MemoryLedger):
     def note_manifest_written(self, drop: Drop) -> None:
         before = self.drops[drop.id]
         super().note_manifest_written(drop)
-        self._move(Agenda.DROPS, before, Agenda.DROPS, self.drops[drop.id])
+        self._move(before, self.drops[drop.id])
 
     def _make(self, change: Change) -> None:
         self.changes += isinstance(change, SaveDrop | SaveJob)
         self.watch(change)
         match change:
             case SaveDrop(drop):
-                self._move(Agenda.DROPS, self.drops.get(drop.id), Agenda.DROPS, drop)
+                self._move(self.drops.get(drop.id), drop)
             case SaveJob(job):
-                before = self.jobs.get(job.fingerprint)
-                left = AGENDA_BY_JOB_STATE[(before or job).state]
-                self._move(left, before, AGENDA_BY_JOB_STATE[job.state], job)
+                self._move(self.jobs.get(job.fingerprint), job)
         super()._make(change)
 
-    def _move(
-        self, left: Agenda, before: Drop | Job | None, entered: Agenda, after: Drop | Job
-    ) -> None:
-        if before is not None and before.due:
-            entries = self._index[left]
-            del entries[bisect_left(entries, (before.due, _name(before)))]
-        if after.due:
-            insort(self._index[entered], (after.due, _name(after)))
+    def _move(self, before: Drop | Job | None, after: Drop | Job) -> None:
+        if before is not None and (left := _entry(before)):
+            entries = self._index[left[0]]
+            del entries[bisect_left(entries, left[1])]
+        if entered := _entry(after):
+            insort(self._index[entered[0]], entered[1])
 
 
-def _name(record: Drop | Job) -> str:
-    return record.id if isinstance(record, Drop) else record.fingerprint
+def _entry(record: Drop | Job) -> tuple[Agenda, _Entry] | None:
+    """Return where a record is listed while something is due, and as what."""
+    if isinstance(record, Job):
+        agenda = AGENDA_BY_JOB_STATE[record.state]
+        return (agenda, (record.due, record.fingerprint)) if record.due else None
+    if record.due:
+        return Agenda.DROPS, (record.due, record.id)
+    if record.wait in ASKED_AGAIN and record.wait_until:
+        return Agenda.DENIED_DROPS, (record.wait_until, record.id)
+    return None

@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.states import DropState
+from dropscale.ledger.owner import Owner
+from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.store import Change, SaveJob
+from dropscale.pipeline.parts.follow import Timing
 from dropscale.upscaler import ProjectStatus
 from tests.chaos.invariants import violations
 from tests.chaos.misbehaviour import LOST, THROTTLED, UNAUTHORIZED, UNAVAILABLE, Fault
@@ -42,6 +45,8 @@ class Scenario:
     replies: Sequence[Fault] = ()
     plans: Sequence[Plan] = ()
     setting: Setting = field(default_factory=Setting)
+    owners: Mapping[float, str] = field(default_factory=dict)
+    """Which stacks take the ledger over, by the seconds from the start; "stack" is the one here."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,31 @@ def play(scenario: Scenario, seed: int, mishaps: Mapping[int, Mishap]) -> Run:
     stack = SimulatedStack(vendor, scenario.setting, seed, Mishaps(mishaps))
     for put in scenario.puts:
         stack.time.after(put.at, partial(stack.put, put.key, put.body))
+    trespasses: list[str] = []
+    stack.ledger.watch = partial(_watch_claims, stack, trespasses)
+    for at, owner in scenario.owners.items():
+        stack.happen(at, partial(_hand_over, stack, owner))
     found = [] if stack.settle(_REST) else ["it never comes to rest"]
     found += violations(stack, _allowed(scenario, mishaps))
+    found += trespasses
     unknown = sum(drop.state is DropState.UNKNOWN for drop in stack.ledger.drops.values())
     return Run(stack.calls.made, found, unknown)
+
+
+def _hand_over(stack: SimulatedStack, owner: str) -> None:
+    now, ledger = stack.clock.now, stack.ledger
+    before = ledger.owner_record or Owner(stack_id="stack", since=now, seq=0)
+    ledger.owner_record = before.hand_over(owner, now)
+    stack.wake()
+
+
+def _watch_claims(stack: SimulatedStack, trespasses: list[str], change: Change) -> None:
+    """Note each claim that this stack makes in a ledger that is another's."""
+    if not isinstance(change, SaveJob) or change.job.state is not JobState.SUBMITTING:
+        return
+    owner = stack.ledger.owner_record
+    if owner is None or owner.stack_id != "stack":
+        trespasses.append(f"job {change.job.fingerprint[:8]} is claimed in another's ledger")
 
 
 def _allowed(
@@ -190,8 +216,8 @@ SCENARIOS: Sequence[Scenario] = (
         "past its deadline",
         [Put("a.png", png()), Put("b.png", png(shade=9), at=30)],
         {"a.png": _DELIVERED, "b.png": _DELIVERED},
-        plans=[Plan(2 * _HOUR)],
-        setting=Setting(slots=1),
+        plans=[Plan(900)],
+        setting=Setting(slots=1, timing=Timing(15, 450)),
     ),
     Scenario(
         "nobody waits for it",
@@ -209,5 +235,12 @@ SCENARIOS: Sequence[Scenario] = (
         [Put("a.png", png()), Put("b.png", png(shade=9), at=1)],
         {"a.png": _DELIVERED, "b.png": _DELIVERED},
         setting=Setting(budget=Budget(daily=50), start=datetime(2026, 11, 23, 23, 50, tzinfo=UTC)),
+    ),
+    Scenario(
+        "another stack has the ledger for a while, and gives it back",
+        [Put("a.png", png()), Put("b.png", png(shade=9), at=1), Put("c.png", png(shade=5), at=90)],
+        dict.fromkeys(("a.png", "b.png", "c.png"), _DELIVERED),
+        setting=Setting(slots=1),
+        owners={17.0: "another", 1200.0: "stack"},
     ),
 )

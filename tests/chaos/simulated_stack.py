@@ -19,7 +19,7 @@ from dropscale.ledger.budget import Budget
 from dropscale.pipeline.parts.execution import ExecutionState
 from dropscale.pipeline.parts.follow import Timing
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
-from dropscale.pipeline.parts.ports import ExecutionStatus, ObjectVersion
+from dropscale.pipeline.parts.ports import ExecutionStatus
 from tests.chaos.deployment import MAX_RECEIVES, VISIBILITY_SECONDS, parameter, time_out
 from tests.chaos.indexed_ledger import IndexedLedger
 from tests.chaos.outside_calls import Invocation, InvocationTask, Killed, Mishap, OutsideCalls
@@ -47,7 +47,7 @@ class Message:
 class Setting:
     """How the stack is set up, and what its time begins with."""
 
-    slots: int = parameter("MaxConcurrentJobs")
+    slots: int | None = parameter("MaxConcurrentJobs") or None
     budget: Budget = field(default_factory=Budget)
     timing: Timing = _TIMING
     schedule: PollSchedule = _SCHEDULE
@@ -201,7 +201,7 @@ class SimulatedStack:
         now, due = self.clock.now, self.ledger.earliest_due()
         if self.ledger.changes != self._changes_seen:
             self._changes_seen, self._last_change_at = self.ledger.changes, now
-        if due is not None and due < now:
+        if self.ledger.account() is None or (due is not None and due < now):
             for _ in range(self.setting.sweeps):
                 self._invoke("sweep", None)
         coming = [at for at in (due, self.time.next_at()) if at is not None]
@@ -281,7 +281,7 @@ class _Executions:
 class _DropQueue:
     stack: SimulatedStack
 
-    def send(self, bucket: str, key: str, version: ObjectVersion) -> None:
+    def send(self, bucket: str, key: str) -> None:
         self.stack.send(key)
 
 

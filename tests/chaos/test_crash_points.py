@@ -10,9 +10,9 @@ from tests.chaos.outside_calls import Mishap
 from tests.chaos.scenarios import SCENARIOS, Scenario, play
 
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
-SINGLE_TRIALS = 30
+SINGLE_TRIALS = 15
 """Of each scenario; `make chaos` plays all."""
-TRIALS_WITH_MANY = 150
+TRIALS_WITH_MANY = 75
 
 
 def failures(trials: list[Trial]) -> list[str]:

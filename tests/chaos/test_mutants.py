@@ -14,7 +14,7 @@ from tests.chaos.mutants import EQUIVALENT, known_catchers, mutants
 from tests.chaos.mutation import FALSE, NOTHING, Mutant, MutantLost, applied, shown
 from tests.rows import NOW
 
-SAMPLE = 100
+SAMPLE = 50
 """`make chaos` breaks them all."""
 
 ROOT = Path(__file__).parents[2]

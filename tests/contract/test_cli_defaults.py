@@ -7,10 +7,12 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale.specs.merge import stack_defaults
 from dropscale.upscaler import Mode
-from dropscale_cli.chosen_api import RealApi
-from dropscale_cli.local_bucket import DEFAULTS
-from dropscale_cli.local_stack import TEMPLATE, embedded_parameters
+from dropscale_cli.files.drops import DEFAULTS
+from dropscale_cli.stacks.local_stack import RealApi, embedded_parameters
+from dropscale_cli.stacks.stack_source import stack_source
 from dropscale_cli.terminal import Terminal
+
+TEMPLATE = stack_source() / "template.yaml"
 
 
 def test_price_and_template_know_the_same_defaults() -> None:

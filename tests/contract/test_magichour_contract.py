@@ -4,11 +4,13 @@ import inspect
 from collections.abc import Callable, Iterator
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import httpx
 import magic_hour  # type: ignore[import-untyped]  # the SDK ships no py.typed
+import make_api_request
 import pytest
+from magic_hour.types import params  # type: ignore[import-untyped]
 from magic_hour.types.models import (  # type: ignore[import-untyped]
     V1AiImageUpscalerCreateResponse,
     V1ImageProjectsGetResponse,
@@ -69,7 +71,7 @@ def theirs(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 def parameters(function: Callable[..., object]) -> set[str]:
-    return set(inspect.signature(function).parameters) - {"request_options"}
+    return set(inspect.signature(function).parameters)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,35 @@ def test_every_call_takes_what_the_vendors_takes(
     assert inspect.signature(call(ours.v1)) == inspect.signature(call(ours_async.v1))
     assert inspect.iscoroutinefunction(call(ours_async.v1))
     assert not inspect.iscoroutinefunction(call(ours.v1))
+
+
+def test_the_client_takes_what_the_vendors_takes_but_for_an_http_client_of_its_library() -> None:
+    assert parameters(magic_hour.Client) - {"httpx_client"} <= parameters(magichour.Client)
+    assert parameters(magichour.Client) == parameters(magichour.AsyncClient)
+    theirs = {one.name: one.value for one in magic_hour.environment.Environment}
+    assert {one.name: one.value for one in magichour.Environment} == theirs
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (magichour.Style, params.V1AiImageUpscalerCreateBodyStyle),
+        (magichour.Assets, params.V1AiImageUpscalerCreateBodyAssets),
+        (magichour.LocalAssets, params.V1AiImageUpscalerGenerateBodyAssets),
+        (magichour.RequestOptions, make_api_request.RequestOptions),
+    ],
+)
+def test_our_arguments_have_the_fields_and_choices_of_the_vendors(ours: Any, theirs: Any) -> None:
+    ours, theirs = get_type_hints(ours), get_type_hints(theirs)
+    assert ours.keys() == theirs.keys()
+    choices = {name: sorted(get_args(hint)) for name, hint in theirs.items() if is_choice(hint)}
+    assert {name: sorted(get_args(hint)) for name, hint in ours.items() if is_choice(hint)} == (
+        choices
+    )
+
+
+def is_choice(hint: object) -> bool:
+    return get_origin(hint) is Literal
 
 
 def essence(request: Received) -> tuple[object, ...]:

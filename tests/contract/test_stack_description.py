@@ -8,9 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from dropscale.aws.settings import Settings, StartSettings, SubmitSettings, SweepSettings
-from dropscale_cli.aws_target import AwsTarget
-from dropscale_cli.deployed_stack import deployed_target
 from dropscale_cli.errors import StackUnreachable
+from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
 from dropscale_embedded.cloud.names import StackContext
 from dropscale_embedded.cloud.template import Stack, read_template, resolve_template
 

@@ -7,6 +7,7 @@ image, `dropscale.yaml` the spec of its folder and all below, anything else stan
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SpecResolver
@@ -48,12 +49,17 @@ class _Folder:
     root: Path
 
     def keys(self, bucket: str, prefix: str) -> list[str]:
-        known = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*"))
-        return [key for key in known if key.startswith(prefix) and not key.endswith(".expected")]
+        return [key for key in _keys_below(self.root) if key.startswith(prefix)]
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         path = self.root / key
         return path.read_bytes()[:limit] if path.is_file() else None
+
+
+@cache  # each file asks for them
+def _keys_below(root: Path) -> list[str]:
+    keys = (path.relative_to(root).as_posix() for path in root.rglob("*"))
+    return [key for key in keys if not key.endswith(".expected")]
 
 
 def corpus_files() -> list[CorpusFile]:

@@ -18,7 +18,7 @@ DEADLINE_SECONDS = 240
 
 
 def await_result(s3: Any, key: str) -> None:
-    waiting = {"Delay": 1, "MaxAttempts": DEADLINE_SECONDS}
+    waiting = {"Delay": 0.2, "MaxAttempts": 5 * DEADLINE_SECONDS}
     s3.get_waiter("object_exists").wait(Bucket=RESULTS, Key=key, WaiterConfig=waiting)
 
 
@@ -28,6 +28,7 @@ def test_a_stack_looks_again_at_what_lies_below_a_changed_folder_spec(
     s3 = client_of("s3")
     for key, shade in {"a/cat.png": 1, "b/dog.png": 2}.items():
         s3.put_object(Bucket=INPUTS, Key=key, Body=png(shade=shade))
+    for key in ("a/cat.png", "b/dog.png"):
         await_result(s3, f"{key}@2x.png")
     s3.put_object(Bucket=INPUTS, Key="a/dropscale.yaml", Body=b"style: {mode: preserve}")
     place = f"s3://{INPUTS}/a/"

@@ -65,14 +65,16 @@ def test_a_run_ends_on_a_signal_to_itself_however_many_follow(
     (tmp_path / "cat.png").write_bytes(png())
     out = tmp_path / "out"
     options = ["--engine", "stub", "--log", log, "--out", out]
-    with start("run", tmp_path / "cat.png", *options) as process:
+    given = ["run", tmp_path / "cat.png", *options]
+    with start(*given) as process:
         logged = reader.submit(log.read_bytes)
         lines_until("submitted", process.stdout)
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
             process.send_signal(number)
-        assert last_words(process, logged) == (
-            f"Interrupted; nothing runs on here. What came out lies in {out}.\n"
-        )
+        told, again = last_words(process, logged).splitlines()
+    assert told.startswith("Interrupted. Nothing runs here any more; what is paid is kept")
+    assert told.endswith(f"Results so far are in {out}.")
+    assert shlex.split(again) == ["To", "resume:", "dropscale", *map(str, given)]
 
 
 def test_a_stack_takes_drops_as_it_says_until_ctrl_c(
@@ -99,11 +101,11 @@ def test_a_stack_takes_drops_as_it_says_until_ctrl_c(
         s3.get_waiter("object_exists").wait(
             Bucket=results,
             Key="photo.jpg@2x.png",
-            WaiterConfig={"Delay": 1, "MaxAttempts": int(DEADLINE_SECONDS)},
+            WaiterConfig={"Delay": 0.2, "MaxAttempts": 5 * int(DEADLINE_SECONDS)},  # type: ignore[typeddict-item]
         )
         s3.close()
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        assert last_words(process, logged) == "Stopped; what was in the buckets is gone.\n"
+        assert "buckets is gone.\nTo start it again: dropscale up" in last_words(process, logged)
 
 
 def test_the_api_works_as_it_says_until_it_is_told_to_stop(start: Start, tmp_path: Path) -> None:
@@ -121,7 +123,7 @@ def test_the_api_works_as_it_says_until_it_is_told_to_stop(start: Start, tmp_pat
             check=True,
         )
         process.terminate()
-        assert last_words(process) == "Stopped.\n"
+        assert "To start it again: dropscale api" in last_words(process)
     (output,) = tmp_path.glob("*.png")
     with Image.open(output) as image:
         assert image.size == (16, 12)

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from dropscale.results.manifest import Manifest
 from dropscale_embedded.api import EmbeddedApi, StubEngine
 from tests.e2e.conftest import DEADLINE_SECONDS
@@ -25,9 +23,8 @@ def eventually(process: "subprocess.Popen[str]", condition: Callable[[], bool]) 
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_what_comes_into_the_folder_is_upscaled_until_it_is_interrupted(
-    ending: signal.Signals, start: Start, tmp_path: Path
+    start: Start, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     page = out / "index.html"
@@ -48,13 +45,13 @@ def test_what_comes_into_the_folder_is_upscaled_until_it_is_interrupted(
             (tmp_path / "cat.png").write_bytes(png(shade=3))
             eventually(process, lambda: is_done_again(out / "cat.png", before))
 
-            process.send_signal(ending)
+            process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=DEADLINE_SECONDS)
         finally:
             process.kill()
     lines = output.splitlines()
     assert process.returncode == 130
-    assert errors.startswith("Interrupted; nothing runs on here.")
+    assert errors.startswith("Interrupted. Nothing runs here any more")
     assert any(f"Watching {tmp_path}; Ctrl-C ends it." in line for line in lines)
     assert "2 of 2 done" in lines[-2]
     assert lines[-1] == str(page)
@@ -62,6 +59,19 @@ def test_what_comes_into_the_folder_is_upscaled_until_it_is_interrupted(
     assert sorted(path.name for path in out.rglob("*.dropscale.json")) == [
         "cat.png.dropscale.json", "dog.png.dropscale.json"
     ]  # fmt: skip
+
+
+def test_it_ends_when_it_is_told_to_as_if_it_were_interrupted(start: Start, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with start("run", tmp_path, "--out", out, "--engine", "stub", "--watch") as process:
+        try:
+            eventually(process, (out / "index.html").is_file)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=DEADLINE_SECONDS)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert errors.startswith("Interrupted. Nothing runs here any more")
 
 
 def manifest(result: Path) -> Manifest:

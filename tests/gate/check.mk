@@ -4,6 +4,7 @@ GATE := tests/gate
 TOOLS := .tools
 SAM := $(TOOLS)/sam
 CHECKOV := $(TOOLS)/checkov
+PYRIGHT := $(TOOLS)/pyright
 STEP = @$(GATE)/step $(@:check-%=%)
 # Where steps alone look, what they import is compiled then: a third of what is installed.
 LAZILY := --no-compile
@@ -20,13 +21,13 @@ STATIC := $(addprefix check-,format lint types imports dead-code dependencies ge
 TEMPLATE := $(addprefix check-,sam-files sam-validate template state-machine checkov)
 
 .PHONY: check $(STATIC) $(TEMPLATE) check-page check-exiftool check-sam-build check-layer \
-	check-seeded-faults
+	check-wheel check-seeded-faults
 
 # What takes longest comes first, and the others wait for what it needs.
 check: ## What CI runs: tests on each Python, lint, types, imports, template, state machine
 	@rm -rf build/check && mkdir -p build/check
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
-		check-tests-$(VENV_VERSION) $(TESTED:%=check-tests-%) check-page check-layer $(STATIC) $(TEMPLATE) \
+		check-tests-$(VENV_VERSION) $(TESTED:%=check-tests-%) check-page check-layer check-wheel $(STATIC) $(TEMPLATE) \
 		check-exiftool check-seeded-faults; \
 		status=$$?; $(GATE)/summary; exit $$status
 
@@ -50,7 +51,7 @@ check-dead-code: $(VENV)/.check
 check-dependencies: $(VENV)/.check
 	$(STEP) $(OFFLINE) sh -ec '$(abspath $(BIN))/deptry shared functions local; cd shared; \
 		$(abspath $(BIN))/deptry dropscale ../functions --known-first-party dropscale \
-		--per-rule-ignores "DEP001=pi_heif|pyvips,DEP003=httpx|pi_heif|pydantic_core|pyvips|urllib3"'
+		--per-rule-ignores "DEP001=pi_heif|pyvips,DEP003=certifi|httpx|pi_heif|pydantic_core|pyvips|urllib3"'
 
 check-generated: $(VENV)/.check
 	$(STEP) $(OFFLINE) $(BIN)/python docs/generate.py --check
@@ -83,6 +84,11 @@ check-checkov: $(CHECKOV)/.installed
 check-sam-build: $(SAM)/.installed
 	$(STEP) $(OFFLINE) $(GATE)/with-python 3.13 $(SAM)/bin/sam build
 
+# What is ejected is what check-sam-build builds.
+check-wheel: $(VENV)/.check $(SAM)/.installed $(PYRIGHT)/.installed
+	$(STEP) env PATH="$(abspath $(SAM))/bin:$$PATH" PYRIGHT=$(abspath $(PYRIGHT))/bin/pyright \
+		$(BIN)/python -m tests.gate.installed_wheel
+
 check-layer: check-sam-build $(VENV)/.check
 	$(STEP) $(OFFLINE) $(BIN)/python -m tests.gate.built_layer
 
@@ -94,14 +100,15 @@ FURTHER := tests/unit tests/contract \
 # PARALLEL is Makefile's.
 check-tests-%: $(VENV)/.check
 	$(STEP) $(GATE)/with-python $* $(MAKE) test PYTHON=python$* \
-		$(if $(filter $*,$(VENV_VERSION)),VENV=$(VENV),VENV=$(VENV)-$* PARALLEL= PIP_OPTIONS=$(LAZILY) TESTS="$(FURTHER)")
+		$(if $(filter $*,$(VENV_VERSION)),VENV=$(VENV),VENV=$(VENV)-$* PARALLEL="$(PARALLEL:auto=2)" PIP_OPTIONS=$(LAZILY) TESTS="$(FURTHER)")
 
 check-page: $(VENV)/.check
 	$(STEP) $(GATE)/with-chromium $(BIN)/python -m pytest tests/page
 
 # Only where the steps pass does it mean anything that they fail on a seeded fault.
 check-seeded-faults: $(STATIC) $(TEMPLATE)
-	$(STEP) env VENV=$(abspath $(VENV)) TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest $(GATE)
+	$(STEP) env VENV=$(abspath $(VENV)) TOOLS=$(abspath $(TOOLS)) \
+		$(BIN)/python -m pytest $(PARALLEL) $(GATE)
 
 # At once all that the other two stamps stand for, as they are needed, too.
 $(VENV)/.check: $(PINS) | $(BIN)/python

@@ -11,8 +11,8 @@ from dropscale.aws.ledger import DynamoLedger
 from dropscale.ledger.jobs import Job, Parameters
 from dropscale.ledger.store import BudgetSpent, Limits, SaveJob, job_changes
 from dropscale.upscaler import Mode
-from dropscale_cli.local_stack import target_of
-from dropscale_cli.stack_limits import stack_limit_warnings
+from dropscale_cli.stacks.account import stack_limit_warnings
+from dropscale_cli.stacks.local_stack import target_of
 from dropscale_embedded.cloud import EmbeddedCloud
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"

@@ -208,23 +208,24 @@ def is_moving(cloud: EmbeddedCloud) -> bool:
 
     What failed in submit hides in the queue for minutes, and so counts as under way.
     """
-    if messages(cloud)[cloud.outputs["DropQueueUrl"]]:
+    if waiting(cloud, cloud.outputs["DropQueueUrl"]):
         return True
-    executions = cloud.client("stepfunctions").list_executions(
-        stateMachineArn=cloud.outputs["StateMachineArn"]
-    )["executions"]
-    return any(execution["status"] == "RUNNING" for execution in executions)
+    running = cloud.client("stepfunctions").list_executions(
+        stateMachineArn=cloud.outputs["StateMachineArn"], statusFilter="RUNNING"
+    )
+    return bool(running["executions"])
 
 
 def messages(cloud: EmbeddedCloud) -> dict[str, int]:
     """Return how many messages each queue holds, hidden ones included."""
-    sqs = cloud.client("sqs")
-    found = {}
-    for url in sqs.list_queues()["QueueUrls"]:
-        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-        counts = (n for name, n in attributes.items() if name.startswith("ApproximateNumber"))
-        found[url] = sum(map(int, counts))
-    return found
+    return {url: waiting(cloud, url) for url in cloud.client("sqs").list_queues()["QueueUrls"]}
+
+
+def waiting(cloud: EmbeddedCloud, url: str) -> int:
+    """Return how many messages a queue holds, hidden ones included."""
+    found = cloud.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+    attributes = found["Attributes"].items()
+    return sum(int(n) for name, n in attributes if name.startswith("ApproximateNumber"))
 
 
 def results(cloud: EmbeddedCloud) -> dict[str, bytes]:

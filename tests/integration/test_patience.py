@@ -10,9 +10,11 @@ from typing import ClassVar
 
 import pytest
 
-from dropscale_cli.chosen_api import ChosenApi
-from dropscale_cli.local_stack import MagicHour, embedded_parameters
-from dropscale_cli.run import RunOptions, found_drops, run_drops
+from dropscale_cli.files.state_folder import StateFolder
+from dropscale_cli.follow.places import OutputFolder
+from dropscale_cli.follow.run import RunOptions
+from dropscale_cli.follow.run import run as run_command
+from dropscale_cli.stacks.local_stack import ChosenApi, MagicHour, embedded_parameters
 from dropscale_cli.terminal import Terminal
 from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine, parse_fault_plan
 from tests.fakes import png
@@ -47,8 +49,9 @@ def test_a_run_out_of_patience_names_the_command_that_collects_what_is_paid(
         api: ChosenApi = OpenApi(server)
 
         def run(patience: float) -> tuple[int, dict[str, object], str]:
-            options = RunOptions(photos, out, True, None, True, None, patience=patience)
-            code = run_drops(found_drops(options), options, api)
+            options = RunOptions(path=photos, out=out, is_agreed=True, as_json=True)
+            place = OutputFolder(StateFolder(out), {}, chosen=api, patience=patience)
+            code = run_command(options, place)
             printed = capsys.readouterr()
             told: dict[str, object] = json.loads(printed.out)
             return code, told, printed.err

@@ -203,9 +203,10 @@ def put(cloud: EmbeddedCloud, key: str, body: bytes) -> None:
 
 def await_states(cloud: EmbeddedCloud, expected: dict[str, set[DropState]]) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while not all(state(cloud, key) in states for key, states in expected.items()):
-        assert time.monotonic() < deadline, {key: state(cloud, key) for key in expected}
-        time.sleep(0.05)
+    for key, states in expected.items():
+        while (found := state(cloud, key)) not in states:
+            assert time.monotonic() < deadline, f"{key}: {found}"
+            time.sleep(0.05)
 
 
 def eventually_idle(cloud: EmbeddedCloud) -> None:

@@ -9,29 +9,30 @@ from dropscale.pipeline.submit import SubmitOutcome
 from dropscale.results.manifest import manifest_key
 from dropscale.specs.faults import SpecInvalid
 from dropscale.upscaler import Mode, price
-from dropscale_cli.drops import find_drops
-from dropscale_cli.kept_ledger import KeptLedger
-from dropscale_cli.plan import Plan, PlannedDrop, plan_of
-from dropscale_cli.spec_tree import SpecTree
+from dropscale_cli.files.drops import find_drops
+from dropscale_cli.files.state_folder import KeptLedger
+from dropscale_cli.specs.plan import Plan, PlannedDrop, plan_of
+from dropscale_cli.specs.trees import SpecTree
 from tests.fakes import png
 from tests.names import events
 from tests.world import World
 
 TABLE = Path(__file__).parents[2] / "docs" / "names.md"
 _HEADING = """\
-# Names, and what becomes of them
+# Names and their effect
 
-An image, and beside it a file that says `scale_factor: 4`: what becomes of the image, on a stack
-and with `run`, `plan`, `validate` and `explain` alike.
+The table shows an image and a file beside it that says `scale_factor: 4`, and the effect on the
+image: on a stack, and with `run`, `plan`, `validate` and `explain` alike.
 
 - **used**: upscaled 4x, as the file says.
-- **held**: rejected, free; the manifest names the file, and the name that it is to have.
-- **not used**: upscaled 2x, by default. **a warning** in the image's manifest says so, and **told
-  in its own** means that the file has a manifest, too, which says why.
-- **left alone**: no drop at all.
+- **held**: rejected, free; the manifest names the file and the right name for it.
+- **not used**: upscaled 2x, the default. With **a warning**, the image's manifest says so; **told
+  in its own** means that the file has its own manifest, which says why.
+- **left alone**: not a drop.
 
-A sidecar that comes when the image is paid for is a job of its own; so there are two results then.
-A folder spec that comes so late counts when the image is looked at again (`dropscale apply`).
+A sidecar that arrives after its image was paid for makes a job of its own, so there are two
+results. A folder spec that arrives so late applies when the image is next evaluated
+(`dropscale apply`).
 
 <!-- made by `python -m tests.names` -->
 | Image | File beside it | When the image is evaluated | When it was paid before |
@@ -49,9 +50,9 @@ TAKEOUT = """{
 _MESSAGES_HEADING = """
 ## Messages
 
-What `submit` does about a message in its queue. A warning tells the fields' names and types.
+What `submit` does with each message in its queue. Warnings give the names and types of the fields.
 
-| Message | What is done |
+| Message | Effect |
 |---|---|
 """
 

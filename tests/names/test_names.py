@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from dropscale.pipeline.submit import SubmitOutcome
-from dropscale_cli.drops import find_drops
 from dropscale_cli.errors import NothingToDrop
+from dropscale_cli.files.drops import find_drops
 from tests.fakes import png
 from tests.names.outcomes import (
     CASES,

@@ -10,7 +10,7 @@ from selenium.webdriver.chrome.service import Service
 from dropscale.ledger.drops import Reason
 from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, manifest_key
-from dropscale_cli.gallery import drops_in, write_page
+from dropscale_cli.page.gallery import drops_in, write_page
 from tests.fakes import png
 from tests.unit.cli.samples import manifest
 

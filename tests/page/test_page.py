@@ -13,7 +13,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from dropscale.ledger.states import DropState
-from dropscale_cli.gallery import drops_in, write_page
+from dropscale_cli.page.gallery import drops_in, write_page
 from tests.fakes import png
 from tests.page.conftest import AFTER, BEFORE, HOSTILE, RESULT_SIZE, put
 from tests.unit.cli.samples import manifest

@@ -7,7 +7,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from dropscale.ledger.states import DropState
-from dropscale_cli.gallery import drops_in, write_page
+from dropscale_cli.page.gallery import drops_in, write_page
 from tests.fakes import png
 from tests.page.conftest import REASON, put
 from tests.unit.cli.samples import manifest

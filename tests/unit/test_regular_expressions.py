@@ -87,7 +87,7 @@ WORST: dict[str, tuple[Use | str, Sequence[str]]] = {
         lambda text: foreign_syntax.find_foreign_syntax(text, ["a"]),
         [*filled(" ", "a", "\n", "- ", "a\n", "'", after="\xa0"), *BLANKS],
     ),
-    "dropscale_cli.local_names._RESERVED": ("fullmatch", filled("con", "com1.", ".")),
+    "dropscale_cli.files.results._RESERVED": ("fullmatch", filled("con", "com1.", ".")),
     "dropscale.specs.image_path._HOST_NAME": (
         _public,
         [*NAMES, *filled("a.a-", "a" * 63 + ".", after="!")],
@@ -121,9 +121,9 @@ WORST: dict[str, tuple[Use | str, Sequence[str]]] = {
         "search",
         filled("User: ", "User: a", "a", " is not authorized to perform: ", before="User: "),
     ),
-    "dropscale_cli.aws_target._WORD_START": ("split", filled("A", "a", "Aa")),
+    "dropscale_cli.stacks.aws_target._WORD_START": ("split", filled("A", "a", "Aa")),
     "dropscale_cli.terminal._UNPRINTABLE": ("findall", filled("\x1b", "a", "\u2028")),
-    "dropscale_cli.fault_report._LINE_BREAK": ("split", filled("\r", "\n", "a")),
+    "dropscale_cli.specs.validate._LINE_BREAK": ("split", filled("\r", "\n", "a")),
     "dropscale_cli.options._DURATION": ("fullmatch", filled("1", "1.", "1.1")),
     "dropscale_embedded.access_control._LOOPBACK_HOST": (
         "fullmatch",

@@ -108,7 +108,7 @@ class EmbeddedApi:
             clock: the present time, in UTC.
             faults: what goes wrong; nothing by default.
             folder: keeps the account, and for seven days what was uploaded and put out; None: a
-                temporary one. Only one API may have it open.
+                temporary one, with the account in memory. Only one API may have it open.
         """
         self.token = token or token_urlsafe(24)
         self.faults = Faults(faults or FaultPlan())
@@ -151,7 +151,8 @@ class EmbeddedApi:
             folder = self._folder or Path(stack.enter_context(TemporaryDirectory()))
             folder = folder.resolve()  # Flask takes a relative path for one in its own folder.
             storage = _opened_storage(folder / "storage", self._clock() - _STORAGE_LIFETIME)
-            account = stack.enter_context(AccountFile.opened(folder / "account.sqlite"))
+            kept = folder / "account.sqlite" if self._folder else Path(":memory:")
+            account = stack.enter_context(AccountFile.opened(kept))
             unfinished = self._projects.restore(account)
             pool = RenderPool(
                 projects=self._projects,
@@ -194,11 +195,19 @@ def _opened_storage(folder: Path, oldest: datetime) -> Storage:
     return storage
 
 
+def _listening(port: int) -> socket.socket:
+    try:
+        return socket.create_server((_HOST, port))
+    except OSError as error:
+        number = error.errno or 0
+        raise OSError(number, os.strerror(number), f"port {port} on {_HOST}") from error
+
+
 @contextmanager
 def _serving(app: "WSGIApplication", port: int, access: ApiAccess) -> Iterator[int]:
     """Serve the application from a thread, to those who have access; gives the port."""
     # Bound here, because Werkzeug ends the whole program when a port is taken.
-    with socket.create_server((_HOST, port)) as listener:
+    with _listening(port) as listener:
         controlled = access_controlled(
             app,
             port=listener.getsockname()[1],
@@ -206,7 +215,7 @@ def _serving(app: "WSGIApplication", port: int, access: ApiAccess) -> Iterator[i
             refusal=refusal_response,
         )
         server = _Server(_HOST, port, controlled, _RequestHandler, fd=listener.fileno())
-    thread = Thread(target=server.serve_forever, args=(0.05,), name="embedded-api", daemon=True)
+    thread = Thread(target=server.serve_forever, args=(0.01,), name="embedded-api", daemon=True)
     thread.start()
     try:
         yield server.port

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -105,6 +106,7 @@ class EmbeddedCloud:
         self._start_worker = start_worker
         self._stopping = threading.Event()
         self._written = threading.Event()
+        self._failed = deque[str]()
         self._pools: dict[str, FunctionPool] = {}
         self._threads: list[threading.Thread] = []
         self._teardown = ExitStack()
@@ -140,6 +142,15 @@ class EmbeddedCloud:
         """Wait until something was put into a bucket since the last call, or for so long."""
         self._written.wait(seconds)
         self._written.clear()
+
+    def take_failed(self) -> Iterator[str]:
+        """Yield the bodies of messages that a function failed on since the last call."""
+        while self._failed:
+            yield self._failed.popleft()
+
+    def _note_failed(self, body: str) -> None:
+        self._failed.append(body)
+        self._written.set()
 
     def _start(self, started: ExitStack) -> None:
         start = self._start_worker or started.enter_context(fork_server(base_environment()))
@@ -209,7 +220,13 @@ class EmbeddedCloud:
         for function in stack.of_type("AWS::Serverless::Function"):
             pool = self._pools[function.identity.name]
             for mapping in function_queue_mappings(function, stack):
-                poller = QueuePoller(mapping, sqs=sqs, invoke=self._invoke, stopping=self._stopping)
+                poller = QueuePoller(
+                    mapping,
+                    sqs=sqs,
+                    invoke=self._invoke,
+                    stopping=self._stopping,
+                    failed=self._note_failed,
+                )
                 for _ in range(min(mapping.maximum_concurrency, pool.max_workers)):
                     self._start_thread(poller.run, f"poller of {function.logical_id}")
             for schedule in function_schedules(function):

@@ -35,6 +35,7 @@ class Resolver:
             "Fn::GetAtt": self._get_att,
             "Fn::Sub": self._sub,
             "Fn::Join": self._join,
+            "Fn::Split": self._split,
             "Fn::If": self._if,
             "Fn::Equals": self._equals,
             "Fn::And": lambda operands, where: all(self.resolve(operands, where)),
@@ -115,6 +116,10 @@ class Resolver:
     def _join(self, argument: list[Any], where: str) -> str:
         separator, parts = self.resolve(argument, where)
         return str(separator).join(str(part) for part in parts)
+
+    def _split(self, argument: list[Any], where: str) -> list[str]:
+        separator, text = self.resolve(argument, where)
+        return str(text).split(separator)
 
     def _if(self, argument: list[Any], where: str) -> Any:
         name, then, otherwise = argument

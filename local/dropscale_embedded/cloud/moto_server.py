@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 import time
@@ -56,7 +57,7 @@ def listening_socket(port: int) -> socket.socket:
         return socket.create_server((HOST, port), backlog=_BACKLOG)
     except OSError as error:
         raise PortInUseError(
-            f"port {port} on {HOST} cannot be used: {error.strerror}; choose another or 0"
+            f"port {port} on {HOST}: {os.strerror(error.errno or 0)}; choose another, or 0"
         ) from error
 
 

@@ -20,14 +20,21 @@ class StackContext:
     partition: str = "aws"
 
     @property
+    def stack_id(self) -> str:
+        """What tells this stack from others: of one name, all runs on one machine are the same."""
+        where = f"arn:{self.partition}:cloudformation:{self.region}:{self.account_id}"
+        return f"{where}:stack/{self.stack_name}/embedded"
+
+    @property
     def pseudo_parameters(self) -> dict[str, str]:
         """The values of the CloudFormation pseudo parameters that make sense locally."""
         return {
             "AWS::StackName": self.stack_name,
+            "AWS::StackId": self.stack_id,
             "AWS::Region": self.region,
             "AWS::AccountId": self.account_id,
             "AWS::Partition": self.partition,
-            "AWS::URLSuffix": "amazonaws.com",
+            "AWS::URLSuffix": "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com",
         }
 
 

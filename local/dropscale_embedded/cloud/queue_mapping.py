@@ -132,7 +132,7 @@ def failed_message_ids(message_ids: set[str], invocation: Invocation, reports: b
 
 
 class QueuePoller:
-    """Feeds a function from a queue until the cloud stops."""
+    """Feeds a function from a queue until the cloud stops; `failed` takes what it failed on."""
 
     def __init__(
         self,
@@ -141,11 +141,13 @@ class QueuePoller:
         sqs: Any,
         invoke: Callable[[str, Any], Invocation],
         stopping: threading.Event,
+        failed: Callable[[str], None],
     ) -> None:
         self._mapping = mapping
         self._sqs = sqs
         self._invoke = invoke
         self._stopping = stopping
+        self._failed = failed
 
     def run(self) -> None:
         """Receive, invoke, delete; one thread per invocation that may run at once calls this."""
@@ -172,6 +174,8 @@ class QueuePoller:
         invocation = self._invoke(mapping.function_name, sqs_event(messages.values(), mapping))
         failed = failed_message_ids(set(messages), invocation, mapping.reports_item_failures)
         # What failed comes again when its visibility time-out ends, as on AWS.
+        for message_id in failed:
+            self._failed(messages[message_id]["Body"])
         for message_id in messages.keys() - failed:
             self._sqs.delete_message(
                 QueueUrl=mapping.queue_url, ReceiptHandle=messages[message_id]["ReceiptHandle"]

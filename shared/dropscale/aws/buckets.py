@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from botocore.exceptions import ClientError
 
 from dropscale.aws.refusals import archived, refusal_of
-from dropscale.ledger.drops import Source
+from dropscale.ledger.drops import STEPS_OF_ROW, Source
 from dropscale.pipeline.parts.ports import (
     MOST_KEYS,
     ListedObject,
@@ -22,6 +24,7 @@ from dropscale.pipeline.parts.ports import (
     OutputLabels,
     StoredOutput,
 )
+from dropscale.specs.keys import MANIFEST_SUFFIX
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -33,6 +36,8 @@ _MISSING = {"404", "NoSuchKey", "NoSuchVersion"}
 _CHANGED = {"412", "PreconditionFailed"}
 _RACED = {"409", "ConditionalRequestConflict"}
 _RACE_ATTEMPTS = 3
+_PAGES_LOOKED_THROUGH = 10
+"""Of 1,000 keys each, for a first manifest."""
 
 
 class S3InputBucket:
@@ -171,8 +176,10 @@ class S3ResultsBucket:
             fingerprint=named.get("fingerprint"),
             drop_id=named.get("drop-id"),
             sha256=named.get("sha256"),
+            project_id=named.get("project-id"),
         )
-        return StoredOutput(found["ETag"], labels)
+        digest = base64.b64decode(found.get("ChecksumSHA256", "")).hex()
+        return StoredOutput(found["ETag"], labels, digest or None)
 
     def put_output(
         self, key: str, file: BinaryIO, image_type: str, labels: OutputLabels, over: str | None
@@ -182,6 +189,7 @@ class S3ResultsBucket:
             "fingerprint": labels.fingerprint,
             "drop-id": labels.drop_id,
             "sha256": labels.sha256,
+            "project-id": labels.project_id,
         }
         metadata = {name: value for name, value in named.items() if value is not None}
         return self._put(key, file, f"image/{image_type}", metadata, over)
@@ -201,11 +209,33 @@ class S3ResultsBucket:
         found = _head(self._client, self._bucket, self._prefix + key)
         if found is None:
             return None
-        return int(found["Metadata"].get("seq", "0")), found["ETag"]
+        since, seq = (int(found["Metadata"].get(name, "0")) for name in ("since", "seq"))
+        return since * STEPS_OF_ROW + seq, found["ETag"]
 
-    def put_manifest(self, key: str, body: bytes, seq: int, over: str | None) -> bool:
+    def all_keys(self) -> Iterator[str]:
+        """See `ResultsBucket.all_keys`."""
+        return chain.from_iterable(self._pages())
+
+    def may_hold_manifests(self) -> bool:
+        """See `ResultsBucket.may_hold_manifests`."""
+        pages = self._pages()
+        for _, page in zip(range(_PAGES_LOOKED_THROUGH), pages, strict=False):
+            if any(key.endswith(MANIFEST_SUFFIX) for key in page):
+                return True
+        return next(pages, None) is not None
+
+    def put_manifest(self, key: str, body: bytes, rank: int, over: str | None) -> bool:
         """See `ResultsBucket.put_manifest`."""
-        return self._put(key, body, "application/json", {"seq": str(seq)}, over)
+        since, seq = divmod(rank, STEPS_OF_ROW)
+        metadata = {"since": str(since), "seq": str(seq)}
+        return self._put(key, body, "application/json", metadata, over)
+
+    def _pages(self) -> Iterator[list[str]]:
+        found = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix
+        )
+        for page in found:
+            yield [item["Key"].removeprefix(self._prefix) for item in page.get("Contents", [])]
 
     def _put(
         self,
@@ -225,6 +255,7 @@ class S3ResultsBucket:
                     Body=body,
                     ContentType=content_type,
                     Metadata=metadata,
+                    ChecksumAlgorithm="SHA256",
                     **condition,  # type: ignore[arg-type] # the stubs know single keywords only
                 )
             except ClientError as error:
@@ -241,7 +272,7 @@ class S3ResultsBucket:
 
 def _head(client: S3Client, bucket: str, key: str) -> HeadObjectOutputTypeDef | None:
     try:
-        return client.head_object(Bucket=bucket, Key=key)
+        return client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
     except ClientError as error:
         if _code(error) in _MISSING:
             return None

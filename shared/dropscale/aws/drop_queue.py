@@ -6,8 +6,6 @@ import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
-from dropscale.pipeline.parts.ports import ObjectVersion
-
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
@@ -19,12 +17,15 @@ class SqsDropQueue:
         self._client = client
         self._url = url
 
-    def send(self, bucket: str, key: str, version: ObjectVersion) -> None:
-        """See `DropQueue.send`."""
-        described = {"key": quote_plus(key), "eTag": version.etag, "size": version.size}
+    def send(self, bucket: str, key: str, *, at_once: bool = False) -> None:
+        """See `DropQueue.send`; `at_once`: without the delay in which specs may come, too."""
         record = {
             "eventSource": "aws:s3",
             "eventName": "ObjectCreated:Put",
-            "s3": {"bucket": {"name": bucket}, "object": described},
+            "s3": {"bucket": {"name": bucket}, "object": {"key": quote_plus(key)}},
         }
-        self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps({"Records": [record]}))
+        body = json.dumps({"Records": [record]})
+        if at_once:
+            self._client.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=0)
+        else:
+            self._client.send_message(QueueUrl=self._url, MessageBody=body)

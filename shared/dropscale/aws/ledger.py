@@ -2,9 +2,9 @@
 
 Rows, by partition and sort key: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`,
 `job#<fingerprint>`/`drop#<id>` (attached), `attempt#<token>`/`attempt`,
-`project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`, `walk`/`walk`,
-`budget#<window>`/`budget`, `name#<id>`/`name`. Records with something due carry `sweep` and
-`sweep_at`, the keys of the sparse index `sweep`.
+`project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`, `walk`/`walk`, `owner`/`owner`,
+`account`/`account`, `budget#<window>`/`budget`, `name#<id>`/`name`. Records with something due
+carry `sweep` and `sweep_at`, the keys of the sparse index `sweep`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ from botocore import exceptions as botocore
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
+from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
-from dropscale.ledger.states import WaitReason
+from dropscale.ledger.owner import Owner
+from dropscale.ledger.rows import Row
+from dropscale.ledger.states import ASKED_AGAIN
 from dropscale.ledger.store import (
     AGENDA_BY_JOB_STATE,
     Agenda,
@@ -40,12 +43,16 @@ from dropscale.ledger.store import (
     GateClosed,
     LedgerConflict,
     Names,
+    NotOwner,
     ProjectTaken,
     Reference,
     RequireOpenGate,
+    RequireOwner,
+    SaveAccount,
     SaveDrop,
     SaveGate,
     SaveJob,
+    SaveOwner,
     SaveReference,
     SaveWalk,
     SlotsTaken,
@@ -61,6 +68,12 @@ _Record = TypeVar("_Record", bound=BaseModel)
 _SLOTS = {"pk": "slots", "sk": "slots"}
 _WALK = {"pk": "walk", "sk": "walk"}
 _GATE = {"pk": "gate", "sk": "gate"}
+_OWNER = {"pk": "owner", "sk": "owner"}
+_ACCOUNT = {"pk": "account", "sk": "account"}
+_KEY_OF_ONLY: Mapping[type[Row], dict[str, str]] = MappingProxyType(
+    {Gate: _GATE, Walk: _WALK, Owner: _OWNER, KnownAccount: _ACCOUNT}
+)
+"""Of rows of which there is one."""
 _RECORD_BY_SORT_KEY: Mapping[str, type[Drop | Job]] = MappingProxyType({"drop": Drop, "job": Job})
 _KEYS = frozenset({"pk", "sk", "sweep", "sweep_at"})
 _MOST_ROWS = 100
@@ -80,6 +93,7 @@ _PASSING_REASONS = frozenset(
     {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
 """Why a transaction is canceled that may go through a moment later."""
+_SAVES = SaveDrop | SaveJob | SaveGate | SaveWalk | SaveOwner | SaveAccount
 _SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
 
 
@@ -141,6 +155,23 @@ class DynamoLedger:
         """See `Ledger.gate`."""
         return self._get(Gate, _GATE)
 
+    def slots_taken(self) -> int:
+        """See `Ledger.slots_taken`."""
+        return self._count(_SLOTS, "taken")
+
+    def account(self) -> KnownAccount | None:
+        """See `Ledger.account`."""
+        return self._get(KnownAccount, _ACCOUNT)
+
+    def owner(self) -> Owner | None:
+        """See `Ledger.owner`."""
+        return self._get(Owner, _OWNER)
+
+    def is_new(self) -> bool:
+        """See `Ledger.is_new`."""
+        found = self._client.get_item(TableName=self._table, Key=_item(_SLOTS), ConsistentRead=True)
+        return "Item" not in found and self.walk() is None
+
     def list_attached(
         self, fingerprint: str, after: str | None = None, limit: int | None = None
     ) -> list[str]:
@@ -172,9 +203,7 @@ class DynamoLedger:
 
     def credits_spent(self, window: str) -> int:
         """See `Ledger.credits_spent`."""
-        key = _item(_window_key(window))
-        found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        return int(found["Item"]["spent"]["N"]) if "Item" in found else 0
+        return self._count(_window_key(window), "spent")
 
     def records(self) -> Iterator[Drop | Job]:
         """Return every drop and job; that reads the whole table, page by page."""
@@ -223,7 +252,7 @@ class DynamoLedger:
         """See `Ledger.note_manifest_written`."""
         update = "REMOVE sweep, sweep_at, due"
         values: dict[str, Any] = {":seq": drop.seq}
-        if drop.wait is WaitReason.ACCESS and drop.wait_until:
+        if drop.wait in ASKED_AGAIN and drop.wait_until:
             update = "SET sweep = :agenda, sweep_at = :at REMOVE due"
             values |= {":agenda": Agenda.DENIED_DROPS, ":at": _text(drop.wait_until)}
         try:
@@ -237,6 +266,10 @@ class DynamoLedger:
         except self._client.exceptions.ConditionalCheckFailedException:
             return
 
+    def _count(self, key: Mapping[str, str], counter: str) -> int:
+        found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
+        return int(found["Item"][counter]["N"]) if "Item" in found else 0
+
     def _get(self, record: type[_Record], key: Mapping[str, str]) -> _Record | None:
         found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
         return _record(record, found["Item"]) if "Item" in found else None
@@ -249,10 +282,8 @@ class DynamoLedger:
             case SaveJob(job):
                 agenda = AGENDA_BY_JOB_STATE[job.state] if job.due else None
                 return self._put(job, _job_key(job.fingerprint), agenda)
-            case SaveGate(gate):
-                return self._put(gate, _GATE, None)
-            case SaveWalk(walk):
-                return self._put(walk, _WALK, None)
+            case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
+                return self._put(record, _KEY_OF_ONLY[type(record)], None)
             case SaveReference(reference):
                 return self._put_reference(reference)
             case Attach(fingerprint, drop_id):
@@ -269,13 +300,16 @@ class DynamoLedger:
                 return self._spend(window, credits, limit)
             case RequireOpenGate():
                 condition = "attribute_not_exists(pk) OR is_open = :true"
-                check = {"Key": _item(_GATE), "ConditionExpression": condition}
-                values = _item({":true": True})
-                return self._on_table("ConditionCheck", check, values)
+                return self._check(_GATE, condition, {})
+            case RequireOwner(stack_id):
+                condition = "stack_id = :stack AND is_rebuilt = :true"
+                return self._check(_OWNER, condition, {":stack": stack_id})
 
-    def _put(
-        self, record: Drop | Job | Gate | Walk, key: Mapping[str, str], agenda: Agenda | None
-    ) -> Any:
+    def _check(self, key: Mapping[str, str], condition: str, values: Mapping[str, str]) -> Any:
+        check = {"Key": _item(key), "ConditionExpression": condition}
+        return self._on_table("ConditionCheck", check, _item({":true": True, **values}))
+
+    def _put(self, record: Row, key: Mapping[str, str], agenda: Agenda | None) -> Any:
         # DynamoDB's numbers are decimal; boto3 refuses floats, which are not.
         row = json.loads(record.model_dump_json(exclude_none=True), parse_float=Decimal) | key
         if agenda is not None:
@@ -403,7 +437,7 @@ def _may_pass(error: ClientError) -> bool:
 
 
 def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
-    """Tell which change's condition did not hold; a record's own comes before slot and gate."""
+    """Tell which change's condition did not hold: the owner's, a record's own, slot and gate."""
     codes = _codes(error)
     failed = [
         change
@@ -412,7 +446,9 @@ def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
     ]
     if not failed:
         return error
-    if any(isinstance(change, SaveDrop | SaveJob | SaveGate | SaveWalk) for change in failed):
+    if any(isinstance(change, RequireOwner) for change in failed):
+        return NotOwner()
+    if any(isinstance(change, _SAVES) for change in failed):
         return LedgerConflict("a record was changed by somebody else")
     if any(isinstance(change, SaveReference) for change in failed):
         return ProjectTaken()

@@ -10,7 +10,7 @@ from dropscale.magichour.base_transport import TRANSFER_SECONDS
 from dropscale.magichour.errors import MagicHourError, Misconfigured, Unauthorized
 
 if TYPE_CHECKING:
-    from dropscale.magichour import Account, Client, CreatedProject, Project
+    from dropscale.magichour import Account, Client, CreatedProject, Project, Style
 
 
 class MagicHourUpscaler:
@@ -41,11 +41,9 @@ class MagicHourUpscaler:
 
     def create(self, image_path: str, parameters: dict[str, Any], name: str) -> CreatedProject:
         """See `Upscaler.create`."""
-        style = {
-            field: parameters[field]
-            for field in ("mode", "prompt")
-            if parameters.get(field) is not None
-        }
+        style: Style = {"mode": parameters["mode"]}
+        if parameters.get("prompt") is not None:
+            style["prompt"] = parameters["prompt"]
         return self._client().v1.ai_image_upscaler.create(
             assets={"image_file_path": image_path},
             scale_factor=parameters["scale_factor"],

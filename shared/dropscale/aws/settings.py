@@ -18,6 +18,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     ledger_table: str
+    stack_id: str
+    """By which the ledger knows its owner."""
     results_bucket: str
     results_prefix: str = ""
     api_base_url: str
@@ -39,6 +41,7 @@ class StartSettings(Settings):
 
     state_machine_arn: str
     max_concurrent_jobs: int
+    """0: as many as the account's tier runs."""
     job_deadline_seconds: int
     first_check_seconds: int
     daily_credit_limit: int
@@ -84,3 +87,5 @@ class SweepSettings(StartSettings, InputSettings):
 
 class CommandSettings(SweepSettings, SpecSettings):
     """What a person's commands are told, by the parameters and outputs of a stack."""
+
+    kms_key_arn: str = ""

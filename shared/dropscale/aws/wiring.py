@@ -46,9 +46,11 @@ if TYPE_CHECKING:
     from dropscale.pipeline.parts.follow import FollowJob
     from dropscale.pipeline.parts.gate import GateKeeper
     from dropscale.pipeline.parts.look import LookAtProject
+    from dropscale.pipeline.parts.ownership import Ownership
     from dropscale.pipeline.parts.ports import SpecFiles
     from dropscale.pipeline.parts.spec_resolver import NamesLike, SpecResolver
     from dropscale.pipeline.parts.start import StartJob
+    from dropscale.pipeline.rebuild import RebuildLedger
     from dropscale.pipeline.resolve import Resolve
     from dropscale.pipeline.restart import Restart
     from dropscale.pipeline.retry import Retry
@@ -116,6 +118,7 @@ def submit(settings: SubmitSettings, observe: Observer) -> Submit:
             clock=_now,
         ),
         write_manifest=parts.write_manifest,
+        ownership=parts.ownership,
     )
 
 
@@ -161,6 +164,7 @@ def fail(settings: StartSettings, observe: Observer) -> Fail:
 def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
     """Compose sweep."""
     from dropscale.aws.drop_queue import SqsDropQueue
+    from dropscale.pipeline.parts.account import AskForAccount
     from dropscale.pipeline.reconcile import Reconcile
     from dropscale.pipeline.sweep import Sweep
 
@@ -176,17 +180,24 @@ def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
         follow=parts.follow,
         gate=parts.gate,
         write_manifest=parts.write_manifest,
+        ask_for_account=AskForAccount(parts.ledger, parts.upscaler, _now),
         reconcile=Reconcile(parts.ledger, bucket, queue, _now, settings.input_bucket),
+        ownership=parts.ownership,
         clock=_now,
     )
 
 
 def retry(settings: SweepSettings, client: ClientOf) -> Retry:
-    """Compose retry, for the command line; `client` makes its AWS clients."""
+    """Compose retry, for the command line; `client` makes its AWS clients.
+
+    Raises:
+        MayNotPay: the ledger is not this stack's to pay by.
+    """
     from dropscale.aws.drop_queue import SqsDropQueue
     from dropscale.pipeline.retry import Retry
 
     parts = _StartParts(settings, client=client)
+    parts.ownership.require()
     return Retry(
         ledger=parts.ledger,
         bucket=S3InputBucket(parts.s3, settings.input_prefix),
@@ -200,10 +211,15 @@ def retry(settings: SweepSettings, client: ClientOf) -> Retry:
 
 
 def resolve(settings: StartSettings, client: ClientOf) -> Resolve:
-    """Compose resolve, for the command line; `client` makes its AWS clients."""
+    """Compose resolve, for the command line; `client` makes its AWS clients.
+
+    Raises:
+        MayNotPay: the ledger is not this stack's to pay by.
+    """
     from dropscale.pipeline.resolve import Resolve
 
     parts = _StartParts(settings, client=client)
+    parts.ownership.require()
     return Resolve(parts.ledger, parts.upscaler, parts.start, parts.follow, _now)
 
 
@@ -230,6 +246,19 @@ def drop_queue(settings: SweepSettings, client: ClientOf) -> SqsDropQueue:
 def ledger(settings: Settings, client: ClientOf) -> DynamoLedger:
     """Compose the ledger alone, for the command line; `client` makes its AWS client."""
     return DynamoLedger(client("dynamodb"), settings.ledger_table)
+
+
+def ownership(settings: Settings, client: ClientOf) -> Ownership:
+    """Compose who owns the ledger, for the command line; `client` makes its AWS clients."""
+    return _Parts(settings, client=client).ownership
+
+
+def rebuild(settings: Settings, client: ClientOf) -> RebuildLedger:
+    """Compose rebuild, for the command line; `client` makes its AWS clients."""
+    from dropscale.pipeline.rebuild import RebuildLedger
+
+    parts = _Parts(settings, client=client)
+    return RebuildLedger(parts.ledger, parts.results, _now)
 
 
 def specs(settings: SpecSettings, files: SpecFiles, names_like: NamesLike) -> SpecResolver:
@@ -277,12 +306,19 @@ class _Parts:
         self.ledger = DynamoLedger(client("dynamodb"), settings.ledger_table)
         where = settings.results_bucket, settings.results_prefix
         self.results = S3ResultsBucket(self.s3, *where)
+        self._stack_id = settings.stack_id
         announce = EventBridgeAnnouncer(lambda: client("events"), *where)
         self.write_manifest = WriteManifest(self.ledger, self.results, observe, announce)
         api_key = SecretApiKey(client("secretsmanager"), settings.api_key_secret_arn)
         self.upscaler = MagicHourUpscaler(
             api_key, settings.api_base_url, call_seconds, transfer_seconds
         )
+
+    @cached_property
+    def ownership(self) -> Ownership:
+        from dropscale.pipeline.parts.ownership import Ownership
+
+        return Ownership(self.ledger, self.results, _now, self._stack_id)
 
     @cached_property
     def look(self) -> LookAtProject:
@@ -333,7 +369,7 @@ class _StartParts(_Parts):
         from dropscale.pipeline.parts.start import StartJob, StartPolicy
 
         policy = StartPolicy(
-            slots=self._settings.max_concurrent_jobs,
+            slots=self._settings.max_concurrent_jobs or None,
             create_seconds=CALL_SECONDS + CONNECT_TIMEOUT,
             budget=self.budget,
         )
@@ -342,6 +378,7 @@ class _StartParts(_Parts):
             upscaler=self.upscaler,
             follow=self.follow,
             gate=self.gate,
+            ownership=self.ownership,
             clock=_now,
             sleep=time.sleep,
             new_token=lambda: secrets.token_hex(_TOKEN_BYTES),

@@ -1,9 +1,9 @@
 """What of an original's metadata is true of its result, too, and what has to be made true."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.image.header import ImageHeader
@@ -60,10 +60,10 @@ def carry_metadata(
     original: Original, file: BinaryIO, header: ImageHeader, measured: Comparison | None
 ) -> tuple[Metadata, list[CodedWarning]]:
     """Return what a result is to say of itself, and what of its original could not be used."""
-    found = original.metadata
-    faults = list(found.faults)
     upright = is_upright(original, header, measured)
     place = (exif.UPRIGHT if upright else original.orientation, header.width, header.height)
+    found, damages = _made_true(original.metadata, *place)
+    faults = [*found.faults, *damages]
     profile = found.icc
     if profile is not None and not (
         can_hold(profile, file, header) and (measured is None or measured.keeps_profile)
@@ -72,24 +72,25 @@ def carry_metadata(
     if profile is not None and measured is None:
         message = "The original's colour profile is given back untested: no pixels to compare"
         faults.append(CodedWarning(WarningCode.PROFILE_UNTESTED, message))
-    described = found.exif
-    if described is not None:
+    return replace(found, icc=profile, faults=()), faults
+
+
+def _made_true(
+    found: Metadata, orientation: int, width: int, height: int
+) -> tuple[Metadata, list[CodedWarning]]:
+    """Return metadata for a file of another orientation and size, and what is damaged of it."""
+    faults: list[CodedWarning] = []
+    for kind, adapt in (("exif", exif.adapt), ("xmp", xmp.adapt)):
+        packet: bytes | None = getattr(found, kind)
+        made: dict[str, Any] = {kind: None}
         try:
-            described = exif.adapt(described, *place)
+            if packet is not None:
+                made[kind] = adapt(packet, orientation, width, height)
         except MalformedMetadata as error:
-            message = f"The original's EXIF is not given back: {error}"
+            message = f"The original's {kind.upper()} is not given back: {error}"
             faults.append(CodedWarning(WarningCode.METADATA_DAMAGED, message))
-            described = None
-    packet = found.xmp
-    if packet is not None:
-        try:
-            packet = xmp.adapt(packet, *place)
-        except MalformedMetadata as error:
-            message = f"The original's XMP is not given back: {error}"
-            faults.append(CodedWarning(WarningCode.METADATA_DAMAGED, message))
-            packet = None
-    told = Metadata(profile, described, packet, found.iptc, found.texts, found.resolution)
-    return told, faults
+        found = replace(found, **made)
+    return found, faults
 
 
 def foresee_losses(
@@ -106,8 +107,9 @@ def foresee_losses(
         return [CodedWarning(WarningCode.METADATA_DAMAGED, message)]
     if strip:
         return [fault for fault in found.faults if fault.code not in STRIPPED]
-    misfits = (describe_misfits(each, misfits_of(each, found)) for each in dict.fromkeys(formats))
-    return [*found.faults, *chain.from_iterable(misfits)]
+    usable, damages = _made_true(found, exif.UPRIGHT, 1, 1)
+    misfits = (describe_misfits(each, misfits_of(each, usable)) for each in dict.fromkeys(formats))
+    return [*found.faults, *damages, *chain.from_iterable(misfits)]
 
 
 def strip_metadata(metadata: Metadata, orientation: int) -> Metadata:

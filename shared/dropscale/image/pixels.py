@@ -10,7 +10,6 @@ MAX_DELTA_E = 3.0
 """The mean colour difference (CIEDE2000) from which a result is suspicious; docs/results.md says
 what it was measured by."""
 
-DECODABLE_TYPES = frozenset({"avif", "heic", "jpeg", "png", "tiff", "webp"})
 ALPHA_TYPES = frozenset({"avif", "png", "webp"})
 """The types that alpha can be given back in."""
 
@@ -61,7 +60,7 @@ class Conversion:
     """How a result is to be written anew.
 
     Attributes:
-        type: its new type, one of those that can be decoded.
+        type: its new type.
         quality: from 1 to 100, for types that lose detail; None: that type's own.
         metadata: what it is to say, if its new type is one that can only be told now. Of what the
             result says itself only the profile stays.

@@ -58,7 +58,16 @@ _KEPT: Mapping[MetadataKind, int] = {"exif": 1, "xmp": 2, "icc": 8}
 """The flags of libvips's VipsForeignKeep."""
 
 
+_DECODED_APART: Mapping[str, str | None] = {"heic": None, "bmp": "BMP", "jp2": "JPEG2000"}
+"""By type: Pillow's name, where it has a decoder."""
+_PLAIN_MODES = frozenset({"L", "LA", "RGB", "RGBA", "I;16"})
+"""Pillow's names for pixels that libvips has, too."""
+
 _COLOUR_ONLY = frozenset({"webp", "avif"})
+
+_AS_RESULT: Mapping[str, str] = {"fail_on": "warning"}
+"""libjpeg only warns of data that other decoders refuse. Of a camera's files it warns, too: they
+are looked at all the same. Other decoders' warnings tell of metadata, and not of pixels."""
 
 
 def main() -> None:
@@ -131,7 +140,8 @@ def _peak(image: pyvips.Image) -> int:
 
 
 def _look_alone(task: CompareTask, result: pyvips.Image) -> Comparison:
-    small, fault = _decode_to_size(task["result"], _size_to_compare(result.width, result.height))
+    size = _size_to_compare(result.width, result.height)
+    small, fault = _decode_to_size(task["result"], size, **_AS_RESULT)
     return Comparison(fault=fault) if small is None else Comparison(is_blank=_is_flat(small, None))
 
 
@@ -141,7 +151,7 @@ def _look_beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Imag
     fitting = {key: view for key, view in views.items() if (view.width > view.height) == is_wide}
     views = fitting or {True: views[True]}
     size = next(iter(views.values()))
-    small, fault = _decode_to_size(task["result"], (size.width, size.height))
+    small, fault = _decode_to_size(task["result"], (size.width, size.height), **_AS_RESULT)
     if small is None:
         return Comparison(fault=fault)
     profile = reference.get(_FIELDS["icc"]) if _has_profile(reference) else None
@@ -176,31 +186,41 @@ def _open_image(image: InheritedImage, **options: Any) -> pyvips.Image:
 
 
 def _decode(image: InheritedImage, **options: Any) -> pyvips.Image:
-    if image["type"] == "heic":
-        return _decode_heic(image["fileno"])
+    if image["type"] in _DECODED_APART:
+        return _decode_apart(image["fileno"], image["type"])
     os.lseek(image["fileno"], 0, os.SEEK_SET)
     source = pyvips.Source.new_from_descriptor(image["fileno"])
-    return pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error", **options)
+    options = {"access": "sequential", "fail_on": "error", **options}
+    return pyvips.Image.new_from_source(source, "", **options)
 
 
 @cache  # an image is opened for its size, and then for its pixels
-def _decode_heic(fileno: int) -> pyvips.Image:
-    """Return the pixels of a HEIC file, upright, in 8 bits a channel, with their profile.
+def _decode_apart(fileno: int, image_type: str) -> pyvips.Image:
+    """Return the pixels of a file, upright, with their profile, that libvips from PyPI reads not.
 
-    libvips from PyPI has no decoder of HEVC; pi-heif's is the same libheif, with libde265.
+    It has no decoder of HEVC; pi-heif's is the same libheif, with libde265, in 8 bits a channel.
     """
-    # Imported late: it and Pillow would be half of the worker's start, and few images need them.
+    # Imported late: they would be half of the worker's start, and few images need them.
     import pi_heif  # noqa: PLC0415
+    from PIL import Image  # noqa: PLC0415
 
     pi_heif.options.DECODE_THREADS = 1
+    Image.MAX_IMAGE_PIXELS = None  # the worker's memory is limited
     os.lseek(fileno, 0, os.SEEK_SET)
     try:
         with open(fileno, "rb", closefd=False) as file:
-            opened = pi_heif.open_heif(file)
-            pixels = pyvips.Image.new_from_array(opened.to_pillow())
+            name = _DECODED_APART[image_type]
+            picture: Image.Image = (
+                Image.open(file, formats=[name]) if name else pi_heif.open_heif(file).to_pillow()
+            )
+            if picture.mode not in _PLAIN_MODES:
+                picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+            pixels = pyvips.Image.new_from_array(picture)
+            if pixels.format == "ushort":
+                pixels = pixels.copy(interpretation="grey16")
     except (OSError, ValueError, RuntimeError, EOFError, SyntaxError, IndexError) as error:
-        raise pyvips.Error("no HEIC that can be decoded", str(error)) from error
-    if (profile := opened.info.get("icc_profile")) is not None:
+        raise pyvips.Error(f"no {image_type} that can be decoded", str(error)) from error
+    if (profile := picture.info.get("icc_profile")) is not None:
         pixels = pixels.copy()
         pixels.set_type(pyvips.GValue.blob_type, _FIELDS["icc"], profile)
     return pixels
@@ -216,15 +236,15 @@ def _original(task: CompareTask) -> pyvips.Image | None:
 
 
 def _decode_to_size(
-    image: InheritedImage, size: tuple[int, int]
+    image: InheritedImage, size: tuple[int, int], **options: Any
 ) -> tuple[pyvips.Image | None, str | None]:
     """Decode a whole image to this size; or say why it cannot be."""
     try:
-        opened = _open_image(image)
+        options = options if image["type"] == "jpeg" else {}
+        opened = _open_image(image, **options)
         shrink = max(1, min(opened.width // (2 * size[0]), opened.height // (2 * size[1]), 8))
-        if image["type"] == "jpeg" and shrink > 1:
-            opened = _open_image(image, shrink=1 << (shrink.bit_length() - 1))
-        elif image["type"] == "webp" and shrink > 1:
+        # Of a JPEG that is shrunk as it is read, libvips does not say what libjpeg warns of.
+        if image["type"] == "webp" and shrink > 1:
             opened = _open_image(image, scale=1 / shrink)
         return _resize(opened, size).copy_memory(), None
     except pyvips.Error as error:

@@ -26,6 +26,8 @@ from dropscale.specs.effective import EffectiveSpec, OutputSettings
 # What a drop's row has at most, so that it stays below DynamoDB's 400 KB whatever comes; sizes in
 # bytes. What a person writes is bounded where it is read (`specs/model.py`), and refused there.
 _TIMELINE_LENGTH = 50
+STEPS_OF_ROW = 10**9
+"""More than any row takes."""
 _SUPERSEDED_SIZE = 40_000
 _MOST_WARNINGS, _WARNING_SIZE = 16, 600
 _MOST_RENDITION_WARNINGS, _RENDITION_WARNING_SIZE = 8, 400
@@ -298,6 +300,8 @@ class Drop(Row):
     id: str
     seq: int = 0
     """0: not in the ledger yet; its first step puts it there."""
+    since: Instant | None = None
+    """When this row was begun; None: by a version that did not say."""
     source: Source
     spec: EffectiveSpec | None = None
     renditions: dict[str, Rendition] = Field(default_factory=dict)
@@ -320,6 +324,19 @@ class Drop(Row):
     def bounded_warnings(warnings: Sequence[CodedWarning]) -> tuple[CodedWarning, ...]:
         """Return what a drop keeps of the warnings about its specs."""
         return _bounded_warnings(warnings, _MOST_WARNINGS, _WARNING_SIZE)
+
+    @property
+    def rank(self) -> int:
+        """Orders what is told of its image: of the rows of two ledgers by time, then by step."""
+        return (int(self.since.timestamp()) if self.since else 0) * STEPS_OF_ROW + self.seq
+
+    def may_replace(self, rank: int) -> bool:
+        """Whether its manifest may go over one of a rank; 0: over none, or what is none.
+
+        One that waits for the ledger leaves another ledger's alone: a rebuild is to read it.
+        """
+        is_of_another = rank > 0 and rank // STEPS_OF_ROW != self.rank // STEPS_OF_ROW
+        return rank < self.rank and not (self.wait is WaitReason.LEDGER and is_of_another)
 
     @property
     def is_evaluated(self) -> bool:
@@ -390,7 +407,8 @@ class Drop(Row):
         timeline = self.timeline
         if not timeline or timeline[-1].state is not state:
             timeline = (*timeline, TimelineEntry(state=state, at=now))[-_TIMELINE_LENGTH:]
-        step: dict[str, Any] = {"state": state, "timeline": timeline, "due": now}
+        since = self.since if self.seq else now
+        step: dict[str, Any] = {"state": state, "timeline": timeline, "due": now, "since": since}
         bounded: _DropChanges = {**changes}
         if warnings := changes.get("warnings"):
             bounded["warnings"] = self.bounded_warnings(warnings)

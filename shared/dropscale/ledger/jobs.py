@@ -192,6 +192,8 @@ class Job(Row):
     """Projects of earlier attempts: such as ended in an error, or whose answers came too late."""
     may_have_cost: bool = False
     """Whether another attempt may be charged, in vain, while no person has decided on it."""
+    kept_output: str | None = None
+    """An output in the results bucket that has its result, where no more is known of it."""
     trusted_project: str | None = None
     """A project that a person took for this job's, whatever its name says."""
     is_overdue: bool = False

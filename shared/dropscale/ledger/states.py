@@ -94,12 +94,16 @@ class WaitReason(StrEnum):
 
     SIDECAR = "sidecar"
     ACCESS = "access"
+    LEDGER = "ledger"
     SLOT = "slot"
     BUDGET = "budget"
     THROTTLED = "throttled"
     ACCOUNT = "account"
     UNREADABLE = "unreadable"
 
+
+ASKED_AGAIN = frozenset({WaitReason.ACCESS, WaitReason.LEDGER})
+"""What a drop waits for that nobody tells of when it comes: submit is to look again."""
 
 _ENDINGS = frozenset(
     {DropState.DELIVERED, DropState.COMPLETE, DropState.FAILED, DropState.CANCELED}

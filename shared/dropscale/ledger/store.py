@@ -8,9 +8,11 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
+from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
+from dropscale.ledger.owner import Owner
 from dropscale.ledger.states import JobState
 from dropscale.ledger.walk import Walk
 
@@ -27,7 +29,7 @@ class LedgerConflict(Exception):
 
 
 class SlotsTaken(Exception):
-    """As many jobs are at the vendor as `MaxConcurrentJobs` allows."""
+    """As many jobs are at the vendor as may be."""
 
 
 class BudgetSpent(Exception):
@@ -48,6 +50,10 @@ class ProjectTaken(Exception):
 
 class GateClosed(Exception):
     """The vendor takes no jobs from this account at the moment."""
+
+
+class NotOwner(Exception):
+    """Another stack pays by this ledger, or it is not rebuilt yet."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,20 @@ class SaveWalk:
     """Write the walk down, if nobody has since its step before."""
 
     walk: Walk
+
+
+@dataclass(frozen=True)
+class SaveAccount:
+    """Write down what was heard of the account, if nobody has since."""
+
+    account: KnownAccount
+
+
+@dataclass(frozen=True)
+class SaveOwner:
+    """Write the owner over the record with the `seq` before its own; `seq` 1: over none."""
+
+    owner: Owner
 
 
 Reference = Attempt | KnownProject
@@ -134,11 +154,20 @@ class RequireOpenGate:
     """Hold only if the gate is open."""
 
 
+@dataclass(frozen=True)
+class RequireOwner:
+    """Hold only if that stack pays by this ledger."""
+
+    stack_id: str
+
+
 Change = (
     SaveDrop
     | SaveJob
     | SaveGate
     | SaveWalk
+    | SaveAccount
+    | SaveOwner
     | SaveReference
     | Attach
     | Detach
@@ -146,6 +175,7 @@ Change = (
     | FreeSlot
     | Spend
     | RequireOpenGate
+    | RequireOwner
 )
 
 
@@ -158,7 +188,7 @@ class Agenda(StrEnum):
     ENDED_JOBS = "job#ended"
     DROPS = "drop"
     DENIED_DROPS = "drop#access"
-    """Drops that wait for access to their objects, and whose manifests say so."""
+    """Drops that wait for what is `ASKED_AGAIN`, and whose manifests say so."""
 
 
 AGENDA_BY_JOB_STATE = MappingProxyType(
@@ -214,6 +244,18 @@ class Ledger(Protocol):
     def gate(self) -> Gate | None:
         """Return the gate, None if it was never closed."""
 
+    def slots_taken(self) -> int:
+        """Return how many jobs hold a slot."""
+
+    def account(self) -> KnownAccount | None:
+        """Return what is known of the account, None if the vendor has never told."""
+
+    def owner(self) -> Owner | None:
+        """Return which stack pays by it, None if nobody has yet."""
+
+    def is_new(self) -> bool:
+        """Whether nothing was paid by it yet, and it was not swept."""
+
     def list_attached(
         self, fingerprint: str, after: str | None = None, limit: int | None = None
     ) -> list[str]:
@@ -232,6 +274,7 @@ class Ledger(Protocol):
         """Make all changes or none.
 
         Raises:
+            NotOwner: a `RequireOwner` found another.
             GateClosed: a `RequireOpenGate` found it closed.
             SlotsTaken: a `TakeSlot` found none free.
             BudgetSpent: a `Spend` found too little left.

@@ -37,6 +37,13 @@ from dropscale.magichour.models import (
     UploadUrl,
     UploadUrls,
 )
+from dropscale.magichour.params import (
+    Assets,
+    Environment,
+    LocalAssets,
+    RequestOptions,
+    Style,
+)
 from dropscale.magichour.polling import Polling
 from dropscale.magichour.progress import Progress, Stage
 
@@ -47,6 +54,7 @@ __all__ = [
     "NOT_CHARGED",
     "TRANSIENT",
     "Account",
+    "Assets",
     "AsyncClient",
     "Client",
     "ConnectionLost",
@@ -56,7 +64,9 @@ __all__ = [
     "DeadlinePassed",
     "Discount",
     "Download",
+    "Environment",
     "InvalidRequest",
+    "LocalAssets",
     "MagicHourError",
     "Misconfigured",
     "NotFound",
@@ -68,8 +78,10 @@ __all__ = [
     "Project",
     "ProjectError",
     "ProjectResult",
+    "RequestOptions",
     "ServerFault",
     "Stage",
+    "Style",
     "Subscription",
     "Throttled",
     "TransferFailed",

@@ -1,18 +1,14 @@
 """HTTP on asyncio, on httpx. Only `AsyncClient` needs this module.
 
-The environment's proxies are used, except towards a loopback base URL, and so is its CA bundle
-(SSL_CERT_FILE, SSL_CERT_DIR).
+`environment` says which proxy and which certificates, and httpx looks at no variable itself.
 
 Files are read and written in the event loop, in pieces of `base_transport.CHUNK`: that takes
 microseconds, less than handing a piece to a thread, and cannot go on after a cancellation.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
-from functools import lru_cache
-from ssl import SSLContext
 from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
@@ -27,7 +23,7 @@ from dropscale.magichour.base_transport import (
     Transport,
 )
 from dropscale.magichour.calls import CONNECT_TIMEOUT, Answer
-from dropscale.magichour.environment import Library, Route, certificates, first_set
+from dropscale.magichour.environment import Library, Route
 
 MAX_CALLS = 32
 """How many calls are on their way at a time."""
@@ -38,9 +34,6 @@ MAX_TRANSFERS = 32
 Each takes a connection and a file: with the calls that stays below the 256 descriptors that macOS
 gives a process.
 """
-
-
-_HEADERS = {"Connection": "close", "User-Agent": f"python-httpx/{httpx.__version__}"}
 
 
 class AsyncTransport(Transport):
@@ -55,10 +48,12 @@ class AsyncTransport(Transport):
     )
 
     def __init__(
-        self, endpoint: Endpoint, timeout: float, transfer_seconds: float = TRANSFER_SECONDS
+        self,
+        endpoint: Endpoint,
+        timeout: float | None,
+        transfer_seconds: float | None = TRANSFER_SECONDS,
     ) -> None:
         super().__init__(endpoint, timeout, transfer_seconds)
-        self._timeout = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout))
         self._places: WeakKeyDictionary[asyncio.AbstractEventLoop, _Places] = WeakKeyDictionary()
 
     async def exchange(self, request: Request, route: Route) -> Answer:
@@ -73,12 +68,6 @@ class AsyncTransport(Transport):
         refused = httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError
         return NoAnswer(type(error).__name__, never_left=isinstance(error, refused))
 
-    def tls_context(self) -> SSLContext:
-        """See `Transport.tls_context`; the variables are those of httpx."""
-        variable = first_set(("SSL_CERT_FILE", "SSL_CERT_DIR"))
-        named = os.environ[variable] if variable else None
-        return certificates(variable, lambda: _tls_context(variable, named))
-
     async def sleep(self, seconds: float) -> None:
         """See `Transport.sleep`."""
         await asyncio.sleep(seconds)
@@ -91,7 +80,9 @@ class AsyncTransport(Transport):
         return self._places.setdefault(asyncio.get_running_loop(), _Places())
 
     async def _exchange(self, request: Request, route: Route) -> Answer:
-        headers, content = {**_HEADERS, **request.headers}, None
+        headers, content = {**request.headers, "Connection": "close"}, None
+        seconds = request.timeout
+        timeout = httpx.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds))
         if request.body is not None:
             headers["Content-Length"] = str(len(request.body))
             content = _pieces(request.body)
@@ -106,7 +97,7 @@ class AsyncTransport(Transport):
                     request.url,
                     headers=headers,
                     content=content,
-                    extensions={"timeout": self._timeout.as_dict()},
+                    extensions={"timeout": timeout.as_dict()},
                 )
             )
             async with aclosing(response):
@@ -129,9 +120,3 @@ class _Places:
 async def _pieces(body: Body) -> AsyncIterator[bytes]:
     for piece in body:
         yield piece
-
-
-@lru_cache
-def _tls_context(_variable: str | None, _value: str | None) -> SSLContext:
-    """Return a context, the same as long as the variable that httpx reads is."""
-    return httpx.create_ssl_context()

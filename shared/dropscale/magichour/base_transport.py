@@ -11,16 +11,18 @@ The methods are coroutines. On a transport that blocks they never suspend (see `
 """
 
 import io
+import logging
 import re
+import time
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from ssl import SSLContext
 from typing import BinaryIO, ClassVar, TypeVar
 
+from dropscale import __version__
 from dropscale.magichour.calls import CONNECT_TIMEOUT, MAX_ANSWER, Answer, Call
 from dropscale.magichour.environment import BadSetting, ProxySchemes, Route, route_to
 from dropscale.magichour.errors import (
@@ -30,6 +32,7 @@ from dropscale.magichour.errors import (
     TransferFailed,
     Unreachable,
 )
+from dropscale.magichour.params import Options, usable_timeout
 from dropscale.magichour.urls import (
     VISIBLE_ASCII,
     fault_of_base_url,
@@ -50,11 +53,15 @@ three of these and an original."""
 TRANSFER_SECONDS = 3600.0
 """What moving one file may take by default: 512 MiB, the largest image, at 1.2 Mbit/s."""
 
-_LONGEST_TIMEOUT = 86_400.0
 _ZLIB_OR_GZIP = 47
 """What zlib calls both of them, by their headers."""
 
+_NO_OPTIONS = Options()
 _SIZE = re.compile(r"[0-9]{1,18}")
+
+_USER_AGENT = f"dropscale/{__version__}"
+_log = logging.getLogger("dropscale.magichour")
+"""One line for each call and transfer, without keys, queries and signed URLs."""
 
 Moved = Callable[[int, int | None], object]
 """Called with the bytes that were moved so far and, if it is known, the number of all."""
@@ -73,10 +80,15 @@ class Endpoint:
     """
 
     def __init__(self, token: str | None, base_url: str) -> None:
-        if token is None or not VISIBLE_ASCII.fullmatch(token):
+        if not token:
             raise ValueError(
-                "the Magic Hour API key is missing, empty or has characters other than visible "
-                "ASCII (a line break at its end?); pass the key alone"
+                "there is no Magic Hour API key: token is None or empty (is the variable set that "
+                "it comes from?); keys are made at https://magichour.ai/developer"
+            )
+        if not VISIBLE_ASCII.fullmatch(token):
+            raise ValueError(
+                "the Magic Hour API key has characters other than visible ASCII (a line break at "
+                "its end?); pass the key alone"
             )
         if fault := fault_of_base_url(base_url):
             raise Misconfigured("calls of the API", message=f"the base URL is not usable: {fault}")
@@ -90,6 +102,7 @@ class Endpoint:
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "Authorization": f"Bearer {self._token}",
+            "User-Agent": _USER_AGENT,
         }
 
     def without_token(self, text: str) -> str:
@@ -227,8 +240,13 @@ class Request:
     """What a transport sends.
 
     Attributes:
+        label: how log and errors name it.
+        timeout: seconds to wait for the answer, or for each piece of a transfer.
         sink: takes the body of a 200, as it comes; None: it is part of the answer.
     """
+
+    label: str
+    timeout: float
 
     method: str
     url: str = field(repr=False)
@@ -272,8 +290,9 @@ class Transport(ABC):
 
     Args:
         endpoint: the API.
-        timeout: seconds to wait for the answer of a call, and for each piece of a transfer.
-        transfer_seconds: what one transfer may take as a whole.
+        timeout: seconds to wait for the answer of a call, and for each piece of a transfer; None:
+            a day.
+        transfer_seconds: what one transfer may take as a whole; None: a day.
 
     Raises:
         Misconfigured: a time-out is not one.
@@ -282,21 +301,25 @@ class Transport(ABC):
     proxy_schemes: ClassVar[ProxySchemes]
 
     def __init__(
-        self, endpoint: Endpoint, timeout: float, transfer_seconds: float = TRANSFER_SECONDS
+        self,
+        endpoint: Endpoint,
+        timeout: float | None,
+        transfer_seconds: float | None = TRANSFER_SECONDS,
     ) -> None:
-        for seconds in (timeout, transfer_seconds):
-            if not 0 < seconds <= _LONGEST_TIMEOUT:
-                message = f"the time-out is {seconds}; it must be a number of seconds above 0"
-                raise Misconfigured("calls of the API", message=message)
         self.endpoint = endpoint
-        self.timeout = timeout
-        self._transfer_seconds = transfer_seconds
+        self._timeout = usable_timeout(timeout)
+        self._transfer_seconds = usable_timeout(transfer_seconds)
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Send nothing any more; there is nothing open that would have to be closed."""
+        self._is_closed = True
 
     def longest(self, request: Request) -> float:
         """Return the seconds that a request may take as a whole, however its answer drips."""
         if request.moves_file:
             return self._transfer_seconds
-        return self.timeout + min(CONNECT_TIMEOUT, self.timeout)
+        return request.timeout + min(CONNECT_TIMEOUT, request.timeout)
 
     @abstractmethod
     async def exchange(self, request: Request, route: Route) -> Answer:
@@ -311,14 +334,6 @@ class Transport(ABC):
         """Return what an error that `exchange` raised means."""
 
     @abstractmethod
-    def tls_context(self) -> SSLContext:
-        """Return the certificates that the environment trusts.
-
-        Raises:
-            BadSetting: they cannot be read.
-        """
-
-    @abstractmethod
     async def sleep(self, seconds: float) -> None:
         """Wait."""
 
@@ -326,18 +341,20 @@ class Transport(ABC):
     def transfer(self) -> AbstractAsyncContextManager[None]:
         """Wait until one more file may be open, to be uploaded or downloaded."""
 
-    async def send(self, call: Call[T]) -> T:
+    async def send(self, call: Call[T], options: Options = _NO_OPTIONS) -> T:
         """Send a call once and return its model.
 
         Raises:
             MagicHourError: of the class that fits.
         """
-        headers, body = self.endpoint.headers(), None
+        headers, body = {**self.endpoint.headers(), **options.headers}, None
         if call.body is not None:
             headers["Content-Type"] = "application/json"
             body = Body(io.BytesIO(call.body), len(call.body))
-        url = self.endpoint.base_url + call.path
-        answer = await self._attempt(Request(call.method, url, headers, body))
+        url = self.endpoint.base_url + call.path + (f"?{options.query}" if options.query else "")
+        timeout = self._timeout if options.timeout is None else options.timeout
+        request = Request(call.label, timeout, call.method, url, headers, body)
+        answer = await self._attempt(request)
         if isinstance(answer, NoAnswer):
             # A body is read only after the connection and TLS stand, so an unread one was not
             # sent. Without one (GET, DELETE) the kind of failure has to do.
@@ -354,14 +371,19 @@ class Transport(ABC):
         What reading the request's body or writing to its sink raises comes through.
         """
         answer: Answer | NoAnswer
+        began = time.monotonic()
         try:
+            if self._is_closed:
+                raise BadSetting("the client is closed")
             direct = self.endpoint.loopback
-            route = route_to(request.url, self.proxy_schemes, self.tls_context, direct=direct)
+            route = route_to(request.url, self.proxy_schemes, direct=direct)
             answer = await self.exchange(request, route)
         except BadSetting as error:
             answer = NoAnswer(str(error), never_left=True, is_setting=True)
         except Exception as error:  # libraries raise more than they tell of, ValueErrors for one
             answer = self.no_answer(error)
+        outcome = answer.cause if isinstance(answer, NoAnswer) else answer.status
+        _log.debug("%s: %s in %.2f s", request.label, outcome, time.monotonic() - began)
         for part in (request.body, request.sink):
             if part is not None and part.failure:
                 raise part.failure  # urllib3 takes an OSError of the file for its own
@@ -375,7 +397,7 @@ class Transport(ABC):
             Misconfigured: a proxy or the certificates of the environment cannot be used.
             UnsafeUrl: the URL is not https.
         """
-        await self._transfer(Request("PUT", url, body=Body(file, size, moved)))
+        await self._transfer("PUT", url, {}, body=Body(file, size, moved))
 
     async def download(self, url: str, file: BinaryIO, moved: Moved | None = None) -> int:
         """Write what a signed URL holds into a file, streaming; return the number of bytes.
@@ -389,12 +411,21 @@ class Transport(ABC):
             UnsafeUrl: the URL is not https.
         """
         sink = Sink(file, moved)
-        await self._transfer(Request("GET", url, {"Accept-Encoding": "identity"}, sink=sink))
+        await self._transfer("GET", url, {"Accept-Encoding": "identity"}, sink=sink)
         return sink.written
 
-    async def _transfer(self, request: Request) -> None:
-        label = f"{request.method} {host_of(request.url)}"
-        require_safe(request.url, label, loopback=self.endpoint.loopback)
+    async def _transfer(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Body | None = None,
+        sink: Sink | None = None,
+    ) -> None:
+        label = f"{method} {host_of(url)}"
+        require_safe(url, label, loopback=self.endpoint.loopback)
+        headers = {**headers, "User-Agent": _USER_AGENT}
+        request = Request(label, self._timeout, method, url, headers, body, sink)
         answer = await self._attempt(request)
         if isinstance(answer, NoAnswer):
             failed = Misconfigured if answer.is_setting else TransferFailed

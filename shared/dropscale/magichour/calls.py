@@ -32,7 +32,8 @@ from dropscale.magichour.errors import (
 )
 from dropscale.magichour.json_document import document_of
 from dropscale.magichour.models import Account, CreatedProject, Project, UploadUrls
-from dropscale.magichour.text import MAX_NAME, shown
+from dropscale.magichour.params import Assets, Style, require_assets, require_parameters
+from dropscale.magichour.text import MAX_NAME, shown, shown_document
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}")
 PLAN_UPGRADE_REQUIRED = "plan_upgrade_required"
 """The one code of a 402 that is about the request, not about the account."""
 
-_TOLD = (*NOT_CHARGED, CreateOutcomeUnknown)
+_TOLD: tuple[type[MagicHourError], ...] = (*NOT_CHARGED, CreateOutcomeUnknown)
 """What a create may end with; anything else is still to be told as what it means for the job."""
 
 WithoutKey = Callable[[str], str]
@@ -117,6 +118,7 @@ class Call(Generic[T]):
             error = _class_of(status, code)(self.label, status=status)
             error.message = shown(without_key(message))
             error.code = shown(without_key(code), MAX_NAME) if isinstance(code, str) else None
+            error.body = shown_document(said, without_key)
         else:
             error = self.foreign_refusal(status)
         error.retry_after = retry_after(answer.headers)
@@ -152,7 +154,7 @@ class CreateCall(Call[CreatedProject]):
 
     def failure(self, error: BaseException) -> MagicHourError:
         """Return what a failed create means: the error itself if nothing can have been charged."""
-        if isinstance(error, MagicHourError) and isinstance(error, _TOLD):
+        if isinstance(error, _TOLD):
             return error
         return self._outcome_unknown(CreateOutcomeUnknown, error)
 
@@ -164,17 +166,22 @@ class CreateCall(Call[CreatedProject]):
         )
         if isinstance(cause, MagicHourError):
             unknown.status, unknown.message, unknown.code = cause.status, cause.message, cause.code
-            unknown.retry_after = cause.retry_after
+            unknown.retry_after, unknown.body = cause.retry_after, cause.body
         return unknown
 
 
 def create_upscale(
-    assets: Mapping[str, Any],
-    scale_factor: float,
-    style: Mapping[str, Any] | None,
-    name: str | None,
+    assets: Assets, scale_factor: float, style: Style | None, name: str | None
 ) -> CreateCall:
-    """Describe `POST /v1/ai-image-upscaler`, the call that costs credits."""
+    """Describe `POST /v1/ai-image-upscaler`, the call that costs credits.
+
+    Raises:
+        ValueError: the API would refuse it.
+    """
+    require_assets(assets)
+    if not isinstance(assets["image_file_path"], str):
+        raise ValueError("assets.image_file_path must be text: upload a local file first")
+    require_parameters(scale_factor, style, name)
     body: dict[str, Any] = {"assets": dict(assets), "scale_factor": scale_factor}
     if style is not None:
         body["style"] = dict(style)

@@ -7,12 +7,12 @@ largest part of what this package takes to import, and each client needs another
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any, BinaryIO, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, BinaryIO, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from dropscale.magichour import resources
 from dropscale.magichour.base_transport import TRANSFER_SECONDS, Endpoint, Transport
+from dropscale.magichour.params import Environment
 from dropscale.magichour.polling import Polling
-from dropscale.upscaler import DEFAULT_BASE_URL
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,8 +24,7 @@ DEFAULT_TIMEOUT = 60.0
 class AsyncClient:
     """Client of the Magic Hour API for asyncio; needs httpx (`pip install 'dropscale[async]'`).
 
-    It keeps no connection, so it needs no closing, and a call that is cancelled leaves nothing
-    open. Arguments and errors are those of `Client`.
+    A call that is cancelled leaves nothing open. Arguments and errors are those of `Client`.
 
     Raises:
         ImportError: httpx is not installed.
@@ -36,8 +35,9 @@ class AsyncClient:
         *,
         token: str | None,
         base_url: str | None = None,
-        timeout: float = DEFAULT_TIMEOUT,
-        transfer_timeout: float = TRANSFER_SECONDS,
+        environment: Environment = Environment.ENVIRONMENT,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        transfer_timeout: float | None = TRANSFER_SECONDS,
         polling: Polling | None = None,
     ) -> None:
         try:
@@ -48,7 +48,7 @@ class AsyncClient:
             raise ImportError(
                 "AsyncClient needs httpx: pip install 'dropscale[async]'", name="httpx"
             ) from None
-        endpoint = Endpoint(token, base_url or DEFAULT_BASE_URL)
+        endpoint = Endpoint(token, base_url or environment.value)
         self._transport: Transport = AsyncTransport(endpoint, timeout, transfer_timeout)
         self.v1 = resources.AsyncV1Client(self._transport, polling or Polling())
 
@@ -56,19 +56,32 @@ class AsyncClient:
         """See `Client.download`."""
         return await resources.download(self._transport, url, file)
 
+    async def aclose(self) -> None:
+        """See `Client.close`."""
+        self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
 
 class Client:
-    """Client of the Magic Hour API. It keeps no connection, so it needs no closing.
+    """Client of the Magic Hour API. It keeps no connection, so it may be left unclosed.
 
     No call is repeated by itself; only `generate` and `check_result` go on polling after an answer
     that may pass, and ask once more for an output that did not come.
 
     Args:
         token: the API key.
-        base_url: where the API is; https, or http on a loopback address; None is the vendor's.
+        base_url: where the API is; https, or http on a loopback address; None: `environment`.
+        environment: one of the vendor's own addresses.
         timeout: seconds to wait for the answer of a call; connecting may take
-            `calls.CONNECT_TIMEOUT` on top. Both together are the most that a call takes.
+            `calls.CONNECT_TIMEOUT` on top. Both together are the most that a call takes. None: a
+            day.
         transfer_timeout: seconds that moving one file may take; each piece, as long as a call.
+            None: a day.
         polling: how `generate` and `check_result` wait.
 
     Raises:
@@ -81,13 +94,14 @@ class Client:
         *,
         token: str | None,
         base_url: str | None = None,
-        timeout: float = DEFAULT_TIMEOUT,
-        transfer_timeout: float = TRANSFER_SECONDS,
+        environment: Environment = Environment.ENVIRONMENT,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        transfer_timeout: float | None = TRANSFER_SECONDS,
         polling: Polling | None = None,
     ) -> None:
         from dropscale.magichour.transport import BlockingTransport  # noqa: PLC0415
 
-        endpoint = Endpoint(token, base_url or DEFAULT_BASE_URL)
+        endpoint = Endpoint(token, base_url or environment.value)
         self._transport: Transport = BlockingTransport(endpoint, timeout, transfer_timeout)
         self.v1 = V1Client(resources.AsyncV1Client(self._transport, polling or Polling()))
 
@@ -101,6 +115,16 @@ class Client:
             UnsafeUrl: the URL is not https.
         """
         return run(resources.download(self._transport, url, file))
+
+    def close(self) -> None:
+        """End the use of this client: every further call is `Misconfigured`."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -5,6 +5,7 @@ or its body, is waited for without end.
 """
 
 import io
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -18,6 +19,11 @@ from urllib3.connection import HTTPConnection
 
 _END: ContextVar[float] = ContextVar("_END")
 """By the monotonic clock, when what this thread asks for is to be there."""
+
+
+for _name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
+    # These write whole URLs, signatures and all, into the log; base_transport writes ours.
+    logging.getLogger(_name).addFilter(lambda _record: _END.get(None) is None)
 
 
 @contextmanager

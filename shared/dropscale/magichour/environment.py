@@ -5,16 +5,21 @@ and nothing is sent before all of them are known to be usable.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
-from ssl import PROTOCOL_TLS_CLIENT, SSLContext
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext, create_default_context
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import certifi
+
 from dropscale.magichour.urls import fault_of
+
+_CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables that name them, for requests, curl and OpenSSL; the first that is set counts."""
 
 
 class BadSetting(Exception):
@@ -41,15 +46,12 @@ class Route:
     tls: SSLContext
 
 
-def route_to(
-    url: str, schemes: ProxySchemes, tls_context: Callable[[], SSLContext], *, direct: bool
-) -> Route:
+def route_to(url: str, schemes: ProxySchemes, *, direct: bool) -> Route:
     """Return the way to a URL's host.
 
     Args:
         url: where to.
         schemes: proxies that can be used.
-        tls_context: gives the certificates; asked only if there is anybody to trust.
         direct: whether to go past all proxies.
 
     Raises:
@@ -58,30 +60,40 @@ def route_to(
     proxy = None if direct else _proxy_for(urlsplit(url), schemes)
     is_secure = "https" in {urlsplit(url).scheme, urlsplit(proxy or "").scheme}
     # Without TLS no certificate is needed, so broken ones do no harm.
-    return Route(proxy, tls_context() if is_secure else _trusting_nobody())
+    return Route(proxy, trusted_certificates() if is_secure else _trusting_nobody())
 
 
-def first_set(variables: Sequence[str]) -> str | None:
-    """Return the first of the variables that is set to anything."""
-    return next((name for name in variables if os.environ.get(name)), None)
-
-
-def certificates(variable: str | None, load: Callable[[], SSLContext]) -> SSLContext:
-    """Return the TLS context of certificates that a variable names (None: certifi's).
+def trusted_certificates() -> SSLContext:
+    """Return a TLS context, always the same one for the same certificates.
 
     Raises:
         BadSetting: they cannot be read.
     """
-    if variable and not os.path.exists(os.environ[variable]):
+    variable = first_set(_CERTIFICATES)
+    path = os.environ[variable] if variable else certifi.where()
+    if variable and not os.path.exists(path):
         raise BadSetting(f"{variable} names a file or folder that does not exist")
     try:
-        return load()
+        return _tls_context(path)
     except (OSError, ValueError) as error:
         key_log = os.environ.get("SSLKEYLOGFILE")
         if key_log and getattr(error, "filename", None) == key_log:
             raise BadSetting("SSLKEYLOGFILE names a file that cannot be written") from None
         source = f"{variable} names certificates" if variable else "the package certifi has files"
         raise BadSetting(f"{source} that cannot be read ({type(error).__name__})") from None
+
+
+@lru_cache
+def _tls_context(path: str) -> SSLContext:
+    is_folder = os.path.isdir(path)
+    return create_default_context(
+        cafile=None if is_folder else path, capath=path if is_folder else None
+    )
+
+
+def first_set(variables: Sequence[str]) -> str | None:
+    """Return the first of the variables that is set to anything."""
+    return next((name for name in variables if os.environ.get(name)), None)
 
 
 @lru_cache

@@ -10,12 +10,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from dropscale.magichour import calls, models
 from dropscale.magichour.base_transport import Transport
 from dropscale.magichour.errors import TransferFailed
 from dropscale.magichour.outputs import atomic_write, output_names
+from dropscale.magichour.params import (
+    Assets,
+    LocalAssets,
+    RequestOptions,
+    Style,
+    require_assets,
+    require_parameters,
+    usable_options,
+)
 from dropscale.magichour.polling import Polling, poll_interval, wait_until_final
 from dropscale.magichour.progress import Progress, Report, Stage, report_nothing
 from dropscale.upscaler import TYPE_BY_EXTENSION, ProjectStatus
@@ -41,9 +50,9 @@ class AsyncAccountClient:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def list(self) -> models.Account:
+    async def list(self, *, request_options: RequestOptions | None = None) -> models.Account:
         """Return the account of the API key, with its credits."""
-        return await self._transport.send(calls.get_account())
+        return await self._transport.send(calls.get_account(), usable_options(request_options))
 
 
 class AsyncUploadUrlsClient:
@@ -52,9 +61,15 @@ class AsyncUploadUrlsClient:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def create(self, *, items: Sequence[Mapping[str, str]]) -> models.UploadUrls:
+    async def create(
+        self,
+        *,
+        items: Sequence[Mapping[str, str]],
+        request_options: RequestOptions | None = None,
+    ) -> models.UploadUrls:
         """Return a signed upload URL for each `{"type": "image", "extension": "png"}`."""
-        return await self._transport.send(calls.create_upload_urls(items))
+        options = usable_options(request_options)
+        return await self._transport.send(calls.create_upload_urls(items), options)
 
 
 class AsyncFilesClient:
@@ -109,18 +124,28 @@ class AsyncImageProjectsClient:
         self._transport = transport
         self._polling = polling
 
-    async def get(self, *, id: str) -> models.Project:  # noqa: A002  # the vendor's signature
+    async def get(
+        self,
+        *,
+        id: str,  # noqa: A002  # the vendor's signature
+        request_options: RequestOptions | None = None,
+    ) -> models.Project:
         """Return the project as it is now, with fresh download URLs once it is complete.
 
         Raises:
             NotFound: there is none, or it was deleted.
             UnknownProjectStatus: its status is not in the contract.
         """
-        return await self._transport.send(calls.get_project(id))
+        return await self._transport.send(calls.get_project(id), usable_options(request_options))
 
-    async def delete(self, *, id: str) -> None:  # noqa: A002  # the vendor's signature
+    async def delete(
+        self,
+        *,
+        id: str,  # noqa: A002  # the vendor's signature
+        request_options: RequestOptions | None = None,
+    ) -> None:
         """Delete the project and its outputs, permanently."""
-        await self._transport.send(calls.delete_project(id))
+        await self._transport.send(calls.delete_project(id), usable_options(request_options))
 
     async def check_result(
         self,
@@ -208,10 +233,11 @@ class AsyncAiImageUpscalerClient:
     async def create(
         self,
         *,
-        assets: Mapping[str, Any],
+        assets: Assets,
         scale_factor: float,
-        style: Mapping[str, Any] | None = None,
+        style: Style | None = None,
         name: str | None = None,
+        request_options: RequestOptions | None = None,
     ) -> models.CreatedProject:
         """Create, and pay for, an upscale: one attempt on a connection of its own.
 
@@ -220,15 +246,18 @@ class AsyncAiImageUpscalerClient:
             scale_factor: 2 or 4.
             style: `mode` or `enhancement`, and `prompt`; sent as given.
             name: comes back in the project; make it unique to find the project by it.
+            request_options: of this one call.
 
         Raises:
+            ValueError: of an argument; nothing was sent.
             CreateOutcomeUnknown: it may exist and be charged; never repeat it blindly. When it is
                 cancelled or interrupted instead, that exception carries the same as a note.
             MagicHourError: of a class in `NOT_CHARGED`: certainly not created.
         """
         call = calls.create_upscale(assets, scale_factor, style, name)
+        options = usable_options(request_options)
         try:
-            return await self._transport.send(call)
+            return await self._transport.send(call, options)
         except Exception as error:  # whatever is not a refusal may have been charged
             failure = call.failure(error)
         except BaseException as error:
@@ -236,33 +265,39 @@ class AsyncAiImageUpscalerClient:
             raise
         raise failure
 
-    async def generate(
+    async def generate(  # noqa: PLR0913 # the vendor's signature, and progress
         self,
         *,
-        assets: Mapping[str, Any],
+        assets: LocalAssets,
         scale_factor: float,
-        style: Mapping[str, Any] | None = None,
+        style: Style | None = None,
         name: str | None = None,
         wait_for_completion: bool = True,
         download_outputs: bool = True,
         download_directory: str | os.PathLike[str] | None = None,
+        request_options: RequestOptions | None = None,
         progress: Report = report_nothing,
     ) -> models.ProjectResult:
         """Upload a local image, create the upscale, wait for it and download the result.
 
         Arguments are those of `upload_file` (as `assets["image_file_path"]`), `create` and
-        `check_result`, and so are the errors. An error after the create carries a note with the
-        project's id.
+        `check_result`, and so are the errors. `request_options` are the create's. An error after
+        the create carries a note with the project's id.
         """
-        poll_interval(self._polling)  # a wrong setting must show before anything is paid
+        # Whatever is wrong must show before anything is sent.
+        require_assets(assets)
+        require_parameters(scale_factor, style, name)
+        usable_options(request_options)
+        poll_interval(self._polling)
         if download_directory is not None:
             Path(download_directory).mkdir(parents=True, exist_ok=True)
         uploaded = await self._files.upload_file(assets["image_file_path"], progress=progress)
         created = await self.create(
-            assets={**assets, "image_file_path": uploaded},
+            assets={"image_file_path": uploaded},
             scale_factor=scale_factor,
             style=style,
             name=name,
+            request_options=request_options,
         )
         try:
             progress(Progress(Stage.CREATED, created.id))

@@ -1,14 +1,11 @@
 """HTTP, blocking, on requests.
 
-The environment's proxies are used, except towards a loopback base URL, and so is its CA bundle
-(REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE). `auth` is always given, so that requests never takes
-credentials from a .netrc file or a URL.
+`environment` says which proxy and which certificates, and requests looks at no variable itself.
+`auth` is always given, so that requests never takes credentials from a .netrc file or a URL.
 """
 
-import os
 import time
 from contextlib import AbstractAsyncContextManager, nullcontext
-from functools import lru_cache
 from ssl import SSLContext
 from types import MappingProxyType
 from typing import Any
@@ -16,9 +13,7 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.exceptions import NewConnectionError
-from urllib3.util.ssl_ import create_urllib3_context
 
 from dropscale.magichour.base_transport import (
     CHUNK,
@@ -28,17 +23,16 @@ from dropscale.magichour.base_transport import (
 )
 from dropscale.magichour.calls import CONNECT_TIMEOUT, Answer
 from dropscale.magichour.connections_in_time import ends_in, limit_pools
-from dropscale.magichour.environment import Library, Route, certificates, first_set
+from dropscale.magichour.environment import Library, Route
 
-_SOCKS = Library("socks", "PySocks")
+_SOCKS = Library("socks", "requests[socks]")
 
 
 class BlockingTransport(Transport):
     """A transport whose coroutines never suspend. Many threads may use one."""
 
     proxy_schemes = MappingProxyType(
-        {"http": None, "https": None}
-        | dict.fromkeys(("socks4", "socks4a", "socks5", "socks5h"), _SOCKS)
+        {"http": None, "https": None} | dict.fromkeys(("socks5", "socks5h"), _SOCKS)
     )
 
     async def exchange(self, request: Request, route: Route) -> Answer:
@@ -52,7 +46,7 @@ class BlockingTransport(Transport):
                 data=request.body,
                 headers={**request.headers, "Connection": "close"},
                 auth=_NoAuth(),
-                timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout),
+                timeout=(min(CONNECT_TIMEOUT, request.timeout), request.timeout),
                 proxies={"all": route.proxy} if route.proxy else {},
                 stream=True,
             ) as response,
@@ -67,15 +61,6 @@ class BlockingTransport(Transport):
     def no_answer(self, error: Exception) -> NoAnswer:
         """See `Transport.no_answer`."""
         return NoAnswer(type(_cause(error)).__name__, never_left=_is_unsent(error))
-
-    def tls_context(self) -> SSLContext:
-        """See `Transport.tls_context`; the variables are those of requests.
-
-        Source: https://requests.readthedocs.io/en/latest/user/advanced/#ssl-cert-verification.
-        """
-        variable = first_set(("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
-        bundle = os.environ[variable] if variable else DEFAULT_CA_BUNDLE_PATH
-        return certificates(variable, lambda: _tls_context(bundle))
 
     async def sleep(self, seconds: float) -> None:
         """See `Transport.sleep`."""
@@ -125,16 +110,6 @@ class _Adapter(HTTPAdapter):
 class _NoAuth(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
-
-
-@lru_cache
-def _tls_context(ca_bundle: str) -> SSLContext:
-    context = create_urllib3_context()
-    if os.path.isdir(ca_bundle):
-        context.load_verify_locations(capath=ca_bundle)
-    else:
-        context.load_verify_locations(ca_bundle)
-    return context
 
 
 def _is_unsent(error: Exception) -> bool:

@@ -1,5 +1,6 @@
 """Deliver: from a complete project to the output in the results bucket."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dropscale.coded_warning import CodedWarning, WarningCode
@@ -64,6 +65,8 @@ class Deliver:
         self.write_manifest(drop)
         if problem is not None:
             raise problem
+        if self.ledger.slots_taken() == 0:
+            self.start.start_next(remaining)  # The one before was refused, and nobody else comes.
         return drop
 
     def _start_next(self, remaining: RemainingTime) -> Exception | None:
@@ -130,10 +133,9 @@ class Deliver:
                 if not error.expired:
                     raise
                 gone = error
-        earlier = self._find_earlier_output(rendition.fingerprint)
-        if earlier is None:
+        key = self._find_earlier_output(rendition.fingerprint)
+        if key is None:
             raise self._explain_loss(rendition, gone)
-        key = earlier.key
         return self.publish(
             drop, rendition, lambda file: self.results.read_output(key, file), remaining
         )
@@ -153,14 +155,23 @@ class Deliver:
             ),
         )
 
-    def _find_earlier_output(self, fingerprint: str) -> Output | None:
+    def _find_earlier_output(self, fingerprint: str) -> str | None:
+        """Return the key of an output that still has the job's result."""
+        for key in self._earlier_outputs(fingerprint):
+            there = self.results.describe_output(key)
+            if there is not None and there.labels.fingerprint == fingerprint:
+                return key
+        return None
+
+    def _earlier_outputs(self, fingerprint: str) -> Iterator[str]:
         for drop_id in self.ledger.list_attached(fingerprint):
             drop = self.ledger.drop(drop_id)
             for rendition in drop.renditions_of(fingerprint) if drop else ():
-                for output in (rendition.output, rendition.earlier_output):
-                    if output and self.results.describe_output(output.key) is not None:
-                        return output
-        return None
+                outputs = (rendition.output, rendition.earlier_output)
+                yield from (output.key for output in outputs if output)
+        job = self.ledger.job(fingerprint)
+        if job is not None and job.kept_output is not None:
+            yield job.kept_output
 
     def _record_delivery(self, drop: Drop, state: ExecutionState, done: Rendition) -> Drop:
         job = self.ledger.job(done.fingerprint)

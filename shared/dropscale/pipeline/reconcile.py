@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from dropscale.ledger.drops import Drop
-from dropscale.ledger.states import OPEN_STATES, WaitReason
+from dropscale.ledger.states import ASKED_AGAIN, OPEN_STATES, WaitReason
 from dropscale.ledger.store import Ledger, LedgerConflict, SaveWalk
 from dropscale.ledger.walk import Walk
 from dropscale.pipeline.parts.ports import (
@@ -73,7 +73,7 @@ class Reconcile:
                 break
             page = self.listing.page(self.bucket, walk.cursor, PAGE)
             for item in self._find_missed(walk, page):
-                self.queue.send(self.bucket, item.key, item.version)
+                self.queue.send(self.bucket, item.key)
                 told += 1
             walk = walk.move_to(page[-1].key if len(page) == PAGE else None)
             self.ledger.write(SaveWalk(walk))
@@ -102,7 +102,7 @@ def _is_missed(drop: Drop | None, item: ListedObject) -> bool:
     if drop is None:
         return True
     half_done = drop.state in OPEN_STATES and not drop.renditions
-    if half_done and drop.wait not in {WaitReason.SIDECAR, WaitReason.ACCESS}:
+    if half_done and drop.wait not in ASKED_AGAIN | {WaitReason.SIDECAR}:
         return True
     known = drop.source
     is_newer = known.modified is not None and item.modified - known.modified >= _TICK

@@ -114,5 +114,5 @@ class Retry:
     def _resubmit(self, drop: Drop) -> bool:
         version = self.bucket.head(drop.source.bucket, drop.source.key)
         if version is not None:
-            self.queue.send(drop.source.bucket, drop.source.key, version)
+            self.queue.send(drop.source.bucket, drop.source.key)
         return version is not None

@@ -12,7 +12,7 @@ from typing import TypeVar
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop, Rendition, Source
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.states import VERDICTS, JobState, WaitReason
+from dropscale.ledger.states import ASKED_AGAIN, VERDICTS, JobState, WaitReason
 from dropscale.ledger.store import (
     MOST_DROPS,
     Agenda,
@@ -29,13 +29,13 @@ from dropscale.pipeline.parts.gate import GateKeeper
 from dropscale.pipeline.parts.look import PASSING, LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.measurements import Measurement
+from dropscale.pipeline.parts.ownership import Ownership
 from dropscale.pipeline.parts.poll_schedule import NEXT_DROPS, REVIEW
 from dropscale.pipeline.parts.ports import (
     Clock,
     DropQueue,
     ExecutionStatus,
     InputBucket,
-    ObjectVersion,
     RemainingTime,
 )
 from dropscale.pipeline.parts.start import StartJob, StartOutcome
@@ -68,16 +68,22 @@ class Sweep:
     follow: FollowJob
     gate: GateKeeper
     write_manifest: WriteManifest
+    ask_for_account: Callable[[], None]
     reconcile: Callable[[RemainingTime], int]
+    ownership: Ownership
     clock: Clock
 
     def __call__(self, remaining: RemainingTime) -> Counter[str]:
         """Do what is due; return how much of what was done.
 
         Raises:
+            MayNotPay: nothing was done; the ledger is another's to sweep, or not rebuilt.
             ExceptionGroup: what went wrong with single records; all others were seen to.
         """
+        self.ownership.require()
         run = _Run(remaining)
+        with run.collecting_problems():
+            self.ask_for_account()
         run.each("expired", self._due_jobs(Agenda.SUBMITTING_JOBS), self._expire)
         with run.collecting_problems():
             self._start_ready_jobs(run)
@@ -95,6 +101,9 @@ class Sweep:
         """Yield what waits now, and what is spent: values that no single drop tells."""
         now, gate = self.clock(), self.ledger.gate()
         yield Measurement("gate_closed", "Count", gate is not None and not gate.is_open)
+        account = self.ledger.account()
+        if account and account.credits is not None:
+            yield Measurement("credits_left", "Count", account.credits)
         waiting = self.ledger.list_due(Agenda.READY_JOBS, now + _PATIENCE, _COUNTED)
         yield Measurement("jobs_waiting", "Count", len(waiting))
         oldest = self.ledger.job(waiting[0]) if waiting else None
@@ -146,32 +155,30 @@ class Sweep:
             self.start.pass_over(job)
             return
         for drop in drops:
-            source = drop.source
-            version = self._seen(source)
             # Of an image that is gone, submit takes note.
-            self.queue.send(source.bucket, source.key, version or ObjectVersion(source.etag))
-            if version is not None:
+            self.queue.send(drop.source.bucket, drop.source.key)
+            if self._is_there(drop.source):
                 break
         with suppress(LedgerConflict):
             self.ledger.write(SaveJob(job.look_again(self.clock() + _REQUEUE_PAUSE)))
 
-    def _seen(self, source: Source) -> ObjectVersion | None:
-        """Return what lies at a drop's key; what cannot be looked at, submit takes note of."""
+    def _is_there(self, source: Source) -> bool:
+        """Tell whether an image lies at a drop's key, where that can be looked at."""
         try:
-            return self.bucket.head(source.bucket, source.key)
+            return self.bucket.head(source.bucket, source.key) is not None
         except DropscaleError:
-            return None
+            return False
 
     def _ask_for_access(self, drop: Drop) -> bool:
-        """Have submit look at an object again that it was denied."""
+        """Have submit look at an object again that it was denied, or might not pay for."""
         now, source = self.clock(), drop.source
 
         def wait_on(drop: Drop) -> Drop:
-            is_denied = drop.wait is WaitReason.ACCESS
-            return drop.look_again(now + ACCESS_PAUSE, now) if is_denied else drop
+            is_waiting = drop.wait in ASKED_AGAIN
+            return drop.look_again(now + ACCESS_PAUSE, now) if is_waiting else drop
 
         amend_drop(self.ledger, drop.id, wait_on)
-        self.queue.send(source.bucket, source.key, ObjectVersion(source.etag))
+        self.queue.send(source.bucket, source.key)
         return True
 
     def _look_at(self, job: Job) -> bool:

@@ -1,6 +1,7 @@
 """Where an output lies: a pure function of key, spec and delivered type."""
 
 import hashlib
+from typing import Literal
 
 from dropscale import upscaler
 from dropscale.ledger.jobs import Parameters
@@ -24,6 +25,14 @@ def output_key(
     extension = upscaler.EXTENSION_BY_TYPE[image_type]
     folder = f"{directory}/" if directory else ""
     return fitting_key(folder + input_key, f"@{parameters.scale_factor}x{mode}.{extension}")
+
+
+def parameters_in(key: str) -> tuple[Literal[2, 4], Mode]:
+    """Return the scale factor and mode that an output's key tells; 2 and balanced, if none."""
+    told = key.rpartition("@")[2].rpartition(".")[0]
+    factor, _, mode = told.partition("x")
+    found = next((one for one in Mode if mode == f"-{one}"), Mode.BALANCED)
+    return (4 if factor == "4" else 2), found
 
 
 def fitting_key(stem: str, suffix: str) -> str:

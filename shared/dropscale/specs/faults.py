@@ -73,7 +73,7 @@ class SpecInvalid(DropscaleError):
         faults: every fault of the files, at least one.
     """
 
-    fix = "Correct what is named and upload it again."
+    fix = "Correct what is named and drop it again."
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         lines = [str(fault) for fault in faults[:_MOST_SHOWN]]

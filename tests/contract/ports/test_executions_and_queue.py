@@ -11,7 +11,7 @@ import pytest
 from dropscale.aws.drop_queue import SqsDropQueue
 from dropscale.aws.executions import StepFunctionsExecutions
 from dropscale.aws.object_events import created_objects
-from dropscale.pipeline.parts.ports import DropQueue, Executions, ExecutionStatus, ObjectVersion
+from dropscale.pipeline.parts.ports import DropQueue, Executions, ExecutionStatus
 from tests.contract.ports.keys import KEYS
 from tests.fakes import FakeExecutions, FakeQueue
 
@@ -120,6 +120,6 @@ def queue(where: str, request: pytest.FixtureRequest) -> Queue:
 
 def test_submit_is_told_of_every_object_that_was_sent(queue: Queue) -> None:
     for key in (*KEYS, KEYS[0]):
-        queue.queue.send(IN, key, ObjectVersion("etag", "version", 5))
+        queue.queue.send(IN, key)
 
     assert sorted(queue.received()) == sorted((IN, key) for key in (*KEYS, KEYS[0]))

@@ -11,6 +11,7 @@ from dropscale.upscaler import Mode
 from dropscale_embedded.api import EmbeddedApi
 from dropscale_embedded.api.engines import Stopped
 from dropscale_embedded.api.picture import Picture
+from tests.certificate import write_certificate
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 DEADLINE_SECONDS = 240.0
@@ -75,6 +76,14 @@ class Caller:
 
     def finish(self, project_id: str) -> Any:
         return self.wait(project_id, lambda project: project["status"] in ("complete", "error"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each httpx client reads all authorities, longer than it takes part in a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(write_certificate(tmp_path_factory.mktemp("authority"))))
+        yield
 
 
 @pytest.fixture

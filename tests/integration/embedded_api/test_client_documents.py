@@ -13,7 +13,6 @@ import magic_hour  # type: ignore[import-untyped] # ships no py.typed
 import pytest
 
 from dropscale import magichour
-from dropscale.magichour import client as client_module
 from dropscale_embedded.api import EmbeddedApi, StubEngine
 from tests.integration.embedded_api.conftest import EXAMPLES
 from tests.integration.embedded_api.four_clients import PHOTO
@@ -109,7 +108,7 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[EmbeddedApi
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("API_TOKEN", running.token)
         monkeypatch.setenv("MAGIC_HOUR_POLL_INTERVAL", "0.01")
-        monkeypatch.setattr(client_module, "DEFAULT_BASE_URL", running.base_url)
+        monkeypatch.setattr(magichour.Environment.ENVIRONMENT, "_value_", running.base_url)
         shutil.copy(PHOTO, "photo.jpg")
         shutil.copy(EXAMPLES / "cup.png", "other.png")
         yield running

@@ -105,7 +105,6 @@ CREATE = [
         "prompt='fur'",
     ),
     Use("no name", lambda c, _: create(c, name=None, style=None), "Image Upscaler - "),
-    Use("3x", lambda c, _: create(c, scale_factor=3), "scale_factor: must be 2 or 4"),
     Use("nothing uploaded", lambda c, _: create(c, image="api-assets/1/a.png"), "422"),
     Use("no image", lambda c, _: create(c, image="https://a.example/b"), "400"),
     Use("no credits", lambda c, _: create(c), "402", options={"credits_granted": 49}),

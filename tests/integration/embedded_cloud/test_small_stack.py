@@ -141,6 +141,7 @@ def test_a_message_that_keeps_failing_goes_to_the_dead_letter_queue(
     key = f"dead/{do}.json"
     drop(cloud, key, do=do)
     sqs, url = cloud.client("sqs"), cloud.outputs["DeadLetterQueueUrl"]
+    eventually(lambda: any(key in body for body in cloud.take_failed()))
 
     def dead() -> bool:
         for message in sqs.receive_message(QueueUrl=url).get("Messages", []):

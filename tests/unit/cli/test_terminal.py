@@ -198,3 +198,19 @@ def test_nothing_else_prints(path: Path) -> None:
 
 def test_all_commands_are_of_the_kind_that_tells_errors_so() -> None:
     assert isinstance(main.main, Commands)
+
+
+@pytest.mark.parametrize("is_wide", [False, True])
+def test_a_table_fits_a_terminal_and_leaves_out_what_can_be_spared_first(is_wide: bool) -> None:
+    file = io.StringIO()
+    row = ["photos/" + "a" * 30 + ".jpg", "4000x3000 → 8000x6000", "out/" + "b" * 40, "paid before"]
+    table = Table(["Image", "Size", "Result", ""], [row], spare=("Result", "Size"))
+
+    Terminal(file=file, width=80, force_terminal=True, is_wide=is_wide).show(table)
+    wide = written(lambda shown: shown.show(table))
+
+    lines = click.unstyle(file.getvalue()).splitlines()
+    assert lines[0].split() == ["Image", "Size"]
+    assert row[0] in lines[1]
+    assert max(map(len, lines)) <= 80
+    assert all(cell in wide.splitlines()[1] for cell in row)

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from dropscale import upscaler
 from dropscale.image.header import (
@@ -108,6 +109,15 @@ def test_an_orientation_at_a_png_files_end_counts_too() -> None:
     assert read_header(io.BytesIO(moved), "x") == ImageHeader("png", 17, 31)
 
 
+def test_an_orientation_of_a_tiff_that_is_none_leaves_it_to_xmp() -> None:
+    tags = ImageFileDirectory_v2()
+    tags[originals.ORIENTATION], tags[700] = 0, originals.xmp(6)
+
+    header = read_header(io.BytesIO(encoded("tiff", tiffinfo=tags)), "x")
+
+    assert (header.width, header.height) == (17, 31)
+
+
 def test_exif_that_cannot_be_read_turns_nothing() -> None:
     assert read_header(io.BytesIO(encoded("jpeg", exif=b"Exif\0\0nonsense")), "x").width == 31
 
@@ -148,6 +158,7 @@ def test_names_alone_tell_of_types_that_the_upscaler_does_not_take(extension: st
 def test_content_counts_for_more_than_a_name() -> None:
     assert "a GIF file" in refusal_by_name(b"GIF89a....", "cat.nef").message
     assert isinstance(refusal_by_name(b"", "cat.nef"), EmptyImage)
+    assert "raw file (NEF), by its name" in refusal_by_name(tiff(*SIZE_TAGS), "cat.nef").message
     misnamed = refusal_by_name(png(), "cat.gif")
     assert "is png by its content" in misnamed.message
     assert misnamed.fix == "Let its name end in .png."
@@ -222,9 +233,9 @@ def test_damage_is_never_to_be_dropped_again() -> None:
 
 
 MANY = {
-    "segments": b"\xff\xd8" + b"\xff\xe2\0\2" * 2_000_000,
-    "chunks": png()[:33] + struct.pack(">I4sI", 0, b"IDAT", 0) * 2_000_000,
-    "riff": b"RIFF\xff\xff\xff\x7fWEBPVP8X\x0a\0\0\0\x08" + bytes(9) + b"ABCD\0\0\0\0" * 2_000_000,
+    "segments": b"\xff\xd8" + b"\xff\xe2\0\2" * 500_000,
+    "chunks": png()[:33] + struct.pack(">I4sI", 0, b"IDAT", 0) * 500_000,
+    "riff": b"RIFF\xff\xff\xff\x7fWEBPVP8X\x0a\0\0\0\x08" + bytes(9) + b"ABCD\0\0\0\0" * 500_000,
     "directory": b"II*\0\x08\0\0\0\xff\xff" + bytes(12 * 65_535),
 }
 
@@ -234,7 +245,7 @@ def test_files_of_many_parts_take_no_time(name: str) -> None:
     before = time.process_time()
     with suppress(DamagedImage):
         read_header(io.BytesIO(MANY[name]), "x")
-    assert time.process_time() - before < 5
+    assert time.process_time() - before < 1.25
 
 
 @pytest.mark.parametrize("image_type", ["png", "jpeg", "webp", "jp2", "tiff", "bmp"])

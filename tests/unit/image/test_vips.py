@@ -1,4 +1,4 @@
-"""What libvips sees of a result beside its original; each look is a process of its own."""
+"""What libvips sees of a result beside its original, by a process of its own or, sooner, here."""
 
 import io
 import os
@@ -20,6 +20,7 @@ from tests.originals import encoded, pixels, with_alpha
 PLENTY_OF_BYTES, SECONDS = 400 * 1024 * 1024, 30.0
 SIZE = (96, 64)
 P3, ADOBE = (originals.profile(name) for name in ("Display P3", "Adobe RGB"))
+HERE = pytest.mark.usefixtures("decoding_here")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
@@ -54,6 +55,7 @@ def test_a_good_result_is_near_its_original(image_format: str) -> None:
     assert (found.fault, found.is_blank, found.is_upright) == (None, False, True)
 
 
+@HERE
 @pytest.mark.parametrize("space", [P3, ADOBE])
 def test_it_is_seen_whether_a_result_is_still_in_its_originals_colours(space: bytes) -> None:
     view = pixels(SIZE)
@@ -70,6 +72,7 @@ def test_it_is_seen_whether_a_result_is_still_in_its_originals_colours(space: by
     assert kept.delta_e < 1 < mistaken.delta_e
 
 
+@HERE
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_it_is_seen_whether_a_result_was_turned(orientation: int) -> None:
     view = pixels(SIZE)
@@ -86,6 +89,7 @@ def test_it_is_seen_whether_a_result_was_turned(orientation: int) -> None:
         assert found.delta_e < 1
 
 
+@HERE
 def test_a_square_result_tells_by_its_pixels_whether_it_was_turned() -> None:
     view = pixels((64, 64))
     stored = originals.as_stored(view, 6)
@@ -94,6 +98,7 @@ def test_a_square_result_tells_by_its_pixels_whether_it_was_turned() -> None:
     assert not compare(encoded(stored, "PNG"), encoded(stored, "PNG"), 6).is_upright
 
 
+@HERE
 @pytest.mark.parametrize("tiles", [1, 2])
 def test_a_heic_original_is_compared_as_it_is_seen(tiles: int) -> None:
     view = pixels((64, 128))
@@ -107,6 +112,7 @@ def test_a_heic_original_is_compared_as_it_is_seen(tiles: int) -> None:
     assert good.delta_e < 1 < MAX_DELTA_E < wrong.delta_e
 
 
+@HERE
 def test_a_heic_original_is_compared_in_its_profiles_colours() -> None:
     view = pixels((64, 64))
     original = heic.photo(originals.in_space(view, P3), heic.icc_of(P3))
@@ -151,9 +157,16 @@ ODD = {
     "grey": encoded(pixels(SIZE).convert("L"), "JPEG"),
     "palette": encoded(pixels(SIZE).quantize(256), "PNG"),
     "tiff": encoded(pixels(SIZE), "TIFF"),
+    "bitmap": encoded(pixels(SIZE), "BMP"),
+    "palette bitmap": encoded(pixels(SIZE).quantize(256), "BMP"),
+    "JPEG 2000": encoded(pixels(SIZE), "JPEG2000"),
+    "16-bit grey JPEG 2000": encoded(
+        pixels(SIZE).convert("I;16").point(lambda value: value * 257), "JPEG2000"
+    ),
 }
 
 
+@HERE
 @pytest.mark.parametrize("name", ODD)
 def test_odd_originals_can_be_compared(name: str) -> None:
     view = pixels(SIZE)
@@ -173,6 +186,7 @@ SHIFTS: dict[str, Any] = {
 }
 
 
+@HERE
 @pytest.mark.parametrize("name", SHIFTS)
 def test_shifted_colours_are_beyond_the_bound(name: str) -> None:
     view = pixels(SIZE)
@@ -183,6 +197,7 @@ def test_shifted_colours_are_beyond_the_bound(name: str) -> None:
     assert found.delta_e > MAX_DELTA_E
 
 
+@HERE
 def test_a_cmyk_original_is_compared_by_its_colours() -> None:
     view = pixels(SIZE)
 
@@ -192,6 +207,7 @@ def test_a_cmyk_original_is_compared_by_its_colours() -> None:
     assert found.delta_e > MAX_DELTA_E  # Pillow's CMYK is no printer's
 
 
+@HERE
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_lost_alpha_is_seen_and_what_it_hid_is_not_compared(mode: str) -> None:
     view = pixels(SIZE)
@@ -207,12 +223,14 @@ def test_lost_alpha_is_seen_and_what_it_hid_is_not_compared(mode: str) -> None:
     assert lost.delta_e < 1
 
 
+@HERE
 def test_alpha_that_hides_nothing_is_not_missed() -> None:
     view = pixels(SIZE)
 
     assert not compare(encoded(view, "PNG"), encoded(view.convert("RGBA"), "PNG")).lost_alpha
 
 
+@HERE
 def test_a_blank_result_is_seen_unless_its_original_is_blank() -> None:
     blank, view = encoded(Image.new("RGB", SIZE, "teal"), "PNG"), pixels(SIZE)
     invisible = view.copy()
@@ -231,6 +249,14 @@ def test_a_result_that_breaks_off_does_not_decode(image_format: str) -> None:
     found = compare(body[: len(body) // 2], encoded(view, "PNG"))
 
     assert found.fault
+
+
+def test_data_that_libjpeg_only_warns_of_are_no_good_result() -> None:
+    view = pixels((256, 256))
+    body = encoded(view, "JPEG")
+    middle = len(body) // 2
+
+    assert compare(body[:middle] + body[middle + 100 :], encoded(view, "PNG")).fault
 
 
 def look_at(result: bytes, seconds: float = SECONDS) -> Comparison:

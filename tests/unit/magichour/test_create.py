@@ -2,6 +2,7 @@
 
 import pytest
 
+from dropscale import __version__
 from dropscale.magichour import (
     Client,
     CreatedProject,
@@ -38,6 +39,7 @@ def test_what_is_sent(server: ScriptedServer, client: Client) -> None:
     }
     assert request.headers["Authorization"] == f"Bearer {TOKEN}"
     assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["User-Agent"] == f"dropscale/{__version__}"
     assert request.headers["Content-Length"] == str(len(request.body))
 
 
@@ -101,14 +103,6 @@ def test_no_answer_in_time_is_unknown(server: ScriptedServer, impatient_client: 
 def test_a_refused_connection_is_definite(closed_port_url: str, connect: Connect) -> None:
     with pytest.raises(Unreachable):
         create(connect(token="t", base_url=closed_port_url))
-
-
-def test_a_body_that_cannot_be_sent_is_the_callers_fault(
-    server: ScriptedServer, client: Client
-) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        client.v1.ai_image_upscaler.create(assets={}, scale_factor=float("nan"))
-    assert server.received == []
 
 
 def test_a_proxy_of_the_environment_is_not_used_on_loopback(

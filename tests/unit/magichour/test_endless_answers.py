@@ -29,9 +29,9 @@ from dropscale.magichour.json_document import document_of
 from tests.unit.magichour.conftest import TOKEN, Connect
 from tests.unit.magichour.scripted_server import Reply, ScriptedServer
 
-TIMEOUT = 0.4
-MOST_SECONDS = 3.0
-"""More than the time-outs of a call, 0.8 s, on a busy machine; a wait without end takes 30 s."""
+TIMEOUT = 0.2
+MOST_SECONDS = 15.0
+"""More than the time-outs of a call, 0.4 s, on the busiest machine; one without end takes 30 s."""
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 Pieces = Callable[[], Iterator[bytes]]
@@ -113,7 +113,7 @@ def serve() -> Iterator[Callable[[Pieces], str]]:
 @pytest.fixture
 def hurried(connect: Connect) -> Callable[[str], Client]:
     def make(base_url: str) -> Client:
-        return connect(token=TOKEN, base_url=base_url, timeout=TIMEOUT, transfer_timeout=1.0)
+        return connect(token=TOKEN, base_url=base_url, timeout=TIMEOUT, transfer_timeout=0.5)
 
     return make
 

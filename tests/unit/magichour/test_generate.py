@@ -9,8 +9,10 @@ import pytest
 from dropscale.magichour import (
     Client,
     CreateOutcomeUnknown,
+    LocalAssets,
     Progress,
     Stage,
+    Style,
     TransferFailed,
 )
 from dropscale.upscaler import ProjectStatus
@@ -75,7 +77,8 @@ def test_the_outputs_are_downloaded(
         ),
     )
     server.on("GET", "/p1/output.png", Reply(200, b"upscaled"))
-    assets, style = {"image_file_path": str(image)}, {"enhancement": "Balanced"}
+    assets: LocalAssets = {"image_file_path": str(image)}
+    style: Style = {"enhancement": "Balanced"}
     given = deepcopy((assets, style))
     result = client.v1.ai_image_upscaler.generate(
         assets=assets,

@@ -6,9 +6,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from dropscale.magichour import Client, CreatedProject, CreateOutcomeUnknown, Project, models
+from dropscale.magichour import (
+    Client,
+    CreatedProject,
+    CreateOutcomeUnknown,
+    MagicHourError,
+    Project,
+    calls,
+    models,
+)
 from dropscale.magichour.calls import MAX_ANSWER
 from dropscale.magichour.json_document import document_of
 from tests.unit.magichour.scripted_server import Reply, ScriptedServer, json_reply
@@ -70,31 +80,70 @@ def says(found: object, value: object) -> bool:
     return found == value and (type(found) is type(value) or isinstance(found, float))
 
 
-@pytest.mark.parametrize("value", HOSTILE, ids=[value[:20] for value in HOSTILE])
-def test_no_optional_field_makes_an_answer_unreadable(value: str) -> None:
-    for model, name, is_required in each_field():
-        if is_required:
-            continue
+def require_honest(model: type[BaseModel], name: str, value: str) -> None:
+    """Fail unless a field is read for what came, or has its default; or the answer is not read."""
+    is_required = model.model_fields[name].is_required()
+    try:
         found = getattr(read(model, answer_with(model, name, value)), name)
-        came = document_of(value.encode(), MAX_ANSWER)
-        default = model.model_fields[name].get_default()
-        assert found == default or says(found, came), (model, name, found)
-        if isinstance(found, str):
-            found.encode()
-
-
-@pytest.mark.parametrize("value", HOSTILE, ids=[value[:20] for value in HOSTILE])
-def test_an_indispensable_field_is_read_or_the_answer_is_not(value: str) -> None:
-    for model, name, is_required in each_field():
-        if not is_required:
-            continue
-        try:
-            found = getattr(read(model, answer_with(model, name, value)), name)
-        except ValidationError:
-            continue
-        came = document_of(value.encode(), MAX_ANSWER)
+    except ValidationError:
+        assert is_required, (model, name)
+        return
+    came = document_of(value.encode(), MAX_ANSWER)
+    if is_required:
         assert says(found, came) or (name == "id" and found == str(came)), (model, name, found)
         assert found not in ("", [])
+    else:
+        default = model.model_fields[name].get_default()
+        assert found == default or says(found, came), (model, name, found)
+    if isinstance(found, str):
+        found.encode()
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=[value[:20] for value in HOSTILE])
+def test_each_field_is_honest_about_what_we_thought_of(value: str) -> None:
+    for model, name, _ in each_field():
+        require_honest(model, name, value)
+
+
+NAMES = sorted({name for _, name, _ in each_field()} | {"message", "code", "a"})
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)  # a busy machine takes its time
+@given(st.sampled_from(list(each_field())), JSON.map(json.dumps))
+def test_each_field_is_honest_about_whatever_comes(
+    field: tuple[type[BaseModel], str, bool], value: str
+) -> None:
+    require_honest(field[0], field[1], value)
+
+
+CALLS: list[calls.Call[Any]] = [
+    calls.get_account(),
+    calls.get_project("p1"),
+    calls.delete_project("p1"),
+    calls.create_upload_urls([]),
+    calls.create_upscale({"image_file_path": "x"}, 2, None, None),
+]
+
+
+@settings(deadline=None)
+@given(st.sampled_from(CALLS), st.sampled_from([200, 400, 402, 404, 429, 500, 503]), JSON)
+def test_whatever_comes_is_an_answer_or_an_error_that_can_be_shown(
+    call: calls.Call[Any], status: int, document: object
+) -> None:
+    try:
+        call.parse(calls.Answer(status, {}, json.dumps(document).encode()))
+        return
+    except MagicHourError as error:
+        failure = error
+    assert len(str(failure)) < 2000
+    json.dumps(failure.body)
 
 
 def test_what_cannot_be_done_without_is_little() -> None:

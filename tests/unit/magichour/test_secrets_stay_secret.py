@@ -108,11 +108,22 @@ def test_a_vendor_message_keeps_what_is_not_secret(server: ScriptedServer, clien
     assert caught.value.message == "bad key [key] or bad URL https://example.com/a.png?… given"
 
 
-def test_logs(server: ScriptedServer, client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+def test_the_log_has_a_line_for_each_request_and_no_secret(
+    server: ScriptedServer, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     server.on("GET", "/out.png", Reply(200, b"upscaled"))
+    server.on("POST", CREATE, QUOTING)
     client.download(f"{server.base_url}/out.png?{SIGNATURE}", io.BytesIO())
+    with pytest.raises(MagicHourError):
+        create(client, "")
+    ours = [line.message for line in caplog.records if line.name == "dropscale.magichour"]
+    assert [line.partition(" in ")[0] for line in ours] == [
+        "GET 127.0.0.1: 200",
+        f"POST {CREATE}: 400",
+    ]
     assert SIGNATURE not in caplog.text
+    assert TOKEN not in caplog.text
 
 
 def test_models() -> None:

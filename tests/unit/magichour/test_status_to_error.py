@@ -109,6 +109,7 @@ def test_the_text_says_what_where_and_what_to_do(server: ScriptedServer, client:
     with pytest.raises(OutOfCredits) as caught:
         client.v1.account.list()
     assert (caught.value.message, caught.value.code) == ("No credits left.", "insufficient_credits")
+    assert (caught.value.status_code, caught.value.body) == (402, said)
     assert str(caught.value) == (
         "GET /v1/account: the account cannot pay for this (HTTP 402, insufficient_credits): "
         "No credits left. "
@@ -123,6 +124,20 @@ def test_what_the_vendor_says_is_one_bounded_line(server: ScriptedServer, client
         client.v1.account.list()
     assert caught.value.message == "a  [2J " + "b" * 493
     assert caught.value.code == "c " * 50
+    assert len(str(caught.value.body)) < 1100
+
+
+def test_of_an_absurd_body_the_beginning_is_kept(server: ScriptedServer, client: Client) -> None:
+    said = {"message": "no", "deep": [[[[[["a"]]]]]], "wide": [*range(60)], "text": "b" * 1000}
+    server.on("GET", "/v1/account", json_reply(said, 400))
+    with pytest.raises(InvalidRequest) as caught:
+        client.v1.account.list()
+    assert caught.value.body == {
+        "message": "no",
+        "deep": [[[None]]],
+        "wide": [*range(50)],
+        "text": "b" * 500,
+    }
 
 
 def test_an_unreadable_answer_names_the_field(server: ScriptedServer, client: Client) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from dropscale.magichour import Unreachable
-from tests.certificate import server_context, write_certificate
+from tests.certificate import folder_of, server_context, write_certificate
 from tests.unit.magichour.conftest import Connect
 from tests.unit.magichour.scripted_server import ScriptedServer, json_reply
 
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 ACCOUNT = {"id": "a", "credits": 7, "tier": "free"}
 
 
@@ -25,14 +26,21 @@ def https_server(certificate: Path) -> Iterator[ScriptedServer]:
         yield running
 
 
-def test_the_environments_certificates_are_trusted(
+@pytest.mark.parametrize("variable", CA_VARIABLES)
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_each_variable_names_a_file_or_a_folder_for_both_clients(
     https_server: ScriptedServer,
     connect: Connect,
     certificate: Path,
     monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    is_folder: bool,
 ) -> None:
-    for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
-        monkeypatch.setenv(variable, str(certificate))
+    path = folder_of(certificate) if is_folder else certificate
+    for name in CA_VARIABLES[: CA_VARIABLES.index(variable)]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", "/nowhere")  # comes last, so it is not asked
+    monkeypatch.setenv(variable, str(path))
     client = connect(token="t", base_url=https_server.base_url)
     assert [client.v1.account.list().credits for _ in range(2)] == [7, 7]
 

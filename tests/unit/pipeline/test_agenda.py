@@ -5,6 +5,7 @@ import pytest
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Attach, Change, SaveDrop, SaveJob
 from dropscale.magichour import errors
+from dropscale.pipeline.parts.refusals import AccessDenied
 from dropscale.pipeline.resolve import Decision
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
@@ -96,6 +97,29 @@ def test_a_retry_that_is_cut_off_is_taken_up_by_the_sweeper(
     world.pass_hours(2)
 
     assert world.row("a.png").state is DropState.DELIVERED
+
+
+def test_of_drops_that_share_bytes_all_are_asked_up_to_the_first_that_is_there(
+    world: World,
+) -> None:
+    world.set_slots(0)
+    for name in "abcd":
+        world.drop(f"{name}.png", png())
+    keys = sorted((f"{name}.png" for name in "abcd"), key=lambda key: world.row(key).id)
+    world.bucket.delete(keys[0])
+    world.bucket.refusals[keys[1]] = AccessDenied("denied", fix="Allow it.")
+    world.clock.advance(days=7)
+
+    send = world.queue.send
+
+    def send_and_change(bucket: str, key: str) -> None:
+        send(bucket, key)
+        world.ledger.write(SaveJob(world.only_job.look_again(world.clock())))
+
+    world.queue.send = send_and_change  # type: ignore[method-assign]
+    world.sweep(seconds=1)
+
+    assert world.queue.keys == keys[:3]
 
 
 def ways_to_start(world: World, way: str) -> None:

@@ -15,13 +15,12 @@ from tests.originals import encoded, pixels
 from tests.unit.pipeline.test_fidelity import (
     SIZE,
     Finished,
-    _no_process_of_its_own,
     distance,
     enlarged,
     finish,
 )
 
-__all__ = ["_no_process_of_its_own"]
+pytestmark = pytest.mark.usefixtures("decoding_here")
 
 SRGB, BT709, BT2020, P3 = 13, 1, 9, 12
 PQ, HLG = 16, 18

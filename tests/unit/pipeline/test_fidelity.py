@@ -1,20 +1,15 @@
 """Results beside their originals, as libvips sees both and Pillow reads what comes out."""
 
 import io
-import json
-import resource
-import sys
 from collections.abc import Callable
-from contextlib import ExitStack, redirect_stdout
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import pytest
-import pyvips
 from PIL import Image, ImageOps
 
 from dropscale.coded_warning import CodedWarning
-from dropscale.image import vips, vips_worker
 from dropscale.image.pixels import QUALITY_BY_TYPE, Comparison, PixelsUnreadable
 from dropscale.image.verify import verify_result
 from dropscale.image.vips import Vips
@@ -36,23 +31,7 @@ FORMATS = [each for each in OutputFormat if each is not OutputFormat.KEEP]
 SEEN_BY_PILLOW = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF"}
 
 
-@pytest.fixture(autouse=True)
-def _no_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """tests/unit/image/test_vips.py starts one for each look, which takes longer than the look."""
-
-    def run(task: Any, *_: object) -> bytes:
-        vips_worker._decode_heic.cache_clear()  # it goes by the descriptor, of one process
-        answer = io.StringIO()
-        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(task)))
-        try:
-            with redirect_stdout(answer):
-                vips_worker.main()
-        except pyvips.Error as error:
-            raise PixelsUnreadable(str(error)) from error
-        return answer.getvalue().encode()
-
-    monkeypatch.setattr(vips, "_run", run)
-    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("decoding_here")
 
 
 class Finished:

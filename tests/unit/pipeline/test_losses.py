@@ -20,15 +20,15 @@ from tests.unit.pipeline.test_damaged_packets import with_segments
 from tests.unit.pipeline.test_fidelity import (
     SIZE,
     Finished,
-    _no_process_of_its_own,
     enlarged,
     finish,
 )
 
-__all__ = ["_no_process_of_its_own"]
+pytestmark = pytest.mark.usefixtures("decoding_here")
 
 PROMPT = "a red fox, 8k\nSteps: 20, Seed: 7"
 JUMBF = b"JP\0\1\0\0\0\1\0\0\0\x40jumb\0\0\0\x1ejumdc2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9bq\3c2pa\0"
+USER_COMMENT = 0x9286
 AUXILIARY = {
     "gain map": b"urn:com:apple:photo:2020:aux:hdrgainmap",
     "depth": b"urn:mpeg:hevc:2015:auxid:2",
@@ -54,6 +54,11 @@ def moving(kind: str, **options: Any) -> bytes:
 
 def xmp_with(namespace: str) -> bytes:
     return originals.xmp().replace(b"xmlns:tiff", f'xmlns:z="{namespace}" xmlns:tiff'.encode())
+
+
+MOTION = xmp_with("http://ns.google.com/photos/1.0/camera/").replace(
+    b"tiff:Orient", b'z:MotionPhoto="1" z:MotionPhotoPresentationTimestampUs="9" tiff:Orient'
+)
 
 
 def heic_beside(kind: str) -> bytes:
@@ -91,6 +96,28 @@ LOSSES: dict[str, tuple[str, Callable[[], bytes]]] = {
             pixels(SIZE), "JPEG", xmp=xmp_with("http://ns.adobe.com/hdr-gain-map/1.0/")
         ),
     ),
+    "gain map by XMP in UTF-16": (
+        "GainMapLost",
+        lambda: encoded(
+            pixels(SIZE),
+            "JPEG",
+            xmp=xmp_with("http://ns.adobe.com/hdr-gain-map/1.0/").decode().encode("utf-16"),
+        ),
+    ),
+    "motion photo in JPEG": ("VideoLost", lambda: encoded(pixels(SIZE), "JPEG", xmp=MOTION)),
+    "motion photo in HEIC": (
+        "VideoLost",
+        lambda: heic.photo(pixels(SIZE)) + heic.box(b"mpvd", bytes(40)),
+    ),
+    "damaged EXIF": (
+        "MetadataDamaged",
+        lambda: png_chunk(b"eXIf", b"II*\0\x08\0\0\0\xff\xff"),
+    ),
+    "XMP with a DTD": (
+        "MetadataDamaged",
+        lambda: encoded(pixels(SIZE), "WEBP", xmp=b"<!DOCTYPE a>" + originals.xmp()),
+    ),
+    "damaged text": ("TextsLost", lambda: png_chunk(b"zTXt", b"Copyright\0\0no zlib")),
     "gain map by ISO": (
         "GainMapLost",
         lambda: with_segments(
@@ -157,13 +184,13 @@ def test_bits_that_a_result_kept_are_not_lost() -> None:
     assert finish(encoded(deep(), "PNG"), result, format="jpeg").codes == ["BitsLost"]
 
 
-def with_texts() -> bytes:
+def with_texts(**options: Any) -> bytes:
     info = PngInfo()
     info.add_text("parameters", PROMPT)
     info.add_text("Copyright", "© Ada Example")
     info.add_itxt("Description", "狐")
     info.add_text("workflow", "{}" * 5000, zip=True)
-    return encoded(pixels(SIZE), "PNG", pnginfo=info)
+    return encoded(pixels(SIZE), "PNG", pnginfo=info, **options)
 
 
 @pytest.mark.parametrize("came", ["PNG", "JPEG"])
@@ -183,29 +210,51 @@ def test_texts_of_a_png_are_carried_to_a_png(came: str) -> None:
     assert done.warnings == ()
 
 
+@pytest.mark.parametrize("with_exif", [True, False])
 @pytest.mark.parametrize("wanted", ["jpeg", "webp", "avif"])
-def test_other_formats_have_no_room_for_texts(wanted: str) -> None:
-    message = f"{wanted} has no room for the original's texts: parameters, Copyright, Description"
-    file = io.BytesIO(with_texts())
+def test_texts_go_into_exif_where_a_format_has_no_room_and_the_others_are_told(
+    wanted: str, with_exif: bool
+) -> None:
+    original = with_texts(**({"exif": originals.exif()} if with_exif else {}))
 
-    (foreseen,) = foresee_losses(file, "png", [wanted], strip=False)
-    done = finished(with_texts(), format=wanted)
+    (foreseen,) = foresee_losses(io.BytesIO(original), "png", [wanted], strip=False)
+    done = finished(original, format=wanted)
 
-    assert foreseen.message.startswith(message)
+    exif = done.image.getexif()
+    details = exif.get_ifd(originals.EXIF_DIRECTORY)
+    assert details[USER_COMMENT] == b"ASCII\0\0\0" + PROMPT.encode()
+    assert exif[0x010E].encode("latin-1").decode() == "狐"
+    if with_exif:
+        assert exif[originals.COPYRIGHT] == originals.CREATOR  # EXIF's own stands
+        assert details[originals.MAKER_NOTE] == originals.NOTE
+    else:
+        assert exif[originals.COPYRIGHT].encode("latin-1").decode() == "© Ada Example"
+    left = "Copyright, workflow" if with_exif else "workflow"
     assert done.warnings == (foreseen.message,)
-    assert done.codes == ["TextsLost"]
+    assert foreseen.message == f"{wanted} has no room for the original's texts: {left}"
 
 
 @pytest.mark.parametrize("wanted", OutputFormat)
-def test_a_comment_is_carried_to_jpeg_and_png(wanted: str) -> None:
+def test_a_comment_is_carried_to_every_format(wanted: str) -> None:
     done = finished(encoded(pixels(SIZE), "JPEG", comment="Grüße"), format=wanted)
 
+    details = done.image.getexif().get_ifd(originals.EXIF_DIRECTORY)
     if wanted in {"webp", "avif"}:
-        assert done.codes == ["TextsLost"]
+        assert details[USER_COMMENT] == b"UNICODE\0" + "Grüße".encode("utf-16-be")
     else:
         told = done.image.info["comment" if wanted == "jpeg" else "Comment"]
         assert (told if isinstance(told, str) else told.decode()) == "Grüße"
-        assert done.codes == []
+    assert done.codes == []
+
+
+def test_a_text_that_is_too_long_for_a_jpegs_exif_is_told() -> None:
+    info = PngInfo()
+    info.add_text("parameters", "a fox " * 20_000)
+
+    done = finished(encoded(pixels(SIZE), "PNG", pnginfo=info), format="jpeg")
+
+    assert done.codes == ["TextsLost"]
+    assert not done.image.getexif()
 
 
 def test_strip_takes_texts_and_says_nothing_of_it() -> None:
@@ -222,6 +271,9 @@ def test_a_result_does_not_say_that_it_has_pictures_which_it_has_not() -> None:
     )
     packet = originals.xmp().replace(b"xmlns:tiff", told.encode(), 1)
     packet = packet.replace(b"</rdf:Desc", b"<c:Directory><rdf:Seq/></c:Directory></rdf:Desc", 1)
+
+    moving = finished(encoded(pixels(SIZE), "JPEG", xmp=MOTION))
+    assert b"MotionPhoto" not in moving.image.info["xmp"]
 
     done = finished(encoded(pixels(SIZE), "JPEG", xmp=packet))
 

@@ -145,6 +145,19 @@ def test_a_denied_drop_waits_and_is_looked_at_each_hour(world: World, denied: st
     assert len(world.upscaler.creates) == 1
 
 
+def test_a_drop_that_waits_for_access_keeps_its_share_of_a_job(world: World) -> None:
+    world.set_slots(0)
+    world.drop("cat.png", png())
+    world.bucket.refusals["cat.png"] = DENIED
+    world.submit("cat.png")
+    assert world.manifest("cat.png")["waiting_for"] == "access"
+
+    world.set_slots(3)
+    world.sweep(minutes=2)
+
+    assert len(world.upscaler.creates) == 1
+
+
 @pytest.mark.parametrize("error", [DENIED, ObjectArchived("archived", fix="Restore it.")])
 def test_what_is_paid_goes_on_whatever_s3_says_later(world: World, error: DropscaleError) -> None:
     world.drop("cat.png", png())

@@ -1,6 +1,7 @@
 """Resolution: 300 dpi stay 300 dpi in every format, and none is invented; read by Pillow."""
 
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -13,12 +14,11 @@ from tests.unit.pipeline.test_fidelity import (
     SEEN_BY_PILLOW,
     SIZE,
     Finished,
-    _no_process_of_its_own,
     enlarged,
     finish,
 )
 
-__all__ = ["_no_process_of_its_own"]
+pytestmark = pytest.mark.usefixtures("decoding_here")
 
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
 ADOBE_MARKER = b"\xff\xee"
@@ -68,9 +68,16 @@ def resolution_of(done: Finished) -> tuple[float, float] | None:
     return round(x, 1), round(y, 1)
 
 
-@pytest.mark.parametrize("wanted", OutputFormat)
-@pytest.mark.parametrize("came", ["PNG", "JPEG", "WEBP"])
-@pytest.mark.parametrize("told", ORIGINALS)
+def pairs(originals_: Iterable[str]) -> list[tuple[str, str, OutputFormat]]:
+    """Each type of original with each format wanted; both come with each type of result."""
+    return [
+        (original, ("PNG", "JPEG", "WEBP")[(at + number) % 3], wanted)
+        for at, original in enumerate(originals_)
+        for number, wanted in enumerate(OutputFormat)
+    ]
+
+
+@pytest.mark.parametrize(("told", "came", "wanted"), pairs(ORIGINALS))
 def test_300_dpi_stay_300_dpi(told: str, came: str, wanted: OutputFormat) -> None:
     done = finish(ORIGINALS[told](), result_as(came), format=wanted)
 
@@ -81,9 +88,7 @@ def test_300_dpi_stay_300_dpi(told: str, came: str, wanted: OutputFormat) -> Non
     assert bool(done.image.getexif()) is ("EXIF" in told or "TIFF" in told or not has_field)
 
 
-@pytest.mark.parametrize("wanted", OutputFormat)
-@pytest.mark.parametrize("came", ["PNG", "JPEG", "WEBP"])
-@pytest.mark.parametrize("original", ["PNG", "JPEG", "WEBP", "BMP"])
+@pytest.mark.parametrize(("original", "came", "wanted"), pairs(["PNG", "JPEG", "WEBP", "BMP"]))
 def test_none_is_invented_and_no_exif_is(original: str, came: str, wanted: OutputFormat) -> None:
     done = finish(encoded(pixels(SIZE), original), result_as(came), format=wanted)
 

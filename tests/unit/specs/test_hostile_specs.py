@@ -116,43 +116,33 @@ def answers(content: bytes) -> list[str]:
     return found
 
 
-def seconds(content: bytes) -> float:
-    """Return the processor time that one way to parse takes on the average."""
+def costs(content: bytes) -> tuple[list[str], float, int]:
+    """Return the answers, the processor time of one way to parse, and the most bytes in use."""
     start = time.process_time()
-    answers(content)
-    return (time.process_time() - start) / 3
-
-
-def most_bytes(content: bytes) -> int:
+    found = answers(content)
+    seconds = (time.process_time() - start) / 3
     tracemalloc.start()
     try:
         answers(content)
-        return tracemalloc.get_traced_memory()[1]
+        return found, seconds, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_content_gets_a_clear_answer(name: str) -> None:
-    content, words = HOSTILE[name]
-    found = answers(content)
-
-    assert any(words in answer for answer in found)
-    assert max(map(len, found)) < 5000
-
-
-@pytest.mark.parametrize("name", HARMLESS)
-def test_large_content_is_no_fault_by_itself(name: str) -> None:
-    parse_folder_spec(HARMLESS[name], "dropscale.yaml")
-
-
 @pytest.mark.parametrize("name", [*HOSTILE, *HARMLESS])
-def test_64_kib_take_little_time_and_memory(name: str) -> None:
-    content = HARMLESS.get(name) or HOSTILE[name][0]
+def test_64_kib_get_a_clear_answer_in_little_time_and_memory(name: str) -> None:
+    content, words = HOSTILE.get(name) or (HARMLESS[name], None)
 
+    found, seconds, most_bytes = costs(content)
+
+    if words:
+        assert any(words in answer for answer in found)
+        assert max(map(len, found)) < 5000
+    else:
+        parse_folder_spec(content, "dropscale.yaml")
+    assert most_bytes < MOST_BYTES
     # A busy machine may be slow once, but not three times.
-    assert any(seconds(content) < MOST_SECONDS for _ in range(3))
-    assert most_bytes(content) < MOST_BYTES
+    assert seconds < MOST_SECONDS or any(costs(content)[1] < MOST_SECONDS for _ in range(2))
 
 
 def test_faults_beyond_what_a_person_reads_are_counted() -> None:

@@ -6,21 +6,41 @@ It is edited in place, because maker notes hold offsets into the whole of it. Ta
 
 import io
 import struct
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from dropscale.image.metadata import xmp
 from dropscale.image.metadata.ifd import LONG, RATIONAL, SHORT, Entry, TiffFile
-from dropscale.image.metadata.model import MalformedMetadata, Resolution
+from dropscale.image.metadata.model import MalformedMetadata, Resolution, Text
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, size_of
 
 UPRIGHT = 1
 """The orientation of pixels that stand as they are to be seen."""
 
-_ASCII = 2
-_DESCRIPTION = 0x010E
+_BYTE, _ASCII, _UNDEFINED = 1, 2, 7
+_DESCRIPTION, _SOFTWARE, _ARTIST, _COPYRIGHT = 0x010E, 0x0131, 0x013B, 0x8298
+_XP_TITLE, _USER_COMMENT = 0x9C9B, 0x9286
+_TAG_BY_KEYWORD = MappingProxyType(
+    {
+        "Title": _XP_TITLE,
+        "Description": _DESCRIPTION,
+        "Author": _ARTIST,
+        "Copyright": _COPYRIGHT,
+        "Software": _SOFTWARE,
+        "parameters": _USER_COMMENT,
+        "Comment": _USER_COMMENT,
+    }
+)
+"""Where texts of PNG go that other types have no room for, by keyword."""
+
+_TYPE_BY_TAG = MappingProxyType({_XP_TITLE: _BYTE, _USER_COMMENT: _UNDEFINED})
+_MOST_WITH_TEXTS = 60_000
+"""The bytes of EXIF with texts: a JPEG's has to fit into one segment."""
+
+_EMPTY = b"MM\0*" + struct.pack(">IHI", 8, 0, 0)
 _IMAGE_WIDTH, _IMAGE_LENGTH, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 _INCH = 2
@@ -40,38 +60,20 @@ _DESCRIPTIVE_TAGS = frozenset(
 """What a TIFF file's first directory says of the photo, and not of how its pixels are stored."""
 
 
-def told_orientation(exif: bytes | None) -> int | None:
-    """Return an EXIF orientation, 1 to 8; None: none is told.
-
-    Raises:
-        MalformedMetadata: it is no EXIF.
-    """
-    if exif is None:
-        return None
-    tiff = TiffFile(io.BytesIO(exif))
-    first = tiff.directory(tiff.offset(tiff.first_at)).entries
-    found = tiff.number(first.get(_ORIENTATION))
-    return found if found in range(1, 9) else None
-
-
 def orientation_of(exif: bytes | None, packet: bytes | None) -> int:
-    """Return the orientation by EXIF, or where that tells none, by XMP, 1 to 8.
+    """Return the orientation by EXIF, or where that tells none that can be read, by XMP, 1 to 8."""
+    told = None
+    with suppress(MalformedMetadata):
+        if exif is not None:
+            tiff = TiffFile(io.BytesIO(exif))
+            first = tiff.directory(tiff.offset(tiff.first_at)).entries
+            told = tiff.number(first.get(_ORIENTATION))
+    return told if told is not None and 1 <= told <= 8 else orientation_by_xmp(packet)
 
-    Raises:
-        MalformedMetadata: it is no EXIF.
-    """
-    told = told_orientation(exif)
-    if told is None and packet is not None:
-        told = xmp.orientation_of(packet)
-    return told or UPRIGHT
 
-
-def readable_orientation(exif: bytes | None, packet: bytes | None) -> int:
-    """Return `orientation_of`; where that cannot be read, that of upright pixels."""
-    try:
-        return orientation_of(exif, packet)
-    except MalformedMetadata:
-        return UPRIGHT
+def orientation_by_xmp(packet: bytes | None) -> int:
+    """Return the orientation by XMP alone; where that tells none, that of upright pixels."""
+    return (xmp.orientation_of(packet) if packet is not None else None) or UPRIGHT
 
 
 def resolution_of(exif: bytes | None) -> Resolution | None:
@@ -91,30 +93,98 @@ def resolution_of(exif: bytes | None) -> Resolution | None:
 def with_resolution(exif: bytes | None, resolution: Resolution) -> bytes:
     """Return EXIF, or if there is none the shortest, that tells a resolution; its own one stands.
 
-    Only the first directory is laid anew, behind all else, so that no offset changes.
+    Raises:
+        MalformedMetadata: it is no EXIF, or is damaged.
+    """
+    data = exif or _EMPTY
+    tiff = TiffFile(io.BytesIO(data))
+    if _X_RESOLUTION in tiff.directory(tiff.offset(tiff.first_at)).entries:
+        return data
+    added = {_RESOLUTION_UNIT: _Field(SHORT, 1, struct.pack(f"{tiff.order}H", _INCH))}
+    for tag, value in zip((_X_RESOLUTION, _Y_RESOLUTION), resolution, strict=True):
+        exact = Fraction(value).limit_denominator(10_000)
+        packed = struct.pack(f"{tiff.order}II", exact.numerator, exact.denominator)
+        added[tag] = _Field(RATIONAL, 1, packed)
+    return _with_fields(data, added, {})
+
+
+def with_texts(exif: bytes | None, texts: Iterable[Text]) -> tuple[bytes | None, tuple[Text, ...]]:
+    """Return EXIF that tells texts which it has a field for, and the others; its own stand.
+
+    Of two for one field the first is told. Where other programs look for a prompt, in UserComment,
+    `parameters` go, too.
 
     Raises:
         MalformedMetadata: it is no EXIF, or is damaged.
     """
-    data = exif or b"II*\0" + struct.pack("<IHI", 8, 0, 0)
+    data = exif or _EMPTY
+    tiff = TiffFile(io.BytesIO(data))
+    first = tiff.directory(tiff.offset(tiff.first_at)).entries
+    at = tiff.number(first.get(_EXIF_DIRECTORY))
+    known = {*first, *(tiff.directory(at).entries if at is not None else ())}
+    added: dict[int, _Field] = {}
+    left: list[Text] = []
+    room = _MOST_WITH_TEXTS - len(data)
+    for text in texts:
+        tag = _TAG_BY_KEYWORD.get(text.keyword)
+        value = b"" if tag is None else _encoded(tag, text.text, tiff.order)
+        if tag is None or tag in known | added.keys() or len(value) > room:
+            left.append(text)
+        else:
+            added[tag] = _Field(_TYPE_BY_TAG.get(tag, _ASCII), len(value), value)
+            room -= len(value)
+    details = {tag: field for tag, field in added.items() if tag == _USER_COMMENT}
+    first_ones = {tag: field for tag, field in added.items() if tag not in details}
+    return (_with_fields(data, first_ones, details) if added else exif), tuple(left)
+
+
+def _encoded(tag: int, text: str, order: str) -> bytes:
+    if tag == _XP_TITLE:
+        return text.encode("utf-16-le", errors="replace") + bytes(2)
+    if tag != _USER_COMMENT:
+        return text.encode(errors="replace") + b"\0"
+    if text.isascii():
+        return b"ASCII\0\0\0" + text.encode()
+    return b"UNICODE\0" + text.encode("utf-16-le" if order == "<" else "utf-16-be", "replace")
+
+
+def _with_fields(
+    data: bytes, added: Mapping[int, "_Field"], details: Mapping[int, "_Field"]
+) -> bytes:
+    """Return EXIF with fields in its first directory, and in that of details.
+
+    Only directories that get some are laid anew, behind all else, so that no offset changes.
+    """
     tiff = TiffFile(io.BytesIO(data))
     first_at = tiff.offset(tiff.first_at)
-    first = tiff.directory(first_at)
-    if _X_RESOLUTION in first.entries:
-        return data
-    order = tiff.order
     built = bytearray(data + bytes(len(data) % 2))
-    added = [struct.pack(f"{order}HHIHH", _RESOLUTION_UNIT, SHORT, 1, _INCH, 0)]
-    for tag, value in zip((_X_RESOLUTION, _Y_RESOLUTION), resolution, strict=True):
-        added.append(struct.pack(f"{order}HHII", tag, RATIONAL, 1, len(built)))
-        exact = Fraction(value).limit_denominator(10_000)
-        built += struct.pack(f"{order}II", exact.numerator, exact.denominator)
-    told = {_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT}
-    kept = [row for row in tiff.rows(first_at) if _tag_of(row, order) not in told]
-    rows = sorted([*kept, *added], key=lambda row: _tag_of(row, order))
-    built[4:8] = struct.pack(f"{order}I", len(built))
+    if details:
+        at = tiff.number(tiff.directory(first_at).entries.get(_EXIF_DIRECTORY))
+        packed = struct.pack(f"{tiff.order}I", _lay(built, tiff, at, details))
+        added = {**added, _EXIF_DIRECTORY: _Field(LONG, 1, packed)}
+    built[4:8] = struct.pack(f"{tiff.order}I", _lay(built, tiff, first_at, added))
+    return bytes(built)
+
+
+def _lay(built: bytearray, tiff: TiffFile, at: int | None, added: Mapping[int, "_Field"]) -> int:
+    """Append a directory with further fields to what is built; return its offset."""
+    order = tiff.order
+    rows = []
+    for tag, (kind, length, value) in added.items():
+        told = value.ljust(4, b"\0")
+        if len(value) > 4:
+            told = struct.pack(f"{order}I", len(built))
+            built += value + bytes(len(value) % 2)
+        rows.append(struct.pack(f"{order}HHI", tag, kind, length) + told)
+    following = 0
+    if at is not None:
+        rows += [row for row in tiff.rows(at) if _tag_of(row, order) not in added]
+        following = tiff.offset(tiff.directory(at).next_at)
+    rows.sort(key=lambda row: _tag_of(row, order))  # TIFF 6.0, section 2
+    offset = len(built)
     built += struct.pack(f"{order}H", len(rows)) + b"".join(rows)
-    return bytes(built + struct.pack(f"{order}I", tiff.offset(first.next_at)))
+    built += struct.pack(f"{order}I", following)
+    return offset
 
 
 def adapt(exif: bytes, orientation: int, width: int, height: int) -> bytes:
@@ -170,6 +240,14 @@ def exif_of_tiff(file: BinaryIO) -> bytes:
             pointers[tag] = built.add([entries[key] for key in kept], {})
     built.finish(built.add(described, pointers))
     return bytes(built.data)
+
+
+class _Field(NamedTuple):
+    """What an entry of a directory tells: its type, and how many values of that."""
+
+    type: int
+    length: int
+    value: bytes
 
 
 class _Builder:

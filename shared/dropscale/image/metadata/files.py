@@ -62,9 +62,11 @@ def rewrite(
     Raises:
         MalformedMetadata: the file is damaged.
     """
-    if not strip and not _has_field_for_resolution(image):
+    if not strip:
         own = (read_metadata(image.file, image.type) or Metadata()).exif
-        metadata = tell_resolution_in_exif(metadata, own)
+        metadata = tell_texts_in_exif(image.type, metadata, own)
+        if not _has_field_for_resolution(image):
+            metadata = tell_resolution_in_exif(metadata, own)
     if image.type == "webp":
         return webp.write(image.file, target, metadata, size, strip=strip)
     write = jpeg.write if image.type == "jpeg" else png.write
@@ -79,6 +81,22 @@ def tell_resolution_in_exif(metadata: Metadata, own: bytes | None = None) -> Met
     return replace(metadata, exif=told)
 
 
+def tell_texts_in_exif(image_type: str, metadata: Metadata, own: bytes | None = None) -> Metadata:
+    """Return metadata for a file of a type without room for texts, which may have EXIF itself."""
+    if image_type == "png" or metadata.texts is None:
+        return metadata
+    moved = metadata.texts
+    if image_type == "jpeg":
+        moved = jpeg.texts_without_room(metadata) or ()
+    kept = tuple(one for one in metadata.texts if one not in moved)
+    try:
+        told, left = exif.with_texts(metadata.exif or own, moved)
+    except MalformedMetadata:
+        return metadata
+    told = told if left != moved else metadata.exif
+    return replace(metadata, exif=told, texts=(*kept, *left) or None)
+
+
 def _has_field_for_resolution(image: ImageFile) -> bool:
     if image.type == "jpeg":
         return jpeg.has_field_for_resolution(image.file)
@@ -87,6 +105,7 @@ def _has_field_for_resolution(image: ImageFile) -> bool:
 
 def misfits_of(image_type: str, metadata: Metadata) -> Metadata:
     """Return what of metadata a type can have no room for; of types not written here, nothing."""
+    metadata = tell_texts_in_exif(image_type, metadata)
     if image_type == "jpeg":
         return Metadata(texts=jpeg.texts_without_room(metadata))
     if image_type in {"webp", "avif"}:

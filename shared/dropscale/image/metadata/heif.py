@@ -20,7 +20,7 @@ from dropscale.image.metadata.colour import (
     profile_of_code_points,
 )
 from dropscale.image.metadata.exif import resolution_of
-from dropscale.image.metadata.losses import lost
+from dropscale.image.metadata.losses import lost, unreadable
 from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, read_exactly, size_of
 
@@ -45,6 +45,9 @@ _LOST_BY_AUXILIARY = MappingProxyType(
 )
 """By what their types have in common: Apple's, MPEG's (ISO/IEC 23091-2) and HEVC's own."""
 
+_LOST_BY_BOX = MappingProxyType(
+    {b"moov": WarningCode.ANIMATION_LOST, b"mpvd": WarningCode.VIDEO_LOST}
+)
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _FULL_BOX = 4
 """The bytes of version and flags, before the content of most boxes."""
@@ -88,11 +91,15 @@ def read(file: BinaryIO) -> Metadata:
     """
     heif = _HeifFile(file)
     found: dict[str, bytes] = {}
+    profile, faults = _colours(heif)
     for item in heif.descriptions():
         kind = "exif" if item.type == b"Exif" else "xmp"
-        if kind not in found and (data := heif.data(item)) is not None:
-            found[kind] = _tiff_in(data) if kind == "exif" else data
-    profile, faults = _colours(heif)
+        if kind not in found:
+            data = heif.data(item)
+            if data is None:
+                faults.append(unreadable(kind))
+            else:
+                found[kind] = _tiff_in(data) if kind == "exif" else data
     if profile is not None:
         found["icc"] = profile
     with suppress(MalformedMetadata):
@@ -163,12 +170,10 @@ class _HeifFile:
                 yield item
 
     def data(self, item: _Item) -> bytes | None:
-        """Return an item's bytes; None: they are too many, or lie in another file."""
+        """Return an item's bytes; None: they are too many, cut off, or lie in another file."""
         extents = self._locations.get(item.id, ())
-        if sum(size for _, size in extents) > MAX_BLOB_BYTES:
+        if sum(size for _, size in extents) > MAX_BLOB_BYTES or not self._holds(extents):
             return None
-        if not self._holds(extents):
-            raise MalformedMetadata("the file ends too early")
         parts = []
         for at, size in extents:
             self._file.seek(at)
@@ -320,8 +325,8 @@ class _HeifFile:
 
 def _losses(file: BinaryIO, heif: _HeifFile) -> Iterator[CodedWarning]:
     for box in boxes_in(file):
-        if box.type == b"moov":
-            yield lost(WarningCode.ANIMATION_LOST)
+        if (code := _LOST_BY_BOX.get(box.type)) is not None:
+            yield lost(code)
         if box.type == b"uuid" and box.end - box.at >= len(_C2PA):
             file.seek(box.at)
             if read_exactly(file, len(_C2PA)) == _C2PA:

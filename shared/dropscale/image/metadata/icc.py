@@ -1,5 +1,6 @@
 """What is needed of ICC profiles (ICC.1:2022, section 7.2)."""
 
+import struct
 from collections.abc import Iterable
 from types import MappingProxyType
 
@@ -8,7 +9,10 @@ from dropscale.image.metadata.model import MalformedMetadata
 
 _CHANNELS_BY_SPACE = MappingProxyType({b"GRAY": 1, b"RGB ": 3, b"CMYK": 4})
 _HEADER_SIZE = 128
-_MOST_PADDING = 3
+_TAG = struct.Struct(">4sII")
+"""A row of the table of tags: the name, and where the value begins and how long it is (7.3)."""
+
+_MOST_PADDING, _MOST_TAGS = 3, 100
 
 
 def channels_of(profile: bytes) -> int | None:
@@ -25,7 +29,7 @@ def fault(error: MalformedMetadata) -> CodedWarning:
 
 
 def require_whole(profile: bytes) -> None:
-    """Refuse a profile that is not as long as it says, but for padding, or is none.
+    """Refuse what is no profile, or not as long as it says but for padding, or has bad tags.
 
     Raises:
         MalformedMetadata: as said.
@@ -35,6 +39,14 @@ def require_whole(profile: bytes) -> None:
         raise MalformedMetadata("it is no profile")
     if not size <= len(profile) <= size + _MOST_PADDING:
         raise MalformedMetadata(f"it has {len(profile):,} bytes, and should have {size:,}")
+    count = int.from_bytes(profile[_HEADER_SIZE : _HEADER_SIZE + 4], "big")
+    table = profile[_HEADER_SIZE + 4 :][: count * _TAG.size]
+    if not 0 < count <= _MOST_TAGS or len(table) < count * _TAG.size:
+        raise MalformedMetadata(f"it is to have {count:,} tags")
+    tags = list(_TAG.iter_unpack(table))
+    has_doubles = len({name for name, _, _ in tags}) < count
+    if has_doubles or any(begin + length > size for _, begin, length in tags):
+        raise MalformedMetadata("its tags do not fit into it")
 
 
 def join(parts: Iterable[tuple[int, int, bytes]]) -> bytes | None:

@@ -6,15 +6,16 @@ APP2 (ICC.1:2022, B.4), Photoshop's image resources with IPTC in APP13.
 
 import math
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.image.metadata import icc, iptc, xmp
-from dropscale.image.metadata.exif import readable_orientation, resolution_of
-from dropscale.image.metadata.losses import has_further_pictures, lost
+from dropscale.image.metadata.exif import orientation_of, resolution_of
+from dropscale.image.metadata.losses import has_further_pictures, lost, until_damaged
 from dropscale.image.metadata.model import (
     MalformedMetadata,
     Metadata,
@@ -110,7 +111,7 @@ def layout(file: BinaryIO) -> PixelLayout:
             packet = segment.body[len(_XMP) :]
         if segment.marker in _FRAMES and len(segment.body) >= 5:
             height, width = struct.unpack(">HH", segment.body[1:5])
-            return PixelLayout(width, height, readable_orientation(exif, packet))
+            return PixelLayout(width, height, orientation_of(exif, packet))
     raise MalformedMetadata("a JPEG file without a frame")
 
 
@@ -123,7 +124,7 @@ def read(file: BinaryIO) -> Metadata:
     found: dict[str, list[bytes]] = {}
     faults: list[CodedWarning] = []
     resolution = None
-    for segment in _segments(file):
+    for segment in until_damaged(_segments(file), faults):
         resolution = resolution or _resolution_in(segment)
         faults += _lost_by(segment)
         if segment.kind is not None:
@@ -136,9 +137,8 @@ def read(file: BinaryIO) -> Metadata:
         profile = _join_profile(found.get("icc", []))
     except MalformedMetadata as error:
         faults.append(icc.fault(error))
-    if packet is not None:
-        packet, more = _with_extension(packet, found.get("extension", []))
-        faults += more
+    packet, more = _with_extension(packet, found.get("extension", []))
+    faults += more
     return Metadata(
         icc=profile,
         exif=exif,
@@ -268,15 +268,19 @@ def _join_profile(bodies: Iterable[bytes]) -> bytes | None:
     return icc.join((body[12], body[13], body[14:]) for body in bodies if len(body) > 14)
 
 
-def _with_extension(packet: bytes, bodies: Iterable[bytes]) -> tuple[bytes, list[CodedWarning]]:
+def _with_extension(
+    packet: bytes | None, bodies: Sequence[bytes]
+) -> tuple[bytes | None, list[CodedWarning]]:
     """Return a packet with what its extension holds; the extension is whole, or said to be lost."""
+    guid = None
+    if packet is not None:
+        with suppress(MalformedMetadata):  # that is said where the packet is made use of
+            guid = xmp.points_at(packet)
+    if guid is None and not bodies:
+        return packet, []
     try:
-        guid = xmp.points_at(packet)
-        if guid is None:
-            return packet, []
-    except MalformedMetadata:
-        return packet, []  # that is said where the packet is made use of
-    try:
+        if packet is None or guid is None:
+            raise MalformedMetadata("no XMP names it")
         return xmp.merge(packet, _join_extension(bodies, guid.encode())), []
     except MalformedMetadata as error:
         message = f"The original's extended XMP is damaged, and not given back: {error}"
@@ -291,7 +295,7 @@ def _join_extension(bodies: Iterable[bytes], guid: bytes) -> bytes:
         (offset, size, body[heads[1] :])
         for body in parts
         for name, size, offset in [_EXTENSION_HEAD.unpack_from(body, heads[0])]
-        if name == guid
+        if name.upper() == guid.upper()
     )
     pieces = []
     at = 0

@@ -4,8 +4,10 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from types import MappingProxyType
+from typing import TypeVar
 
 from dropscale.coded_warning import CodedWarning, WarningCode
+from dropscale.image.metadata import xmp
 from dropscale.image.metadata.ifd import TiffFile
 from dropscale.image.metadata.model import MalformedMetadata
 
@@ -13,6 +15,7 @@ _MESSAGES: Mapping[WarningCode, str] = MappingProxyType(
     {
         WarningCode.GAIN_MAP_LOST: "The original has a gain map (HDR), and its result has none",
         WarningCode.DEPTH_MAP_LOST: "The original has a depth map, and its result has none",
+        WarningCode.VIDEO_LOST: "The original has a video (motion photo), and its result has none",
         WarningCode.ANIMATION_LOST: "The original is animated; its result is one picture",
         WarningCode.PICTURES_LOST: (
             "The original has further pictures or pages; only one is upscaled"
@@ -26,18 +29,21 @@ _MESSAGES: Mapping[WarningCode, str] = MappingProxyType(
         ),
     }
 )
-_MARKS_IN_XMP: Mapping[WarningCode, tuple[bytes, ...]] = MappingProxyType(
+_MARKS_IN_XMP: Mapping[WarningCode, tuple[str, ...]] = MappingProxyType(
     {
         WarningCode.GAIN_MAP_LOST: (
-            b"http://ns.adobe.com/hdr-gain-map/1.0/",
-            b"http://ns.apple.com/HDRGainMap/1.0/",
+            "http://ns.adobe.com/hdr-gain-map/1.0/",
+            "http://ns.apple.com/HDRGainMap/1.0/",
         ),
         WarningCode.DEPTH_MAP_LOST: (
             # Of Dynamic Depth; that of http://ns.google.com/photos/1.0/depthmap/ is in the packet.
-            b"http://ns.google.com/photos/dd/1.0/",
+            "http://ns.google.com/photos/dd/1.0/",
         ),
     }
 )
+"""By code: what the namespaces begin with that such a packet declares."""
+
+_Part = TypeVar("_Part")
 _MP_ENTRIES, _MP_ENTRY_SIZE = 0xB002, 16
 _LARGE_THUMBNAIL = 0x01
 """The first byte of the type of a picture that is the same one, only smaller (CIPA DC-007,
@@ -49,11 +55,30 @@ def lost(code: WarningCode) -> CodedWarning:
     return CodedWarning(code, _MESSAGES[code])
 
 
-def lost_by_xmp(xmp: bytes) -> Iterator[CodedWarning]:
-    """Yield what a packet in UTF-8 tells of: maps that lie elsewhere in the file."""
+def unreadable(kind: str) -> CodedWarning:
+    """Return the warning for a packet that an original has, and that cannot be read."""
+    code = WarningCode.PROFILE_DAMAGED if kind == "icc" else WarningCode.METADATA_DAMAGED
+    name = "colour profile" if kind == "icc" else kind.upper()
+    return CodedWarning(code, f"The original's {name} is damaged or far too long: not given back")
+
+
+def until_damaged(parts: Iterator[_Part], faults: list[CodedWarning]) -> Iterator[_Part]:
+    """Yield a file's parts up to where it is damaged, if it is; that is then among the faults."""
+    try:
+        yield from parts
+    except MalformedMetadata as error:
+        message = f"The original's metadata is damaged: {error}"
+        faults.append(CodedWarning(WarningCode.METADATA_DAMAGED, message))
+
+
+def lost_by_xmp(packet: bytes) -> Iterator[CodedWarning]:
+    """Yield what a packet tells of: maps and videos that lie elsewhere in the file."""
+    told = xmp.readable_values(packet)
     for code, marks in _MARKS_IN_XMP.items():
-        if any(mark in xmp for mark in marks):
+        if any(text.startswith(marks) for _, text in told):
             yield lost(code)
+    if any(key in xmp.TELLS_OF_VIDEO and text.strip() == "1" for key, text in told):
+        yield lost(WarningCode.VIDEO_LOST)
 
 
 def has_further_pictures(mpf: bytes) -> bool:

@@ -20,8 +20,8 @@ from dropscale.image.metadata.colour import (
     profile_of_chromaticities,
     profile_of_code_points,
 )
-from dropscale.image.metadata.exif import readable_orientation, resolution_of
-from dropscale.image.metadata.losses import lost
+from dropscale.image.metadata.exif import orientation_of, resolution_of
+from dropscale.image.metadata.losses import lost, unreadable, until_damaged
 from dropscale.image.metadata.model import (
     MalformedMetadata,
     Metadata,
@@ -85,7 +85,7 @@ def layout(file: BinaryIO) -> PixelLayout:
                 found[kind] = _value_of(file, chunk)
                 if len(found) == 2:
                     break
-    return PixelLayout(width, height, readable_orientation(found.get("exif"), found.get("xmp")))
+    return PixelLayout(width, height, orientation_of(found.get("exif"), found.get("xmp")))
 
 
 def read(file: BinaryIO) -> Metadata:
@@ -99,7 +99,7 @@ def read(file: BinaryIO) -> Metadata:
     texts: list[Text] = []
     faults: list[CodedWarning] = []
     resolution = None
-    for chunk in _chunks(file):
+    for chunk in until_damaged(_chunks(file), faults):
         if (code := _LOST_BY_CHUNK.get(chunk.type)) is not None:
             faults.append(lost(code))
         if chunk.type in _COLOUR_CHUNKS and chunk.size <= _MOST_OF_COLOURS:
@@ -111,24 +111,32 @@ def read(file: BinaryIO) -> Metadata:
         kind = _kind_of(file, chunk)
         if kind is not None and kind not in found:
             value = _value_of(file, chunk)
-            if value is not None:
+            if value is None:
+                faults.append(unreadable(kind))
+            else:
                 found[kind] = value
         if kind is None and chunk.type in _TEXT_CHUNKS:
-            if len(texts) == _MOST_TEXTS or chunk.size > _MOST_OF_TEXT:
-                faults.append(lost(WarningCode.TEXTS_LOST))
-            elif (text := _text_of(file, chunk)) is not None:
+            is_room = len(texts) < _MOST_TEXTS and chunk.size <= _MOST_OF_TEXT
+            text = _text_of(file, chunk) if is_room else None
+            if text is not None:
                 texts.append(text)
-    if bits(file) > 8:
-        faults.append(lost(WarningCode.BITS_LOST))
-    code_points = colours.get(b"cICP", b"")
-    if len(code_points) == 4 and (hdr := HDR_BY_TRANSFER.get(code_points[1])) is not None:
-        faults.append(describe_hdr(hdr))
+            elif not _keyword_of(file, chunk).startswith(_RAW_PROFILE):
+                faults.append(lost(WarningCode.TEXTS_LOST))
+    faults += _lost_by_header(file, colours)
     # cICP counts before all else, then a profile, then sRGB.
     if (profile := _profile_by_tags(colours, has_profile="icc" in found)) is not None:
         found["icc"] = profile
     resolution = resolution or resolution_of(found.get("exif"))
     told = tuple(texts) or None
     return Metadata.of(found, resolution, dict.fromkeys(faults), told)
+
+
+def _lost_by_header(file: BinaryIO, colours: Mapping[bytes, bytes]) -> Iterator[CodedWarning]:
+    if bits(file) > 8:
+        yield lost(WarningCode.BITS_LOST)
+    code_points = colours.get(b"cICP", b"")
+    if len(code_points) == 4 and (hdr := HDR_BY_TRANSFER.get(code_points[1])) is not None:
+        yield describe_hdr(hdr)
 
 
 def _profile_by_tags(colours: Mapping[bytes, bytes], *, has_profile: bool) -> bytes | None:
@@ -244,8 +252,8 @@ def _value_of(file: BinaryIO, chunk: _Chunk) -> bytes | None:
     if chunk.size > MAX_BLOB_BYTES:
         return None
     file.seek(chunk.at)
-    data = read_exactly(file, chunk.size)
     with suppress(zlib.error, ValueError, IndexError):
+        data = read_exactly(file, chunk.size)
         if chunk.type == b"eXIf":
             return data
         keyword, _, rest = data.partition(b"\0")
@@ -281,7 +289,14 @@ def _resolution_in(data: bytes) -> Resolution | None:
     x, y, unit = struct.unpack(">IIB", data)
     if unit != _PER_METRE or not x or not y:
         return None
-    return Resolution(x * _METRES_PER_INCH, y * _METRES_PER_INCH)
+    return Resolution(_per_inch(x), _per_inch(y))
+
+
+def _per_inch(per_metre: int) -> float:
+    """Return a whole number, if one is told in this way: 300 on an inch are 11,811 on a metre."""
+    exact = per_metre * _METRES_PER_INCH
+    is_whole = round(round(exact) / _METRES_PER_INCH) == per_metre
+    return round(exact) if is_whole else exact
 
 
 def _chunks_of(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:

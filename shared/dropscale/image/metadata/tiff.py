@@ -5,8 +5,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from dropscale.coded_warning import CodedWarning, WarningCode
-from dropscale.image.metadata import xmp
-from dropscale.image.metadata.exif import UPRIGHT, exif_of_tiff, resolution_of
+from dropscale.image.metadata.exif import exif_of_tiff, orientation_by_xmp, resolution_of
 from dropscale.image.metadata.ifd import TiffFile
 from dropscale.image.metadata.losses import lost
 from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
@@ -31,10 +30,8 @@ def layout(file: BinaryIO) -> PixelLayout:
     )
     if width is None or height is None:
         raise MalformedMetadata("a TIFF file without a size")
-    if orientation is None and _XMP in entries:
-        orientation = xmp.orientation_of(tiff.value(entries[_XMP]))
     if orientation is None or not 1 <= orientation <= 8:
-        orientation = UPRIGHT
+        orientation = orientation_by_xmp(tiff.value(entries[_XMP]) if _XMP in entries else None)
     return PixelLayout(width, height, orientation)
 
 

@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 from dropscale.coded_warning import CodedWarning, WarningCode
-from dropscale.image.metadata.exif import readable_orientation, resolution_of
-from dropscale.image.metadata.losses import lost
+from dropscale.image.metadata.exif import orientation_of, resolution_of
+from dropscale.image.metadata.losses import lost, unreadable, until_damaged
 from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLayout
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly, size_of
 
@@ -45,9 +45,8 @@ def layout(file: BinaryIO) -> PixelLayout:
     head = read_exactly(file, 10 if first.type != b"VP8L" else 5)
     if first.type == b"VP8X":
         width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (4, 7))
-        has_any = head[0] & (_FLAG_BY_KIND["exif"] | _FLAG_BY_KIND["xmp"])
-        found = _descriptions_among(file, chunks) if has_any else {}
-        return PixelLayout(width, height, readable_orientation(found.get("exif"), found.get("xmp")))
+        found = _descriptions_among(file, chunks)  # whatever the flags say
+        return PixelLayout(width, height, orientation_of(found.get("exif"), found.get("xmp")))
     if first.type == b"VP8L":
         # Behind the signature: 14 bits of width, 14 of height, each less one.
         (packed,) = struct.unpack("<xI", head)
@@ -67,14 +66,17 @@ def read(file: BinaryIO) -> Metadata:
     """
     found: dict[str, bytes] = {}
     faults: list[CodedWarning] = []
-    for chunk in _chunks(file):
+    for chunk in until_damaged(_chunks(file), faults):
         if (code := _LOST_BY_CHUNK.get(chunk.type)) is not None:
             faults.append(lost(code))
         kind = _KIND_BY_CHUNK.get(chunk.type)
-        if kind is not None and kind not in found and chunk.size <= MAX_BLOB_BYTES:
+        if kind is not None and kind not in found:
             file.seek(chunk.at)
-            data = read_exactly(file, chunk.size)
-            found[kind] = data.removeprefix(_EXIF_MARKER) if kind == "exif" else data
+            data = file.read(min(chunk.size, MAX_BLOB_BYTES))
+            if len(data) < chunk.size:
+                faults.append(unreadable(kind))
+            else:
+                found[kind] = data.removeprefix(_EXIF_MARKER) if kind == "exif" else data
     return Metadata.of(found, resolution_of(found.get("exif")), dict.fromkeys(faults))
 
 

@@ -34,6 +34,11 @@ _OF_OTHER_PICTURES = frozenset(
 """The namespaces of what tells how pictures are used that a result has not: a gain map, a depth
 map, the video of a motion photo."""
 
+_CAMERA = "http://ns.google.com/photos/1.0/camera/"
+TELLS_OF_VIDEO = frozenset({(_CAMERA, "MotionPhoto"), (_CAMERA, "MicroVideo")})
+"""The properties that are 1 where a video stands behind the picture (Google's motion photo
+format, 1.0, and what came before it)."""
+
 _DESCRIPTION, _ABOUT = (_RDF, "Description"), (_RDF, "about")
 
 _MOST_DEPTH, _MOST_PARTS, _MOST_PREFIXES = 100, 200_000, 200
@@ -94,21 +99,31 @@ def adapt(xmp: bytes, orientation: int, width: int, height: int) -> bytes:
                 element.attributes[name] = str(number)
         if (number := numbers.get(element.key)) is not None:
             element.children[:] = [str(number)]
-        element.remove(lambda key: key == _POINTER or key[0] in _OF_OTHER_PICTURES)
+        element.remove(_is_untrue)
     return packet.encoded()
+
+
+def _is_untrue(key: _Key) -> bool:
+    namespace, name = key
+    is_of_video = namespace == _CAMERA and name.startswith(("MotionPhoto", "MicroVideo"))
+    return key == _POINTER or is_of_video or namespace in _OF_OTHER_PICTURES
+
+
+def readable_values(xmp: bytes) -> list[tuple[_Key, str]]:
+    """Return all properties of a packet that are texts, declarations of namespaces, too.
+
+    There are none in what cannot be read.
+    """
+    try:
+        return [value for element in _parse(xmp).all() for value in element.values()]
+    except MalformedMetadata:
+        return []
 
 
 def orientation_of(xmp: bytes) -> int | None:
     """Return the orientation that a packet tells, 1 to 8; None: none, or it cannot be read."""
-    try:
-        elements = list(_parse(xmp).all())
-    except MalformedMetadata:
-        return None
-    for element in elements:
-        told = [text for key, text in element.values() if key == _ORIENTATION]
-        if told and told[0].strip() in set("12345678"):
-            return int(told[0])
-    return None
+    told = (text.strip() for key, text in readable_values(xmp) if key == _ORIENTATION)
+    return next((int(text) for text in told if text in set("12345678")), None)
 
 
 def points_at(xmp: bytes) -> str | None:

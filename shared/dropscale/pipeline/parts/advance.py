@@ -47,7 +47,7 @@ class AdvanceDrop:
         self, drop: Drop, fingerprint: str, image: SourceImage, remaining: RemainingTime
     ) -> Drop:
         job = self.ledger.job(fingerprint)
-        if job is None or job.state is JobState.SUBMITTING:
+        if job is None:
             return drop
         if job.state is not JobState.READY:
             return self.follow.update_drop(drop.id, job)

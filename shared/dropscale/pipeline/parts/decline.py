@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import MappingProxyType
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop, Reason
@@ -14,6 +15,9 @@ from dropscale.pipeline.parts.ports import Clock
 
 ACCESS_PAUSE = timedelta(hours=1)
 """How long a drop waits for access before it is looked at again."""
+
+_PAUSES = MappingProxyType({WaitReason.ACCESS: ACCESS_PAUSE, WaitReason.LEDGER: timedelta()})
+"""Whoever may not pay by the ledger does not sweep; who may looks again at once."""
 
 _WITHDRAWN = frozenset({DropState.SKIPPED, DropState.REJECTED})
 
@@ -69,10 +73,11 @@ class DeclineDrop:
             return drop
         left = {job.fingerprint for job in leaving}
         now = self.clock()
+        pause = _PAUSES.get(declined.wait) if declined.wait else None
         after = drop.set_state(
             declined.state,
             now,
-            wait_until=now + ACCESS_PAUSE if declined.wait is WaitReason.ACCESS else None,
+            wait_until=None if pause is None else now + pause,
             source=declined.source,
             reason=declined.reason,
             wait=declined.wait,

@@ -25,11 +25,11 @@ from dropscale.image.metadata.files import (
     read_metadata,
     rewrite,
     tell_resolution_in_exif,
+    tell_texts_in_exif,
 )
 from dropscale.image.metadata.model import MalformedMetadata, Metadata
 from dropscale.image.pixels import (
     ALPHA_TYPES,
-    DECODABLE_TYPES,
     MAX_DELTA_E,
     QUALITY_BY_TYPE,
     Comparison,
@@ -198,9 +198,6 @@ class FinishResult:
     def _verify(self, work: _Work) -> _Work:
         """Decode the result, and see whether it shows what the original does."""
         work = replace(work, own=_own_metadata(work))
-        if work.image.type not in DECODABLE_TYPES:
-            message = f"The result was not verified: {work.image.type} is not decoded"
-            return work.warn(WarningCode.NOT_VERIFIED, message)
         comparison = self._compare(work)
         return work.with_comparison(comparison).with_warnings(*_find_faults(comparison))
 
@@ -332,7 +329,8 @@ def _choose_conversion(work: _Work) -> Conversion | None:
         metadata = _told(work)
         if metadata.icc is not None and icc.channels_of(metadata.icc) != _RGB_CHANNELS:
             metadata = metadata.without("icc")  # its pixels become sRGB
-        metadata = metadata if work.strips else tell_resolution_in_exif(metadata)
+        if not work.strips:
+            metadata = tell_resolution_in_exif(tell_texts_in_exif(image_type, metadata))
     if image_type not in REWRITABLE_TYPES and work.orientation != exif.UPRIGHT:
         raise ValueError(f"its pixels are not turned, and {image_type} cannot say so")
     return Conversion(image_type, settings.quality, metadata.without("iptc", "texts"))

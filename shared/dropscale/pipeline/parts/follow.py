@@ -174,26 +174,20 @@ def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
         return rendition.move(DropState.FAILED, attempt=job.attempt, reason=_explain_given_up())
     if job.state is JobState.UNKNOWN:
         return rendition.move(DropState.UNKNOWN, attempt=job.attempt, reason=_explain_unknown(job))
-    if not is_fresh:
-        # Its project came to nothing, and the vendor refuses another attempt.
-        if isinstance(news, Refused) and job.state is JobState.READY:
-            return rendition.move(DropState.FAILED, reason=news.reason)
-        return rendition
     match news:
-        case Refused(reason):
-            return rendition.move(DropState.REJECTED, reason=reason)
-        case Waiting(wait, until, cause):
+        case Refused(reason) if job.state is JobState.READY:  # else it is tried once more
+            # Of one that is not fresh the project has come to nothing.
+            return rendition.move(
+                DropState.REJECTED if is_fresh else DropState.FAILED, reason=reason
+            )
+        case Waiting(wait, until, cause) if is_fresh:
             return rendition.move(DropState.WAITING, wait=wait, wait_until=until, reason=cause)
-        case _:
-            return rendition
+    return rendition
 
 
 def _note_what_is_unknown(rendition: Rendition, job: Job) -> Rendition:
     """Tell what may have been charged also where something else is wanted by now."""
-    is_unknown = job.state is JobState.UNKNOWN
-    if is_unknown == (rendition.reason is not None):
-        return rendition
-    reason = _explain_unknown(job) if is_unknown else None
+    reason = _explain_unknown(job) if job.state is JobState.UNKNOWN else None
     return rendition.move(DropState.SUPERSEDED, reason=reason)
 
 

@@ -42,14 +42,14 @@ class WriteManifest:
         key = manifest_key(drop.source.key)
         body = manifest_of(drop).model_dump_json(indent=2).encode()
         for _ in range(_ATTEMPTS):
-            seq, etag = self.results.manifest(key) or (0, None)
-            is_written = seq >= drop.seq
-            if is_written or self.results.put_manifest(key, body, drop.seq, etag):
+            rank, etag = self.results.manifest(key) or (0, None)
+            is_written = not drop.may_replace(rank)
+            if is_written or self.results.put_manifest(key, body, drop.rank, etag):
                 if not is_written:
                     self.observe(drop)
                 # Whoever wrote it may have been cut off before the announcement. One that fails is
                 # no reason to fail: the drop stays due, and the sweeper comes by.
-                if seq > drop.seq or self.announce(drop):
+                if rank > drop.rank or self.announce(drop):
                     self.ledger.note_manifest_written(drop)
                 return
         raise ManifestContended(f"the manifest {key} is written by many at once")

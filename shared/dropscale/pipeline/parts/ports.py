@@ -1,8 +1,8 @@
 """What the use cases need of the world around them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
@@ -114,14 +114,20 @@ class OutputLabels:
     fingerprint: str | None
     drop_id: str | None
     sha256: str | None
+    project_id: str | None = field(default=None, compare=False)
+    """Where it came from; for a ledger that is rebuilt."""
 
 
 @dataclass(frozen=True)
 class StoredOutput:
-    """An object that lies at an output's key; foreign objects have empty labels."""
+    """An object that lies at an output's key; foreign objects have empty labels.
+
+    `sha256` is of its bytes, as the bucket knows it; None: it was stored without.
+    """
 
     etag: str
     labels: OutputLabels
+    sha256: str | None = None
 
 
 class ResultsBucket(Protocol):
@@ -146,9 +152,15 @@ class ResultsBucket(Protocol):
         """
 
     def manifest(self, key: str) -> tuple[int, str] | None:
-        """Return the `seq` and the ETag of the manifest at a key, None if there is none."""
+        """Return the `Drop.rank` and the ETag of the manifest at a key, None if there is none."""
 
-    def put_manifest(self, key: str, body: bytes, seq: int, over: str | None) -> bool:
+    def all_keys(self) -> Iterator[str]:
+        """Yield the keys of all that lies there, in their order."""
+
+    def may_hold_manifests(self) -> bool:
+        """Tell whether there is a manifest, or more keys than are looked through for one."""
+
+    def put_manifest(self, key: str, body: bytes, rank: int, over: str | None) -> bool:
         """Write a manifest over the one with the ETag `over`, or over none; False: it is not."""
 
 
@@ -242,7 +254,7 @@ class Executions(Protocol):
 class DropQueue(Protocol):
     """The queue that feeds submit."""
 
-    def send(self, bucket: str, key: str, version: ObjectVersion) -> None:
+    def send(self, bucket: str, key: str) -> None:
         """Let submit look at an object once more."""
 
 

@@ -71,7 +71,8 @@ class PublishOutput:
         An object that carries these labels already is the delivery, after a crash before the
         ledger knew.
         """
-        labels = OutputLabels(rendition.fingerprint, drop_id, output.sha256)
+        project_id = rendition.project_id
+        labels = OutputLabels(rendition.fingerprint, drop_id, output.sha256, project_id)
         for _ in range(_PUT_ATTEMPTS):
             there = self.results.describe_output(output.key)
             if there is not None and there.labels == labels:

@@ -1,0 +1,21 @@
+"""Where the `dropscale` command begins; imports nothing, so that it can say what is missing."""
+
+import sys
+
+_OURS = ("dropscale", "dropscale_cli", "dropscale_embedded")
+
+
+def main() -> None:
+    """Run the command, or say in one line which extra brings what it lacks."""
+    try:
+        from dropscale_cli.main import main as command  # noqa: PLC0415 # click may be missing
+
+        command()
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if not missing or missing in _OURS:
+            raise
+        sys.exit(
+            f"The command needs the package {missing}, which the library does without: "
+            "pip install 'dropscale[local]'"
+        )

@@ -1,0 +1,1 @@
+"""Files on this machine: what is dropped, what came out, and what a run keeps."""

@@ -1,0 +1,384 @@
+"""What lies under a path on this machine, and how a stack would see it once it is dropped."""
+
+import hashlib
+import os
+import unicodedata
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from itertools import islice, takewhile
+from pathlib import Path
+from typing import Any, Self
+
+from dropscale.errors import DropscaleError
+from dropscale.image.header import refusal_by_name
+from dropscale.image.unsupported import HEAD_BYTES
+from dropscale.pipeline.parts.ports import MOST_KEYS, ObjectVersion, OpenObject
+from dropscale.pipeline.parts.spec_resolver import SpecResolver
+from dropscale.specs.keys import (
+    SPEC_SUFFIXES,
+    KeyKind,
+    folded,
+    is_left_alone,
+    is_same_name,
+    kind_of,
+    means_folder_spec,
+    meant_image,
+    meant_stem,
+)
+from dropscale.specs.merge import stack_defaults
+from dropscale.upscaler import Mode
+from dropscale_cli.errors import NothingToDrop, UnusablePath
+from dropscale_cli.files.state_folder import StateFolder
+
+DEFAULTS = stack_defaults(scale_factor=2, mode=Mode.BALANCED)
+"""What an image gets whose specs say nothing, in a stack that `run` starts."""
+
+
+@dataclass(frozen=True)
+class LocalBucket:
+    """A `dropscale.pipeline.parts.ports.InputBucket` of files, by the keys they are dropped at."""
+
+    paths: Mapping[str, Path]
+    suffixes: Sequence[str] = SPEC_SUFFIXES
+
+    def head(self, bucket: str, key: str) -> ObjectVersion | None:
+        """See `InputBucket.head`."""
+        path = self.paths.get(key)
+        return ObjectVersion(etag="", size=path.stat().st_size) if path else None
+
+    @contextmanager
+    def open(self, bucket: str, key: str, etag: str) -> Iterator[OpenObject]:
+        """See `InputBucket.open`."""
+        with self.paths[key].open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            version = ObjectVersion(etag, size=file.tell())
+            file.seek(0)
+            yield OpenObject(version, sha256, file)
+
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        """See `SpecFiles.keys`."""
+        begin = bisect_left(self._sorted, prefix)
+        after = islice(self._sorted, begin, begin + MOST_KEYS)
+        return list(takewhile(lambda key: key.startswith(prefix), after))
+
+    def read(self, bucket: str, key: str, limit: int) -> bytes | None:
+        """See `InputBucket.read`."""
+        if key not in self.paths:
+            return None
+        with self.paths[key].open("rb") as file:
+            return file.read(limit)
+
+    def specs(self) -> SpecResolver:
+        """Return what resolves specs as the stack does that `run` starts."""
+        return SpecResolver(
+            self, DEFAULTS, self.suffixes, sidecar_required=False, names_like=self.names_like
+        )
+
+    def names_like(self, bucket: str, image_key: str) -> Sequence[str]:
+        """Return the keys of specs that mean an image, if case does not count."""
+        return self._by_meaning[folded(image_key)]
+
+    @cached_property
+    def _sorted(self) -> Sequence[str]:
+        return sorted(self.paths)
+
+    @cached_property
+    def _by_meaning(self) -> Mapping[str, list[str]]:
+        found = defaultdict[str, list[str]](list)
+        for key in self._sorted:
+            if meant := meant_image(key, self.suffixes):
+                found[folded(meant)].append(key)
+        return found
+
+
+_MOST_NAMED = 3
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+@dataclass(frozen=True)
+class IgnoredFiles:
+    """Files by their keys; those of images that the upscaler does not take with the reason why."""
+
+    refusals: Mapping[str, DropscaleError | None]
+
+    @classmethod
+    def of(cls, files: Mapping[str, Path]) -> Self:
+        """Look at files: as far as their names tell of images, at their first bytes."""
+        return cls({key: _refusal(key, file) for key, file in files.items()})
+
+    def __len__(self) -> int:
+        return len(self.refusals)
+
+    def __str__(self) -> str:
+        """Return some of their names."""
+        return list_names(list(self.refusals))
+
+    def lines(self) -> Iterator[str]:
+        """Tell of images that the upscaler does not take what they are, and what to do."""
+        by_advice: dict[tuple[str, str], list[str]] = {}
+        for key, refusal in self.refusals.items():
+            if refusal is not None:
+                said = refusal.message.removeprefix(f"{key} "), refusal.fix
+                by_advice.setdefault(said, []).append(key)
+        for (message, fix), keys in by_advice.items():
+            yield ""
+            yield f"{list_names(keys)}: not dropped: {message}"
+            yield f"  {fix}"
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return all of them as JSON shows them."""
+        return [
+            {"key": key, "reason": refusal and refusal_as_json(refusal)}
+            for key, refusal in self.refusals.items()
+        ]
+
+
+NOTHING_IGNORED = IgnoredFiles({})
+
+
+def refusal_as_json(refusal: DropscaleError) -> dict[str, str]:
+    """Return why something is not taken as JSON shows it."""
+    return {"code": type(refusal).__name__, "message": refusal.message, "fix": refusal.fix}
+
+
+class NameUnfit(DropscaleError):
+    """A file's name cannot be a key."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} has a name that is not printable UTF-8", fix="Rename the file.")
+
+
+def _refusal(key: str, file: Path) -> DropscaleError | None:
+    if not is_fit_name(key):
+        return NameUnfit(key)
+    if kind_of(key) is not KeyKind.UNSUPPORTED:
+        return None
+    try:
+        with file.open("rb") as content:
+            head = content.read(HEAD_BYTES)
+    except OSError:
+        return None
+    return refusal_by_name(head, key)
+
+
+_UNFIT_CATEGORIES = {"Cc", "Cs"}
+"""Control characters, which a terminal would obey, and what Python makes of bytes not UTF-8."""
+
+
+@dataclass(frozen=True)
+class Drops:
+    """Files by the keys they are dropped at, and those that were left alone.
+
+    Specs may end in `suffixes`.
+    `specs` are those of images and folders; `stand_alone` are specs that are drops themselves, and
+    those that mean to be a folder's, which a stack rejects as drops.
+    """
+
+    specs: dict[str, Path]
+    images: dict[str, Path]
+    stand_alone: dict[str, Path] = field(default_factory=dict)
+    ignored: dict[str, Path] = field(default_factory=dict)
+    suffixes: Sequence[str] = SPEC_SUFFIXES
+
+    @property
+    def to_follow(self) -> dict[str, Path]:
+        """All files that are drops."""
+        return self.images | self.stand_alone
+
+    def below(self, prefix: str) -> Self:
+        """Return the same files, to be dropped at keys that begin with `prefix`."""
+
+        def move_keys(files: dict[str, Path]) -> dict[str, Path]:
+            return {prefix + key: path for key, path in files.items()}
+
+        return replace(
+            self,
+            specs=move_keys(self.specs),
+            images=move_keys(self.images),
+            stand_alone=move_keys(self.stand_alone),
+        )
+
+    @property
+    def bucket(self) -> LocalBucket:
+        """All files as a stack would see them."""
+        return LocalBucket(self.paths, self.suffixes)
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """All files that are dropped."""
+        return self.specs | self.to_follow
+
+
+def _raise(error: UnusablePath) -> None:
+    raise error
+
+
+def find_drops(
+    path: Path,
+    out: Path,
+    refuse: Callable[[UnusablePath], None] = _raise,
+    suffixes: Sequence[str] = SPEC_SUFFIXES,
+) -> Drops:
+    """Find the images and specs at `path`: a folder with all below it, or one image or spec.
+
+    An image's specs come with it, as far as they lie in its folder. What is hidden, and what
+    systems leave (`is_left_alone`), is left alone, and so are `out` and the results of other runs.
+    Keys are NFC, whatever form the file system keeps names in, so that a name that was typed
+    elsewhere still fits.
+
+    A file whose name cannot be a key is among the ignored ones: its specs could not be others'.
+
+    Raises:
+        NothingToDrop: there is no image, nor a spec that stands alone.
+        UnusablePath: results would lie among the images; or a file or folder cannot be read, or
+            two files have one key, unless `refuse` takes that error. Then the rest is found, and
+            files that cannot be read with it.
+    """
+    if path.is_dir():
+        if path.resolve().is_relative_to(out.resolve()):
+            raise UnusablePath(
+                f"{out}: results there could come to lie among the images of {path}, and be paid "
+                "for as images; choose another folder with --out."
+            )
+        folder, files = path, list(files_below(path, out, refuse))
+    else:
+        beside = (
+            file for file in sorted(path.parent.iterdir()) if _is_spec_for(file, path, suffixes)
+        )
+        folder, files = path.parent, [path, *filter(Path.is_file, beside)]
+    by_kind: dict[KeyKind, dict[str, Path]] = {kind: {} for kind in KeyKind}
+    unfit, found = _by_key(folder, files, refuse)
+    for key, file in found.items():
+        by_kind[kind_of(key, suffixes)][key] = file
+    images, misnamed = by_kind[KeyKind.IMAGE], by_kind[KeyKind.MISNAMED]
+    specs = by_kind[KeyKind.FOLDER_SPEC] | by_kind[KeyKind.SIDECAR]
+    specs |= {key: file for key, file in misnamed.items() if not means_folder_spec(key)}
+    stems = {key.rpartition(".")[0] for key in images}
+    rest = by_kind[KeyKind.OTHER].items()  # `cat.yaml.txt`, say, which holds `cat.jpg`
+    specs |= {key: file for key, file in rest if meant_stem(key, suffixes) in stems}
+    stand_alone = _drops_among(by_kind[KeyKind.STAND_ALONE], images, suffixes)
+    stand_alone |= {key: file for key, file in misnamed.items() if key not in specs}
+    drops = Drops(specs, images, stand_alone, suffixes=suffixes)
+    for file in drops.paths.values():
+        if not os.access(file, os.R_OK):
+            refuse(UnusablePath(f"{file}: cannot be read; allow it, or move the file away."))
+    ignored = unfit | {key: file for key, file in found.items() if key not in drops.paths}
+    if not drops.to_follow:
+        left = IgnoredFiles.of(ignored or found)
+        named = f"; other files: {left}" if left else ""
+        raise NothingToDrop("\n".join((f"{path}: there is no image to drop{named}", *left.lines())))
+    return replace(drops, ignored=ignored)
+
+
+def _is_spec_for(file: Path, image: Path, suffixes: Sequence[str]) -> bool:
+    """Tell whether a file beside an image may be its spec, or the spec of its folder."""
+    meant = meant_image(file.name, suffixes)
+    is_sidecar = meant is not None and folded(meant) == folded(image.name)
+    is_short = is_same_name(meant_stem(file.name, suffixes) or "", image.stem)
+    return is_sidecar or is_short or means_folder_spec(file.name)
+
+
+def _drops_among(
+    candidates: Mapping[str, Path], images: Mapping[str, Path], suffixes: Sequence[str]
+) -> dict[str, Path]:
+    """Return the files that a stack takes for specs that stand alone, faulty ones included."""
+    specs = LocalBucket({**candidates, **images}, suffixes).specs()
+    return {key: file for key, file in candidates.items() if _is_drop(key, specs)}
+
+
+def _is_drop(key: str, specs: SpecResolver) -> bool:
+    try:
+        return specs.resolve_drop("", key) is not None
+    except DropscaleError:
+        return True
+    except OSError:
+        return False
+
+
+def files_below(
+    folder: Path, out: Path | None = None, refuse: Callable[[UnusablePath], None] = _raise
+) -> Iterator[Path]:
+    """Return all files in a folder and below it that a stack would look at.
+
+    Except in `out`, and in folders that runs have put their results in.
+
+    Raises:
+        UnusablePath: a folder cannot be read, unless `refuse` takes that error.
+    """
+
+    def tell(error: OSError) -> None:
+        refuse(UnusablePath(f"{error.filename}: cannot be read: {error.strerror}."))
+
+    out = out and out.resolve()
+    for parent, folders, names in os.walk(folder, onerror=tell):
+        here = Path(parent)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not is_left_alone(name)
+            and (here / name).resolve() != out
+            and not StateFolder(here / name).path.is_dir()
+        )
+        seen = (name for name in names if not is_left_alone(name) or means_folder_spec(name))
+        yield from (file for name in sorted(seen) if (file := here / name).is_file())
+
+
+def is_fit_name(name: str) -> bool:
+    """Tell whether a file's name is printable UTF-8, as a key must be."""
+    return not any(unicodedata.category(character) in _UNFIT_CATEGORIES for character in name)
+
+
+def _by_key(
+    folder: Path, files: Iterable[Path], refuse: Callable[[UnusablePath], None]
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Return the files whose names cannot be keys, and the others by their keys."""
+    unfit: dict[str, Path] = {}
+    found: dict[str, Path] = {}
+    for file in files:
+        name = file.relative_to(folder).as_posix()
+        if not is_fit_name(name):
+            unfit[name] = file
+            continue
+        key = unicodedata.normalize("NFC", name)
+        if key in found:
+            both = f"{str(found[key])!a} and {str(file)!a}"
+            refuse(UnusablePath(f"{both} are one key; rename one of them."))
+            continue
+        found[key] = file
+    return unfit, found
+
+
+_PAGE_LENGTH = 1000
+
+
+@dataclass(frozen=True)
+class FileListing:
+    """A `dropscale_cli.stacks.stack_plan.PlannedInput` of files."""
+
+    drops: Drops
+    input_bucket: str
+
+    def input_pages(self, prefix: str) -> Iterator[list[tuple[str, ObjectVersion]]]:
+        """See `PlannedInput.input_pages`."""
+        files = [item for item in self.drops.to_follow.items() if item[0].startswith(prefix)]
+        for start in range(0, len(files), _PAGE_LENGTH):
+            page = files[start : start + _PAGE_LENGTH]
+            yield [(key, ObjectVersion(etag_of(path))) for key, path in page]
+
+
+def etag_of(path: Path) -> str:
+    """Return the ETag that S3 gives what is put in one piece, if no key of KMS encrypts it.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()

@@ -1,0 +1,247 @@
+"""The paths that results have on this machine, and the one place where a key becomes a path.
+
+Keys come from manifests and buckets that others may have written. A backslash, a colon and the
+names that Windows reserves are letters like others on the systems that this runs on.
+
+S3 takes any name. File systems take 255 bytes of one; some do not tell case or Unicode forms apart,
+and Windows keeps some names for itself, which counts because people sync their folders. The name
+is then marked with a hash of the key; the manifest, whose name is marked alike, has the key itself.
+"""
+
+import errno
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from dropscale.ledger.drops import Output
+from dropscale.specs.keys import MANIFEST_SUFFIX
+
+STATE_NAME = ".dropscale"
+"""What runs keep in an output folder, beside the results."""
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class LeadsOut(OSError):
+    """A key names no file below the folder, or one of its folders is a link to elsewhere."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(errno.EPERM, f"is not written: {why}", path)
+
+
+@dataclass(frozen=True)
+class PathInside:
+    """A path below a folder, by its key: names with slashes between them.
+
+    Raises:
+        LeadsOut: the key has a part that is no name.
+    """
+
+    folder: Path
+    key: str
+
+    def __post_init__(self) -> None:
+        if "\0" in self.key or {"", ".", ".."} & set(self.key.split("/")):
+            raise LeadsOut(f"{self.folder}/{self.key}", "its key is no path below the folder")
+
+    @property
+    def path(self) -> Path:
+        """The path, for reading and for people."""
+        return self.folder.joinpath(*self._names)
+
+    def write(self, chunks: Iterable[bytes], partial: "PathInside", *, is_durable: bool) -> Path:
+        """Write a file that appears, in place of an older one, only when it is whole.
+
+        No link is followed below the folder, wherever it may come from meanwhile.
+
+        Args:
+            chunks: What to write.
+            partial: Where the file grows: on the same file system, and nobody else's.
+            is_durable: Whether it survives if the power fails now.
+
+        Raises:
+            LeadsOut: one of the folders is a link.
+            OSError: the file cannot be written.
+        """
+        with partial._opened_folder() as start, self._opened_folder() as end:
+            name, growing = self._names[-1], partial._names[-1]
+            with suppress(FileNotFoundError):
+                os.unlink(growing, dir_fd=start)
+            try:
+                with os.fdopen(os.open(growing, _NEW_FILE, 0o666, dir_fd=start), "wb") as file:
+                    file.writelines(chunks)
+                    if is_durable:
+                        file.flush()
+                        os.fsync(file.fileno())
+                os.replace(growing, name, src_dir_fd=start, dst_dir_fd=end)
+                if is_durable:
+                    os.fsync(end)
+            except OSError as error:
+                raise self._explained(error) from error
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(growing, dir_fd=start)
+        return self.path
+
+    @property
+    def _names(self) -> list[str]:
+        return self.key.split("/")
+
+    @contextmanager
+    def _opened_folder(self) -> Iterator[int]:
+        """Open the folder that the path is in, having made it; yield its descriptor."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        opened = os.open(self.folder, _FOLDER)
+        try:
+            for name in self._names[:-1]:
+                try:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, dir_fd=opened)
+                    inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=opened)
+                except OSError as error:
+                    raise self._explained(error) from error
+                os.close(opened)
+                opened = inner
+            yield opened
+        finally:
+            os.close(opened)
+
+    def _explained(self, error: OSError) -> OSError:
+        """Return an error of one of the names as that of the whole path."""
+        if isinstance(error, LeadsOut) or error.errno is None:
+            return error
+        for at in range(1, len(self._names)):
+            if self.folder.joinpath(*self._names[:at]).is_symlink():
+                link = "/".join(self._names[:at])
+                return LeadsOut(str(self.path), f"{link} is a link, which may lead elsewhere")
+        return OSError(error.errno, error.strerror, str(self.path))
+
+
+MOST_BYTES = 255
+_LONGEST_ENDING = 30
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*)?", re.I | re.S)
+"""Source: https://learn.microsoft.com/windows/win32/fileio/naming-a-file."""
+
+
+def names_below(folder: Path, key: str) -> list[str]:
+    """Return the names of a key's folders and file below an output folder, as they are there."""
+    parts, names, at = key.split("/"), list[str](), folder
+    is_blind = _ignores_case(folder)
+    for index, part in enumerate(parts, 1):
+        name = fitting_name(part, "/".join(parts[:index]))
+        if is_blind and _is_anothers(at, name):
+            name = _marked(part, "/".join(parts[:index]))
+        names.append(name)
+        at /= name
+    return names
+
+
+def fitting_name(name: str, key: str) -> str:
+    """Return a part of a key as a name that file systems take; `key` is the key as far as that."""
+    is_fit = (
+        len(name.encode()) <= MOST_BYTES
+        and not _RESERVED.fullmatch(name)
+        and not name.endswith((".", " "))
+    )
+    return name if is_fit else _marked(name, key)
+
+
+def _marked(name: str, key: str) -> str:
+    """Return a name with a hash of its key, shortened, but with its ending."""
+    mark = "~" + hashlib.sha256(key.encode()).hexdigest()[:16]
+    stem, ending = _without_ending(name)
+    if not stem.strip() or _RESERVED.fullmatch(stem):
+        stem = f"_{stem}"
+    room = MOST_BYTES - len((mark + ending).encode())
+    return stem.encode()[:room].decode(errors="ignore") + mark + ending
+
+
+def _without_ending(name: str) -> tuple[str, str]:
+    if name.endswith(MANIFEST_SUFFIX):
+        return name.removesuffix(MANIFEST_SUFFIX), MANIFEST_SUFFIX
+    at = max(name.rfind("@"), name.rfind(".") if "@" not in name else -1)
+    ending = name[at:] if at > 0 else ""
+    if len(ending.encode()) > _LONGEST_ENDING or ending.endswith((".", " ")):
+        ending = ""
+    return name.removesuffix(ending), ending
+
+
+def _ignores_case(folder: Path) -> bool:
+    """Tell whether the file system takes both cases for one, by what runs keep in the folder."""
+    other_case = folder / STATE_NAME.upper()
+    return (folder / STATE_NAME).exists() and other_case.exists()
+
+
+def _is_anothers(folder: Path, name: str) -> bool:
+    """Tell whether what is found by a name bears another: in case, or in its Unicode form."""
+    return os.path.lexists(folder / name) and name not in os.listdir(folder)
+
+
+class ResultPath(PathInside):
+    """Where a result or a manifest lies in an output folder: not among what runs keep there.
+
+    Its names are those of its key as far as the file system takes them; see `local_names`.
+
+    Raises:
+        LeadsOut: as `PathInside` does, or it is in the state folder.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # The file systems of macOS take both cases for the same.
+        if self.key.split("/")[0].casefold() == STATE_NAME:
+            raise LeadsOut(f"{self.folder}/{self.key}", f"{STATE_NAME} is not for results")
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return names_below(self.folder, self.key)
+
+
+def collect(place: ResultPath, chunks: Iterable[bytes], most_bytes: int) -> Path:
+    """Write a result where it belongs: whole, or not at all.
+
+    Raises:
+        OSError: the file cannot be written, or is longer than it may be.
+    """
+    # A folder of its own, so that nothing is left among the results by a process that is killed.
+    partial = PathInside(place.folder, f"{STATE_NAME}/collecting.part")
+    return place.write(_at_most(most_bytes, chunks, place.path), partial, is_durable=True)
+
+
+def result_below(out: Path, key: str) -> Path | None:
+    """Return the result or manifest at a key in an output folder; None if there is none.
+
+    One that was synced there, from a bucket, may have names that would not be given here.
+    """
+    try:
+        candidates = (ResultPath(out, key).path, PathInside(out, key).path)
+        return next((path for path in candidates if path.is_file()), None)
+    except (OSError, ValueError):  # it leads out, or is no name that a file can have
+        return None
+
+
+def collected_file(out: Path, output: Output) -> Path | None:
+    """Return where a result lies below `out` with the bytes that were delivered, if it does."""
+    try:
+        file = ResultPath(out, output.key).path
+    except LeadsOut:
+        return None
+    if not file.is_file() or file.stat().st_size != output.bytes:
+        return None
+    with file.open("rb") as content:
+        is_same = hashlib.file_digest(content, "sha256").hexdigest() == output.sha256
+    return file if is_same else None
+
+
+def _at_most(most_bytes: int, chunks: Iterable[bytes], path: Path) -> Iterator[bytes]:
+    for chunk in chunks:
+        most_bytes -= len(chunk)
+        if most_bytes < 0:
+            raise OSError(errno.EFBIG, "is longer than its manifest says", str(path))
+        yield chunk

@@ -1,0 +1,200 @@
+"""What a run leaves in its output folder, so that the next one goes on from there."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from dropscale.ledger.drops import Drop
+from dropscale.ledger.jobs import Job
+from dropscale.ledger.states import JobState
+from dropscale.specs.keys import SPEC_SUFFIXES
+from dropscale_cli.errors import UnusablePath
+from dropscale_cli.files.results import STATE_NAME, PathInside
+from dropscale_embedded.durable_sqlite import FileUnusable
+from dropscale_embedded.journal import Journal
+
+_API, _ORIGINALS, _SUFFIXES = "api.txt", "originals.json", "sidecar-suffixes.json"
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """The folder `.dropscale` in the output folder `out`."""
+
+    out: Path
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self.out / STATE_NAME
+
+    @property
+    def journal(self) -> Path:
+        """The file with the rows of the stack's tables."""
+        return self.path / "journal.sqlite"
+
+    @property
+    def log(self) -> Path:
+        """The log of the last stack, if it was given no other."""
+        return self.path / "stack.log"
+
+    @property
+    def account(self) -> Path:
+        """The folder of the embedded API's account."""
+        return self.path / "magic-hour"
+
+    def make(self) -> None:
+        """Make it, for nobody else to look into, and the output folder.
+
+        Raises:
+            UnusablePath: they cannot be made, or not be written to.
+        """
+        try:
+            # It has copies of images and, in the ledger, what leads to them at the vendor.
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise UnusablePath(f"{self.out}: cannot be made: {error.strerror}") from error
+        if self.path.is_symlink():
+            raise UnusablePath(f"{self.path}: is a link; choose another folder with --out.")
+        for folder in (self.out, self.path):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise UnusablePath(f"{folder}: cannot be written to; choose another with --out.")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other stacks away from it; the system lets go of it when this process ends.
+
+        Raises:
+            UnusablePath: another process has it.
+        """
+        with (self.path / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise UnusablePath(
+                    f"{self.out}: a stack works on this folder (process {lock.read()}). "
+                    "Let it end, or choose another folder with --out."
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+    def api_name(self) -> str | None:
+        """Return the name of the API whose results these are; None: no run has been here."""
+        return self._read(_API)
+
+    def require_api(self, api_name: str) -> None:
+        """Refuse another API than the folder's: what was paid to one means nothing to another.
+
+        Raises:
+            UnusablePath: the folder has results of another API.
+        """
+        known = self.api_name()
+        if known not in {None, api_name}:
+            raise UnusablePath(
+                f"{self.out}: has the results of {known}, not of {api_name}. "
+                "Choose another folder with --out."
+            )
+
+    def bind(self, api_name: str) -> None:
+        """Remember the API's name."""
+        self._write(_API, api_name)
+
+    def originals(self) -> list[Path]:
+        """Return the folders whose images were dropped, the last one first."""
+        return [Path(name) for name in json.loads(self._read(_ORIGINALS) or "[]")]
+
+    def remember_originals(self, folder: Path) -> None:
+        """Remember a folder whose images are dropped."""
+        others = [known for known in self.originals() if known != folder.absolute()]
+        names = [str(path) for path in (folder.absolute(), *others)]
+        self._write(_ORIGINALS, json.dumps(names))
+
+    def sidecar_suffixes(self) -> list[str]:
+        """Return what the names of sidecars end in, as the last run was told."""
+        known = self._read(_SUFFIXES)
+        return json.loads(known) if known is not None else list(SPEC_SUFFIXES)
+
+    def remember_suffixes(self, suffixes: Sequence[str]) -> None:
+        """Remember what the names of sidecars end in."""
+        self._write(_SUFFIXES, json.dumps(list(suffixes)))
+
+    def _read(self, name: str) -> str | None:
+        file = self.path / name
+        return file.read_text(encoding="utf-8") if file.is_file() else None
+
+    def _write(self, name: str, text: str) -> None:
+        partial = PathInside(self.path, f"{name}.part")
+        PathInside(self.path, name).write([text.encode()], partial, is_durable=True)
+
+
+@dataclass(frozen=True)
+class KeptLedger:
+    """Drops by their images' keys, and jobs by their fingerprints."""
+
+    drops: Mapping[str, Drop] = field(default_factory=dict)
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: StateFolder) -> Self:
+        """Read what a folder has; nothing, if no run has been there.
+
+        Raises:
+            UnusablePath: the journal cannot be read.
+        """
+        if not folder.journal.is_file():
+            return cls()
+        from dropscale.aws.ledger import records_in  # noqa: PLC0415 # botocore takes its time
+
+        try:
+            with Journal.opened(folder.journal) as journal:
+                records = list(records_in(row for _, row in journal.rows()))
+        except FileUnusable as error:
+            raise UnusablePath(str(error)) from error
+        return cls.of(records)
+
+    @classmethod
+    def of(cls, records: Iterable[Drop | Job]) -> Self:
+        """Return the ledger of these records."""
+        drops, jobs = dict[str, Drop](), dict[str, Job]()
+        for record in records:
+            if isinstance(record, Drop):
+                drops[record.source.key] = record
+            else:
+                jobs[record.fingerprint] = record
+        return cls(drops, jobs)
+
+    def drop(self, drop_id: str) -> Drop | None:
+        """Return a drop by its id, None if it is not known."""
+        return next((drop for drop in self.drops.values() if drop.id == drop_id), None)
+
+    def job(self, fingerprint: str) -> Job | None:
+        """Return a job, None if it is not known."""
+        return self.jobs.get(fingerprint)
+
+    @property
+    def paid(self) -> frozenset[str]:
+        """The fingerprints of jobs that nothing will be paid for any more, by itself."""
+        return frozenset(
+            job.fingerprint
+            for job in self.jobs.values()
+            if job.state is not JobState.READY and not job.is_refunded
+        )
+
+    @property
+    def unpaid_prices(self) -> dict[str, int]:
+        """What the jobs cost, by fingerprint, that a stack starts by itself."""
+        jobs = self.jobs.values()
+        return {
+            job.fingerprint: job.parameters.credits
+            for job in jobs
+            if job.state is JobState.READY and job.due is not None
+        }

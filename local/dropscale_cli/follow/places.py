@@ -1,0 +1,362 @@
+"""Where commands find a ledger and its stack: in an output folder, or elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from dropscale.aws.object_events import created_objects
+from dropscale.ledger.drops import Drop
+from dropscale.results.manifest import manifest_of
+from dropscale_cli.errors import JournalStopped, StartFailed, UnusablePath
+from dropscale_cli.files.drops import Drops
+from dropscale_cli.files.results import collected_file
+from dropscale_cli.files.state_folder import KeptLedger, StateFolder
+from dropscale_cli.follow.progress import progress_on
+from dropscale_cli.follow.round_trip import (
+    PATIENCE_SECONDS,
+    FollowedDrop,
+    Reporter,
+    RoundTrip,
+    Transfer,
+)
+from dropscale_cli.page.gallery import LivePage
+from dropscale_cli.specs.plan import Plan, loss_lines, plan_of
+from dropscale_cli.stacks.local_stack import (
+    STACK,
+    ChosenApi,
+    local_cloud,
+    remembered_api,
+    target_of,
+)
+from dropscale_cli.terminal import Terminal, on_one_line
+from dropscale_embedded.durable_sqlite import FileUnusable
+from dropscale_embedded.journal import Journal, JournalFailed
+
+if TYPE_CHECKING:
+    from dropscale_cli.stacks.aws_target import AwsTarget
+
+
+_LOOK_SECONDS = 0.2
+"""Between two looks at the least, however much is written."""
+_QUIET_SECONDS = 0.5
+"""And more where nothing is."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A running stack, what follows images on it into the output folder, and the page of them."""
+
+    target: AwsTarget
+    round_trip: RoundTrip
+    page: LivePage | None
+
+
+@contextmanager
+def _session(
+    folder: StateFolder, api: ChosenApi, console: Terminal, log: Path | None, patience: float
+) -> Iterator[Session]:
+    """Run the stack of an output folder, which this process holds, until the block ends.
+
+    `patience` is that of its `RoundTrip`.
+
+    Raises:
+        StartFailed: the stack could not start.
+        JournalStopped: while images were followed, the journal could no longer be written.
+    """
+    with ExitStack() as started:
+        try:
+            journal = started.enter_context(Journal.opened(folder.journal))
+        except FileUnusable as error:
+            raise StartFailed(str(error)) from error
+        served, parameters = started.enter_context(api.opened(folder.account, console))
+        # Specs are dropped before images, so nothing needs time to settle.
+        parameters["SettleSeconds"] = "0"
+        parameters["SidecarSuffixes"] = ",".join(folder.sidecar_suffixes())
+        progress = started.enter_context(progress_on(console, "Starting the stack"))
+        page = started.enter_context(LivePage.kept_up(folder.out))
+        started.callback(setattr, progress, "doing", "Writing the page")
+        if log is None:
+            log = folder.log
+            log.unlink(missing_ok=True)
+        cloud = started.enter_context(local_cloud(served, parameters, log=log, journal=journal))
+        started.callback(setattr, progress, "doing", "Stopping the stack")
+
+        def pause() -> None:
+            time.sleep(_LOOK_SECONDS)
+            cloud.wait_for_object(_QUIET_SECONDS)
+            for body in cloud.take_failed():
+                console.say(*failure_lines(body, log))
+            try:
+                journal.require_working()
+            except JournalFailed as error:
+                raise JournalStopped(f"{folder.journal}: {error.__cause__}") from error
+
+        target = target_of(cloud)
+        told = TellsAll([progress, page])
+        trip = RoundTrip(target, folder.out, told, time.monotonic, pause, patience)
+        progress.doing = None
+        yield Session(target, trip, page)
+
+
+def failure_lines(body: str, log: Path) -> Iterator[str]:
+    """Say which images the stack failed on, and why, as far as its log tells."""
+    keys = [key for _, key in created_objects(json.loads(body))]
+    reasons = dict.fromkeys(keys, "the log does not say why")
+    for line in log.read_text("utf-8", "replace").splitlines() if log.is_file() else ():
+        with suppress(ValueError, TypeError, KeyError):
+            entry = json.loads(line)
+            if entry["key"] in reasons and "exception_name" in entry:
+                reasons[entry["key"]] = entry["exception"].strip().splitlines()[-1]
+    for key, reason in reasons.items():
+        yield f"{key}: the stack failed: {on_one_line(reason)}"
+    yield f"It tries again within 12 minutes; at once, if you stop it and run again. Log: {log}"
+
+
+@dataclass(frozen=True)
+class TellsAll:
+    """A `Reporter` that tells others."""
+
+    others: Sequence[Reporter]
+
+    def update(self, drop: FollowedDrop) -> None:
+        """See `Reporter.update`."""
+        for other in self.others:
+            other.update(drop)
+
+    def moved(self, transfer: Transfer) -> None:
+        """See `Reporter.moved`."""
+        for other in self.others:
+            other.moved(transfer)
+
+
+class PlannedRun(Protocol):
+    """What a place would do with files that are not dropped yet."""
+
+    @property
+    def price(self) -> int:
+        """What it costs at most, in credits."""
+
+    def warnings(self) -> Iterable[str]:
+        """Say what a person should know before agreeing to the price."""
+
+    def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
+        """Upload what the place does not have yet, and follow all images to their end.
+
+        `say` tells a person what goes otherwise than it should.
+
+        Raises:
+            UnusablePath: a file could not be read.
+        """
+
+    def paid_before(self, followed: Sequence[FollowedDrop]) -> frozenset[str]:
+        """Return the fingerprints of jobs that this run did not pay."""
+
+
+class Place(Protocol):
+    """An output folder with what runs have left there, or a stack elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """What an output folder remembers it by."""
+
+    @property
+    def input_prefix(self) -> str:
+        """What the keys of drops must begin with."""
+
+    @property
+    def sidecar_suffixes(self) -> Sequence[str] | None:
+        """What names of sidecars end in there; None: as the command says."""
+
+    def plan_run(self, drops: Drops) -> PlannedRun:
+        """Plan a run of these drops."""
+
+    @property
+    def charged_at(self) -> str | None:
+        """Whose credits are spent, in words; None: nothing is charged."""
+
+    @property
+    def results(self) -> str:
+        """Where results lie, as what their keys come after."""
+
+    def command(self, *arguments: str) -> str:
+        """Return a `dropscale` command on it, for a shell."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keep other commands away from it, if two at once would be one too many."""
+
+    def ledger(self, key: str | None = None) -> KeptLedger:
+        """Return all that the ledger knows, or what it knows of one drop."""
+
+    def as_it_stands(self, drop: Drop) -> FollowedDrop:
+        """Return a drop of the ledger, together with its results."""
+
+    def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
+        """Return what it costs to have these jobs paid, in credits."""
+
+    def session(self, console: Terminal) -> AbstractContextManager[Session]:
+        """Have the stack run until the block ends."""
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """A `Place` on this machine, whose stack runs only for a command.
+
+    Attributes:
+        environment: Holds the key of a real API.
+        log: Where the stack logs; None: nowhere.
+        chosen: The API of a run; None: that of the runs before.
+        patience: See `RoundTrip`.
+    """
+
+    folder: StateFolder
+    environment: Mapping[str, str]
+    log: Path | None = None
+    chosen: ChosenApi | None = None
+    patience: float = PATIENCE_SECONDS
+    input_prefix: ClassVar[str] = ""
+    sidecar_suffixes: ClassVar[None] = None
+
+    @classmethod
+    def at(cls, out: Path, environment: Mapping[str, str], log: Path | None = None) -> OutputFolder:
+        """Return the place of an output folder.
+
+        Raises:
+            UnusablePath: no run has been there, or one on a stack that others keep running.
+        """
+        folder = StateFolder(out)
+        known = folder.api_name()
+        if known is None:
+            raise UnusablePath(f"{out}: no run has been here; name its folder with --out.")
+        if known.startswith(STACK):
+            name = shlex.quote(known.removeprefix(STACK))
+            raise UnusablePath(f"{out}: has the results of {known}; add --stack {name}.")
+        return cls(folder, environment, log)
+
+    @cached_property
+    def api(self) -> ChosenApi:
+        """The API that it calls."""
+        return self.chosen or remembered_api(self.folder.api_name() or "", self.environment)
+
+    @property
+    def name(self) -> str:
+        """See `Place.name`."""
+        return self.api.name
+
+    def plan_run(self, drops: Drops) -> PlannedRun:
+        """See `Place.plan_run`."""
+        return _LocalRun(drops, self.ledger(), self.api)
+
+    @property
+    def charged_at(self) -> str | None:
+        """See `Place.charged_at`."""
+        return self.api.name if self.api.is_charged else None
+
+    @property
+    def results(self) -> str:
+        """See `Place.results`."""
+        return f"{self.folder.out}/"
+
+    def command(self, *arguments: str) -> str:
+        """See `Place.command`."""
+        return shlex.join(["dropscale", *arguments, "--out", str(self.folder.out)])
+
+    def held(self) -> AbstractContextManager[None]:
+        """See `Place.held`."""
+        return self.folder.held()
+
+    def ledger(self, key: str | None = None) -> KeptLedger:
+        """See `Place.ledger`; it always knows all."""
+        return KeptLedger.read(self.folder)
+
+    def as_it_stands(self, drop: Drop) -> FollowedDrop:
+        """See `Place.as_it_stands`."""
+        out, followed = self.folder.out, followed_drop_of(drop)
+        outputs = [job.output for job in manifest_of(drop).jobs if job.output]
+        found = {output.key: collected_file(out, output) for output in outputs}
+        missing = [key for key, file in found.items() if file is None]
+        followed = replace(followed, files=tuple(file for file in found.values() if file))
+        if missing:
+            command = self.command("retry", drop.source.key)
+            trouble = f"{self.results}{missing[0]} is missing; free again by: {command}"
+            return replace(followed, trouble=trouble)
+        return followed
+
+    def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
+        """See `Place.price`: when its stack starts, it also pays what was left unpaid."""
+        return sum({**ledger.unpaid_prices, **prices}.values())
+
+    def session(self, console: Terminal) -> AbstractContextManager[Session]:
+        """See `Place.session`."""
+        return _session(self.folder, self.api, console, self.log, self.patience)
+
+
+@dataclass(frozen=True)
+class _LocalRun:
+    """A `PlannedRun` of a stack that starts for it; nothing is read where nothing is charged."""
+
+    drops: Drops
+    ledger: KeptLedger
+    api: ChosenApi
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return plan_of(self.drops, self.ledger)
+
+    @property
+    def price(self) -> int:
+        """See `PlannedRun.price`."""
+        return self._plan.credits if self.api.is_charged else 0
+
+    def warnings(self) -> Iterable[str]:
+        """See `PlannedRun.warnings`."""
+        if not self.api.is_charged:
+            return []
+        losses = loss_lines((drop.source.key, drop.losses) for drop in self._plan.drops)
+        account = self.api.account(self.price, self._plan.scale_factors)
+        return [*losses, *(account.lines() if account else [])]
+
+    def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
+        """See `PlannedRun.bring`; the stack has none of it, since its buckets were emptied."""
+        trip(self.drops)
+
+    def paid_before(self, followed: Sequence[FollowedDrop]) -> frozenset[str]:
+        """See `PlannedRun.paid_before`."""
+        return self.ledger.paid
+
+
+def place_of(
+    stack: str | None,
+    out: Path,
+    environment: Mapping[str, str],
+    log: Path | None = None,
+    *,
+    are_results_kept: bool = False,
+) -> Place:
+    """Return the stack of that name, or if none is named, the output folder.
+
+    Where `are_results_kept`, the results of the stack come into the output folder, too.
+
+    Raises:
+        StackUnreachable, UnusablePath: as their names say.
+    """
+    if stack is None:
+        return OutputFolder.at(out, environment, log)
+    # boto3 takes its time, and an output folder does without.
+    from dropscale_cli.follow.deployed_stack import DeployedStack  # noqa: PLC0415 # see above
+
+    with progress_on(Terminal(to_stderr=True), f"Looking for stack {stack}"):
+        return DeployedStack.named(stack, out if are_results_kept else None)
+
+
+def followed_drop_of(drop: Drop) -> FollowedDrop:
+    """Return a drop as its row has it."""
+    source = drop.source
+    return FollowedDrop(source.key, source.version_id, dropped_at=0.0, manifest=manifest_of(drop))

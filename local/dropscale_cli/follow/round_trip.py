@@ -1,0 +1,357 @@
+"""Drops files, follows images to their end, and collects what came out."""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from io import FileIO
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from pydantic import ValidationError
+
+from dropscale.ledger.drops import Output
+from dropscale.ledger.states import AT_VENDOR_STATES, DropState, WaitReason
+from dropscale.results.manifest import Manifest, manifest_key
+from dropscale_cli.errors import UnusablePath
+from dropscale_cli.files.drops import Drops
+from dropscale_cli.files.results import ResultPath, collect, collected_file
+
+
+class ResultMissing(Exception):
+    """There is no such result in the results bucket."""
+
+
+class Target(Protocol):
+    """A stack's two buckets, and the one thing that a person does about a result."""
+
+    def drop(self, key: str, file: BinaryIO) -> str | None:
+        """Put a file into the input bucket; return its version id, if the bucket is versioned."""
+
+    def result_etags(self, prefix: str) -> dict[str, str]:
+        """Return the ETags of all results whose keys start with `prefix`, by key."""
+
+    def read_result(self, key: str) -> Iterator[bytes]:
+        """Read one result, in chunks.
+
+        Raises:
+            ResultMissing: with the first chunk, as its name says.
+        """
+
+    def retry(self, key: str) -> bool:
+        """Try an image's drop again; return whether there was anything that could be tried."""
+
+
+AS_ASKED = frozenset(
+    {DropState.DELIVERED, DropState.COMPLETE, DropState.SKIPPED, DropState.SUBMITTED}
+)
+"""States that a drop can end well in."""
+
+MOST_MANIFEST_BYTES = 4 * 1024 * 1024
+"""Ten times the longest that dropscale writes: a row of DynamoDB has 400 KB."""
+
+_ACCOUNT_WIDE = frozenset({WaitReason.BUDGET, WaitReason.ACCOUNT, WaitReason.LEDGER})
+_FOR_A_PERSON = _ACCOUNT_WIDE | {WaitReason.SIDECAR, WaitReason.ACCESS}
+
+PATIENCE_SECONDS = 10 * 60.0
+"""How long a command waits by default for a vendor whose answers say nothing yet."""
+
+_SILENCE_SECONDS = 15 * 60.0
+"""Longer than a failed receive of the drop queue takes to come again (12 minutes)."""
+
+
+@dataclass(frozen=True)
+class FollowedDrop:
+    """An image, and the last that was heard of it.
+
+    Attributes:
+        seconds: From the drop to the last change of its state.
+        trouble: Why a result could not be written on this machine.
+        is_collected: Whether its result is waited for, whatever its spec says.
+        is_given_up: Whether this command no longer waits for it, though it may go on.
+    """
+
+    key: str
+    version_id: str | None
+    dropped_at: float
+    seconds: float = 0.0
+    manifest: Manifest | None = None
+    files: tuple[Path, ...] = ()
+    trouble: str | None = None
+    is_collected: bool = False
+    is_given_up: bool = False
+
+    @property
+    def state(self) -> DropState | None:
+        """Its state; None as long as nothing is heard of it."""
+        return self.manifest.state if self.manifest else None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the pipeline is done with it, well or not."""
+        if self.is_collected and self.state is DropState.SUBMITTED:
+            return False
+        return self.manifest is not None and self.manifest.is_settled
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the vendor's last answers settle nothing, as may pass by itself.
+
+        The manifest of a job that is looked at in vain has a reason, and its state stays open.
+        """
+        if self.manifest is None or self.is_settled:
+            return False
+        if self.state is DropState.WAITING:
+            return self.manifest.waiting_for is WaitReason.UNREADABLE
+        return self.state in AT_VENDOR_STATES and self.manifest.reason is not None
+
+    @property
+    def is_as_asked(self) -> bool:
+        """Whether it came to what its spec asks for, and lies on this machine."""
+        return self.is_settled and self.state in AS_ASKED and self.trouble is None
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How much of a file was sent or fetched, in bytes, or how many files were looked at.
+
+    `what` is e.g. "uploading cat.jpg".
+    """
+
+    what: str
+    done: int
+    total: int
+    seconds: float
+    unit: str = "MB"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of it is there."""
+        return self.done >= self.total
+
+    def __str__(self) -> str:
+        """Say how much, and how fast."""
+        size, digits = (1e6, 1) if self.unit == "MB" else (1, 0)
+        rate = self.done / self.seconds / size if self.seconds else 0.0
+        done, total = f"{self.done / size:.{digits}f}", f"{self.total / size:.{digits}f}"
+        return f"{self.what}: {done} of {total} {self.unit}, {rate:.1f} {self.unit}/s"
+
+
+class _CountedFile(FileIO):
+    """A file whose reader is seen by `told`, which takes how far it is."""
+
+    def __init__(self, path: Path, told: Callable[[int], None]) -> None:
+        super().__init__(path)
+        self._told = told
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """See `FileIO.read`."""
+        data = super().read(-1 if size is None else size) or b""
+        self._told(self.tell())
+        return data
+
+
+class Reporter(Protocol):
+    """Is told what happens, as it happens."""
+
+    def moved(self, transfer: Transfer) -> None:
+        """Take note that more of a file was sent or fetched."""
+
+    def update(self, drop: FollowedDrop) -> None:
+        """Take note that an image was dropped, or that something new is heard of it."""
+
+
+@dataclass
+class RoundTrip:
+    """Drops files on a target and brings the results into the folder `out`, if there is one.
+
+    `clock` gives seconds that only grow; `pause` waits between two looks at the results.
+    `patience` is for how many seconds an image is waited for that is passing all the while.
+    """
+
+    target: Target
+    out: Path | None
+    reporter: Reporter
+    clock: Callable[[], float]
+    pause: Callable[[], None]
+    patience: float = math.inf
+    _followed: dict[str, FollowedDrop] = field(default_factory=dict, init=False)
+    _etags: dict[str, str] = field(default_factory=dict, init=False)
+    _last_news: float = field(default=0.0, init=False)
+    _last_progress: float = field(default=0.0, init=False)
+    _passing_since: dict[str, float] = field(default_factory=dict, init=False)
+
+    def __call__(self, drops: Drops) -> list[FollowedDrop]:
+        """Drop all files, and follow the images.
+
+        Raises:
+            UnusablePath: a file could not be read after all.
+        """
+        for key, path in drops.specs.items():
+            self.drop_spec(key, path)
+        for key, path in drops.to_follow.items():
+            self.drop(key, path)
+        return self.follow(())
+
+    @property
+    def followed(self) -> list[FollowedDrop]:
+        """All images, as far as they have come."""
+        return list(self._followed.values())
+
+    def drop_spec(self, key: str, path: Path) -> None:
+        """Drop a spec of images.
+
+        Raises:
+            UnusablePath: the file could not be read.
+        """
+        self._put(key, path)
+
+    def drop(self, key: str, path: Path) -> None:
+        """Drop an image, or a spec that stands alone, to follow it.
+
+        Raises:
+            UnusablePath: the file could not be read.
+        """
+        version_id = self._put(key, path)
+        self._note(FollowedDrop(key, version_id, dropped_at=self.clock()))
+
+    def follow(
+        self, versions: Iterable[tuple[str, str | None]], *, is_collected: bool = False
+    ) -> list[FollowedDrop]:
+        """Return all images, settled as far as they come without a person.
+
+        Those that were dropped earlier are given by key and version id. It ends early where only a
+        person can go on: when all that is left waits for a sidecar, the budget or the account, or
+        when the pipeline is silent about an image for a quarter hour; and where all that is left is
+        passing, when the patience is at its end.
+        """
+        for key, version_id in versions:
+            now = self.clock()
+            self._note(FollowedDrop(key, version_id, dropped_at=now, is_collected=is_collected))
+        while self._is_moving():
+            self.pause()
+            self.look()
+        return self.followed
+
+    def _put(self, key: str, path: Path) -> str | None:
+        try:
+            told = self.counter(f"uploading {key}", path.stat().st_size)
+            with _CountedFile(path, told) as file:
+                return self.target.drop(key, file)
+        except OSError as error:
+            raise UnusablePath(f"{path}: cannot be read: {error.strerror}") from error
+
+    def counter(self, what: str, total: int, unit: str = "MB") -> Callable[[int], None]:
+        """Return what is told how far a `Transfer` is that begins now."""
+        began = self.clock()
+
+        def told(done: int) -> None:
+            self.reporter.moved(Transfer(what, done, total, self.clock() - began, unit))
+
+        return told
+
+    def _counted(self, chunks: Iterable[bytes], output: Output) -> Iterator[bytes]:
+        told, done = self.counter(f"downloading {output.key}", output.bytes), 0
+        for chunk in chunks:
+            yield chunk
+            done += len(chunk)
+            told(done)
+
+    def _is_moving(self) -> bool:
+        silence = self.clock() - self._last_news
+        waiting: set[WaitReason | None] = set()
+        self._give_up()
+        for drop in self._followed.values():
+            if drop.is_given_up:
+                continue
+            if drop.manifest is None:
+                if silence < _SILENCE_SECONDS:
+                    return True
+            elif drop.state is DropState.WAITING:
+                waiting.add(drop.manifest.waiting_for)
+            elif not drop.is_settled:
+                return True
+        if waiting & _ACCOUNT_WIDE:
+            return False
+        # Given up jobs keep their slots; where nothing else moves, nobody will get one.
+        is_stuck = any(drop.is_given_up for drop in self._followed.values())
+        if is_stuck and self.clock() - self._last_progress > self.patience:
+            waiting -= {WaitReason.SLOT}
+        return bool(waiting - _FOR_A_PERSON)
+
+    def _give_up(self) -> None:
+        now = self.clock()
+        for key, since in self._passing_since.items():
+            drop = self._followed[key]
+            if now - since > self.patience and not drop.is_given_up:
+                self._followed[key] = replace(drop, is_given_up=True)
+                self.reporter.update(self._followed[key])
+
+    def look(self) -> None:
+        """Take note of what has become of the images since the last look."""
+        manifests = {manifest_key(key): key for key in self._followed}
+        # S3 compares prefixes character by character, too.
+        prefix = os.path.commonprefix(list(manifests))  # noqa: RUF071 # see above
+        etags = self.target.result_etags(prefix)
+        for name, key in manifests.items():
+            etag = etags.get(name)
+            if etag is not None and etag != self._etags.get(name):
+                self._etags[name] = etag
+                self._read(name, self._followed[key])
+
+    def _read(self, name: str, drop: FollowedDrop) -> None:
+        body = b""
+        for piece in self.target.read_result(name):
+            body += piece
+            if len(body) > MOST_MANIFEST_BYTES:
+                break
+        try:
+            manifest = Manifest.model_validate_json(body[: MOST_MANIFEST_BYTES + 1])
+        except ValidationError:
+            self._note(replace(drop, trouble=f"{name}: not a manifest that can be read"))
+            return
+        if manifest.source.version_id not in {drop.version_id, None}:
+            return  # It tells of what lay at this key before.
+        changed = manifest.state is not drop.state
+        if changed and drop.is_settled:
+            drop = replace(drop, dropped_at=self.clock())  # It sets out again.
+        seconds = self.clock() - drop.dropped_at if changed else drop.seconds
+        drop = replace(drop, manifest=manifest, seconds=seconds)
+        if drop.is_passing:
+            self._passing_since.setdefault(drop.key, self.clock())
+        else:
+            self._passing_since.pop(drop.key, None)
+            drop = replace(drop, is_given_up=False)
+        if changed:
+            self._last_progress = self.clock()
+        outputs = [job.output for job in manifest.jobs if job.output]
+        try:
+            files = [self._collect_output(output, self.out) for output in outputs if self.out]
+            drop = replace(drop, files=tuple(files), trouble=None)
+            if self.out:
+                # Whoever interrupts when the manifest is there is told what it says.
+                self._followed[drop.key] = drop
+                collect(ResultPath(self.out, name), [body], len(body))
+        except ResultMissing as missing:
+            drop = self._fetch_again(drop, str(missing))
+        except OSError as error:
+            drop = replace(drop, trouble=f"{error.filename}: {error.strerror}")
+        self._note(drop)
+
+    def _collect_output(self, output: Output, out: Path) -> Path:
+        if file := collected_file(out, output):
+            return file
+        place = ResultPath(out, output.key)
+        chunks = self._counted(self.target.read_result(output.key), output)
+        return collect(place, chunks, output.bytes)
+
+    def _fetch_again(self, drop: FollowedDrop, result: str) -> FollowedDrop:
+        """Have a result delivered again that left both the bucket and the folder."""
+        if self.target.retry(drop.key):
+            return replace(drop, manifest=None)  # the next one counts
+        return replace(drop, trouble=f"{result}: the paid result is no longer there")
+
+    def _note(self, drop: FollowedDrop) -> None:
+        self._last_news = self.clock()
+        self._followed[drop.key] = drop
+        self.reporter.update(drop)

@@ -1,0 +1,273 @@
+"""`dropscale run`: a stack for as long as it takes to bring some images through it."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from dropscale.specs.keys import SPEC_SUFFIXES
+from dropscale_cli.errors import NothingToDrop, PriceDeclined, PriceUnconfirmed
+from dropscale_cli.files.drops import Drops, IgnoredFiles, find_drops
+from dropscale_cli.files.state_folder import StateFolder
+from dropscale_cli.follow.places import OutputFolder, Place, PlannedRun, Session, place_of
+from dropscale_cli.follow.progress import progress_on
+from dropscale_cli.follow.round_trip import PATIENCE_SECONDS
+from dropscale_cli.follow.summary import Summary
+from dropscale_cli.follow.watch import WatchedFolder, watch
+from dropscale_cli.options import (
+    ENGINES,
+    FILE,
+    LOG_HELP,
+    NOTHING_GOES_ON,
+    PROGRESS_HELP,
+    YES_HELP,
+    as_seconds,
+    ended_by_signals,
+    format_option,
+    out_option,
+    sidecar_suffixes_option,
+)
+from dropscale_cli.page.gallery import PAGE_NAME
+from dropscale_cli.stacks.local_stack import chosen_api
+from dropscale_cli.terminal import Terminal, confirm
+
+
+def agree_to_price(price: int, offer: str, console: Terminal, *, is_agreed: bool) -> None:
+    """Show an offer, and ask a person whether to go on, unless nothing is to be paid.
+
+    Raises:
+        PriceUnconfirmed, PriceDeclined: as their names say.
+    """
+    if price and not is_agreed and not sys.stdin.isatty():
+        raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
+    console.say(offer)
+    if price and not is_agreed and not confirm("Go on?"):
+        raise PriceDeclined("Nothing was done, nothing is charged.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How a command asks and tells.
+
+    Attributes:
+        is_agreed: Whether a price needs no question.
+        as_json: Whether standard output takes one JSON object and nothing else.
+    """
+
+    is_agreed: bool
+    as_json: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Agreement):
+    """What `dropscale run` was asked for.
+
+    Attributes:
+        path: A folder, or one image.
+        out: The folder for results.
+        is_watching: Whether what comes into the folder later is dropped, too, until interrupted.
+        suffixes: What a sidecar's name ends in.
+    """
+
+    path: Path
+    out: Path
+    is_watching: bool = False
+    suffixes: Sequence[str] = SPEC_SUFFIXES
+
+
+def run(options: RunOptions, place: Place) -> int:
+    """Bring what lies at a path through the stack of a place, and print a summary.
+
+    What earlier runs have brought there, or paid, is not paid again. Return the exit code: 0 if
+    every image came to what its spec asks for, else 1.
+
+    Raises:
+        click.ClickException: one of `dropscale_cli.errors`, or a contradiction in the options.
+    """
+    prefix = place.input_prefix
+    if prefix and options.is_watching:
+        raise click.UsageError(f"--watch cannot drop below the stack's prefix, {prefix}.")
+    options = replace(options, suffixes=place.sidecar_suffixes or options.suffixes)
+    with progress_on(Terminal(to_stderr=options.as_json), f"Looking through {options.path}"):
+        drops = found_drops(options).below(prefix)
+    return run_drops(drops, options, place)
+
+
+def run_drops(drops: Drops, options: RunOptions, place: Place) -> int:
+    """Do as `run` does, with these drops.
+
+    The folder is bound to the place, and anything is sent, only once the price is agreed to.
+    """
+    folder = StateFolder(options.out)
+    folder.make()
+    console = Terminal(to_stderr=options.as_json)
+    with folder.held():
+        folder.require_api(place.name)
+        with progress_on(console, "Planning"):
+            planned = place.plan_run(drops)
+            warnings = [*planned.warnings()]
+        console.say(*warnings)
+        _agree(planned, place, len(drops.to_follow), options, console)
+        folder.bind(place.name)
+        folder.remember_suffixes(options.suffixes)
+        folder.remember_originals(options.path if options.path.is_dir() else options.path.parent)
+        running = None
+        try:
+            with place.session(console) as running:
+                if options.is_watching:
+                    watch_folder(options, running, console)
+                planned.bring(running.round_trip, console.say)
+        except KeyboardInterrupt:
+            # A watch has no other end. What it came to is told when nothing moves any more.
+            if options.is_watching and running:
+                _report(options, place, running, planned)
+            raise
+    return 0 if _report(options, place, running, planned, drops).is_as_asked else 1
+
+
+def found_drops(options: RunOptions) -> Drops:
+    """Return what is to be dropped; for a watch, that may be nothing yet.
+
+    Raises:
+        click.ClickException: one of `dropscale_cli.errors`, or a contradiction in the options.
+    """
+    if not options.is_watching:
+        return find_drops(options.path, options.out, suffixes=options.suffixes)
+    if not options.path.is_dir():
+        raise click.UsageError(f"--watch needs a folder, but {options.path} is a file.")
+    try:
+        return find_drops(options.path, options.out, lambda _: None, options.suffixes)
+    except NothingToDrop:
+        return Drops({}, {})
+
+
+def watch_folder(options: RunOptions, running: Session, console: Terminal) -> NoReturn:
+    """Drop what comes into the folder, until an exception ends it."""
+    console.say(f"Watching {options.path}; Ctrl-C ends it. See {options.out / PAGE_NAME}")
+    folder = WatchedFolder(options.path, options.out, time.monotonic, console.say, options.suffixes)
+    watch(folder, running.round_trip)
+
+
+def _report(
+    options: RunOptions,
+    place: Place,
+    running: Session,
+    planned: PlannedRun,
+    drops: Drops | None = None,
+) -> Summary:
+    followed = running.round_trip.followed
+    summary = Summary(
+        followed,
+        place.results,
+        place.charged_at is not None,
+        IgnoredFiles.of(drops.ignored if drops else {}),
+        planned.paid_before(followed),
+        running.page.path if running.page else None,
+        place.command("run", str(options.path)),
+    )
+    summary.tell(as_json=options.as_json)
+    return summary
+
+
+def _agree(
+    planned: PlannedRun, place: Place, images: int, options: RunOptions, console: Terminal
+) -> None:
+    if place.charged_at is None:
+        return
+    offer = (
+        f"Images: {images}. They cost up to {planned.price} credits, charged at "
+        f"{place.charged_at}. A job once paid goes on there, even if you interrupt."
+    )
+    if options.is_watching:
+        offer += " Each image that comes later is charged, too, and nobody is asked again."
+    at_stake = max(planned.price, 1) if options.is_watching else planned.price
+    agree_to_price(at_stake, offer, console, is_agreed=options.is_agreed)
+
+
+@click.command("run")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@out_option("Where results go, and where the next run goes on.")
+@click.option(
+    "--stack",
+    metavar="NAME",
+    help="Drop into this stack on AWS, in the account and region that the AWS CLI uses.",
+)
+@click.option("--yes", is_flag=True, help=YES_HELP)
+@click.option(
+    "--engine",
+    type=ENGINES,
+    help="What upscales, unless MAGIC_HOUR_API_KEY is set.  [default: model]",
+)
+@click.option(
+    "--watch", is_flag=True, help="Go on with what comes into the folder later, until Ctrl-C."
+)
+@click.option(
+    "--patience",
+    callback=as_seconds,
+    metavar="SECONDS|MINUTES",
+    help="How long to wait for an image while Magic Hour's answers say nothing (an error page, a "
+    "status not known): 90, 90s, 10m.  [default: 10m]",
+)
+@format_option(PROGRESS_HELP)
+@click.option("--log", type=FILE, help=LOG_HELP)
+@sidecar_suffixes_option
+def run_command(  # noqa: PLR0913 # all by name
+    *,
+    path: Path,
+    out: Path,
+    stack: str | None,
+    yes: bool,
+    engine: str | None,
+    watch: bool,
+    patience: float | None,
+    output_format: str,
+    log: Path | None,
+    suffixes: tuple[str, ...],
+) -> None:
+    """Upscale the image at PATH, or all images in the folder PATH, on a stack of their own.
+
+    Specs that lie with the images are dropped before them. The stack runs on this machine and
+    ends with the command. Its Magic Hour API is embedded and free, unless MAGIC_HOUR_API_KEY is
+    set: then it is the real one (or that at MAGIC_HOUR_BASE_URL), and you are asked first. With
+    --stack, the images go through a stack that you have deployed.
+
+    What earlier runs with the same --out have brought is not paid again, even if they were killed.
+    What a run has not waited for to its end goes on with the next one, too.
+
+    The last line printed is the page that shows it all; it is there from the start, and keeps up.
+
+    Exits with 0 if all images came to what was asked, 1 if not, 2 on wrong usage or a price not
+    agreed to, 130 if interrupted.
+    """
+    options = RunOptions(
+        path=path,
+        out=out,
+        is_agreed=yes,
+        as_json=output_format == "json",
+        is_watching=watch,
+        suffixes=suffixes,
+    )
+    if stack is not None and (engine or log or patience is not None):
+        raise click.UsageError("--engine, --log and --patience are for the stack on this machine.")
+    goes_on = f"Stack {stack} goes on with what it has." if stack else NOTHING_GOES_ON
+    with ended_by_signals(f"{goes_on} Results so far are in {out}."):
+        sys.exit(run(options, _place(options, stack, engine, log, patience)))
+
+
+def _place(
+    options: RunOptions,
+    stack: str | None,
+    engine: str | None,
+    log: Path | None,
+    patience: float | None,
+) -> Place:
+    if stack is not None:
+        return place_of(stack, options.out, {}, are_results_kept=True)
+    api = chosen_api(os.environ, engine)
+    waits = PATIENCE_SECONDS if patience is None else patience
+    return OutputFolder(StateFolder(options.out), os.environ, log, api, waits)

@@ -1,0 +1,363 @@
+"""The page `index.html` in a folder of results, kept up to date, and `dropscale gallery`."""
+
+import base64
+import hashlib
+import os
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+from threading import Event, Thread
+
+import click
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from pydantic import ValidationError
+
+from dropscale.ledger.states import DropState
+from dropscale.results.manifest import Manifest, manifest_key
+from dropscale.specs.keys import MANIFEST_SUFFIX
+from dropscale_cli.errors import NoResults, PageUnwritable
+from dropscale_cli.files.results import PathInside, result_below
+from dropscale_cli.files.state_folder import StateFolder
+from dropscale_cli.follow.progress import progress_on
+from dropscale_cli.follow.round_trip import MOST_MANIFEST_BYTES, FollowedDrop, Transfer
+from dropscale_cli.options import FOLDER, ended_by_signals
+from dropscale_cli.page.cards import Card, CardMaker, Thumbnails
+from dropscale_cli.stacks.local_stack import is_charged
+from dropscale_cli.terminal import Terminal, say
+
+GENERATOR = '<meta name="generator" content="dropscale">'
+"""Stands in every page, so that no other file is taken for one."""
+
+_TEMPLATES = "template"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page is about.
+
+    Attributes:
+        cards: In the order to show them.
+        charge: What to say about the credits.
+        at: When the page was made.
+        is_live: Whether it is made again and again, so that it must be read again, too.
+    """
+
+    cards: Sequence[Card]
+    charge: str
+    at: datetime
+    is_live: bool = False
+
+    @property
+    def images(self) -> int:
+        """How many images there are."""
+        return len(self._tones)
+
+    @property
+    def done(self) -> int:
+        """How many of them came to all that was asked."""
+        return sum("good" in tones and tones <= {"good", "past"} for tones in self._tones.values())
+
+    @property
+    def _tones(self) -> dict[str, set[str]]:
+        tones: dict[str, set[str]] = {}
+        for card in self.cards:
+            tones.setdefault(card.key, set()).add(card.tone)
+        return tones
+
+    @property
+    def credits(self) -> int:
+        """What the jobs cost; a shared one counts once."""
+        return sum({card.job: card.credits or 0 for card in self.cards}.values())
+
+    @property
+    def seconds(self) -> float:
+        """What all images took, one after the other."""
+        return sum({card.key: card.seconds or 0 for card in self.cards}.values())
+
+    @property
+    def states(self) -> list[tuple[str, str, int]]:
+        """Each state with its tone and how many cards are in it, in the ledger's order."""
+        order = ["dropped", *DropState, "missing"]
+        counts = Counter(card.state for card in self.cards)
+        tones = {card.state: card.tone for card in self.cards}
+        return [(state, tones[state], counts[state]) for state in order if state in counts]
+
+    @property
+    def folders(self) -> list[tuple[str, int]]:
+        """Each folder with how many cards are in it and below."""
+        counts: Counter[str] = Counter()
+        for card in self.cards:
+            parents = PurePosixPath(card.key).parents
+            counts.update(str(parent) for parent in parents if str(parent) not in {".", "/"})
+        return sorted(counts.items())
+
+    def html(self) -> str:
+        """Return the page as HTML."""
+        style, script = _part("page.css"), _part("page.js")
+        return _template().render(
+            page=self,
+            style=style,
+            script=script,
+            policy=_policy(style, script),
+        )
+
+
+@cache
+def _template() -> Template:
+    """Return the page's template, which takes longer to compile than to fill."""
+    environment = Environment(
+        loader=PackageLoader(__package__, _TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")
+
+
+def _part(name: str) -> str:
+    return files(__package__).joinpath(_TEMPLATES, name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """Return the Content-Security-Policy: our own style and script, and images from the disk."""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            "img-src 'self' file: data:",
+            f"style-src '{_hash_source(style)}'",
+            f"script-src '{_hash_source(script)}'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+        ]
+    )
+
+
+def _hash_source(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+PAGE_NAME = "index.html"
+_FILES = "index_files"
+"""As a browser names the folder beside a page that it saves."""
+
+_HEAD_CHARACTERS = 4096
+
+
+def make_gallery(folder: Path, originals: Sequence[Path]) -> int:
+    """Make the page of a folder of results, and print where it is; return the exit code.
+
+    Raises:
+        NoResults: there is no manifest in the folder.
+        PageUnwritable: as its name says.
+    """
+    with progress_on(Terminal(to_stderr=True), f"Reading {folder}") as progress:
+        drops = list(drops_in(folder))
+        if not drops:
+            raise NoResults(f"{folder}: there are no results here (no *{MANIFEST_SUFFIX} file).")
+
+        def told(done: int) -> None:
+            progress.doing = f"Small versions: {done} of {len(drops)} images"
+
+        page = write_page(folder, drops, originals, told=told)
+    say(str(page))
+    return 0
+
+
+def write_page(
+    out: Path,
+    drops: Sequence[FollowedDrop],
+    originals: Sequence[Path] = (),
+    *,
+    is_live: bool = False,
+    told: Callable[[int], None] = lambda done: None,
+) -> Path:
+    """Write the page of images whose results are in a folder; return where it is.
+
+    `told` takes how many images are ready. Small versions that are there already are not made
+    again, so that what was interrupted resumes.
+
+    Originals are looked for at their keys in `originals`, then where earlier runs have found them,
+    then among the results.
+
+    Raises:
+        PageUnwritable: as its name says.
+    """
+    state_folder = StateFolder(out)
+    thumbnails = Thumbnails(out / _FILES)
+    maker = CardMaker(out, [*originals, *state_folder.originals(), out], thumbnails)
+    page = out / PAGE_NAME
+    try:
+        _require_ours(page)
+        with ThreadPoolExecutor(os.cpu_count()) as workers:
+            cards: list[Card] = []
+            for done, of_one in enumerate(workers.map(maker.cards, drops), 1):
+                cards += of_one
+                told(done)
+        html = Page(cards, _charge(state_folder.api_name()), datetime.now(UTC), is_live).html()
+        partial = PathInside(out, f"{_FILES}/page.part")
+        PathInside(out, PAGE_NAME).write([html.encode()], partial, is_durable=False)
+        thumbnails.prune()
+    except OSError as error:
+        raise PageUnwritable(f"{page}: cannot be written: {error.strerror}") from error
+    return page
+
+
+def drops_in(folder: Path) -> Iterator[FollowedDrop]:
+    """Read the manifests in a folder, in the order of their keys; tell of those that are none.
+
+    The folder may hold a whole results bucket, or what lies in it below a prefix, or several.
+    """
+    for path in sorted(folder.rglob(f"*{MANIFEST_SUFFIX}")):
+        if not path.is_file():
+            continue  # a pipe would be waited for
+        try:
+            with path.open("rb") as file:
+                manifest = Manifest.model_validate_json(file.read(MOST_MANIFEST_BYTES + 1))
+        except (OSError, ValidationError):
+            say(f"{path}: not a manifest that can be read; left out.", to_stderr=True)
+            continue
+        manifest = _as_it_lies(manifest, path.relative_to(folder).as_posix())
+        missing = [
+            job.output.key
+            for job in manifest.jobs
+            if job.output and not result_below(folder, job.output.key)
+        ]
+        yield FollowedDrop(
+            key=manifest.source.key,
+            version_id=manifest.source.version_id,
+            dropped_at=0.0,
+            manifest=manifest,
+            trouble=_explain_missing(folder, manifest.source.key, missing[0]) if missing else None,
+        )
+
+
+def _as_it_lies(manifest: Manifest, place: str) -> Manifest:
+    """Return a manifest with the keys that its files have where it lies now."""
+    key = manifest_key(manifest.source.key)
+    added = place.removesuffix(key) if place.endswith(f"/{key}") else ""
+    taken = key.removesuffix(place) if key.endswith(f"/{place}") else ""
+
+    def move_key(key: str) -> str:
+        return added + key.removeprefix(taken)
+
+    data = manifest.model_dump(mode="json")
+    for thing in (data["source"], *(job["output"] for job in data["jobs"] if job["output"])):
+        thing["key"] = move_key(thing["key"])
+    return Manifest.model_validate(data)
+
+
+def _explain_missing(folder: Path, key: str, result: str) -> str:
+    if StateFolder(folder).api_name() is None:
+        return f"{result} is not in this folder. Sync the results bucket again."
+    command = shlex.join(["dropscale", "retry", key, "--out", str(folder)])
+    return f"{result} is not in this folder; free again by: {command}"
+
+
+def _require_ours(page: Path) -> None:
+    if not page.is_file():
+        return
+    with page.open(encoding="utf-8", errors="replace") as file:
+        is_ours = GENERATOR in file.read(_HEAD_CHARACTERS)
+    if not is_ours:
+        raise PageUnwritable(f"{page}: is not dropscale's, so it is left alone; move it away.")
+
+
+def _charge(api_name: str | None) -> str:
+    if api_name is None:
+        return ""
+    return "charged" if is_charged(api_name) else "not charged: embedded API"
+
+
+_PAUSE_SECONDS = 2.0
+_PAUSE_RATIO = 10
+"""How many times as long as it takes to write the page there is a pause before the next time."""
+
+
+@dataclass
+class LivePage:
+    """A `Reporter` that shows what it is told beside what lies in the folder `out`.
+
+    Attributes:
+        path: Where the page is, once it is written.
+    """
+
+    out: Path
+    path: Path | None = None
+    _drops: dict[str, FollowedDrop] = field(default_factory=dict)
+    _news: Event = field(default_factory=Event)
+    _end: Event = field(default_factory=Event)
+
+    @classmethod
+    @contextmanager
+    def kept_up(cls, out: Path) -> Iterator["LivePage"]:
+        """Write the page again and again until the block ends, and then once more.
+
+        A page that cannot be written is warned of at the end: the results are there without it.
+        """
+        page = cls(out)
+        page._drops.update({drop.key: drop for drop in drops_in(out)})
+        page._news.set()
+        writer = Thread(target=page._keep_up, name="page", daemon=True)
+        writer.start()
+        try:
+            yield page
+        finally:
+            page._end.set()
+            page._news.set()
+            writer.join()
+            try:
+                page._write(is_live=False)
+            except PageUnwritable as error:
+                say(f"Warning: {error.message}", to_stderr=True)
+
+    def update(self, drop: FollowedDrop) -> None:
+        """See `Reporter.update`."""
+        self._drops[drop.key] = drop
+        self._news.set()
+
+    def moved(self, transfer: Transfer) -> None:
+        """See `Reporter.moved`; the page shows no parts of images."""
+
+    def _keep_up(self) -> None:
+        while self._news.wait() and not self._end.is_set():
+            self._news.clear()
+            began = time.monotonic()
+            try:
+                self._write(is_live=True)
+            except PageUnwritable:
+                return
+            took = time.monotonic() - began
+            self._end.wait(max(_PAUSE_SECONDS, _PAUSE_RATIO * took))
+
+    def _write(self, *, is_live: bool) -> None:
+        drops = [drop for _, drop in sorted(self._drops.copy().items())]
+        self.path = write_page(self.out, drops, is_live=is_live)
+
+
+@click.command("gallery")
+@click.argument("folder", metavar="DIR", type=FOLDER)
+@click.option(
+    "--originals",
+    type=FOLDER,
+    multiple=True,
+    help="Where the images lie that were dropped, at their keys; may be given again.",
+)
+def gallery(*, folder: Path, originals: tuple[Path, ...]) -> None:
+    """Write DIR/index.html, which shows all results in DIR beside their originals.
+
+    DIR is where `dropscale run` has put its results, or what was synced from a results bucket. A
+    browser opens the page from the disk, without a network.
+    """
+    with ended_by_signals():
+        sys.exit(make_gallery(folder, originals))

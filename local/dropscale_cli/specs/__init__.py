@@ -1,0 +1,1 @@
+"""Commands about specs, none of which needs a stack."""

@@ -1,0 +1,382 @@
+"""`dropscale plan`: what a stack would do with files on this machine, and what it would cost."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from dropscale.coded_warning import CodedWarning
+from dropscale.errors import DropscaleError
+from dropscale.image.carry import foresee_losses
+from dropscale.ledger.budget import Budget
+from dropscale.ledger.drops import Rendition, Source
+from dropscale.pipeline.parts.plan import LargeEnough, plan_renditions
+from dropscale.pipeline.parts.ports import ObjectVersion
+from dropscale.pipeline.parts.source_image import SourceImage, image_of, require_size
+from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SpecResolver
+from dropscale.specs.effective import MetadataChoice
+from dropscale.specs.faults import Fault
+from dropscale.specs.keys import SPEC_SUFFIXES
+from dropscale.upscaler import DOLLARS_PER_CREDIT
+from dropscale_cli.files.drops import (
+    Drops,
+    IgnoredFiles,
+    LocalBucket,
+    find_drops,
+    list_names,
+    refusal_as_json,
+)
+from dropscale_cli.files.state_folder import KeptLedger, StateFolder
+from dropscale_cli.follow.progress import progress_on
+from dropscale_cli.options import (
+    PATH,
+    ended_by_signals,
+    examples,
+    format_option,
+    out_option,
+    sidecar_suffixes_option,
+)
+from dropscale_cli.stacks.local_stack import chosen_api
+from dropscale_cli.terminal import Table, Terminal, say_json
+
+if TYPE_CHECKING:
+    from dropscale_cli.stacks.account import AccountReport
+
+
+_NO_BUDGET = Budget()
+
+
+@dataclass(frozen=True)
+class PlannedDrop:
+    """What is to become of one drop: its renditions, or why it gets none."""
+
+    source: Source
+    renditions: Sequence[Rendition] = ()
+    warnings: Sequence[Fault] = ()
+    refusal: DropscaleError | None = None
+    losses: Sequence[CodedWarning] = ()
+    """What its results will lack that the image has, as far as its header tells."""
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether it is left alone because it is large enough."""
+        return isinstance(self.refusal, LargeEnough)
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What one rendition adds to the price, in credits; why nothing, if it is free."""
+
+    drop: PlannedDrop
+    rendition: Rendition
+    credits: int
+    free_because: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to become of all drops on a stack that goes on from `ledger`."""
+
+    drops: Sequence[PlannedDrop]
+    ledger: KeptLedger
+
+    @property
+    def charges(self) -> Iterator[Charge]:
+        """What each rendition adds: images that share a job pay once, and what is paid is paid."""
+        first: dict[str, str] = {}
+        for drop in self.drops:
+            for rendition in drop.renditions:
+                job = rendition.fingerprint
+                if job in self.ledger.paid:
+                    yield Charge(drop, rendition, 0, "paid before")
+                elif job in first:
+                    yield Charge(drop, rendition, 0, f"shared with {first[job]}")
+                else:
+                    first[job] = drop.source.key
+                    yield Charge(drop, rendition, rendition.parameters.credits)
+
+    @property
+    def credits(self) -> int:
+        """What will be charged: for the drops, and for what earlier runs have left unpaid."""
+        return sum(charge.credits for charge in self.charges) + self.credits_left
+
+    @property
+    def scale_factors(self) -> frozenset[int]:
+        """The scale factors of what will be charged."""
+        jobs = self.ledger.jobs
+        left = (jobs[job].parameters for job in self.ledger.unpaid_prices)
+        here = (charge.rendition.parameters for charge in self.charges if charge.credits)
+        return frozenset(parameters.scale_factor for parameters in (*here, *left))
+
+    @property
+    def credits_left(self) -> int:
+        """What jobs cost that earlier runs have left unpaid, and that no drop here shares."""
+        here = {charge.rendition.fingerprint for charge in self.charges}
+        left = self.ledger.unpaid_prices.items()
+        return sum(price for job, price in left if job not in here)
+
+    @property
+    def credits_before(self) -> int:
+        """What was paid before for jobs of these drops."""
+        renditions = [charge.rendition for charge in self.charges]
+        prices = {one.fingerprint: one.parameters.credits for one in renditions}
+        return sum(price for job, price in prices.items() if job in self.ledger.paid)
+
+
+def plan_of(drops: Drops, ledger: KeptLedger) -> Plan:
+    """Plan all drops on a stack that goes on from `ledger`; what is faulty costs nothing."""
+    bucket = drops.bucket
+    specs = bucket.specs()
+    planned = [drop for key in drops.to_follow for drop in _plan_drop(key, bucket, specs)]
+    return Plan(planned, ledger)
+
+
+def planned_drop(
+    source: Source,
+    version: ObjectVersion,
+    specs: SpecResolver,
+    image_of: Callable[[ResolvedSpec], SourceImage],
+    budget: Budget = _NO_BUDGET,
+) -> PlannedDrop | None:
+    """Plan one drop, in the order in which submit decides; None: it is another tool's file.
+
+    Raises:
+        SidecarMissing: as its name says.
+    """
+    try:
+        require_size(version, source.key)
+        resolved = specs.resolve_drop(source.bucket, source.key)
+        if resolved is None:
+            return None
+        source = image_of(resolved).describe(source)
+        renditions = plan_renditions(source, resolved.effective, budget)
+    except DropscaleError as error:
+        return PlannedDrop(source, refusal=error)
+    return PlannedDrop(source, tuple(renditions.values()), resolved.warnings)
+
+
+def _plan_drop(key: str, bucket: LocalBucket, specs: SpecResolver) -> Iterator[PlannedDrop]:
+    source = Source(bucket="", key=key, etag="")
+    version = bucket.head("", key)
+    with ExitStack() as open_objects:
+        if version is not None:
+            planned = planned_drop(
+                source,
+                version,
+                specs,
+                lambda resolved: image_of(bucket, source, resolved, open_objects),
+            )
+            if planned is not None:
+                with bucket.paths[key].open("rb") as file:
+                    yield replace(planned, losses=losses_of(planned, file))
+
+
+def losses_of(drop: PlannedDrop, file: BinaryIO) -> list[CodedWarning]:
+    """Return what the results of a drop will lack that the image in a file has.
+
+    The file may be the image's beginning only.
+    """
+    if drop.source.type is None or not drop.renditions:
+        return []
+    settings = [rendition.output_settings for rendition in drop.renditions]
+    strips = all(each.metadata is MetadataChoice.STRIP for each in settings)
+    formats = [str(each.format) for each in settings if each.metadata is not MetadataChoice.STRIP]
+    return foresee_losses(file, drop.source.type, formats, strip=strips)
+
+
+def tell_plan(
+    path: Path,
+    out: Path,
+    environment: Mapping[str, str],
+    *,
+    as_json: bool,
+    suffixes: Sequence[str] = SPEC_SUFFIXES,
+) -> int:
+    """Print what `dropscale run` with the same arguments would do, and charge.
+
+    With an API key in the environment, also whether the account has enough for it; without one,
+    nothing is asked of anybody. Return the exit code: 1 if any drop would be refused, else 0.
+
+    Raises:
+        NothingToDrop, UnusablePath: as their names say.
+    """
+    with progress_on(Terminal(to_stderr=True), f"Looking through {path}"):
+        drops = find_drops(path, out, suffixes=suffixes)
+        planned = plan_of(drops, KeptLedger.read(StateFolder(out)))
+        api = chosen_api(environment, None)
+        ignored = IgnoredFiles.of(drops.ignored)
+        report = _Report(planned, ignored, api.account(planned.credits, planned.scale_factors))
+    if as_json:
+        say_json(report.as_json())
+    else:
+        report.print_text()
+    return int(any(_state(drop) == "rejected" for drop in report.plan.drops))
+
+
+@dataclass(frozen=True)
+class _Report:
+    plan: Plan
+    ignored: IgnoredFiles
+    account: AccountReport | None
+
+    def print_text(self) -> None:
+        terminal = Terminal(is_wide=True)
+        rows = [list(_row(charge)) for charge in self.plan.charges]
+        if rows:
+            heads = ["Image", "Size", "Parameters", "Credits", ""]
+            terminal.show(Table(heads, rows, right=frozenset({"Credits"})))
+        terminal.say(*self._closing_lines())
+
+    def as_json(self) -> dict[str, Any]:
+        charges = {
+            key: list(found)
+            for key, found in groupby(self.plan.charges, lambda charge: charge.drop.source.key)
+        }
+        return {
+            "credits": self.plan.credits,
+            "credits_before": self.plan.credits_before,
+            "credits_left": self.plan.credits_left,
+            "dollars": {name.lower(): float(dollars) for name, dollars in self._dollars.items()},
+            "ignored": len(self.ignored),
+            "ignored_files": self.ignored.as_json(),
+            "account": self.account and self.account.as_json(),
+            "drops": [
+                _drop_as_json(drop, charges.get(drop.source.key, [])) for drop in self.plan.drops
+            ],
+        }
+
+    @property
+    def _dollars(self) -> dict[str, Any]:
+        return {name: rate * self.plan.credits for name, rate in DOLLARS_PER_CREDIT.items()}
+
+    def _closing_lines(self) -> Iterator[str]:
+        warnings = dict.fromkeys(fault for drop in self.plan.drops for fault in drop.warnings)
+        yield from (f"Warning: {fault}" for fault in warnings)
+        yield from loss_lines((drop.source.key, drop.losses) for drop in self.plan.drops)
+        by_refusal: dict[str, list[PlannedDrop]] = {}
+        for drop in self.plan.drops:
+            if drop.refusal is not None:
+                by_refusal.setdefault(drop.refusal.message, []).append(drop)
+        for drops in by_refusal.values():
+            yield from _list_refusals(drops)
+        yield from self.ignored.lines()
+        yield ""
+        yield self._totals()
+        if self.account:
+            yield from self.account.lines()
+
+    def _totals(self) -> str:
+        plan = self.plan
+        states = [_state(drop) for drop in plan.drops]
+        dollars = " to ".join(f"${amount:.2f} ({name})" for name, amount in self._dollars.items())
+        facts = {
+            "paid before": plan.credits_before,
+            "of that left unpaid by earlier runs": plan.credits_left,
+            "skipped": states.count("skipped"),
+            "rejected": states.count("rejected"),
+        }
+        more = "".join(f"; {name}: {count}" for name, count in facts.items() if count)
+        more += f"; other files ignored: {self.ignored}" if self.ignored else ""
+        upscales, images = len(list(plan.charges)), states.count("planned")
+        what = f"{upscales} upscale{'s' * (upscales != 1)} of {images} image{'s' * (images != 1)}"
+        return f"{what}: {plan.credits} credits, {dollars}{more}"
+
+
+def _row(charge: Charge) -> Iterator[str]:
+    source, parameters = charge.drop.source, charge.rendition.parameters
+    yield source.key
+    sizes = _size(source, 1), _size(source, parameters.scale_factor)
+    yield " → ".join(f"{size[0]}x{size[1]}" for size in sizes if size)
+    told = [f"{parameters.scale_factor}x {parameters.mode}"]
+    told += [f"prompt {parameters.prompt!r}"] if parameters.prompt else []
+    told += [f"revision {parameters.revision}"] if parameters.revision else []
+    yield ", ".join(told)
+    yield str(charge.credits)
+    yield charge.free_because or ""
+
+
+def _list_refusals(drops: list[PlannedDrop]) -> Iterator[str]:
+    yield ""
+    yield f"{list_names([drop.source.key for drop in drops])}: {_state(drops[0])}"
+    if drops[0].refusal is not None:
+        yield from (f"  {line}" for line in str(drops[0].refusal).splitlines())
+
+
+def loss_lines(losses: Iterable[tuple[str, Sequence[CodedWarning]]]) -> Iterator[str]:
+    """Yield what will be lost, and of which drops, by their keys."""
+    by_loss: dict[CodedWarning, list[str]] = {}
+    for key, found in losses:
+        for loss in found:
+            by_loss.setdefault(loss, []).append(key)
+    yield from (f"Warning: {list_names(keys)}: {loss}" for loss, keys in by_loss.items())
+
+
+def _drop_as_json(drop: PlannedDrop, charges: list[Charge]) -> dict[str, Any]:
+    source, refusal = drop.source, drop.refusal
+    return {
+        "key": source.key,
+        "state": _state(drop),
+        "image_path": source.image_path,
+        "width": source.width,
+        "height": source.height,
+        "renditions": [_rendition_as_json(charge) for charge in charges],
+        "warnings": [fault.model_dump(mode="json") for fault in drop.warnings],
+        "losses": [{"code": loss.code, "message": loss.message} for loss in drop.losses],
+        "reason": refusal and refusal_as_json(refusal),
+    }
+
+
+def _rendition_as_json(charge: Charge) -> dict[str, Any]:
+    rendition = charge.rendition
+    width, height = _size(charge.drop.source, rendition.parameters.scale_factor) or (None, None)
+    return {
+        **rendition.parameters.model_dump(mode="json"),
+        "download_directory": rendition.directory,
+        "width": width,
+        "height": height,
+        "price": rendition.parameters.credits,
+        "credits": charge.credits,
+        "free_because": charge.free_because,
+        "fingerprint": rendition.fingerprint,
+    }
+
+
+def _state(drop: PlannedDrop) -> str:
+    if drop.refusal is None:
+        return "planned"
+    return "skipped" if drop.is_skipped else "rejected"
+
+
+def _size(source: Source, scale_factor: int) -> tuple[int, int] | None:
+    """Return an image's size in pixels; None: of one that lies elsewhere it is not known."""
+    if source.width is None or source.height is None:
+        return None
+    return source.width * scale_factor, source.height * scale_factor
+
+
+@click.command(
+    "plan", epilog=examples("dropscale plan photos", "dropscale plan photos --format json")
+)
+@click.argument("path", type=PATH)
+@out_option("Where earlier runs have put their results: what they paid is not paid again.")
+@format_option()
+@sidecar_suffixes_option
+def plan(*, path: Path, out: Path, output_format: str, suffixes: tuple[str, ...]) -> None:
+    """Show what `dropscale run` would do with PATH, and what it would charge.
+
+    With MAGIC_HOUR_API_KEY set, it also asks for the account's tier and credits, which is free, and
+    says whether they will do. Without it, nothing leaves this machine.
+
+    Exits with 0 if every image would be upscaled or skipped, 1 if any would be refused.
+    """
+    with ended_by_signals():
+        as_json = output_format == "json"
+        sys.exit(tell_plan(path, out, os.environ, as_json=as_json, suffixes=suffixes))

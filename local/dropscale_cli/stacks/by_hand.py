@@ -1,0 +1,278 @@
+"""`dropscale retry` and `dropscale resolve`: what a person does about images between runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dropscale.errors import DropscaleError
+from dropscale.ledger.drops import Drop
+from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
+from dropscale.magichour.errors import MagicHourError
+from dropscale.pipeline.parts.delivery_errors import ProjectUnnamed
+from dropscale.pipeline.parts.ownership import MayNotPay
+from dropscale.pipeline.resolve import Decision, Trust
+from dropscale_cli.errors import NotResolved, UnknownImage
+from dropscale_cli.files.state_folder import KeptLedger
+from dropscale_cli.follow.places import Place, Session, place_of
+from dropscale_cli.follow.round_trip import FollowedDrop
+from dropscale_cli.follow.run import Agreement, agree_to_price
+from dropscale_cli.follow.summary import Summary
+from dropscale_cli.options import (
+    FILE,
+    LOG_HELP,
+    NOTHING_GOES_ON,
+    PROGRESS_HELP,
+    YES_HELP,
+    Command,
+    ended_by_signals,
+    format_option,
+    place_options,
+)
+from dropscale_cli.terminal import Terminal, confirm, say
+
+if TYPE_CHECKING:
+    from dropscale_cli.stacks.aws_target import AwsTarget
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """A project that a person has found; `anyway`: whatever its name says."""
+
+    project_id: str
+    anyway: bool
+
+
+def retry_images(key: str | None, place: Place, options: Agreement) -> int:
+    """Try an image again that did not come out, or all of them (None).
+
+    Return the exit code: 0 if all of them have come to what was asked, else 1.
+
+    Raises:
+        click.ClickException: one of `dropscale_cli.errors`, or an API key is missing.
+    """
+    with place.held():
+        ledger = place.ledger(key)
+        chosen = ledger.drops.values() if key is None else [_drop(key, ledger)]
+        # Who names an image that was not to be waited for wants its result now.
+        left = {
+            drop.source.key: drop
+            for drop in chosen
+            if (key and drop.state in {DropState.SUBMITTED, DropState.COMPLETE})
+            or not place.as_it_stands(drop).is_as_asked
+        }
+        if not left:
+            say("Nothing to retry.", to_stderr=options.as_json)
+            return _report([], place, ledger, options) if options.as_json else 0
+        prices = _prices(left.values(), ledger, JobState.ERROR)
+        with _session(prices, place, ledger, options) as running:
+            moving = {
+                key: drop.source.version_id
+                for key, drop in left.items()
+                if running.target.retry(key) or drop.state in AT_VENDOR_STATES
+            }
+            followed = running.round_trip.follow(moving.items(), is_collected=True)
+        now = place.ledger(key).drops
+        others = [place.as_it_stands(now[key]) for key in left if key not in moving]
+        return _report([*followed, *others], place, ledger, options, running)
+
+
+def settle_image(key: str, decision: Decision | Adoption, place: Place, options: Agreement) -> int:
+    """Settle an image whose create may have been paid: by a decision, or by a project.
+
+    Return the exit code: 0 if it was abandoned as asked, or came to what its spec asks for; else 1.
+
+    Raises:
+        click.ClickException: one of `dropscale_cli.errors`, or an API key is missing.
+    """
+    with place.held():
+        ledger = place.ledger(key)
+        drop = _drop(key, ledger)
+        # A stack that is started calls unknown what was about to be paid when it was stopped.
+        states = (JobState.UNKNOWN, JobState.SUBMITTING) if decision is Decision.PAY_AGAIN else ()
+        prices = _prices([drop], ledger, *states)
+        what = upscales_to_pay_again(key, prices, ledger)
+        with _session(prices, place, ledger, options, what) as running:
+            _settle(running.target, key, decision, options)
+            followed = running.round_trip.follow([(key, drop.source.version_id)])
+        code = _report(followed, place, ledger, options, running)
+        return 0 if decision is Decision.ABANDON else code
+
+
+def upscales_to_pay_again(key: str, prices: Iterable[str], ledger: KeptLedger) -> str:
+    """Say which upscales of an image are paid, if these are more than one."""
+    names = [f'"{ledger.jobs[fingerprint].project_name}"' for fingerprint in prices]
+    if len(names) <= 1:
+        return ""
+    which = ", ".join(names)
+    return f"{len(names)} upscales of {key} are unknown, and all are paid again: {which}. "
+
+
+def _settle(target: AwsTarget, key: str, decision: Decision | Adoption, options: Agreement) -> None:
+    try:
+        if isinstance(decision, Decision):
+            target.decide(key, decision)
+        else:
+            adopt_project(target, key, decision, options)
+    except (DropscaleError, MagicHourError) as error:
+        raise NotResolved(str(error)) from error
+
+
+def adopt_project(target: AwsTarget, key: str, adoption: Adoption, options: Agreement) -> None:
+    """Take a project; a person is asked about one whose name does not tell whose it is."""
+    trust = Trust.UNNAMED if options.is_agreed else Trust.NAME
+    try:
+        target.adopt(key, adoption.project_id, Trust.ANYWAY if adoption.anyway else trust)
+    except ProjectUnnamed as error:
+        if not sys.stdin.isatty():
+            raise
+        if not confirm(f"{error.message}. Take it all the same?"):
+            raise NotResolved("Nothing was done.") from None
+        target.adopt(key, adoption.project_id, Trust.UNNAMED)
+
+
+def _drop(key: str, ledger: KeptLedger) -> Drop:
+    if key not in ledger.drops:
+        raise UnknownImage(f"{key}: no such image was dropped here; see dropscale status.")
+    return ledger.drops[key]
+
+
+def _prices(drops: Iterable[Drop], ledger: KeptLedger, *states: JobState) -> dict[str, int]:
+    """Return what the drops' jobs in these states cost, by fingerprint."""
+    jobs = (ledger.jobs.get(name) for drop in drops for name in drop.fingerprints)
+    return {
+        job.fingerprint: job.parameters.credits
+        for job in jobs
+        if job and job.state in states and (job.is_refunded or job.state is not JobState.ERROR)
+    }
+
+
+@contextmanager
+def _session(
+    prices: Mapping[str, int],
+    place: Place,
+    ledger: KeptLedger,
+    options: Agreement,
+    what: str = "",
+) -> Iterator[Session]:
+    """Have the stack run, once the price is agreed to."""
+    console = Terminal(to_stderr=options.as_json)
+    price = place.price(ledger, prices)
+    if place.charged_at and price:
+        offer = f"{what}This costs up to {price} credits, charged at {place.charged_at}."
+        agree_to_price(price, offer, console, is_agreed=options.is_agreed)
+    with place.session(console) as running:
+        try:
+            yield running
+        except MayNotPay as error:
+            raise NotResolved(str(error)) from error
+
+
+def _report(
+    drops: Sequence[FollowedDrop],
+    place: Place,
+    ledger: KeptLedger,
+    options: Agreement,
+    running: Session | None = None,
+) -> int:
+    """Print what became of images; return the exit code."""
+    given_up = [drop.key for drop in drops if drop.is_given_up]
+    which = given_up[0] if len(given_up) == 1 else "--all"
+    summary = Summary(
+        drops,
+        place.results,
+        is_charged=place.charged_at is not None,
+        paid_before=ledger.paid,
+        page=running.page.path if running and running.page else None,
+        resume=place.command("retry", which),
+    )
+    summary.tell(as_json=options.as_json)
+    return 0 if summary.is_as_asked else 1
+
+
+def _with_place(command: Command) -> Command:
+    """Add what `retry` and `resolve` have in common."""
+    for option in (
+        click.option("--log", type=FILE, help=LOG_HELP),
+        format_option(PROGRESS_HELP),
+        click.option("--yes", is_flag=True, help=YES_HELP),
+        place_options,
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("retry")
+@click.argument("key", required=False)
+@click.option("--all", "retry_all", is_flag=True, help="Every image that did not come out.")
+@_with_place
+def retry(
+    *,
+    key: str | None,
+    retry_all: bool,
+    out: Path,
+    stack: str | None,
+    yes: bool,
+    output_format: str,
+    log: Path | None,
+) -> None:
+    """Try the image KEY again, which did not come out or is no longer in the output folder.
+
+    What is paid is collected, free; what the vendor gave the credits back for is paid anew. What
+    may have been charged is never repeated: see `dropscale resolve`.
+
+    Exits with 0 if what was tried came to what was asked, 1 if not.
+    """
+    if retry_all == (key is not None):
+        raise click.UsageError("Name an image, or say --all.")
+    with ended_by_signals(_goes_on(stack)):
+        place = place_of(stack, out, os.environ, log)
+        options = Agreement(is_agreed=yes, as_json=output_format == "json")
+        sys.exit(retry_images(key, place, options))
+
+
+@click.command("resolve")
+@click.argument("key")
+@click.option("--adopt", "project_id", metavar="ID", help="This project is the one: collect it.")
+@click.option("--anyway", is_flag=True, help="Adopt it whatever its name says.")
+@click.option("--pay-again", is_flag=True, help="There is none: pay again for all that is unknown.")
+@click.option("--abandon", is_flag=True, help="Give the image up.")
+@_with_place
+def resolve(  # noqa: PLR0913 # all by name
+    *,
+    key: str,
+    project_id: str | None,
+    anyway: bool,
+    pay_again: bool,
+    abandon: bool,
+    out: Path,
+    stack: str | None,
+    yes: bool,
+    output_format: str,
+    log: Path | None,
+) -> None:
+    """Settle the image KEY, whose upscale may have been charged: nobody but you can know.
+
+    Exits with 0 if it was abandoned as asked, or came to what was asked; 1 if not.
+    """
+    if (project_id is not None) + pay_again + abandon != 1:
+        raise click.UsageError("Say one of --adopt ID, --pay-again and --abandon.")
+    if anyway and project_id is None:
+        raise click.UsageError("--anyway goes with --adopt ID.")
+    with ended_by_signals(_goes_on(stack)):
+        place = place_of(stack, out, os.environ, log)
+        options = Agreement(is_agreed=yes, as_json=output_format == "json")
+        decided = Decision.PAY_AGAIN if pay_again else Decision.ABANDON
+        adoption = None if project_id is None else Adoption(project_id, anyway)
+        sys.exit(settle_image(key, adoption or decided, place, options))
+
+
+def _goes_on(stack: str | None) -> str:
+    return f"Stack {stack} goes on with what it has." if stack else NOTHING_GOES_ON

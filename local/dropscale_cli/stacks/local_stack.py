@@ -1,0 +1,265 @@
+"""The stack on this machine: an embedded cloud, and the API that it calls, embedded or real.
+
+Neither is imported before it is started: that takes a second, and wrong usage should show sooner.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+
+import click
+
+from dropscale.upscaler import DEFAULT_BASE_URL
+from dropscale_cli.errors import StartFailed
+from dropscale_cli.stacks.stack_source import stack_source
+from dropscale_cli.terminal import Terminal
+from dropscale_embedded import api
+from dropscale_embedded.durable_sqlite import FileUnusable
+from dropscale_embedded.journal import Journal
+from dropscale_embedded.workers.processes import base_environment, fork_server
+
+if TYPE_CHECKING:
+    from dropscale_cli.stacks.account import AccountReport
+    from dropscale_cli.stacks.aws_target import AwsTarget
+    from dropscale_embedded.cloud import EmbeddedCloud
+
+
+UNLIMITED = MappingProxyType({"DailyCreditLimit": "0"})
+"""What a local stack spends is free, or a person has agreed to the price of all of it."""
+
+FREE_LOOKS = MappingProxyType({"FirstCheckSeconds": "3", "PollIntervalCapSeconds": "8"})
+"""A look takes nothing on one machine: each 3 s for the first minute, then up to 8 s."""
+
+Server = TypeVar("Server")
+
+
+@dataclass(frozen=True)
+class MagicHour:
+    """The Magic Hour API that a stack calls."""
+
+    base_url: str
+    api_key: str = field(repr=False)
+
+
+def embedded_parameters() -> dict[str, str]:
+    """Return stack parameters that suit the embedded API, which is near, quick and free."""
+    # Renders on all cores, with as many jobs ready to follow.
+    slots = 2 * (os.cpu_count() or 1)
+    return {
+        "FirstCheckSeconds": "1",
+        "PollIntervalCapSeconds": "1",
+        "MaxConcurrentJobs": str(slots),
+        **UNLIMITED,
+    }
+
+
+def engine_named(name: str | None, stub_seconds: float = 1.0) -> api.Engine:
+    """Return the stub, whose jobs take a fixed time, or the best engine this machine can run."""
+    return api.StubEngine(stub_seconds) if name == "stub" else api.best_engine()
+
+
+@contextmanager
+def embedded_api(server: api.EmbeddedApi) -> Iterator[MagicHour]:
+    """Serve the embedded API until the block ends.
+
+    Raises:
+        StartFailed: the port is taken, or the folder cannot be used.
+    """
+    with _start_server(server, OSError, FileUnusable) as served:
+        yield MagicHour(served.base_url, served.token)
+
+
+@contextmanager
+def local_cloud(
+    magic_hour: MagicHour,
+    parameters: Mapping[str, str],
+    *,
+    log: Path | None,
+    port: int = 0,
+    journal: Journal | None = None,
+) -> Iterator[EmbeddedCloud]:
+    """Run the stack on this machine, on `magic_hour`, until the block ends.
+
+    With a journal, it goes on where the stack was stopped whose journal that is.
+
+    Raises:
+        StartFailed: the port is taken, a parameter will not do, or the log cannot be opened.
+    """
+    with ExitStack() as ended:
+        ended.callback(gc.unfreeze)
+        # The zygote imports what functions need, while this process imports what the cloud needs.
+        start_worker = ended.enter_context(fork_server(base_environment()))
+        with _uncollected():
+            from dropscale_embedded import cloud  # noqa: PLC0415 # see above
+
+            stack = cloud.EmbeddedCloud(
+                template=stack_source() / "template.yaml",
+                parameters={"ApiBaseUrl": magic_hour.base_url, **parameters},
+                secrets={"ApiKeySecret": magic_hour.api_key},
+                port=port,
+                log=log,
+                journal=journal,
+                before_events=lambda cloud: target_of(cloud).restart(),
+                start_worker=start_worker,
+            )
+            server = _start_server(stack, cloud.EmbeddedCloudError, OSError)
+            running = ended.enter_context(server)
+        yield running
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector from what the block makes: it lives to the end, and is no garbage."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def target_of(cloud: EmbeddedCloud) -> AwsTarget:
+    """Return an embedded cloud as commands use it."""
+    from dropscale_cli.stacks.aws_target import AwsTarget  # noqa: PLC0415 # see above
+
+    return AwsTarget.of_stack(cloud.client, cloud.outputs, cloud.parameters)
+
+
+@contextmanager
+def _start_server(
+    server: AbstractContextManager[Server], *failures: type[Exception]
+) -> Iterator[Server]:
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(server)
+        except failures as error:
+            raise StartFailed(_in_words(error)) from error
+        yield running
+
+
+def _in_words(error: Exception) -> str:
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    fix = "; choose another, or 0" if error.errno == errno.EADDRINUSE else ""
+    return f"{error.filename}: {error.strerror}{fix}"
+
+
+_EMBEDDED = "the embedded API, engine "
+STACK = "stack "
+"""What an output folder remembers before the name of a stack that others keep running."""
+
+
+class ChosenApi(Protocol):
+    """An API that is not opened yet.
+
+    Attributes:
+        is_charged: Whether its credits are real ones.
+    """
+
+    is_charged: ClassVar[bool]
+
+    @property
+    def name(self) -> str:
+        """What an output folder remembers it by."""
+
+    def account(self, price: int, scale_factors: frozenset[int]) -> AccountReport | None:
+        """Compare its account with what is about to be asked, at a price in credits.
+
+        None: nothing is charged, so there is nothing to compare.
+        """
+
+    @contextmanager
+    def opened(self, folder: Path, console: Terminal) -> Iterator[tuple[MagicHour, dict[str, str]]]:
+        """Yield it and the stack parameters that suit it; `folder` is for its account."""
+
+
+@dataclass(frozen=True)
+class RealApi:
+    """The vendor's, or whatever speaks like it and is not ours."""
+
+    name: str
+    """Its base URL."""
+    api_key: str = field(repr=False)
+    is_charged: ClassVar[bool] = True
+
+    def account(self, price: int, scale_factors: frozenset[int]) -> AccountReport | None:
+        """See `ChosenApi.account`."""
+        # The HTTP client takes its time, and most commands do without.
+        from dropscale_cli.stacks.account import Demand, account_report  # noqa: PLC0415 # see above
+
+        return account_report(self.name, self.api_key, Demand(price, scale_factors, slots=0))
+
+    @contextmanager
+    def opened(self, folder: Path, console: Terminal) -> Iterator[tuple[MagicHour, dict[str, str]]]:
+        """See `ChosenApi.opened`; its account is its own matter."""
+        parameters = {**FREE_LOOKS, **UNLIMITED}
+        yield MagicHour(self.name, self.api_key), parameters
+
+
+@dataclass(frozen=True)
+class EmbeddedApi:
+    """Ours, on this machine, with an engine by its name."""
+
+    engine: str
+    is_charged: ClassVar[bool] = False
+
+    def account(self, price: int, scale_factors: frozenset[int]) -> AccountReport | None:
+        """See `ChosenApi.account`."""
+        return None
+
+    @property
+    def name(self) -> str:
+        """See `ChosenApi.name`."""
+        return _EMBEDDED + self.engine
+
+    @contextmanager
+    def opened(self, folder: Path, console: Terminal) -> Iterator[tuple[MagicHour, dict[str, str]]]:
+        """See `ChosenApi.opened`."""
+        engine = engine_named(self.engine)
+        console.say(f"Nothing is charged. Engine: {engine.description}")
+        with embedded_api(api.EmbeddedApi(engine=engine, folder=folder)) as served:
+            yield served, embedded_parameters()
+
+
+def chosen_api(environment: Mapping[str, str], engine: str | None) -> ChosenApi:
+    """Return the API that the environment's key is for; without a key, an embedded one.
+
+    Raises:
+        click.UsageError: there is a key, and also an engine.
+    """
+    api_key = environment.get("MAGIC_HOUR_API_KEY")
+    if not api_key:
+        return EmbeddedApi(engine or "model")
+    if engine is not None:
+        raise click.UsageError(
+            "--engine is the embedded API's, but MAGIC_HOUR_API_KEY is set; leave out one of them."
+        )
+    base_url = environment.get("MAGIC_HOUR_BASE_URL") or DEFAULT_BASE_URL
+    return RealApi(base_url.rstrip("/"), api_key)
+
+
+def is_charged(api_name: str) -> bool:
+    """Tell whether the credits are real ones at the API that an output folder remembers."""
+    return not api_name.startswith(_EMBEDDED)
+
+
+def remembered_api(name: str, environment: Mapping[str, str]) -> ChosenApi:
+    """Return the API that an output folder remembers by its name.
+
+    Raises:
+        click.UsageError: it is a real one, and its key is not there; or it is that of a stack.
+    """
+    if not is_charged(name):
+        return EmbeddedApi(name.removeprefix(_EMBEDDED))
+    api_key = environment.get("MAGIC_HOUR_API_KEY")
+    if not api_key:
+        raise click.UsageError(f"The folder's results are of {name}; set MAGIC_HOUR_API_KEY.")
+    return RealApi(name, api_key)

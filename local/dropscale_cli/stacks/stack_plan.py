@@ -1,0 +1,245 @@
+"""What a stack would do if it looked again at what lies in its input bucket."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dropscale.aws import wiring
+from dropscale.coded_warning import CodedWarning, WarningCode
+from dropscale.errors import DropscaleError
+from dropscale.image.header import DamagedImage, read_header
+from dropscale.ledger.budget import Budget
+from dropscale.ledger.drops import Drop, Rendition, Source
+from dropscale.ledger.jobs import Job
+from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.store import Ledger
+from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion, Upscaler
+from dropscale.pipeline.parts.source_image import RemoteImage, SourceImage, refresh_source
+from dropscale.pipeline.parts.spec_resolver import (
+    NamesLike,
+    ResolvedSpec,
+    SidecarMissing,
+    SpecResolver,
+)
+from dropscale.specs.keys import KeyKind, folded, kind_of, means_folder_spec
+from dropscale_cli.files.drops import LocalBucket
+from dropscale_cli.specs.plan import PlannedDrop, losses_of, planned_drop
+from dropscale_cli.stacks.aws_target import AwsTarget
+
+_AT_ONCE = 16
+_PEEK_BYTES = 256 * 1024
+_NO_BUDGET = Budget()
+_OF_AN_END = frozenset({WarningCode.METADATA_DAMAGED, WarningCode.PROFILE_DAMAGED})
+"""What is said of a file that ends too early."""
+
+
+@dataclass(frozen=True)
+class PlannedChange:
+    """What becomes of one drop: what it is now, and what it will be, in words."""
+
+    key: str
+    now: str
+    then: str
+    credits: int
+    is_known: bool
+    refusal: DropscaleError | None = None
+    paid: frozenset[str] = frozenset()
+    """The fingerprints of its jobs that are paid already."""
+    losses: Sequence[CodedWarning] = ()
+    """What its results will lack that the image has, as far as its beginning tells."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON shows it."""
+        return {
+            "key": self.key,
+            "now": self.now,
+            "then": self.then,
+            "credits": self.credits,
+            "refusal": self.refusal and str(self.refusal),
+            "losses": [{"code": loss.code, "message": loss.message} for loss in self.losses],
+        }
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some objects that were looked at, and those of them that a new look changes."""
+
+    looked_at: int
+    changes: Sequence[PlannedChange]
+
+
+class PlannedInput(Protocol):
+    """The objects that a plan is about: a stack's own, or files that stand for them."""
+
+    @property
+    def input_bucket(self) -> str:
+        """Its name."""
+
+    def input_pages(self, prefix: str) -> Iterator[list[tuple[str, ObjectVersion]]]:
+        """Yield all objects whose keys start with `prefix`, page by page."""
+
+
+class KnownRecords(Protocol):
+    """As much of a ledger as planning takes."""
+
+    def drop(self, drop_id: str) -> Drop | None:
+        """See `Ledger.drop`."""
+
+    def job(self, fingerprint: str) -> Job | None:
+        """See `Ledger.job`."""
+
+
+@dataclass(frozen=True)
+class StackPlanner:
+    """Plans on a stack's input bucket and ledger, or on what stands for them; changes nothing."""
+
+    planned: PlannedInput
+    bucket: InputBucket
+    specs: SpecResolver
+    ledger: KnownRecords
+    budget: Budget = _NO_BUDGET
+
+    @classmethod
+    def of(
+        cls,
+        target: AwsTarget,
+        planned: PlannedInput | None = None,
+        bucket: InputBucket | None = None,
+    ) -> StackPlanner:
+        """Return the planner of a stack: for its input bucket, or for what is to be put there."""
+        settings, client = target.settings, target.client
+        bucket = bucket or wiring.input_bucket(settings, client)
+        ledger = wiring.ledger(settings, client)
+        names_like = (
+            bucket.specs().names_like if isinstance(bucket, LocalBucket) else _noted_names(ledger)
+        )
+        specs = wiring.specs(settings, bucket, names_like)
+        budget = Budget(settings.daily_credit_limit, settings.monthly_credit_limit)
+        return cls(planned or target, bucket, specs, ledger, budget)
+
+    def pages(self, prefix: str) -> Iterator[Page]:
+        """Plan all drops whose keys start with `prefix`, in pages of up to 1,000 objects."""
+        with ThreadPoolExecutor(_AT_ONCE) as executor:
+            for objects in self.planned.input_pages(prefix):
+                drops = [(key, version) for key, version in objects if self._is_candidate(key)]
+                found = executor.map(lambda one: self._change(*one), drops)
+                yield Page(len(drops), [change for change in found if change])
+
+    def _is_candidate(self, key: str) -> bool:
+        kind = kind_of(key, self.specs.suffixes)
+        is_folder_spec = kind is KeyKind.MISNAMED and means_folder_spec(key)
+        return kind in {KeyKind.IMAGE, KeyKind.STAND_ALONE} or is_folder_spec
+
+    def _change(self, key: str, version: ObjectVersion) -> PlannedChange | None:
+        bucket = self.planned.input_bucket
+        drop = self.ledger.drop(Drop.id_of(bucket, key))
+        known = drop.source if drop else Source(bucket=bucket, key=key, etag="")
+        # A listing tells no version ids; the ETag does.
+        version = ObjectVersion(version.etag, known.version_id, version.size)
+        source = refresh_source(known, version)
+
+        def image(resolved: ResolvedSpec) -> SourceImage:
+            if resolved.image_path is None or resolved.image_identity is None:
+                return _PeekedImage(self.bucket)
+            return RemoteImage(resolved.image_path, resolved.image_identity)
+
+        try:
+            planned = planned_drop(source, version, self.specs, image, self.budget)
+        except SidecarMissing:
+            planned = PlannedDrop(source)
+        if planned is None or not _is_change(drop, planned):
+            return None
+        unpaid = [one for one in planned.renditions if not self._is_paid(one)]
+        return PlannedChange(
+            key=key,
+            now=_in_words(drop),
+            then=_planned_in_words(planned),
+            credits=sum(one.parameters.credits for one in unpaid),
+            is_known=drop is not None,
+            refusal=None if planned.is_skipped else planned.refusal,
+            paid=frozenset(one.fingerprint for one in planned.renditions if one not in unpaid),
+            losses=self._losses(planned) if unpaid else (),
+        )
+
+    def _losses(self, planned: PlannedDrop) -> list[CodedWarning]:
+        source = planned.source
+        head = self.bucket.read(source.bucket, source.key, _PEEK_BYTES) or b""
+        found = losses_of(planned, io.BytesIO(head))
+        if len(head) < _PEEK_BYTES:
+            return found
+        return [loss for loss in found if loss.code not in _OF_AN_END]  # that was not read
+
+    def _is_paid(self, rendition: Rendition) -> bool:
+        job = self.ledger.job(rendition.fingerprint)
+        return job is not None and not (job.state is JobState.READY or job.is_refunded)
+
+
+@dataclass(frozen=True)
+class _PeekedImage:
+    """A `SourceImage` of which only the beginning is read: its job is taken for a new one."""
+
+    bucket: InputBucket
+
+    def describe(self, source: Source) -> Source:
+        if source.sha256 is not None:
+            return source
+        head = self.bucket.read(source.bucket, source.key, _PEEK_BYTES) or b""
+        facts: dict[str, Any] = {"sha256": f"not read, ETag {source.etag}"}
+        try:
+            header = read_header(io.BytesIO(head), source.key)
+        except DamagedImage:
+            if len(head) < _PEEK_BYTES:
+                raise
+        else:
+            facts |= {"type": header.type, "width": header.width, "height": header.height}
+        return source.model_copy(update=facts)
+
+    def send(self, to: Upscaler) -> str:
+        raise NotImplementedError("a plan sends nothing")
+
+
+def _noted_names(ledger: Ledger) -> NamesLike:
+    """Return what gives the specs that were noted as meaning an image."""
+    return lambda bucket, key: sorted(ledger.names(Drop.id_of(bucket, folded(key))).specs)
+
+
+def _is_change(drop: Drop | None, planned: PlannedDrop) -> bool:
+    if drop is None or planned.source.etag != drop.source.etag:
+        return True
+    if planned.refusal is not None:
+        return drop.reason is None or drop.reason.message != planned.refusal.message
+    before, wanted = _destinations(_current(drop)), _destinations(planned.renditions)
+    return not drop.is_evaluated or before != wanted
+
+
+def _destinations(renditions: Iterable[Rendition]) -> dict[str, tuple[object, ...]]:
+    return {one.id: (one.directory, one.output_settings) for one in renditions}
+
+
+def _current(drop: Drop) -> list[Rendition]:
+    return [one for one in drop.renditions.values() if one.state is not DropState.SUPERSEDED]
+
+
+def _in_words(drop: Drop | None) -> str:
+    if drop is None:
+        return "not known"
+    return (
+        f"{drop.state}: {_list_renditions(_current(drop))}"
+        if drop.is_evaluated
+        else drop.state.value
+    )
+
+
+def _planned_in_words(planned: PlannedDrop) -> str:
+    if planned.refusal is not None:
+        return f"{'skipped' if planned.is_skipped else 'rejected'}: {planned.refusal.message}"
+    return _list_renditions(planned.renditions) or "waiting for its sidecar"
+
+
+def _list_renditions(renditions: Sequence[Rendition]) -> str:
+    kinds = [f"{one.parameters.scale_factor}x {one.parameters.mode}" for one in renditions]
+    return ", ".join(kinds)

@@ -1,0 +1,141 @@
+"""Ownership: whether this stack may pay by the ledger that it was given.
+
+A table outlives its stack. Two stacks that pay by one ledger would start each other's jobs, and a
+new ledger beside an old one's results would pay for what lies there. So a ledger has one owner.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from dropscale.errors import DropscaleError
+from dropscale.ledger.owner import Owner
+from dropscale.ledger.rows import SCHEMA
+from dropscale.ledger.store import Ledger, LedgerConflict, RequireOwner, SaveOwner
+from dropscale.pipeline.parts.ports import Clock, ResultsBucket
+
+_TRUSTED_FOR = timedelta(seconds=50)
+"""So long nothing is read anew: what pays requires the owner once more. Sweeps come each minute."""
+
+
+class MayNotPay(DropscaleError):
+    """This stack may not pay by its ledger now; whatever waits goes on once it may."""
+
+
+class LedgerOwnedByAnother(MayNotPay):
+    """Another stack pays by this ledger."""
+
+    @classmethod
+    def of(cls, owner: Owner) -> "LedgerOwnedByAnother":
+        """Name the owner, and what lets this stack take its place."""
+        return cls(
+            f"the ledger belongs to stack {owner.stack_id}, so this one pays for nothing",
+            fix=(
+                "If that stack is gone, or is to pay no more: `dropscale doctor --take-over`. What "
+                "waits then goes on by itself."
+            ),
+        )
+
+
+class LedgerOfNewerSchema(MayNotPay):
+    """A newer version has written the ledger."""
+
+    @classmethod
+    def of(cls, owner: Owner) -> "LedgerOfNewerSchema":
+        """Name both schemas."""
+        return cls(
+            f"the ledger is of schema {owner.schema_number}, and this version knows {SCHEMA}",
+            fix="Deploy the version that wrote it, or a newer one.",
+        )
+
+
+class LedgerNotRebuilt(MayNotPay):
+    """The ledger is new, and beside it lie the results of another."""
+
+    @classmethod
+    def beside_manifests(cls) -> "LedgerNotRebuilt":
+        """Say how it learns of them, or does without."""
+        return cls(
+            "the ledger is new, and the results bucket holds (or may hold) manifests of an earlier "
+            "one, so what is paid already is not known",
+            fix=(
+                "`dropscale ledger rebuild` reads them, free. If all is to be paid anew: "
+                "`dropscale ledger rebuild --decline`. What waits then goes on by itself."
+            ),
+        )
+
+
+@dataclass
+class Ownership:
+    """Knows whether `stack_id` may pay by the ledger; a ledger of nobody is taken."""
+
+    ledger: Ledger
+    results: ResultsBucket
+    clock: Clock
+    stack_id: str
+    _sure_until: datetime | None = field(default=None, init=False)
+
+    @property
+    def condition(self) -> RequireOwner:
+        """What each claim requires in its own transaction, whatever was read before."""
+        return RequireOwner(self.stack_id)
+
+    def require(self) -> None:
+        """Hold only if this stack may pay.
+
+        Raises:
+            LedgerOwnedByAnother, LedgerOfNewerSchema, LedgerNotRebuilt: as their names say.
+        """
+        now = self.clock()
+        if self._sure_until is not None and now < self._sure_until:
+            return
+        if not self.require_own().is_rebuilt:
+            raise LedgerNotRebuilt.beside_manifests()
+        self._sure_until = now + _TRUSTED_FOR
+
+    def owner(self) -> Owner:
+        """Return the ledger's owner; of a ledger of nobody, this stack becomes it.
+
+        One that is not new is an earlier version's, which had no owners. Beside a new one, the
+        results bucket may have manifests: they are to be read first.
+        """
+        found = self.ledger.owner()
+        if found is not None:
+            return found
+        is_rebuilt = not (self.ledger.is_new() and self.results.may_hold_manifests())
+        ours = Owner(stack_id=self.stack_id, since=self.clock(), is_rebuilt=is_rebuilt)
+        with suppress(LedgerConflict):
+            self.ledger.write(SaveOwner(ours))
+        return self.ledger.owner() or ours
+
+    def take_over(self) -> Owner:
+        """Let this stack pay in place of the ledger's owner, as a person has decided."""
+        owner = self.owner()
+        if owner.stack_id == self.stack_id:
+            return owner
+        ours = owner.hand_over(self.stack_id, self.clock())
+        self.ledger.write(SaveOwner(ours))
+        return ours
+
+    def require_own(self) -> Owner:
+        """Return the owner, which is this stack, whether the ledger is rebuilt or not.
+
+        Raises:
+            LedgerOwnedByAnother, LedgerOfNewerSchema: as their names say.
+        """
+        owner = self.owner()
+        if owner.schema_number > SCHEMA:
+            raise LedgerOfNewerSchema.of(owner)
+        if owner.stack_id != self.stack_id:
+            raise LedgerOwnedByAnother.of(owner)
+        return owner
+
+    def note_rebuilt(self) -> None:
+        """Let this stack pay: the results are in the ledger, or a person goes on without.
+
+        Raises:
+            LedgerOwnedByAnother, LedgerOfNewerSchema: as their names say.
+        """
+        owner = self.require_own()
+        if not owner.is_rebuilt:
+            self.ledger.write(SaveOwner(owner.note_rebuilt()))

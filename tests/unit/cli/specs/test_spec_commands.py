@@ -1,0 +1,106 @@
+"""The commands about specs as one calls them: help, imports, and the hook."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from dropscale.specs.keys import SPEC_SUFFIXES, KeyKind, kind_of
+from dropscale.upscaler import TYPE_BY_EXTENSION
+from dropscale_cli.main import main
+from tests.fakes import png
+
+COMMANDS = ("validate", "plan", "explain", "schema", "init")
+ROOT = Path(__file__).parents[4]
+(HOOK,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+
+
+CALLED = """
+import sys
+from dropscale_cli.main import main
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+heavy = {"boto3", "moto", "flask", "numpy", "PIL"} & sys.modules.keys()
+assert not heavy, heavy
+"""
+
+
+def examples(command: str) -> list[str]:
+    """The examples that a command's help ends with."""
+    shown = CliRunner().invoke(main, [command, "--help"]).output
+    return shown.partition("Examples:\n")[2].splitlines()
+
+
+@pytest.mark.parametrize(
+    "example", [example for command in COMMANDS for example in examples(command)]
+)
+def test_each_example_in_the_help_works_without_the_stack(example: str, tmp_path: Path) -> None:
+    program, name, *arguments = shlex.split(example.partition(" > ")[0])
+    assert program == "dropscale"
+    if name != "init":
+        (tmp_path / "photos").mkdir()
+        (tmp_path / "photos" / "cat.jpg").write_bytes(png())
+        (tmp_path / "photos" / "cat.jpg.yaml").write_text("scale_factor: 4")
+        (tmp_path / "photos" / "dropscale.yaml").write_text("style: {mode: preserve}")
+        (tmp_path / "job.yaml").write_text("assets: {image_file_path: https://example.com/a.png}")
+    subprocess.run(
+        [sys.executable, "-c", CALLED, name, *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        timeout=60,
+        check=True,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example(command: str) -> None:
+    assert any(f"dropscale {command}" in example for example in examples(command))
+
+
+def test_a_terminal_that_cannot_show_a_character_gets_it_written_out(tmp_path: Path) -> None:
+    (tmp_path / "été.png").write_bytes(png())
+    ended = subprocess.run(
+        [sys.executable, "-c", CALLED, "plan", "."],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert rb"\xe9t\xe9.png  8x6 \u2192 16x12" in ended.stdout
+
+
+def test_the_hook_is_given_sidecars_and_folder_specs_and_nothing_else() -> None:
+    sidecars = [
+        f"a/cat.{extension}{suffix}"
+        for extension in [*TYPE_BY_EXTENSION, "JPG"]
+        for suffix in SPEC_SUFFIXES
+    ]
+    others = [
+        "package.json",
+        "a.jpg",
+        "a.jpg.dropscale.json",
+        "a.yaml",
+        "xdropscale.yaml",
+        "a.jpg.txt",
+    ]
+    given = [*sidecars, "dropscale.yaml", "a/dropscale.yaml", *others]
+    chosen = [name for name in given if re.search(HOOK["files"], name)]
+    kinds = {KeyKind.SIDECAR, KeyKind.FOLDER_SPEC}
+    assert chosen == [name for name in given if kind_of(name) in kinds]
+    assert len(chosen) == len(sidecars) + 2
+
+
+def test_the_hook_calls_a_command_that_there_is() -> None:
+    program, name = HOOK["entry"].split()
+    assert program == "dropscale"
+    assert name in main.list_commands(click.Context(main))

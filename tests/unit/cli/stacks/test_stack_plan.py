@@ -1,0 +1,143 @@
+"""What a stack would do if it looked again, and that it then does just that."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from dropscale.pipeline.parts.ports import ObjectVersion
+from dropscale_cli.stacks.stack_plan import Page, PlannedChange, StackPlanner
+from tests.fakes import png
+from tests.originals import encoded, pixels
+from tests.world import BUCKET, World
+
+PAGE_LENGTH = 2
+
+
+class Listing:
+    """The objects of a world, in pages of two."""
+
+    input_bucket = BUCKET
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def input_pages(self, prefix: str) -> Iterator[list[tuple[str, ObjectVersion]]]:
+        keys = sorted(key for key in self.world.bucket.objects if key.startswith(prefix))
+        for start in range(0, len(keys), PAGE_LENGTH):
+            yield [(key, self._version(key)) for key in keys[start : start + PAGE_LENGTH]]
+
+    def _version(self, key: str) -> ObjectVersion:
+        version = self.world.bucket.head(BUCKET, key)
+        assert version is not None
+        return version
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def planner(world: World) -> StackPlanner:
+    world.clock.advance(minutes=1)
+    specs = world.resolve_specs
+    return StackPlanner(Listing(world), world.bucket, specs, world.ledger)
+
+
+def planned(world: World, prefix: str = "") -> list[PlannedChange]:
+    return [change for page in planner(world).pages(prefix) for change in page.changes]
+
+
+def test_nothing_new_changes_nothing(world: World) -> None:
+    world.put("a/dropscale.yaml", "scale_factor: 4")
+    world.drop("a/cat.png", png())
+    world.put("a/faulty.png.yaml", "scale_factor: 3")
+    world.drop("a/faulty.png", png(shade=1))
+    world.put("a/big.png.yaml", "skip_if: {min_width: 1}")
+    world.drop("a/big.png", png(shade=2))
+    world.put("package.json", '{"name": "x"}')
+    world.put("a/notes.txt", "")
+
+    assert planned(world) == []
+
+
+def test_a_folder_spec_that_changed_shows_what_it_changes_and_costs(world: World) -> None:
+    for key, shade in {"a/cat.png": 1, "a/dog.png": 2, "b/cow.png": 3}.items():
+        world.drop(key, png(shade=shade))
+    world.put("a/dropscale.yaml", "scale_factor: 4")
+    world.put("a/dog.png.yaml", "max_credits: 100")
+
+    cat, dog = planned(world)
+
+    assert (cat.key, cat.now, cat.then) == ("a/cat.png", "submitted: 2x balanced", "4x balanced")
+    assert (cat.credits, cat.refusal) == (200, None)
+    assert (dog.key, dog.credits) == ("a/dog.png", 0)
+    assert dog.then.startswith("rejected: a/dog.png costs 200 credits")
+
+
+def test_images_from_before_the_stack_are_planned_by_their_beginnings(world: World) -> None:
+    world.put("old.png", png() + bytes(1_000_000))
+    world.put("skipped.png", png(900, 900))
+    world.put("skipped.png.yaml", "skip_if: {min_width: 900}")
+    world.put("broken.png", b"\x89PNG\r\n\x1a\n")
+
+    changes = {change.key: change for change in planned(world)}
+
+    assert (changes["old.png"].now, changes["old.png"].then) == ("not known", "2x balanced")
+    assert changes["old.png"].credits == 50
+    assert changes["skipped.png"].then.startswith("skipped: ")
+    assert changes["skipped.png"].refusal is None
+    assert changes["broken.png"].refusal is not None
+    assert world.bucket.reads == {}
+
+
+def test_what_will_be_lost_is_told_before_it_is_paid(world: World) -> None:
+    moving = encoded(pixels(), "WEBP", save_all=True, append_images=[pixels().rotate(90)])
+    world.put("a/moving.webp", moving)
+    world.put("a/long.jpg", encoded(pixels(), "JPEG", comment="of it") + bytes(300_000))
+    world.put("a/dropscale.yaml", "output: {format: webp}")
+    cut_off = encoded(pixels(), "PNG", icc_profile=random.Random(1).randbytes(300_000))
+    world.put("a/profile.png", cut_off)
+
+    told = {change.key: [loss.code for loss in change.losses] for change in planned(world)}
+
+    assert told["a/moving.webp"] == ["AnimationLost"]
+    assert told["a/long.jpg"] == []
+    assert told["a/profile.png"] == []  # its end was not read
+
+
+def test_what_was_paid_before_is_free(world: World) -> None:
+    world.drop("cat.png", png())
+    world.drop("cat.png.yaml", "scale_factor: 4")
+    world.put("cat.png.yaml", "scale_factor: 2")
+
+    (change,) = planned(world)
+
+    assert (change.then, change.credits) == ("2x balanced", 0)
+
+
+def test_what_the_stack_then_does_is_what_was_planned(world: World) -> None:
+    world.drop("a/cat.png", png())
+    world.put("a/old.png", png(shade=9))
+    world.put("a/dropscale.yaml", "style: {mode: preserve}")
+    changes = planned(world, "a/")
+    before = len(world.upscaler.creates)
+
+    for change in changes:
+        world.submit(change.key)
+
+    assert [change.key for change in changes] == ["a/cat.png", "a/old.png"]
+    paid = [parameters["mode"] for _, parameters, _ in world.upscaler.creates[before:]]
+    assert paid == ["preserve", "preserve"]
+    assert sum(change.credits for change in changes) == 2 * 25
+    assert planned(world, "a/") == []
+
+
+def test_only_what_lies_below_is_looked_at_page_by_page(world: World) -> None:
+    for number in range(5):
+        world.put(f"a/{number}.png", png(shade=number))
+    world.put("b/0.png", png())
+
+    pages: list[Page] = list(planner(world).pages("a/"))
+
+    assert [page.looked_at for page in pages] == [2, 2, 1]

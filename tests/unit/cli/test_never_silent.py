@@ -1,0 +1,179 @@
+"""Whatever takes long: a person sees within a second that something goes on, and what."""
+
+import errno
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO, StringIO
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from dropscale_cli import main as cli
+from dropscale_cli.errors import NothingToDrop
+from dropscale_cli.files.state_folder import StateFolder
+from dropscale_cli.follow.progress import progress_on
+from dropscale_cli.follow.round_trip import Transfer
+from dropscale_cli.terminal import Commands, Terminal, Verbosity
+from tests.fakes import png
+
+SECONDS = 1.0
+
+
+class Slow:
+    """Takes a second, notes what was said by its end, and gives up."""
+
+    def __init__(self) -> None:
+        self.said = ""
+
+    def __call__(self, *_arguments: object, **_named: object) -> object:
+        time.sleep(SECONDS)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            assert isinstance(stream.buffer, BytesIO)  # as click's runner has it
+            self.said += stream.buffer.getvalue().decode()
+        raise NothingToDrop("enough")
+
+
+@pytest.mark.parametrize(
+    ("command", "slow_part"),
+    [
+        ("run photos --engine stub", "follow.run.find_drops"),
+        ("run photos --stack s", "follow.deployed_stack.deployed_target"),
+        ("up --engine stub", "stacks.serve.local_cloud"),
+        ("plan photos", "specs.plan.find_drops"),
+        ("apply photos", "stacks.apply.find_drops"),
+        ("apply s3://bucket/a", "stacks.apply.deployed_target"),
+        ("validate photos", "specs.validate.files_below"),
+        ("gallery photos", "page.gallery.drops_in"),
+        ("status", "follow.status._drops"),
+        ("status --stack s", "follow.deployed_stack.deployed_target"),
+        ("doctor", "stacks.doctor.deployed_target"),
+    ],
+)
+def test_something_is_said_within_a_second(
+    command: str, slow_part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    StateFolder(Path("out")).make()
+    StateFolder(Path("out")).bind("the embedded API, engine stub")
+    slow = Slow()
+    monkeypatch.setattr(f"dropscale_cli.{slow_part}", slow)
+
+    ended = CliRunner().invoke(cli.main, command.split())
+
+    assert "enough" in ended.stderr, ended
+    assert any(word in slow.said for word in ("Looking", "Reading", "Starting")), slow.said
+
+
+def shown(verbosity: Verbosity, tell: Callable[[Terminal], None]) -> str:
+    file = StringIO()
+    with click.Context(click.Command("any")) as context:
+        context.meta["dropscale_cli.terminal"] = verbosity
+        tell(Terminal(file=file))
+    return file.getvalue()
+
+
+def test_quiet_is_silent_and_verbose_shows_each_step_and_transfer() -> None:
+    def tell(console: Terminal) -> None:
+        with progress_on(console, "Planning") as progress:
+            progress.moved(Transfer("uploading a.jpg", 1_000_000, 4_000_000, 0.5))
+            progress.moved(Transfer("uploading a.jpg", 4_000_000, 4_000_000, 2.0))
+
+    assert shown(Verbosity.QUIET, tell) == ""
+    assert shown(Verbosity.VERBOSE, tell) == (
+        "Planning\nuploading a.jpg: 4.0 of 4.0 MB, 2.0 MB/s\n"
+    )
+
+
+def test_the_options_choose_how_much_is_said(tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(png())
+    said = {
+        option: CliRunner().invoke(cli.main, ["plan", str(tmp_path), *option.split()]).stderr
+        for option in ("", "-q", "-v")
+    }
+    assert (said[""], said["-q"]) == ("", "")
+    assert said["-v"].startswith(f"Looking through {tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "out/a.png: No space left on device. Free some space, then"),
+        (errno.EACCES, "out/a.png: Permission denied. Allow it, or choose another folder."),
+        (errno.EADDRINUSE, "out/a.png: Address already in use. Choose another port."),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(number: int, said: str) -> None:
+    def fail() -> None:
+        raise OSError(number, os.strerror(number), "out/a.png")
+
+    group = Commands(commands={"fail": click.Command("fail", callback=fail)})
+    ended = CliRunner().invoke(group, ["fail"])
+
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"Error: {said}")
+    assert ended.stderr.count("\n") == 1
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    import socket  # noqa: PLC0415 # for this test alone
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("command", ["api --port", "up --port", "up --api-port"])
+def test_a_port_in_use_is_one_line(command: str) -> None:
+    with taken_port() as port:
+        ended = CliRunner().invoke(
+            cli.main, [*command.split(), str(port), "--engine", "stub"], catch_exceptions=False
+        )
+    assert ended.exit_code == 1
+    (said,) = (line for line in ended.stderr.splitlines() if not line.startswith("Starting "))
+    assert said.startswith(f"Error: port {port}")
+
+
+def test_a_folder_that_cannot_be_read_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    really = os.scandir
+
+    def scandir(path: str) -> object:
+        if path.endswith("/a"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return really(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    ended = CliRunner().invoke(cli.main, ["plan", str(tmp_path)])
+
+    assert ended.exit_code == 2
+    assert ended.stderr == f"Error: {tmp_path}/a: cannot be read: Permission denied.\n"
+
+
+def test_help_lists_every_command_under_a_head_in_80_columns() -> None:
+    text = CliRunner().invoke(cli.main, ["--help"], terminal_width=80).output
+    context = click.Context(cli.main)
+    for name in cli.main.list_commands(context):
+        assert cli.main.get_command(context, name) is not None
+        assert sum(line.startswith(f"  {name} ") for line in text.splitlines()) == 1
+    assert max(map(len, text.splitlines())) <= 80
+    assert [line for line in text.splitlines() if line in {"Start here:", "Settle:"}]
+
+
+def test_a_folder_of_a_stack_says_whose_it_is(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path / "out")
+    folder.make()
+    folder.bind("stack photos")
+
+    ended = CliRunner().invoke(cli.main, ["status", "--out", str(folder.out)])
+
+    assert ended.exit_code == 2
+    assert "has the results of stack photos; add --stack photos" in ended.stderr
