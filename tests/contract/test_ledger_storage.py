@@ -1,6 +1,7 @@
 """The ledger's storage keeps one contract, in memory for tests and on DynamoDB."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.drops import Drop, Output, Rendition, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject, Parameters
+from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import SCHEMA, NewerSchema
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import (
@@ -30,11 +32,14 @@ from dropscale.ledger.store import (
     LedgerConflict,
     Limits,
     Names,
+    NotOwner,
     ProjectTaken,
     RequireOpenGate,
+    RequireOwner,
     SaveDrop,
     SaveGate,
     SaveJob,
+    SaveOwner,
     SaveWalk,
     SlotsTaken,
     Spend,
@@ -281,6 +286,26 @@ def test_the_gate_stops_those_who_require_it_open(ledger: Ledger) -> None:
     ledger.write(SaveGate(gate.open()))
 
     ledger.write(RequireOpenGate(), TakeSlot(9))
+
+
+@pytest.mark.parametrize(
+    ("owner", "may_pay"),
+    [
+        (None, False),
+        (Owner(stack_id="another", since=NOW), False),
+        (Owner(stack_id="ours", since=NOW, is_rebuilt=False), False),
+        (Owner(stack_id="ours", since=NOW), True),
+    ],
+)
+def test_only_the_stack_that_owns_a_rebuilt_ledger_pays(
+    ledger: Ledger, owner: Owner | None, may_pay: bool
+) -> None:
+    if owner is not None:
+        ledger.write(SaveOwner(owner))
+    with nullcontext() if may_pay else pytest.raises(NotOwner):
+        ledger.write(RequireOwner("ours"), SaveJob(a_job()))
+
+    assert (ledger.job(a_job().fingerprint) is not None) is may_pay
 
 
 def test_detached_drops_share_the_job_no_more(ledger: Ledger) -> None:
