@@ -93,6 +93,8 @@ def _objects(event: object) -> Iterator[tuple[str, str]]:
             yield bucket, key
         else:
             logger.warning("not an object of the input bucket", bucket=bucket, key=key)
+            if bucket != settings.results_bucket:
+                _submit().leave(bucket, key)
 
 
 def _report(submitted: Submitted) -> None:

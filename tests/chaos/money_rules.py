@@ -107,6 +107,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
                 "Assign(passage)",
                 "passage = SaveGate(probe) if probe else SaveJob(claimed)",
             ),
+            (f"{_START}.__call__", "Attribute(condition)", "RequireOpenGate()"),
             (
                 f"{_START}.__call__",
                 "Call(Limits)",
@@ -128,7 +129,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             (f"{_START}._pay", "Call(record_unknown)[1]", "job.return_to_ready(later)"),
             (f"{_START}._pay", "Call(return_to_ready)[0]", "job.record_unknown(due)"),
             (f"{_START}._pay", "Call(return_to_ready)[1]", "job.record_unknown(later)"),
-            (f"{_START}._close_gate", "Call(return_to_ready)", "job.record_unknown(now)"),
+            (f"{_START}._return_job", "Call(return_to_ready)", "job.record_unknown(now)"),
             (f"{_START}._close_gate", "Call(close)", "Waiting(reason)"),
             (f"{_START}._pay", "Call(close)", "None"),
             (f"{_PARTS}.start.ACCOUNT_ERRORS", "Unauthorized", NOTHING),
@@ -163,6 +164,8 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
         7: (
             (f"{_PARTS}.gate._PROBE_SECONDS", "", "0.0"),
             (f"{_GATE}._pause_seconds", "BinOp(2)", "1"),
+            (f"{_GATE}.hold_back", "Call(narrow)", "gate.open()"),
+            (f"{_GATE}.hold_back", "Call(close)", "Waiting(WaitReason.THROTTLED)"),
         ),
         8: (
             ("pipeline.deliver.Deliver._settle_project", "Call(settle).0", "job.project_id"),

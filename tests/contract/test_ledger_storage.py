@@ -1,7 +1,6 @@
 """The ledger's storage keeps one contract, in memory for tests and on DynamoDB."""
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -15,16 +14,18 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from dropscale.aws.ledger import DynamoLedger, records_in
 from dropscale.coded_warning import CodedWarning, WarningCode
+from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop, Output, Rendition, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject, Parameters
 from dropscale.ledger.owner import Owner
-from dropscale.ledger.rows import SCHEMA, NewerSchema
-from dropscale.ledger.states import DropState, JobState, WaitReason
+from dropscale.ledger.rows import SCHEMA, NewerSchema, Row
+from dropscale.ledger.states import ASKED_AGAIN, DropState, JobState, WaitReason
 from dropscale.ledger.store import (
     Agenda,
     Attach,
     BudgetSpent,
+    Change,
     Detach,
     FreeSlot,
     GateClosed,
@@ -36,6 +37,7 @@ from dropscale.ledger.store import (
     ProjectTaken,
     RequireOpenGate,
     RequireOwner,
+    SaveAccount,
     SaveDrop,
     SaveGate,
     SaveJob,
@@ -116,7 +118,7 @@ def a_drop() -> Drop:
     )
 
 
-def rounded(record: Drop | Job | None) -> object:
+def rounded(record: Row | None) -> object:
     assert record is not None
     return record.model_dump(mode="json")
 
@@ -194,8 +196,27 @@ def test_the_walk_takes_one_step_at_a_time(ledger: Ledger) -> None:
     assert read.model_dump(mode="json") == begun.move_to("a/é.png").model_dump(mode="json")
 
 
+def test_of_what_is_heard_of_the_account_the_first_counts(ledger: Ledger) -> None:
+    first = KnownAccount(asked_at=NOW, seq=0).hear("pro", 10**99, NOW)
+    ledger.write(SaveAccount(first))
+    with pytest.raises(LedgerConflict):
+        ledger.write(SaveAccount(first))
+
+    read = ledger.account()
+    assert read is not None
+    assert (read.tier, read.places, read.credits) == ("pro", 5, 10**12)
+
+
+def test_slots_that_are_taken_are_counted(ledger: Ledger) -> None:
+    assert ledger.slots_taken() == 0
+    ledger.write(TakeSlot(None))
+
+    assert ledger.slots_taken() == 1
+
+
 def test_what_is_not_known_is_none(ledger: Ledger) -> None:
     assert (ledger.drop("x"), ledger.job("x"), ledger.gate()) == (None, None, None)
+    assert ledger.account() is None
     assert ledger.list_attached("x") == []
 
 
@@ -288,24 +309,35 @@ def test_the_gate_stops_those_who_require_it_open(ledger: Ledger) -> None:
     ledger.write(RequireOpenGate(), TakeSlot(9))
 
 
-@pytest.mark.parametrize(
-    ("owner", "may_pay"),
-    [
-        (None, False),
-        (Owner(stack_id="another", since=NOW), False),
-        (Owner(stack_id="ours", since=NOW, is_rebuilt=False), False),
-        (Owner(stack_id="ours", since=NOW), True),
-    ],
-)
-def test_only_the_stack_that_owns_a_rebuilt_ledger_pays(
-    ledger: Ledger, owner: Owner | None, may_pay: bool
-) -> None:
-    if owner is not None:
+def test_only_the_owner_of_a_rebuilt_ledger_is_let_through(ledger: Ledger) -> None:
+    owner = Owner(stack_id="ours", since=NOW, is_rebuilt=False)
+    with pytest.raises(NotOwner):
+        ledger.write(RequireOwner("ours"), TakeSlot(9))
+    assert (ledger.owner(), ledger.is_new()) == (None, True)
+    ledger.write(SaveOwner(owner))
+    with pytest.raises(NotOwner):
+        ledger.write(RequireOwner("ours"), TakeSlot(9))
+    with pytest.raises(LedgerConflict):
         ledger.write(SaveOwner(owner))
-    with nullcontext() if may_pay else pytest.raises(NotOwner):
-        ledger.write(RequireOwner("ours"), SaveJob(a_job()))
 
-    assert (ledger.job(a_job().fingerprint) is not None) is may_pay
+    ledger.write(SaveOwner(owner.note_rebuilt()))
+    ledger.write(RequireOwner("ours"), TakeSlot(1))
+    for step in (RequireOwner("other"), RequireOpenGate()):
+        with pytest.raises(SlotsTaken if step == RequireOpenGate() else NotOwner):
+            ledger.write(step, TakeSlot(1))
+
+    taken = owner.note_rebuilt().hand_over("other", NOW)
+    ledger.write(SaveOwner(taken))
+    with pytest.raises(NotOwner):
+        ledger.write(RequireOwner("ours"), TakeSlot(9))
+    assert rounded(ledger.owner()) == rounded(taken)
+
+
+@pytest.mark.parametrize("change", [SaveWalk(Walk.first(NOW)), TakeSlot(1)], ids=["swept", "paid"])
+def test_what_was_swept_or_paid_by_is_not_new(ledger: Ledger, change: Change) -> None:
+    assert ledger.is_new()
+    ledger.write(change)
+    assert not ledger.is_new()
 
 
 def test_detached_drops_share_the_job_no_more(ledger: Ledger) -> None:
@@ -472,10 +504,13 @@ def test_an_error_that_says_nothing_of_the_rows_is_told_as_it_is(dynamo: DynamoL
     assert dynamo.job(a_job().fingerprint) is None
 
 
-def test_a_drop_that_waits_for_access_is_due_once_its_manifest_says_so(ledger: Ledger) -> None:
+@pytest.mark.parametrize("wait", sorted(ASKED_AGAIN))
+def test_a_drop_that_is_asked_again_is_due_once_its_manifest_says_so(
+    ledger: Ledger, wait: WaitReason
+) -> None:
     later = NOW + timedelta(hours=1)
     ledger.write(SaveDrop(a_drop()))
-    denied = a_drop().set_state(DropState.WAITING, NOW, wait=WaitReason.ACCESS, wait_until=later)
+    denied = a_drop().set_state(DropState.WAITING, NOW, wait=wait, wait_until=later)
     ledger.write(SaveDrop(denied))
     past = later + timedelta(seconds=1)
     assert ledger.list_due(Agenda.DENIED_DROPS, past, 10) == []

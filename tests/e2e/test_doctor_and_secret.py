@@ -2,9 +2,14 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
+from dropscale.aws.ledger import DynamoLedger
+from dropscale.ledger.owner import Owner
+from dropscale.ledger.store import SaveOwner
 
 ClientOf = Callable[[str], Any]
 Finish = Callable[..., Any]
@@ -35,6 +40,29 @@ def test_a_stack_that_works_is_well(finish: Finish, stack: Environment) -> None:
     assert ended.returncode == 0, ended.stdout
     assert len(ended.stdout.splitlines()) == 10
     assert all(line.startswith("ok ") for line in ended.stdout.splitlines())
+
+
+def test_the_ledger_is_taken_from_another_stack_only_on_purpose(
+    finish: Finish, stack: Environment, client_of: ClientOf
+) -> None:
+    ledger, now = DynamoLedger(client_of("dynamodb"), "dropscale-Ledger"), datetime.now(UTC)
+    before = ledger.owner() or Owner(stack_id="ours", since=now, seq=0)
+    ledger.write(SaveOwner(before.hand_over("another", now)))
+
+    found = examined(finish, stack)["ledger"]
+    assert "dropscale doctor --take-over --stack dropscale" in found["fix"]
+    refused = [
+        finish(*arguments, **stack)
+        for arguments in (("doctor", "--take-over"), ("ledger", "rebuild", "--decline"))
+    ]
+    assert [ended.returncode for ended in refused] == [1, 1]
+    assert "add --yes" in refused[0].stderr
+
+    taken = finish("doctor", "--take-over", "--yes", "--format", "json", **stack)
+    assert taken.returncode == 0, taken.stderr
+    assert all(finding["ok"] for finding in json.loads(taken.stdout))
+    rebuilt = finish("ledger", "rebuild", **stack)
+    assert (rebuilt.returncode, "0 manifests" in rebuilt.stdout) == (0, True)
 
 
 def test_what_is_wrong_comes_with_how_to_mend_it(

@@ -22,6 +22,7 @@ class Seen:
     remaining: float = 0.0
     bad_key: str = ""
     given_up: list[str] = field(default_factory=list)
+    left: list[tuple[str, str]] = field(default_factory=list)
 
     def __call__(self, bucket: str, key: str, remaining: Callable[[], float]) -> Submitted:
         self.remaining = remaining()
@@ -29,6 +30,9 @@ class Seen:
         if key == self.bad_key:
             raise OSError("no luck")
         return Submitted(SubmitOutcome.IGNORED, KeyKind.OTHER)
+
+    def leave(self, bucket: str, key: str) -> None:
+        self.left.append((bucket, key))
 
     def give_up(self, bucket: str, key: str, error: Exception) -> None:
         self.given_up.append(f"{key}: {error}")
@@ -38,7 +42,9 @@ class Seen:
 def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     use_case = Seen()
     monkeypatch.setattr(app, "_submit", lambda: use_case)
-    settings = SimpleNamespace(max_receives=5, input_bucket="in", input_prefix="")
+    settings = SimpleNamespace(
+        max_receives=5, input_bucket="in", input_prefix="", results_bucket="results"
+    )
     monkeypatch.setattr(app, "_settings", lambda: settings)
     monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
     return use_case
@@ -113,6 +119,7 @@ def test_a_drop_is_described_before_its_message_becomes_a_dead_letter(
     [
         ("in", "drops/cat.png", True),
         ("in", "other/cat.png", False),
+        ("earlier", "drops/cat.png", False),
         ("results", "drops/cat.png", False),
         ("results", "drops/cat.png.dropscale.json", False),
     ],
@@ -120,9 +127,10 @@ def test_a_drop_is_described_before_its_message_becomes_a_dead_letter(
 def test_only_what_lies_below_the_prefix_of_the_input_bucket_is_taken(
     monkeypatch: pytest.MonkeyPatch, seen: Seen, bucket: str, key: str, is_taken: bool
 ) -> None:
-    settings = SimpleNamespace(max_receives=5, input_bucket="in", input_prefix="drops/")
-    monkeypatch.setattr(app, "_settings", lambda: settings)
+    monkeypatch.setattr(app._settings(), "input_prefix", "drops/")
     event = {"detail": {"bucket": {"name": bucket}, "object": {"key": key}}}
 
     assert app.handler(in_sqs(event), FakeLambdaContext()) == {"batchItemFailures": []}
     assert seen.objects == [(bucket, key)] * is_taken
+    is_left = not is_taken and bucket != "results"
+    assert seen.left == [(bucket, key)] * is_left

@@ -52,13 +52,16 @@ def table_faults(target: AwsTarget) -> Iterator[str]:
 
 
 def ownership_detail(target: AwsTarget) -> str:
-    """Return whose the ledger is, if it is this stack's to pay by.
+    """Return whose the ledger is, if this stack may pay by it, or will.
 
     Raises:
-        MayNotPay: it is not.
+        MayNotPay: it may not.
     """
+    name = target.settings.ledger_table
+    if wiring.ledger(target.settings, target.client).owner() is None:
+        return f"{name} is nobody's yet; the next sweep looks whether it may be this stack's"
     wiring.ownership(target.settings, target.client).require()
-    return f"{target.settings.ledger_table} is this stack's, schema {SCHEMA}"
+    return f"{name} is this stack's, schema {SCHEMA}"
 
 
 def take_over(target: AwsTarget, stack: str, *, is_agreed: bool) -> None:

@@ -142,11 +142,8 @@ class RebuildLedger:
 
     def _keep_drop(self, told: Drop) -> bool:
         """Write a drop down as it is told of, unless more is known of it; return whether it was."""
-        known = self.ledger.drop(told.id)
-        if known is not None:
-            if known.renditions or not told.renditions:
-                return False
-            told = told.model_copy(update={"seq": known.seq + 1, "since": known.since})
+        if self.ledger.drop(told.id) is not None:
+            return False  # Dropped again meanwhile, it is looked at anew, and finds its jobs.
         self.ledger.write(SaveDrop(told))
         return True
 

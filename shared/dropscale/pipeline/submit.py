@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop, Reason, Source
-from dropscale.ledger.states import DropState, WaitReason
+from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
 from dropscale.ledger.store import LedgerConflict
 from dropscale.pipeline.parts.accept import AcceptDrop
 from dropscale.pipeline.parts.advance import AdvanceDrop
@@ -26,6 +26,10 @@ from dropscale.pipeline.parts.source_image import refresh_source
 from dropscale.specs.keys import KeyKind
 
 _ATTEMPTS = 5
+
+
+class OutsideInput(DropscaleError):
+    """The stack no longer reads where a drop lies."""
 
 
 class SubmitOutcome(StrEnum):
@@ -100,8 +104,9 @@ class Submit:
         Of what the ledger knows already nothing is changed: the owner's sweep finds what is new.
         """
         kind, drop_key = self.locate.sort_key(key)
-        drop = self.locate.find_drop(bucket, key)
-        if drop_key != key or drop.renditions:
+        drop = self.locate.find_drop(bucket, drop_key or key)
+        is_beside_none = key != drop_key and not self._version_of(drop.source)
+        if drop_key is None or drop.renditions or is_beside_none:
             return Submitted(SubmitOutcome.IGNORED, kind)
         waits = Declined(DropState.WAITING, drop.source, Reason.of(error), WaitReason.LEDGER)
         drop = self.decline(drop, waits)
@@ -119,6 +124,22 @@ class Submit:
             return Submitted(SubmitOutcome.IGNORED, found.kind)
         self.write_manifest(drop)
         return Submitted(SubmitOutcome.EVALUATED, found.kind, drop)
+
+    def leave(self, bucket: str, key: str) -> None:
+        """Describe a drop that lies where the stack no longer looks, if it waits to be read.
+
+        What is at the vendor goes on, and of what the ledger does not know nothing is said.
+        """
+        drop = self.locate.find_drop(bucket, key)
+        if drop.state not in OPEN_STATES or not drop.seq or drop.is_at_vendor:
+            return
+        self.ownership.require()
+        error = OutsideInput(
+            f"{key} lies in the bucket {bucket}, where this stack no longer looks for it",
+            fix="Drop it where the stack looks, or set ExistingInputBucket and InputPrefix back.",
+        )
+        declined = Declined(DropState.REJECTED, drop.source, Reason.of(error))
+        self.write_manifest(self.decline(drop, declined))
 
     def give_up(self, bucket: str, key: str, error: Exception) -> None:
         """Describe a drop whose message goes to the dead-letter queue.
@@ -141,11 +162,14 @@ class Submit:
 
     def _source_given_up(self, drop: Drop) -> Source:
         """Return which object it was, so that another at its key is known for a new one."""
+        version = self._version_of(drop.source)
+        return refresh_source(drop.source, version) if version else drop.source
+
+    def _version_of(self, source: Source) -> ObjectVersion | None:
+        """Return what lies at a drop's key, None also if that cannot be told."""
         with suppress(Exception):  # This may be the very trouble.
-            version = self.locate.bucket.head(drop.source.bucket, drop.source.key)
-            if version is not None:
-                return refresh_source(drop.source, version)
-        return drop.source
+            return self.locate.bucket.head(source.bucket, source.key)
+        return None
 
     def _submit_drop(
         self, drop: Drop, version: ObjectVersion | None, remaining: RemainingTime

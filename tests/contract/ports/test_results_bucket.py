@@ -1,5 +1,6 @@
 """The results bucket's contract; what only S3 can do to its adapter is at the end."""
 
+import hashlib
 import io
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from dropscale.aws import buckets
 from dropscale.aws.buckets import S3ResultsBucket
+from dropscale.ledger.drops import STEPS_OF_ROW
 from dropscale.pipeline.parts.ports import ObjectGone, OutputLabels, ResultsBucket
 from tests.contract.ports.keys import KEYS
 from tests.fakes import FakeResults
@@ -66,6 +69,27 @@ def test_outputs_are_what_was_written_with_their_labels(results: Results) -> Non
         assert found is not None
         assert found.labels == replace(LABELS, sha256=key[::-1][:4])
         assert results.body(key) == key.encode()
+
+
+def test_all_that_lies_there_is_listed_below_the_prefix(results: Results) -> None:
+    assert results.write(b"output", None)
+    assert list(results.bucket.all_keys()) == ["cat@2x.png"]
+    assert not results.bucket.may_hold_manifests()
+    key = "cat.png.dropscale.json"
+    assert results.bucket.put_manifest(key, b"{}", 1, None)
+    assert list(results.bucket.all_keys()) == [key, "cat@2x.png"]
+    assert results.bucket.may_hold_manifests()
+    assert results.body(key) == b"{}"
+
+
+def test_an_output_tells_its_project_and_the_bucket_its_checksum(results: Results) -> None:
+    labels = replace(LABELS, project_id="project-1")
+    assert results.write(b"output", None, labels=labels)
+
+    found = results.bucket.describe_output("cat@2x.png")
+    assert found is not None
+    assert found.labels.project_id == "project-1"
+    assert found.sha256 == hashlib.sha256(b"output").hexdigest()
 
 
 def test_an_output_may_say_less_of_itself(results: Results) -> None:
@@ -146,6 +170,12 @@ def test_a_manifest_is_written_over_nothing_but_what_was_seen(results: Results) 
         assert put(b"{}", 4, None)
 
 
+def test_a_manifest_is_of_one_row_and_step(results: Results) -> None:
+    rank = 1_800_000_000 * STEPS_OF_ROW + 7
+    assert results.bucket.put_manifest("a.json", b"{}", rank, None)
+    assert (results.bucket.manifest("a.json") or (0, ""))[0] == rank
+
+
 def test_a_foreign_object_at_a_manifests_key_is_older_than_every_manifest(results: Results) -> None:
     results.put("a.json", b"theirs")
 
@@ -177,3 +207,18 @@ def test_a_write_that_meets_another_one_is_tried_again_whole(
     assert (results.etag() is not None) is is_written
     if is_written:
         assert results.body() == b"output"
+
+
+def test_more_keys_than_are_looked_through_may_hold_a_manifest(
+    new_bucket: NewBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = new_bucket("results", False)
+    for number in range(3):
+        client.put_object(Bucket="results", Key=f"theirs-{number}", Body=b"")
+    bucket = S3ResultsBucket(client, "results")
+    assert not bucket.may_hold_manifests()
+
+    list_objects = client.list_objects_v2
+    monkeypatch.setattr(buckets, "_PAGES_LOOKED_THROUGH", 2)
+    monkeypatch.setattr(client, "list_objects_v2", lambda **o: list_objects(**o, MaxKeys=1))
+    assert bucket.may_hold_manifests()

@@ -1,6 +1,8 @@
 """A ledger outlives its stack, and is outlived by results: nothing is paid twice for that."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
@@ -184,6 +186,9 @@ def test_a_result_whose_manifest_is_gone_serves_whoever_drops_the_image() -> Non
     old.results.manifests.clear()
     new = redeployed(old, keeps_ledger=False)
     new.results.put("theirs.png", b"")
+    labels = old.results.outputs["cat.png@2x.png"][1]
+    forged = replace(labels, fingerprint="f" * 64)
+    new.results.outputs["forged.png"] = (b"other bytes", forged)
     new.results.manifests.clear()
     assert rebuild(new).done == {"outputs": 1, "jobs": 1}
     new.upscaler.projects.clear()
@@ -245,6 +250,26 @@ class TestNewLedgerBesideManifests:
         assert "dropscale ledger rebuild" in told["reason"]["fix"]
         assert new.manifest("cat.png") == manifest
         assert (len(new.upscaler.creates), new.ledger.jobs) == (1, {})
+        assert len(new.ledger.drops) == 2
+
+    def test_new_bytes_and_sidecars_that_come_meanwhile_are_not_lost(self) -> None:
+        old = World()
+        delivered(old)
+        old.drop("dog.png", png(shade=7))
+        old.finish_all()
+        new = redeployed(old, keeps_ledger=False)
+        new.drop("cat.png", png(shade=3))
+        new.drop("dog.png.yaml", "scale_factor: 4")
+        new.drop("none.png.yaml", "scale_factor: 4")
+        rebuild(new)
+        for _ in range(2):
+            sweep_and_submit(new)
+            new.finish_all()
+
+        factors = [parameters["scale_factor"] for _, parameters, _ in new.upscaler.creates]
+        assert sorted(factors) == [2, 2, 2, 4]
+        assert new.manifest("cat.png")["source"]["sha256"] == sha256(png(shade=3)).hexdigest()
+        assert new.row("dog.png").state is DropState.DELIVERED
         assert len(new.ledger.drops) == 2
 
     def test_declined_all_is_paid_anew_and_manifests_follow(self) -> None:

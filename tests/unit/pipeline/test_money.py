@@ -9,7 +9,7 @@ from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Reason
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
-from dropscale.ledger.store import Change, SaveJob, TakeSlot, job_changes
+from dropscale.ledger.store import Change, SaveJob, job_changes
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject
 from dropscale.pipeline.parts.follow import is_followed
@@ -392,11 +392,9 @@ def test_who_waits_for_a_place_is_told_so_whatever_the_gate_was_closed_for(world
     assert world.manifest("cat.png")["waiting_for"] == "slot"
 
 
-@pytest.mark.parametrize(
-    ("slots", "limit", "started", "claims"), [(3, 1, 1, 1), (3, 2, 2, 2), (1, 3, 1, 2)]
-)
-def test_as_many_jobs_are_started_as_were_asked_for_and_have_a_place(
-    world: World, slots: int, limit: int, started: int, claims: int
+@pytest.mark.parametrize(("slots", "started"), [(1, 1), (2, 2), (3, 2)])
+def test_the_next_job_is_started_and_one_more_if_it_has_a_place(
+    world: World, slots: int, started: int
 ) -> None:
     world.set_slots(0)
     for shade in range(4):
@@ -406,16 +404,8 @@ def test_as_many_jobs_are_started_as_were_asked_for_and_have_a_place(
     world.set_slots(slots)
     world.clock.advance(seconds=1)
 
-    write, claimed = world.ledger.write, list[Change]()
-
-    def write_and_count(*changes: Change) -> None:
-        claimed.extend(change for change in changes if isinstance(change, TakeSlot))
-        write(*changes)
-
-    world.ledger.write = write_and_count  # type: ignore[method-assign]
-
-    assert world.start.start_next(lambda: 900.0, limit) == started
-    assert (len(world.upscaler.creates), len(claimed)) == (started, claims)
+    assert world.start.start_next(lambda: 900.0) == started
+    assert len(world.upscaler.creates) == started
 
 
 @pytest.mark.parametrize(
@@ -576,12 +566,102 @@ def test_a_price_above_the_specs_limit_is_refused(world: World) -> None:
     assert world.upscaler.uploads == []
 
 
-def test_a_place_that_becomes_free_lets_one_job_through_a_throttled_gate(world: World) -> None:
+def test_who_is_refused_while_others_run_waits_for_a_place_and_nobody_for_half_a_minute(
+    world: World,
+) -> None:
     throttle_second_of_three(world, errors.Throttled(CREATE, status=429))
+    assert world.manifest("b.png")["waiting_for"] == "throttled"
+    assert world.manifest("c.png")["waiting_for"] == "slot"
+    world.sweep()
+    assert len(world.upscaler.creates) == 1, "no place has become free"
+
+    world.deliver(world.check(world.running()[0]))
+
+    assert len(world.upscaler.creates) == 3, "one goes well, so there is a place for another"
+
+
+def test_a_place_more_is_tried_after_a_while_though_no_job_ends(world: World) -> None:
+    throttle_second_of_three(world, errors.Throttled(CREATE, status=429))
+    world.sweep(seconds=20)
+
+    assert len(world.upscaler.creates) == 3
+
+
+def test_a_probe_that_is_refused_while_others_run_opens_the_gate_for_as_many(world: World) -> None:
+    throttle_second_of_three(world, errors.Throttled(CREATE, status=429, retry_after=30.0))
+    for shade in (4, 5):
+        world.upscaler.fail_create = errors.Throttled(CREATE, status=429)
+        world.sweep(seconds=31)
+        gate = world.ledger.gate()
+        assert gate is not None
+        assert (gate.is_open, gate.places) == (True, 1)
+        world.drop(f"{shade}.png", png(shade=shade))
+    assert len(world.upscaler.creates) == 1
+
+
+def test_while_one_job_tries_nobody_else_does(world: World) -> None:
+    world.upscaler.fail_create = errors.Throttled(CREATE, status=429)
+    world.drop("a.png", png(shade=1))
+    world.drop("b.png", png(shade=2))
+    creates = []
+
+    def look_on() -> None:
+        world.sweep(seconds=5)
+        creates.append(len(world.upscaler.creates))
+
+    world.upscaler.before_answer = look_on
+    world.sweep(minutes=1)
+
+    assert creates == [1]
+    assert len(world.upscaler.creates) == 2
+
+
+@pytest.mark.parametrize("closed_for", [WaitReason.ACCOUNT, WaitReason.UNREADABLE])
+def test_a_refusal_that_comes_late_opens_no_gate(world: World, closed_for: WaitReason) -> None:
+    world.drop("a.png", png(shade=1))
+    world.gate.close(closed_for, errors.Unauthorized(CREATE, status=401))
+
+    gate = world.ledger.gate()
+    assert gate is not None
+
+    for probe in (None, gate):
+        world.gate.hold_back(errors.Throttled(CREATE, status=429), probe)
+        now = world.ledger.gate()
+        assert now is not None
+        assert not now.is_open
+
+
+def test_a_job_that_was_refused_when_none_ran_is_tried_again_after_the_delivery(
+    world: World,
+) -> None:
+    throttle_second_of_three(world, errors.Throttled(CREATE, status=429))
+    world.upscaler.fail_create = errors.Throttled(CREATE, status=429)
 
     world.deliver(world.check(world.running()[0]))
 
     assert len(world.upscaler.creates) == 2
+    gate = world.ledger.gate()
+    assert gate is not None
+    assert (gate.is_open, gate.strikes) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [errors.CreateOutcomeUnknown(CREATE), errors.Unreachable(CREATE)],
+)
+def test_a_probe_that_brings_no_answer_holds_others_up_no_longer_than_its_pause(
+    world: World, silent: errors.MagicHourError
+) -> None:
+    world.upscaler.fail_create = errors.Throttled(CREATE, status=429)
+    world.drop("a.png", png(shade=1))
+    world.drop("b.png", png(shade=2))
+    world.upscaler.fail_create = silent
+    world.sweep(seconds=31)
+    assert world.upscaler.creates == []
+
+    world.sweep(seconds=31)
+
+    assert world.upscaler.creates
 
 
 def test_a_time_that_the_vendor_asks_for_is_waited_out(world: World) -> None:
