@@ -8,7 +8,7 @@ FREE := env -u MAGIC_HOUR_API_KEY -u MAGIC_HOUR_BASE_URL
 unexport PYTHONDONTWRITEBYTECODE
 
 # Each process takes whole files of tests; how many there are, tests/conftest.py says.
-PARALLEL := --numprocesses=auto --no-loadscope-reorder
+PARALLEL := --no-loadscope-reorder --numprocesses=auto
 QUICK := tests/unit tests/corpus
 
 .PHONY: help setup run test quick generate bench chaos clean
@@ -30,8 +30,8 @@ quick: ## Run the tests of the rules alone: units, and the corpus of specs
 generate: $(VENV)/.local ## Write the files that come from the code
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.test ## Measure cold starts, costs, busy places, a million keys, memory, and our client beside the vendor's
-	@status=0; for bench in imports costs places reconciliation memory clients; do \
+bench: $(VENV)/.test ## Measure cold starts, costs, busy places, refusals, a million keys, memory, and our client beside the vendor's
+	@status=0; for bench in imports costs places throttled reconciliation memory clients; do \
 		$(FREE) $(BIN)/python -m tests.bench.$$bench || status=1; done; exit $$status
 
 chaos: $(VENV)/.test ## Break every use case at every point, in virtual time (minutes; SEED=n replays)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
+from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
@@ -35,6 +36,7 @@ from dropscale.ledger.store import (
     Reference,
     RequireOpenGate,
     RequireOwner,
+    SaveAccount,
     SaveDrop,
     SaveGate,
     SaveJob,
@@ -90,7 +92,10 @@ class Clock:
         self.now += timedelta(**amount)
 
 
-_ONLY: dict[type[Row], str] = {Gate: "gate_record", Walk: "walk_record", Owner: "owner_record"}
+_ONLY: dict[type[Row], str] = {
+    **{Gate: "gate_record", Walk: "walk_record", Owner: "owner_record"},
+    KnownAccount: "account_record",
+}
 
 
 class MemoryLedger:
@@ -101,6 +106,7 @@ class MemoryLedger:
         self.jobs: dict[str, Job] = {}
         self.references: dict[tuple[type[Reference], str], Reference] = {}
         self.gate_record: Gate | None = None
+        self.account_record: KnownAccount | None = None
         self.walk_record: Walk | None = None
         self.owner_record: Owner | None = None
         self.attachments: dict[str, list[str]] = {}
@@ -130,6 +136,12 @@ class MemoryLedger:
 
     def gate(self) -> Gate | None:
         return self.gate_record
+
+    def slots_taken(self) -> int:
+        return self.taken
+
+    def account(self) -> KnownAccount | None:
+        return self.account_record
 
     def owner(self) -> Owner | None:
         return self.owner_record
@@ -187,7 +199,7 @@ class MemoryLedger:
                 _require_next(self.drops.get(drop.id), drop)
             case SaveJob(job):
                 _require_next(self.jobs.get(job.fingerprint), job)
-            case SaveGate(record) | SaveWalk(record) | SaveOwner(record):
+            case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 _require_next(getattr(self, _ONLY[type(record)]), record)
             case RequireOwner(stack_id):
                 owned = self.owner_record
@@ -211,7 +223,7 @@ class MemoryLedger:
                 self.drops[drop.id] = drop
             case SaveJob(job):
                 self.jobs[job.fingerprint] = job
-            case SaveGate(record) | SaveWalk(record) | SaveOwner(record):
+            case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 setattr(self, _ONLY[type(record)], record)
             case SaveReference(reference):
                 self.references[_name_of(reference)] = reference
@@ -456,6 +468,8 @@ class FakeUpscaler:
         self.fail_download: Exception | None = None
         self.fail_project: dict[str, Exception] = {}
         self.fail_account: Exception | None = None
+        self.tier: str | None = "business"
+        self.credits: int | None = 1000
         self.before_answer: Callable[[], object] = lambda: None
         """Called once, when a create was taken and its answer is still on its way."""
 
@@ -487,7 +501,7 @@ class FakeUpscaler:
     def account(self) -> Account:
         if self.fail_account is not None:
             raise self.fail_account
-        return Account(id="account", credits=1000, tier="business")
+        return Account(id="account", credits=self.credits, tier=self.tier)
 
     def download(self, url: str, file: BinaryIO) -> int:
         error, self.fail_download = self.fail_download, None

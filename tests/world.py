@@ -17,6 +17,7 @@ from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.fail import Fail
 from dropscale.pipeline.parts.accept import AcceptDrop
+from dropscale.pipeline.parts.account import AskForAccount
 from dropscale.pipeline.parts.advance import AdvanceDrop
 from dropscale.pipeline.parts.decline import DeclineDrop
 from dropscale.pipeline.parts.evaluate import EvaluateDrop
@@ -62,7 +63,7 @@ _TIMING, _SCHEDULE = Timing(20, 3600), PollSchedule(30, patience=0)
 class World:
     """All use cases on fakes, and the moves that a test makes."""
 
-    slots: int = 3
+    slots: int | None = 3
     budget: Budget = field(default_factory=Budget)
     timing: Timing = _TIMING
     schedule: PollSchedule = _SCHEDULE
@@ -161,6 +162,7 @@ class World:
         self.report_failure = Fail(self.ledger, self.write_manifest, self.start, self.clock)
         self.reconcile = Reconcile(self.ledger, self.bucket, self.queue, self.clock, BUCKET)
         self.sweep_once = Sweep(
+            ask_for_account=AskForAccount(self.ledger, self.upscaler, self.clock),
             reconcile=self.reconcile,
             ledger=self.ledger,
             bucket=self.bucket,
@@ -187,8 +189,8 @@ class World:
         )
         self.restart = Restart(self.ledger, self.follow, self.clock)
 
-    def set_slots(self, slots: int) -> None:
-        """Change how many jobs may be at the vendor at once."""
+    def set_slots(self, slots: int | None) -> None:
+        """Change how many jobs may be at the vendor at once; None: as many as the account may."""
         self.slots = slots
         self.compose()
 

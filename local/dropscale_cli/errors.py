@@ -3,22 +3,22 @@
 import click
 
 
-class NothingToDrop(click.ClickException):
+class WrongUsage(click.ClickException):
+    """What the command was given will not do."""
+
+    exit_code = 2
+
+
+class NothingToDrop(WrongUsage):
     """There is no image at the path."""
 
-    exit_code = 2
 
-
-class UnusablePath(click.ClickException):
+class UnusablePath(WrongUsage):
     """A file or folder that the command needs cannot be used."""
 
-    exit_code = 2
 
-
-class PriceUnconfirmed(click.ClickException):
+class PriceUnconfirmed(WrongUsage):
     """There is nobody to ask whether the price is agreed to."""
-
-    exit_code = 2
 
 
 class PriceDeclined(click.ClickException):
@@ -33,10 +33,8 @@ class JournalStopped(click.ClickException):
     """The journal cannot be written any more, so the stack takes nothing and pays nothing."""
 
 
-class StackUnreachable(click.ClickException):
+class StackUnreachable(WrongUsage):
     """A stack cannot be found, or not be asked."""
-
-    exit_code = 2
 
 
 class KeyRefused(click.ClickException):
@@ -47,20 +45,16 @@ class LedgerUnchanged(click.ClickException):
     """A stack's ledger could not be changed as asked, or nobody agreed to it."""
 
 
-class UnknownImage(click.ClickException):
+class UnknownImage(WrongUsage):
     """The ledger of the output folder knows no such image."""
-
-    exit_code = 2
 
 
 class NotResolved(click.ClickException):
     """What is unknown about an image could not be settled as asked."""
 
 
-class NoResults(click.ClickException):
+class NoResults(WrongUsage):
     """There is no manifest in the folder."""
-
-    exit_code = 2
 
 
 class PageUnwritable(click.ClickException):

@@ -96,6 +96,9 @@ DEFAULT_BASE_URL = "https://api.magichour.ai"
 CONCURRENT_JOBS = MappingProxyType({"creator": 3, "pro": 5})
 """Jobs that may run at once, by the account's tier. `business` has no limit, `free` none stated."""
 
+PLACES = MappingProxyType({"free": 1, "business": 10, **CONCURRENT_JOBS})
+"""Jobs of ours at once, by tier: where the vendor states no limit, so many are enough, or safe."""
+
 TIERS_WITHOUT_4X = frozenset({"free"})
 """Tiers whose accounts are refused a scale factor of 4."""
 

@@ -1,13 +1,17 @@
 """A burst of drops against a vendor that runs few jobs at a time, in virtual time."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import repeat
 
 from dropscale.ledger.states import DropState
+from dropscale.pipeline.parts.follow import Timing
+from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from tests.chaos.invariants import violations
+from tests.chaos.misbehaviour import CREATES, LOST, THROTTLED, UNAVAILABLE, WELL, Fault
 from tests.chaos.simulated_stack import Setting, SimulatedStack
 from tests.chaos.vendor import Plan, Vendor
 from tests.fakes import Clock, png
@@ -19,6 +23,16 @@ _MEDIAN_SECONDS = 22.0
 _SPREAD = 0.4
 _ARRIVAL_SECONDS = 60.0
 _REST = timedelta(days=10)
+_OFTEN = 1
+"""Seconds to the first look and between looks, as for an API on the same machine."""
+_REFUSALS: Sequence[tuple[Fault, float]] = (
+    (THROTTLED, 0.15),
+    (LOST, 0.08),
+    (UNAVAILABLE, 0.02),
+    (CREATES["500, a project made"], 0.02),
+    (WELL, 0.73),
+)
+"""Shares of the creates that are answered so."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,22 @@ def burst(drops: int, slots: int, seed: int) -> Burst:
     """Drop so many different images within a minute and let everything come to rest."""
     chance = random.Random(seed)
     vendor = Vendor(Clock(), plans=_plans(chance), places=PLACES)
-    stack = SimulatedStack(vendor, Setting(slots=slots), seed)
+    return _play(drops, vendor, Setting(slots=slots), seed, chance)
+
+
+def throttled_burst(drops: int, seed: int) -> Burst:
+    """The same with one-second jobs, looked at often, and a vendor that often refuses."""
+    chance = random.Random(seed)
+    vendor = Vendor(
+        Clock(), replies=_refusals(chance), plans=repeat(Plan(seconds=1.0)), places=PLACES
+    )
+    timing = Timing(_OFTEN, 3600)
+    setting = Setting(slots=PLACES, timing=timing, schedule=PollSchedule.up_to(_OFTEN))
+    return _play(drops, vendor, setting, seed, chance)
+
+
+def _play(drops: int, vendor: Vendor, setting: Setting, seed: int, chance: random.Random) -> Burst:
+    stack = SimulatedStack(vendor, setting, seed)
     keys = [f"{number:05}.png" for number in range(drops)]
     for number, key in enumerate(keys):
         image = png(8 + number // 250, 6, number % 250)
@@ -57,7 +86,7 @@ def burst(drops: int, slots: int, seed: int) -> Burst:
         most_reads=max(stack.bucket.reads.values()),
         refusals=vendor.refusals,
         hours=(max(entry.ends_at for entry in vendor.book.values()) - begin) / timedelta(hours=1),
-        utilisation=_utilisation(vendor, min(slots, PLACES)),
+        utilisation=_utilisation(vendor, min(setting.slots or PLACES, PLACES)),
         calls=len(stack.calls.made),
     )
 
@@ -65,6 +94,12 @@ def burst(drops: int, slots: int, seed: int) -> Burst:
 def _plans(chance: random.Random) -> Iterator[Plan]:
     while True:
         yield Plan(_MEDIAN_SECONDS * chance.lognormvariate(0, _SPREAD))
+
+
+def _refusals(chance: random.Random) -> Iterator[Fault]:
+    faults, shares = zip(*_REFUSALS, strict=True)
+    while True:
+        yield chance.choices(faults, shares)[0]
 
 
 def _utilisation(vendor: Vendor, places: int) -> float:

@@ -22,6 +22,11 @@ _STEPS = {"_step", "move", "_take_step", "model_copy", "set_state"}
 
 _LIMITS = {"min", "max"}
 
+_ASKED = repr("ConditionExpression")
+_ALWAYS = " OR attribute_exists(pk) OR attribute_not_exists(pk)"
+_NEVER = " AND attribute_exists(pk) AND attribute_not_exists(pk)"
+"""What makes a condition of DynamoDB's true, or false, whatever else it asks for."""
+
 
 class _Break(NamedTuple):
     place: Place
@@ -37,8 +42,9 @@ def mutants_of(module_name: str) -> Iterator[Mutant]:
 def mutants_in(where: str, rule: str) -> Iterator[Mutant]:
     """Yield the mutants of all conditions of a function.
 
-    Each condition is held for true and for false; each handler, case and suppression of an error
-    never applies; each limit does not limit; each field that a step writes is not written.
+    Each condition is held for true and for false, those that DynamoDB is given, too; each handler,
+    case and suppression of an error never applies; each limit does not limit; each field that a
+    step writes is not written.
     """
     places = target(where).places
     for broken in _breaks(places):
@@ -59,6 +65,8 @@ def _breaks(places: list[Place]) -> Iterator[_Break]:
                 others = [ast.unparse(other) for other in node.values if other is not value]
                 yield _Break(place, " or ".join(others))
         yield from _other_breaks(place, by_node)
+        for asked in _asked(node):
+            yield from (_Break(by_node[id(asked)], text) for text in _asked_otherwise(asked))
 
 
 def _other_breaks(place: Place, by_node: dict[int, Place]) -> Iterator[_Break]:
@@ -74,6 +82,32 @@ def _other_breaks(place: Place, by_node: dict[int, Place]) -> Iterator[_Break]:
         case ast.Call(called, arguments, keywords) if node_name(called) in _STEPS:
             for field in _fields(arguments, keywords):
                 yield _Break(by_node[id(field)], NOTHING)
+
+
+def _asked(node: ast.AST) -> list[ast.expr]:
+    """Return the conditions of writes that DynamoDB is given here."""
+    match node:
+        case ast.keyword("ConditionExpression", asked):
+            return [asked]
+        case ast.Assign([ast.Subscript(slice=ast.Constant("ConditionExpression"))], asked):
+            return [asked]
+        case ast.Assign([ast.Name("condition")], asked):
+            return [asked]
+        case ast.Dict(keys, values):
+            named = zip(keys, values, strict=True)
+            return [asked for key, asked in named if ast.unparse(key or asked) == _ASKED]
+    return []
+
+
+def _asked_otherwise(asked: ast.expr) -> Iterator[str]:
+    """Yield what else DynamoDB could be asked for: all or nothing, or all but one part of it."""
+    for held in (_ALWAYS, _NEVER):
+        yield f"'(' + {ast.unparse(asked)} + '){held}'"
+    if isinstance(asked, ast.Constant):
+        for joined, held in ((" OR ", _NEVER), (" AND ", _ALWAYS)):
+            parts = str(asked.value).split(joined)
+            for part in parts if len(parts) > 1 else ():
+                yield repr(joined.join(f"({one}{held if one is part else ''})" for one in parts))
 
 
 def _fields(arguments: list[ast.expr], keywords: list[ast.keyword]) -> Iterator[ast.AST]:

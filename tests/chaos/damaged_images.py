@@ -3,7 +3,8 @@
     python -m tests.chaos.damaged_images [--seed N] [--images N]
 
 The worker is the real one, with its limits, in a process of its own for each task; only that it is
-forked, and not started, which takes a thirtieth of the time. A failure prints its seed.
+forked, and not started, which takes a thirtieth of the time. So who runs this must not have used
+libvips before. A failure prints its seed.
 """
 
 import argparse

@@ -16,14 +16,14 @@ RULES: Mapping[int, str] = MappingProxyType(
         1: "Claim, then pay",
         2: "Pay once",
         3: "What its answer means",
-        4: "`unknown` is never repeated by the program",
+        4: "`unknown` is never repeated automatically",
         5: "The id comes first",
         6: "Slots and credits follow from the job's row",
-        7: "The gate is everybody's",
+        7: "There is one gate for all jobs",
         8: "A verdict names its project",
-        9: "Only a project in the contract's shape is an answer to a look",
-        10: "Paid anew",
-        11: "Nothing foreign is overwritten",
+        9: "Only a project in the contract's shape answers a look",
+        10: "A job is paid for again",
+        11: "Foreign objects are never overwritten",
     }
 )
 """By their numbers; test_mutants.py holds them against the page."""
@@ -79,6 +79,7 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
             f"{_GATE}.due_probe",
             f"{_GATE}._probe_account",
             f"{_GATE}._pause_seconds",
+            f"{_GATE}.hold_back",
             f"{_SWEEP}._start_ready_jobs",
         ),
         8: (
@@ -177,7 +178,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             (f"{_START}._pay", "Call(record_unknown)[1]", "job.return_to_ready(later)"),
             (f"{_START}._pay", "Call(return_to_ready)[0]", "job.record_unknown(due)"),
             (f"{_START}._pay", "Call(return_to_ready)[1]", "job.record_unknown(later)"),
-            (f"{_START}._close_gate", "Call(return_to_ready)", "job.record_unknown(now)"),
+            (f"{_START}._return_job", "Call(return_to_ready)", "job.record_unknown(now)"),
             (f"{_START}._close_gate", "Call(close)", "Waiting(reason)"),
             (f"{_START}._pay", "Call(close)", "None"),
             (f"{_PARTS}.start.ACCOUNT_ERRORS", "Unauthorized", NOTHING),
@@ -212,6 +213,8 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
         7: (
             (f"{_PARTS}.gate._PROBE_SECONDS", "", "0.0"),
             (f"{_GATE}._pause_seconds", "BinOp(2)", "1"),
+            (f"{_GATE}.hold_back", "Call(narrow)", "gate.open()"),
+            (f"{_GATE}.hold_back", "Call(close)", "Waiting(WaitReason.THROTTLED)"),
         ),
         8: (
             ("pipeline.deliver.Deliver._settle_project", "Call(settle).0", "job.project_id"),

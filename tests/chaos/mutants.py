@@ -22,14 +22,15 @@ from types import MappingProxyType
 import pytest
 
 from tests.chaos.catchers import Catcher, Played, play, simulated, tested
-from tests.chaos.conditions import mutants_of
+from tests.chaos.conditions import mutants_in, mutants_of
 from tests.chaos.money_rules import money_mutants, table_mutants
-from tests.chaos.mutation import Mutant, applied, shown, users_of
+from tests.chaos.mutation import Mutant, applied, shown, summary, users_of
 
 _ROOT = Path(__file__).parents[2]
 _CAUGHT_BY = Path(__file__).with_name("caught_by.json")
 _TESTS = (
-    *("unit/ledger", "unit/pipeline", "contract/test_ledger_storage.py", "chaos"),
+    *("unit/ledger", "unit/pipeline", "chaos"),
+    *("contract/test_ledger_storage.py", "contract/test_ledger_repeats.py"),
     *("unit/magichour/test_create.py", "unit/magichour/test_sent_or_not.py"),
     "unit/magichour/test_status_to_error.py",
 )
@@ -37,10 +38,20 @@ _NOT_ABOUT_RULES = ("test_fidelity.py", "test_finish.py", "test_burst.py", "test
 _LONGEST = 1.5
 """Seconds of processor time; what takes longer is not asked unless it is known to catch."""
 
-LEDGER = ("jobs", "drops", "gate", "budget", "store", "walk", "rows")
+_LEDGER = ("jobs", "drops", "gate", "budget", "store", "walk", "rows")
+_PUTS = (
+    "_action",
+    "_put",
+    "_put_reference",
+    "_count_slot",
+    "_spend",
+    "write",
+    "note_manifest_written",
+)
+_WRITES = (*(f"DynamoLedger.{name}" for name in _PUTS), "_may_pass", "_refusal")
 
 _TYPES = "the check is for the type checker: "
-_STAYS = f"{_TYPES}no row of a drop or job is ever deleted"
+_STAYS = f"{_TYPES}no row of a drop, of a job or of the gate is ever deleted"
 EQUIVALENT: Mapping[str, str] = MappingProxyType(
     {
         "pipeline.sweep.Sweep._free_slot_of_overdue: Compare(project_id) -> false": (
@@ -52,7 +63,17 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "pipeline.sweep.Sweep._expire: Compare(due)[0] -> true": (
             f"{_TYPES}whatever is being paid is due"
         ),
+        "aws.ledger.DynamoLedger._action: Attribute(due)[0] -> true": (
+            f"{_TYPES}every step of a drop makes its manifest due"
+        ),
+        "aws.ledger._refusal: Call(isinstance)[5] -> true": (
+            f"{_TYPES}by then only a budget is left that can have refused"
+        ),
+        "aws.ledger.DynamoLedger.note_manifest_written: Attribute(wait_until)[0] -> true": (
+            f"{_TYPES}who waits for access waits until a time"
+        ),
         "pipeline.parts.publish.PublishOutput._put_once: Name(drop)[1] -> true": _STAYS,
+        "pipeline.parts.gate.GateKeeper.open: Name(gate)[1] -> true": _STAYS,
         "pipeline.parts.start.StartJob._is_wanted: Name(drop)[0] -> true": _STAYS,
         "pipeline.parts.advance.AdvanceDrop._advance_job: Compare(job) -> false": _STAYS,
         "pipeline.parts.advance.AdvanceDrop._advance_job: BoolOp(drop) -> "
@@ -158,8 +179,10 @@ def main() -> int:
 def _all_mutants() -> Iterator[Mutant]:
     yield from money_mutants()
     yield from table_mutants()
-    for name in LEDGER:
+    for name in _LEDGER:
         yield from mutants_of(f"ledger.{name}")
+    for where in _WRITES:
+        yield from mutants_in(f"aws.ledger.{where}", summary("aws.ledger.DynamoLedger.write"))
 
 
 def _is_caught(mutant: Mutant, catcher: Catcher) -> bool:
@@ -168,8 +191,7 @@ def _is_caught(mutant: Mutant, catcher: Catcher) -> bool:
 
 
 def _is_about_rules(item: pytest.Item) -> bool:
-    is_slow_twin = "dynamo" in item.name or "async" in item.name
-    return item.path.name not in _NOT_ABOUT_RULES and not is_slow_twin
+    return item.path.name not in _NOT_ABOUT_RULES and "async" not in item.name
 
 
 def _write(known: Mapping[str, str]) -> None:

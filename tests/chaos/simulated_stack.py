@@ -47,7 +47,7 @@ class Message:
 class Setting:
     """How the stack is set up, and what its time begins with."""
 
-    slots: int = parameter("MaxConcurrentJobs")
+    slots: int | None = parameter("MaxConcurrentJobs") or None
     budget: Budget = field(default_factory=Budget)
     timing: Timing = _TIMING
     schedule: PollSchedule = _SCHEDULE
@@ -201,7 +201,7 @@ class SimulatedStack:
         now, due = self.clock.now, self.ledger.earliest_due()
         if self.ledger.changes != self._changes_seen:
             self._changes_seen, self._last_change_at = self.ledger.changes, now
-        if due is not None and due < now:
+        if self.ledger.account() is None or (due is not None and due < now):
             for _ in range(self.setting.sweeps):
                 self._invoke("sweep", None)
         coming = [at for at in (due, self.time.next_at()) if at is not None]

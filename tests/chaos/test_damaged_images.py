@@ -1,14 +1,15 @@
 """Damaged images cost no result, and what comes out can be read."""
 
-import pytest
+import subprocess
+import sys
 
-from tests.chaos.damaged_images import ForkedWorkers, faults_of
 
+def test_damaged_images_come_to_a_good_end() -> None:
+    # A process of its own: who has used libvips cannot be forked.
+    command = [sys.executable, "-W", "ignore", "-m", "tests.chaos.damaged_images"]
+    done = subprocess.run(
+        [*command, "--seed", "1", "--images", "80"], capture_output=True, text=True, check=False
+    )
 
-@pytest.mark.parametrize("seed", [1, 4_000])
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of damaged EXIF
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of fork beside threads
-def test_damaged_images_come_to_a_good_end(seed: int) -> None:
-    workers = ForkedWorkers()
-
-    assert list(faults_of(iter(range(seed, seed + 40)), workers)) == []
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "80 damaged images" in done.stdout

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from dropscale.upscaler import ProjectStatus
+from dropscale.upscaler import PLACES, ProjectStatus
 from tests.chaos.deployment import parameter
 from tests.chaos.judge import Judge
 from tests.chaos.misbehaviour import ACCOUNT_TROUBLES, CREATES, DOWNLOADS, LOOKS, WELL, Fault
@@ -22,7 +22,7 @@ STORIES = 12
 """`make chaos` plays more."""
 
 _DAY = 86_400.0
-_SLOTS: int = parameter("MaxConcurrentJobs")
+_SLOTS = PLACES["creator"]
 _DEADLINE = timedelta(seconds=parameter("JobDeadlineSeconds"))
 _SWEEP = timedelta(minutes=15)
 """By then a sweep has come: where nothing changes, the simulated schedule is a slow one."""

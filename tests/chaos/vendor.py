@@ -123,6 +123,8 @@ class Vendor:
     replies: Iterator[Fault] = field(default_factory=lambda: repeat(WELL))
     plans: Iterator[Plan] = field(default_factory=lambda: repeat(Plan()))
     places: int | None = None
+    tiers: Sequence[tuple[float, str]] = ((0.0, "creator"),)
+    """The account's tier from so many seconds after the begin on."""
     troubles: Sequence[Trouble] = ()
     book: dict[str, Entry] = field(default_factory=dict)
     refusals: int = 0
@@ -185,8 +187,13 @@ class Vendor:
         return file.write(whole[: int(len(whole) * fault.keeps)])
 
     def account(self) -> Account:
-        right = {"id": "account", "credits": 10_000, "tier": "creator", "subscription": None}
+        right = {"id": "account", "credits": 10_000, "tier": self.tier(), "subscription": None}
         return _read(calls.get_account(), self._trouble("account") or WELL, right)
+
+    def tier(self) -> str:
+        """Return the account's tier now."""
+        age = (self.clock() - self.begin).total_seconds()
+        return next(tier for since, tier in reversed(self.tiers) if since <= age)
 
     def result(self, project_id: str) -> bytes:
         """Return the image that a project brings; the next 249 projects bring others."""

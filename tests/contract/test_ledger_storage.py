@@ -8,11 +8,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from dropscale.aws.ledger import DynamoLedger, records_in
 from dropscale.coded_warning import CodedWarning, WarningCode
+from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop, Output, Rendition, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject, Parameters
@@ -35,6 +37,7 @@ from dropscale.ledger.store import (
     ProjectTaken,
     RequireOpenGate,
     RequireOwner,
+    SaveAccount,
     SaveDrop,
     SaveGate,
     SaveJob,
@@ -193,8 +196,27 @@ def test_the_walk_takes_one_step_at_a_time(ledger: Ledger) -> None:
     assert read.model_dump(mode="json") == begun.move_to("a/é.png").model_dump(mode="json")
 
 
+def test_of_what_is_heard_of_the_account_the_first_counts(ledger: Ledger) -> None:
+    first = KnownAccount(asked_at=NOW, seq=0).hear("pro", 10**99, NOW)
+    ledger.write(SaveAccount(first))
+    with pytest.raises(LedgerConflict):
+        ledger.write(SaveAccount(first))
+
+    read = ledger.account()
+    assert read is not None
+    assert (read.tier, read.places, read.credits) == ("pro", 5, 10**12)
+
+
+def test_slots_that_are_taken_are_counted(ledger: Ledger) -> None:
+    assert ledger.slots_taken() == 0
+    ledger.write(TakeSlot(None))
+
+    assert ledger.slots_taken() == 1
+
+
 def test_what_is_not_known_is_none(ledger: Ledger) -> None:
     assert (ledger.drop("x"), ledger.job("x"), ledger.gate()) == (None, None, None)
+    assert ledger.account() is None
     assert ledger.list_attached("x") == []
 
 
@@ -475,6 +497,13 @@ def test_names_are_gathered_and_who_comes_second_sees_the_first(ledger: Ledger) 
     assert ledger.names("other") == Names()
 
 
+def test_an_error_that_says_nothing_of_the_rows_is_told_as_it_is(dynamo: DynamoLedger) -> None:
+    elsewhere = DynamoLedger(client(), "elsewhere", sleep=lambda _: None)
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        elsewhere.write(SaveJob(a_job()))
+    assert dynamo.job(a_job().fingerprint) is None
+
+
 @pytest.mark.parametrize("wait", sorted(ASKED_AGAIN))
 def test_a_drop_that_is_asked_again_is_due_once_its_manifest_says_so(
     ledger: Ledger, wait: WaitReason
@@ -491,3 +520,8 @@ def test_a_drop_that_is_asked_again_is_due_once_its_manifest_says_so(
     assert ledger.list_due(Agenda.DROPS, past, 10) == []
     assert ledger.list_due(Agenda.DENIED_DROPS, later, 10) == []
     assert ledger.list_due(Agenda.DENIED_DROPS, past, 10) == [denied.id]
+
+    too_dear = denied.set_state(DropState.WAITING, NOW, wait=WaitReason.BUDGET, wait_until=later)
+    ledger.write(SaveDrop(too_dear))
+    ledger.note_manifest_written(too_dear)
+    assert ledger.list_due(Agenda.DENIED_DROPS, past, 10) == []

@@ -53,6 +53,7 @@ def backlog_and_latencies() -> Iterator[Measurement]:
     """Yield the measurements that a delivery and a sweep make."""
     world = World()
     world.drop("cat.png", png())
+    world.sweep()
     yield from world.sweep_once.backlog()
     world.upscaler.finish()
     (execution,) = world.running()

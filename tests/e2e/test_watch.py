@@ -71,7 +71,7 @@ def test_it_ends_when_it_is_told_to_as_if_it_were_interrupted(start: Start, tmp_
         finally:
             process.kill()
     assert process.returncode == 130
-    assert errors.startswith("Interrupted; nothing runs on here.")
+    assert errors.startswith("Interrupted. Nothing runs here any more")
 
 
 def manifest(result: Path) -> Manifest:

@@ -100,14 +100,15 @@ FURTHER := tests/unit tests/contract \
 # PARALLEL is Makefile's.
 check-tests-%: $(VENV)/.check
 	$(STEP) $(GATE)/with-python $* $(MAKE) test PYTHON=python$* \
-		$(if $(filter $*,$(VENV_VERSION)),VENV=$(VENV),VENV=$(VENV)-$* PARALLEL= PIP_OPTIONS=$(LAZILY) TESTS="$(FURTHER)")
+		$(if $(filter $*,$(VENV_VERSION)),VENV=$(VENV),VENV=$(VENV)-$* PARALLEL="$(PARALLEL:auto=2)" PIP_OPTIONS=$(LAZILY) TESTS="$(FURTHER)")
 
 check-page: $(VENV)/.check
 	$(STEP) $(GATE)/with-chromium $(BIN)/python -m pytest tests/page
 
 # Only where the steps pass does it mean anything that they fail on a seeded fault.
 check-seeded-faults: $(STATIC) $(TEMPLATE)
-	$(STEP) env VENV=$(abspath $(VENV)) TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest $(GATE)
+	$(STEP) env VENV=$(abspath $(VENV)) TOOLS=$(abspath $(TOOLS)) \
+		$(BIN)/python -m pytest $(PARALLEL) $(GATE)
 
 # At once all that the other two stamps stand for, as they are needed, too.
 $(VENV)/.check: $(PINS) | $(BIN)/python

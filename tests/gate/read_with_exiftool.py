@@ -3,15 +3,22 @@
     tests/gate/with-exiftool .venv/bin/python -m tests.gate.read_with_exiftool
 
 The other tests read the same with Pillow. Exits with 1 if anything is missing or reads otherwise.
+
+    ... -m tests.gate.read_with_exiftool PHOTOS OUT [OUT ...]
+
+prints a table: what photos say, and what their results, as runs of several versions left them.
 """
 
+import io
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from dropscale.specs.effective import OutputFormat
 from tests import originals
@@ -40,11 +47,34 @@ RESOLUTION = {
 }
 """Where each format tells 300 dpi, and how."""
 
+PROPERTIES: Mapping[str, Sequence[str]] = {
+    "profile": ("ICC_Profile:ProfileDescription", "PNG-cICP:ColorPrimaries", "Meta:ColorPrimaries"),
+    "resolution": (
+        "JFIF:XResolution",
+        "PNG-pHYs:PixelsPerUnitX",
+        "IFD0:XResolution",
+    ),
+    "XMP": ("XMP-photoshop:Credit", "XMP-crs:Look"),
+    "long XMP": ("XMP-crs:Mask", "XMP-dc:Description"),
+    "dangling": ("XMP-xmpNote:HasExtendedXMP",),
+    "orientation": ("IFD0:Orientation", "XMP-tiff:Orientation", "Meta:Rotation"),
+    "texts": (),
+}
+"""By label: where files tell it."""
+
+TEXTS = frozenset(
+    {"PNG:Parameters", "PNG:Copyright", "PNG:Description", "PNG:Comment", "File:Comment"}
+    | {"ExifIFD:UserComment", "IFD0:Copyright", "IFD0:ImageDescription"}
+)
 STRIPPED = frozenset({"IFD0", "ExifIFD", "GPS", "IPTC", "Photoshop", "XMP-photoshop", "XMP-tiff"})
 
 
 def main() -> int:
-    """Print what ExifTool finds wrong, and return the exit code."""
+    """Print what ExifTool finds wrong, and return the exit code; or print the table."""
+    if len(sys.argv) > 2:
+        photos, *outs = map(Path, sys.argv[1:])
+        print("\n".join(table(photos, outs)))  # noqa: T201 # this is its output
+        return 0
     faults = [*kept(), *stripped(), *resolved()]
     print("\n".join(faults) or "ExifTool reads all of it")  # noqa: T201 # this is its output
     return int(bool(faults))
@@ -93,6 +123,49 @@ def resolved() -> Iterator[str]:
                 found = {} if said.get("JFIF:ResolutionUnit", "None") == "None" else found
             if found != expected:
                 yield f"{wanted}: the resolution is {found}, not {expected}"
+
+
+def table(photos: Path, outs: Sequence[Path]) -> Iterator[str]:
+    """Yield the lines of a table, a line for what any of them says of a property."""
+    yield "| | | the photo | " + " | ".join(out.name for out in outs) + " |"
+    yield "|---" * (3 + len(outs)) + "|"
+    for photo in sorted(photos.iterdir()):
+        own = {} if photo.suffix == ".svg" else properties(photo.read_bytes())
+        results = [_outcome(out, photo.name) for out in outs]
+        name = photo.name
+        for label in (*PROPERTIES, "size", "told"):
+            cells = [found.get(label, "") for found in (own, *results)]
+            if any(cells):
+                yield f"| {name} | {label} | " + " | ".join(cells) + " |"
+                name = ""
+
+
+def properties(body: bytes) -> dict[str, str]:
+    """Return what a file says, by names of properties, each in one place or another."""
+    said = read(body)
+    found = {
+        label: next((str(said[tag])[:40] for tag in tags if said.get(tag)), "")
+        for label, tags in PROPERTIES.items()
+    }
+    found["texts"] = ", ".join(sorted(tag for tag in said if tag in TEXTS))
+    return found
+
+
+def _outcome(out: Path, name: str) -> dict[str, str]:
+    """Return what became of a photo, and what its result says."""
+    path = out / f"{name}.dropscale.json"
+    if not path.exists():
+        return {"told": "no drop"}
+    manifest = json.loads(path.read_text())
+    if manifest["reason"]:
+        return {"told": f"{manifest['reason']['error']}: {manifest['reason']['fix']}"}
+    key = manifest["jobs"][0]["output"]["key"]
+    body = (out / key).read_bytes()
+    with Image.open(io.BytesIO(body)) as image:
+        image.load()
+        size = f"{image.width} x {image.height}"
+    codes = [each["code"] if isinstance(each, dict) else each for each in manifest["warnings"]]
+    return {**properties(body), "size": size, "told": ", ".join(codes)}
 
 
 def read(body: bytes) -> Mapping[str, Any]:

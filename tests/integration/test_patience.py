@@ -49,7 +49,7 @@ def test_a_run_out_of_patience_names_the_command_that_collects_what_is_paid(
         api: ChosenApi = OpenApi(server)
 
         def run(patience: float) -> tuple[int, dict[str, object], str]:
-            options = RunOptions(photos, out, is_agreed=True, as_json=True)
+            options = RunOptions(path=photos, out=out, is_agreed=True, as_json=True)
             place = OutputFolder(StateFolder(out), {}, chosen=api, patience=patience)
             code = run_command(options, place)
             printed = capsys.readouterr()

@@ -29,12 +29,12 @@ import boto3
 import pytest
 from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.stepfunctions.models import stepfunctions_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
 )
 from moto.stepfunctions.parser.asl.utils import boto_client
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from dropscale.aws import wiring
 from dropscale.aws.settings import (
@@ -68,7 +68,7 @@ from tests.lambda_context import FakeLambdaContext
 
 Handler = Callable[[Any], Any]
 
-DEADLINE_SECONDS = 3600
+DEADLINE_SECONDS = 1200
 VENDOR_ERROR = {"code": "content_policy_violation", "message": "not this one"}
 
 _TEMPLATE = Path(__file__).parents[2] / "template.yaml"
@@ -244,7 +244,7 @@ class UpscaleMachine:
         name = self._submit.advance.follow.execution_name(drop.id, rendition)
         arn = f"{self._arn.replace(':stateMachine:', ':execution:')}:{name}"
         deadline = time.monotonic() + _SECONDS_TO_END
-        backend = stepfunctions_backends[DEFAULT_ACCOUNT_ID][_CONTEXT.region]
+        backend = stepfunctions_parser_backends[DEFAULT_ACCOUNT_ID][_CONTEXT.region]
         while backend.describe_execution(arn).status == "RUNNING":
             assert time.monotonic() < deadline, f"{self._key} never ends: {self._entered(arn)}"
             time.sleep(0.01)

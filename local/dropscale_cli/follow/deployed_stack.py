@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from dropscale_cli.follow.places import Session, TellsAll, followed_drop_of
 from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.follow.round_trip import FollowedDrop, RoundTrip
 from dropscale_cli.page.gallery import LivePage
+from dropscale_cli.specs.plan import loss_lines
 from dropscale_cli.stacks.account import stack_limit_warnings
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
 from dropscale_cli.stacks.local_stack import STACK
@@ -104,9 +105,10 @@ class DeployedStack:
     def session(self, console: Terminal) -> Iterator[Session]:
         """See `Place.session`."""
         with ExitStack() as started:
-            reporters = [started.enter_context(progress_on(console))]
+            progress = started.enter_context(progress_on(console))
             page = started.enter_context(LivePage.kept_up(self.out)) if self.out else None
-            told = TellsAll([*reporters, page] if page else reporters)
+            started.callback(setattr, progress, "doing", "Writing the page")
+            told = TellsAll([progress, page] if page else [progress])
             trip = RoundTrip(
                 self.target, self.out, told, time.monotonic, lambda: time.sleep(_LOOK_SECONDS)
             )
@@ -132,28 +134,44 @@ class StackRun:
 
     def warnings(self) -> Iterable[str]:
         """See `PlannedRun.warnings`."""
-        return stack_limit_warnings(self.target, self.price)
+        yield from loss_lines((key, change.losses) for key, change in self.changes.items())
+        yield from stack_limit_warnings(self.target, self.price)
 
-    def bring(self, trip: RoundTrip) -> None:
-        """See `PlannedRun.bring`: what would change nothing is not uploaded again."""
-        for key, path in self.drops.specs.items():
+    def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
+        """See `PlannedRun.bring`: what would change nothing is not uploaded again.
+
+        As all specs are there before the first image, no image needs the stack's time to settle.
+        """
+        told = trip.counter("comparing with the stack", len(self.drops.paths), "files")
+        for number, (key, path) in enumerate(self.drops.specs.items(), 1):
             if self.target.uploaded(key, path) is None:
                 trip.drop_spec(key, path)
-        known = list(self._upload_images(trip))
+            told(number)
+        known = list(self._upload_images(trip, told, say))
         trip.follow(known)
 
-    def _upload_images(self, trip: RoundTrip) -> Iterator[tuple[str, str | None]]:
+    def _upload_images(
+        self, trip: RoundTrip, told: Callable[[int], None], say: Callable[[str], None]
+    ) -> Iterator[tuple[str, str | None]]:
         """Yield the key and version of those that the stack has already."""
-        for key, path in self.drops.to_follow.items():
+        may_tell = True
+        for number, (key, path) in enumerate(self.drops.to_follow.items(), len(self.drops.specs)):
+            told(number)
             change = self.changes.get(key)
             if change is None:
                 yield key, self.target.version_of(key)
-            elif not change.is_known and (version := self.target.uploaded(key, path)):
+                continue
+            if not change.is_known and (version := self.target.uploaded(key, path)):
                 # It was interrupted before the stack took note, or the stack never was told.
-                self.target.look_again(key)
                 yield key, version.version_id
             else:
                 trip.drop(key, path)
+            if may_tell and not self.target.look_at_once(key):
+                may_tell = False
+                say(
+                    "You lack sqs:SendMessage on the stack's drop queue, so each image waits for "
+                    "its own event, and SettleSeconds more."
+                )
 
     def paid_before(self, followed: Sequence[FollowedDrop]) -> frozenset[str]:
         """See `PlannedRun.paid_before`: as the plan knew, or as what did not change says."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from dropscale.aws.object_events import created_objects
 from dropscale.ledger.drops import Drop
@@ -28,7 +28,7 @@ from dropscale_cli.follow.round_trip import (
     Transfer,
 )
 from dropscale_cli.page.gallery import LivePage
-from dropscale_cli.specs.plan import Plan, plan_of
+from dropscale_cli.specs.plan import Plan, loss_lines, plan_of
 from dropscale_cli.stacks.local_stack import (
     STACK,
     ChosenApi,
@@ -76,12 +76,13 @@ def _session(
             journal = started.enter_context(Journal.opened(folder.journal))
         except FileUnusable as error:
             raise StartFailed(str(error)) from error
-        page = started.enter_context(LivePage.kept_up(folder.out))
         served, parameters = started.enter_context(api.opened(folder.account, console))
         # Specs are dropped before images, so nothing needs time to settle.
         parameters["SettleSeconds"] = "0"
         parameters["SidecarSuffixes"] = ",".join(folder.sidecar_suffixes())
         progress = started.enter_context(progress_on(console, "Starting the stack"))
+        page = started.enter_context(LivePage.kept_up(folder.out))
+        started.callback(setattr, progress, "doing", "Writing the page")
         if log is None:
             log = folder.log
             log.unlink(missing_ok=True)
@@ -146,8 +147,10 @@ class PlannedRun(Protocol):
     def warnings(self) -> Iterable[str]:
         """Say what a person should know before agreeing to the price."""
 
-    def bring(self, trip: RoundTrip) -> None:
+    def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
         """Upload what the place does not have yet, and follow all images to their end.
+
+        `say` tells a person what goes otherwise than it should.
 
         Raises:
             UnusablePath: a file could not be read.
@@ -218,6 +221,8 @@ class OutputFolder:
     log: Path | None = None
     chosen: ChosenApi | None = None
     patience: float = PATIENCE_SECONDS
+    input_prefix: ClassVar[str] = ""
+    sidecar_suffixes: ClassVar[None] = None
 
     @classmethod
     def at(cls, out: Path, environment: Mapping[str, str], log: Path | None = None) -> OutputFolder:
@@ -244,16 +249,6 @@ class OutputFolder:
     def name(self) -> str:
         """See `Place.name`."""
         return self.api.name
-
-    @property
-    def input_prefix(self) -> str:
-        """See `Place.input_prefix`."""
-        return ""
-
-    @property
-    def sidecar_suffixes(self) -> None:
-        """See `Place.sidecar_suffixes`."""
-        return None
 
     def plan_run(self, drops: Drops) -> PlannedRun:
         """See `Place.plan_run`."""
@@ -324,10 +319,11 @@ class _LocalRun:
         """See `PlannedRun.warnings`."""
         if not self.api.is_charged:
             return []
+        losses = loss_lines((drop.source.key, drop.losses) for drop in self._plan.drops)
         account = self.api.account(self.price, self._plan.scale_factors)
-        return account.lines() if account else []
+        return [*losses, *(account.lines() if account else [])]
 
-    def bring(self, trip: RoundTrip) -> None:
+    def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
         """See `PlannedRun.bring`; the stack has none of it, since its buckets were emptied."""
         trip(self.drops)
 

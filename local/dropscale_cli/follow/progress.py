@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from threading import Event, Thread
 from types import MappingProxyType
 from typing import Protocol
@@ -91,21 +92,19 @@ def progress_on(console: Terminal, doing: str | None = None) -> Iterator[Progres
         ticker.join()
 
 
+@dataclass
 class _Counted:
     """A `Progress` that knows the images, and how many of them are settled."""
 
-    def __init__(
-        self,
-        console: Terminal,
-        doing: str | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._console = console
-        self.doing = doing
-        self._clock = clock
-        self._began = clock()
-        self._by_key: dict[str, FollowedDrop] = {}
-        self._transfer: Transfer | None = None
+    console: Terminal
+    doing: str | None = None
+    clock: Callable[[], float] = time.monotonic
+    is_verbose: bool = False
+    _by_key: dict[str, FollowedDrop] = field(default_factory=dict, init=False)
+    _transfer: Transfer | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
 
     def moved(self, transfer: Transfer) -> None:
         """See `Reporter.moved`."""
@@ -128,27 +127,19 @@ class _Counted:
 class LineProgress(_Counted):
     """Prints a line whenever an image comes to another state, and now and then in between."""
 
-    def __init__(
-        self,
-        console: Terminal,
-        doing: str | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        *,
-        is_verbose: bool = False,
-    ) -> None:
-        super().__init__(console, doing, clock)
-        self._is_verbose = is_verbose
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._printed: dict[str, str] = {}
         self._last_news = self._last_line = self._began
         self._pause = _FIRST_SECONDS
-        if is_verbose and doing:
-            console.say(doing)
+        if self.is_verbose and self.doing:
+            self.console.say(self.doing)
 
     def moved(self, transfer: Transfer) -> None:
         """See `Reporter.moved`."""
         super().moved(transfer)
-        if self._is_verbose and transfer.is_over:
-            self._console.say(f"{transfer}")
+        if self.is_verbose and transfer.is_over:
+            self.console.say(f"{transfer}")
 
     def update(self, drop: FollowedDrop) -> None:
         """See `Reporter.update`."""
@@ -157,18 +148,18 @@ class LineProgress(_Counted):
         if self._printed.get(drop.key) != words:
             self._printed[drop.key] = words
             after = f" after {drop.seconds:.1f} s" if drop.is_settled else ""
-            self._last_news = self._last_line = self._clock()
+            self._last_news = self._last_line = self.clock()
             self._pause = _TICK_SECONDS
-            self._console.say(f"{drop.key}: {words}{after}")
+            self.console.say(f"{drop.key}: {words}{after}")
 
     def tick(self) -> None:
         """Print a line if there was none for a while: the longer without news, the longer."""
-        now = self._clock()
+        now = self.clock()
         pause = max(self._pause, (now - self._last_news) * _TICK_RATIO)
         words = self._in_words()
         if words and now - self._last_line >= pause:
             self._last_line, self._pause = now, _TICK_SECONDS
-            self._console.say(f"{words}, {now - self._began:.0f} s")
+            self.console.say(f"{words}, {now - self._began:.0f} s")
 
     def tick_until(self, end: Event) -> None:
         """Tick until the event is set."""
@@ -183,9 +174,9 @@ class TableProgress(_Counted):
         """Return the table as it is now; called from the thread that refreshes the terminal."""
         drops = list(self._by_key.values())
         words = self._in_words()
-        seconds = f", {self._clock() - self._began:.0f} s" if words else ""
+        seconds = f", {self.clock() - self._began:.0f} s" if words else ""
         caption = f"{words or f'{len(drops)} of {len(drops)} done'}{seconds}"
-        room = max(1, self._console.height - _SPARE_LINES)
+        room = max(1, self.console.height - _SPARE_LINES)
         if len(drops) > room:
             drops = sorted(drops, key=lambda drop: (drop.is_settled, drop.manifest is None))[:room]
         return Table(

@@ -113,12 +113,16 @@ class FollowedDrop:
 
 @dataclass(frozen=True)
 class Transfer:
-    """How much of a file was sent or fetched; `what` is e.g. "uploading cat.jpg"."""
+    """How much of a file was sent or fetched, in bytes, or how many files were looked at.
+
+    `what` is e.g. "uploading cat.jpg".
+    """
 
     what: str
     done: int
     total: int
     seconds: float
+    unit: str = "MB"
 
     @property
     def is_over(self) -> bool:
@@ -127,8 +131,10 @@ class Transfer:
 
     def __str__(self) -> str:
         """Say how much, and how fast."""
-        rate = self.done / self.seconds / 1e6 if self.seconds else 0.0
-        return f"{self.what}: {self.done / 1e6:.1f} of {self.total / 1e6:.1f} MB, {rate:.1f} MB/s"
+        size, digits = (1e6, 1) if self.unit == "MB" else (1, 0)
+        rate = self.done / self.seconds / size if self.seconds else 0.0
+        done, total = f"{self.done / size:.{digits}f}", f"{self.total / size:.{digits}f}"
+        return f"{self.what}: {done} of {total} {self.unit}, {rate:.1f} {self.unit}/s"
 
 
 class _CountedFile(FileIO):
@@ -229,23 +235,23 @@ class RoundTrip:
 
     def _put(self, key: str, path: Path) -> str | None:
         try:
-            told = self._counter(f"uploading {key}", path.stat().st_size)
+            told = self.counter(f"uploading {key}", path.stat().st_size)
             with _CountedFile(path, told) as file:
                 return self.target.drop(key, file)
         except OSError as error:
             raise UnusablePath(f"{path}: cannot be read: {error.strerror}") from error
 
-    def _counter(self, what: str, total: int) -> Callable[[int], None]:
-        """Return what is told how many bytes of a transfer that begins now were moved."""
+    def counter(self, what: str, total: int, unit: str = "MB") -> Callable[[int], None]:
+        """Return what is told how far a `Transfer` is that begins now."""
         began = self.clock()
 
         def told(done: int) -> None:
-            self.reporter.moved(Transfer(what, done, total, self.clock() - began))
+            self.reporter.moved(Transfer(what, done, total, self.clock() - began, unit))
 
         return told
 
     def _counted(self, chunks: Iterable[bytes], output: Output) -> Iterator[bytes]:
-        told, done = self._counter(f"downloading {output.key}", output.bytes), 0
+        told, done = self.counter(f"downloading {output.key}", output.bytes), 0
         for chunk in chunks:
             yield chunk
             done += len(chunk)

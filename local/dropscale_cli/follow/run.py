@@ -50,23 +50,32 @@ def agree_to_price(price: int, offer: str, console: Terminal, *, is_agreed: bool
         raise PriceDeclined("Nothing was done, nothing is charged.")
 
 
-@dataclass(frozen=True)
-class RunOptions:
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How a command asks and tells.
+
+    Attributes:
+        is_agreed: Whether a price needs no question.
+        as_json: Whether standard output takes one JSON object and nothing else.
+    """
+
+    is_agreed: bool
+    as_json: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Agreement):
     """What `dropscale run` was asked for.
 
     Attributes:
         path: A folder, or one image.
         out: The folder for results.
-        is_agreed: Whether the price needs no question.
-        as_json: Whether standard output takes one JSON object and nothing else.
         is_watching: Whether what comes into the folder later is dropped, too, until interrupted.
         suffixes: What a sidecar's name ends in.
     """
 
     path: Path
     out: Path
-    is_agreed: bool
-    as_json: bool
     is_watching: bool = False
     suffixes: Sequence[str] = SPEC_SUFFIXES
 
@@ -112,7 +121,7 @@ def run_drops(drops: Drops, options: RunOptions, place: Place) -> int:
             with place.session(console) as running:
                 if options.is_watching:
                     watch_folder(options, running, console)
-                planned.bring(running.round_trip)
+                planned.bring(running.round_trip, console.say)
         except KeyboardInterrupt:
             # A watch has no other end. What it came to is told when nothing moves any more.
             if options.is_watching and running:
@@ -151,14 +160,14 @@ def _report(
     planned: PlannedRun,
     drops: Drops | None = None,
 ) -> Summary:
-    followed, page = running.round_trip.followed, running.page.path if running.page else None
+    followed = running.round_trip.followed
     summary = Summary(
         followed,
-        f"{options.out}/",
+        place.results,
         place.charged_at is not None,
         IgnoredFiles.of(drops.ignored if drops else {}),
         planned.paid_before(followed),
-        page,
+        running.page.path if running.page else None,
         place.command("run", str(options.path)),
     )
     summary.tell(as_json=options.as_json)
@@ -235,7 +244,14 @@ def run_command(  # noqa: PLR0913 # all by name
     Exits with 0 if all images came to what was asked, 1 if not, 2 on wrong usage or a price not
     agreed to, 130 if interrupted.
     """
-    options = RunOptions(path, out, yes, output_format == "json", watch, suffixes)
+    options = RunOptions(
+        path=path,
+        out=out,
+        is_agreed=yes,
+        as_json=output_format == "json",
+        is_watching=watch,
+        suffixes=suffixes,
+    )
     if stack is not None and (engine or log or patience is not None):
         raise click.UsageError("--engine, --log and --patience are for the stack on this machine.")
     goes_on = f"Stack {stack} goes on with what it has." if stack else NOTHING_GOES_ON

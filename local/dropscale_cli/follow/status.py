@@ -5,6 +5,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
@@ -45,33 +46,25 @@ def tell_status(place: Place, *, as_json: bool, only_failed: bool) -> int:
 
 
 def show_changes(place: Place, *, only_failed: bool) -> NoReturn:
-    """Show where each drop stands, again and again, until an exception ends it."""
-    terminal = Terminal()
-    if not terminal.is_terminal:
-        _say_totals(place)
-    shown = _table([])
+    """Show where each drop stands, again and again, until an exception ends it.
 
-    def table() -> Table:
-        return shown
-
-    with terminal.keep_showing(table, goes_away=False):
+    To a terminal as a table, else as a line for each change.
+    """
+    terminal, shown, told = Terminal(), _table([]), ""
+    with ExitStack() as ended:
+        if terminal.is_terminal:
+            ended.enter_context(terminal.keep_showing(lambda: shown, goes_away=False))
         while True:
             drops = _drops(place)
+            totals = _totals(drops)
             chosen = [drop for drop in drops if is_failed(drop)] if only_failed else drops
             # What has changed last comes first, as far as there is room.
             latest = sorted(chosen, key=_since, reverse=True)[: terminal.height - _SPARE_LINES]
-            shown = _table(latest, _totals(drops))
+            shown = _table(latest, totals)
+            if not terminal.is_terminal and totals != told:
+                say(totals)
+            told = totals
             time.sleep(_PAUSE_SECONDS)
-
-
-def _say_totals(place: Place) -> NoReturn:
-    told = ""
-    while True:
-        totals = _totals(_drops(place))
-        if totals != told:
-            say(totals)
-        told = totals
-        time.sleep(_PAUSE_SECONDS)
 
 
 def is_failed(drop: FollowedDrop) -> bool:

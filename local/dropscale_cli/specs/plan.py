@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -26,7 +26,14 @@ from dropscale.specs.effective import MetadataChoice
 from dropscale.specs.faults import Fault
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale.upscaler import DOLLARS_PER_CREDIT
-from dropscale_cli.files.drops import Drops, IgnoredFiles, LocalBucket, find_drops, refusal_as_json
+from dropscale_cli.files.drops import (
+    Drops,
+    IgnoredFiles,
+    LocalBucket,
+    find_drops,
+    list_names,
+    refusal_as_json,
+)
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import (
@@ -168,20 +175,21 @@ def _plan_drop(key: str, bucket: LocalBucket, specs: SpecResolver) -> Iterator[P
                 lambda resolved: image_of(bucket, source, resolved, open_objects),
             )
             if planned is not None:
-                yield replace(planned, losses=_losses(planned, bucket))
+                with bucket.paths[key].open("rb") as file:
+                    yield replace(planned, losses=losses_of(planned, file))
 
 
-def _losses(drop: PlannedDrop, bucket: LocalBucket) -> list[CodedWarning]:
+def losses_of(drop: PlannedDrop, file: BinaryIO) -> list[CodedWarning]:
+    """Return what the results of a drop will lack that the image in a file has.
+
+    The file may be the image's beginning only.
+    """
     if drop.source.type is None or not drop.renditions:
         return []
     settings = [rendition.output_settings for rendition in drop.renditions]
     strips = all(each.metadata is MetadataChoice.STRIP for each in settings)
     formats = [str(each.format) for each in settings if each.metadata is not MetadataChoice.STRIP]
-    with bucket.paths[drop.source.key].open("rb") as file:
-        return foresee_losses(file, drop.source.type, formats, strip=strips)
-
-
-_MOST_NAMED = 5
+    return foresee_losses(file, drop.source.type, formats, strip=strips)
 
 
 def tell_plan(
@@ -252,11 +260,7 @@ class _Report:
     def _closing_lines(self) -> Iterator[str]:
         warnings = dict.fromkeys(fault for drop in self.plan.drops for fault in drop.warnings)
         yield from (f"Warning: {fault}" for fault in warnings)
-        by_loss: dict[CodedWarning, list[str]] = {}
-        for drop in self.plan.drops:
-            for loss in drop.losses:
-                by_loss.setdefault(loss, []).append(drop.source.key)
-        yield from (f"Warning: {_names(keys)}: {loss}" for loss, keys in by_loss.items())
+        yield from loss_lines((drop.source.key, drop.losses) for drop in self.plan.drops)
         by_refusal: dict[str, list[PlannedDrop]] = {}
         for drop in self.plan.drops:
             if drop.refusal is not None:
@@ -301,14 +305,18 @@ def _row(charge: Charge) -> Iterator[str]:
 
 def _list_refusals(drops: list[PlannedDrop]) -> Iterator[str]:
     yield ""
-    yield f"{_names([drop.source.key for drop in drops])}: {_state(drops[0])}"
+    yield f"{list_names([drop.source.key for drop in drops])}: {_state(drops[0])}"
     if drops[0].refusal is not None:
         yield from (f"  {line}" for line in str(drops[0].refusal).splitlines())
 
 
-def _names(keys: list[str]) -> str:
-    more = [f"and {len(keys) - _MOST_NAMED} more"] if len(keys) > _MOST_NAMED else []
-    return ", ".join([*keys[:_MOST_NAMED], *more])
+def loss_lines(losses: Iterable[tuple[str, Sequence[CodedWarning]]]) -> Iterator[str]:
+    """Yield what will be lost, and of which drops, by their keys."""
+    by_loss: dict[CodedWarning, list[str]] = {}
+    for key, found in losses:
+        for loss in found:
+            by_loss.setdefault(loss, []).append(key)
+    yield from (f"Warning: {list_names(keys)}: {loss}" for loss, keys in by_loss.items())
 
 
 def _drop_as_json(drop: PlannedDrop, charges: list[Charge]) -> dict[str, Any]:

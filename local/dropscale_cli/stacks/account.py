@@ -26,7 +26,7 @@ class Demand:
     Attributes:
         credits: What it may cost; 0 if that is not known.
         scale_factors: Those of what is to be paid.
-        slots: Jobs at once: the stack's MaxConcurrentJobs.
+        slots: Jobs at once: the stack's MaxConcurrentJobs; 0: what the tier runs.
     """
 
     credits: int

@@ -17,7 +17,7 @@ from dropscale_cli.files.drops import FileListing, find_drops
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.follow.places import OutputFolder
 from dropscale_cli.follow.progress import progress_on
-from dropscale_cli.follow.run import RunOptions, run_drops
+from dropscale_cli.follow.run import Agreement, RunOptions, run_drops
 from dropscale_cli.options import (
     FILE,
     ended_by_signals,
@@ -27,6 +27,7 @@ from dropscale_cli.options import (
     sidecar_suffixes_option,
     stack_option,
 )
+from dropscale_cli.specs.plan import loss_lines
 from dropscale_cli.stacks.account import stack_limit_warnings
 from dropscale_cli.stacks.aws_target import deployed_target
 from dropscale_cli.stacks.local_stack import chosen_api
@@ -34,21 +35,6 @@ from dropscale_cli.stacks.stack_plan import Page, PlannedChange, StackPlanner
 from dropscale_cli.terminal import Table, Terminal, choose, say, say_json
 
 _S3 = "s3://"
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How a person agrees to a plan.
-
-    Attributes:
-        is_agreed: Whether no question is to be asked.
-        is_terminal: Whether there is somebody to ask.
-        as_json: Whether standard output takes one JSON object and nothing else.
-    """
-
-    is_agreed: bool
-    is_terminal: bool
-    as_json: bool
 
 
 @dataclass(frozen=True)
@@ -92,10 +78,7 @@ def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -
 
 
 def apply_to_files(
-    options: RunOptions,
-    agreement: Agreement,
-    environment: Mapping[str, str],
-    log: Path | None = None,
+    options: RunOptions, environment: Mapping[str, str], log: Path | None = None
 ) -> int:
     """Plan what a new look at files changes since earlier runs, and run what is agreed to.
 
@@ -110,9 +93,9 @@ def apply_to_files(
     ledger, bucket = KeptLedger.read(folder), drops.bucket
     name = next((drop.source.bucket for drop in ledger.drops.values()), "")
     planner = StackPlanner(FileListing(drops, name), bucket, bucket.specs(), ledger)
-    outcome = _agreed(planner.pages(""), agreement, lambda change: None)
+    outcome = _agreed(planner.pages(""), options, lambda change: None)
     if not outcome.applied:
-        _report(outcome, agreement)
+        _report(outcome, options)
         return 0 if outcome.is_as_asked else 1
     keys = {change.key for change in outcome.applied}
     chosen = replace(
@@ -143,9 +126,11 @@ def _agreed(
         if not page.changes:
             continue
         console.show(_table(page))
+        for line in loss_lines((change.key, change.losses) for change in page.changes):
+            console.say(line)
         for warning in warnings(_price([*outcome.applied, *page.changes])):
             console.say(warning)
-        answer = _answer(page, agreement) if ask else "yes"
+        answer = _answer(page) if ask else "yes"
         ask = ask and answer != "all"
         if answer == "no":
             outcome = replace(outcome, left=(*outcome.left, *page.changes))
@@ -161,10 +146,10 @@ def _next(pages: Iterator[Page], console: Terminal) -> Page | None:
         return next(pages, None)
 
 
-def _answer(page: Page, agreement: Agreement) -> str:
+def _answer(page: Page) -> str:
     price = _price(page.changes)
     offer = f"Apply this to {len(page.changes)} of {page.looked_at}, for up to {price} credits?"
-    if not agreement.is_terminal:
+    if not sys.stdin.isatty():
         raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
     return choose(offer, ["yes", "no", "all"], default="no")
 
@@ -232,13 +217,14 @@ def apply(
     Exits with 0 if all that changes was applied, 1 if not, 2 if there is nobody to ask.
     """
     with ended_by_signals("What was agreed to goes on."):
-        agreement = Agreement(yes, sys.stdin.isatty(), output_format == "json")
+        as_json = output_format == "json"
         if place.startswith(_S3):
             url = urlsplit(place)
             prefix = place.removeprefix(f"{_S3}{url.netloc}").removeprefix("/")
+            agreement = Agreement(is_agreed=yes, as_json=as_json)
             sys.exit(apply_to_stack(url.netloc, prefix, stack, agreement))
         path = Path(place)
         if not path.exists():
             raise click.UsageError(f"{place} does not exist.")
-        options = RunOptions(path, out, yes, agreement.as_json, suffixes=suffixes)
-        sys.exit(apply_to_files(options, agreement, os.environ, log))
+        options = RunOptions(path=path, out=out, is_agreed=yes, as_json=as_json, suffixes=suffixes)
+        sys.exit(apply_to_files(options, os.environ, log))

@@ -47,6 +47,9 @@ _OUTPUT_BY_VARIABLE = MappingProxyType(
 )
 """What a stack's functions are told of its resources, and the output that tells it to others."""
 
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
+"""What SQS calls a permission that is missing, by the protocol that is spoken."""
+
 
 @dataclass(frozen=True)
 class AwsTarget:
@@ -152,6 +155,19 @@ class AwsTarget:
     def look_again(self, key: str) -> None:
         """Have submit look at an object once more."""
         wiring.drop_queue(self.settings, self.client).send(self.input_bucket, key)
+
+    def look_at_once(self, key: str) -> bool:
+        """Have submit look at an object whose specs are there, without the time to settle.
+
+        Return whether that is allowed; if not, the object's own event comes all the same.
+        """
+        try:
+            wiring.drop_queue(self.settings, self.client).send(self.input_bucket, key, at_once=True)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _DENIED:
+                raise
+            return False
+        return True
 
     def retry(self, key: str) -> bool:
         """See `Target.retry`."""

@@ -23,7 +23,7 @@ from dropscale_cli.errors import NotResolved, UnknownImage
 from dropscale_cli.files.state_folder import KeptLedger
 from dropscale_cli.follow.places import Place, Session, place_of
 from dropscale_cli.follow.round_trip import FollowedDrop
-from dropscale_cli.follow.run import agree_to_price
+from dropscale_cli.follow.run import Agreement, agree_to_price
 from dropscale_cli.follow.summary import Summary
 from dropscale_cli.options import (
     FILE,
@@ -43,19 +43,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ByHandOptions:
-    """What `retry` and `resolve` have in common.
-
-    Attributes:
-        is_agreed: Whether a price needs no question.
-        as_json: Whether standard output takes one JSON object and nothing else.
-    """
-
-    is_agreed: bool
-    as_json: bool
-
-
-@dataclass(frozen=True)
 class Adoption:
     """A project that a person has found; `anyway`: whatever its name says."""
 
@@ -63,7 +50,7 @@ class Adoption:
     anyway: bool
 
 
-def retry_images(key: str | None, place: Place, options: ByHandOptions) -> int:
+def retry_images(key: str | None, place: Place, options: Agreement) -> int:
     """Try an image again that did not come out, or all of them (None).
 
     Return the exit code: 0 if all of them have come to what was asked, else 1.
@@ -97,9 +84,7 @@ def retry_images(key: str | None, place: Place, options: ByHandOptions) -> int:
         return _report([*followed, *others], place, ledger, options, running)
 
 
-def settle_image(
-    key: str, decision: Decision | Adoption, place: Place, options: ByHandOptions
-) -> int:
+def settle_image(key: str, decision: Decision | Adoption, place: Place, options: Agreement) -> int:
     """Settle an image whose create may have been paid: by a decision, or by a project.
 
     Return the exit code: 0 if it was abandoned as asked, or came to what its spec asks for; else 1.
@@ -130,9 +115,7 @@ def upscales_to_pay_again(key: str, prices: Iterable[str], ledger: KeptLedger) -
     return f"{len(names)} upscales of {key} are unknown, and all are paid again: {which}. "
 
 
-def _settle(
-    target: AwsTarget, key: str, decision: Decision | Adoption, options: ByHandOptions
-) -> None:
+def _settle(target: AwsTarget, key: str, decision: Decision | Adoption, options: Agreement) -> None:
     try:
         if isinstance(decision, Decision):
             target.decide(key, decision)
@@ -142,7 +125,7 @@ def _settle(
         raise NotResolved(str(error)) from error
 
 
-def adopt_project(target: AwsTarget, key: str, adoption: Adoption, options: ByHandOptions) -> None:
+def adopt_project(target: AwsTarget, key: str, adoption: Adoption, options: Agreement) -> None:
     """Take a project; a person is asked about one whose name does not tell whose it is."""
     trust = Trust.UNNAMED if options.is_agreed else Trust.NAME
     try:
@@ -176,7 +159,7 @@ def _session(
     prices: Mapping[str, int],
     place: Place,
     ledger: KeptLedger,
-    options: ByHandOptions,
+    options: Agreement,
     what: str = "",
 ) -> Iterator[Session]:
     """Have the stack run, once the price is agreed to."""
@@ -196,11 +179,10 @@ def _report(
     drops: Sequence[FollowedDrop],
     place: Place,
     ledger: KeptLedger,
-    options: ByHandOptions,
+    options: Agreement,
     running: Session | None = None,
 ) -> int:
     """Print what became of images; return the exit code."""
-    page: Path | None = running.page.path if running and running.page else None
     given_up = [drop.key for drop in drops if drop.is_given_up]
     which = given_up[0] if len(given_up) == 1 else "--all"
     summary = Summary(
@@ -208,7 +190,7 @@ def _report(
         place.results,
         is_charged=place.charged_at is not None,
         paid_before=ledger.paid,
-        page=page,
+        page=running.page.path if running and running.page else None,
         resume=place.command("retry", which),
     )
     summary.tell(as_json=options.as_json)
@@ -252,7 +234,7 @@ def retry(
         raise click.UsageError("Name an image, or say --all.")
     with ended_by_signals(_goes_on(stack)):
         place = place_of(stack, out, os.environ, log)
-        options = ByHandOptions(yes, output_format == "json")
+        options = Agreement(is_agreed=yes, as_json=output_format == "json")
         sys.exit(retry_images(key, place, options))
 
 
@@ -286,7 +268,7 @@ def resolve(  # noqa: PLR0913 # all by name
         raise click.UsageError("--anyway goes with --adopt ID.")
     with ended_by_signals(_goes_on(stack)):
         place = place_of(stack, out, os.environ, log)
-        options = ByHandOptions(yes, output_format == "json")
+        options = Agreement(is_agreed=yes, as_json=output_format == "json")
         decided = Decision.PAY_AGAIN if pay_again else Decision.ABANDON
         adoption = None if project_id is None else Adoption(project_id, anyway)
         sys.exit(settle_image(key, adoption or decided, place, options))

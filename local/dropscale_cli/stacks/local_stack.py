@@ -152,9 +152,6 @@ def _in_words(error: Exception) -> str:
     return f"{error.filename}: {error.strerror}{fix}"
 
 
-_SLOTS = 3
-"""Jobs at once on a real API: what every paid plan runs."""
-
 _EMBEDDED = "the embedded API, engine "
 STACK = "stack "
 """What an output folder remembers before the name of a stack that others keep running."""
@@ -198,12 +195,12 @@ class RealApi:
         # The HTTP client takes its time, and most commands do without.
         from dropscale_cli.stacks.account import Demand, account_report  # noqa: PLC0415 # see above
 
-        return account_report(self.name, self.api_key, Demand(price, scale_factors, _SLOTS))
+        return account_report(self.name, self.api_key, Demand(price, scale_factors, slots=0))
 
     @contextmanager
     def opened(self, folder: Path, console: Terminal) -> Iterator[tuple[MagicHour, dict[str, str]]]:
         """See `ChosenApi.opened`; its account is its own matter."""
-        parameters = {"MaxConcurrentJobs": str(_SLOTS), **FREE_LOOKS, **UNLIMITED}
+        parameters = {**FREE_LOOKS, **UNLIMITED}
         yield MagicHour(self.name, self.api_key), parameters
 
 

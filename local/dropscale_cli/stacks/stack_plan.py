@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dropscale.aws import wiring
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.errors import DropscaleError
 from dropscale.image.header import DamagedImage, read_header
 from dropscale.ledger.budget import Budget
@@ -26,12 +27,14 @@ from dropscale.pipeline.parts.spec_resolver import (
 )
 from dropscale.specs.keys import KeyKind, folded, kind_of, means_folder_spec
 from dropscale_cli.files.drops import LocalBucket
-from dropscale_cli.specs.plan import PlannedDrop, planned_drop
+from dropscale_cli.specs.plan import PlannedDrop, losses_of, planned_drop
 from dropscale_cli.stacks.aws_target import AwsTarget
 
 _AT_ONCE = 16
 _PEEK_BYTES = 256 * 1024
 _NO_BUDGET = Budget()
+_OF_AN_END = frozenset({WarningCode.METADATA_DAMAGED, WarningCode.PROFILE_DAMAGED})
+"""What is said of a file that ends too early."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class PlannedChange:
     refusal: DropscaleError | None = None
     paid: frozenset[str] = frozenset()
     """The fingerprints of its jobs that are paid already."""
+    losses: Sequence[CodedWarning] = ()
+    """What its results will lack that the image has, as far as its beginning tells."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON shows it."""
@@ -55,6 +60,7 @@ class PlannedChange:
             "then": self.then,
             "credits": self.credits,
             "refusal": self.refusal and str(self.refusal),
+            "losses": [{"code": loss.code, "message": loss.message} for loss in self.losses],
         }
 
 
@@ -156,7 +162,16 @@ class StackPlanner:
             is_known=drop is not None,
             refusal=None if planned.is_skipped else planned.refusal,
             paid=frozenset(one.fingerprint for one in planned.renditions if one not in unpaid),
+            losses=self._losses(planned) if unpaid else (),
         )
+
+    def _losses(self, planned: PlannedDrop) -> list[CodedWarning]:
+        source = planned.source
+        head = self.bucket.read(source.bucket, source.key, _PEEK_BYTES) or b""
+        found = losses_of(planned, io.BytesIO(head))
+        if len(head) < _PEEK_BYTES:
+            return found
+        return [loss for loss in found if loss.code not in _OF_AN_END]  # that was not read
 
     def _is_paid(self, rendition: Rendition) -> bool:
         job = self.ledger.job(rendition.fingerprint)

@@ -1,10 +1,10 @@
 """A SAM template's stack on one machine: no account, no Docker, no network beyond loopback."""
 
-from dropscale_embedded.cloud.lean_moto import import_iam, keep_out_ec2
+from dropscale_embedded.cloud.lean_imports import import_leanly
 
-keep_out_ec2()
+import_leanly()
 
-from dropscale_embedded.cloud.cloud import EmbeddedCloud  # noqa: E402 # see keep_out_ec2
+from dropscale_embedded.cloud.cloud import EmbeddedCloud  # noqa: E402 # see import_leanly
 from dropscale_embedded.cloud.errors import (  # noqa: E402 # likewise
     AlreadyRunningError,
     EmbeddedCloudError,
@@ -14,8 +14,6 @@ from dropscale_embedded.cloud.errors import (  # noqa: E402 # likewise
     PortInUseError,
     UnsupportedTemplateError,
 )
-
-import_iam()
 
 __all__ = [
     "AlreadyRunningError",

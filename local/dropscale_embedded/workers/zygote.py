@@ -231,7 +231,6 @@ def main(program: str, control: socket.socket) -> None:
     _import_libraries()
     with open(program, "rb") as file:
         code = compile(file.read(), program, "exec")
-    gc.collect()
     gc.freeze()  # No collection in a worker writes to what it shares with all others.
     gc.enable()
     modules = sorted({name.partition(".")[0] for name in sys.modules} - {_SITE})

@@ -17,11 +17,15 @@ class SqsDropQueue:
         self._client = client
         self._url = url
 
-    def send(self, bucket: str, key: str) -> None:
-        """See `DropQueue.send`."""
+    def send(self, bucket: str, key: str, *, at_once: bool = False) -> None:
+        """See `DropQueue.send`; `at_once`: without the delay in which specs may come, too."""
         record = {
             "eventSource": "aws:s3",
             "eventName": "ObjectCreated:Put",
             "s3": {"bucket": {"name": bucket}, "object": {"key": quote_plus(key)}},
         }
-        self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps({"Records": [record]}))
+        body = json.dumps({"Records": [record]})
+        if at_once:
+            self._client.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=0)
+        else:
+            self._client.send_message(QueueUrl=self._url, MessageBody=body)

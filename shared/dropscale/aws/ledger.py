@@ -3,8 +3,8 @@
 Rows, by partition and sort key: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`,
 `job#<fingerprint>`/`drop#<id>` (attached), `attempt#<token>`/`attempt`,
 `project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`, `walk`/`walk`, `owner`/`owner`,
-`budget#<window>`/`budget`, `name#<id>`/`name`. Records with something due carry `sweep` and
-`sweep_at`, the keys of the sparse index `sweep`.
+`account`/`account`, `budget#<window>`/`budget`, `name#<id>`/`name`. Records with something due
+carry `sweep` and `sweep_at`, the keys of the sparse index `sweep`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from botocore import exceptions as botocore
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
+from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
@@ -47,6 +48,7 @@ from dropscale.ledger.store import (
     Reference,
     RequireOpenGate,
     RequireOwner,
+    SaveAccount,
     SaveDrop,
     SaveGate,
     SaveJob,
@@ -67,8 +69,9 @@ _SLOTS = {"pk": "slots", "sk": "slots"}
 _WALK = {"pk": "walk", "sk": "walk"}
 _GATE = {"pk": "gate", "sk": "gate"}
 _OWNER = {"pk": "owner", "sk": "owner"}
+_ACCOUNT = {"pk": "account", "sk": "account"}
 _KEY_OF_ONLY: Mapping[type[Row], dict[str, str]] = MappingProxyType(
-    {Gate: _GATE, Walk: _WALK, Owner: _OWNER}
+    {Gate: _GATE, Walk: _WALK, Owner: _OWNER, KnownAccount: _ACCOUNT}
 )
 """Of rows of which there is one."""
 _RECORD_BY_SORT_KEY: Mapping[str, type[Drop | Job]] = MappingProxyType({"drop": Drop, "job": Job})
@@ -90,7 +93,7 @@ _PASSING_REASONS = frozenset(
     {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
 """Why a transaction is canceled that may go through a moment later."""
-_SAVES = SaveDrop | SaveJob | SaveGate | SaveWalk | SaveOwner
+_SAVES = SaveDrop | SaveJob | SaveGate | SaveWalk | SaveOwner | SaveAccount
 _SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
 
 
@@ -152,6 +155,14 @@ class DynamoLedger:
         """See `Ledger.gate`."""
         return self._get(Gate, _GATE)
 
+    def slots_taken(self) -> int:
+        """See `Ledger.slots_taken`."""
+        return self._count(_SLOTS, "taken")
+
+    def account(self) -> KnownAccount | None:
+        """See `Ledger.account`."""
+        return self._get(KnownAccount, _ACCOUNT)
+
     def owner(self) -> Owner | None:
         """See `Ledger.owner`."""
         return self._get(Owner, _OWNER)
@@ -192,9 +203,7 @@ class DynamoLedger:
 
     def credits_spent(self, window: str) -> int:
         """See `Ledger.credits_spent`."""
-        key = _item(_window_key(window))
-        found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        return int(found["Item"]["spent"]["N"]) if "Item" in found else 0
+        return self._count(_window_key(window), "spent")
 
     def records(self) -> Iterator[Drop | Job]:
         """Return every drop and job; that reads the whole table, page by page."""
@@ -257,6 +266,10 @@ class DynamoLedger:
         except self._client.exceptions.ConditionalCheckFailedException:
             return
 
+    def _count(self, key: Mapping[str, str], counter: str) -> int:
+        found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
+        return int(found["Item"][counter]["N"]) if "Item" in found else 0
+
     def _get(self, record: type[_Record], key: Mapping[str, str]) -> _Record | None:
         found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
         return _record(record, found["Item"]) if "Item" in found else None
@@ -269,7 +282,7 @@ class DynamoLedger:
             case SaveJob(job):
                 agenda = AGENDA_BY_JOB_STATE[job.state] if job.due else None
                 return self._put(job, _job_key(job.fingerprint), agenda)
-            case SaveGate(record) | SaveWalk(record) | SaveOwner(record):
+            case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 return self._put(record, _KEY_OF_ONLY[type(record)], None)
             case SaveReference(reference):
                 return self._put_reference(reference)

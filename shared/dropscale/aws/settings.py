@@ -41,6 +41,7 @@ class StartSettings(Settings):
 
     state_machine_arn: str
     max_concurrent_jobs: int
+    """0: as many as the account's tier runs."""
     job_deadline_seconds: int
     first_check_seconds: int
     daily_credit_limit: int

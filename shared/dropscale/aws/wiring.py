@@ -164,6 +164,7 @@ def fail(settings: StartSettings, observe: Observer) -> Fail:
 def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
     """Compose sweep."""
     from dropscale.aws.drop_queue import SqsDropQueue
+    from dropscale.pipeline.parts.account import AskForAccount
     from dropscale.pipeline.reconcile import Reconcile
     from dropscale.pipeline.sweep import Sweep
 
@@ -179,6 +180,7 @@ def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
         follow=parts.follow,
         gate=parts.gate,
         write_manifest=parts.write_manifest,
+        ask_for_account=AskForAccount(parts.ledger, parts.upscaler, _now),
         reconcile=Reconcile(parts.ledger, bucket, queue, _now, settings.input_bucket),
         ownership=parts.ownership,
         clock=_now,
@@ -367,7 +369,7 @@ class _StartParts(_Parts):
         from dropscale.pipeline.parts.start import StartJob, StartPolicy
 
         policy = StartPolicy(
-            slots=self._settings.max_concurrent_jobs,
+            slots=self._settings.max_concurrent_jobs or None,
             create_seconds=CALL_SECONDS + CONNECT_TIMEOUT,
             budget=self.budget,
         )

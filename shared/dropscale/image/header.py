@@ -96,13 +96,16 @@ def refusal_by_name(head: bytes, name: str) -> DropscaleError:
 
     `head` are its first bytes, of which `unsupported.HEAD_BYTES` are enough.
     """
+    told = type_by_extension(name.rpartition(".")[2].lower())
+    by_name = UnsupportedImage(f"{name} is {told.name}, by its name", fix=told.fix)
     try:
         header = read_header(io.BytesIO(head), name)
     except (EmptyImage, UnsupportedImage) as error:
         return error
     except (NotAnImage, DamagedImage):
-        told = type_by_extension(name.rpartition(".")[2].lower())
-        return UnsupportedImage(f"{name} is {told.name}, by its name", fix=told.fix)
+        return by_name
+    if told.is_raw and header.type == "tiff":
+        return by_name
     return UnsupportedImage(
         f"{name} is {header.type} by its content, and not by its name",
         fix=f"Let its name end in .{upscaler.EXTENSION_BY_TYPE[header.type]}.",

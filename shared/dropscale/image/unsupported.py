@@ -29,6 +29,11 @@ class UnsupportedType(NamedTuple):
     name: str
     fix: str
 
+    @property
+    def is_raw(self) -> bool:
+        """Whether it is a camera's raw data, of which many kinds look like a TIFF file."""
+        return self.fix == _DEVELOP
+
 
 _BIGTIFF = UnsupportedType(
     "a BigTIFF file", "Save it as an ordinary tiff (not BigTIFF), or export it as png."

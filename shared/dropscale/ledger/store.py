@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
+from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
@@ -28,7 +29,7 @@ class LedgerConflict(Exception):
 
 
 class SlotsTaken(Exception):
-    """As many jobs are at the vendor as `MaxConcurrentJobs` allows."""
+    """As many jobs are at the vendor as may be."""
 
 
 class BudgetSpent(Exception):
@@ -81,6 +82,13 @@ class SaveWalk:
     """Write the walk down, if nobody has since its step before."""
 
     walk: Walk
+
+
+@dataclass(frozen=True)
+class SaveAccount:
+    """Write down what was heard of the account, if nobody has since."""
+
+    account: KnownAccount
 
 
 @dataclass(frozen=True)
@@ -158,6 +166,7 @@ Change = (
     | SaveJob
     | SaveGate
     | SaveWalk
+    | SaveAccount
     | SaveOwner
     | SaveReference
     | Attach
@@ -234,6 +243,12 @@ class Ledger(Protocol):
 
     def gate(self) -> Gate | None:
         """Return the gate, None if it was never closed."""
+
+    def slots_taken(self) -> int:
+        """Return how many jobs hold a slot."""
+
+    def account(self) -> KnownAccount | None:
+        """Return what is known of the account, None if the vendor has never told."""
 
     def owner(self) -> Owner | None:
         """Return which stack pays by it, None if nobody has yet."""

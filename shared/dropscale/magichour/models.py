@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from dropscale.magichour.text import MAX_NAME, shown
+from dropscale.magichour.text import MAX_MESSAGE, MAX_NAME, shown
 from dropscale.upscaler import ProjectStatus
 
 _MAX_ID, _MAX_URL = 1000, 16_000
@@ -66,7 +66,7 @@ Id = Annotated[str, BeforeValidator(_id_text)]
 WholeNumber = Annotated[int, BeforeValidator(_round_up)]
 Number = Annotated[float, BeforeValidator(_finite)]
 Name = Annotated[str, AfterValidator(lambda text: shown(text, MAX_NAME))]
-Message = Annotated[str, AfterValidator(shown)]
+Message = Annotated[str, AfterValidator(lambda text: shown(text, MAX_MESSAGE))]
 Url = Annotated[str, Field(min_length=1, max_length=_MAX_URL, repr=False)]
 
 

@@ -65,6 +65,8 @@ class Deliver:
         self.write_manifest(drop)
         if problem is not None:
             raise problem
+        if self.ledger.slots_taken() == 0:
+            self.start.start_next(remaining)  # The one before was refused, and nobody else comes.
         return drop
 
     def _start_next(self, remaining: RemainingTime) -> Exception | None:

@@ -68,6 +68,7 @@ class Sweep:
     follow: FollowJob
     gate: GateKeeper
     write_manifest: WriteManifest
+    ask_for_account: Callable[[], None]
     reconcile: Callable[[RemainingTime], int]
     ownership: Ownership
     clock: Clock
@@ -81,6 +82,8 @@ class Sweep:
         """
         self.ownership.require()
         run = _Run(remaining)
+        with run.collecting_problems():
+            self.ask_for_account()
         run.each("expired", self._due_jobs(Agenda.SUBMITTING_JOBS), self._expire)
         with run.collecting_problems():
             self._start_ready_jobs(run)
@@ -98,6 +101,9 @@ class Sweep:
         """Yield what waits now, and what is spent: values that no single drop tells."""
         now, gate = self.clock(), self.ledger.gate()
         yield Measurement("gate_closed", "Count", gate is not None and not gate.is_open)
+        account = self.ledger.account()
+        if account and account.credits is not None:
+            yield Measurement("credits_left", "Count", account.credits)
         waiting = self.ledger.list_due(Agenda.READY_JOBS, now + _PATIENCE, _COUNTED)
         yield Measurement("jobs_waiting", "Count", len(waiting))
         oldest = self.ledger.job(waiting[0]) if waiting else None

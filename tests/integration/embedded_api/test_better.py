@@ -47,6 +47,11 @@ TABLE = {
     ): "<bytes>",
     # Refused without asking the API.
     Use("a type the upscaler does not take", upload_gif, "(422, "): "ValueError",
+    Use(
+        "a misspelt field",
+        lambda c, _: create(c, style={"mod": "creative"}),
+        '"credits_charged": 50',
+    ): "ValueError",
     Use("3x", lambda c, _: create(c, scale_factor=3), "scale_factor: must be 2 or 4"): "ValueError",
     # The SDK looks at enhancement and mode itself, so that new ones need a new SDK.
     Use("a new mode", lambda c, _: create(c, style={"mode": "vivid"}), "ValidationError"): (

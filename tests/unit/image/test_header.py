@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from dropscale import upscaler
 from dropscale.image.header import (
@@ -108,6 +109,15 @@ def test_an_orientation_at_a_png_files_end_counts_too() -> None:
     assert read_header(io.BytesIO(moved), "x") == ImageHeader("png", 17, 31)
 
 
+def test_an_orientation_of_a_tiff_that_is_none_leaves_it_to_xmp() -> None:
+    tags = ImageFileDirectory_v2()
+    tags[originals.ORIENTATION], tags[700] = 0, originals.xmp(6)
+
+    header = read_header(io.BytesIO(encoded("tiff", tiffinfo=tags)), "x")
+
+    assert (header.width, header.height) == (17, 31)
+
+
 def test_exif_that_cannot_be_read_turns_nothing() -> None:
     assert read_header(io.BytesIO(encoded("jpeg", exif=b"Exif\0\0nonsense")), "x").width == 31
 
@@ -148,6 +158,7 @@ def test_names_alone_tell_of_types_that_the_upscaler_does_not_take(extension: st
 def test_content_counts_for_more_than_a_name() -> None:
     assert "a GIF file" in refusal_by_name(b"GIF89a....", "cat.nef").message
     assert isinstance(refusal_by_name(b"", "cat.nef"), EmptyImage)
+    assert "raw file (NEF), by its name" in refusal_by_name(tiff(*SIZE_TAGS), "cat.nef").message
     misnamed = refusal_by_name(png(), "cat.gif")
     assert "is png by its content" in misnamed.message
     assert misnamed.fix == "Let its name end in .png."

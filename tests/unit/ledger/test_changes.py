@@ -1,6 +1,8 @@
 """Gate, budget, and what a step of a job writes."""
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import integers
 
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop, Reason
@@ -40,6 +42,39 @@ def test_the_gate_is_what_was_last_said_of_it() -> None:
     assert dict(probed) == {**dict(closed), "seq": 3, "until": LATER + DAYS}
     opened = probed.open()
     assert dict(opened) == {**dict(probed), "seq": 4, "is_open": True, "strikes": 0, "cause": None}
+    narrowed = closed.narrow(2, LATER + DAYS)
+    opening = {"is_open": True, "strikes": 0, "cause": None}
+    assert dict(narrowed) == {
+        **{**dict(closed), "seq": 3, "until": LATER + DAYS},
+        **{**opening, "places": 2},
+    }
+    assert closed.probe(LATER, is_early=True).strikes == 0
+    assert opened.probe(LATER, is_early=True).strikes == 0
+
+
+@given(running=integers(1, 20), more=integers(1, 20), refusals=integers(1, 5))
+def test_places_are_as_many_as_ran_at_a_refusal_and_grow_by_one_for_as_many_creates(
+    running: int, more: int, refusals: int
+) -> None:
+    most = running + more
+    gate = Gate(is_open=True, reason=WaitReason.THROTTLED, until=NOW, strikes=0)
+    assert gate.limit(NOW) is None
+    for _ in range(refusals):
+        gate = gate.narrow(running, LATER)
+    assert gate.limit(NOW) == running
+
+    for places in range(running, most):
+        for _ in range(places):
+            assert gate.limit(NOW) == places
+            gate = gate.widen(NOW, most)
+    assert gate.limit(NOW) is None
+
+    assert gate.widen(NOW, most).places is None
+
+    patient = gate.narrow(running, LATER).widen(NOW, most).narrow(running, LATER)
+    assert (patient.places, patient.passed) == (running, 0)
+    assert patient.limit(LATER) == running + 1
+    assert patient.widen(LATER, most + 1).limit(NOW) == running + 1
 
 
 def test_a_budget_names_the_limit_and_the_parameter_of_each_window() -> None:

@@ -62,6 +62,8 @@ DAMAGED = {
     "long": [*WHOLE[:2], WHOLE[2] + b"more"],
     "other count": [WHOLE[0], WHOLE[1], WHOLE[2][:13] + b"\x04" + WHOLE[2][14:]],
     "none": [b"ICC_PROFILE\0\1\1" + b"no profile"],
+    "too many tags": [b"ICC_PROFILE\0\1\1" + P3[:128] + b"\0\0\0\xff" + P3[132:]],
+    "tags outside": [b"ICC_PROFILE\0\1\1" + P3[:136] + b"\0\0\xff" + P3[139:]],
 }
 
 
@@ -98,6 +100,27 @@ def test_a_profile_of_the_wrong_length_is_not_passed_on(kind: str) -> None:
     assert [each for each in done.warnings if "profile is damaged" in each]
 
 
+def test_a_profile_that_cannot_be_unpacked_is_told_and_all_else_is_given_back() -> None:
+    body = originals.photo("PNG", icc_profile=P3, image=pixels(SIZE))
+    at = body.index(b"iCCP") + 30
+    broken = body[:at] + b"\xff" * 8 + body[at + 8 :]
+
+    done = finished(broken)
+
+    assert done.codes == ["ProfileDamaged"]
+    assert done.image.getexif()[originals.MAKE] == "Camera Works"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_what_stands_before_the_end_of_a_file_that_is_cut_off_is_given_back(kind: str) -> None:
+    body = originals.photo(kind, icc_profile=P3, image=pixels(SIZE))
+
+    done = finished(body[:-40])
+
+    assert done.image.info["icc_profile"] == P3
+    assert "MetadataDamaged" in done.codes
+
+
 def with_extension(main: str, extension: bytes, guid: str, damage: str = "") -> bytes:
     packet = f"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
  xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""
@@ -111,6 +134,12 @@ def with_extension(main: str, extension: bytes, guid: str, damage: str = "") -> 
     ]
     kept = {"": parts, "missing": parts[1:], "doubled": [*parts, parts[0]], "all": []}
     kept["turned"] = parts[::-1]
+    kept["of another"] = [part.replace(guid.encode(), b"0" * 32) for part in parts]
+    if damage in {"no pointer", "small letters"}:
+        kept[damage] = parts
+        told = f'xmpNote:HasExtendedXMP="{guid}"'.encode()
+        small = told.replace(guid.encode(), guid.lower().encode())
+        packet = packet.replace(told, b"" if damage == "no pointer" else small)
     return with_segments(encoded(pixels(SIZE), "JPEG"), 0xE1, [MAIN + packet, *kept[damage]])
 
 
@@ -147,7 +176,7 @@ def packets_in(jpeg: bytes) -> tuple[bytes, bytes, str]:
     return main, b"".join(parts[key] for key in sorted(parts)), guid
 
 
-@pytest.mark.parametrize("damage", ["", "turned"])
+@pytest.mark.parametrize("damage", ["", "turned", "small letters"])
 @pytest.mark.parametrize("wanted", OutputFormat)
 def test_extended_xmp_is_kept_whole(wanted: str, damage: str) -> None:
     done = finished(with_extension("Ada", *long_xmp(), damage), format=wanted)
@@ -167,7 +196,7 @@ def test_extended_xmp_is_kept_whole(wanted: str, damage: str) -> None:
 
 
 @pytest.mark.parametrize("wanted", OutputFormat)
-@pytest.mark.parametrize("damage", ["missing", "doubled", "all"])
+@pytest.mark.parametrize("damage", ["missing", "doubled", "all", "of another", "no pointer"])
 def test_damaged_extended_xmp_is_dropped_without_a_dangling_pointer(
     wanted: str, damage: str
 ) -> None:

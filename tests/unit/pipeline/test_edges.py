@@ -5,6 +5,7 @@ import struct
 
 import pytest
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from dropscale.image.header import read_header
 from dropscale.specs.effective import OutputFormat
@@ -74,7 +75,7 @@ def test_grey_with_a_grey_profile_looks_the_same_in_every_format(
 
 @pytest.mark.parametrize("turned", [True, False])
 @pytest.mark.parametrize("orientation", [3, 6, 8])
-@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG"])
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG", "TIFF"])
 def test_an_orientation_that_only_xmp_tells_is_followed(
     kind: str, orientation: int, turned: bool
 ) -> None:
@@ -82,7 +83,11 @@ def test_an_orientation_that_only_xmp_tells_is_followed(
     stored = originals.as_stored(view, orientation)
     body = originals.photo(kind, orientation, image=stored)
     without_exif = Image.Exif()
-    if kind == "PNG":
+    if kind == "TIFF":
+        tags = ImageFileDirectory_v2()
+        tags[700] = originals.xmp(orientation)
+        body = encoded(stored, kind, tiffinfo=tags)
+    elif kind == "PNG":
         body = body.replace(b"eXIf", b"exIf")
     else:
         body = encoded(stored, kind, xmp=originals.xmp(orientation), exif=without_exif)

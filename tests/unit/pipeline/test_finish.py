@@ -2,7 +2,6 @@
 
 import io
 import random
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -320,23 +319,3 @@ def test_a_suspicious_result_is_delivered_with_a_warning(seen: Comparison, warni
     assert [warning in said for said in done.warnings] == [True]
     assert done.delta_e == seen.delta_e
     assert done.image.getexif()[originals.MAKE] == "Camera Works"
-
-
-def damaged(body: bytes, seed: int) -> Iterator[bytes]:
-    """Yield a file with bytes changed where its metadata is, and cut off."""
-    chance = random.Random(seed)
-    for _ in range(20):
-        broken = bytearray(body)
-        for _ in range(chance.choice([1, 3, 10])):
-            broken[chance.randrange(12, min(len(body), 2500))] = chance.randrange(256)
-        yield bytes(broken)[: chance.choice([len(body), chance.randrange(30, len(body))])]
-
-
-@pytest.mark.parametrize("original", ["JPEG", "PNG", "WEBP", "TIFF"])
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of damaged EXIF, which is passed on
-def test_whatever_an_original_holds_its_result_is_whole(original: str) -> None:
-    body = originals.photo(original, 6, P3)
-    for broken in damaged(body, seed=26):
-        for came in ("png", "jpeg", "webp"):
-            done = finish(broken, RESULTS[came])
-            assert done.image.size == TWICE

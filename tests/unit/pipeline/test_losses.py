@@ -56,6 +56,11 @@ def xmp_with(namespace: str) -> bytes:
     return originals.xmp().replace(b"xmlns:tiff", f'xmlns:z="{namespace}" xmlns:tiff'.encode())
 
 
+MOTION = xmp_with("http://ns.google.com/photos/1.0/camera/").replace(
+    b"tiff:Orient", b'z:MotionPhoto="1" z:MotionPhotoPresentationTimestampUs="9" tiff:Orient'
+)
+
+
 def heic_beside(kind: str) -> bytes:
     """Return a photo with another picture: for the primary one, or of its own."""
     other = pixels((64, 64))
@@ -91,6 +96,28 @@ LOSSES: dict[str, tuple[str, Callable[[], bytes]]] = {
             pixels(SIZE), "JPEG", xmp=xmp_with("http://ns.adobe.com/hdr-gain-map/1.0/")
         ),
     ),
+    "gain map by XMP in UTF-16": (
+        "GainMapLost",
+        lambda: encoded(
+            pixels(SIZE),
+            "JPEG",
+            xmp=xmp_with("http://ns.adobe.com/hdr-gain-map/1.0/").decode().encode("utf-16"),
+        ),
+    ),
+    "motion photo in JPEG": ("VideoLost", lambda: encoded(pixels(SIZE), "JPEG", xmp=MOTION)),
+    "motion photo in HEIC": (
+        "VideoLost",
+        lambda: heic.photo(pixels(SIZE)) + heic.box(b"mpvd", bytes(40)),
+    ),
+    "damaged EXIF": (
+        "MetadataDamaged",
+        lambda: png_chunk(b"eXIf", b"II*\0\x08\0\0\0\xff\xff"),
+    ),
+    "XMP with a DTD": (
+        "MetadataDamaged",
+        lambda: encoded(pixels(SIZE), "WEBP", xmp=b"<!DOCTYPE a>" + originals.xmp()),
+    ),
+    "damaged text": ("TextsLost", lambda: png_chunk(b"zTXt", b"Copyright\0\0no zlib")),
     "gain map by ISO": (
         "GainMapLost",
         lambda: with_segments(
@@ -244,6 +271,9 @@ def test_a_result_does_not_say_that_it_has_pictures_which_it_has_not() -> None:
     )
     packet = originals.xmp().replace(b"xmlns:tiff", told.encode(), 1)
     packet = packet.replace(b"</rdf:Desc", b"<c:Directory><rdf:Seq/></c:Directory></rdf:Desc", 1)
+
+    moving = finished(encoded(pixels(SIZE), "JPEG", xmp=MOTION))
+    assert b"MotionPhoto" not in moving.image.info["xmp"]
 
     done = finished(encoded(pixels(SIZE), "JPEG", xmp=packet))
 

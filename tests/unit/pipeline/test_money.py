@@ -6,15 +6,18 @@ from typing import Any
 import pytest
 
 from dropscale.ledger.budget import Budget
+from dropscale.ledger.drops import Reason
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Change, SaveJob, job_changes
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject
+from dropscale.pipeline.parts.follow import is_followed
 from dropscale.pipeline.parts.start import StartOutcome
 from dropscale.pipeline.resolve import Decision
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
+from tests.rows import a_drop, at, rendition
 from tests.world import World
 
 CREATE = "POST /v1/ai-image-upscaler"
@@ -196,6 +199,7 @@ def test_a_closed_gate_holds_everyone_and_one_job_opens_it(
     world: World, error: errors.MagicHourError, waiting_for: str
 ) -> None:
     world.upscaler.fail_create = error
+    world.upscaler.fail_account = errors.Unauthorized("GET", status=401)  # nobody asks for it
     world.drop("a.png", png(shade=1))
     world.drop("b.png", png(shade=2))
     assert world.upscaler.creates == []
@@ -388,9 +392,9 @@ def test_who_waits_for_a_place_is_told_so_whatever_the_gate_was_closed_for(world
     assert world.manifest("cat.png")["waiting_for"] == "slot"
 
 
-@pytest.mark.parametrize(("slots", "limit", "started"), [(3, 1, 1), (3, 2, 2), (1, 3, 1)])
-def test_as_many_jobs_are_started_as_were_asked_for_and_have_a_place(
-    world: World, slots: int, limit: int, started: int
+@pytest.mark.parametrize(("slots", "started"), [(1, 1), (2, 2), (3, 2)])
+def test_the_next_job_is_started_and_one_more_if_it_has_a_place(
+    world: World, slots: int, started: int
 ) -> None:
     world.set_slots(0)
     for shade in range(4):
@@ -400,23 +404,64 @@ def test_as_many_jobs_are_started_as_were_asked_for_and_have_a_place(
     world.set_slots(slots)
     world.clock.advance(seconds=1)
 
-    assert world.start.start_next(lambda: 900.0, limit) == started
+    assert world.start.start_next(lambda: 900.0) == started
     assert len(world.upscaler.creates) == started
 
 
-def test_a_copy_that_was_not_told_of_the_end_before_hears_of_a_refusal(world: World) -> None:
+@pytest.mark.parametrize(
+    ("error", "states"),
+    [
+        (errors.InvalidRequest, {DropState.REJECTED, DropState.FAILED}),
+        (errors.Throttled, {DropState.WAITING, DropState.SUBMITTED}),
+    ],
+)
+def test_a_copy_that_was_not_told_of_the_end_before_hears_only_of_a_refusal_for_good(
+    world: World, error: type[errors.MagicHourError], states: set[DropState]
+) -> None:
     world.drop("a.png", png())
     world.drop("b.png", png())
     first, _ = world.running()
     world.upscaler.finish(ProjectStatus.ERROR, credits_charged=0)
     world.fail(world.check(first))
-    world.upscaler.fail_create = errors.InvalidRequest(CREATE, status=422, message="too odd")
+    world.upscaler.fail_create = error(CREATE, message="too odd")
     world.retry("a.png")
 
-    states = {world.row(key).state for key in ("a.png", "b.png")}
-    assert states == {DropState.REJECTED, DropState.FAILED}
-    for key in ("a.png", "b.png"):
-        assert "too odd" in world.manifest(key)["reason"]["message"]
+    assert {world.row(key).state for key in ("a.png", "b.png")} == states
+    if error is errors.InvalidRequest:
+        assert "too odd" in str(world.manifest("a.png")["reason"])
+        assert "too odd" in str(world.manifest("b.png")["reason"])
+
+
+def test_a_copy_of_what_was_given_up_is_told_of_which_attempt(world: World) -> None:
+    world.upscaler.fail_create = errors.CreateOutcomeUnknown(CREATE)
+    world.drop("a.png", png())
+    world.decide("a.png", Decision.ABANDON)
+    world.drop("b.png", png())
+
+    (job,) = world.manifest("b.png")["jobs"]
+    assert (job["state"], job["attempt"]) == ("failed", 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "job", "follows"),
+    [
+        (DropState.WAITING, None, JobState.READY, True),
+        (DropState.FAILED, "JobAbandoned", JobState.SUBMITTED, True),
+        (DropState.FAILED, "JobAbandoned", JobState.ABANDONED, False),
+        (DropState.FAILED, "JobAbandoned", JobState.READY, False),
+        (DropState.FAILED, "ProjectError", JobState.SUBMITTED, False),
+        (DropState.FAILED, None, JobState.SUBMITTED, False),
+        (DropState.CANCELED, "JobAbandoned", JobState.SUBMITTED, False),
+    ],
+)
+def test_only_who_was_given_up_for_lack_of_a_project_comes_back_with_one(
+    state: DropState, code: str | None, job: JobState, follows: bool
+) -> None:
+    reason = Reason(code=code, message="", fix="") if code else None
+    project = "p" if job is not JobState.READY else None
+    drop = a_drop(rendition("r", state, reason=reason))
+
+    assert is_followed(drop, at(job, project_id=project)) is follows
 
 
 def test_a_refusal_that_is_told_late_ends_nobody_whose_job_is_tried_once_more(world: World) -> None:
@@ -493,6 +538,7 @@ def test_an_upload_that_fails_for_now_waits_and_is_read_again(world: World) -> N
     world.upscaler.fail_upload = errors.TransferFailed("PUT storage", status=500)
     world.drop("cat.png", png())
     assert world.manifest("cat.png")["waiting_for"] == "throttled"
+    assert world.start(world.only_job.fingerprint, lambda: 900.0) is StartOutcome.LEFT
     world.sweep(seconds=61)
     world.submit(world.queue.keys.pop())
 
@@ -518,12 +564,102 @@ def test_a_price_above_the_specs_limit_is_refused(world: World) -> None:
     assert world.upscaler.uploads == []
 
 
-def test_a_place_that_becomes_free_lets_one_job_through_a_throttled_gate(world: World) -> None:
+def test_who_is_refused_while_others_run_waits_for_a_place_and_nobody_for_half_a_minute(
+    world: World,
+) -> None:
     throttle_second_of_three(world, errors.Throttled(CREATE, status=429))
+    assert world.manifest("b.png")["waiting_for"] == "throttled"
+    assert world.manifest("c.png")["waiting_for"] == "slot"
+    world.sweep()
+    assert len(world.upscaler.creates) == 1, "no place has become free"
+
+    world.deliver(world.check(world.running()[0]))
+
+    assert len(world.upscaler.creates) == 3, "one goes well, so there is a place for another"
+
+
+def test_a_place_more_is_tried_after_a_while_though_no_job_ends(world: World) -> None:
+    throttle_second_of_three(world, errors.Throttled(CREATE, status=429))
+    world.sweep(seconds=20)
+
+    assert len(world.upscaler.creates) == 3
+
+
+def test_a_probe_that_is_refused_while_others_run_opens_the_gate_for_as_many(world: World) -> None:
+    throttle_second_of_three(world, errors.Throttled(CREATE, status=429, retry_after=30.0))
+    for shade in (4, 5):
+        world.upscaler.fail_create = errors.Throttled(CREATE, status=429)
+        world.sweep(seconds=31)
+        gate = world.ledger.gate()
+        assert gate is not None
+        assert (gate.is_open, gate.places) == (True, 1)
+        world.drop(f"{shade}.png", png(shade=shade))
+    assert len(world.upscaler.creates) == 1
+
+
+def test_while_one_job_tries_nobody_else_does(world: World) -> None:
+    world.upscaler.fail_create = errors.Throttled(CREATE, status=429)
+    world.drop("a.png", png(shade=1))
+    world.drop("b.png", png(shade=2))
+    creates = []
+
+    def look_on() -> None:
+        world.sweep(seconds=5)
+        creates.append(len(world.upscaler.creates))
+
+    world.upscaler.before_answer = look_on
+    world.sweep(minutes=1)
+
+    assert creates == [1]
+    assert len(world.upscaler.creates) == 2
+
+
+@pytest.mark.parametrize("closed_for", [WaitReason.ACCOUNT, WaitReason.UNREADABLE])
+def test_a_refusal_that_comes_late_opens_no_gate(world: World, closed_for: WaitReason) -> None:
+    world.drop("a.png", png(shade=1))
+    world.gate.close(closed_for, errors.Unauthorized(CREATE, status=401))
+
+    gate = world.ledger.gate()
+    assert gate is not None
+
+    for probe in (None, gate):
+        world.gate.hold_back(errors.Throttled(CREATE, status=429), probe)
+        now = world.ledger.gate()
+        assert now is not None
+        assert not now.is_open
+
+
+def test_a_job_that_was_refused_when_none_ran_is_tried_again_after_the_delivery(
+    world: World,
+) -> None:
+    throttle_second_of_three(world, errors.Throttled(CREATE, status=429))
+    world.upscaler.fail_create = errors.Throttled(CREATE, status=429)
 
     world.deliver(world.check(world.running()[0]))
 
     assert len(world.upscaler.creates) == 2
+    gate = world.ledger.gate()
+    assert gate is not None
+    assert (gate.is_open, gate.strikes) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [errors.CreateOutcomeUnknown(CREATE), errors.Unreachable(CREATE)],
+)
+def test_a_probe_that_brings_no_answer_holds_others_up_no_longer_than_its_pause(
+    world: World, silent: errors.MagicHourError
+) -> None:
+    world.upscaler.fail_create = errors.Throttled(CREATE, status=429)
+    world.drop("a.png", png(shade=1))
+    world.drop("b.png", png(shade=2))
+    world.upscaler.fail_create = silent
+    world.sweep(seconds=31)
+    assert world.upscaler.creates == []
+
+    world.sweep(seconds=31)
+
+    assert world.upscaler.creates
 
 
 def test_a_time_that_the_vendor_asks_for_is_waited_out(world: World) -> None:

@@ -66,7 +66,7 @@ def test_an_answer_that_proves_nothing_only_delays_the_result(
 def test_jobs_that_cannot_be_seen_give_their_places_back_at_the_deadline(
     world: World, answer: str
 ) -> None:
-    for number in range(world.slots):
+    for number in range(3):
         world.drop(f"{number}.png", png(shade=number))
         misbehave(world, f"project-{number + 1}", PASSING[answer])
     world.drop("next.png", png(shade=99))

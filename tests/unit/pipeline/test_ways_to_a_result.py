@@ -291,7 +291,8 @@ def test_a_probe_that_fails_unforeseen_stops_no_other_work_of_the_sweeper(world:
     world.drop("a.png", png())
     world.executions.end_all()
     world.upscaler.finish()
-    world.pass_hours(1)
+    with suppress(RuntimeError):  # deliver's, which probes, too: raised when it has delivered
+        world.pass_hours(1)
 
     assert world.row("done.png").state is DropState.DELIVERED
 

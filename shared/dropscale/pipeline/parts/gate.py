@@ -9,7 +9,7 @@ from dropscale.ledger.drops import Reason
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.states import WaitReason
 from dropscale.ledger.store import Ledger, LedgerConflict, SaveGate
-from dropscale.magichour.errors import MagicHourError, OutOfCredits, Unauthorized
+from dropscale.magichour.errors import MagicHourError, OutOfCredits, Throttled, Unauthorized
 from dropscale.pipeline.parts.ports import Clock, Upscaler
 
 _ATTEMPTS = 5
@@ -68,6 +68,30 @@ class GateKeeper:
                 break
         return waiting
 
+    def hold_back(self, error: Throttled, probe: Gate | None) -> Waiting:
+        """A create was answered 429: wait for a place of those of ours that run, if any do.
+
+        If none does, or the vendor says how long to wait, or somebody else has closed the gate,
+        it is closed for all.
+        """
+        for _ in range(_ATTEMPTS):
+            running, gate = self.ledger.slots_taken(), self.ledger.gate()
+            is_ours = gate is None or gate.is_open or (probe is not None and gate.seq == probe.seq)
+            if not running or error.retry_after is not None or not is_ours:
+                break
+            seconds = self._pause_seconds(WaitReason.THROTTLED, 0, None)
+            until = self.clock() + timedelta(seconds=seconds)
+            first = Gate(is_open=True, reason=WaitReason.THROTTLED, until=until, strikes=0, seq=0)
+            if self._save((gate or first).narrow(running, until)):
+                return Waiting(WaitReason.THROTTLED, until, cause_of(error))
+        return self.close(WaitReason.THROTTLED, error)
+
+    def widen(self, most: int) -> None:
+        """The vendor has taken a job: of `most` places, more may be free than it seemed."""
+        gate = self.ledger.gate()
+        if gate and gate.is_open and gate.places is not None:
+            self._save(gate.widen(self.clock(), most))  # Whoever was faster knows better.
+
     def open(self, probe: Gate | None = None) -> None:
         """Open it: the vendor has taken a job; the one that was let through by `probe`, if given.
 
@@ -77,8 +101,15 @@ class GateKeeper:
             gate = self.ledger.gate()
             if gate and probe and gate.seq != probe.seq:
                 return
-            if gate is None or (gate.is_open and not gate.strikes) or self._save(gate.open()):
+            if gate is None or gate.is_open or self._save(gate.open()):
                 return
+
+    def end_probe(self, probe: Gate | None, seconds: float) -> None:
+        """The job that was let through has brought no answer: another may try after a while."""
+        if probe is not None:
+            gate = self.ledger.gate()
+            if gate and gate.seq == probe.seq:
+                self._save(gate.probe(self.clock() + timedelta(seconds=seconds)))
 
     def due_probe(self, *, place_is_free: bool = False) -> Gate | None:
         """Return the step that lets one job through a gate whose time is up, else None.
@@ -89,10 +120,12 @@ class GateKeeper:
         gate, now = self.ledger.gate(), self.clock()
         if gate is None or gate.is_open:
             return None
-        is_guess = gate.reason is WaitReason.THROTTLED and not gate.is_asked
+        is_odd = gate.reason is WaitReason.UNREADABLE and gate.strikes == 1
+        is_guess = (gate.reason is WaitReason.THROTTLED or is_odd) and not gate.is_asked
         if gate.until > now and not (place_is_free and is_guess):
             return None
-        probe = gate.probe(now + timedelta(seconds=_PROBE_SECONDS))
+        is_early = gate.until > now and not is_odd
+        probe = gate.probe(now + timedelta(seconds=_PROBE_SECONDS), is_early=is_early)
         if gate.reason is WaitReason.UNREADABLE:
             return self._probe_account(probe)
         return probe

@@ -58,7 +58,8 @@ _COUNTED = 1000
 """More waiting jobs than this are not counted."""
 _UNAVAILABLE_SECONDS = 30.0
 _LONGEST_ASKED_SECONDS = 3600.0
-_CANDIDATES = 5
+_CANDIDATES = 6
+_AT_ONCE = 2
 _ORPHAN_LOOKS = 3
 
 
@@ -79,9 +80,12 @@ class StartOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class StartPolicy:
-    """What the start of a job must leave room for: slots, seconds for one create call, credits."""
+    """What the start of a job must leave room for: slots, seconds for one create call, credits.
 
-    slots: int
+    `slots` None: as many as the account's tier runs.
+    """
+
+    slots: int | None
     create_seconds: float
     budget: Budget
 
@@ -128,7 +132,8 @@ class StartJob:
             return StartOutcome.LEFT
         if remaining() < self._seconds_to_pay:
             return StartOutcome.WAITING
-        limits = Limits(self.policy.slots, self.policy.budget.windows(self.clock()))
+        most, places = self._places()
+        limits = Limits(places, self.policy.budget.windows(self.clock()))
         token, lease_end = self.new_token(), self.clock() + _ATTEMPT_LEASE
         claimed = job.claim(token, lease_end, limits.credits)
         passage = SaveGate(probe) if probe else RequireOpenGate()
@@ -147,23 +152,42 @@ class StartJob:
         if min(remaining(), lease) < self._seconds_to_pay:
             self._end_attempt(claimed, lambda job: job.return_to_ready(self.clock()))
             return StartOutcome.WAITING
-        return self._pay(claimed, job.upload.path, probe, remaining, drop_id)
+        outcome = self._pay(claimed, job.upload.path, probe, remaining, drop_id)
+        if outcome is StartOutcome.STARTED and places < most:
+            self.gate.widen(most)
+        return outcome
 
-    def start_next(self, remaining: RemainingTime, limit: int = 1) -> int:
-        """Start up to `limit` jobs that have waited longest; return how many were started.
+    def start_next(self, remaining: RemainingTime) -> int:
+        """Start the job that has waited longest, and one more; return how many were started.
 
-        Called when a job has ended: the place it had at the vendor is free.
+        Called when a job has ended: the place it had at the vendor is free. More places are, if
+        creates were refused, or their answers lost.
         """
         started = 0
         probe = self.gate.due_probe(place_is_free=True)
-        for fingerprint in self.ledger.list_due(
-            Agenda.READY_JOBS, self.clock(), limit + _CANDIDATES
-        ):
+        for fingerprint in self.ledger.list_due(Agenda.READY_JOBS, self.clock(), _CANDIDATES):
+            if started and self.ledger.slots_taken() >= self._places()[1]:
+                break
             outcome = self(fingerprint, remaining, probe)
             started += outcome is StartOutcome.STARTED
-            if started == limit or outcome is StartOutcome.WAITING:
+            if started == _AT_ONCE or outcome is StartOutcome.WAITING:
                 break
+            if outcome is not StartOutcome.LEFT:
+                probe = None
         return started
+
+    def _places(self) -> tuple[int, int]:
+        """Return how many jobs of ours may be at the vendor, and how many as refusals tell.
+
+        They are read for each claim. A tier that falls ends no job; none is added before as many
+        have ended: the claim's transaction compares with those that are there then.
+        """
+        most, gate = self.policy.slots, self.ledger.gate()
+        if most is None:
+            account = self.ledger.account()
+            most = account.places if account else 1
+        limit = gate.limit(self.clock()) if gate else None
+        return most, most if limit is None else min(most, limit)
 
     def pass_over(self, job: Job) -> None:
         """Go on with the next of a job's drops, or look at it no more if no drop wants it.
@@ -255,12 +279,14 @@ class StartJob:
         except ACCOUNT_ERRORS as error:
             return self._close_gate(job, WaitReason.ACCOUNT, error, drop_id)
         except errors.Throttled as error:
-            return self._close_gate(job, WaitReason.THROTTLED, error, drop_id)
+            refused = self._return_job(job)
+            return self._hold_back(refused, self.gate.hold_back(error, probe), drop_id)
         except (errors.Unavailable, errors.Unreachable) as error:
             asked = min(error.retry_after or 0.0, _LONGEST_ASKED_SECONDS)
             pause = max(_UNAVAILABLE_SECONDS, asked)
             due = self.clock() + timedelta(seconds=pause)
             refused = self._end_attempt(job, lambda job: job.return_to_ready(due))
+            self.gate.end_probe(probe, pause)
             return self._hold_back(refused, Waiting(WaitReason.THROTTLED, due), drop_id)
         except REJECTING_ERRORS as error:
             later = self.clock() + REVIEW
@@ -275,6 +301,8 @@ class StartJob:
             if error.status is not None:
                 # Whoever answers so would do it to the next job, too.
                 self.gate.close(WaitReason.UNREADABLE, error)
+            else:
+                self.gate.end_probe(probe, _UNAVAILABLE_SECONDS)
             self.follow.update_drops(unknown, first=drop_id)
             return StartOutcome.UNKNOWN
         try:
@@ -292,10 +320,16 @@ class StartJob:
     def _close_gate(
         self, job: Job, reason: WaitReason, error: errors.MagicHourError, drop_id: str | None
     ) -> StartOutcome:
-        now = self.clock()
-        # First what is known of the job: whoever is cut off in between leaves no unknown outcome.
-        refused = self._end_attempt(job, lambda job: job.return_to_ready(now))
+        refused = self._return_job(job)
         return self._hold_back(refused, self.gate.close(reason, error), drop_id)
+
+    def _return_job(self, claimed: Job) -> Job:
+        """Write down what is known of a job that was refused.
+
+        Before its gate is closed: whoever is cut off in between leaves no unknown outcome.
+        """
+        now = self.clock()
+        return self._end_attempt(claimed, lambda job: job.return_to_ready(now))
 
     def _hold_back(self, job: Job, waiting: Waiting, drop_id: str | None) -> StartOutcome:
         """Tell who waits: the drop that asks, whose like were told before, or all of them."""

@@ -153,6 +153,10 @@ def test_an_image_is_followed_until_its_result_lies_in_the_folder(trip: Trip) ->
     assert drop.files == (trip.out / output,)
     assert (trip.out / output).read_bytes() == b"pixels"
     assert (trip.out / manifest_key(key)).read_bytes() == last[manifest_key(key)]
+    moved = {move.what: move for move in trip.updates.moves}
+    assert [(what, move.is_over) for what, move in moved.items()] == [
+        (f"uploading {key}", True), (f"downloading {output}", True)
+    ]  # fmt: skip
     assert [state for _, state in trip.updates.seen] == [
         None, "waiting", "waiting", "submitted", "rendering", "delivered"
     ]  # fmt: skip

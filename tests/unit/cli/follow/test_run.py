@@ -1,7 +1,7 @@
 """The one sequence of a run, whatever its place: plan, agree, bind, bring, tell."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ class PricedRun:
     def warnings(self) -> Iterable[str]:
         return ["Warning: the budget is short."]
 
-    def bring(self, trip: RoundTrip) -> None:
+    def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
         raise AssertionError("nothing was agreed to")
 
     def paid_before(self, followed: Sequence[FollowedDrop]) -> frozenset[str]:
@@ -66,7 +66,9 @@ def test_a_price_that_is_not_agreed_to_leaves_the_folder_free_for_any_place(
     photos.mkdir()
     (photos / "cat.png").write_bytes(png())
     place = PricedPlace()
-    options = RunOptions(photos, out, False, False, is_watching)
+    options = RunOptions(
+        path=photos, out=out, is_agreed=False, as_json=False, is_watching=is_watching
+    )
 
     with pytest.raises(PriceUnconfirmed, match=r"Images: 1\. They cost up to 25") as raised:
         run(options, place)

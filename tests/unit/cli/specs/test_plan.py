@@ -87,7 +87,7 @@ def test_what_is_refused_is_told_with_the_reason_once(write: Write, shown: Plan)
     code, lines = shown()
     assert code == 1
     assert lines[-1].endswith("; skipped: 1; rejected: 7")
-    first = lines.index("a/0.png, a/1.png, a/2.png, a/3.png, a/4.png, and 2 more: rejected")
+    first = lines.index("a/0.png, a/1.png, a/2.png and 4 more: rejected")
     assert lines[first + 1].startswith("  a/dropscale.yaml:1:15: scale_factor: 3 is not")
     assert sum("a/dropscale.yaml:1:15" in line for line in lines) == 1
     assert "big.png: skipped" in lines
@@ -222,7 +222,7 @@ def test_what_a_result_will_lack_is_told_before_it_is_paid(
     moving = originals.encoded(still, "WEBP", save_all=True, append_images=[still.rotate(90)])
     write("a.webp", moving)
     write("b.webp", moving[:-1] + b"x")
-    write("c.jpg", originals.encoded(still, "JPEG", comment="on a fence"))
+    write("c.jpg", originals.with_iptc(originals.encoded(still, "JPEG")))
     write("c.jpg.yaml", "output: {format: webp}")
     write("d.png", png())
 
@@ -230,12 +230,12 @@ def test_what_a_result_will_lack_is_told_before_it_is_paid(
     told = {drop["key"]: drop["losses"] for drop in outcome()["drops"]}
 
     animated = "The original is animated; its result is one picture"
-    no_room = "webp has no room for the original's texts: Comment"
+    no_room = "webp has no room for the original's IPTC"
     assert f"Warning: a.webp, b.webp: {animated} [AnimationLost]" in lines
-    assert f"Warning: c.jpg: {no_room} [TextsLost]" in lines
+    assert f"Warning: c.jpg: {no_room} [NoRoom]" in lines
     assert told == {
         "a.webp": [{"code": "AnimationLost", "message": animated}],
         "b.webp": [{"code": "AnimationLost", "message": animated}],
-        "c.jpg": [{"code": "TextsLost", "message": no_room}],
+        "c.jpg": [{"code": "NoRoom", "message": no_room}],
         "d.png": [],
     }

@@ -181,7 +181,7 @@ def test_a_run_says_it_before_the_price_is_agreed_to(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     vendor.on("GET", "/v1/account", json_reply(ACCOUNT | {"tier": tier}))
-    options = RunOptions(photos, tmp_path / "out", is_agreed=False, as_json=False)
+    options = RunOptions(path=photos, out=tmp_path / "out", is_agreed=False, as_json=False)
     key = key_for(vendor)
     place = OutputFolder(StateFolder(options.out), key, chosen=chosen_api(key, None))
     with pytest.raises(PriceUnconfirmed, match="up to 200 credits"):

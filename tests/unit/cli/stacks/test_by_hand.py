@@ -12,19 +12,19 @@ from dropscale.magichour import errors
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectUnnamed
 from dropscale_cli.errors import NotResolved
 from dropscale_cli.files.state_folder import KeptLedger
+from dropscale_cli.follow.run import Agreement
 from dropscale_cli.main import main
 from dropscale_cli.stacks.aws_target import AwsTarget
 from dropscale_cli.stacks.by_hand import (
     Adoption,
-    ByHandOptions,
     adopt_project,
     upscales_to_pay_again,
 )
 from tests.fakes import png
 from tests.world import World
 
-ASKING = ByHandOptions(is_agreed=False, as_json=False)
-AGREED = ByHandOptions(is_agreed=True, as_json=False)
+ASKING = Agreement(is_agreed=False, as_json=False)
+AGREED = Agreement(is_agreed=True, as_json=False)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def world() -> World:
     return world
 
 
-def adopt(world: World, options: ByHandOptions, *, anyway: bool = False) -> None:
+def adopt(world: World, options: Agreement, *, anyway: bool = False) -> None:
     adopt_project(cast(AwsTarget, world), "cat.png", Adoption("project-1", anyway), options)
 
 

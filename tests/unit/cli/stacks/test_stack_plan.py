@@ -1,5 +1,6 @@
 """What a stack would do if it looked again, and that it then does just that."""
 
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale_cli.stacks.stack_plan import Page, PlannedChange, StackPlanner
 from tests.fakes import png
+from tests.originals import encoded, pixels
 from tests.world import BUCKET, World
 
 PAGE_LENGTH = 2
@@ -87,6 +89,21 @@ def test_images_from_before_the_stack_are_planned_by_their_beginnings(world: Wor
     assert changes["skipped.png"].refusal is None
     assert changes["broken.png"].refusal is not None
     assert world.bucket.reads == {}
+
+
+def test_what_will_be_lost_is_told_before_it_is_paid(world: World) -> None:
+    moving = encoded(pixels(), "WEBP", save_all=True, append_images=[pixels().rotate(90)])
+    world.put("a/moving.webp", moving)
+    world.put("a/long.jpg", encoded(pixels(), "JPEG", comment="of it") + bytes(300_000))
+    world.put("a/dropscale.yaml", "output: {format: webp}")
+    cut_off = encoded(pixels(), "PNG", icc_profile=random.Random(1).randbytes(300_000))
+    world.put("a/profile.png", cut_off)
+
+    told = {change.key: [loss.code for loss in change.losses] for change in planned(world)}
+
+    assert told["a/moving.webp"] == ["AnimationLost"]
+    assert told["a/long.jpg"] == []
+    assert told["a/profile.png"] == []  # its end was not read
 
 
 def test_what_was_paid_before_is_free(world: World) -> None:
