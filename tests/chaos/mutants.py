@@ -72,9 +72,6 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "aws.ledger.DynamoLedger.note_manifest_written: Attribute(wait_until)[0] -> true": (
             f"{_TYPES}who waits for access waits until a time"
         ),
-        "magichour.base_transport.Transport.send: Attribute(query)[0] -> true": (
-            "an empty query is none to HTTP"
-        ),
         "pipeline.parts.publish.PublishOutput._put_once: Name(drop)[1] -> true": _STAYS,
         "pipeline.parts.gate.GateKeeper.open: Name(gate)[1] -> true": _STAYS,
         "pipeline.parts.start.StartJob._is_wanted: Name(drop)[0] -> true": _STAYS,
