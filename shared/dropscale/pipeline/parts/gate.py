@@ -89,7 +89,7 @@ class GateKeeper:
     def widen(self, most: int) -> None:
         """The vendor has taken a job: of `most` places, more may be free than it seemed."""
         gate = self.ledger.gate()
-        if gate and gate.is_open and gate.places is not None:
+        if gate and gate.is_open:
             self._save(gate.widen(self.clock(), most))  # Whoever was faster knows better.
 
     def open(self, probe: Gate | None = None) -> None:
