@@ -38,7 +38,7 @@ _NOT_ABOUT_RULES = ("test_fidelity.py", "test_finish.py", "test_burst.py", "test
 _LONGEST = 1.5
 """Seconds of processor time; what takes longer is not asked unless it is known to catch."""
 
-_LEDGER = ("jobs", "drops", "gate", "budget", "store", "walk", "rows")
+_LEDGER = ("jobs", "drops", "gate", "budget", "store", "walk", "rows", "owner", "account")
 _PUTS = (
     "_action",
     "_put",
@@ -80,6 +80,13 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         ),
         "pipeline.parts.publish.PublishOutput._put_once: Name(drop)[1] -> true": _STAYS,
         "pipeline.parts.gate.GateKeeper.open: Name(gate)[1] -> true": _STAYS,
+        "pipeline.parts.accept.AcceptDrop._leave_others: Compare(job)[0] -> false": _STAYS,
+        "pipeline.parts.accept.AcceptDrop._leave_others: Compare(job)[1] -> true": _STAYS,
+        "pipeline.parts.follow.FollowJob._bring_up_to_date: BoolOp(job) -> "
+        "self.ledger.job(job.fingerprint)": _STAYS,
+        "pipeline.retry.Retry._can_be_tried: Compare(job) -> false": _STAYS,
+        "pipeline.parts.gate.GateKeeper.widen: Name(gate)[1] -> true": _STAYS,
+        "pipeline.parts.gate.GateKeeper.end_probe: Name(gate)[1] -> true": _STAYS,
         "pipeline.parts.start.StartJob._is_wanted: Name(drop)[0] -> true": _STAYS,
         "pipeline.parts.advance.AdvanceDrop._advance_job: Compare(job) -> false": _STAYS,
         "pipeline.parts.advance.AdvanceDrop._advance_job: BoolOp(drop) -> "

@@ -484,7 +484,10 @@ def test_whoever_still_wants_a_result_follows_the_job_to_its_next_project(
 
     after = rendition_after(rendition.model_copy(update={"state": state}), later, None)
 
-    assert (after.state, after.project_id) == (DropState.SUBMITTED, "project-2")
+    told = (after.state, after.project_id, after.attempt)
+    assert told == (DropState.SUBMITTED, "project-2", 2)
+    is_fresh = state in {DropState.WAITING, DropState.UNKNOWN}
+    assert after.generation == rendition.generation + (not is_fresh)
 
 
 @pytest.mark.parametrize("state", [DropState.SUBMITTED, DropState.RENDERING])
@@ -500,3 +503,5 @@ def test_a_result_that_could_not_be_delivered_in_all_its_time_is_said_to_be_ther
     assert after.state is DropState.TIMED_OUT
     assert after.reason is not None
     assert "`dropscale retry KEY`" in after.reason.fix
+    told = after.model_copy(update={"reason": None})
+    assert rendition_after(told, complete, Undelivered()) == told, "it was told another reason"
