@@ -85,6 +85,20 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "pipeline.parts.follow.FollowJob._bring_up_to_date: BoolOp(job) -> "
         "self.ledger.job(job.fingerprint)": _STAYS,
         "pipeline.retry.Retry._can_be_tried: Compare(job) -> false": _STAYS,
+        "pipeline.retry.Retry._can_be_tried: Compare(output) -> true": (
+            f"{_TYPES}what is delivered has an output"
+        ),
+        "pipeline.retry.Retry._try_again: Compare(latest) -> true": _STAYS,
+        "pipeline.parts.follow.FollowJob.update_drops: BoolOp(job) -> "
+        "self.ledger.job(job.fingerprint)": _STAYS,
+        "pipeline.parts.follow.FollowJob.continue_execution: Compare(rendition)[0] -> false": (
+            f"{_TYPES}what was paid for is never withdrawn without a trace"
+        ),
+        "pipeline.parts.follow.FollowJob.continue_execution: Compare(rendition)[1] -> true": (
+            f"{_TYPES}what was paid for is never withdrawn without a trace"
+        ),
+        "pipeline.parts.follow.FollowJob._first_state: BoolOp(submitted_at) -> "
+        "job.submitted_at": f"{_TYPES}a job that has a project was submitted",
         "pipeline.parts.gate.GateKeeper.widen: Name(gate)[1] -> true": _STAYS,
         "pipeline.parts.gate.GateKeeper.end_probe: Name(gate)[1] -> true": _STAYS,
         "pipeline.parts.start.StartJob._is_wanted: Name(drop)[0] -> true": _STAYS,

@@ -132,7 +132,7 @@ class FollowJob:
         return drop
 
     def _watch(self, drop: Drop, job: Job) -> None:
-        if not job.has_project or job.project_id is None:
+        if job.project_id is None:
             return
         for rendition in filter(drop.watches, drop.renditions_of(job.fingerprint)):
             name = self.execution_name(drop.id, rendition)
