@@ -75,9 +75,8 @@ def test_something_is_said_within_a_second(
     ended = CliRunner().invoke(cli.main, command.split())
 
     assert "enough" in ended.stderr, ended
-    assert any(word in slow.said for word in ("Looking", "Reading", "Starting", "Writing")), (
-        slow.said
-    )
+    words = ("Looking", "Reading", "Starting", "Writing")
+    assert any(word in slow.said for word in words), slow.said
 
 
 def shown(verbosity: Verbosity, tell: Callable[[Terminal], None]) -> str:
