@@ -94,7 +94,9 @@ class Page:
     @property
     def warnings(self) -> list[tuple[str, int]]:
         """Each code of a warning with how many cards have it."""
-        counts = Counter(code for card in self.cards for code in {one.code for one in card.warnings})
+        counts = Counter(
+            code for card in self.cards for code in {one.code for one in card.warnings}
+        )
         return sorted(counts.items())
 
     @property
