@@ -38,6 +38,7 @@ chaos: $(VENV)/.test ## Break every use case at every point, in virtual time (mi
 	@$(FREE) $(BIN)/python -m tests.chaos $(SEED:%=--seed %)
 	@$(FREE) $(BIN)/python -m tests.chaos.damaged_images $(SEED:%=--seed %)
 	@$(FREE) $(BIN)/python -m tests.chaos.burst_on_the_stack
+	@$(FREE) $(BIN)/python -m pytest $(PARALLEL) -m hypothesis --hypothesis-profile=chaos
 	@$(FREE) $(BIN)/python -m tests.chaos.mutants
 
 clean: ## Remove what these commands made

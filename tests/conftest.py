@@ -3,13 +3,18 @@ import signal
 from collections.abc import Generator
 from typing import Any
 
-import hypothesis  # noqa: F401 # it registers what it can only find before it is frozen below
 import pytest
+from hypothesis import settings  # it registers what it can only find before it is frozen below
 from xdist.scheduler import LoadFileScheduling
 
 # A shell that runs the tests in the background ignores Ctrl-C for them, and so for the processes
 # whose Ctrl-C is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# However slow a machine is, no example fails for it. `make chaos` tries more of them.
+settings.register_profile("tests", deadline=None, max_examples=40)
+settings.register_profile("chaos", deadline=None, max_examples=400)
+settings.load_profile("tests")
 
 # What the functions call is recorded in these, and compared with their policies in the last one.
 _RECORDED = "tests/integration/test_"

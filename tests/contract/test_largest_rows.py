@@ -191,7 +191,7 @@ def test_the_largest_gate_is_a_row() -> None:
     assert max(written(SaveGate(gate))) < MOST
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=settings().max_examples // 4)
 @given(st.lists(st.text(min_size=1, max_size=300), min_size=1, max_size=40), st.randoms())
 def test_no_history_of_renditions_outgrows_its_room(texts: list[str], random: Any) -> None:
     key, folder, sidecar = largest_specs("é")

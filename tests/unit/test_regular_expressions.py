@@ -21,8 +21,8 @@ from dropscale_embedded.api import picture
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("shared", "local", "functions")
-LENGTH = 1_000_000
-MOST_SECONDS = 1.0
+LENGTH = 300_000
+MOST_SECONDS = 0.3
 """Of the processor."""
 
 Use = Callable[[str], object]

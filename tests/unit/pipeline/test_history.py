@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dropscale.ledger.states import DropState
@@ -53,7 +53,6 @@ def watched(world: World) -> ExecutionState:
     return state
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     first=st.integers(1, 300),
     cap=st.integers(1, 300),

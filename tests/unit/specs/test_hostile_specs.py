@@ -2,6 +2,7 @@
 
 import time
 import tracemalloc
+from contextlib import suppress
 
 import pytest
 
@@ -123,7 +124,8 @@ def costs(content: bytes) -> tuple[list[str], float, int]:
     seconds = (time.process_time() - start) / 3
     tracemalloc.start()
     try:
-        answers(content)
+        with suppress(SpecInvalid):
+            parse_sidecar(content, "cat.jpg.yaml", "cat.jpg")
         return found, seconds, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

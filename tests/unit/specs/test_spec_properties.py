@@ -16,7 +16,7 @@ from dropscale.specs.merge import Layer, effective_spec, merge, stack_defaults
 from dropscale.specs.parse import parse_folder_spec, parse_sidecar, parse_stand_alone
 from dropscale.upscaler import Mode
 
-EXAMPLES = settings(derandomize=True, deadline=None, database=None, max_examples=60)
+EXAMPLES = settings(derandomize=True, database=None)
 LINE_BREAK = re.compile("\r\n|\r|\n")
 PARSERS: tuple[Callable[[bytes], object], ...] = (
     lambda content: parse_sidecar(content, "cat.jpg.yaml", "cat.jpg"),
@@ -188,7 +188,7 @@ PIECES = (
 )
 
 
-@settings(EXAMPLES, max_examples=250)
+@settings(EXAMPLES, max_examples=5 * settings().max_examples)
 @example(["? ", "scale_factor"])  # to libyaml the missing value stands below the last line
 @given(st.lists(st.sampled_from(PIECES), max_size=14))
 def test_any_pieces_of_yaml_give_a_spec_or_faults_within_the_file(pieces: list[str]) -> None:

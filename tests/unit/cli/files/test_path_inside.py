@@ -64,7 +64,10 @@ def all_but_results(out: Path) -> dict[str, bytes]:
     }
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=2 * settings().max_examples,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(key=KEYS)
 def test_whatever_the_key_nothing_else_is_touched(out: Path, key: str) -> None:
     before = all_but_results(out)
