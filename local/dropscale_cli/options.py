@@ -4,7 +4,7 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, MappingProxyType
@@ -128,10 +128,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def ended_by_signals(goes_on: str = "", again: str = "To resume") -> Iterator[None]:
+def ended_by_signals(
+    goes_on: str = "", purpose: str = "To resume", arguments: Sequence[str] = ()
+) -> Iterator[None]:
     """Let SIGINT and SIGTERM unwind the block, say what goes on, and exit with 130.
 
-    Also say how to resume: every command does what it has not done yet when it is given again.
+    Then name the command to give next, by its arguments: if there are none, the same again, which
+    does what was not done yet.
 
     A second signal changes nothing: what the block started is being stopped by then.
     """
@@ -143,8 +146,8 @@ def ended_by_signals(goes_on: str = "", again: str = "To resume") -> Iterator[No
         # While it exits, Python hands its handlers' signals back to the system, which would kill.
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        command = shlex.join(["dropscale", *sys.argv[1:]])
-        say(f"Interrupted. {goes_on}".rstrip(), f"{again}: {command}", to_stderr=True)
+        command = shlex.join(["dropscale", *(arguments or sys.argv[1:])])
+        say(f"Interrupted. {goes_on}".rstrip(), f"{purpose}: {command}", to_stderr=True)
         sys.exit(_EXIT_CODE)
 
 

@@ -33,6 +33,13 @@ from tests.chaos.vendor import Plan, Vendor
 from tests.fakes import Clock, png
 
 PLACES = 3
+MANY_PLACES = 10
+"""Those of the largest plan."""
+QUOTA = 10
+"""Functions that may run at once in a new account at AWS.
+
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+"""
 MEDIAN_SECONDS, SPREAD = 22.0, 0.4
 EVENT_SECONDS = 0.5
 ARRIVAL_SECONDS = 60.0
@@ -48,6 +55,7 @@ class Limits:
     busy: float = 0.84
     transitions: float = 8.0
     added_seconds: float = 7.0
+    crowded: float = 0.001
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class Figures:
     added: seconds from drop to delivery without the vendor's and without waiting for a place.
     transitions, looks, requests: per image; requests are those of Lambda.
     dollars: for state machine and functions, per 1,000 images.
+    crowded: share of the time in which more functions ran at once than a new account may.
     """
 
     delivered: int
@@ -68,6 +77,7 @@ class Figures:
     requests: float
     dollars: float
     added: list[float]
+    crowded: float
 
     def __str__(self) -> str:
         return (
@@ -101,7 +111,7 @@ class Watch:
 def play(drops: int, seed: int, setting: Setting, pause: float) -> Figures:
     """Drop so many images, `pause` seconds apart (0: all within a minute), until all is at rest."""
     chance = random.Random(seed)
-    vendor = Vendor(Clock(), plans=_plans(chance), places=PLACES)
+    vendor = Vendor(Clock(), plans=_plans(chance), places=setting.slots)
     stack = SimulatedStack(vendor, setting, seed)
     watch, dropped = Watch(stack), dict[str, datetime]()
     for number in range(drops):
@@ -140,12 +150,14 @@ def _figures(stack: SimulatedStack, watch: Watch, dropped: dict[str, datetime]) 
     )
     return Figures(
         delivered=len(watch.delivered),
-        busy=busy / (PLACES * (last - first)),
+        busy=busy / ((stack.setting.slots or PLACES) * (last - first)),
         transitions=stack.transitions / images,
         looks=stack.calls.made.count("check: upscaler.project") / images,
         requests=invoked.total() / images,
         dollars=dollars / images * 1000,
         added=added,
+        crowded=sum(seconds for many, seconds in stack.at_once.items() if many > QUOTA)
+        / sum(seconds for many, seconds in stack.at_once.items() if many),
     )
 
 
@@ -177,12 +189,21 @@ def curve(drops: int, seed: int) -> Iterator[str]:
                 yield f"patience {patience:2} s, first look {first} s, then {share:3.0%}: {figures}"
 
 
-def _setting(**changed: Any) -> Setting:
-    return Setting(slots=PLACES, event_seconds=(EVENT_SECONDS, EVENT_SECONDS), **changed)
+def crowd(drops: int, seed: int, **changed: Any) -> Figures:
+    """Return what a burst brings on the places of the largest plan."""
+    return play(drops, seed, _setting(slots=MANY_PLACES, **changed), 0)
 
 
-def shortfalls(burst: Figures, single: Figures, limits: Limits, drops: int) -> Iterator[str]:
+def _setting(slots: int = PLACES, **changed: Any) -> Setting:
+    return Setting(slots=slots, event_seconds=(EVENT_SECONDS, EVENT_SECONDS), **changed)
+
+
+def shortfalls(
+    burst: Figures, single: Figures, many: Figures, limits: Limits, drops: int
+) -> Iterator[str]:
     """Yield what is worse than it must be."""
+    if many.crowded > limits.crowded:
+        yield f"more functions than a new account may for {many.crowded:.2%} of the time"
     settle = parameter("SettleSeconds")
     if burst.delivered != drops:
         yield f"{burst.delivered} of {drops} delivered"
@@ -218,10 +239,15 @@ def main() -> int:
     _say(f"in a burst: {burst}")
     median, late = (percentile(single.added, share) for share in (50, 95))
     _say(f"one at a time: {single}; added {median:.1f} s, 95th percentile {late:.1f} s")
+    many = crowd(options.drops, options.seed)
+    _say(
+        f"in a burst, {MANY_PLACES} places: {many}; more than {QUOTA} functions at once: "
+        f"{many.crowded:.2%} of the time"
+    )
     if options.curve:
         for line in curve(options.drops // 3, options.seed):
             _say(line)
-    missed = list(shortfalls(burst, single, Limits(), options.drops))
+    missed = list(shortfalls(burst, single, many, Limits(), options.drops))
     for line in missed:
         _say(f"MISSED: {line}")
     return 1 if missed else 0

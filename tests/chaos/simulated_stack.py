@@ -93,6 +93,9 @@ class SimulatedStack:
         self.invocations = 0
         self.invoked, self.seconds = Counter[str](), defaultdict[str, float](float)
         """Invocations and their seconds, by function."""
+        self.at_once = defaultdict[int, float](float)
+        """Seconds, by how many functions ran at once."""
+        self._running, self._running_since = 0, self.clock.now
         self.last_event_at = self.clock.now
         self.ledger, self.bucket, self.results = IndexedLedger(), FakeInputBucket(), FakeResults()
         self.executions: dict[str, ExecutionStatus] = {}
@@ -168,6 +171,11 @@ class SimulatedStack:
         self.time.spawn(greenlet(run))
         self._repeat(self.mishaps.rerun.get(len(self.executions)), run_again)
 
+    def _count_running(self, step: int) -> None:
+        since, self._running_since = self._running_since, self.clock.now
+        self.at_once[self._running] += (self.clock.now - since).total_seconds()
+        self._running += step
+
     def _count_transition(self) -> None:
         self.transitions += 1
 
@@ -235,10 +243,12 @@ class SimulatedStack:
             except Exception as error:
                 invocation.error = error
                 self.errors.extend(_leaves(error))
+            self._count_running(-1)
             self.seconds[function] += (self.clock.now - began).total_seconds()
             invocation.ended.set()
             then(invocation)
 
+        self._count_running(1)
         self.time.spawn(InvocationTask(invocation, work))
         self.invocations += 1
         self.invoked[function] += 1

@@ -1,20 +1,27 @@
 """The vendor's places are kept busy, and results are there soon after they are done."""
 
+import pytest
+
+from dropscale.pipeline import check
 from dropscale.pipeline.parts.follow import Timing
-from tests.bench.places import Limits, measure, shortfalls
+from tests.bench.places import Limits, crowd, measure, shortfalls
 
 DROPS = 150
 
 
 def test_few_places_are_kept_busy_by_few_transitions() -> None:
     burst, single = measure(DROPS, seed=1)
+    many = crowd(DROPS, seed=1)
 
-    assert list(shortfalls(burst, single, Limits(), DROPS)) == []
+    assert list(shortfalls(burst, single, many, Limits(), DROPS)) == []
 
 
-def test_late_looks_are_told() -> None:
+def test_late_looks_and_a_quota_that_is_used_up_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "_MOST_WAITING", 10)
     burst, single = measure(DROPS, seed=1, timing=Timing(60, 3600))
+    many = crowd(DROPS, seed=1)
 
-    told = " ".join(shortfalls(burst, single, Limits(), DROPS))
+    told = " ".join(shortfalls(burst, single, many, Limits(), DROPS))
+    assert "more functions" in told
     assert "places busy" in told
     assert "added" in told

@@ -17,7 +17,6 @@ from magic_hour.types.models import (  # type: ignore[import-untyped]
 )
 
 from dropscale import magichour
-from dropscale.aws.magic_hour import MagicHourUpscaler
 from dropscale.upscaler import ProjectStatus
 from tests.unit.magichour.scripted_server import Received, Reply, ScriptedServer, json_reply
 
@@ -178,19 +177,6 @@ def test_the_seed_documents_generate_sends_what_the_vendors_sends(
     assert [method for method, *_ in sent] == ["POST", "PUT", "POST", "GET", "GET"]
 
 
-def test_delete_and_account(server: ScriptedServer, ours: magichour.Client) -> None:
-    account = {"id": "a", "email": "a@example.com", "credits": 7, "tier": "free"}
-    server.on("GET", "/v1/account", json_reply({**account, "subscription": None}))
-    ours.v1.image_projects.delete(id="cuid-example")
-    assert ours.v1.account.list().credits == 7
-    assert [(request.method, request.path) for request in server.received] == [
-        ("DELETE", "/v1/image-projects/cuid-example"),
-        ("GET", "/v1/account"),
-    ]
-    upscaler = MagicHourUpscaler(lambda: "key", server.base_url, timeout=5)
-    assert upscaler.account() == ours.v1.account.list()
-
-
 def test_our_models_know_every_field_of_the_vendors() -> None:
     assert {field.alias for field in V1ImageProjectsGetResponse.model_fields.values()} <= set(
         magichour.Project.model_fields
@@ -203,12 +189,6 @@ def test_our_models_know_every_field_of_the_vendors() -> None:
 def test_we_know_every_status_of_the_vendors() -> None:
     annotation = V1ImageProjectsGetResponse.model_fields["status"].annotation
     assert set(ProjectStatus) == set(get_args(annotation))
-
-
-@pytest.mark.parametrize("optional", sorted(set(PROJECT) - {"id", "status"}))
-def test_a_project_may_lack_what_is_not_needed(optional: str) -> None:
-    answer = {key: value for key, value in PROJECT.items() if key != optional}
-    assert magichour.Project.model_validate(answer).status is ProjectStatus.COMPLETE
 
 
 def test_the_error_names_the_state_machine_relies_on() -> None:

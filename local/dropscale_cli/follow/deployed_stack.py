@@ -148,6 +148,7 @@ class StackRun:
                 trip.drop_spec(key, path)
             told(number)
         known = list(self._upload_images(trip, told, say))
+        told(len(self.drops.paths))
         trip.follow(known)
 
     def _upload_images(

@@ -266,7 +266,9 @@ def resolve(  # noqa: PLR0913 # all by name
         raise click.UsageError("Say one of --adopt ID, --pay-again and --abandon.")
     if anyway and project_id is None:
         raise click.UsageError("--anyway goes with --adopt ID.")
-    with ended_by_signals(_goes_on(stack)):
+    # To decide once more, unseen, could pay once more.
+    status = ["status", *(["--stack", stack] if stack else ["--out", str(out)])]
+    with ended_by_signals(_goes_on(stack), "To see where it stands", status):
         place = place_of(stack, out, os.environ, log)
         options = Agreement(is_agreed=yes, as_json=output_format == "json")
         decided = Decision.PAY_AGAIN if pay_again else Decision.ABANDON

@@ -267,7 +267,7 @@ def doctor(
 
     Exits with 0 if all is well, 1 if not, 2 if there is no such stack.
     """
-    with ended_by_signals():
+    with ended_by_signals("", "To check again"):
         if live:
             api = chosen_api(os.environ, None)
             if not isinstance(api, RealApi):

@@ -164,5 +164,5 @@ def rebuild(*, stack: str, declines: bool, yes: bool) -> None:
 
     Exits with 0 if all was read, 1 if not, 2 if there is no such stack.
     """
-    with ended_by_signals("Call it again to go on."):
+    with ended_by_signals():
         sys.exit(rebuild_ledger(deployed_target(stack), declines=declines, is_agreed=yes))

@@ -39,6 +39,7 @@ from dropscale_embedded.cloud.journalled_tables import journalled
 from dropscale_embedded.cloud.object_events import REASONS, CreatedObject
 from dropscale_embedded.cloud.table_snapshots import snapshot, with_fresh_row
 from dropscale_embedded.journal import Journal
+from dropscale_embedded.workers.zygote import list_services
 
 ObjectEvent = Callable[[CreatedObject], Any]
 
@@ -95,7 +96,7 @@ def hooked_moto(
         # Each session and each call of moto's would read the models of AWS's services anew.
         (botocore.session, "create_loader", functools.cache),
         (moto_utils, "create_loader", functools.cache),
-        (Loader, "list_available_services", _once_for_each_type),
+        (Loader, "list_available_services", lambda _: list_services),
         (moto_utils, "service_name_from_moto_package_name", functools.cache),
         # It reads what is known of all of AWS's endpoints.
         (AccountSpecificBackend, "_generate_regions", lambda _: lambda *_: [clients.region]),
@@ -143,18 +144,6 @@ def wake_queues() -> None:
             for queue in backend.queues.values():
                 with queue._messages_lock:
                     queue._messages_lock.notify_all()
-
-
-def _once_for_each_type(original: Callable[..., list[str]]) -> Callable[..., list[str]]:
-    """List AWS's services once for botocore and moto: what moto adds to them are no services."""
-    listed: dict[str, list[str]] = {}
-
-    def list_available_services(loader: Loader, type_name: str) -> list[str]:
-        if type_name not in listed:
-            listed[type_name] = original(loader, type_name)
-        return listed[type_name]
-
-    return list_available_services
 
 
 def _write_scalars_as_they_are(original: Callable[..., None]) -> Callable[..., None]:

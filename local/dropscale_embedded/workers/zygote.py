@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from importlib.machinery import PathFinder
 from types import CodeType, ModuleType
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 LIBRARIES = (
     "aws_lambda_powertools.utilities.typing",
@@ -244,17 +244,24 @@ def main(program: str, control: socket.socket) -> None:
     _run(program, code, str(worker.connection))
 
 
+def list_services(loader: Any, _type_name: str) -> list[str]:
+    """List AWS's services for a loader of botocore's, which would look into each one's folder."""
+    return sorted(name for name in os.listdir(loader.BUILTIN_DATA_PATH) if "." not in name)
+
+
 def _import_libraries() -> None:
     """Import what functions use, and load what is known of AWS's services."""
     for name in LIBRARIES:
         importlib.import_module(name)
     import boto3  # noqa: PLC0415 # what reads this file imports no library
+    import botocore.loaders  # noqa: PLC0415 # likewise
     import botocore.session  # noqa: PLC0415 # likewise
     import pydantic  # noqa: PLC0415 # likewise
 
     pydantic.create_model("First", field=(int, 0))  # imports what any model needs
     # All sessions then have one loader, and so one cache of service models.
     botocore.session.create_loader = cache(botocore.session.create_loader)
+    botocore.loaders.Loader.list_available_services = list_services  # type: ignore[assignment]
     session = boto3.Session("none", "none", region_name="us-east-1")
     for service in SERVICES:
         session.client(service)  # type: ignore[call-overload] # chosen by name

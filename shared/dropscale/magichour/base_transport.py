@@ -351,8 +351,8 @@ class Transport(ABC):
         if call.body is not None:
             headers["Content-Type"] = "application/json"
             body = Body(io.BytesIO(call.body), len(call.body))
-        url = self.endpoint.base_url + call.path + (f"?{options.query}" if options.query else "")
-        timeout = self._timeout if options.timeout is None else options.timeout
+        url = self.endpoint.base_url + call.path + options.query
+        timeout = options.timeout_or(self._timeout)
         request = Request(call.label, timeout, call.method, url, headers, body)
         answer = await self._attempt(request)
         if isinstance(answer, NoAnswer):

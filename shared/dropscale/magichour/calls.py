@@ -33,7 +33,7 @@ from dropscale.magichour.errors import (
 from dropscale.magichour.json_document import document_of
 from dropscale.magichour.models import Account, CreatedProject, Project, UploadUrls
 from dropscale.magichour.params import Assets, Style, require_assets, require_parameters
-from dropscale.magichour.text import MAX_NAME, shown, shown_document
+from dropscale.magichour.text import MAX_NAME, shown
 
 T = TypeVar("T")
 
@@ -43,6 +43,7 @@ CONNECT_TIMEOUT = 5.0
 MAX_ANSWER = 4 * 1024 * 1024
 """Longest body of an answer that is read, in bytes; the vendor's have a few hundred."""
 
+_MAX_TEXTS = 10
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 PLAN_UPGRADE_REQUIRED = "plan_upgrade_required"
@@ -118,7 +119,7 @@ class Call(Generic[T]):
             error = _class_of(status, code)(self.label, status=status)
             error.message = shown(without_key(message))
             error.code = shown(without_key(code), MAX_NAME) if isinstance(code, str) else None
-            error.body = shown_document(said, without_key)
+            error.body = _shown_texts(said, without_key)
         else:
             error = self.foreign_refusal(status)
         error.retry_after = retry_after(answer.headers)
@@ -247,6 +248,15 @@ def _project_path(project_id: str) -> str:
             "the project's id is empty or dots; pass the id that the create call returned"
         )
     return f"/v1/image-projects/{quote(project_id, safe='')}"
+
+
+def _shown_texts(said: Mapping[str, object], without_key: WithoutKey) -> dict[str, str]:
+    """Return the texts at the top of a refusal, few and bounded: the others may hold anything."""
+    texts = [(name, value) for name, value in said.items() if isinstance(value, str)]
+    return {
+        shown(without_key(name), MAX_NAME): shown(without_key(value))
+        for name, value in texts[:_MAX_TEXTS]
+    }
 
 
 def _json_bytes(body: Mapping[str, Any]) -> bytes:

@@ -8,7 +8,7 @@ Source of the meaning of the status codes: https://docs.magichour.ai/api-referen
 
 import reprlib
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 VENDOR_DEFAULT_NAME = "Image Upscaler - <date time>"
 """What the vendor calls a project that was created without a name."""
@@ -23,7 +23,7 @@ class MagicHourError(Exception):
         status: the HTTP status, None if no answer came.
         message: what the vendor (or the check that failed) says, None if nothing.
         code: the vendor's own name for it, of its newer contract; None if it gave none.
-        body: the vendor's refusal as JSON, its texts as bounded as `message`; None if none came.
+        body: the texts of the vendor's refusal by their names, bounded; None if none came.
         retry_after: seconds to wait before the next try, as the answer asks, or None.
         what: what is wrong; like `advice`, what to do, a format of the attributes above.
     """
@@ -45,7 +45,7 @@ class MagicHourError(Exception):
         self.status = status
         self.message = message
         self.code = code
-        self.body: Any = None
+        self.body: dict[str, str] | None = None
         self.retry_after = retry_after
 
     @property

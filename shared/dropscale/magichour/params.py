@@ -74,12 +74,16 @@ class Options:
 
     Attributes:
         timeout: seconds; None: the client's.
-        query: what follows the `?` of the URL.
+        query: the end of the URL, from its `?` on.
     """
 
     timeout: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: str = field(default="", repr=False)
+
+    def timeout_or(self, seconds: float) -> float:
+        """Return the call's time-out, or else the client's."""
+        return seconds if self.timeout is None else self.timeout
 
 
 def usable_options(given: RequestOptions | None) -> Options:
@@ -94,11 +98,9 @@ def usable_options(given: RequestOptions | None) -> Options:
     headers = given.get("additional_headers") or {}
     for name, value in headers.items():
         _require_header(name, value)
-    return Options(
-        usable_timeout(given["timeout"]) if "timeout" in given else None,
-        headers,
-        urlencode(given.get("additional_params") or {}),
-    )
+    query = urlencode(given.get("additional_params") or {})
+    timeout = usable_timeout(given["timeout"]) if "timeout" in given else None
+    return Options(timeout, headers, f"?{query}" if query else "")
 
 
 def usable_timeout(seconds: float | None) -> float:

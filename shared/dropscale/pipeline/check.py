@@ -16,6 +16,12 @@ from dropscale.pipeline.parts.poll_schedule import MOST_LOOKS, PollSchedule, pau
 from dropscale.pipeline.parts.ports import Clock
 from dropscale.upscaler import FINAL_STATUSES, ProjectStatus
 
+_MOST_WAITING = 5
+"""If more jobs run, none waits in a function: a new account's quota is 10 that run at once.
+
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+"""
+
 _SHOWN_FAILURES = 3
 """Looks in a row that must have said nothing before the manifest tells of it."""
 
@@ -49,8 +55,9 @@ class Check:
             is_final = state.status in FINAL_STATUSES
             if is_final or state.failures or spent + state.wait_seconds > self.schedule.patience:
                 return state
-            if self.look.is_shared(state.fingerprint):
-                return state  # There are many who look; not all of them should wait here.
+            many_look = self.ledger.slots_taken() > _MOST_WAITING
+            if many_look or self.look.is_shared(state.fingerprint):
+                return state  # Not all of them should wait here.
             self.sleep(state.wait_seconds)
 
     def _look(self, state: ExecutionState) -> ExecutionState:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.loaders import Loader
 
 from dropscale_embedded.cloud.lambda_workers import FunctionConfig, FunctionPool
 from dropscale_embedded.cloud.names import StackContext
@@ -304,6 +305,12 @@ def test_what_libraries_read_at_their_import_is_known() -> None:
     assert printed, "powertools read one at least"
     names = set(printed) - base_environment().keys()
     assert [name for name in names if not zygote.READ_AT_START.fullmatch(name)] == []
+
+
+@pytest.mark.parametrize("type_name", ["service-2", "endpoint-rule-set-1"])
+def test_services_are_listed_as_botocore_lists_them(type_name: str) -> None:
+    loader = Loader()
+    assert zygote.list_services(loader, type_name) == loader.list_available_services(type_name)
 
 
 def test_the_zygote_knows_the_services_that_handlers_call() -> None:

@@ -2,10 +2,10 @@
 
 import errno
 import os
+import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from io import BytesIO, StringIO
 from pathlib import Path
 
@@ -121,17 +121,10 @@ def test_what_the_system_refuses_is_one_line(number: int, said: str) -> None:
     assert ended.stderr.count("\n") == 1
 
 
-@contextmanager
-def taken_port() -> Iterator[int]:
-    import socket  # noqa: PLC0415 # for this test alone
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
-
-
 @pytest.mark.parametrize("command", ["api --port", "up --port", "up --api-port"])
 def test_a_port_in_use_is_one_line(command: str) -> None:
-    with taken_port() as port:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         ended = CliRunner().invoke(
             cli.main, [*command.split(), str(port), "--engine", "stub"], catch_exceptions=False
         )
@@ -177,3 +170,46 @@ def test_a_folder_of_a_stack_says_whose_it_is(tmp_path: Path) -> None:
 
     assert ended.exit_code == 2
     assert "has the results of stack photos; add --stack photos" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "interrupted", "said"),
+    [
+        (
+            "run photos --engine stub",
+            "follow.run.find_drops",
+            "is kept, and paid jobs go on. Results so far are in out.\n"
+            "To resume: dropscale run photos --engine stub\n",
+        ),
+        (
+            "resolve cat.png --pay-again --stack s",
+            "stacks.by_hand.place_of",
+            "Stack s goes on with what it has.\n"
+            "To see where it stands: dropscale status --stack s\n",
+        ),
+        (
+            "plan photos",
+            "specs.plan.find_drops",
+            "Interrupted.\nTo resume: dropscale plan photos\n",
+        ),
+    ],
+)
+def test_an_interrupted_command_says_what_goes_on_and_what_to_give_next(
+    command: str,
+    interrupted: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(*_arguments: object, **_named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    monkeypatch.setattr(f"dropscale_cli.{interrupted}", interrupt)
+    monkeypatch.setattr(sys, "argv", ["dropscale", *command.split()])
+
+    ended = CliRunner().invoke(cli.main, command.split())
+
+    assert ended.exit_code == 130
+    assert ended.stderr.endswith(said), ended.stderr

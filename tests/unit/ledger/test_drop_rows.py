@@ -11,6 +11,30 @@ from tests.rows import BALANCED, LATER, NOW, a_drop, rendition, spec
 OUTPUT = Output(key="a@2x.png", type="png", width=2, height=2, bytes=9, sha256="5")
 
 
+def test_a_manifest_goes_over_one_that_was_told_before_by_time_then_by_step() -> None:
+    drop = a_drop(rendition("r"))
+    (early, late), blank = (
+        [
+            [drop.model_copy(update={"since": at, "seq": seq}) for seq in (8, 9)]
+            for at in (NOW, LATER)
+        ],
+        drop.model_copy(update={"since": None}),
+    )
+    assert [one.may_replace(early[1].rank) for one in (*early, *late)] == [False, False, True, True]
+    assert [one.may_replace(late[0].rank) for one in (*early, *late)] == [False, False, False, True]
+    assert blank.rank == blank.seq
+
+    waiting = late[1].model_copy(update={"wait": WaitReason.LEDGER})
+    ranks = (0, early[0].rank, late[0].rank)
+    assert [waiting.may_replace(rank) for rank in ranks] == [True, False, True]
+
+
+def test_a_row_is_of_the_time_of_its_first_step() -> None:
+    first = a_drop(rendition("r"))
+    assert first.since == NOW
+    assert first.set_state(DropState.CANCELED, LATER).since == NOW
+
+
 def test_a_rendition_that_is_wanted_once_more_begins_anew_and_keeps_its_last_output() -> None:
     delivered = Rendition(
         fingerprint="f",

@@ -1,6 +1,7 @@
 """What a caller gives: refused before anything is sent, or sent as it is."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +99,16 @@ def test_the_options_of_a_call_are_in_its_request(server: ScriptedServer, client
         assert request.headers["X-Trace"] == "t1"
         assert request.headers["User-Agent"] == "mine/1"
         assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+    v1.account.list()
+    assert server.received[-1].path == "/v1/account"
 
 
 def test_a_call_may_have_a_time_out_of_its_own(server: ScriptedServer, client: Client) -> None:
     server.on("GET", "/v1/account", Reply(behaviour=Behaviour.NEVER_ANSWER))
+    began = time.monotonic()
     with pytest.raises(Exception, match="connection was lost"):
         client.v1.account.list(request_options={"timeout": 0.1})
+    assert time.monotonic() - began < 4  # the client's own is 5
     with pytest.raises(Misconfigured, match="time-out is 0"):
         client.v1.account.list(request_options={"timeout": 0})
 

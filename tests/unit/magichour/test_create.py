@@ -57,18 +57,6 @@ def test_a_create_has_a_connection_of_its_own(server: ScriptedServer, client: Cl
     assert first.connection != second.connection
 
 
-def test_an_answer_without_the_price_still_gives_the_id(
-    server: ScriptedServer, client: Client
-) -> None:
-    server.on("POST", PATH, json_reply({"id": "p1", "new_field": 1}, 201))
-    assert create(client).model_dump() == {
-        "id": "p1",
-        "credits_charged": None,
-        "frame_cost": None,
-        "new_field": 1,
-    }
-
-
 @pytest.mark.parametrize(
     ("reply", "cause"),
     [

@@ -118,26 +118,22 @@ def test_the_text_says_what_where_and_what_to_do(server: ScriptedServer, client:
 
 
 def test_what_the_vendor_says_is_one_bounded_line(server: ScriptedServer, client: Client) -> None:
-    said = {"message": "a\n\x1b[2J\ud800" + "b" * 1000, "code": "c\r" * 1000}
+    others = {f"{number} " * 1000: "d" * 1000 for number in range(60)}
+    said = {
+        "message": "a\n\x1b[2J\ud800" + "b" * 1000,
+        "code": "c\r" * 1000,
+        "deep": [[]],
+        **others,
+    }
     server.on("GET", "/v1/account", json_reply(said, 400))
     with pytest.raises(InvalidRequest) as caught:
         client.v1.account.list()
     assert caught.value.message == "a  [2J " + "b" * 493
     assert caught.value.code == "c " * 50
-    assert len(str(caught.value.body)) < 1100
-
-
-def test_of_an_absurd_body_the_beginning_is_kept(server: ScriptedServer, client: Client) -> None:
-    said = {"message": "no", "deep": [[[[[["a"]]]]]], "wide": [*range(60)], "text": "b" * 1000}
-    server.on("GET", "/v1/account", json_reply(said, 400))
-    with pytest.raises(InvalidRequest) as caught:
-        client.v1.account.list()
-    assert caught.value.body == {
-        "message": "no",
-        "deep": [[[None]]],
-        "wide": [*range(50)],
-        "text": "b" * 500,
-    }
+    body = caught.value.body or {}
+    assert [*body][:2] == ["message", "code"]
+    assert len(body) == 10
+    assert len(str(body)) < 6000
 
 
 def test_an_unreadable_answer_names_the_field(server: ScriptedServer, client: Client) -> None:

@@ -425,6 +425,8 @@ def test_a_copy_that_was_not_told_of_the_end_before_hears_only_of_a_refusal_for_
     world.fail(world.check(first))
     world.upscaler.fail_create = error(CREATE, message="too odd")
     world.retry("a.png")
+    world.upscaler.fail_create = error(CREATE, message="too odd")
+    world.sweep(minutes=2)
 
     assert {world.row(key).state for key in ("a.png", "b.png")} == states
     if error is errors.InvalidRequest:

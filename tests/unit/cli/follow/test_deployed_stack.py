@@ -1,6 +1,7 @@
 """A run on a stack that is deployed tells it of each image at once, if it may."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -44,6 +45,9 @@ class Trip:
 
     def follow(self, known: list[tuple[str, str | None]]) -> None:
         assert known == []
+
+    def counter(self, *_: object) -> Callable[[int], None]:
+        return lambda _: None
 
 
 @pytest.mark.parametrize(
