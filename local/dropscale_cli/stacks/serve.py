@@ -27,67 +27,6 @@ _AGAIN = "To start it again"
 _PORT = click.IntRange(0, 65535)
 
 
-def serve_stack(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
-    """Run the stack on the embedded API and print how to use it, until a signal comes."""
-    chosen = engine_named(engine)
-    parameters = {"SettleSeconds": _SETTLE_SECONDS, **embedded_parameters()}
-    with ExitStack() as started:
-        api = started.enter_context(embedded_api(EmbeddedApi(engine=chosen, port=api_port)))
-        with progress_on(Terminal(to_stderr=True), "Starting the stack"):
-            cloud = started.enter_context(local_cloud(api, parameters, log=log, port=port))
-        environment = [f"{name.upper()}={value}" for name, value in cloud.credentials.items()]
-        environment.append(f"AWS_DEFAULT_REGION={cloud.region}")
-        aws = f"{' '.join(environment)} aws --endpoint-url {cloud.endpoint_url}"
-        inputs, results = (cloud.outputs[f"{name}BucketName"] for name in ("Input", "Results"))
-        say(
-            f"Nothing is charged. Engine: {chosen.description}",
-            f"S3 endpoint:     {cloud.endpoint_url}",
-            f"Input bucket:    {inputs}",
-            f"Results bucket:  {results}",
-            f"Magic Hour API:  {api.base_url}",
-            "Drop an image:",
-            f"  {aws} s3 cp photo.jpg s3://{inputs}/",
-            "Fetch what has come out:",
-            f"  {aws} s3 sync s3://{results}/ out/",
-            "Ctrl-C stops it.",
-        )
-        Event().wait()
-
-
-def serve_api(
-    *,
-    port: int,
-    engine: str,
-    stub_seconds: float,
-    faults: Path | None,
-    tier: str,
-    credits_granted: int,
-    concurrent_jobs: int | None,
-) -> None:
-    """Run the embedded API and print how to use it, until a signal comes."""
-    chosen = engine_named(engine, stub_seconds)
-    server = EmbeddedApi(
-        engine=chosen,
-        port=port,
-        faults=_fault_plan(faults) if faults else None,
-        tier=Tier(tier),
-        credits_granted=credits_granted,
-        concurrent_jobs=concurrent_jobs,
-    )
-    with embedded_api(server) as served:
-        say(
-            f"Nothing is charged. Engine: {chosen.description}",
-            f"Base URL:  {served.base_url}",
-            f"Token:     {served.api_key}",
-            f"Faults:    {served.base_url}/_control/faults",
-            f"Book:      {served.base_url}/_control/book",
-            "Use it with the vendor's SDK (pip install magic-hour):",
-            f"  {_API_KEY}={served.api_key} python -c {shlex.quote(_sdk_example(served))}",
-            "Ctrl-C stops it.",
-        )
-        Event().wait()
-
-
 def _fault_plan(path: Path) -> FaultPlan:
     try:
         return parse_fault_plan(path.read_bytes(), str(path))
@@ -112,7 +51,29 @@ def _sdk_example(api: MagicHour) -> str:
 def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
     """Run the stack on this machine until Ctrl-C, and print how to drop images into it."""
     with ended_by_signals("What was in the buckets is gone.", _AGAIN):
-        serve_stack(port=port, api_port=api_port, engine=engine, log=log)
+        parameters = {"SettleSeconds": _SETTLE_SECONDS, **embedded_parameters()}
+        with ExitStack() as started:
+            with progress_on(Terminal(to_stderr=True), "Starting the stack"):
+                chosen = engine_named(engine)
+                api = started.enter_context(embedded_api(EmbeddedApi(engine=chosen, port=api_port)))
+                cloud = started.enter_context(local_cloud(api, parameters, log=log, port=port))
+            environment = [f"{name.upper()}={value}" for name, value in cloud.credentials.items()]
+            environment.append(f"AWS_DEFAULT_REGION={cloud.region}")
+            aws = f"{' '.join(environment)} aws --endpoint-url {cloud.endpoint_url}"
+            inputs, results = (cloud.outputs[f"{name}BucketName"] for name in ("Input", "Results"))
+            say(
+                f"Nothing is charged. Engine: {chosen.description}",
+                f"S3 endpoint:     {cloud.endpoint_url}",
+                f"Input bucket:    {inputs}",
+                f"Results bucket:  {results}",
+                f"Magic Hour API:  {api.base_url}",
+                "Drop an image:",
+                f"  {aws} s3 cp photo.jpg s3://{inputs}/",
+                "Fetch what has come out:",
+                f"  {aws} s3 sync s3://{results}/ out/",
+                "Ctrl-C stops it.",
+            )
+            Event().wait()
 
 
 @click.command("api")
@@ -163,12 +124,24 @@ def api(
 ) -> None:
     """Run only the embedded Magic Hour API, until Ctrl-C, and print how to call it."""
     with ended_by_signals("Nothing runs here any more.", _AGAIN):
-        serve_api(
+        chosen = engine_named(engine, stub_seconds)
+        server = EmbeddedApi(
+            engine=chosen,
             port=port,
-            engine=engine,
-            stub_seconds=stub_seconds,
-            faults=faults,
-            tier=tier,
+            faults=_fault_plan(faults) if faults else None,
+            tier=Tier(tier),
             credits_granted=credits_granted,
             concurrent_jobs=concurrent_jobs,
         )
+        with embedded_api(server) as served:
+            say(
+                f"Nothing is charged. Engine: {chosen.description}",
+                f"Base URL:  {served.base_url}",
+                f"Token:     {served.api_key}",
+                f"Faults:    {served.base_url}/_control/faults",
+                f"Book:      {served.base_url}/_control/book",
+                "Use it with the vendor's SDK (pip install magic-hour):",
+                f"  {_API_KEY}={served.api_key} python -c {shlex.quote(_sdk_example(served))}",
+                "Ctrl-C stops it.",
+            )
+            Event().wait()
