@@ -19,9 +19,7 @@ from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import Row
-from dropscale.ledger.states import ASKED_AGAIN
 from dropscale.ledger.store import (
-    AGENDA_BY_JOB_STATE,
     Agenda,
     Attach,
     BudgetSpent,
@@ -46,6 +44,7 @@ from dropscale.ledger.store import (
     SlotsTaken,
     Spend,
     TakeSlot,
+    listing_of,
 )
 from dropscale.ledger.walk import Walk
 from dropscale.magichour.errors import NotFound
@@ -156,18 +155,11 @@ class MemoryLedger:
         return [drop_id for drop_id in attached if not after or drop_id > after][:limit]
 
     def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
-        records: list[tuple[datetime, str]] = []
-        if agenda is Agenda.DROPS:
-            records += [(drop.due, drop.id) for drop in self.drops.values() if drop.due]
-        if agenda is Agenda.DENIED_DROPS:
-            records += [
-                (drop.wait_until, drop.id)
-                for drop in self.drops.values()
-                if drop.wait in ASKED_AGAIN and drop.wait_until and not drop.due
-            ]
-        for job in self.jobs.values():
-            if job.due and AGENDA_BY_JOB_STATE[job.state] is agenda:
-                records.append((job.due, job.fingerprint))
+        listed = [
+            *((listing_of(drop), drop.id) for drop in self.drops.values()),
+            *((listing_of(job), job.fingerprint) for job in self.jobs.values()),
+        ]
+        records = [(at[1], name) for at, name in listed if at and at[0] is agenda]
         return [name for due, name in sorted(records) if due < before][:limit]
 
     def credits_spent(self, window: str) -> int:

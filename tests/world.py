@@ -95,7 +95,7 @@ class World:
         self.write_manifest = WriteManifest(
             self.ledger,
             self.results,
-            observe=lambda drop: self.observed.append(drop.state),
+            observe=self.observe,
             announce=self.announce,
         )
         self.ownership = Ownership(self.ledger, self.results, self.clock, self.stack_id)
@@ -193,6 +193,10 @@ class World:
         """Change how many jobs may be at the vendor at once; None: as many as the account may."""
         self.slots = slots
         self.compose()
+
+    def observe(self, drop: Drop) -> None:
+        """Take note of a drop that has a new manifest."""
+        self.observed.append(drop.state)
 
     def announce(self, drop: Drop) -> bool:
         """Take an announcement, unless nobody listens."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol, TypeVar
@@ -13,7 +13,7 @@ from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
 from dropscale.ledger.owner import Owner
-from dropscale.ledger.states import JobState
+from dropscale.ledger.states import ASKED_AGAIN, JobState
 from dropscale.ledger.walk import Walk
 
 _AMEND_ATTEMPTS = 10
@@ -186,12 +186,14 @@ class Agenda(StrEnum):
     SUBMITTING_JOBS = "job#submitting"
     SUBMITTED_JOBS = "job#submitted"
     ENDED_JOBS = "job#ended"
+    UNKNOWN_JOBS = "job#unknown"
+    """All whose outcome is unknown, until a person settles them, whether they are due or not."""
     DROPS = "drop"
     DENIED_DROPS = "drop#access"
     """Drops that wait for what is `ASKED_AGAIN`, and whose manifests say so."""
 
 
-AGENDA_BY_JOB_STATE = MappingProxyType(
+_AGENDA_BY_JOB_STATE = MappingProxyType(
     {
         JobState.READY: Agenda.READY_JOBS,
         JobState.SUBMITTING: Agenda.SUBMITTING_JOBS,
@@ -199,11 +201,27 @@ AGENDA_BY_JOB_STATE = MappingProxyType(
         JobState.COMPLETE: Agenda.ENDED_JOBS,
         JobState.ERROR: Agenda.ENDED_JOBS,
         JobState.CANCELED: Agenda.ENDED_JOBS,
-        JobState.UNKNOWN: Agenda.ENDED_JOBS,
+        JobState.UNKNOWN: Agenda.UNKNOWN_JOBS,
         JobState.ABANDONED: Agenda.ENDED_JOBS,
     }
 )
-"""Where a job is listed while it has something due."""
+
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+LAID_ASIDE = datetime(9999, 1, 1, tzinfo=UTC)
+"""Listed at that time is what is never due, and still to be counted."""
+
+
+def listing_of(record: Drop | Job) -> tuple[Agenda, datetime] | None:
+    """Return on which agenda a record is, and when it is due there; None: on none."""
+    if isinstance(record, Job):
+        is_listed = record.due or record.state is JobState.UNKNOWN
+        agenda = _AGENDA_BY_JOB_STATE[record.state]
+        return (agenda, record.due or LAID_ASIDE) if is_listed else None
+    if record.due:
+        return Agenda.DROPS, record.due
+    if record.wait in ASKED_AGAIN and record.wait_until:
+        return Agenda.DENIED_DROPS, record.wait_until
+    return None
 
 
 @dataclass(frozen=True)
@@ -279,7 +297,7 @@ class Ledger(Protocol):
             SlotsTaken: a `TakeSlot` found none free.
             BudgetSpent: a `Spend` found too little left.
             ProjectTaken: a `SaveReference` found it to lead to another job.
-            LedgerConflict: a record was changed by somebody else.
+            LedgerConflict: another process changed a record.
         """
 
     def credits_spent(self, window: str) -> int:
@@ -428,4 +446,4 @@ def _amend(
         with suppress(LedgerConflict):
             ledger.write(*changes(record, changed))
             return changed
-    raise LedgerConflict(f"{name} is changed by many at once")
+    raise LedgerConflict(f"{name} is being changed by others at the same time")

@@ -8,7 +8,7 @@ nothing gives the job back; whatever else happens is never repeated by the progr
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 
@@ -19,6 +19,7 @@ from dropscale.ledger.jobs import Job
 from dropscale.ledger.rows import IllegalTransition, NewerSchema
 from dropscale.ledger.states import JobState, WaitReason
 from dropscale.ledger.store import (
+    END_OF_TIME,
     MOST_DROPS,
     Agenda,
     BudgetSpent,
@@ -53,7 +54,6 @@ _LAST_SECONDS = 3.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _ATTEMPT_LEASE = timedelta(minutes=16)
 """Beyond Lambda's longest time-out: after it, nobody can still be at this attempt."""
-END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _COUNTED = 1000
 """More waiting jobs than this are not counted."""
 _UNAVAILABLE_SECONDS = 30.0
@@ -252,12 +252,12 @@ class StartJob:
             code="BudgetSpent",
             message=(
                 f"{parameter} is {budget.limit_of(window):,} credits, of which "
-                f"{self.ledger.credits_spent(window):,} are spent; upscales that wait: {jobs}"
+                f"{self.ledger.credits_spent(window):,} are spent; waiting upscales: {jobs}"
             ),
             fix=(
-                f"It goes on by itself when the next {window.partition('#')[0]} (UTC) begins. To "
-                f"raise the limit: `sam deploy --parameter-overrides {parameter}=CREDITS` "
-                "(0: no limit)."
+                "It continues automatically when the next "
+                f"{window.partition('#')[0]} (UTC) begins. To raise the limit: "
+                f"`sam deploy --parameter-overrides {parameter}=CREDITS` (0: no limit)."
             ),
         )
 
