@@ -451,7 +451,7 @@ def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
     if any(isinstance(change, RequireOwner) for change in failed):
         return NotOwner()
     if any(isinstance(change, _SAVES) for change in failed):
-        return LedgerConflict("a record was changed by somebody else")
+        return LedgerConflict("another process changed a record")
     if any(isinstance(change, SaveReference) for change in failed):
         return ProjectTaken()
     if any(isinstance(change, RequireOpenGate) for change in failed):

@@ -168,7 +168,7 @@ class Rendition(Record):
     credits_charged: int | None = None
     output: Output | None = None
     earlier_output: Output | None = None
-    """The last one, while its result is wanted once more: it serves if the vendor has none left."""
+    """The last one, while its result is wanted again: it serves if the vendor has none left."""
     downloads: tuple[Download, ...] = ()
     warnings: tuple[_OfRendition, ...] = ()
 

@@ -297,7 +297,7 @@ class Ledger(Protocol):
             SlotsTaken: a `TakeSlot` found none free.
             BudgetSpent: a `Spend` found too little left.
             ProjectTaken: a `SaveReference` found it to lead to another job.
-            LedgerConflict: a record was changed by somebody else.
+            LedgerConflict: another process changed a record.
         """
 
     def credits_spent(self, window: str) -> int:
@@ -446,4 +446,4 @@ def _amend(
         with suppress(LedgerConflict):
             ledger.write(*changes(record, changed))
             return changed
-    raise LedgerConflict(f"{name} is changed by many at once")
+    raise LedgerConflict(f"{name} is being changed by others at the same time")

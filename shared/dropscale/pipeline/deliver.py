@@ -88,7 +88,8 @@ class Deliver:
             return error
         if project.status is not ProjectStatus.COMPLETE:
             return ProjectNotComplete(
-                f"project {project.id} is {project.status}", fix="It is looked at again by itself."
+                f"project {project.id} is {project.status}",
+                fix="It is checked again automatically.",
             )
         due = self.clock() + REVIEW
         amend_job(
@@ -150,7 +151,7 @@ class Deliver:
         return ResultGone(
             f"the vendor has not had project {rendition.project_id} for a day or more",
             fix=(
-                "`dropscale retry KEY` looks once more, free. Another `revision` in the spec pays "
+                "`dropscale retry KEY` checks again, free. Another `revision` in the spec pays "
                 "for a fresh try."
             ),
         )

@@ -95,7 +95,7 @@ class Sweep:
         with run.collecting_problems():
             run.done["reconciled"] += self.reconcile(remaining)
         if run.problems:
-            raise ExceptionGroup("the sweep could not see to everything", run.problems)
+            raise ExceptionGroup("the sweep could not process everything", run.problems)
         return run.done
 
     def backlog(self) -> Iterator[Measurement]:

@@ -252,6 +252,17 @@ class TestNewLedgerBesideManifests:
         assert (len(new.upscaler.creates), new.ledger.jobs) == (1, {})
         assert len(new.ledger.drops) == 2
 
+    def test_the_manifest_follows_the_reason(self) -> None:
+        old = World()
+        delivered(old)
+        new = redeployed(old, keeps_ledger=False)
+        new.drop("dog.png", png(shade=7))
+        taken = new.ownership.owner().hand_over("third", new.clock())
+        new.ledger.write(SaveOwner(taken))
+        new.drop("dog.png")
+
+        assert new.manifest("dog.png")["reason"]["code"] == "LedgerOwnedByAnother"
+
     def test_new_bytes_and_sidecars_that_come_meanwhile_are_not_lost(self) -> None:
         old = World()
         delivered(old)

@@ -58,4 +58,4 @@ class WriteManifest:
                 if rank > drop.rank or self.announce(drop):
                     self.ledger.note_manifest_written(drop)
                 return
-        raise ManifestContended(f"the manifest {key} is written by many at once")
+        raise ManifestContended(f"the manifest {key} is being written by others at the same time")

@@ -252,12 +252,12 @@ class StartJob:
             code="BudgetSpent",
             message=(
                 f"{parameter} is {budget.limit_of(window):,} credits, of which "
-                f"{self.ledger.credits_spent(window):,} are spent; upscales that wait: {jobs}"
+                f"{self.ledger.credits_spent(window):,} are spent; waiting upscales: {jobs}"
             ),
             fix=(
-                f"It goes on by itself when the next {window.partition('#')[0]} (UTC) begins. To "
-                f"raise the limit: `sam deploy --parameter-overrides {parameter}=CREDITS` "
-                "(0: no limit)."
+                "It continues automatically when the next "
+                f"{window.partition('#')[0]} (UTC) begins. To raise the limit: "
+                f"`sam deploy --parameter-overrides {parameter}=CREDITS` (0: no limit)."
             ),
         )
 
