@@ -128,7 +128,9 @@ def busy_stack() -> None:
         ) as cloud,
     ):
         put(cloud, BROKEN, b"no image")
-        await_states(cloud, {BROKEN: REJECTED, UPLOADED: REJECTED, UNREAD: AT_VENDOR, UNWATCHED: AT_VENDOR})
+        await_states(
+            cloud, {BROKEN: REJECTED, UPLOADED: REJECTED, UNREAD: AT_VENDOR, UNWATCHED: AT_VENDOR}
+        )
         for key, width in ((FIRST, 3), (WITHDRAWN, 5), (FAILING, 7), (LAST, 9)):
             put(cloud, key, png(width, 2))
             await_states(cloud, {key: WAITING})
@@ -275,6 +277,12 @@ def test_nothing_is_called_implied_that_is_called_or_not_allowed(
         for single in statements
         if not any(single.allows(permission) for permission in needed[function])
     }
+
+
+def test_no_function_touches_tags_unless_tagdrops_says_so() -> None:
+    unset = Policies()
+    actions = {a for name in FUNCTIONS for one in unset.of_function(name) for a in one.actions}
+    assert not [action for action in actions if "Tagging" in action]
 
 
 def test_no_role_has_a_policy_that_is_not_the_templates(policies: Policies) -> None:
