@@ -27,6 +27,7 @@ from dropscale.ledger.store import (
     Ledger,
     LedgerConflict,
     Limits,
+    NotInLedger,
     NotOwner,
     ProjectTaken,
     RequireOpenGate,
@@ -369,7 +370,7 @@ class StartJob:
                 raise
             except Exception as error:
                 left = min(left - pause, remaining() - _LAST_SECONDS - pause)
-                if left < 0 or isinstance(error, IllegalTransition | NewerSchema | KeyError):
+                if left < 0 or isinstance(error, IllegalTransition | NewerSchema | NotInLedger):
                     what = f"project {created.id} of job {claimed.fingerprint}"
                     raise ProjectUnrecorded(f"{what} is paid but not recorded") from error
             self.sleep(pause)
