@@ -92,6 +92,12 @@ class Page:
         return [(state, tones[state], counts[state]) for state in order if state in counts]
 
     @property
+    def warnings(self) -> list[tuple[str, int]]:
+        """Each code of a warning with how many cards have it."""
+        counts = Counter(code for card in self.cards for code in {one.code for one in card.warnings})
+        return sorted(counts.items())
+
+    @property
     def folders(self) -> list[tuple[str, int]]:
         """Each folder with how many cards are in it and below."""
         counts: Counter[str] = Counter()
