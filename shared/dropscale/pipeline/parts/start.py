@@ -167,7 +167,7 @@ class StartJob:
         started = 0
         probe = self.gate.due_probe(place_is_free=True)
         for fingerprint in self.ledger.list_due(Agenda.READY_JOBS, self.clock(), _CANDIDATES):
-            if started and self.ledger.slots_taken() >= self._places()[1]:
+            if self.ledger.slots_taken() >= self._places()[1]:
                 break
             outcome = self(fingerprint, remaining, probe)
             started += outcome is StartOutcome.STARTED
