@@ -7,6 +7,7 @@ from hashlib import sha256
 import pytest
 
 from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.store import SaveOwner
 from dropscale.magichour.errors import CreateOutcomeUnknown, NotFound
 from dropscale.pipeline.parts.ownership import (
     LedgerNotRebuilt,

@@ -15,7 +15,6 @@ from dropscale_cli.files.state_folder import StateFolder
 from dropscale_cli.follow.places import failure_lines
 from dropscale_cli.follow.round_trip import FollowedDrop, RoundTrip
 from dropscale_cli.follow.run import RunOptions, run
-from dropscale_cli.terminal import Terminal
 from tests.fakes import png
 
 
