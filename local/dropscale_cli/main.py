@@ -37,7 +37,7 @@ _LISTED = MappingProxyType(
             Listed("apply", "stacks.apply:apply", "Apply changed specs to images dropped before."),
         ],
         "Settle": [
-            Listed("retry", "stacks.by_hand:retry", "Try images again that did not come out."),
+            Listed("retry", "stacks.by_hand:retry", "Retry images without a result."),
             Listed("resolve", "stacks.by_hand:resolve", "Settle an upscale of unknown outcome."),
         ],
         "Serve": [

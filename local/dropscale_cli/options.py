@@ -24,7 +24,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 PATH = click.Path(exists=True, path_type=Path)
 ENGINES = click.Choice(["model", "stub"])
 LOG_HELP = "Append the stack's log to this file."
-YES_HELP = "Agree without being asked."
+YES_HELP = "Do not ask for confirmation."
 PROGRESS_HELP = "With json, progress goes to standard error."
 NOTHING_GOES_ON = "Nothing runs here any more; what is paid is kept, and paid jobs go on."
 """For a command whose stack ends with it."""

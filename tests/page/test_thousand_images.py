@@ -33,7 +33,7 @@ def test_a_thousand_images_open_at_once(browse: Browse, tmp_path: Path) -> None:
     def open_page(images: int) -> float:
         """Return the milliseconds until all is there that a browser loads at once, at best."""
         page = write_page(out, drops[:images], [photos])
-        return min(browse(page).execute_script(LOADED) for _ in range(5))
+        return min(float(browse(page).execute_script(LOADED)) for _ in range(5))
 
     least = open_page(10)
     took = open_page(1000)

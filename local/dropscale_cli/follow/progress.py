@@ -29,9 +29,9 @@ _WAITS = MappingProxyType(
         WaitReason.LEDGER: "waiting for the ledger",
         WaitReason.SLOT: "waiting for a free slot",
         WaitReason.BUDGET: "waiting for the budget",
-        WaitReason.THROTTLED: "waiting until Magic Hour takes more",
+        WaitReason.THROTTLED: "waiting until Magic Hour accepts more",
         WaitReason.ACCOUNT: "waiting for the account",
-        WaitReason.UNREADABLE: "waiting until Magic Hour itself answers",
+        WaitReason.UNREADABLE: "waiting for a readable answer from Magic Hour",
     }
 )
 

@@ -108,7 +108,7 @@ def _tell(drops: Sequence[FollowedDrop]) -> None:
 @click.command("status")
 @place_options
 @format_option()
-@click.option("--failed", is_flag=True, help="Show only images that did not come out.")
+@click.option("--failed", is_flag=True, help="Show only images without a result.")
 @click.option("--watch", is_flag=True, help="Keep showing it, until Ctrl-C.")
 def status(*, out: Path, stack: str | None, output_format: str, failed: bool, watch: bool) -> None:
     """Show where the images of earlier runs stand, or those of a stack.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from threading import Event, Thread
 
@@ -94,9 +95,8 @@ class Page:
     @property
     def warnings(self) -> list[tuple[str, int]]:
         """Each code of a warning with how many cards have it."""
-        counts = Counter(
-            code for card in self.cards for code in {one.code for one in card.warnings}
-        )
+        codes = ({warning.code for warning in card.warnings} for card in self.cards)
+        counts = Counter(chain.from_iterable(codes))
         return sorted(counts.items())
 
     @property

@@ -193,7 +193,7 @@ def _report(outcome: _Outcome, agreement: Agreement) -> None:
 @click.argument("place", metavar="PATH|s3://BUCKET/PREFIX")
 @stack_option
 @out_option("Where earlier runs of PATH have put their results.")
-@click.option("--yes", is_flag=True, help="Agree to the plan without being asked.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @format_option("With json, the plan goes to standard error.")
 @click.option("--log", type=FILE, help="Append the stack's log to this file; for PATH.")
 @sidecar_suffixes_option

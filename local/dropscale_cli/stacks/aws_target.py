@@ -21,7 +21,7 @@ from dropscale.aws import wiring
 from dropscale.aws.settings import CommandSettings
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.store import Names
+from dropscale.ledger.store import Names, NotInLedger
 from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale.pipeline.resolve import Decision, Trust
 from dropscale.specs.keys import folded, meant_image
@@ -201,7 +201,7 @@ class AwsTarget:
         ledger = wiring.ledger(self.settings, self.client)
         drop = ledger.drop(Drop.id_of(self.input_bucket, key))
         if drop is None:
-            raise KeyError(key)
+            raise NotInLedger.of("drop", key)
         return drop
 
     @cached_property

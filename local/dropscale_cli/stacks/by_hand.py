@@ -219,7 +219,7 @@ def _with_place(command: Command) -> Command:
 
 @click.command("retry")
 @click.argument("key", required=False)
-@click.option("--all", "retry_all", is_flag=True, help="Every image that did not come out.")
+@click.option("--all", "retry_all", is_flag=True, help="Every image without a result.")
 @_with_place
 def retry(
     *,

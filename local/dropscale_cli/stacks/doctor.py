@@ -211,7 +211,7 @@ def _gate(target: AwsTarget) -> Finding:
     return Finding(
         "gate",
         f"closed: the vendor takes no jobs ({why}); one tries again at {gate.until:%H:%M}",
-        "See `API key` and `Magic Hour` above; it opens by itself.",
+        "See `API key` and `Magic Hour` above; it opens automatically.",
     )
 
 

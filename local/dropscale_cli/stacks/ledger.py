@@ -156,7 +156,7 @@ def ledger() -> None:
 )
 @stack_option
 @click.option("--decline", "declines", is_flag=True, help="Go on without: all is paid anew.")
-@click.option("--yes", is_flag=True, help="Agree without being asked.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def rebuild(*, stack: str, declines: bool, yes: bool) -> None:
     """Read a stack's results into its ledger, whose table was lost.
 

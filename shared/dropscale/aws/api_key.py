@@ -65,7 +65,7 @@ def key_in(secret: str | bytes) -> str:
     try:
         text = secret.decode() if isinstance(secret, bytes) else secret
     except UnicodeDecodeError:
-        raise _no_key("the secret is binary, and no text") from None
+        raise _no_key("the secret is binary, not text") from None
     text = text.removeprefix("\ufeff").strip()
     if text.startswith("{"):
         text = _in_object(text)
@@ -80,7 +80,7 @@ def _in_object(text: str) -> str:
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):
-        raise _no_key("the secret begins like JSON, but is none") from None
+        raise _no_key("the secret looks like JSON but is not valid JSON") from None
     names = [name for name in _FIELDS if name in fields] or list(fields)
     value = fields[names[0]] if len(names) == 1 else None
     if not isinstance(value, str):
@@ -89,4 +89,4 @@ def _in_object(text: str) -> str:
 
 
 def _no_key(message: str) -> Unauthorized:
-    return Unauthorized("the API key", message=f"{message}; keep the key alone in it")
+    return Unauthorized("the API key", message=f"{message}; store only the key in it")

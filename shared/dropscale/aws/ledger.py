@@ -31,9 +31,7 @@ from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import Row
-from dropscale.ledger.states import ASKED_AGAIN
 from dropscale.ledger.store import (
-    AGENDA_BY_JOB_STATE,
     Agenda,
     Attach,
     BudgetSpent,
@@ -58,6 +56,7 @@ from dropscale.ledger.store import (
     SlotsTaken,
     Spend,
     TakeSlot,
+    listing_of,
 )
 from dropscale.ledger.walk import Walk
 
@@ -252,9 +251,9 @@ class DynamoLedger:
         """See `Ledger.note_manifest_written`."""
         update = "REMOVE sweep, sweep_at, due"
         values: dict[str, Any] = {":seq": drop.seq}
-        if drop.wait in ASKED_AGAIN and drop.wait_until:
+        if listing := listing_of(drop.model_copy(update={"due": None})):
             update = "SET sweep = :agenda, sweep_at = :at REMOVE due"
-            values |= {":agenda": Agenda.DENIED_DROPS, ":at": _text(drop.wait_until)}
+            values |= {":agenda": listing[0], ":at": _text(listing[1])}
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -277,13 +276,11 @@ class DynamoLedger:
     def _action(self, change: Change) -> Any:  # noqa: PLR0911 # one for each kind of change
         match change:
             case SaveDrop(drop):
-                agenda = Agenda.DROPS if drop.due else None
-                return self._put(drop, _drop_key(drop.id), agenda)
+                return self._put(drop, _drop_key(drop.id), listing_of(drop))
             case SaveJob(job):
-                agenda = AGENDA_BY_JOB_STATE[job.state] if job.due else None
-                return self._put(job, _job_key(job.fingerprint), agenda)
+                return self._put(job, _job_key(job.fingerprint), listing_of(job))
             case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
-                return self._put(record, _KEY_OF_ONLY[type(record)], None)
+                return self._put(record, _KEY_OF_ONLY[type(record)])
             case SaveReference(reference):
                 return self._put_reference(reference)
             case Attach(fingerprint, drop_id):
@@ -309,11 +306,16 @@ class DynamoLedger:
         check = {"Key": _item(key), "ConditionExpression": condition}
         return self._on_table("ConditionCheck", check, _item({":true": True, **values}))
 
-    def _put(self, record: Row, key: Mapping[str, str], agenda: Agenda | None) -> Any:
+    def _put(
+        self,
+        record: Row,
+        key: Mapping[str, str],
+        listing: tuple[Agenda, datetime] | None = None,
+    ) -> Any:
         # DynamoDB's numbers are decimal; boto3 refuses floats, which are not.
         row = json.loads(record.model_dump_json(exclude_none=True), parse_float=Decimal) | key
-        if agenda is not None:
-            row |= {"sweep": agenda, "sweep_at": row["due"]}
+        if listing is not None:
+            row |= {"sweep": listing[0], "sweep_at": _text(listing[1])}
         put: dict[str, Any] = {"Item": _item(row)}
         if record.seq == 1:
             return self._on_table("Put", put | {"ConditionExpression": "attribute_not_exists(pk)"})
@@ -449,7 +451,7 @@ def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
     if any(isinstance(change, RequireOwner) for change in failed):
         return NotOwner()
     if any(isinstance(change, _SAVES) for change in failed):
-        return LedgerConflict("a record was changed by somebody else")
+        return LedgerConflict("another process changed a record")
     if any(isinstance(change, SaveReference) for change in failed):
         return ProjectTaken()
     if any(isinstance(change, RequireOpenGate) for change in failed):

@@ -47,12 +47,12 @@ def refusal_of(
         return archived(bucket, key, str(answer.get("StorageClass", "")))
     if code == "InvalidRequest" and "Server Side Encryption" in message:
         return ObjectEncrypted(
-            f"{key} is encrypted with a key that is kept nowhere in AWS (SSE-C)",
+            f"{key} is encrypted with a key that AWS does not keep (SSE-C)",
             fix="Upload it without --sse-c; SSE-S3 and SSE-KMS can be read.",
         )
     if "requester pays" in message.lower():
         return RequesterPays(
-            f"{bucket} has requests paid by who makes them, which dropscale does not do",
+            f"{bucket} is a requester-pays bucket, which dropscale does not support",
             fix=f"Set the bucket's payer to BucketOwner, or copy the image to another; {again}",
         )
     if code.startswith("KMS."):
@@ -82,8 +82,8 @@ def _denied(message: str, bucket: str, key: str, action: str) -> AccessDenied:
     holder = "the key's policy" if what.startswith("kms:") else "policies of role and bucket"
     return AccessDenied(
         f"{key} cannot be read: {role} may not {what}",
-        fix=f"Allow {what} to {role} in {holder} (for {bucket}); it is looked at again each hour, "
-        f"at once by `{_retry(key)}`.",
+        fix=f"Allow {what} to {role} in {holder} (for {bucket}); it is tried again each hour, "
+        f"and at once by `{_retry(key)}`.",
     )
 
 

@@ -26,8 +26,8 @@ JOB_TRANSITIONS: Mapping[JobState, Mapping[JobState, str]] = MappingProxyType(
         },
         JobState.SUBMITTING: {
             JobState.SUBMITTED: "the vendor answered with a project",
-            JobState.READY: "surely nothing was created: slot and credits given back",
-            JobState.UNKNOWN: "no answer tells whether it is paid",
+            JobState.READY: "certainly nothing was created: slot and credits returned",
+            JobState.UNKNOWN: "it is not known whether it is paid",
         },
         JobState.UNKNOWN: {
             JobState.SUBMITTED: "the same attempt's late answer, or adopted by a person",
@@ -36,7 +36,7 @@ JOB_TRANSITIONS: Mapping[JobState, Mapping[JobState, str]] = MappingProxyType(
         },
         JobState.SUBMITTED: {
             JobState.COMPLETE: "the result is there",
-            JobState.ERROR: "the vendor failed and gave the credits back",
+            JobState.ERROR: "the vendor failed and returned the credits",
             JobState.CANCELED: "canceled at the vendor",
             JobState.ABANDONED: "no verdict in seven days, or three 404s over a day or more",
         },
@@ -53,7 +53,7 @@ JOB_TRANSITIONS: Mapping[JobState, Mapping[JobState, str]] = MappingProxyType(
             JobState.ERROR: "the vendor calls it an error after all",
         },
         JobState.ABANDONED: {
-            JobState.SUBMITTED: "its result is wanted once more, or a person adopts a project",
+            JobState.SUBMITTED: "its result is wanted again, or a person adopts a project",
             JobState.COMPLETE: "a later look finds the result",
             JobState.ERROR: "a later look finds that the vendor failed",
             JobState.CANCELED: "a later look finds it canceled",

@@ -3,17 +3,18 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
+from dropscale.errors import DropscaleError
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
 from dropscale.ledger.owner import Owner
-from dropscale.ledger.states import JobState
+from dropscale.ledger.states import ASKED_AGAIN, JobState
 from dropscale.ledger.walk import Walk
 
 _AMEND_ATTEMPTS = 10
@@ -22,6 +23,19 @@ MOST_DROPS = 200
 """So many of a job's drops are seen to at once; the sweeper goes on with the others."""
 
 _Record = TypeVar("_Record")
+
+
+class NotInLedger(DropscaleError):
+    """The ledger has no such drop or job."""
+
+    @classmethod
+    def of(cls, kind: str, name: str) -> Self:
+        """Name it, by its id or key: another stack's, a deleted table's, or nobody's."""
+        return cls(
+            f"this {kind} is not in the ledger: {name}",
+            fix="`dropscale doctor` tells which ledger the stack has. If it is the right one, "
+            "drop the image again.",
+        )
 
 
 class LedgerConflict(Exception):
@@ -186,12 +200,14 @@ class Agenda(StrEnum):
     SUBMITTING_JOBS = "job#submitting"
     SUBMITTED_JOBS = "job#submitted"
     ENDED_JOBS = "job#ended"
+    UNKNOWN_JOBS = "job#unknown"
+    """All whose outcome is unknown, until a person settles them, whether they are due or not."""
     DROPS = "drop"
     DENIED_DROPS = "drop#access"
     """Drops that wait for what is `ASKED_AGAIN`, and whose manifests say so."""
 
 
-AGENDA_BY_JOB_STATE = MappingProxyType(
+_AGENDA_BY_JOB_STATE = MappingProxyType(
     {
         JobState.READY: Agenda.READY_JOBS,
         JobState.SUBMITTING: Agenda.SUBMITTING_JOBS,
@@ -199,11 +215,27 @@ AGENDA_BY_JOB_STATE = MappingProxyType(
         JobState.COMPLETE: Agenda.ENDED_JOBS,
         JobState.ERROR: Agenda.ENDED_JOBS,
         JobState.CANCELED: Agenda.ENDED_JOBS,
-        JobState.UNKNOWN: Agenda.ENDED_JOBS,
+        JobState.UNKNOWN: Agenda.UNKNOWN_JOBS,
         JobState.ABANDONED: Agenda.ENDED_JOBS,
     }
 )
-"""Where a job is listed while it has something due."""
+
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+LAID_ASIDE = datetime(9999, 1, 1, tzinfo=UTC)
+"""Listed at that time is what is never due, and still to be counted."""
+
+
+def listing_of(record: Drop | Job) -> tuple[Agenda, datetime] | None:
+    """Return on which agenda a record is, and when it is due there; None: on none."""
+    if isinstance(record, Job):
+        is_listed = record.due or record.state is JobState.UNKNOWN
+        agenda = _AGENDA_BY_JOB_STATE[record.state]
+        return (agenda, record.due or LAID_ASIDE) if is_listed else None
+    if record.due:
+        return Agenda.DROPS, record.due
+    if record.wait in ASKED_AGAIN and record.wait_until:
+        return Agenda.DENIED_DROPS, record.wait_until
+    return None
 
 
 @dataclass(frozen=True)
@@ -279,7 +311,7 @@ class Ledger(Protocol):
             SlotsTaken: a `TakeSlot` found none free.
             BudgetSpent: a `Spend` found too little left.
             ProjectTaken: a `SaveReference` found it to lead to another job.
-            LedgerConflict: a record was changed by somebody else.
+            LedgerConflict: another process changed a record.
         """
 
     def credits_spent(self, window: str) -> int:
@@ -359,10 +391,12 @@ def amend_drop(ledger: Ledger, drop_id: str, change: Callable[[Drop], Drop]) -> 
     """Apply `change` to a drop, again on its newest state for as long as others come first.
 
     Raises:
-        KeyError: the drop is not known.
+        NotInLedger: as its name says.
         LedgerConflict: others came first every time.
     """
-    return _amend(ledger, drop_id, ledger.drop, change, lambda _, changed: [SaveDrop(changed)])
+    return _amend(
+        ledger, "drop", drop_id, ledger.drop, change, lambda _, changed: [SaveDrop(changed)]
+    )
 
 
 def amend_job(
@@ -377,14 +411,14 @@ def amend_job(
     A job that is in another state than `only` stays as it is.
 
     Raises:
-        KeyError: the job is not known.
+        NotInLedger: as its name says.
         LedgerConflict: others came first every time.
     """
 
     def change_if_in_state(job: Job) -> Job:
         return change(job) if only is None or job.state is only else job
 
-    return _amend(ledger, fingerprint, ledger.job, change_if_in_state, job_changes)
+    return _amend(ledger, "job", fingerprint, ledger.job, change_if_in_state, job_changes)
 
 
 def amend_drop_and_job(
@@ -396,7 +430,7 @@ def amend_drop_and_job(
     """Apply `change` to a drop and one of its jobs in one transaction, as `amend_drop` does.
 
     Raises:
-        KeyError: one of them is not known.
+        NotInLedger: one of them is not.
         LedgerConflict: others came first every time.
     """
 
@@ -408,11 +442,12 @@ def amend_drop_and_job(
         saves_drop = [SaveDrop(after[0])] if after[0] is not before[0] else []
         return [*saves_drop, *job_changes(before[1], after[1])]
 
-    return _amend(ledger, drop_id, read, lambda both: change(*both), changes)
+    return _amend(ledger, "drop", drop_id, read, lambda both: change(*both), changes)
 
 
 def _amend(
     ledger: Ledger,
+    kind: str,
     name: str,
     read: Callable[[str], _Record | None],
     change: Callable[[_Record], _Record],
@@ -421,11 +456,11 @@ def _amend(
     for _ in range(_AMEND_ATTEMPTS):
         record = read(name)
         if record is None:
-            raise KeyError(name)
+            raise NotInLedger.of(kind, name)
         changed = change(record)
         if changed is record:
             return record
         with suppress(LedgerConflict):
             ledger.write(*changes(record, changed))
             return changed
-    raise LedgerConflict(f"{name} is changed by many at once")
+    raise LedgerConflict(f"{name} is being changed by others at the same time")

@@ -81,7 +81,7 @@ class Unauthorized(MagicHourError):
     """401: the API key is wrong."""
 
     what = "the API key is not accepted"
-    advice = "Put a valid Magic Hour API key in place; nothing was charged."
+    advice = "Set a valid Magic Hour API key; nothing was charged."
 
 
 class OutOfCredits(MagicHourError):
@@ -101,7 +101,7 @@ class PlanRefused(MagicHourError):
 class NotFound(MagicHourError):
     """404: no such project (or it was deleted), or no such call."""
 
-    what = "there is no such thing at the API"
+    what = "the API has no such object"
     advice = "Check the project's id and the base URL; deleted projects are gone."
 
 
@@ -197,8 +197,9 @@ class DeadlinePassed(MagicHourError):
 
     what = "the project was not finished in time"
     advice = (
-        "It is paid for and goes on: resume with image_projects.check_result(id={project_id!r}, "
-        "wait_for_completion=True, download_outputs=True)."
+        "It is paid for and still running: resume with "
+        "image_projects.check_result(id={project_id!r}, wait_for_completion=True, "
+        "download_outputs=True)."
     )
 
     def __init__(self, request: str, *, project_id: str = "", message: str | None = None) -> None:

@@ -92,16 +92,16 @@ class Check:
         failures, said = state.failures + 1, _summarize(error)
         wait = self._next_wait(
             state,
-            f"the last look said nothing: {said}",
+            f"the last answer was inconclusive: {said}",
             pause_after_failures(failures, getattr(error, "retry_after", None)),
         )
         if failures == _SHOWN_FAILURES:
             reason = Reason(
                 code=type(error).__name__,
-                message=f"The state of project {state.project_id} cannot be seen: {said}",
+                message=f"The status of project {state.project_id} cannot be read: {said}",
                 fix=(
-                    "Nothing is lost. It is looked at again by itself, with growing pauses, for "
-                    "seven days, and delivered if it comes."
+                    "Nothing is lost. It is checked again automatically, with growing pauses, for "
+                    "seven days, and delivered when complete."
                 ),
             )
             self._show(state, None, reason)

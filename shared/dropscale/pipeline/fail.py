@@ -123,7 +123,7 @@ def _explain_ending(state: ExecutionState, job: Job) -> tuple[DropState, Reason]
 def _explain_error(error: CaughtError, project_id: str) -> tuple[DropState, Reason]:
     report = error.report
     if _is_passing(error.Error):
-        fix = f"It is looked at for seven days more, and delivered if it comes. {_COLLECT}"
+        fix = f"It is checked for seven more days, and delivered when complete. {_COLLECT}"
         return DropState.TIMED_OUT, Reason(code=error.Error, message=report.message, fix=fix)
     message = f"{report.message} (project {project_id})"
     reason = Reason(code=error.Error, message=message, fix=report.fix or _COLLECT)

@@ -138,7 +138,7 @@ class RebuildLedger:
                 continue
             else:
                 return bool(changes)
-        raise LedgerConflict(f"job {told.fingerprint} is changed by many at once")
+        raise LedgerConflict(f"job {told.fingerprint} is being changed by others at the same time")
 
     def _keep_drop(self, told: Drop) -> bool:
         """Write a drop down as it is told of, unless more is known of it; return whether it was."""

@@ -99,8 +99,9 @@ class Resolve:
             raise ForeignProject.known(project_id) from None
         if adopted.project_id != project_id:
             raise NothingToResolve(
-                f"{drop.source.key} was paid once more, or adopted another project, this moment",
-                fix="Should that bring no result, its manifest names this project, to be adopted.",
+                f"{drop.source.key} was paid for again, or adopted another project, just now",
+                fix="If that brings no result, its manifest names this project, so that you can "
+                "adopt it.",
             )
 
         def want(drop: Drop) -> Drop:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import JobState
-from dropscale.ledger.store import Agenda, Ledger, amend_job
+from dropscale.ledger.store import END_OF_TIME, Agenda, Ledger, amend_job
 from dropscale.pipeline.parts.follow import FollowJob
 from dropscale.pipeline.parts.ports import Clock
-from dropscale.pipeline.parts.start import END_OF_TIME
 
 _MOST = 10_000
 
@@ -35,7 +34,7 @@ class Restart:
                 only=JobState.SUBMITTING,
             )
             self.follow.update_drops(unknown)
-        for agenda in (Agenda.SUBMITTED_JOBS, Agenda.ENDED_JOBS):
+        for agenda in (Agenda.SUBMITTED_JOBS, Agenda.ENDED_JOBS, Agenda.UNKNOWN_JOBS):
             for job in self._listed_jobs(agenda):
                 amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(self.clock()))
 

@@ -185,7 +185,7 @@ class Submit:
             except LedgerConflict:
                 pass
             drop = self.locate.find_drop(drop.source.bucket, drop.source.key)
-        raise LedgerConflict(f"{drop.source.key} is evaluated by many at once")
+        raise LedgerConflict(f"{drop.source.key} is being evaluated by others at the same time")
 
     def _evaluate_and_advance(
         self, drop: Drop, version: ObjectVersion, remaining: RemainingTime

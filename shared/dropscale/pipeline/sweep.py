@@ -14,6 +14,7 @@ from dropscale.ledger.drops import Drop, Rendition, Source
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import ASKED_AGAIN, VERDICTS, JobState, WaitReason
 from dropscale.ledger.store import (
+    END_OF_TIME,
     MOST_DROPS,
     Agenda,
     Ledger,
@@ -43,7 +44,7 @@ from dropscale.upscaler import FINAL_STATUSES
 
 _BATCH = 50
 _COUNTED = 1000
-"""More waiting jobs than this are not counted."""
+"""More waiting, or unknown, jobs than this are not counted."""
 _SPARE_SECONDS = 60.0
 _REQUEUE_PAUSE = timedelta(minutes=15)
 _MANIFEST_GRACE = timedelta(minutes=1)
@@ -87,14 +88,14 @@ class Sweep:
         run.each("expired", self._due_jobs(Agenda.SUBMITTING_JOBS), self._expire)
         with run.collecting_problems():
             self._start_ready_jobs(run)
-        for agenda in (Agenda.ENDED_JOBS, Agenda.SUBMITTED_JOBS):
+        for agenda in (Agenda.ENDED_JOBS, Agenda.UNKNOWN_JOBS, Agenda.SUBMITTED_JOBS):
             run.each("looked_at", self._due_jobs(agenda), self._look_at)
         run.each("looked_at_again", self._denied_drops(), self._ask_for_access)
         run.each("projected", self._stale_drops(), self._write_manifest)
         with run.collecting_problems():
             run.done["reconciled"] += self.reconcile(remaining)
         if run.problems:
-            raise ExceptionGroup("the sweep could not see to everything", run.problems)
+            raise ExceptionGroup("the sweep could not process everything", run.problems)
         return run.done
 
     def backlog(self) -> Iterator[Measurement]:
@@ -104,6 +105,8 @@ class Sweep:
         account = self.ledger.account()
         if account and account.credits is not None:
             yield Measurement("credits_left", "Count", account.credits)
+        unknown = self.ledger.list_due(Agenda.UNKNOWN_JOBS, END_OF_TIME, _COUNTED)
+        yield Measurement("jobs_unknown", "Count", len(unknown))
         waiting = self.ledger.list_due(Agenda.READY_JOBS, now + _PATIENCE, _COUNTED)
         yield Measurement("jobs_waiting", "Count", len(waiting))
         oldest = self.ledger.job(waiting[0]) if waiting else None

@@ -13,7 +13,7 @@ class ProjectNotComplete(DropscaleError):
         """It is said to be complete, which is what the vendor says a moment too early at times."""
         return cls(
             f"project {project_id} is complete, but has nothing to download yet",
-            fix="It is looked at again by itself.",
+            fix="It is checked again automatically.",
         )
 
 
@@ -27,7 +27,7 @@ class ForeignProject(DropscaleError):
             f"project {project_id} has the name of another job, so its result is another image",
             fix=(
                 "Look for this job's own project by its name in your Magic Hour library; "
-                "another `revision` in the spec pays for a fresh try."
+                "another `revision` in the spec pays for a new attempt."
             ),
         )
 
@@ -35,7 +35,9 @@ class ForeignProject(DropscaleError):
     def unless_trusted(cls, project_id: str) -> Self:
         """It is not adopted, unless a person knows better."""
         found = cls.of(project_id)
-        return cls(found.message, fix=f"{found.fix} If you know it for this image's: `--anyway`.")
+        return cls(
+            found.message, fix=f"{found.fix} If you are sure that it is this image's: `--anyway`."
+        )
 
     @classmethod
     def known(cls, project_id: str) -> Self:
@@ -52,10 +54,10 @@ class ProjectUnnamed(DropscaleError):
     @classmethod
     def of(cls, project_id: str, name: str | None, job_name: str) -> Self:
         """It is not adopted until a person says that it is the job's."""
-        told = "has no name" if name is None else "has a name of somebody else's making"
+        told = "has no name" if name is None else "has a name that dropscale did not make"
         return cls(
             f'project {project_id} {told}, so nobody knows that it is "{job_name}"',
-            fix="If it shows this image, agree (`--yes`).",
+            fix="If it shows this image, confirm with `--yes`.",
         )
 
 

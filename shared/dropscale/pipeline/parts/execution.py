@@ -21,7 +21,7 @@ class HistoryFull(DropscaleError):
         """It has looked so often."""
         return cls(
             f"the execution has looked at project {project_id} {looks} times",
-            fix="Another execution goes on by itself.",
+            fix="Another execution continues automatically.",
         )
 
 

@@ -151,7 +151,7 @@ class FinishResult:
         steps: list[tuple[WarningCode, str, Callable[[_Work], _Work]]] = [
             (
                 WarningCode.ORIGINAL_UNREAD,
-                "The original could not be read, so nothing of it is given back",
+                "The original could not be read, so none of its metadata is restored",
                 lambda work: self._read_original(work, source),
             ),
             (WarningCode.NOT_VERIFIED, "The result was not verified", self._verify),
@@ -163,7 +163,7 @@ class FinishResult:
             (WarningCode.FORMAT_KEPT, "The result keeps its format", self._convert),
             (
                 WarningCode.METADATA_UNWRITTEN,
-                "The metadata was not given back",
+                "The metadata was not restored",
                 _write_metadata,
             ),
         ]
@@ -245,7 +245,7 @@ class FinishResult:
 
 
 def _warn_of_absence(work: _Work, why: str) -> _Work:
-    message = f"Nothing of the original is given back: {why}"
+    message = f"No metadata of the original is restored: {why}"
     return work.warn(WarningCode.ORIGINAL_UNREAD, message)
 
 

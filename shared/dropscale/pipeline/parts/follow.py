@@ -238,31 +238,31 @@ def explain_verdict(job: Job, end: DropState) -> Reason:
     if end is DropState.CANCELED:
         code, message = "ProjectCanceled", f"Project {job.project_id} was canceled at the vendor"
         fix = (
-            "Set another `revision` in the spec to pay for a fresh try. `dropscale retry KEY` "
-            "looks once more, free."
+            "Set another `revision` in the spec to pay for a new attempt. `dropscale retry KEY` "
+            "checks again, free."
         )
     else:
         code, message = "ProjectError", f"Project {job.project_id} ended in an error"
         fix = (
             "Nothing is charged. Drop the image again (or `dropscale retry KEY`) to try once more; "
-            "if it ends so again, export the image anew, and drop that."
+            "if it fails again, export the image again and drop that."
         )
         if cost:
             fix = (
-                f"The vendor has not given back its {cost} credits. It is asked for seven days, "
-                "free, and by `dropscale retry KEY`; once it has, drop the image again. Another "
-                "`revision` in the spec pays for a fresh try at once."
+                f"The vendor has not returned its {cost} credits. This is checked for "
+                "seven days, free, and by `dropscale retry KEY`. When they are returned, drop the "
+                "image again. Another `revision` in the spec pays for a new attempt at once."
             )
         elif job.may_have_cost:
             fix = (
-                "Another attempt may be charged, so it is not paid anew by itself. Another "
-                "`revision` in the spec pays for a fresh try."
+                "Another attempt may have been charged, so it is not paid for again automatically. "
+                "Another `revision` in the spec pays for a new attempt."
             )
     # Whoever pays anew looks at them first.
     for orphan in () if job.is_refunded else job.orphans:
         fix += (
             f" Project {orphan} of an earlier attempt may have the result: "
-            f"`dropscale resolve KEY --adopt {orphan}` takes it, free."
+            f"`dropscale resolve KEY --adopt {orphan}` adopts it, free."
         )
     return Reason(code=code, message=message, fix=fix)
 
@@ -279,14 +279,13 @@ def _explain_unknown(job: Job) -> Reason:
     return Reason(
         code="CreateOutcomeUnknown",
         message=(
-            "The vendor's answer to the paid create never came, or could not be read, so the job "
-            "may be charged. "
-            "It is never repeated by itself"
+            "The vendor's answer to the paid create was lost, or could not be read, so the job "
+            "may have been charged. It is never repeated automatically"
         ),
         fix=(
-            f'Look for "{job.project_name}" in your Magic Hour library. If it is there, take it, '
-            "or `dropscale resolve KEY --adopt ID`. If not, nothing was charged: set another "
-            "`revision` in the spec, or `dropscale resolve KEY --pay-again`."
+            f'Look for "{job.project_name}" in your Magic Hour library. If it is there, download '
+            "it there, or run `dropscale resolve KEY --adopt ID`. If not, nothing was charged: set "
+            "another `revision` in the spec, or run `dropscale resolve KEY --pay-again`."
         ),
     )
 
@@ -294,10 +293,10 @@ def _explain_unknown(job: Job) -> Reason:
 def _explain_given_up() -> Reason:
     return Reason(
         code=_GIVEN_UP,
-        message="The attempt whose answer never came was given up",
+        message="The attempt whose answer was lost was given up",
         fix=(
-            "Set another `revision` in the spec to pay for a fresh try. If its project turns up "
-            "after all: `dropscale resolve KEY --adopt ID`, free."
+            "Set another `revision` in the spec to pay for a new attempt. If its project turns up "
+            "later: `dropscale resolve KEY --adopt ID`, free."
         ),
     )
 
@@ -310,8 +309,8 @@ def _explain_abandoned(job: Job) -> Reason:
             "seven days"
         ),
         fix=(
-            "It is looked at once a day for 30 days, and delivered if it comes. "
-            "`dropscale retry KEY` looks now, at any time, free. Another `revision` in the spec "
-            "pays for a fresh try."
+            "It is checked once a day for 30 days, and delivered when complete. "
+            "`dropscale retry KEY` checks at any time, free. Another `revision` in the spec "
+            "pays for a new attempt."
         ),
     )

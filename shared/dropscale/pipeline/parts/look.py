@@ -97,7 +97,7 @@ class LookAtProject:
         if seen is None or seen.project_id != project_id or not seen.is_recent(self.clock()):
             raise ProjectNotComplete(
                 f"project {project_id} is just being looked at for another drop",
-                fix="It is looked at again by itself.",
+                fix="It is checked again automatically.",
             )
         return Project(
             id=project_id,

@@ -31,8 +31,8 @@ class LedgerOwnedByAnother(MayNotPay):
         return cls(
             f"the ledger belongs to stack {owner.stack_id}, so this one pays for nothing",
             fix=(
-                "If that stack is gone, or is to pay no more: `dropscale doctor --take-over`. What "
-                "waits then goes on by itself."
+                "If that stack is deleted, or shall not pay any more: `dropscale doctor "
+                "--take-over`. What waits then continues automatically."
             ),
         )
 
@@ -50,17 +50,17 @@ class LedgerOfNewerSchema(MayNotPay):
 
 
 class LedgerNotRebuilt(MayNotPay):
-    """The ledger is new, and beside it lie the results of another."""
+    """The ledger is new, and the results bucket holds those of another."""
 
     @classmethod
     def beside_manifests(cls) -> "LedgerNotRebuilt":
         """Say how it learns of them, or does without."""
         return cls(
             "the ledger is new, and the results bucket holds (or may hold) manifests of an earlier "
-            "one, so what is paid already is not known",
+            "one, so it does not know what is already paid",
             fix=(
-                "`dropscale ledger rebuild` reads them, free. If all is to be paid anew: "
-                "`dropscale ledger rebuild --decline`. What waits then goes on by itself."
+                "`dropscale ledger rebuild` reads them, free. To pay for everything again: "
+                "`dropscale ledger rebuild --decline`. What waits then continues automatically."
             ),
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from dropscale.errors import DropscaleError
 from dropscale.pipeline.parts.ports import MOST_KEYS, SpecFiles
+from dropscale.specs.cascade import cascade
 from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.specs.faults import Fault, Severity, SpecInvalid
@@ -207,7 +208,7 @@ class SpecResolver:
             error = SpecMisnamed if is_misnamed else SpecInvalid
             raise error([fault for one in invalid for fault in one.faults])
         files = [one for one in parsed if isinstance(one, SpecFile)]
-        layers = [self.defaults, *(file.layer for file in files)]
+        layers = [self.defaults, *cascade(files)]
         return ResolvedSpec(
             effective=effective_spec(merge(layers)),
             layers=layers,
@@ -261,8 +262,8 @@ def _misnamed_sidecar(name: str, image_key: str) -> Fault:
 def _other_tools(name: str) -> Fault:
     return Fault(
         path=name,
-        message="is taken for another tool's file, and not used: it has no field of a spec",
-        hint="where such files are usual, set SidecarSuffixes to .yaml,.yml "
+        message="looks like another tool's file and is not used: it has no field of a spec",
+        hint="if you have many such files, set SidecarSuffixes to .yaml,.yml "
         "(`--sidecar-suffixes` of local commands)",
         severity=Severity.WARNING,
     )
@@ -271,7 +272,7 @@ def _other_tools(name: str) -> Fault:
 def _extension_missing(name: str, image_key: str) -> Fault:
     folder, slash, _ = image_key.rpartition("/")
     full = folder + slash + right_name(name, image_key)
-    hint = f"the spec of {image_key} bears its full name: {full}"
+    hint = f"the spec of {image_key} must have its full name: {full}"
     return Fault(path=name, message="belongs to no image", hint=hint)
 
 

@@ -8,7 +8,7 @@ nothing gives the job back; whatever else happens is never repeated by the progr
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 
@@ -19,6 +19,7 @@ from dropscale.ledger.jobs import Job
 from dropscale.ledger.rows import IllegalTransition, NewerSchema
 from dropscale.ledger.states import JobState, WaitReason
 from dropscale.ledger.store import (
+    END_OF_TIME,
     MOST_DROPS,
     Agenda,
     BudgetSpent,
@@ -26,6 +27,7 @@ from dropscale.ledger.store import (
     Ledger,
     LedgerConflict,
     Limits,
+    NotInLedger,
     NotOwner,
     ProjectTaken,
     RequireOpenGate,
@@ -53,7 +55,6 @@ _LAST_SECONDS = 3.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _ATTEMPT_LEASE = timedelta(minutes=16)
 """Beyond Lambda's longest time-out: after it, nobody can still be at this attempt."""
-END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _COUNTED = 1000
 """More waiting jobs than this are not counted."""
 _UNAVAILABLE_SECONDS = 30.0
@@ -166,7 +167,7 @@ class StartJob:
         started = 0
         probe = self.gate.due_probe(place_is_free=True)
         for fingerprint in self.ledger.list_due(Agenda.READY_JOBS, self.clock(), _CANDIDATES):
-            if started and self.ledger.slots_taken() >= self._places()[1]:
+            if self.ledger.slots_taken() >= self._places()[1]:
                 break
             outcome = self(fingerprint, remaining, probe)
             started += outcome is StartOutcome.STARTED
@@ -252,12 +253,12 @@ class StartJob:
             code="BudgetSpent",
             message=(
                 f"{parameter} is {budget.limit_of(window):,} credits, of which "
-                f"{self.ledger.credits_spent(window):,} are spent; upscales that wait: {jobs}"
+                f"{self.ledger.credits_spent(window):,} are spent; waiting upscales: {jobs}"
             ),
             fix=(
-                f"It goes on by itself when the next {window.partition('#')[0]} (UTC) begins. To "
-                f"raise the limit: `sam deploy --parameter-overrides {parameter}=CREDITS` "
-                "(0: no limit)."
+                "It continues automatically when the next "
+                f"{window.partition('#')[0]} (UTC) begins. To raise the limit: "
+                f"`sam deploy --parameter-overrides {parameter}=CREDITS` (0: no limit)."
             ),
         )
 
@@ -369,7 +370,7 @@ class StartJob:
                 raise
             except Exception as error:
                 left = min(left - pause, remaining() - _LAST_SECONDS - pause)
-                if left < 0 or isinstance(error, IllegalTransition | NewerSchema | KeyError):
+                if left < 0 or isinstance(error, IllegalTransition | NewerSchema | NotInLedger):
                     what = f"project {created.id} of job {claimed.fingerprint}"
                     raise ProjectUnrecorded(f"{what} is paid but not recorded") from error
             self.sleep(pause)
