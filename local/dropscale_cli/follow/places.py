@@ -20,14 +20,6 @@ from dropscale_cli.errors import JournalStopped, StartFailed, UnusablePath
 from dropscale_cli.files.drops import Drops
 from dropscale_cli.files.results import collected_file
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
-from dropscale_cli.follow.progress import progress_on
-from dropscale_cli.follow.round_trip import (
-    PATIENCE_SECONDS,
-    FollowedDrop,
-    Reporter,
-    RoundTrip,
-    Transfer,
-)
 from dropscale_cli.page.gallery import LivePage
 from dropscale_cli.specs.plan import Plan, loss_lines, plan_of
 from dropscale_cli.stacks.local_stack import (
@@ -38,6 +30,14 @@ from dropscale_cli.stacks.local_stack import (
     target_of,
 )
 from dropscale_cli.terminal import Terminal, on_one_line
+from dropscale_cli.tracking.progress import progress_on
+from dropscale_cli.tracking.round_trip import (
+    PATIENCE_SECONDS,
+    FollowedDrop,
+    Reporter,
+    RoundTrip,
+    Transfer,
+)
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal, JournalFailed
 

@@ -21,8 +21,8 @@ from dropscale.specs.effective import EffectiveRendition
 from dropscale.upscaler import Mode
 from dropscale_cli.errors import NoResults, PageUnwritable
 from dropscale_cli.files.state_folder import StateFolder
-from dropscale_cli.follow.round_trip import FollowedDrop
 from dropscale_cli.page.gallery import LivePage, drops_in, make_gallery, write_page
+from dropscale_cli.tracking.round_trip import FollowedDrop
 from tests.fakes import png
 from tests.unit.cli.samples import manifest
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from dropscale.pipeline.parts.ports import ObjectVersion
-from dropscale_cli.stacks.stack_plan import Page, PlannedChange, StackPlanner
+from dropscale_cli.follow.stack_plan import Page, PlannedChange, StackPlanner
 from tests.fakes import png
 from tests.originals import encoded, pixels
 from tests.world import BUCKET, World
