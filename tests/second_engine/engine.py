@@ -33,7 +33,7 @@ _BODY = "template.json"
 T = TypeVar("T")
 
 
-def awaited(ask: Callable[[], T]) -> T:
+def awaited(ask: Callable[[], T | None]) -> T:
     """Ask again until the answer is truthy, and return it.
 
     Raises:
@@ -88,8 +88,7 @@ class Engine:
             with zipfile.ZipFile(archive, "w") as file:
                 for path in folder.rglob("*"):
                     file.write(path, path.relative_to(folder))
-            with archive.open("rb") as body:
-                s3.put_object(Bucket=CODE_BUCKET, Key=name, Body=body)
+            s3.upload_file(archive, CODE_BUCKET, name)
         body = json.dumps(_readable(transformed(yaml_parse(TEMPLATE.read_text()))))
         s3.put_object(Bucket=CODE_BUCKET, Key=_BODY, Body=body)
 

@@ -69,6 +69,7 @@ def existing_buckets(engine: Engine) -> dict[str, str]:
     s3 = engine.client("s3")
     for bucket in ("their-photos", "their-results"):
         s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     s3.put_bucket_notification_configuration(
         Bucket="their-photos", NotificationConfiguration={"EventBridgeConfiguration": {}}
     )
