@@ -37,15 +37,15 @@ _CHANGED = {"412", "PreconditionFailed"}
 _RACED = {"409", "ConditionalRequestConflict"}
 _RACE_ATTEMPTS = 3
 _PAGES_LOOKED_THROUGH = 10
-"""Of 1,000 keys each, for a first manifest."""
+"""How many pages, of 1,000 keys each, are searched for a first manifest."""
 
 
 class S3InputBucket:
     """A `dropscale.pipeline.parts.ports.InputBucket`, and an `InputListing`.
 
     Args:
-        client: of S3.
-        prefix: nothing is seen of what does not lie below it.
+        client: the S3 client.
+        prefix: objects outside it are ignored.
     """
 
     def __init__(self, client: S3Client, prefix: str = "") -> None:
@@ -71,7 +71,7 @@ class S3InputBucket:
     def open(
         self, bucket: str, key: str, etag: str, version_id: str | None = None
     ) -> Iterator[OpenObject]:
-        """See `InputBucket.open`; with a version's id, that version, even if newer ones exist."""
+        """See `InputBucket.open`; with a version id, that version, even if newer ones exist."""
         if not key.startswith(self._prefix):
             raise ObjectGone(key)
         version = {} if version_id is None else {"VersionId": version_id}
@@ -142,7 +142,7 @@ class S3InputBucket:
             return body.read(limit)
 
     def _explained(self, error: ClientError, bucket: str, key: str) -> Exception:
-        """Return what a HEAD's answer means; it has no body, so a GET must be asked for that."""
+        """Return what a HEAD's error means: its answer has no body, so a GET is sent to get one."""
         if _code(error) not in {"400", "403"}:
             return error
         try:
@@ -156,9 +156,9 @@ class S3ResultsBucket:
     """A `dropscale.pipeline.parts.ports.ResultsBucket`.
 
     Args:
-        client: of S3.
+        client: the S3 client.
         bucket: its name.
-        prefix: all keys lie below it, and are relative to it.
+        prefix: the prefix of all keys, which are relative to it.
     """
 
     def __init__(self, client: S3Client, bucket: str, prefix: str = "") -> None:
@@ -280,7 +280,7 @@ def _head(client: S3Client, bucket: str, key: str) -> HeadObjectOutputTypeDef | 
 
 
 def _is_archived(found: HeadObjectOutputTypeDef) -> bool:
-    """Tell whether an object must be restored before it can be read.
+    """Whether an object must be restored before it can be read.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html.
     """
