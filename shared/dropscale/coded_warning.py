@@ -34,6 +34,8 @@ class WarningCode(StrEnum):
     BITS_LOST = "BitsLost"
     TEXTS_LOST = "TextsLost"
     CREDENTIALS_LOST = "CredentialsLost"
+    # the dropped object
+    NOT_TAGGED = "NotTagged"
     # this list itself
     MORE = "More"
     OTHER = "Other"

@@ -57,8 +57,7 @@ def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -
         StackUnreachable, PriceUnconfirmed: as their names say.
         click.UsageError: that is not where the stack takes drops.
     """
-    with progress_on(Terminal(to_stderr=True), f"Looking for stack {stack}"):
-        target = deployed_target(stack)
+    target = deployed_target(stack)
     if bucket != target.input_bucket:
         raise click.UsageError(
             f"{bucket} is not the input bucket of stack {stack}; that is {target.input_bucket}."

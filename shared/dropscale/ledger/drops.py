@@ -92,6 +92,15 @@ class Source(Record):
         """What identifies the image: the SHA-256 of its bytes, or its location elsewhere."""
         return self.sha256 or self.image_path
 
+    @property
+    def lasting_version_id(self) -> str | None:
+        """The version id, if it can never refer to another object; None: there is none.
+
+        "null" refers to the last object that was written without versioning:
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html.
+        """
+        return None if self.version_id == "null" else self.version_id
+
 
 class Output(Record):
     """A delivered image in the results bucket."""
@@ -343,6 +352,17 @@ class Drop(Row):
         """Whether its state follows from its renditions, not from a decision on the drop itself."""
         states = [rendition.state for rendition in self.renditions.values()]
         return bool(states) and self.state is combined_state(states)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether its state is final, unless somebody drops, retries or applies again."""
+        is_over = self.state not in COLLECTABLE_STATES
+        return is_over and not any(one.wants_result for one in self.renditions.values())
+
+    @property
+    def was_final(self) -> bool:
+        """Whether it has been in a final state, according to its timeline."""
+        return any(entry.state not in COLLECTABLE_STATES for entry in self.timeline)
 
     @property
     def is_at_vendor(self) -> bool:

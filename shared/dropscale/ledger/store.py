@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
+from dropscale.errors import DropscaleError
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
@@ -22,6 +23,19 @@ MOST_DROPS = 200
 """How many of a job's drops are processed at once; the sweep continues with the others."""
 
 _Record = TypeVar("_Record")
+
+
+class NotInLedger(DropscaleError):
+    """The ledger has no such drop or job."""
+
+    @classmethod
+    def of(cls, kind: str, name: str) -> Self:
+        """Return the error for an id or key that another stack, a deleted table or none has."""
+        return cls(
+            f"this {kind} is not in the ledger: {name}",
+            fix="`dropscale doctor` shows which ledger the stack uses. If it is the right one, "
+            "drop the image again.",
+        )
 
 
 class LedgerConflict(Exception):
@@ -378,10 +392,12 @@ def amend_drop(ledger: Ledger, drop_id: str, change: Callable[[Drop], Drop]) -> 
     """Apply `change` to a drop; if others change it first, repeat with its newest state.
 
     Raises:
-        KeyError: the drop is not known.
+        NotInLedger: the ledger does not have it.
         LedgerConflict: others came first every time.
     """
-    return _amend(ledger, drop_id, ledger.drop, change, lambda _, changed: [SaveDrop(changed)])
+    return _amend(
+        ledger, "drop", drop_id, ledger.drop, change, lambda _, changed: [SaveDrop(changed)]
+    )
 
 
 def amend_job(
@@ -396,14 +412,14 @@ def amend_job(
     A job in another state than `only` does not change.
 
     Raises:
-        KeyError: the job is not known.
+        NotInLedger: the ledger does not have it.
         LedgerConflict: others came first every time.
     """
 
     def change_if_in_state(job: Job) -> Job:
         return change(job) if only is None or job.state is only else job
 
-    return _amend(ledger, fingerprint, ledger.job, change_if_in_state, job_changes)
+    return _amend(ledger, "job", fingerprint, ledger.job, change_if_in_state, job_changes)
 
 
 def amend_drop_and_job(
@@ -415,7 +431,7 @@ def amend_drop_and_job(
     """Apply `change` to a drop and one of its jobs in one transaction, as `amend_drop` does.
 
     Raises:
-        KeyError: one of them is not known.
+        NotInLedger: the ledger lacks one of them.
         LedgerConflict: others came first every time.
     """
 
@@ -427,11 +443,12 @@ def amend_drop_and_job(
         saves_drop = [SaveDrop(after[0])] if after[0] is not before[0] else []
         return [*saves_drop, *job_changes(before[1], after[1])]
 
-    return _amend(ledger, drop_id, read, lambda both: change(*both), changes)
+    return _amend(ledger, "drop", drop_id, read, lambda both: change(*both), changes)
 
 
 def _amend(
     ledger: Ledger,
+    kind: str,
     name: str,
     read: Callable[[str], _Record | None],
     change: Callable[[_Record], _Record],
@@ -440,7 +457,7 @@ def _amend(
     for _ in range(_AMEND_ATTEMPTS):
         record = read(name)
         if record is None:
-            raise KeyError(name)
+            raise NotInLedger.of(kind, name)
         changed = change(record)
         if changed is record:
             return record

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
 from dropscale.coded_warning import CodedWarning
+from dropscale.errors import DropscaleError
 from dropscale.image.header import ImageHeader
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.drops import Source
@@ -106,6 +107,29 @@ class Originals(Protocol):
         Raises:
             ObjectGone, ObjectOverwritten: it was deleted or replaced; a versioned bucket keeps it.
         """
+
+
+class TooManyTags(DropscaleError):
+    """An object already has the maximum number of tags."""
+
+
+class DropTags(Protocol):
+    """Sets the tags of dropped objects."""
+
+    def set_tag(self, source: Source, version_id: str, value: str, *, adds: bool) -> None:
+        """Set the tag `TAG` of one version of a source's object; its other tags stay.
+
+        `adds`: whether to add the tag if it is missing.
+
+        Raises:
+            ObjectGone: there is no such version (any more).
+            TooManyTags: the object can have no further tag.
+        """
+
+
+TAG = "dropscale"
+MOST_TAGS = 10
+"""The most tags that an object can have."""
 
 
 @dataclass(frozen=True)
