@@ -35,7 +35,6 @@ from dropscale_cli.files.drops import (
     refusal_as_json,
 )
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
-from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import (
     PATH,
     ended_by_signals,
@@ -46,6 +45,7 @@ from dropscale_cli.options import (
 )
 from dropscale_cli.stacks.local_stack import chosen_api
 from dropscale_cli.terminal import Table, Terminal, say_json
+from dropscale_cli.tracking.progress import progress_on
 
 if TYPE_CHECKING:
     from dropscale_cli.stacks.account import AccountReport

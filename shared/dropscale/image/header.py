@@ -77,7 +77,7 @@ def read_header(file: BinaryIO, name: str, *, as_stored: bool = False) -> ImageH
     image_type = _sniff(head)
     if image_type is None:
         raise NotAnImage(
-            f"{name} is not an image the upscaler takes (by its content)",
+            f"{name} is not an image that the upscaler accepts (by its content)",
             fix=f"Use one of {', '.join(upscaler.EXTENSION_BY_TYPE)}.",
         )
     try:
@@ -109,7 +109,7 @@ def refusal_by_name(head: bytes, name: str) -> DropscaleError:
         return by_name
     return UnsupportedImage(
         f"{name} is {header.type} by its content, and not by its name",
-        fix=f"Let its name end in .{upscaler.EXTENSION_BY_TYPE[header.type]}.",
+        fix=f"Change the end of its name to .{upscaler.EXTENSION_BY_TYPE[header.type]}.",
     )
 
 

@@ -496,7 +496,7 @@ class RenditionSpec(_Strict):
         None, description="How the result is written."
     )
     revision: _Label = Field(
-        None, examples=["2"], description="Any text. Another one pays for a fresh try."
+        None, examples=["2"], description="Any text. Another one pays for a new attempt."
     )
 
 

@@ -188,7 +188,7 @@ def test_content_counts_for_more_than_a_name() -> None:
     assert "raw file (NEF), by its name" in refusal_by_name(tiff(*SIZE_TAGS), "cat.nef").message
     misnamed = refusal_by_name(png(), "cat.gif")
     assert "is png by its content" in misnamed.message
-    assert misnamed.fix == "Let its name end in .png."
+    assert misnamed.fix == "Change the end of its name to .png."
 
 
 def tiff(*entries: tuple[int, int, int, bytes], magic: bytes = b"II*\0") -> bytes:

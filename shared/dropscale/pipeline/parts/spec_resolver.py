@@ -40,17 +40,17 @@ from dropscale.specs.parse import (
 )
 
 _ENDS_LIKE_A_SPEC = frozenset({KeyKind.STAND_ALONE, KeyKind.OTHER})
-"""What a spec is that has not its image's extension: `cat.yaml`, or `cat.yaml.txt`."""
+"""The kinds of key of a spec without its image's extension: `cat.yaml`, or `cat.yaml.txt`."""
 
 _FACTS = ("type", "width", "height", "alpha", "bytes")
 
 _ParsedSpec = SpecFile | SpecInvalid | None
 
 FolderSpecCache = MutableMapping[tuple[str, str], _ParsedSpec]
-"""The specs of folders, by bucket and folder; None: it has none."""
+"""The specs of folders, by bucket and folder; None: the folder has no spec."""
 
 NamesLike = Callable[[str, str], Iterable[str]]
-"""Gives the keys of specs that only differ from an image's in case, by bucket and image key."""
+"""Returns, for a bucket and an image key, the keys of specs that differ from it only in case."""
 
 
 class SidecarAmbiguous(DropscaleError):
@@ -62,7 +62,7 @@ class FolderSpecAmbiguous(SpecInvalid):
 
 
 class SpecMisnamed(SpecInvalid):
-    """A file plainly means to be a spec, but has a name that none has; it is not ignored."""
+    """A file is clearly meant to be a spec, but is not named like one; it is not ignored."""
 
     fix = "Give it that name, or delete it and drop the image again (or `dropscale retry KEY`)."
 
@@ -118,10 +118,10 @@ class DropSpecs:
 
 @dataclass(frozen=True)
 class SpecResolver:
-    """Resolves effective specs; `suffixes` are those that a spec may end in.
+    """Resolves effective specs; `suffixes` are the endings that a spec's key may have.
 
-    The specs of folders are read once for as long as `folder_specs` keeps them. Names of sidecars
-    are listed by what they begin with; what that cannot find is known by `names_like`.
+    The specs of folders are read again only when `folder_specs` has dropped them. Sidecars are
+    listed by the beginning of their names; `names_like` returns those that this cannot find.
     """
 
     files: SpecFiles
@@ -137,8 +137,10 @@ class SpecResolver:
         What is wrong whatever the image is, is told now, before anybody reads it.
 
         Raises:
-            SpecInvalid: with every fault of all its specs.
-            SpecMisnamed, FolderSpecAmbiguous, SidecarAmbiguous, SidecarMissing: as their names say.
+            SpecInvalid: has every fault of all its specs.
+            SpecMisnamed: a spec is not named like one.
+            FolderSpecAmbiguous, SidecarAmbiguous: there is more than one spec.
+            SidecarMissing: the image must wait for its sidecar.
         """
         match kind_by_name(key, self.suffixes):
             case KeyKind.STAND_ALONE:
@@ -178,14 +180,14 @@ class SpecResolver:
         return is_same_name(image_key_of(name, self.suffixes) or "", key)
 
     def _names_like(self, bucket: str, key: str) -> list[str]:
-        """Return the keys of all specs that may be about an image, and some more."""
+        """Return the keys of all specs that may be about an image, and possibly others."""
         listed = self._keys(bucket, sidecar_prefixes_of(key))
-        if len(listed) >= MOST_KEYS:  # what matters may come after
+        if len(listed) >= MOST_KEYS:  # The relevant ones may come later.
             listed += sidecar_keys_of(key, self.suffixes)
         return list(dict.fromkeys([*listed, *self.names_like(bucket, key)]))
 
     def _is_about(self, bucket: str, name: str, key: str) -> bool:
-        """Tell whether a spec's name means an image, and no other that has the very name."""
+        """Whether a spec's name means this image, and no other image has exactly that name."""
         meant = meant_image(name, self.suffixes)
         if meant is None or folded(meant) != folded(key):
             return False
@@ -224,7 +226,7 @@ class SpecResolver:
         return None if own is None else self._merge_specs(bucket, key, [own])
 
     def _require_no_image_named_like(self, bucket: str, key: str) -> None:
-        """Tell a person who has left the image's extension out of the name of its spec."""
+        """Raise if the name of a spec lacks its image's extension."""
         for image_key in images_named_like(key):
             if self.files.read(bucket, image_key, 1) is not None:
                 raise ImageUnnamed([_extension_missing(key, image_key)])
@@ -236,7 +238,7 @@ class SpecResolver:
         own: Sequence[_ParsedSpec],
         warnings: Sequence[Fault] = (),
     ) -> DropSpecs:
-        """Merge what all files say, or tell what is wrong with any of them."""
+        """Merge all files, or raise with all their faults."""
         folders = [self._read_folder_spec(bucket, folder) for folder in folders_of(key)]
         parsed = [*folders, *own]
         invalid = [one for one in parsed if isinstance(one, SpecInvalid)]
@@ -296,8 +298,8 @@ def _misnamed_sidecar(name: str, image_key: str) -> Fault:
 def _other_tools(name: str) -> Fault:
     return Fault(
         path=name,
-        message="is taken for another tool's file, and not used: it has no field of a spec",
-        hint="where such files are usual, set SidecarSuffixes to .yaml,.yml "
+        message="looks like another tool's file and is not used: it has no field of a spec",
+        hint="if you have many such files, set SidecarSuffixes to .yaml,.yml "
         "(`--sidecar-suffixes` of local commands)",
         severity=Severity.WARNING,
     )
@@ -306,7 +308,7 @@ def _other_tools(name: str) -> Fault:
 def _extension_missing(name: str, image_key: str) -> Fault:
     folder, slash, _ = image_key.rpartition("/")
     full = folder + slash + right_name(name, image_key)
-    hint = f"the spec of {image_key} bears its full name: {full}"
+    hint = f"the spec of {image_key} must have its full name: {full}"
     return Fault(path=name, message="belongs to no image", hint=hint)
 
 

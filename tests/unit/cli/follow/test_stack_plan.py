@@ -10,8 +10,8 @@ from dropscale.ledger.jobs import Parameters
 from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale_cli.files.drops import find_drops
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
+from dropscale_cli.follow.stack_plan import Page, PlannedChange, StackPlanner
 from dropscale_cli.specs.plan import plan_of
-from dropscale_cli.stacks.stack_plan import Page, PlannedChange, StackPlanner
 from tests.fakes import png
 from tests.originals import encoded, pixels
 from tests.world import BUCKET, World
