@@ -217,6 +217,9 @@ def test_an_image_that_was_read_before_rules_went_by_alpha_is_read_again(world: 
     known = world.row(IMAGE)
     source = known.source.model_copy(update={"alpha": None})
     world.ledger.write(SaveDrop(known.model_copy(update={"source": source, "seq": known.seq + 1})))
+    reads = dict(world.bucket.reads)
+    world.submit(IMAGE)
+    assert world.bucket.reads == reads
     world.put(FOLDER, "rules: [{if: {alpha: true}, scale_factor: 4}]")
     world.clock.advance(seconds=FOLDER_SPEC_SECONDS)
 
