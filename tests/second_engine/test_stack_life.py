@@ -47,6 +47,14 @@ class Stack:
 
         return awaited(found)
 
+    def has_submitted_all(self) -> bool:
+        """Whether no drop waits for submit, or is in its hands."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.engine.client("sqs").get_queue_attributes(
+            QueueUrl=self.outputs["DropQueueUrl"], AttributeNames=names
+        )
+        return not any(int(count) for count in found["Attributes"].values())
+
     def command(self, *words: str, given: str | None = None) -> None:
         """Have a person call `dropscale` on it."""
         done = subprocess.run(
@@ -129,8 +137,11 @@ def test_nothing_is_paid_twice(
         else:
             stack.command("ledger", "rebuild")
         stack.command("doctor")
-        for name, body in (("again.png", png()), ("cat.png", png()), ("dog.png", png(shade=9))):
+        dropped = {"again.png": png(), "cat.png": png(), "dog.png": png(shade=9)}
+        for name, body in dropped.items():
             stack.drop(name, body)
+        for name in dropped:
             stack.manifest(name, is_delivered)
+        awaited(stack.has_submitted_all)
         assert creates() == 2
         cloud.delete_stack(NAME)
