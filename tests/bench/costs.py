@@ -29,7 +29,7 @@ from tests.fakes import png
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 NOTES = Path(__file__).parent / "usage"
 SWEEP = "SweepFunction"
-IMAGES = 6
+IMAGES = 5
 JOB_SECONDS = 22.0
 """The vendor's median."""
 MOST_TRANSITIONS = 8

@@ -68,7 +68,6 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
         ),
         5: (f"{_START}._record_project",),
         6: (
-            f"{_START}.start_next",
             f"{_SWEEP}._free_slot_of_overdue",
             f"{_SWEEP}._deadline",
         ),
@@ -76,7 +75,6 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
             f"{_START}._explain_wait",
             f"{_GATE}.close",
             f"{_GATE}.open",
-            f"{_GATE}.due_probe",
             f"{_GATE}._probe_account",
         ),
         11: (f"{_PARTS}.publish.PublishOutput._put_once",),

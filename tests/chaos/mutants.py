@@ -75,6 +75,9 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "magichour.base_transport.Transport.send: Attribute(query)[0] -> true": (
             "an empty query is none to HTTP"
         ),
+        "pipeline.parts.start.StartJob.__call__: Compare(places) -> true": (
+            "it saves a look at the gate: one that is as wide as can be is not widened"
+        ),
         "pipeline.parts.publish.PublishOutput._put_once: Name(drop)[1] -> true": _STAYS,
         "pipeline.parts.gate.GateKeeper.open: Name(gate)[1] -> true": _STAYS,
         "pipeline.parts.start.StartJob._is_wanted: Name(drop)[0] -> true": _STAYS,

@@ -24,6 +24,7 @@ from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import SCHEMA, NewerSchema, Row
 from dropscale.ledger.states import ASKED_AGAIN, DropState, JobState, WaitReason
 from dropscale.ledger.store import (
+    END_OF_TIME,
     Agenda,
     Attach,
     BudgetSpent,
@@ -367,6 +368,24 @@ def test_the_longest_due_come_first_and_only_from_their_agenda(ledger: Ledger) -
     assert ledger.list_due(Agenda.READY_JOBS, NOW, 9) == ["job-30", "job-20", "job-10"]
     assert ledger.list_due(Agenda.SUBMITTED_JOBS, NOW, 9) == []
     assert ledger.list_due(Agenda.DROPS, NOW + timedelta(seconds=1), 9) == [a_drop().id]
+
+
+def test_an_unknown_job_is_listed_until_it_is_settled_due_or_not(ledger: Ledger) -> None:
+    ready = a_job("job", 10)
+    claimed = ready.claim("token", NOW, [])
+    due = claimed.record_unknown(NOW)
+    laid_aside = due.look_again(None)
+    for step, listed, is_due in (
+        (ready, [], []),
+        (claimed, [], []),
+        (due, ["job"], ["job"]),
+        (laid_aside, ["job"], []),
+        (laid_aside.give_up(NOW), [], []),
+    ):
+        ledger.write(SaveJob(step))
+        assert ledger.list_due(Agenda.UNKNOWN_JOBS, END_OF_TIME, 9) == listed
+        later = NOW + timedelta(days=400)
+        assert ledger.list_due(Agenda.UNKNOWN_JOBS, later, 9) == is_due
 
 
 def test_a_projected_drop_is_due_no_more_unless_it_has_changed(ledger: Ledger) -> None:

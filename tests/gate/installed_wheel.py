@@ -22,6 +22,9 @@ TUTORIAL = re.compile(
     r"^## A quarter of an hour\n.*?^```console\n(.*?)^```", re.DOTALL | re.MULTILINE
 )
 
+LONGEST, GRACE = 120, 10
+"""Seconds that one command may take, and that it has to end when it took longer."""
+
 CLIENT = """
 from pathlib import Path
 from typing import assert_type
@@ -94,7 +97,7 @@ class Installed:
     ) -> str:
         """Run a command, in the new environment or another, and return all that it printed."""
         done = subprocess.run(
-            command,
+            ["timeout", f"--kill-after={GRACE}", str(LONGEST), *command],
             cwd=self.work,
             env=environment or self.environment,
             stdin=subprocess.DEVNULL,

@@ -36,16 +36,21 @@ class Stack:
         """Return an image's manifest once it says something."""
         s3, bucket = self.engine.client("s3"), self.outputs["ResultsBucketName"]
         below = self.prefixes["ResultsPrefix"] + self.prefixes["InputPrefix"]
+        seen: dict[str, Any] = {}
 
         def found() -> dict[str, Any] | None:
             try:
                 answer = s3.get_object(Bucket=bucket, Key=f"{below}{name}.dropscale.json")
             except s3.exceptions.NoSuchKey:
                 return None
-            manifest: dict[str, Any] = json.load(answer["Body"])
-            return manifest if is_there(manifest) else None
+            seen.update(json.load(answer["Body"]))
+            return seen if is_there(seen) else None
 
-        return awaited(found)
+        try:
+            return awaited(found)
+        except TimeoutError as error:
+            error.add_note(f"{name}: {seen or 'no manifest'}")
+            raise
 
     def has_submitted_all(self) -> bool:
         """Whether no drop waits for submit, or is in its hands."""

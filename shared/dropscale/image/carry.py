@@ -70,7 +70,10 @@ def carry_metadata(
     ):
         profile = None
     if profile is not None and measured is None:
-        message = "The original's colour profile is given back untested: no pixels to compare"
+        message = (
+            "The original's colour profile is restored without a test: there are no pixels to "
+            "compare"
+        )
         faults.append(CodedWarning(WarningCode.PROFILE_UNTESTED, message))
     return replace(found, icc=profile, faults=()), faults
 
@@ -87,7 +90,7 @@ def _made_true(
             if packet is not None:
                 made[kind] = adapt(packet, orientation, width, height)
         except MalformedMetadata as error:
-            message = f"The original's {kind.upper()} is not given back: {error}"
+            message = f"The original's {kind.upper()} is not restored: {error}"
             faults.append(CodedWarning(WarningCode.METADATA_DAMAGED, message))
         found = replace(found, **made)
     return found, faults

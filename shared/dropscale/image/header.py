@@ -57,6 +57,7 @@ class ImageHeader:
     type: str
     width: int
     height: int
+    alpha: bool = False
 
 
 def read_header(file: BinaryIO, name: str, *, as_stored: bool = False) -> ImageHeader:
@@ -76,7 +77,7 @@ def read_header(file: BinaryIO, name: str, *, as_stored: bool = False) -> ImageH
     image_type = _sniff(head)
     if image_type is None:
         raise NotAnImage(
-            f"{name} is not an image the upscaler takes (by its content)",
+            f"{name} is not an image that the upscaler accepts (by its content)",
             fix=f"Use one of {', '.join(upscaler.EXTENSION_BY_TYPE)}.",
         )
     try:
@@ -88,7 +89,7 @@ def read_header(file: BinaryIO, name: str, *, as_stored: bool = False) -> ImageH
         raise _damaged_image(name, image_type)
     if not as_stored and layout.orientation in _SWAPPING_SIDES:
         width, height = height, width
-    return ImageHeader(image_type, width, height)
+    return ImageHeader(image_type, width, height, layout.alpha)
 
 
 def refusal_by_name(head: bytes, name: str) -> DropscaleError:
@@ -108,7 +109,7 @@ def refusal_by_name(head: bytes, name: str) -> DropscaleError:
         return by_name
     return UnsupportedImage(
         f"{name} is {header.type} by its content, and not by its name",
-        fix=f"Let its name end in .{upscaler.EXTENSION_BY_TYPE[header.type]}.",
+        fix=f"Change the end of its name to .{upscaler.EXTENSION_BY_TYPE[header.type]}.",
     )
 
 

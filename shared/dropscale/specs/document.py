@@ -311,7 +311,7 @@ class _Reader:
             place = self.values[opener.path]
             message, hint = f"the {bracket} that opens here is never closed", "close it"
         elif opener and line.endswith("\\'"):
-            message, hint = "a backslash does not keep a ' within '…'", "write ''"
+            message, hint = "a backslash does not escape a ' inside '…'", "write ''"
         elif "quoted scalar" in context and ("end of stream" in problem or "indicator" in problem):
             place = self._place(error.context_mark)
             message, hint = "the quotes that open here are never closed", "close them"

@@ -426,7 +426,7 @@ def test_an_error_whose_credits_are_kept_is_not_paid_anew_until_they_come_back(
     world.upscaler.finish(ProjectStatus.ERROR, credits_charged=50)
     world.run_executions()
     reason = world.manifest("a.png")["reason"]
-    assert "has not given back its 50 credits" in reason["fix"]
+    assert "has not returned its 50 credits" in reason["fix"]
     assert "dropscale retry KEY" in reason["fix"]
     world.drop("copy.png", png())
     world.run_executions()

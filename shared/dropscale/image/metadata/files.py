@@ -117,11 +117,11 @@ def describe_misfits(image_type: str, misfits: Metadata) -> Iterator[CodedWarnin
     """Yield what is to be said of metadata that a type has no room for."""
     packets = [kind.upper() for kind in misfits.kinds if kind != "texts"]
     if packets:
-        message = f"{image_type} has no room for the original's {', '.join(packets)}"
+        message = f"{image_type} cannot hold the original's {', '.join(packets)}"
         yield CodedWarning(WarningCode.NO_ROOM, message)
     if misfits.texts:
         names = ", ".join(dict.fromkeys(one.keyword for one in misfits.texts[:_MOST_NAMED]))
-        message = f"{image_type} has no room for the original's texts: {names}"
+        message = f"{image_type} cannot hold the original's texts: {names}"
         yield CodedWarning(WarningCode.TEXTS_LOST, message)
 
 

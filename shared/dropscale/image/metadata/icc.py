@@ -24,7 +24,7 @@ def channels_of(profile: bytes) -> int | None:
 
 def fault(error: MalformedMetadata) -> CodedWarning:
     """Say for people that a profile is damaged, and how."""
-    message = f"The original's colour profile is damaged, and not given back: {error}"
+    message = f"The original's colour profile is damaged and not restored: {error}"
     return CodedWarning(WarningCode.PROFILE_DAMAGED, message)
 
 

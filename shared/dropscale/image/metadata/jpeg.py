@@ -283,7 +283,7 @@ def _with_extension(
             raise MalformedMetadata("no XMP names it")
         return xmp.merge(packet, _join_extension(bodies, guid.encode())), []
     except MalformedMetadata as error:
-        message = f"The original's extended XMP is damaged, and not given back: {error}"
+        message = f"The original's extended XMP is damaged and not restored: {error}"
         return packet, [CodedWarning(WarningCode.METADATA_DAMAGED, message)]
 
 

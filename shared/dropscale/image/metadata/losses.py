@@ -23,9 +23,10 @@ _MESSAGES: Mapping[WarningCode, str] = MappingProxyType(
         WarningCode.BITS_LOST: (
             "The original has more than 8 bits a channel, and its result may have 8"
         ),
-        WarningCode.TEXTS_LOST: "The original has more texts than are given back",
+        WarningCode.TEXTS_LOST: "The original has more texts than can be restored",
         WarningCode.CREDENTIALS_LOST: (
-            "The original's content credentials (C2PA) are not given back: they hold for its bytes"
+            "The original's content credentials (C2PA) are not restored: they are valid only for "
+            "its own bytes"
         ),
     }
 )
@@ -59,7 +60,7 @@ def unreadable(kind: str) -> CodedWarning:
     """Return the warning for a packet that an original has, and that cannot be read."""
     code = WarningCode.PROFILE_DAMAGED if kind == "icc" else WarningCode.METADATA_DAMAGED
     name = "colour profile" if kind == "icc" else kind.upper()
-    return CodedWarning(code, f"The original's {name} is damaged or far too long: not given back")
+    return CodedWarning(code, f"The original's {name} is damaged or far too long: not restored")
 
 
 def until_damaged(parts: Iterator[_Part], faults: list[CodedWarning]) -> Iterator[_Part]:
