@@ -1,4 +1,4 @@
-"""How large an image's pixels are, and how they lie, by the header of each type of file."""
+"""Reads an image's size in pixels and its orientation from the header of each type of file."""
 
 import struct
 from collections.abc import Callable, Mapping
@@ -16,22 +16,22 @@ _CODESTREAM = b"\xff\x4f\xff\x51"
 def read_layout(file: BinaryIO, image_type: str) -> PixelLayout:
     """Return the layout of a file of a type of `upscaler.EXTENSION_BY_TYPE`.
 
-    An orientation that cannot be read is none, as viewers take it.
+    An orientation that cannot be read is ignored, as in viewers.
 
     Raises:
-        MalformedMetadata: the file does not tell its size.
+        MalformedMetadata: the file does not state its size.
     """
     return _READERS[image_type](file)
 
 
 def _read_bmp(file: BinaryIO) -> PixelLayout:
-    """Microsoft's BITMAPFILEHEADER, then a BITMAPCOREHEADER or one that begins as its successor."""
+    """Microsoft's BITMAPFILEHEADER, then a BITMAPCOREHEADER or one of its successors."""
     file.seek(14)
     (header_size,) = struct.unpack("<I", read_exactly(file, 4))
     if header_size == 12:
         return PixelLayout(*struct.unpack("<HH", read_exactly(file, 4)))
     width, height = struct.unpack("<ii", read_exactly(file, 8))
-    # Rows may stand from top to bottom: the height is negative then.
+    # If the rows are stored from top to bottom, the height is negative.
     return PixelLayout(width, abs(height))
 
 
