@@ -36,7 +36,7 @@ def require_whole(profile: bytes) -> None:
     """
     size = int.from_bytes(profile[:4], "big")
     if len(profile) < _HEADER_SIZE or profile[36:40] != b"acsp":
-        raise MalformedMetadata("it is no profile")
+        raise MalformedMetadata("it is not a profile")
     if not size <= len(profile) <= size + _MOST_PADDING:
         raise MalformedMetadata(f"it has {len(profile):,} bytes, and should have {size:,}")
     count = int.from_bytes(profile[_HEADER_SIZE : _HEADER_SIZE + 4], "big")

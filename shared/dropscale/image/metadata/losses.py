@@ -16,7 +16,7 @@ _MESSAGES: Mapping[WarningCode, str] = MappingProxyType(
         WarningCode.GAIN_MAP_LOST: "The original has a gain map (HDR), and its result has none",
         WarningCode.DEPTH_MAP_LOST: "The original has a depth map, and its result has none",
         WarningCode.VIDEO_LOST: "The original has a video (motion photo), and its result has none",
-        WarningCode.ANIMATION_LOST: "The original is animated; its result is one picture",
+        WarningCode.ANIMATION_LOST: "The original is animated; its result is a single image",
         WarningCode.PICTURES_LOST: (
             "The original has further pictures or pages; only one is upscaled"
         ),
