@@ -85,6 +85,7 @@ class Source(Record):
     type: str | None = None
     width: int | None = None
     height: int | None = None
+    alpha: bool | None = None
     bytes: int | None = None
 
     @property

@@ -25,7 +25,7 @@ from dropscale.pipeline.parts.source_image import (
     require_supported,
 )
 from dropscale.pipeline.parts.spec_resolver import (
-    ResolvedSpec,
+    DropSpecs,
     SidecarMissing,
     SpecMisnamed,
     SpecResolver,
@@ -99,20 +99,19 @@ class EvaluateDrop:
         except DropscaleError as error:
             return Declined(DropState.REJECTED, source, Reason.of(error))
 
-    def _evaluate_before_reading(
-        self, source: Source, version: ObjectVersion
-    ) -> ResolvedSpec | None:
+    def _evaluate_before_reading(self, source: Source, version: ObjectVersion) -> DropSpecs | None:
         """Evaluate by the object's key and size, and by the specs."""
         require_supported(self.bucket, source)
         require_size(version, source.key)
         return self.resolve.resolve_drop(source.bucket, source.key)
 
     def _evaluate_after_reading(
-        self, drop: Drop, source: Source, specs: ResolvedSpec, image: SourceImage
+        self, drop: Drop, source: Source, specs: DropSpecs, image: SourceImage
     ) -> UpscaleRequest:
         """Evaluate by the image's dimensions and bytes, too."""
-        spec = specs.effective
-        told = [CodedWarning(WarningCode.SPEC, str(fault)) for fault in specs.warnings]
+        resolved = specs.for_image(source)
+        spec = resolved.effective
+        told = [CodedWarning(WarningCode.SPEC, str(fault)) for fault in resolved.warnings]
         warnings = Drop.bounded_warnings(told)
         stands = (drop.source, drop.spec, drop.warnings) == (source, spec, warnings)
         if stands and drop.is_evaluated:

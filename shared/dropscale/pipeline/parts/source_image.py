@@ -14,7 +14,7 @@ from dropscale.pipeline.parts.ports import (
     OpenObject,
     Upscaler,
 )
-from dropscale.pipeline.parts.spec_resolver import ResolvedSpec
+from dropscale.pipeline.parts.spec_resolver import DropSpecs
 from dropscale.specs.keys import KeyKind, kind_of
 
 MAX_IMAGE_BYTES = 512 * 1024 * 1024
@@ -53,7 +53,7 @@ class DroppedImage:
 
     def describe(self, source: Source) -> Source:
         """See `SourceImage.describe`."""
-        if source.sha256 is not None:
+        if source.sha256 is not None and source.alpha is not None:
             return source
         opened = self._open()
         header = read_header(opened.file, source.key)
@@ -67,6 +67,7 @@ class DroppedImage:
             type=header.type,
             width=header.width,
             height=header.height,
+            alpha=header.alpha,
             bytes=opened.version.size,
         )
 
@@ -111,12 +112,12 @@ class RemoteImage:
 
 
 def image_of(
-    bucket: InputBucket, source: Source, resolved: ResolvedSpec, open_objects: ExitStack
+    bucket: InputBucket, source: Source, specs: DropSpecs, open_objects: ExitStack
 ) -> SourceImage:
     """Return the image that a drop is about; what it opens is closed with `open_objects`."""
-    if resolved.image_path is None or resolved.image_identity is None:
+    if specs.image_path is None or specs.image_identity is None:
         return DroppedImage(bucket, source, open_objects)
-    return RemoteImage(resolved.image_path, resolved.image_identity)
+    return RemoteImage(specs.image_path, specs.image_identity)
 
 
 def require_supported(bucket: InputBucket, source: Source) -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from dropscale.errors import DropscaleError
+from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.ports import MOST_KEYS, SpecFiles
-from dropscale.specs.cascade import cascade
+from dropscale.specs.cascade import ImageFacts, cascade, layers_for, unmet_elsewhere
 from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.specs.faults import Fault, Severity, SpecInvalid
@@ -29,6 +31,7 @@ from dropscale.specs.merge import Layer, effective_spec, merge, warnings_about
 from dropscale.specs.parse import (
     ImageUnnamed,
     ImageUnread,
+    Rule,
     SpecFile,
     is_other_tools,
     parse_folder_spec,
@@ -38,6 +41,8 @@ from dropscale.specs.parse import (
 
 _ENDS_LIKE_A_SPEC = frozenset({KeyKind.STAND_ALONE, KeyKind.OTHER})
 """The kinds of key of a spec without its image's extension: `cat.yaml`, or `cat.yaml.txt`."""
+
+_FACTS = ("type", "width", "height", "alpha", "bytes")
 
 _ParsedSpec = SpecFile | SpecInvalid | None
 
@@ -68,17 +73,47 @@ class SidecarMissing(Exception):
 
 @dataclass(frozen=True)
 class ResolvedSpec:
-    """All specs of a drop: merged, and as separate layers, outermost first.
+    """All specs of a drop that apply to its image: merged, and as layers, outermost first.
 
-    `image_path` is the location of a stand-alone spec's image, `image_identity` the same without
-    its signature; both are None for an image in the input bucket.
+    `image_identity` is that of `DropSpecs`.
     """
 
     effective: EffectiveSpec
     layers: Sequence[Layer]
     warnings: Sequence[Fault]
+    image_identity: str | None = None
+
+
+@dataclass(frozen=True)
+class DropSpecs:
+    """All specs of a drop, outermost first, before it is decided which rules apply.
+
+    `image_path` is the location of a stand-alone spec's image, `image_identity` the same without
+    its signature; both are None for an image in the input bucket.
+    """
+
+    parts: Sequence[Layer | Rule]
+    warnings: Sequence[Fault]
     image_path: str | None = None
     image_identity: str | None = None
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether the settings depend on the image itself."""
+        return any(isinstance(part, Rule) for part in self.parts)
+
+    def for_image(self, source: Source) -> ResolvedSpec:
+        """Return the spec that applies to a drop's image, as far as its source describes it.
+
+        Raises:
+            SpecInvalid: the settings that apply contradict each other.
+        """
+        facts = {name: getattr(source, name) for name in _FACTS}
+        image = ImageFacts(PurePosixPath(source.key).name, **facts)
+        layers = layers_for(image, self.parts)
+        unmet = unmet_elsewhere(image, self.parts) if self.image_identity is not None else ()
+        warnings = [*self.warnings, *warnings_about(layers), *unmet]
+        return ResolvedSpec(effective_spec(merge(layers)), layers, warnings, self.image_identity)
 
 
 @dataclass(frozen=True)
@@ -96,8 +131,10 @@ class SpecResolver:
     folder_specs: FolderSpecCache = field(default_factory=dict)
     names_like: NamesLike = lambda bucket, image_key: ()
 
-    def resolve_drop(self, bucket: str, key: str) -> ResolvedSpec | None:
+    def resolve_drop(self, bucket: str, key: str) -> DropSpecs | None:
         """Return the specs of a drop, an image or a spec; None: it is another tool's file.
+
+        Faults that do not depend on the image are raised before it is read.
 
         Raises:
             SpecInvalid: has every fault of all its specs.
@@ -112,7 +149,7 @@ class SpecResolver:
                 raise SpecMisnamed([_misnamed_folder_spec(key)])
         return self._resolve_image(bucket, key)
 
-    def _resolve_image(self, bucket: str, key: str) -> ResolvedSpec:
+    def _resolve_image(self, bucket: str, key: str) -> DropSpecs:
         listed = self._names_like(bucket, key)
         texts = {
             name: text
@@ -175,7 +212,7 @@ class SpecResolver:
     def _exists(self, bucket: str, key: str) -> bool:
         return self.files.read(bucket, key, 1) is not None
 
-    def _resolve_stand_alone(self, bucket: str, key: str) -> ResolvedSpec | None:
+    def _resolve_stand_alone(self, bucket: str, key: str) -> DropSpecs | None:
         text = self.files.read(bucket, key, MAX_BYTES + 1)
         if text is None or len(text) > MAX_BYTES:
             return None
@@ -200,7 +237,7 @@ class SpecResolver:
         key: str,
         own: Sequence[_ParsedSpec],
         warnings: Sequence[Fault] = (),
-    ) -> ResolvedSpec:
+    ) -> DropSpecs:
         """Merge all files, or raise with all their faults."""
         folders = [self._read_folder_spec(bucket, folder) for folder in folders_of(key)]
         parsed = [*folders, *own]
@@ -210,18 +247,15 @@ class SpecResolver:
             error = SpecMisnamed if is_misnamed else SpecInvalid
             raise error([fault for one in invalid for fault in one.faults])
         files = [one for one in parsed if isinstance(one, SpecFile)]
-        layers = [self.defaults, *cascade(files)]
-        return ResolvedSpec(
-            effective=effective_spec(merge(layers)),
-            layers=layers,
-            warnings=[
-                *warnings,
-                *(warning for file in files for warning in file.warnings),
-                *warnings_about(layers),
-            ],
+        specs = DropSpecs(
+            parts=[self.defaults, *cascade(files)],
+            warnings=[*warnings, *(warning for file in files for warning in file.warnings)],
             image_path=files[-1].image_path if files else None,
             image_identity=files[-1].image_identity if files else None,
         )
+        if not specs.has_rules:
+            specs.for_image(Source(bucket=bucket, key=key, etag=""))
+        return specs
 
     def _read_folder_spec(self, bucket: str, folder: str) -> _ParsedSpec:
         try:
