@@ -83,7 +83,7 @@ class Ownership:
         """Raise unless this stack may pay.
 
         Raises:
-            LedgerOwnedByAnother, LedgerOfNewerSchema, LedgerNotRebuilt: as their names say.
+            MayNotPay: another stack owns it, or it has a newer schema, or is not rebuilt.
         """
         now = self.clock()
         if self._sure_until is not None and now < self._sure_until:
@@ -122,7 +122,7 @@ class Ownership:
         """Return the owner if it is this stack, whether the ledger is rebuilt or not.
 
         Raises:
-            LedgerOwnedByAnother, LedgerOfNewerSchema: as their names say.
+            LedgerOwnedByAnother, LedgerOfNewerSchema: the ledger is not this stack's to change.
         """
         owner = self.owner()
         if owner.schema_number > SCHEMA:
@@ -135,7 +135,7 @@ class Ownership:
         """Let this stack pay: the manifests were read into the ledger, or a person skipped this.
 
         Raises:
-            LedgerOwnedByAnother, LedgerOfNewerSchema: as their names say.
+            LedgerOwnedByAnother, LedgerOfNewerSchema: the ledger is not this stack's to change.
         """
         owner = self.require_own()
         if not owner.is_rebuilt:
