@@ -32,7 +32,7 @@ NOT_FOR_A_SCHEMA = re.compile(
             " has an invisible character",  # patterns know no classes of characters
             ": is the same upscale as",  # renditions are compared when all specs are merged
             ": would have the output name of",
-            " has a prompt with which those of all come to ",
+            " has a prompt with which all prompts together have ",
         )
     )
 )
