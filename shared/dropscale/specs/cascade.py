@@ -8,8 +8,9 @@ from typing import Any
 from dropscale.specs.faults import Fault, SpecInvalid
 from dropscale.specs.keys import folded
 from dropscale.specs.merge import Layer, Setting, merge
-from dropscale.specs.model import Condition, Orientation, closest, shown
+from dropscale.specs.model import Condition
 from dropscale.specs.parse import Rule, SpecFile
+from dropscale.specs.values import Orientation, closest, shown
 
 _MOST_LISTED = 10
 _NOT_FOR_RULES = "max_credits"

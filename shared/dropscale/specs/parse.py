@@ -31,9 +31,8 @@ from dropscale.specs.model import (
     SkipIf,
     Spec,
     Style,
-    closest,
-    shown,
 )
+from dropscale.specs.values import closest, shown
 
 _IMAGE_PATH: FieldPath = ("assets", "image_file_path")
 _MODEL_BY_FIELD: Mapping[str, type[BaseModel]] = {

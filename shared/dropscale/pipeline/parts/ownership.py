@@ -4,7 +4,6 @@ A table outlives its stack. Two stacks with one ledger would start each other's 
 ledger beside an old one's results would pay for them again. So a ledger has one owner.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -104,9 +103,11 @@ class Ownership:
             return found
         is_rebuilt = not (self.ledger.is_new() and self.results.may_hold_manifests())
         ours = Owner(stack_id=self.stack_id, since=self.clock(), is_rebuilt=is_rebuilt)
-        with suppress(LedgerConflict):
+        try:
             self.ledger.write(SaveOwner(ours))
-        return self.ledger.owner() or ours
+        except LedgerConflict:
+            return self.owner()  # Somebody was faster.
+        return ours
 
     def take_over(self) -> Owner:
         """Make this stack the ledger's owner, by a person's decision."""
