@@ -111,9 +111,7 @@ class RenditionSpec(_Strict):
     scale_factor: values.Scale = Field(
         None,
         examples=[4],
-        description=(
-            "How much larger the result is, in each direction. 4 may need a paid plan."
-        ),
+        description=("How much larger the result is, in each direction. 4 may need a paid plan."),
     )
     style: Annotated[Style | None, values.Given()] = Field(None, description="How to upscale.")
     name: values.Label = Field(
