@@ -19,9 +19,7 @@ from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import Row
-from dropscale.ledger.states import ASKED_AGAIN
 from dropscale.ledger.store import (
-    AGENDA_BY_JOB_STATE,
     Agenda,
     Attach,
     BudgetSpent,
@@ -46,12 +44,15 @@ from dropscale.ledger.store import (
     SlotsTaken,
     Spend,
     TakeSlot,
+    listing_of,
 )
 from dropscale.ledger.walk import Walk
 from dropscale.magichour.errors import NotFound
 from dropscale.magichour.models import Account, CreatedProject, Project
 from dropscale.pipeline.parts.ports import (
     MOST_KEYS,
+    MOST_TAGS,
+    TAG,
     ExecutionStatus,
     ListedObject,
     ObjectGone,
@@ -60,6 +61,7 @@ from dropscale.pipeline.parts.ports import (
     OpenObject,
     OutputLabels,
     StoredOutput,
+    TooManyTags,
 )
 from dropscale.specs.keys import MANIFEST_SUFFIX
 from dropscale.upscaler import ProjectStatus
@@ -159,18 +161,11 @@ class MemoryLedger:
         return [drop_id for drop_id in attached if not after or drop_id > after][:limit]
 
     def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
-        records: list[tuple[datetime, str]] = []
-        if agenda is Agenda.DROPS:
-            records += [(drop.due, drop.id) for drop in self.drops.values() if drop.due]
-        if agenda is Agenda.DENIED_DROPS:
-            records += [
-                (drop.wait_until, drop.id)
-                for drop in self.drops.values()
-                if drop.wait in ASKED_AGAIN and drop.wait_until and not drop.due
-            ]
-        for job in self.jobs.values():
-            if job.due and AGENDA_BY_JOB_STATE[job.state] is agenda:
-                records.append((job.due, job.fingerprint))
+        listed = [
+            *((listing_of(drop), drop.id) for drop in self.drops.values()),
+            *((listing_of(job), job.fingerprint) for job in self.jobs.values()),
+        ]
+        records = [(at[1], name) for at, name in listed if at and at[0] is agenda]
         return [name for due, name in sorted(records) if due < before][:limit]
 
     def credits_spent(self, window: str) -> int:
@@ -277,6 +272,8 @@ class FakeInputBucket:
         self.before_open: Callable[[], None] = lambda: None
         self.refusals: dict[str, Exception] = {}
         """What S3 says to each look at a key, whatever lies there."""
+        self.tags: dict[str, dict[str, str]] = {}
+        """By the ids of versions."""
         self._versions: dict[str, bytes] | None = {} if is_versioned else None
 
     def put(self, key: str, body: bytes, at: datetime) -> None:
@@ -289,6 +286,12 @@ class FakeInputBucket:
     def delete(self, key: str) -> None:
         for known in (self.objects, self.version_ids, self.modified):
             known.pop(key, None)
+
+    def forget(self, key: str) -> None:
+        """Delete a key's version for good."""
+        if self._versions is not None:
+            del self._versions[self.version_ids[key]]
+        self.delete(key)
 
     def head(self, bucket: str, key: str) -> ObjectVersion | None:
         self.requests += 1
@@ -312,6 +315,18 @@ class FakeInputBucket:
             file.write(body)
             file.seek(0)
             yield file
+
+    def set_tag(self, source: Source, version_id: str, value: str, *, adds: bool) -> None:
+        if self._versions is None or version_id not in self._versions:
+            raise ObjectGone(source.key)
+        before = self.tags_of(version_id)
+        after = before | {TAG: value} if adds or TAG in before else before
+        if len(after) > MOST_TAGS:
+            raise TooManyTags(source.key, fix="Take one off.")
+        self.tags[version_id] = after
+
+    def tags_of(self, version_id: str) -> dict[str, str]:
+        return self.tags.get(version_id, {})
 
     def page(self, bucket: str, after: str, limit: int) -> list[ListedObject]:
         found = sorted(item for item in self.objects.items() if item[0] > after)[:limit]
@@ -344,7 +359,7 @@ class FakeInputBucket:
     def _read(self, key: str, etag: str, version_id: str | None = None) -> bytes:
         body = self.objects.get(key)
         if self._versions is not None and version_id is not None:
-            body = self._versions[version_id]
+            body = self._versions.get(version_id)
         if body is None:
             raise ObjectGone(key)
         if _etag(body) != etag:

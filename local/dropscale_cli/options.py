@@ -13,7 +13,8 @@ from typing import TypeVar
 import click
 
 from dropscale.specs.keys import SPEC_SUFFIXES
-from dropscale_cli.terminal import say
+from dropscale_cli.errors import PriceDeclined, PriceUnconfirmed
+from dropscale_cli.terminal import Terminal, confirm, say
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([sm]?)")
 _SECONDS = MappingProxyType({"": 1.0, "s": 1.0, "m": 60.0})
@@ -24,7 +25,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 PATH = click.Path(exists=True, path_type=Path)
 ENGINES = click.Choice(["model", "stub"])
 LOG_HELP = "Append the stack's log to this file."
-YES_HELP = "Agree without being asked."
+YES_HELP = "Do not ask for confirmation."
 PROGRESS_HELP = "With json, progress goes to standard error."
 NOTHING_GOES_ON = "Nothing runs here any more; what is paid is kept, and paid jobs go on."
 """For a command whose stack ends with it."""
@@ -121,6 +122,19 @@ def as_seconds(
 def examples(*commands: str) -> str:
     """Return what a command's help ends with."""
     return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
+def agree_to_price(price: int, offer: str, console: Terminal, *, is_agreed: bool) -> None:
+    """Show an offer, and ask a person whether to go on, unless nothing is to be paid.
+
+    Raises:
+        PriceUnconfirmed, PriceDeclined: as their names say.
+    """
+    if price and not is_agreed and not sys.stdin.isatty():
+        raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
+    console.say(offer)
+    if price and not is_agreed and not confirm("Go on?"):
+        raise PriceDeclined("Nothing was done, nothing is charged.")
 
 
 _EXIT_CODE = 130

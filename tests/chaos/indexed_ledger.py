@@ -7,8 +7,7 @@ from datetime import datetime
 
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.states import ASKED_AGAIN
-from dropscale.ledger.store import AGENDA_BY_JOB_STATE, Agenda, Change, SaveDrop, SaveJob
+from dropscale.ledger.store import LAID_ASIDE, Agenda, Change, SaveDrop, SaveJob, listing_of
 from tests.fakes import MemoryLedger
 
 _Entry = tuple[datetime, str]
@@ -31,7 +30,8 @@ class IndexedLedger(MemoryLedger):
 
     def earliest_due(self) -> datetime | None:
         """Return when the sweeper next has something to do."""
-        return min((entries[0][0] for entries in self._index.values() if entries), default=None)
+        first = min((entries[0][0] for entries in self._index.values() if entries), default=None)
+        return None if first == LAID_ASIDE else first
 
     def note_manifest_written(self, drop: Drop) -> None:
         before = self.drops[drop.id]
@@ -57,12 +57,7 @@ class IndexedLedger(MemoryLedger):
 
 
 def _entry(record: Drop | Job) -> tuple[Agenda, _Entry] | None:
-    """Return where a record is listed while something is due, and as what."""
-    if isinstance(record, Job):
-        agenda = AGENDA_BY_JOB_STATE[record.state]
-        return (agenda, (record.due, record.fingerprint)) if record.due else None
-    if record.due:
-        return Agenda.DROPS, (record.due, record.id)
-    if record.wait in ASKED_AGAIN and record.wait_until:
-        return Agenda.DENIED_DROPS, (record.wait_until, record.id)
-    return None
+    """Return where a record is listed, and as what."""
+    listing = listing_of(record)
+    name = record.fingerprint if isinstance(record, Job) else record.id
+    return (listing[0], (listing[1], name)) if listing else None

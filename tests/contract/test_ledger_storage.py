@@ -1,6 +1,8 @@
 """The ledger's storage keeps one contract, in memory for tests and on DynamoDB."""
 
+import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -22,6 +24,7 @@ from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import SCHEMA, NewerSchema, Row
 from dropscale.ledger.states import ASKED_AGAIN, DropState, JobState, WaitReason
 from dropscale.ledger.store import (
+    END_OF_TIME,
     Agenda,
     Attach,
     BudgetSpent,
@@ -59,6 +62,10 @@ NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 
+ENDPOINT = os.environ.get("AWS_ENDPOINT_URL_DYNAMODB")
+"""Where DynamoDB is, for a run on another engine than moto: tests/gate/second_engine.py."""
+
+
 @cache  # to make a client, or to read the template, takes longer than most tests
 def client() -> Any:
     return boto3.client(
@@ -78,9 +85,10 @@ def table() -> dict[str, Any]:
 
 @pytest.fixture
 def dynamo() -> Iterator[DynamoLedger]:
-    with mock_aws():
+    with mock_aws() if ENDPOINT is None else nullcontext():
         client().create_table(TableName="ledger", **table())
         yield DynamoLedger(client(), "ledger", sleep=lambda _: None)
+        client().delete_table(TableName="ledger")
 
 
 @pytest.fixture(params=["memory", "dynamo"])
@@ -358,8 +366,27 @@ def test_the_longest_due_come_first_and_only_from_their_agenda(ledger: Ledger) -
 
     assert ledger.list_due(Agenda.READY_JOBS, NOW, 2) == ["job-30", "job-20"]
     assert ledger.list_due(Agenda.READY_JOBS, NOW, 9) == ["job-30", "job-20", "job-10"]
+    assert "idle" not in ledger.list_due(Agenda.READY_JOBS, END_OF_TIME, 9)
     assert ledger.list_due(Agenda.SUBMITTED_JOBS, NOW, 9) == []
     assert ledger.list_due(Agenda.DROPS, NOW + timedelta(seconds=1), 9) == [a_drop().id]
+
+
+def test_an_unknown_job_is_listed_until_it_is_settled_due_or_not(ledger: Ledger) -> None:
+    ready = a_job("job", 10)
+    claimed = ready.claim("token", NOW, [])
+    due = claimed.record_unknown(NOW)
+    laid_aside = due.look_again(None)
+    for step, listed, is_due in (
+        (ready, [], []),
+        (claimed, [], []),
+        (due, ["job"], ["job"]),
+        (laid_aside, ["job"], []),
+        (laid_aside.give_up(NOW), [], []),
+    ):
+        ledger.write(SaveJob(step))
+        assert ledger.list_due(Agenda.UNKNOWN_JOBS, END_OF_TIME, 9) == listed
+        later = NOW + timedelta(days=400)
+        assert ledger.list_due(Agenda.UNKNOWN_JOBS, later, 9) == is_due
 
 
 def test_a_projected_drop_is_due_no_more_unless_it_has_changed(ledger: Ledger) -> None:

@@ -1,7 +1,6 @@
 """template.yaml, upscale.asl.yaml and the code they name agree, and keep their promises."""
 
 import ast
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +13,9 @@ import yaml
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from dropscale.image.verify import UnreadableResult
-from dropscale.ledger.states import DropState, WaitReason
 from dropscale.ledger.store import LedgerConflict
 from dropscale.magichour.errors import TRANSIENT, NotFound
 from dropscale.pipeline.parts.delivery_errors import ProjectNotComplete
-from dropscale.pipeline.parts.measurements import Measurement, measurements_of
 from dropscale.upscaler import (
     DEFAULT_BASE_URL,
     FINAL_STATUSES,
@@ -26,8 +23,6 @@ from dropscale.upscaler import (
     Mode,
     ProjectStatus,
 )
-from tests.fakes import png
-from tests.world import World
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
@@ -47,17 +42,6 @@ def of_type(resource_type: str) -> dict[str, Any]:
         for name, resource in RESOURCES.items()
         if resource["Type"] == resource_type
     }
-
-
-def backlog_and_latencies() -> Iterator[Measurement]:
-    """Yield the measurements that a delivery and a sweep make."""
-    world = World()
-    world.drop("cat.png", png())
-    world.sweep()
-    yield from world.sweep_once.backlog()
-    world.upscaler.finish()
-    (execution,) = world.running()
-    yield from measurements_of(world.deliver(execution))
 
 
 FUNCTIONS = of_type("AWS::Serverless::Function")
@@ -292,6 +276,7 @@ class TestPermissions:
             ("Results", str(below_the_prefix("Results"))),
             ("Drops", str(below_the_prefix("Input"))),
             ("Originals", str(below_the_prefix("Input"))),
+            ("Tags", str(below_the_prefix("Input"))),
             ("LostExecutions", str({"Fn::Sub": executions})),
             ("LogDelivery", "*"),
         }
@@ -307,53 +292,6 @@ class TestPermissions:
             n for n, f in FUNCTIONS.items() if "STATE_MACHINE_ARN" in f["Environment"]["Variables"]
         }
         assert allowed == told
-
-
-class TestWatching:
-    """Dashboard and alarms show metrics that exist."""
-
-    EMITTED = (
-        {f"drops_{state}" for state in DropState}
-        | {f"drops_waiting_{reason}" for reason in WaitReason}
-        | {measurement.name for measurement in backlog_and_latencies()}
-        | {"objects_failed"}
-    )
-
-    def test_the_dashboards_metrics_are_emitted(self) -> None:
-        text, _ = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-        rows = [
-            row for widget in json.loads(text)["widgets"] for row in widget["properties"]["metrics"]
-        ]
-        namespace, shown = "", set()
-        for row in rows:
-            namespace = row[0] if row[0] not in (".", "...") else namespace
-            if namespace == "dropscale":
-                shown.add(row[1])
-
-        assert shown <= self.EMITTED
-        assert {f"drops_waiting_{reason}" for reason in WaitReason} <= shown
-
-    def test_the_alarms_metrics_are_emitted_and_reach_whoever_is_named(self) -> None:
-        alarms = of_type("AWS::CloudWatch::Alarm")
-        for name, alarm in alarms.items():
-            assert alarm["AlarmDescription"], name
-            assert alarm["AlarmActions"] == {
-                "Fn::If": ["HasEmail", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]
-            }
-            if alarm["Namespace"] == "dropscale":
-                assert alarm["MetricName"] in self.EMITTED
-                assert alarm["Dimensions"] == [
-                    {"Name": "service", "Value": {"Ref": "AWS::StackName"}}
-                ]
-
-    def test_metrics_are_the_stacks_own(self) -> None:
-        variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-        assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
-        assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "dropscale"
-
-    def test_each_alarm_is_in_the_runbook(self) -> None:
-        headings = re.findall(r"^## (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
-        assert headings == list(of_type("AWS::CloudWatch::Alarm"))
 
 
 def successors(state: dict[str, Any]) -> set[str]:

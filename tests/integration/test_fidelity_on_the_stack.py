@@ -80,7 +80,7 @@ def test_a_photo_is_written_as_its_spec_says_and_keeps_what_it_said(
     done = deliveries[FIRST]
     (job,) = done.manifest.jobs
     assert done.manifest.state is DropState.DELIVERED
-    message = "webp has no room for the original's IPTC"
+    message = "webp cannot hold the original's IPTC"
     assert done.manifest.warnings == (CodedWarning(WarningCode.NO_ROOM, message),)
     assert job.output is not None
     assert job.output.delta_e is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,15 @@ from dropscale.magichour.urls import is_loopback
 from dropscale_cli.files.drops import Drops, FileListing
 from dropscale_cli.files.state_folder import KeptLedger
 from dropscale_cli.follow.places import Session, TellsAll, followed_drop_of
-from dropscale_cli.follow.progress import progress_on
-from dropscale_cli.follow.round_trip import FollowedDrop, RoundTrip
+from dropscale_cli.follow.stack_plan import PlannedChange, StackPlanner
 from dropscale_cli.page.gallery import LivePage
 from dropscale_cli.specs.plan import loss_lines
 from dropscale_cli.stacks.account import stack_limit_warnings
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
 from dropscale_cli.stacks.local_stack import STACK
-from dropscale_cli.stacks.stack_plan import PlannedChange, StackPlanner
 from dropscale_cli.terminal import Terminal
+from dropscale_cli.tracking.progress import progress_on
+from dropscale_cli.tracking.round_trip import FollowedDrop, RoundTrip
 
 _LOOK_SECONDS = 2.0
 """Each look at a stack elsewhere is a few requests."""
@@ -102,8 +102,10 @@ class DeployedStack:
         return sum(prices.values())
 
     @contextmanager
-    def session(self, console: Terminal) -> Iterator[Session]:
-        """See `Place.session`."""
+    def session(
+        self, console: Terminal, *, retried: Collection[str] = (), dropped: Collection[str] = ()
+    ) -> Iterator[Session]:
+        """See `Place.session`; its bucket has what was dropped, so it needs no keys."""
         with ExitStack() as started:
             progress = started.enter_context(progress_on(console))
             page = started.enter_context(LivePage.kept_up(self.out)) if self.out else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,20 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from dropscale.aws.object_events import created_objects
-from dropscale.ledger.drops import Drop
+from dropscale.ledger.drops import Drop, Source
 from dropscale.results.manifest import manifest_of
 from dropscale_cli.errors import JournalStopped, StartFailed, UnusablePath
 from dropscale_cli.files.drops import Drops
 from dropscale_cli.files.results import collected_file
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
-from dropscale_cli.follow.progress import progress_on
-from dropscale_cli.follow.round_trip import (
-    PATIENCE_SECONDS,
-    FollowedDrop,
-    Reporter,
-    RoundTrip,
-    Transfer,
-)
 from dropscale_cli.page.gallery import LivePage
 from dropscale_cli.specs.plan import Plan, loss_lines, plan_of
 from dropscale_cli.stacks.local_stack import (
@@ -37,6 +29,14 @@ from dropscale_cli.stacks.local_stack import (
     target_of,
 )
 from dropscale_cli.terminal import Terminal, on_one_line
+from dropscale_cli.tracking.progress import progress_on
+from dropscale_cli.tracking.round_trip import (
+    PATIENCE_SECONDS,
+    FollowedDrop,
+    Reporter,
+    RoundTrip,
+    Transfer,
+)
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal, JournalFailed
 
@@ -61,22 +61,23 @@ class Session:
 
 @contextmanager
 def _session(
-    folder: StateFolder, api: ChosenApi, console: Terminal, log: Path | None, patience: float
+    place: OutputFolder, console: Terminal, originals: Iterable[tuple[Source, Path]]
 ) -> Iterator[Session]:
     """Run the stack of an output folder, which this process holds, until the block ends.
 
-    `patience` is that of its `RoundTrip`.
+    `originals` are the images that it may need, and does not have.
 
     Raises:
         StartFailed: the stack could not start.
         JournalStopped: while images were followed, the journal could no longer be written.
     """
+    folder, log = place.folder, place.log
     with ExitStack() as started:
         try:
             journal = started.enter_context(Journal.opened(folder.journal))
         except FileUnusable as error:
             raise StartFailed(str(error)) from error
-        served, parameters = started.enter_context(api.opened(folder.account, console))
+        served, parameters = started.enter_context(place.api.opened(folder.account, console))
         # Specs are dropped before images, so nothing needs time to settle.
         parameters["SettleSeconds"] = "0"
         parameters["SidecarSuffixes"] = ",".join(folder.sidecar_suffixes())
@@ -86,7 +87,9 @@ def _session(
         if log is None:
             log = folder.log
             log.unlink(missing_ok=True)
-        cloud = started.enter_context(local_cloud(served, parameters, log=log, journal=journal))
+        cloud = started.enter_context(
+            local_cloud(served, parameters, log=log, journal=journal, originals=originals)
+        )
         started.callback(setattr, progress, "doing", "Stopping the stack")
 
         def pause() -> None:
@@ -101,7 +104,7 @@ def _session(
 
         target = target_of(cloud)
         told = TellsAll([progress, page])
-        trip = RoundTrip(target, folder.out, told, time.monotonic, pause, patience)
+        trip = RoundTrip(target, folder.out, told, time.monotonic, pause, place.patience)
         progress.doing = None
         yield Session(target, trip, page)
 
@@ -201,8 +204,17 @@ class Place(Protocol):
     def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
         """Return what it costs to have these jobs paid, in credits."""
 
-    def session(self, console: Terminal) -> AbstractContextManager[Session]:
-        """Have the stack run until the block ends."""
+    def session(
+        self,
+        console: Terminal,
+        *,
+        retried: Collection[str] = (),
+        dropped: Collection[str] = (),
+    ) -> AbstractContextManager[Session]:
+        """Have the stack run until the block ends.
+
+        It will be told to try the keys `retried` again, and the keys `dropped` are dropped anew.
+        """
 
 
 @dataclass(frozen=True)
@@ -293,9 +305,39 @@ class OutputFolder:
         """See `Place.price`: when its stack starts, it also pays what was left unpaid."""
         return sum({**ledger.unpaid_prices, **prices}.values())
 
-    def session(self, console: Terminal) -> AbstractContextManager[Session]:
-        """See `Place.session`."""
-        return _session(self.folder, self.api, console, self.log, self.patience)
+    def session(
+        self,
+        console: Terminal,
+        *,
+        retried: Collection[str] = (),
+        dropped: Collection[str] = (),
+    ) -> AbstractContextManager[Session]:
+        """See `Place.session`; results that are still to come need their originals."""
+
+        def is_needed(drop: Drop) -> bool:
+            key = drop.source.key
+            if drop.source.sha256 is None or not drop.renditions:
+                return False  # Nothing was dropped but a spec, or nothing can be delivered.
+            is_to_come = key not in dropped and not followed_drop_of(drop).is_settled
+            return key in retried or is_to_come
+
+        needed = [drop.source for drop in self.ledger().drops.values() if is_needed(drop)]
+        return _session(self, console, self._originals(needed, console))
+
+    def _originals(
+        self, sources: Iterable[Source], console: Terminal
+    ) -> Iterator[tuple[Source, Path]]:
+        """Yield what was dropped, where it is; say of which image it is not found."""
+        for source in sources:
+            if file := self.folder.original_of(source):
+                yield source, file
+                continue
+            folders = ", ".join(str(folder) for folder in self.folder.originals())
+            console.say(
+                f"Warning: {source.key}: the image is not in {folders} as it was dropped, so its "
+                "result comes without its metadata. Put it back, delete the result, then: "
+                + self.command("retry", source.key)
+            )
 
 
 @dataclass(frozen=True)
@@ -352,8 +394,7 @@ def place_of(
     # boto3 takes its time, and an output folder does without.
     from dropscale_cli.follow.deployed_stack import DeployedStack  # noqa: PLC0415 # see above
 
-    with progress_on(Terminal(to_stderr=True), f"Looking for stack {stack}"):
-        return DeployedStack.named(stack, out if are_results_kept else None)
+    return DeployedStack.named(stack, out if are_results_kept else None)
 
 
 def followed_drop_of(drop: Drop) -> FollowedDrop:

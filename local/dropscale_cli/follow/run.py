@@ -11,12 +11,10 @@ from typing import NoReturn
 import click
 
 from dropscale.specs.keys import SPEC_SUFFIXES
-from dropscale_cli.errors import NothingToDrop, PriceDeclined, PriceUnconfirmed
+from dropscale_cli.errors import NothingToDrop
 from dropscale_cli.files.drops import Drops, IgnoredFiles, find_drops
 from dropscale_cli.files.state_folder import StateFolder
 from dropscale_cli.follow.places import OutputFolder, Place, PlannedRun, Session, place_of
-from dropscale_cli.follow.progress import progress_on
-from dropscale_cli.follow.round_trip import PATIENCE_SECONDS
 from dropscale_cli.follow.summary import Summary
 from dropscale_cli.follow.watch import WatchedFolder, watch
 from dropscale_cli.options import (
@@ -26,6 +24,7 @@ from dropscale_cli.options import (
     NOTHING_GOES_ON,
     PROGRESS_HELP,
     YES_HELP,
+    agree_to_price,
     as_seconds,
     ended_by_signals,
     format_option,
@@ -34,20 +33,9 @@ from dropscale_cli.options import (
 )
 from dropscale_cli.page.gallery import PAGE_NAME
 from dropscale_cli.stacks.local_stack import chosen_api
-from dropscale_cli.terminal import Terminal, confirm
-
-
-def agree_to_price(price: int, offer: str, console: Terminal, *, is_agreed: bool) -> None:
-    """Show an offer, and ask a person whether to go on, unless nothing is to be paid.
-
-    Raises:
-        PriceUnconfirmed, PriceDeclined: as their names say.
-    """
-    if price and not is_agreed and not sys.stdin.isatty():
-        raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
-    console.say(offer)
-    if price and not is_agreed and not confirm("Go on?"):
-        raise PriceDeclined("Nothing was done, nothing is charged.")
+from dropscale_cli.terminal import Terminal
+from dropscale_cli.tracking.progress import progress_on
+from dropscale_cli.tracking.round_trip import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +106,7 @@ def run_drops(drops: Drops, options: RunOptions, place: Place) -> int:
         folder.remember_originals(options.path if options.path.is_dir() else options.path.parent)
         running = None
         try:
-            with place.session(console) as running:
+            with place.session(console, dropped=drops.to_follow) as running:
                 if options.is_watching:
                     watch_folder(options, running, console)
                 planned.bring(running.round_trip, console.say)

@@ -9,9 +9,9 @@ from typing import Any
 from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
 from dropscale_cli.files.drops import NOTHING_IGNORED, IgnoredFiles
-from dropscale_cli.follow.progress import state_in_words
-from dropscale_cli.follow.round_trip import FollowedDrop
 from dropscale_cli.terminal import Table, Terminal, say_json
+from dropscale_cli.tracking.progress import reason_lines, state_in_words
+from dropscale_cli.tracking.round_trip import FollowedDrop
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Summary:
     def _closing_lines(self) -> Iterator[str]:
         for drop in self.drops:
             for warning in drop.manifest.warnings if drop.manifest else ():
-                yield f"Warning: {warning}"
+                yield f"Warning: {drop.key}: {warning}"
         left = [drop for drop in self.drops if not drop.is_as_asked]
         for drop in left:
             yield from explanation(drop)
@@ -198,17 +198,6 @@ def explanation(drop: FollowedDrop) -> Iterator[str]:
     yield f"{drop.key}: {state_in_words(drop)}"
     for text in reason_lines(drop):
         yield from (f"  {line}" for line in text.splitlines())
-
-
-def reason_lines(drop: FollowedDrop) -> Iterator[str]:
-    """Tell why an image stands where it stands, and what to do; nothing, if all is well."""
-    if drop.trouble:
-        yield drop.trouble
-    elif drop.manifest is None:
-        yield "Nothing was heard of it. Run again with --log FILE; the file tells what happened."
-    elif drop.manifest.reason:
-        yield drop.manifest.reason.message
-        yield drop.manifest.reason.fix
 
 
 def _jobs(drop: FollowedDrop) -> tuple[ManifestJob, ...]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from threading import Event, Thread
 
@@ -27,12 +28,12 @@ from dropscale.specs.keys import MANIFEST_SUFFIX
 from dropscale_cli.errors import NoResults, PageUnwritable
 from dropscale_cli.files.results import PathInside, result_below
 from dropscale_cli.files.state_folder import StateFolder
-from dropscale_cli.follow.progress import progress_on
-from dropscale_cli.follow.round_trip import MOST_MANIFEST_BYTES, FollowedDrop, Transfer
 from dropscale_cli.options import FOLDER, ended_by_signals
 from dropscale_cli.page.cards import Card, CardMaker, Thumbnails
 from dropscale_cli.stacks.local_stack import is_charged
 from dropscale_cli.terminal import Terminal, say
+from dropscale_cli.tracking.progress import progress_on
+from dropscale_cli.tracking.round_trip import MOST_MANIFEST_BYTES, FollowedDrop, Transfer
 
 GENERATOR = '<meta name="generator" content="dropscale">'
 """Stands in every page, so that no other file is taken for one."""
@@ -90,6 +91,13 @@ class Page:
         counts = Counter(card.state for card in self.cards)
         tones = {card.state: card.tone for card in self.cards}
         return [(state, tones[state], counts[state]) for state in order if state in counts]
+
+    @property
+    def warnings(self) -> list[tuple[str, int]]:
+        """Each code of a warning with how many cards have it."""
+        codes = ({warning.code for warning in card.warnings} for card in self.cards)
+        counts = Counter(chain.from_iterable(codes))
+        return sorted(counts.items())
 
     @property
     def folders(self) -> list[tuple[str, int]]:

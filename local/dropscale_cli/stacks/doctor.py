@@ -20,14 +20,14 @@ from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
 from dropscale.pipeline.parts.ownership import MayNotPay
 from dropscale_cli.errors import KeyRefused
-from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import YES_HELP, ended_by_signals, examples, format_option, stack_option
 from dropscale_cli.stacks.account import Concern, Demand, concerns, described
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
 from dropscale_cli.stacks.ledger import ownership_detail, table_faults, take_over
 from dropscale_cli.stacks.live_check import report_live
 from dropscale_cli.stacks.local_stack import RealApi, chosen_api
-from dropscale_cli.terminal import Terminal, ask_unseen, on_one_line, say, say_json
+from dropscale_cli.terminal import Commands, Terminal, ask_unseen, on_one_line, say, say_json
+from dropscale_cli.tracking.progress import progress_on
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def _gate(target: AwsTarget) -> Finding:
     return Finding(
         "gate",
         f"closed: the vendor takes no jobs ({why}); one tries again at {gate.until:%H:%M}",
-        "See `API key` and `Magic Hour` above; it opens by itself.",
+        "See `API key` and `Magic Hour` above; it opens automatically.",
     )
 
 
@@ -275,12 +275,13 @@ def doctor(
             sys.exit(report_live(api.api_key, api.name, is_agreed=is_agreed))
         if takes_over:
             take_over(deployed_target(stack), stack, is_agreed=is_agreed)
+        target = deployed_target(stack)
         with progress_on(Terminal(to_stderr=True), f"Looking at stack {stack}"):
-            findings = examine(deployed_target(stack), stack)
+            findings = examine(target, stack)
         sys.exit(report(findings, as_json=output_format == "json"))
 
 
-@click.group()
+@click.group(cls=Commands)
 def secret() -> None:
     """Keep the Magic Hour API key of a stack."""
 

@@ -16,7 +16,8 @@ from dropscale.pipeline.parts.ownership import MayNotPay
 from dropscale_cli.errors import LedgerUnchanged
 from dropscale_cli.options import ended_by_signals, examples, stack_option
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
-from dropscale_cli.terminal import Commands, confirm, say
+from dropscale_cli.terminal import Commands, Terminal, confirm, say
+from dropscale_cli.tracking.progress import progress_on
 
 _KEYS = {"HASH": "pk", "RANGE": "sk"}
 _INDEX_KEYS = {"HASH": "sweep", "RANGE": "sweep_at"}
@@ -102,8 +103,9 @@ def rebuild_ledger(target: AwsTarget, *, declines: bool, is_agreed: bool) -> int
             ownership.note_rebuilt()
             say("The ledger is used as it is. What waits goes on within minutes.")
             return 0
-        ownership.require_own()
-        rebuilt = wiring.rebuild(settings, target.client)()
+        with progress_on(Terminal(to_stderr=True), f"Reading {settings.results_bucket}"):
+            ownership.require_own()
+            rebuilt = wiring.rebuild(settings, target.client)()
         done = rebuilt.done
         say(
             f"Read {done['manifests']:,} manifests and {done['outputs']:,} outputs: "
@@ -154,7 +156,7 @@ def ledger() -> None:
 )
 @stack_option
 @click.option("--decline", "declines", is_flag=True, help="Go on without: all is paid anew.")
-@click.option("--yes", is_flag=True, help="Agree without being asked.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def rebuild(*, stack: str, declines: bool, yes: bool) -> None:
     """Read a stack's results into its ledger, whose table was lost.
 

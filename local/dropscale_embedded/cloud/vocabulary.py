@@ -59,6 +59,7 @@ RESOURCE_TYPES: Mapping[str, Mapping[str, Schema]] = {
             "Arn": APPLIED,
             "RetryPolicy": _RELIABLE,
             "DeadLetterConfig": _RELIABLE,
+            "InputTransformer": _ALARM,
         },
         "Description": _DESCRIPTION,
     },

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 _SECONDS_KEPT = 60.0
 _QUOTES = ("'", '"')
 _FIELDS = ("key", "api_key", "MAGIC_HOUR_API_KEY")
-"""Names that people give the key's field; of others, an object has one alone."""
+"""The accepted names of the key's field; a field of another name must be the object's only one."""
 
 
 class SecretApiKey:
-    """Gives the API key; a new one counts within a minute.
+    """Returns the API key; a new one is used within a minute.
 
-    Calling it raises `Unauthorized` while the secret has no value: to those who wait for a valid
-    key it makes no difference who says that there is none.
+    Calling it raises `Unauthorized` while the secret has no value, as if the vendor had refused the
+    key: jobs wait in the same way.
     """
 
     def __init__(
@@ -55,17 +55,17 @@ class SecretApiKey:
 
 
 def key_in(secret: str | bytes) -> str:
-    """Return the API key that a secret holds: alone, in quotes, or in a JSON object of one field.
+    """Return the API key in a secret: alone, in quotes, or in a JSON object of one field.
 
-    The console of Secrets Manager makes such an object of what is typed as key and value.
+    The console of Secrets Manager stores such an object for a key and a value.
 
     Raises:
-        Unauthorized: it holds none, or it cannot be told which it is.
+        Unauthorized: the secret has no key, or it is not clear which field is the key.
     """
     try:
         text = secret.decode() if isinstance(secret, bytes) else secret
     except UnicodeDecodeError:
-        raise _no_key("the secret is binary, and no text") from None
+        raise _no_key("the secret is binary, not text") from None
     text = text.removeprefix("\ufeff").strip()
     if text.startswith("{"):
         text = _in_object(text)
@@ -80,7 +80,7 @@ def _in_object(text: str) -> str:
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):
-        raise _no_key("the secret begins like JSON, but is none") from None
+        raise _no_key("the secret looks like JSON but is not valid JSON") from None
     names = [name for name in _FIELDS if name in fields] or list(fields)
     value = fields[names[0]] if len(names) == 1 else None
     if not isinstance(value, str):
@@ -89,4 +89,4 @@ def _in_object(text: str) -> str:
 
 
 def _no_key(message: str) -> Unauthorized:
-    return Unauthorized("the API key", message=f"{message}; keep the key alone in it")
+    return Unauthorized("the API key", message=f"{message}; store only the key in it")

@@ -1,4 +1,4 @@
-"""Merges specs, outermost first: nearest wins, field by field, and remembers whose value it is.
+"""Merges specs, outermost first: the nearest wins, field by field; the origin of values is kept.
 
 A layer is one spec, flat. Merging layers is the union of mappings, so it is associative and
 idempotent.
@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from dropscale import upscaler
-from dropscale.specs.document import Document, FieldPath
+from dropscale.specs.document import Document, FieldPath, format_path
 from dropscale.specs.effective import (
     EffectiveRendition,
     EffectiveSpec,
@@ -20,66 +20,78 @@ from dropscale.specs.effective import (
     SizeLimits,
 )
 from dropscale.specs.faults import Fault, Place, Severity, SpecInvalid
-from dropscale.specs.model import OutputSpec, RenditionSpec, SkipIf, Spec, Style
+from dropscale.specs.model import OutputSpec, RenditionSpec, SkipIf, Style
 from dropscale.upscaler import Mode
 
 MAX_PROMPTS_BYTES = 32_000
-"""Of all renditions together, in UTF-8: eight of the longest prompts in ASCII."""
+"""The limit for all renditions together, in UTF-8: eight of the longest prompts in ASCII."""
 
 _LONGEST_ORIGIN = 250
-"""Of provenance, in bytes: a key has up to 1,024, and each value tells of one."""
+"""The limit for an origin in bytes: a key has up to 1,024, and each value has an origin."""
 
 _GROUPS: Mapping[str, type[BaseModel]] = {"output": OutputSpec, "skip_if": SkipIf}
-"""Fields that merge field by field themselves; a layer has each as `group.field`."""
+"""Fields whose own fields merge one by one; in a layer, each is `group.field`."""
+
+_PARTS = frozenset({"presets", "rules"})
+_NOT_MERGED = _PARTS | {"assets", "condition"}
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value comes from: a file and a place in it, or a parameter of the stack."""
+    """Where a value comes from: a file and a place in it, or a parameter of the stack.
+
+    `part` is the preset or rule that it is in: `presets.web`, `rules[0]`.
+    """
 
     source: str
     place: Place | None = None
+    part: str = ""
 
     def __str__(self) -> str:
         if self.place is None:
             return self.source
-        return f"{self.source}:{self.place.line}:{self.place.column}"
+        place = f"{self.source}:{self.place.line}:{self.place.column}"
+        return f"{place} ({self.part})" if self.part else place
 
     def warning(self, field: str, message: str, hint: str) -> Fault:
         """Return a warning about the value of a field."""
         return self._fault(field, message, hint, Severity.WARNING)
 
     def error(self, field: str, message: str, hint: str) -> Fault:
-        """Return what is wrong with the value of a field."""
+        """Return an error about the value of a field."""
         return self._fault(field, message, hint, Severity.ERROR)
 
     def _fault(self, field: str, message: str, hint: str, severity: Severity) -> Fault:
+        field = f"{self.part}.{field}" if self.part else field
         return Fault.at(self.source, self.place or Place(), message, hint, field, severity)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A value that one spec gives a field; of `renditions`, a tuple of settings of layers."""
+    """A value that one spec gives a field.
+
+    For `renditions` it is a tuple of settings of layers, for `preset` of settings of names.
+    """
 
     value: Any
     origin: Origin
 
 
 Layer = Mapping[str, Setting]
-"""Settings by field. `style.enhancement` has become `mode`, so the two cannot both hold."""
+"""Settings by field. `style.enhancement` is stored as `mode`, so the two cannot conflict."""
 
 
 def stack_defaults(scale_factor: int, mode: Mode) -> Layer:
-    """Return the outermost layer: what the stack's parameters say."""
+    """Return the outermost layer: the stack's parameters."""
     return {
         "scale_factor": Setting(scale_factor, Origin("parameter DefaultScaleFactor")),
         "mode": Setting(mode, Origin("parameter DefaultMode")),
     }
 
 
-def layer_of(spec: Spec, document: Document) -> Layer:
-    """Return a spec as a layer; `document` is what it was read from."""
-    return dict(_settings(spec, document, ()))
+def layer_of(spec: RenditionSpec, document: Document, path: FieldPath = ()) -> Layer:
+    """Return a spec, or the preset or rule at a path of it, as a layer; `document` is its text."""
+    return dict(_settings(spec, document, path))
 
 
 def merge(layers: Sequence[Layer]) -> Layer:
@@ -88,10 +100,10 @@ def merge(layers: Sequence[Layer]) -> Layer:
 
 
 def effective_spec(layer: Layer) -> EffectiveSpec:
-    """Return what a merged layer comes to; it must give a scale factor and a mode.
+    """Return the effective spec of a merged layer, which must have a scale factor and a mode.
 
     Raises:
-        SpecInvalid: two renditions would have one name.
+        SpecInvalid: two renditions would have the same output, or the prompts are too long.
     """
     items: Sequence[Setting] = layer["renditions"].value if "renditions" in layer else ()
     rest = {field: setting for field, setting in layer.items() if field != "renditions"}
@@ -106,7 +118,7 @@ def effective_spec(layer: Layer) -> EffectiveSpec:
 
 
 def warnings_about(layers: Sequence[Layer]) -> list[Fault]:
-    """Return what is allowed in layers, outermost first, but does not do what it seems to."""
+    """Return warnings about valid settings that have no effect; `layers` are outermost first."""
     merged = merge(layers)
     prompts = _find_unused(
         merged,
@@ -128,7 +140,7 @@ def warnings_about(layers: Sequence[Layer]) -> list[Fault]:
 def _find_unused(
     merged: Layer, field: str, decided_by: str, users: Set[str], hint: str
 ) -> Iterator[Fault]:
-    """Yield each value of a field that is used nowhere, by what another field is there."""
+    """Yield a warning for each value of a field that is never used, because of another field."""
     items: Sequence[Setting] = merged["renditions"].value if "renditions" in merged else ()
     choices: dict[tuple[str, Origin], set[str]] = {}
     for index, own in enumerate([item.value for item in items] or [{}]):
@@ -149,7 +161,7 @@ def _find_unused(
 
 
 def _without_effect(layers: Sequence[Layer]) -> Iterator[Fault]:
-    """Yield what a nearer spec says in vain, because every rendition has a value of its own."""
+    """Yield warnings about fields of a nearer spec that every rendition overrides."""
     items: Sequence[Setting] = ()
     nearer: list[Layer] = []
     for layer in layers:
@@ -172,11 +184,13 @@ def _settings(
 ) -> Iterator[tuple[str, Setting]]:
     def setting(value: object, *field: str | int) -> Setting:
         place = document.place_of_value((*path, *field))
-        return Setting(value, Origin(document.path, place))
+        return Setting(value, Origin(document.path, place, part))
+
+    part = format_path(path[:2]) if path and path[0] in _PARTS else ""
 
     for field in type(spec).model_fields:
         value = getattr(spec, field)
-        if field not in spec.model_fields_set or field == "assets":
+        if field not in spec.model_fields_set or field in _NOT_MERGED:
             continue
         if isinstance(value, Style):
             yield from _style_settings(value, setting)
@@ -188,10 +202,13 @@ def _settings(
                     yield f"{field}.{name}", setting(getattr(value, name), field, name)
         elif field == "renditions":
             items = (
-                setting(dict(_settings(item, document, ("renditions", index))), field, index)
+                setting(dict(_settings(item, document, (*path, field, index))), field, index)
                 for index, item in enumerate(value or ())
             )
             yield field, setting(tuple(items), field)
+        elif field == "preset":
+            names = (setting(name, field, index) for index, name in enumerate(value))
+            yield field, setting(tuple(names), field)
         else:
             yield field, setting(value, field)
 
@@ -220,7 +237,7 @@ def _values(layer: Layer) -> dict[str, Any]:
 
 
 def _shortened(origin: str, longest: int) -> str:
-    """Return where a value comes from, without the beginning of a path that is too long."""
+    """Return an origin, without the beginning of a path that is too long."""
     encoded = origin.encode()
     if len(encoded) <= longest:
         return origin
@@ -247,17 +264,17 @@ def _clashes(renditions: Sequence[EffectiveRendition], items: Sequence[Setting])
 def _beyond_all_prompts(
     renditions: Sequence[EffectiveRendition], items: Sequence[Setting]
 ) -> Iterator[Fault]:
-    """Yield the rendition with which the prompts of all come to more than a drop's row can take."""
+    """Yield a fault for the rendition with which all prompts exceed what a drop's row can hold."""
     size = 0
     for index, (rendition, item) in enumerate(zip(renditions, items, strict=True)):
         size += len((rendition.prompt or "").encode())
         if size > MAX_PROMPTS_BYTES:
-            what = f"has a prompt with which those of all come to {size:,} bytes"
+            what = f"has a prompt with which all prompts together have {size:,} bytes"
             hint = f"allowed are at most {MAX_PROMPTS_BYTES:,}; make them shorter"
             yield item.origin.error(f"renditions[{index}]", what, hint)
             return
 
 
 def as_written(field: str) -> str:
-    """Return a layer's field as it stands in a spec, e.g. `style.mode`."""
+    """Return a layer's field as written in a spec, e.g. `style.mode`."""
     return f"style.{field}" if field in Style.model_fields else field

@@ -1,288 +1,21 @@
-"""What a spec may say: the vendor's fields, the `generate` workflow's, and dropscale's own.
+"""The fields of a spec: the vendor's, those of the `generate` workflow, and dropscale's own.
 
-The JSON Schema and docs/spec.md are made of these models.
+The JSON Schema and docs/spec.md are generated from these models.
 """
 
-import re
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
-from functools import partial
-from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    WithJsonSchema,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from dropscale import upscaler
-from dropscale.specs.effective import MetadataChoice, OutputFormat
-from dropscale.specs.foreign_syntax import ALLOWED_BLANKS, code_point
-from dropscale.upscaler import Mode
+from dropscale.specs import values
 
-MAX_QUALITY = 100
 SCHEMA_FIELD = "$schema"
-"""Editors look for their schema in this field of JSON files; it says nothing about an upscale."""
+"""The field in which editors find the schema of a JSON file; it has no effect on an upscale."""
 
 MAX_RENDITIONS = 8
-"""Bounds what one transaction of the ledger has to take (DynamoDB: 100 rows)."""
+"""Limits the size of one transaction of the ledger (DynamoDB: 100 rows)."""
 
-MAX_PROMPT = 4000
-MAX_LABEL = 200
-MAX_IMAGE_PATH = 4000
-"""In characters. They bound the ledger's rows (DynamoDB: 400 KB)."""
-
-_OTHER_NAMES_OF_MODES = upscaler.MODE_BY_ENHANCEMENT | {"pro": Mode.PRESERVE}
-_OTHER_NAMES_OF_ENHANCEMENTS = {"preserve": "Resemblance", "pro": "Resemblance"}
-_TRUTH_BY_WORD = dict.fromkeys(("false", "no", "off", "n", "0"), "false") | dict.fromkeys(
-    ("true", "yes", "on", "y", "1"), "true"
-)
-_CONTROL_ALLOWED = "\n\t"
-_LONGEST_SHOWN = 60
-_LONGEST_WORD = 30
-_LONGEST_FOLDER = 255
-"""In bytes: the longest name that file systems take."""
-_MOST = 999_999_999
-
-_URL_SECRETS = re.compile(r"(?<=//)[^/?#]*@|\?.*", re.DOTALL)
-_NUMBER_AND_UNIT = re.compile(r"(?!0[xo])(\d[\d_]{0,11}(?:\.\d{1,6})?)\s*[a-zA-Z]*[,;]?")
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
-
-
-def wrong(message: str, hint: str) -> PydanticCustomError:
-    """Return the error of a value that cannot be: what is wrong with it, and what is allowed."""
-    facts = {"message": message, "hint": hint}
-    return PydanticCustomError("wrong", "{message}; {hint}", facts)
-
-
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that `word` most likely stands for, if any."""
-    by_folded = {name.casefold(): name for name in known}
-    found = get_close_matches(word[:_LONGEST_WORD].casefold(), by_folded, n=1)
-    return by_folded[found[0]] if found else None
-
-
-def shown(value: object) -> str:
-    """Return a value as a message can show it: short, on one line, without a URL's secrets."""
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    if not isinstance(value, str):
-        return str(getattr(value, "text", value)).lower()
-    text = _URL_SECRETS.sub("", value) if "://" in value else value
-    text = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
-    return f"'{text}'" if text.isprintable() else repr(text)
-
-
-class _Given:
-    """Marks a field that can be left out, but not be null."""
-
-    def __get_pydantic_core_schema__(
-        self, source: type[Any], handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(self._require, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        given: JsonSchemaValue
-        (given,) = (kind for kind in handler(schema)["anyOf"] if kind != {"type": "null"})
-        return given
-
-    @staticmethod
-    def _require(value: object) -> object:
-        if value is None:
-            raise wrong("has no value", "give one, or leave the line out")
-        return value
-
-
-def _text(value: object, longest: int = 0) -> str:
-    text = getattr(value, "text", value)
-    if text is None:
-        raise wrong("has no value", "give one")
-    if not isinstance(text, str):
-        raise wrong("must be text", "put it in quotes")
-    text = text.replace("\r\n", "\n")
-    for character in text:
-        if unicodedata.category(character) == "Cc" and character not in _CONTROL_ALLOWED:
-            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
-    if longest and len(text) > longest:
-        raise wrong(f"has {len(text):,} characters", f"allowed are at most {longest:,}")
-    return text
-
-
-def _choice(what: str, allowed: Iterable[str], others: Mapping[str, str]) -> Callable[..., object]:
-    names = list(allowed)
-
-    def validate(value: object) -> object:
-        if value in names:
-            return value
-        meant = None
-        if isinstance(value, str):
-            meant = others.get(value) or closest(value, [*names, *others])
-            meant = others.get(meant or "", meant)
-        did_you_mean = f"did you mean {meant}? " if meant else ""
-        raise wrong(
-            f"{shown(value)} is not {what}", f"{did_you_mean}allowed are {', '.join(names)}"
-        )
-
-    return validate
-
-
-def _scale_factor(value: object) -> object:
-    # A bool is an int to Python, and 2.0 is the vendor's own way to write the factor.
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if value in upscaler.SCALE_FACTORS:
-            return int(value)
-    elif isinstance(value, str):
-        digit = value.strip(" xX\xd7,;").removesuffix(".0")
-        if digit in {"2", "4"}:
-            raise wrong("must be a number", f"write {digit}")
-    raise wrong(f"{shown(value)} is not a scale factor", "allowed are 2 and 4")
-
-
-def _truth(value: object) -> object:
-    if isinstance(value, bool):
-        return value
-    meant = _TRUTH_BY_WORD.get(str(value).casefold())
-    if meant is None:
-        raise wrong(f"{shown(value)} is neither true nor false", "allowed are true and false")
-    without_quotes = ", without quotes" if value == meant else ""
-    raise wrong("must be true or false", f"write {meant}{without_quotes}")
-
-
-def _number(what: str, *, above: int, whole: bool = True) -> Callable[[object], object]:
-    allowed = f"whole numbers from {above + 1}" if whole else f"numbers above {above}"
-
-    def validate(value: object) -> object:
-        if value is None:
-            return None
-        if isinstance(value, str) and (number := _NUMBER_AND_UNIT.fullmatch(value)):
-            raise wrong("must be a number", f"write {number[1].replace('_', '')}")
-        if (
-            isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and above < value <= _MOST
-            and (not whole or value == int(value))
-        ):
-            return int(value) if whole else float(value)
-        hint = f"allowed are {allowed}, up to {_MOST:,}"
-        raise wrong(f"{shown(value)} is not a number of {what}", hint)
-
-    return validate
-
-
-def _quality(value: object) -> object:
-    if value is None:
-        return None
-    if (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and 1 <= value <= MAX_QUALITY
-        and value == int(value)
-    ):
-        return int(value)
-    hint = f"allowed are whole numbers from 1 to {MAX_QUALITY}"
-    raise wrong(f"{shown(value)} is not a quality", hint)
-
-
-def _folder_below_results(value: str) -> str:
-    folder = value.removesuffix("/")
-    hint = "allowed is a path such as 'print/large', without a leading '/'"
-    if value.startswith("/") or "\\" in value or _SCHEME.match(value):
-        raise wrong("must be a folder below the results", hint)
-    if {"", ".", ".."} & set(folder.split("/")):
-        raise wrong("cannot have empty, '.' or '..' parts", hint)
-    for character in value:
-        if not character.isprintable() and character not in ALLOWED_BLANKS:
-            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
-    if len(folder.encode()) > _LONGEST_FOLDER:
-        raise wrong(f"is longer than {_LONGEST_FOLDER} bytes", "make it shorter")
-    return str(PurePosixPath(folder))
-
-
-def _optional(validate: Callable[[Any], str]) -> Callable[[Any], str | None]:
-    return lambda value: None if value is None else validate(value)
-
-
-_TEXT_SCHEMA = {
-    "type": ["string", "number", "null"],
-    "pattern": r"^([^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*$",
-    "patternErrorMessage": "has an invisible character",
-}
-_PART = r"(?!\.{1,2}(/|$))[^/\\\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202f]+"
-_FOLDER_SCHEMA = {
-    **_TEXT_SCHEMA,
-    "pattern": r"^(?![a-zA-Z][a-zA-Z0-9+.-]*:)"
-    rf"(?=.{{1,{_LONGEST_FOLDER}}}/?$)({_PART}/)*{_PART}/?$",
-    "patternErrorMessage": "must be a folder below the results, such as 'print/large'",
-}
-"""`patternErrorMessage` is what the YAML language server shows."""
-
-ScaleFactor = Annotated[Literal[2, 4], BeforeValidator(_scale_factor)]
-
-_Scale = Annotated[ScaleFactor | None, _Given()]
-_Mode = Annotated[
-    Mode | None, BeforeValidator(_choice("a mode", Mode, _OTHER_NAMES_OF_MODES)), _Given()
-]
-_Enhancement = Annotated[
-    Literal["Resemblance", "Balanced", "Creative"] | None,
-    BeforeValidator(
-        _choice("an enhancement", upscaler.MODE_BY_ENHANCEMENT, _OTHER_NAMES_OF_ENHANCEMENTS)
-    ),
-    _Given(),
-]
-_Format = Annotated[
-    OutputFormat | None,
-    BeforeValidator(_choice("a format", OutputFormat, {"jpg": OutputFormat.JPEG})),
-    _Given(),
-]
-_Metadata = Annotated[
-    MetadataChoice | None,
-    BeforeValidator(_choice("a choice", MetadataChoice, {"none": MetadataChoice.STRIP})),
-    _Given(),
-]
-_Quality = Annotated[Annotated[int, Field(ge=1, le=MAX_QUALITY)] | None, BeforeValidator(_quality)]
-_Truth = Annotated[bool | None, BeforeValidator(_truth), _Given()]
-_Prompt = Annotated[
-    str | None,
-    BeforeValidator(_optional(partial(_text, longest=MAX_PROMPT))),
-    WithJsonSchema(_TEXT_SCHEMA | {"maxLength": MAX_PROMPT}),
-]
-_Label = Annotated[
-    str | None,
-    BeforeValidator(_optional(partial(_text, longest=MAX_LABEL))),
-    WithJsonSchema(_TEXT_SCHEMA | {"maxLength": MAX_LABEL}),
-]
-_ImagePath = Annotated[
-    str, BeforeValidator(partial(_text, longest=MAX_IMAGE_PATH)), Field(max_length=MAX_IMAGE_PATH)
-]
-_Folder = Annotated[
-    str | None,
-    BeforeValidator(_optional(_text)),
-    AfterValidator(_optional(_folder_below_results)),
-    WithJsonSchema(_FOLDER_SCHEMA),
-]
-_Credits = Annotated[
-    Annotated[int, Field(ge=0, le=_MOST)] | None,
-    BeforeValidator(_number("credits", above=-1)),
-]
-_Pixels = Annotated[
-    Annotated[int, Field(ge=1, le=_MOST)] | None,
-    BeforeValidator(_number("pixels", above=0)),
-]
-_Megapixels = Annotated[
-    Annotated[float, Field(gt=0, le=_MOST)] | None,
-    BeforeValidator(_number("megapixels", above=0, whole=False)),
-]
+MAX_RULES = 50
 
 
 class _Strict(BaseModel):
@@ -292,11 +25,11 @@ class _Strict(BaseModel):
 class Assets(_Strict):
     """What to upscale."""
 
-    image_file_path: _ImagePath = Field(
+    image_file_path: values.ImagePath = Field(
         examples=["https://example.com/shoe.jpg", "api-assets/id/1234.png", "cat.jpg"],
         description=(
-            "In a spec that stands alone: an https URL that ends in an image's extension, a "
-            "library URL of the vendor's, or an `api-assets/…` path. In a sidecar it can only "
+            "In a stand-alone spec: an https URL that ends in an image's extension, one of the "
+            "vendor's library URLs, or an `api-assets/…` path. In a sidecar it can only "
             "name the image beside it."
         ),
     )
@@ -309,17 +42,17 @@ class Style(_Strict):
         json_schema_extra={"dependentSchemas": {"mode": {"properties": {"enhancement": False}}}}
     )
 
-    mode: _Mode = Field(
+    mode: values.ModeName = Field(
         None, examples=["creative"], description="How far the result may depart from the original."
     )
-    enhancement: _Enhancement = Field(
+    enhancement: values.Enhancement = Field(
         None,
         examples=["Creative"],
         description=(
-            "The API's older name of the same choice; Resemblance is preserve. Give one of the two."
+            "The API's older name of `mode`; Resemblance is preserve. Set only one of the two."
         ),
     )
-    prompt: _Prompt = Field(
+    prompt: values.Prompt = Field(
         None,
         examples=["crisp fur"],
         description="What the result should look like; used in the mode creative only.",
@@ -327,19 +60,19 @@ class Style(_Strict):
 
 
 class SkipIf(_Strict):
-    """When an image is large enough already: it is skipped, free, if it reaches all that is set."""
+    """The size from which an image is skipped, free: it must reach all limits that are set."""
 
-    min_width: _Pixels = Field(
+    min_width: values.Pixels = Field(
         None,
         examples=[3000],
         description="The width from which an image is large enough, in pixels.",
     )
-    min_height: _Pixels = Field(
+    min_height: values.Pixels = Field(
         None,
         examples=[2000],
         description="The height from which an image is large enough, in pixels.",
     )
-    min_megapixels: _Megapixels = Field(
+    min_megapixels: values.Megapixels = Field(
         None,
         examples=[12],
         description="The size from which an image is large enough, in millions of pixels.",
@@ -347,97 +80,189 @@ class SkipIf(_Strict):
 
 
 class OutputSpec(_Strict):
-    """How the result is written. Free to change: it is delivered again, and nothing is paid."""
+    """How the result is written. Changes are free: the result is only delivered again."""
 
-    format: _Format = Field(
+    format: values.Format = Field(
         None,
         examples=["jpeg"],
         description=(
-            "The file format; `keep`: the one in which the result comes, often png. A photo "
-            "weighs four to five times as much in png as in jpeg."
+            "The file format; `keep`: that of the vendor's result, often png. A photo "
+            "is four to five times as large in png as in jpeg."
         ),
     )
-    quality: _Quality = Field(
+    quality: values.Quality = Field(
         None,
         examples=[90],
-        description=(
-            "From 1 to 100, for jpeg, webp and avif. Without one: jpeg 92, webp 90, avif 75."
-        ),
+        description=("From 1 to 100, for jpeg, webp and avif. Default: jpeg 92, webp 90, avif 75."),
     )
-    metadata: _Metadata = Field(
+    metadata: values.Metadata = Field(
         None,
         examples=["strip"],
         description=(
-            "`keep`: the original's EXIF, XMP and IPTC; `strip`: none. A colour profile is kept"
-            " always."
+            "`keep`: the original's EXIF, XMP and IPTC; `strip`: none. A colour profile is always"
+            " kept."
         ),
     )
 
 
 class RenditionSpec(_Strict):
-    """One of several upscales of an image: what differs from the rest of the spec."""
+    """One of several upscales of an image: the fields that differ from the rest of the spec."""
 
-    scale_factor: _Scale = Field(
+    scale_factor: values.Scale = Field(
         None,
         examples=[4],
-        description=(
-            "How much larger the result is, in each direction. The vendor's 4 may need a paid plan."
-        ),
+        description=("How much larger the result is, in each direction. 4 may need a paid plan."),
     )
-    style: Annotated[Style | None, _Given()] = Field(None, description="How to upscale.")
-    name: _Label = Field(
+    style: Annotated[Style | None, values.Given()] = Field(None, description="How to upscale.")
+    name: values.Label = Field(
         None,
         examples=["Cat"],
-        description="What the vendor's library shows; without it, the image's key.",
+        description="The name in the vendor's library; by default the image's key.",
     )
-    download_directory: _Folder = Field(
+    download_directory: values.Folder = Field(
         None,
         examples=["print"],
-        description="A folder below the results for the output, such as `print/large`.",
+        description="A folder in the results for the output, such as `print/large`.",
     )
-    output: Annotated[OutputSpec | None, _Given()] = Field(
+    output: Annotated[OutputSpec | None, values.Given()] = Field(
         None, description="How the result is written."
     )
-    revision: _Label = Field(
-        None, examples=["2"], description="Any text. Another one pays for a fresh try."
+    revision: values.Label = Field(
+        None, examples=["2"], description="Any text. A different text pays for a new attempt."
     )
 
 
-class Spec(RenditionSpec):
-    """One spec as a person wrote it; every field may be left out.
+class UpscaleSpec(RenditionSpec):
+    """All fields of an upscale that specs, presets and rules can set."""
 
-    `null` undoes what an outer spec says, for fields that can be without a value.
-    """
-
-    assets: Annotated[Assets | None, _Given()] = Field(
-        None, description="What to upscale. An image's sidecar and a folder's spec can do without."
+    preset: values.PresetNames = Field(
+        None,
+        examples=["web", ["web", "large"]],
+        description="The presets to use, by name. Later ones override earlier ones.",
     )
-    wait_for_completion: _Truth = Field(
+    wait_for_completion: values.Truth = Field(
         None,
         examples=[False],
         description=(
             "false: pay and end as `submitted`; `dropscale retry` collects the result, free."
         ),
     )
-    download_outputs: _Truth = Field(
+    download_outputs: values.Truth = Field(
         None,
         examples=[False],
         description="false: end as `complete`, with the vendor's download URLs in the manifest.",
     )
-    max_credits: _Credits = Field(
-        None,
-        examples=[200],
-        description="Refuse the image if all its renditions together cost more.",
-    )
-    skip_if: SkipIf | None = Field(
-        None, description="Leave an image alone that is large enough already."
-    )
+    skip_if: SkipIf | None = Field(None, description="Skip an image that is large enough.")
     renditions: Annotated[list[RenditionSpec] | None, Field(max_length=MAX_RENDITIONS)] = Field(
         None,
         examples=[[{"style": {"mode": "preserve"}}, {"scale_factor": 4}]],
         description=(
-            "Several upscales of one image: each item merges over the rest of the spec, and is "
-            "a job and an output of its own. `[]`: just the rest."
+            "Several upscales of one image: each item is merged over the rest of the spec, and "
+            "has its own job and output. `[]`: only the rest."
+        ),
+    )
+
+
+class PresetSpec(UpscaleSpec):
+    """The fields that a preset can set."""
+
+    max_credits: values.Credits = Field(
+        None,
+        examples=[200],
+        description="Refuse the image if all its renditions together cost more.",
+    )
+
+
+class Condition(_Strict):
+    """The images to which a rule applies: those that meet all given conditions."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    name: values.Patterns = Field(
+        None,
+        examples=["*_hero.*"],
+        description=(
+            "The file's name, without its folder; `*` matches any characters, `?` any one, and "
+            "case is ignored. One pattern, or a list of which one must match."
+        ),
+    )
+    type: values.Types = Field(
+        None, examples=["png"], description="The image's type, by its content; or a list of types."
+    )
+    orientation: values.OrientationName = Field(
+        None, examples=["portrait"], description="The orientation of the image as you see it."
+    )
+    alpha: values.Truth = Field(
+        None, examples=[True], description="Whether the image can have transparent parts."
+    )
+    min_width: values.Side = Field(
+        None, examples=[2000], description="At least this width, in pixels."
+    )
+    below_width: values.Side = Field(
+        None, examples=[2000], description="Less than this width, in pixels."
+    )
+    min_height: values.Side = Field(
+        None, examples=[2000], description="At least this height, in pixels."
+    )
+    below_height: values.Side = Field(
+        None, examples=[2000], description="Less than this height, in pixels."
+    )
+    min_megapixels: values.Size = Field(
+        None, examples=[12], description="At least this size, in millions of pixels."
+    )
+    below_megapixels: values.Size = Field(
+        None, examples=[1], description="Less than this size, in millions of pixels."
+    )
+    min_bytes: values.Bytes = Field(
+        None, examples=[5000000], description="A file of at least this many bytes."
+    )
+    below_bytes: values.Bytes = Field(
+        None, examples=[5000000], description="A file of fewer bytes than this."
+    )
+
+    @model_validator(mode="after")
+    def _require_possible(self) -> Self:
+        if not self.model_fields_set:
+            raise values.wrong("has no condition", "give one, such as orientation: portrait")
+        for what in ("width", "height", "megapixels", "bytes"):
+            least, below = getattr(self, f"min_{what}"), getattr(self, f"below_{what}")
+            if least is not None and below is not None and least >= below:
+                hint = f"let min_{what} be less than below_{what}"
+                raise values.wrong(f"cannot be true: no {what} fits", hint)
+        return self
+
+
+class RuleSpec(UpscaleSpec):
+    """A rule: what to set for the images to which it applies."""
+
+    condition: Condition = Field(alias="if")
+
+
+class Spec(PresetSpec):
+    """One spec as written; every field may be left out.
+
+    For fields that can be empty, `null` removes the value of an outer spec.
+    """
+
+    assets: Annotated[Assets | None, values.Given()] = Field(
+        None, description="What to upscale. Sidecars and folder specs do not need it."
+    )
+    presets: Annotated[dict[values.PresetName, PresetSpec] | None, values.Given()] = Field(
+        None,
+        examples=[{"web": {"output": {"format": "webp", "quality": 80}}}],
+        description=(
+            "Named groups of fields, which specs use by `preset`. In a folder's spec only."
+        ),
+        json_schema_extra={"propertyNames": {**values.PRESET_NAME_SCHEMA, "type": "string"}},
+    )
+    rules: Annotated[
+        Annotated[list[RuleSpec], Field(max_length=MAX_RULES)] | None, values.Given()
+    ] = Field(
+        None,
+        examples=[[{"if": {"below_megapixels": 1}, "scale_factor": 4}]],
+        description=(
+            "Fields to set for some images: those that meet the conditions under `if`. "
+            "Later rules override earlier ones. In a folder's spec only."
         ),
     )
 
@@ -448,14 +273,14 @@ def json_schema() -> dict[str, Any]:
     _simplify(schema)
     schema["properties"][SCHEMA_FIELD] = {
         "type": "string",
-        "description": "Where this schema is; for editors of JSON files.",
+        "description": "The location of this schema, for editors of JSON files.",
     }
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return dialect | {"title": "dropscale spec"} | {k: v for k, v in schema.items() if k != "title"}
 
 
 def _simplify(node: object) -> None:
-    """Have editors say each thing once, and drop the defaults: to leave out is not to give null."""
+    """Remove repetitions that editors would show, and defaults: left out does not mean null."""
     if isinstance(node, list):
         for child in node:
             _simplify(child)
@@ -463,7 +288,7 @@ def _simplify(node: object) -> None:
         if node.get("default", ...) is None:
             del node["default"]
         if "enum" in node:
-            del node["type"]
+            node.pop("type", None)
         match node.get("anyOf"):
             case [{"type": str(kind)} as given, {"type": "null"}]:
                 del node["anyOf"]

@@ -1,9 +1,9 @@
-"""Turns the text of a spec file into a spec, or says everything that is wrong with it."""
+"""Parses a spec file, or reports everything that is wrong with it."""
 
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -19,22 +19,24 @@ from dropscale.specs.document import (
 from dropscale.specs.faults import Fault, Severity, SpecInvalid
 from dropscale.specs.foreign_syntax import find_foreign_syntax, odd_character
 from dropscale.specs.image_path import WrongPath, is_remote, remote_identity
-from dropscale.specs.merge import Layer, layer_of
+from dropscale.specs.merge import Layer, Origin, layer_of
 from dropscale.specs.model import (
-    MAX_RENDITIONS,
     SCHEMA_FIELD,
     Assets,
+    Condition,
     OutputSpec,
+    PresetSpec,
     RenditionSpec,
+    RuleSpec,
     SkipIf,
     Spec,
     Style,
-    closest,
-    shown,
 )
+from dropscale.specs.values import closest, shown
 
 _IMAGE_PATH: FieldPath = ("assets", "image_file_path")
 _MODEL_BY_FIELD: Mapping[str, type[BaseModel]] = {
+    "if": Condition,
     "assets": Assets,
     "style": Style,
     "skip_if": SkipIf,
@@ -46,31 +48,43 @@ _FIELDS = {
     *(name for model in _MODEL_BY_FIELD.values() for name in model.model_fields),
 }
 _TEXTS = {"prompt", "name", "download_directory", "revision"}
+_LISTS = {"renditions", "rules"}
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _LONGEST_WORD = 40
-"""A longer value is text in which a person may have meant each character."""
+"""In a longer value, unusual characters may be intended."""
 _SHORTEST_BEGINNING = 3
-_MARKS = set(Spec.model_fields) - {"name", "revision"}
-"""Fields that other tools' files are not known to have."""
+_OF_FOLDERS = frozenset({"presets", "rules"})
+_OF_DROPS = set(Spec.model_fields) - _OF_FOLDERS
+_MARKS = _OF_DROPS - {"name", "revision", "preset"}
+"""Fields that are not known from other tools' files."""
 
 _Rule = Callable[[Document], Iterator[Fault]]
 
 
 class ImageUnnamed(SpecInvalid):
-    """A spec that is no image's sidecar names no image that lies elsewhere."""
+    """A stand-alone spec does not name an image stored elsewhere."""
 
 
 class ImageUnread(SpecInvalid):
-    """The same, as far as the spec can be read: what comes after its fault may name one."""
+    """The same, in a spec that is only readable up to a fault: the rest may name an image."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A layer for the images to which a condition applies; `origin` is the condition's."""
+
+    condition: Condition
+    origin: Origin
+    layer: Layer
 
 
 @dataclass(frozen=True)
 class SpecFile:
     """A spec and its layer.
 
-    `image_path` and `image_identity` are those of the image of a spec that stands alone: what the
-    vendor is to be given, and what names the image without a signature. `warnings` are about what
-    the file says otherwise than it seems to.
+    `image_path` and `image_identity` are those of a stand-alone spec's image: the path for the
+    vendor, and the same without a signature. `warnings` are about text that does not mean what it
+    seems to. Folder specs have `presets`, by name, and `rules`.
     """
 
     spec: Spec
@@ -78,17 +92,20 @@ class SpecFile:
     image_path: str | None = None
     image_identity: str | None = None
     warnings: Sequence[Fault] = ()
+    presets: Mapping[str, Layer] = field(default_factory=dict)
+    rules: Sequence[Rule] = ()
 
 
 def parse_sidecar(content: bytes, path: str, image_key: str) -> SpecFile:
     """Parse the spec of the image at `image_key`; `path` names the file in faults.
 
     Raises:
-        SpecInvalid: with every fault of the file at once.
+        SpecInvalid: has every fault of the file.
     """
     name = PurePosixPath(image_key).name
 
     def rule(document: Document) -> Iterator[Fault]:
+        yield from _fields_of_folders(document)
         image = _image_path(document)
         if image is None or (
             "://" not in image and image.replace("\\", "/").rpartition("/")[2] == name
@@ -109,7 +126,7 @@ def parse_folder_spec(content: bytes, path: str) -> SpecFile:
     """Parse the spec of a folder and all below it.
 
     Raises:
-        SpecInvalid: with every fault of the file at once.
+        SpecInvalid: has every fault of the file.
     """
 
     def rule(document: Document) -> Iterator[Fault]:
@@ -120,19 +137,31 @@ def parse_folder_spec(content: bytes, path: str) -> SpecFile:
 
     document = read_document(content, path)
     fields = document.data if isinstance(document.data, dict) else {}
-    if fields:  # whatever assets say, they are too much
+    if fields:  # Whatever assets contain, they are not allowed.
         rest = {name: value for name, value in fields.items() if name != "assets"}
         document = replace(document, data=rest)
     spec = _validate(document, rule)
-    return SpecFile(spec, layer_of(spec, document), warnings=[*_cuts(document)])
+    presets = {
+        name: layer_of(preset, document, ("presets", name))
+        for name, preset in (spec.presets or {}).items()
+    }
+    rules = [_rule(rule, document, index) for index, rule in enumerate(spec.rules or ())]
+    layer, warnings = layer_of(spec, document), [*_cuts(document)]
+    return SpecFile(spec, layer, warnings=warnings, presets=presets, rules=rules)
+
+
+def _rule(rule: RuleSpec, document: Document, index: int) -> Rule:
+    path: FieldPath = ("rules", index)
+    origin = Origin(document.path, document.place_of_value((*path, "if")), format_path(path))
+    return Rule(rule.condition, origin, layer_of(rule, document, path))
 
 
 def parse_stand_alone(content: bytes, path: str) -> SpecFile | None:
     """Parse a spec that names its image itself; None: the file is not a spec, but another tool's.
 
     Raises:
-        ImageUnnamed, ImageUnread: as their names say.
-        SpecInvalid: with every fault of the file at once.
+        ImageUnnamed, ImageUnread: it does not name an image stored elsewhere.
+        SpecInvalid: has every fault of the file.
     """
     document = read_document(content, path)
     image = _image_path(document)
@@ -150,7 +179,7 @@ def parse_stand_alone(content: bytes, path: str) -> SpecFile | None:
 
 
 def is_other_tools(content: bytes, path: str) -> bool:
-    """Tell whether a JSON file is another tool's: an object without a field that is a spec's alone.
+    """Whether a JSON file is another tool's: an object without a field that only specs have.
 
     Google Takeout, for instance, leaves `cat.jpg.json` beside each image.
     """
@@ -158,7 +187,7 @@ def is_other_tools(content: bytes, path: str) -> bool:
         return False
     try:
         data = json.loads(content)
-    except (ValueError, RecursionError):  # the reader of specs says what is wrong
+    except (ValueError, RecursionError):  # The parser of specs reports what is wrong.
         return False
     names = {_in_snake_case(name) for name in data} if isinstance(data, dict) else _MARKS
     names -= {SCHEMA_FIELD}
@@ -170,23 +199,32 @@ def _in_snake_case(name: str) -> str:
 
 
 def _is_spec(document: Document) -> bool:
-    """Tell whether most fields are a spec's: in package.json, too, there is `style`."""
+    """Whether most fields are a spec's: package.json, for example, has `style`, too."""
     names = {_in_snake_case(str(path[0])) for path in document.names if len(path) == 1} - {"name"}
-    known = names & set(Spec.model_fields)
+    known = names & _OF_DROPS
     return bool(known) and 2 * len(known) >= len(names)
 
 
+def _fields_of_folders(document: Document) -> Iterator[Fault]:
+    for name in _OF_FOLDERS & set(document.data if isinstance(document.data, dict) else ()):
+        place = document.place_of_name((name,))
+        message = "can only be in a folder's spec"
+        hint = "write it in the dropscale.yaml of this folder or of one further out"
+        yield Fault.at(document.path, place, message, hint, name)
+
+
 def _stand_alone_rule(document: Document) -> Iterator[Fault]:
+    yield from _fields_of_folders(document)
     image = _image_path(document)
     elsewhere = "an https URL, a library URL or an api-assets/… path"
     if image is None:
         if not {("assets",), ("image_file_path",)} & set(document.names):
-            hint = f"give {elsewhere}; the spec of an image beside it bears the image's full name, "
+            hint = f"give {elsewhere}; the spec of an image beside it has the image's full name, "
             yield _fault(document, _IMAGE_PATH, "is missing", hint + "e.g. cat.jpg.yaml")
     elif not is_remote(image):
         name = PurePosixPath(image).name
         hint = f"allowed is {elsewhere}; the spec of an image beside it is named {name}.yaml"
-        yield _fault(document, _IMAGE_PATH, f"{shown(image)} does not lie elsewhere", hint)
+        yield _fault(document, _IMAGE_PATH, f"{shown(image)} is not stored elsewhere", hint)
     else:
         try:
             remote_identity(image)
@@ -195,10 +233,10 @@ def _stand_alone_rule(document: Document) -> Iterator[Fault]:
 
 
 def _validate(document: Document, rule: _Rule) -> Spec:
-    """Return the spec that a document is.
+    """Return a document as a spec.
 
     Raises:
-        SpecInvalid: with all faults, but one for each field and place: the first is the cause.
+        SpecInvalid: has all faults, but only the first for each field and place: it is the cause.
     """
     if not document.is_whole:
         raise SpecInvalid(_foreign(document) or document.faults)
@@ -221,7 +259,7 @@ def _validate(document: Document, rule: _Rule) -> Spec:
 
 
 def _foreign(document: Document) -> Sequence[Fault]:
-    """Return what comes from another format, and so is the cause of all that is wrong."""
+    """Return faults about syntax of another format, which is the cause of all others."""
     found = find_foreign_syntax(document.text, _FIELDS)
     if found is None:
         return ()
@@ -247,9 +285,12 @@ def _two_names_for_the_mode(
     data: object, document: Document, path: FieldPath = ()
 ) -> Iterator[Fault]:
     for name, value in data.items() if isinstance(data, dict) else ():
-        if name == "renditions" and isinstance(value, list):
+        if name in _LISTS and isinstance(value, list):
             for index, item in enumerate(value):
                 yield from _two_names_for_the_mode(item, document, (*path, name, index))
+        elif name == "presets" and isinstance(value, dict) and not path:
+            for preset, item in value.items():
+                yield from _two_names_for_the_mode(item, document, (name, preset))
         elif (
             name == "style"
             and isinstance(value, dict)
@@ -262,7 +303,7 @@ def _two_names_for_the_mode(
 
 
 def _without_schema(data: object) -> object:
-    """Leave out what tells editors of JSON files where their schema is."""
+    """Leave out the field that names the schema for editors of JSON files."""
     if not isinstance(data, dict):
         return data
     return {name: value for name, value in data.items() if name != SCHEMA_FIELD}
@@ -290,15 +331,19 @@ def _faults_of(error: ValidationError, document: Document) -> Iterator[Fault]:
 
 
 def _fault_of_error(error: Any, document: Document) -> Fault:
-    """Return pydantic's error as a fault: what it means to a person, and where."""
+    """Return pydantic's error as a fault with its place, in words for people."""
     path: FieldPath = error["loc"]
     match error["type"]:
         case "wrong":
-            return _fault(document, path, **_exact(error["ctx"], error["input"]))
+            told = _exact(error["ctx"], error["input"])
+            if path[-1:] != ("[key]",):
+                return _fault(document, path, **told)
+            place, name = document.place_of_name(path[:-1]), format_path(path[:-1])
+            return Fault.at(document.path, place, told["message"], told["hint"], name)
         case "extra_forbidden":
             place = document.place_of_name(path)
             message, hint = "there is no such field", _hint_for_name(path)
-            name, known = str(path[-1]).lstrip(), _model_at(path[:-1]).model_fields
+            name, known = str(path[-1]).lstrip(), _fields_at(path[:-1])
             if (odd := odd_character(name)) and closest(name, known):
                 message, hint = odd
             if path[-1] == "<<":
@@ -307,14 +352,16 @@ def _fault_of_error(error: Any, document: Document) -> Fault:
         case "missing":
             return _fault(document, path, "is missing", "give one")
         case "too_long":
-            hint = f"allowed are at most {MAX_RENDITIONS} items"
+            hint = f"allowed are at most {error['ctx']['max_length']} items"
             return _fault(document, path, "is too long", hint)
         case "list_type":
             return _fault(document, path, "must be a list", "begin each item with '- '")
     if not path:
         hint = "write 'field: value', with a space after the ':'"
         return _fault(document, path, "the file must be a mapping", hint)
-    fields = ", ".join(_model_at(path).model_fields)
+    fields = ", ".join(_fields_at(path))
+    if path == ("presets",):
+        fields = "each preset's name, and below that its fields"
     return _fault(document, path, "must be a mapping", f"write its fields below it: {fields}")
 
 
@@ -324,26 +371,27 @@ def _fault(document: Document, path: FieldPath, message: str, hint: str) -> Faul
 
 
 def _exact(told: Mapping[str, str], value: object) -> Mapping[str, str]:
-    """Return what is wrong with a value, or which character of it makes it so."""
+    """Return what is wrong with a value, or with a single character of it."""
     text = value.strip(" \t\n") if isinstance(value, str) else ""
     odd = odd_character(text) if len(text) <= _LONGEST_WORD else None
     return {"message": f"{shown(value)} {odd[0]}", "hint": odd[1]} if odd else told
 
 
 def _hint_for_name(path: FieldPath) -> str:
-    name, known = str(path[-1]), _model_at(path[:-1]).model_fields
+    name, known = str(path[-1]), _fields_at(path[:-1])
     if name != name.lstrip():
         return "indent with plain spaces, and with nothing else"
     if len(path) > 1 and name in Spec.model_fields:
-        parent = next(part for part in reversed(path[:-1]) if isinstance(part, str))
+        inner = path[:1] if path[0] in _OF_FOLDERS else path[:-1]
+        parent = next(part for part in reversed(inner) if isinstance(part, str))
         return f"write it beside {parent}"
     name = _in_snake_case(name)
     if name in known:
         return f"write {name}"
-    for field, model in _MODEL_BY_FIELD.items():
-        bare = name.removeprefix(f"{field}.").removeprefix(f"{field}_")
-        if bare in model.model_fields:
-            return f"write {bare} below {field}"
+    for outer, model in _MODEL_BY_FIELD.items():
+        bare = name.removeprefix(f"{outer}.").removeprefix(f"{outer}_")
+        if bare in model.model_fields and (outer != "if" or path[0] == "rules"):
+            return f"write {bare} below {outer}"
     if len(known) == 1:
         return f"allowed is {', '.join(known)}"
     meant = closest(name, known)
@@ -353,9 +401,19 @@ def _hint_for_name(path: FieldPath) -> str:
     return f"{did_you_mean}allowed are {', '.join(known)}"
 
 
+def _fields_at(path: FieldPath) -> Sequence[str]:
+    """Return the names of the fields of the mapping at a path, as written in specs."""
+    return [info.alias or name for name, info in _model_at(path).model_fields.items()]
+
+
 def _model_at(path: FieldPath) -> type[BaseModel]:
     """Return the model of the mapping at a path."""
+    model: type[BaseModel] = Spec
+    if path[:1] == ("presets",):
+        model, path = PresetSpec, path[2:]
+    elif path[:1] == ("rules",):
+        model, path = RuleSpec, path[2:]
     names = [part for part in path if isinstance(part, str)]
     if names and names[-1] in _MODEL_BY_FIELD:
         return _MODEL_BY_FIELD[names[-1]]
-    return RenditionSpec if names else Spec
+    return RenditionSpec if names else model

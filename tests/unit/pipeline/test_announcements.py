@@ -89,6 +89,7 @@ def test_the_backlog_tells_gate_jobs_and_credits(world: World) -> None:
 
     assert {name: value for name, _, value in world.sweep_once.backlog()} == {
         "gate_closed": 0,
+        "jobs_unknown": 0,
         "jobs_waiting": 1,
         "oldest_job_waiting": 90,
         "credits_this_day": 50,

@@ -32,7 +32,7 @@ def test_a_drop_over_budget_waits_until_the_window_ends_and_goes_on_by_itself(
     assert (manifest["state"], manifest["waiting_for"]) == ("waiting", "budget")
     assert manifest["waiting_until"] == "2026-11-24T00:00:00.000+00:00"
     assert manifest["reason"]["message"] == (
-        "DailyCreditLimit is 100 credits, of which 100 are spent; upscales that wait: 1"
+        "DailyCreditLimit is 100 credits, of which 100 are spent; waiting upscales: 1"
     )
     assert "sam deploy --parameter-overrides DailyCreditLimit=" in manifest["reason"]["fix"]
     assert world.ledger.credits_spent(DAY) == 100

@@ -251,7 +251,7 @@ def test_xmp_that_is_no_good_xml_is_dropped_with_a_warning(packet: bytes) -> Non
 
     assert "xmp" not in done.image.info
     assert done.image.getexif()[originals.MAKE] == "Camera Works"
-    assert [each for each in done.warnings if "XMP is not given back" in each]
+    assert [each for each in done.warnings if "XMP is not restored" in each]
 
 
 def test_prefixes_line_breaks_and_instructions_stay_as_they_are() -> None:

@@ -55,7 +55,7 @@ def test_what_the_vendor_cannot_read_is_not_to_be_dropped_as_it_is(
 
     fix = world.manifest("cat.png")["reason"]["fix"]
     assert (words in fix) is (charged == 0)
-    assert ("has not given back" in fix) is (charged > 0)
+    assert ("has not returned" in fix) is (charged > 0)
 
 
 def test_a_canceled_project_ends_canceled(world: World) -> None:

@@ -159,7 +159,7 @@ def test_every_format_is_written_with_what_the_original_says(
     assert details[originals.PIXEL_X_DIMENSION] == TWICE[0]
     assert originals.CREATOR.encode() in done.image.info["xmp"]
     assert originals.THUMBNAIL_MARK not in done.body
-    no_room = (f"{wanted} has no room for the original's IPTC",)
+    no_room = (f"{wanted} cannot hold the original's IPTC",)
     assert done.warnings == (no_room if wanted in {"webp", "avif"} else ())
 
 

@@ -231,7 +231,7 @@ def test_texts_go_into_exif_where_a_format_has_no_room_and_the_others_are_told(
         assert exif[originals.COPYRIGHT].encode("latin-1").decode() == "© Ada Example"
     left = "Copyright, workflow" if with_exif else "workflow"
     assert done.warnings == (foreseen.message,)
-    assert foreseen.message == f"{wanted} has no room for the original's texts: {left}"
+    assert foreseen.message == f"{wanted} cannot hold the original's texts: {left}"
 
 
 @pytest.mark.parametrize("wanted", OutputFormat)

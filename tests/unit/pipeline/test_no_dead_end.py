@@ -427,7 +427,7 @@ def test_an_error_whose_credits_are_kept_is_not_paid_anew_until_they_come_back(
     world.upscaler.finish(ProjectStatus.ERROR, credits_charged=50)
     world.run_executions()
     reason = world.manifest("a.png")["reason"]
-    assert "has not given back its 50 credits" in reason["fix"]
+    assert "has not returned its 50 credits" in reason["fix"]
     assert "dropscale retry KEY" in reason["fix"]
     world.drop("copy.png", png())
     world.run_executions()
@@ -511,12 +511,20 @@ def test_a_result_that_could_not_be_delivered_in_all_its_time_is_said_to_be_ther
 def test_an_execution_whose_history_is_full_is_continued_once(world: World) -> None:
     world.drop("a.png", png())
     (state,) = world.running()
-    for _ in range(2):
-        world.fail(state, "HistoryFull")
+    for number in range(2):
+        world.fail(world.running()[-1], "HistoryFull")
+        world.fail(state, "HistoryFull")  # told once more
+
+        (rendition,) = world.row("a.png").renditions.values()
+        assert rendition.generation == number + 1
+        assert len(world.executions.started) == number + 2
 
     (rendition,) = world.row("a.png").renditions.values()
-    assert rendition.generation == 1
-    assert len(world.executions.started) == 2
+    later = rendition.model_copy(update={"generation": 5})  # nobody watches this one yet
+    drop = world.row("a.png").with_rendition(later, world.clock())
+    world.ledger.drops[drop.id] = drop
+    world.fail(world.running()[-1], "HistoryFull")
+    assert len(world.executions.started) == 3
 
 
 def test_an_execution_is_renewed_once_and_only_for_who_wants_the_result(world: World) -> None:

@@ -34,7 +34,7 @@ REFUSALS = {
     "requester pays": (
         ("AccessDenied", "Bucket is requester pays bucket but no requester pays header present."),
         "RequesterPays",
-        "paid by who makes them",
+        "requester-pays",
     ),
 }
 

@@ -26,7 +26,7 @@ def test_an_image_elsewhere_is_upscaled_by_its_path(world: World) -> None:
     assert set(world.results.outputs) == {"jobs/shoe.yaml@4x.png"}
     manifest = world.manifest("jobs/shoe.yaml")
     assert manifest["state"] == "delivered"
-    told = "Nothing of the original is given back: it lies elsewhere"
+    told = "No metadata of the original is restored: it is stored elsewhere"
     assert manifest["warnings"] == [{"code": "OriginalUnread", "message": told}]
     assert (manifest["source"]["key"], manifest["source"]["image_path"]) == ("jobs/shoe.yaml", URL)
     assert world.upscaler.uploads == []
@@ -90,7 +90,7 @@ def test_the_files_of_other_tools_are_left_alone(world: World, key: str, text: s
     ("text", "words"),
     [
         ("scale_factor: 4", "is missing; give an https URL"),
-        ("assets: {image_file_path: cat.jpg}", "'cat.jpg' does not lie elsewhere"),
+        ("assets: {image_file_path: cat.jpg}", "'cat.jpg' is not stored elsewhere"),
         (spec("http://cdn.example.com/a.jpg"), "allowed is https://"),
     ],
 )
@@ -109,7 +109,7 @@ def test_a_spec_that_is_named_like_an_image_is_told_its_right_name(world: World,
     world.drop("a/cat.yaml", text)
 
     message = world.manifest("a/cat.yaml")["reason"]["message"]
-    assert "the spec of a/cat.JPG bears its full name: a/cat.JPG.yaml" in message
+    assert "the spec of a/cat.JPG must have its full name: a/cat.JPG.yaml" in message
 
 
 def test_a_deleted_spec_that_was_read_goes_on(world: World) -> None:

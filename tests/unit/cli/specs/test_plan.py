@@ -229,8 +229,8 @@ def test_what_a_result_will_lack_is_told_before_it_is_paid(
     _, lines = shown()
     told = {drop["key"]: drop["losses"] for drop in outcome()["drops"]}
 
-    animated = "The original is animated; its result is one picture"
-    no_room = "webp has no room for the original's IPTC"
+    animated = "The original is animated; its result is a single image"
+    no_room = "webp cannot hold the original's IPTC"
     assert f"Warning: a.webp, b.webp: {animated} [AnimationLost]" in lines
     assert f"Warning: c.jpg: {no_room} [NoRoom]" in lines
     assert told == {

@@ -63,7 +63,10 @@ def lines(
         ),
         (
             {"a/cat.jpg": "", "a/cat.yaml": "scale_factor: 4"},
-            ["a/cat.yaml:1:1: belongs to no image; the spec of a/cat.jpg bears its full name: a/c"],
+            [
+                "a/cat.yaml:1:1: belongs to no image; the spec of a/cat.jpg must have its full "
+                "name: a/c"
+            ],
         ),
         (
             {

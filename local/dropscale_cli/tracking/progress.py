@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Protocol
 
 from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
-from dropscale_cli.follow.round_trip import FollowedDrop, Reporter, Transfer
 from dropscale_cli.terminal import Table, Terminal, Verbosity, on_one_line
+from dropscale_cli.tracking.round_trip import FollowedDrop, Reporter, Transfer
 
 _SPARE_LINES = 4
 """The table's frame, its caption, and the prompt."""
@@ -29,9 +29,9 @@ _WAITS = MappingProxyType(
         WaitReason.LEDGER: "waiting for the ledger",
         WaitReason.SLOT: "waiting for a free slot",
         WaitReason.BUDGET: "waiting for the budget",
-        WaitReason.THROTTLED: "waiting until Magic Hour takes more",
+        WaitReason.THROTTLED: "waiting until Magic Hour accepts more",
         WaitReason.ACCOUNT: "waiting for the account",
-        WaitReason.UNREADABLE: "waiting until Magic Hour itself answers",
+        WaitReason.UNREADABLE: "waiting for a readable answer from Magic Hour",
     }
 )
 
@@ -49,6 +49,17 @@ def state_in_words(drop: FollowedDrop) -> str:
     else:
         words = drop.manifest.state.replace("_", " ")
     return f"{words}, no longer waited for" if drop.is_given_up else words
+
+
+def reason_lines(drop: FollowedDrop) -> Iterator[str]:
+    """Tell why an image stands where it stands, and what to do; nothing, if all is well."""
+    if drop.trouble:
+        yield drop.trouble
+    elif drop.manifest is None:
+        yield "Nothing was heard of it. Run again with --log FILE; the file tells what happened."
+    elif drop.manifest.reason:
+        yield drop.manifest.reason.message
+        yield drop.manifest.reason.fix
 
 
 def progress_in_words(drop: FollowedDrop) -> str:

@@ -16,8 +16,8 @@ from dropscale_cli.errors import PriceUnconfirmed
 from dropscale_cli.files.drops import FileListing, find_drops
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.follow.places import OutputFolder
-from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.follow.run import Agreement, RunOptions, run_drops
+from dropscale_cli.follow.stack_plan import Page, PlannedChange, StackPlanner
 from dropscale_cli.options import (
     FILE,
     ended_by_signals,
@@ -31,8 +31,8 @@ from dropscale_cli.specs.plan import loss_lines
 from dropscale_cli.stacks.account import stack_limit_warnings
 from dropscale_cli.stacks.aws_target import deployed_target
 from dropscale_cli.stacks.local_stack import chosen_api
-from dropscale_cli.stacks.stack_plan import Page, PlannedChange, StackPlanner
 from dropscale_cli.terminal import Table, Terminal, choose, say, say_json
+from dropscale_cli.tracking.progress import progress_on
 
 _S3 = "s3://"
 
@@ -57,8 +57,7 @@ def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -
         StackUnreachable, PriceUnconfirmed: as their names say.
         click.UsageError: that is not where the stack takes drops.
     """
-    with progress_on(Terminal(to_stderr=True), f"Looking for stack {stack}"):
-        target = deployed_target(stack)
+    target = deployed_target(stack)
     if bucket != target.input_bucket:
         raise click.UsageError(
             f"{bucket} is not the input bucket of stack {stack}; that is {target.input_bucket}."
@@ -194,7 +193,7 @@ def _report(outcome: _Outcome, agreement: Agreement) -> None:
 @click.argument("place", metavar="PATH|s3://BUCKET/PREFIX")
 @stack_option
 @out_option("Where earlier runs of PATH have put their results.")
-@click.option("--yes", is_flag=True, help="Agree to the plan without being asked.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @format_option("With json, the plan goes to standard error.")
 @click.option("--log", type=FILE, help="Append the stack's log to this file; for PATH.")
 @sidecar_suffixes_option
