@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from dropscale.ledger.drops import Drop, Reason, Rendition
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
+from dropscale.ledger.states import AT_VENDOR_STATES, VERDICTS, DropState, JobState
 from dropscale.ledger.store import MOST_DROPS, Ledger, amend_drop, amend_job
 from dropscale.pipeline.parts.execution import ExecutionState
 from dropscale.pipeline.parts.gate import Waiting
@@ -146,6 +146,7 @@ class FollowJob:
         since = job.submitted_at or now
         first_look = since + timedelta(seconds=self.timing.first_check)
         seconds = int((first_look - now).total_seconds())
+        has_verdict = job.state in VERDICTS
         return ExecutionState(
             drop_id=drop.id,
             rendition_id=rendition.id,
@@ -155,7 +156,7 @@ class FollowJob:
             project_id=project_id,
             status=ProjectStatus.QUEUED,
             started_at=int(since.timestamp()),
-            wait_seconds=min(max(1, seconds), deadline),
+            wait_seconds=1 if has_verdict else min(max(1, seconds), deadline),
             deadline=int(now.timestamp()) + deadline,
         )
 
