@@ -123,14 +123,19 @@ class Judge:
                 )
 
     def _never_made(self) -> int:
-        """Return the price of the creates of unknown outcome that cost nothing, by the book."""
+        """Return the price of the creates that cost nothing, by the book, which nobody could learn.
+
+        Their outcome is unknown, or their project is gone since it ended.
+        """
         book, now = self.stack.vendor.book.values(), self.stack.clock.now
         tokens = {entry.token for entry in book if not entry.is_refunded(now)}
+        gone = {entry.id for entry in book if entry.plan.gone is not None}
         price = {}
         for wish in self.wishes:
             for job in (self._manifest(wish.key) or {"jobs": []})["jobs"]:
                 token = f"{job['fingerprint'][:8]}-{job['attempt']}"
-                if job["state"] in {"unknown", "superseded"} and token not in tokens:
+                is_open = job["state"] in {"unknown", "superseded"}
+                if (is_open or job["project_id"] in gone) and token not in tokens:
                     per_factor = {2: 50, 4: 200}[job["scale_factor"]]
                     price[token] = per_factor // (2 if job["mode"] == "preserve" else 1)
         return sum(price.values())
