@@ -72,7 +72,7 @@ def test_a_run_ends_on_a_signal_to_itself_however_many_follow(
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
             process.send_signal(number)
         told, again = last_words(process, logged).splitlines()
-    assert told.startswith("Interrupted. Nothing runs here any more; what is paid is kept")
+    assert told.startswith("Interrupted. Nothing runs here any more; paid results are kept")
     assert told.endswith(f"Results so far are in {out}.")
     assert shlex.split(again) == ["To", "resume:", "dropscale", *map(str, given)]
 
@@ -96,7 +96,7 @@ def test_a_stack_takes_drops_as_it_says_until_ctrl_c(
         )
         inputs = upload[9].removeprefix("s3://").removesuffix("/")
         s3.put_object(Bucket=inputs, Key="photo.jpg", Body=png())
-        download = shlex.split(printed[printed.index("Fetch what has come out:") + 1])
+        download = shlex.split(printed[printed.index("Download the results:") + 1])
         results = download[8].removeprefix("s3://").removesuffix("/")
         s3.get_waiter("object_exists").wait(
             Bucket=results,

@@ -157,8 +157,8 @@ def check_client(client: Installed) -> None:
     client.run(client.python, "right.py")
     said = client.run("dropscale", "--version", fails=True)
     assert said == (
-        "The command needs the package click, which the library does without: "
-        "pip install 'dropscale[local]'\n"
+        "The command needs the package click, which the library does not: pip install "
+        "'dropscale[local]'\n"
     ), said
     checkers: list[list[str | Path]] = [
         [sys.executable, "-m", "mypy", "--strict", "--python-executable", client.python],

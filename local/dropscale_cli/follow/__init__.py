@@ -1,1 +1,1 @@
-"""Commands that bring images through a stack, and show how far they are."""
+"""Commands that bring images through a stack and show their states."""

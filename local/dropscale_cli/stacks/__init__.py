@@ -1,1 +1,1 @@
-"""Stacks, on this machine and elsewhere, and what is done about them by hand."""
+"""Stacks, on this machine and on AWS, and the commands that manage them."""

@@ -60,7 +60,7 @@ class EmbeddedCloud:
         parameters: Stack parameters; the template's defaults for the rest.
         secrets: Secret values by logical id; a secret without one is made without one.
         stack_name: Part of every resource's name.
-        port: The endpoint's port on loopback; 0 takes a free one.
+        port: The endpoint's port on loopback; The port; 0 picks a free one.
         log: Where the cloud and its functions write: an open file (with a file number), a path to
             append to, or None for nowhere.
         layer: The folder to use as content of the template's layers, instead of theirs.

@@ -48,7 +48,7 @@ class _QuietRequestHandler(MotoRequestHandler):
 
 
 def listening_socket(port: int) -> socket.socket:
-    """Return a socket that listens on a loopback port; 0 takes a free one.
+    """Return a socket that listens on a loopback port; The port; 0 picks a free one.
 
     Raises:
         PortInUseError: Another program has the port.

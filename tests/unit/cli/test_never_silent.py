@@ -68,7 +68,9 @@ def test_something_is_said_within_a_second(
     ended = CliRunner().invoke(cli.main, command.split())
 
     assert "enough" in ended.stderr, ended
-    assert any(word in slow.said for word in ("Looking", "Reading", "Starting")), slow.said
+    assert any(word in slow.said for word in ("Looking", "Reading", "Starting", "Checking")), (
+        slow.said
+    )
 
 
 def shown(verbosity: Verbosity, tell: Callable[[Terminal], None]) -> str:
@@ -178,14 +180,13 @@ def test_a_folder_of_a_stack_says_whose_it_is(tmp_path: Path) -> None:
         (
             "run photos --engine stub",
             "follow.run.find_drops",
-            "is kept, and paid jobs go on. Results so far are in out.\n"
-            "To resume: dropscale run photos --engine stub\n",
+            "are kept, and paid jobs continue. Results so far are in out.\nTo resume: dropscale "
+            "run photos --engine stub\n",
         ),
         (
             "resolve cat.png --pay-again --stack s",
             "stacks.by_hand.place_of",
-            "Stack s goes on with what it has.\n"
-            "To see where it stands: dropscale status --stack s\n",
+            "Stack s continues its work.\nTo see its state: dropscale status --stack s\n",
         ),
         (
             "plan photos",

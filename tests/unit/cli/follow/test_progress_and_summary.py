@@ -175,7 +175,7 @@ def test_the_summary_tells_what_did_not_come_out_why_and_what_to_do(
         "  Correct it.",
         "",
         "c.jpg: dropped",
-        "  Nothing was heard of it. Run again with --log FILE; the file tells what happened.",
+        "  The stack reported nothing about it. Run again with --log FILE, and read the log.",
         "",
         "d.jpg: waiting for the account: is the API key right, are credits left?",
         "",
@@ -241,7 +241,7 @@ def test_what_is_given_up_comes_with_the_command_that_goes_on(
     ]
     one.print_text()
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "Nothing is lost; later, go on by: dropscale run photos --out out"
+    assert last == "Nothing is lost. To continue later: dropscale run photos --out out"
     told = one.as_json()
     assert (told["resume"], told["drops"][0]["given_up"]) == (one.resume, True)
 

@@ -318,7 +318,7 @@ def test_other_bytes_at_a_results_place_are_not_the_result(trip: Trip) -> None:
     target.can_retry = False
     drop = trip(target, "a.jpg")["a.jpg"]
     assert target.retried == ["a.jpg"]
-    assert "a.png: the paid result is no longer there" in (drop.trouble or "")
+    assert "a.png: the paid result no longer exists" in (drop.trouble or "")
 
 
 def test_images_of_an_earlier_run_are_followed_without_dropping_them(trip: Trip) -> None:
@@ -441,7 +441,7 @@ def test_what_is_no_manifest_is_trouble_of_that_image_only(trip: Trip, body: byt
 
     drops = trip(target, "a.jpg", "b.jpg")
 
-    assert "not a manifest" in str(drops["a.jpg"].trouble)
+    assert "not a readable manifest" in str(drops["a.jpg"].trouble)
     assert drops["b.jpg"].is_as_asked
 
 

@@ -73,7 +73,7 @@ def test_a_price_that_is_not_agreed_to_leaves_the_folder_free_for_any_place(
     with pytest.raises(PriceUnconfirmed, match=r"Images: 1\. They cost up to 25") as raised:
         run(options, place)
 
-    assert ("Each image that comes later is charged" in raised.value.message) is is_watching
+    assert ("Each image added later is also charged" in raised.value.message) is is_watching
     assert capsys.readouterr().out == "Warning: the budget is short.\n"
     assert StateFolder(out).api_name() is None
     assert [*place.planned[0].images] == ["cat.png"]

@@ -428,7 +428,7 @@ def test_a_live_page_keeps_up_and_knows_more_than_the_manifests(results: Results
     page = ParsedPage(file.read_text())
     assert "data-live" not in page.all("body")[0].attributes
     assert "Correct it." in page.text(0)
-    assert "Nothing was heard of it." in page.text(1)
+    assert "The stack reported nothing about it." in page.text(1)
     assert page.cards[1][0].attributes["data-state"] == "dropped"
 
 

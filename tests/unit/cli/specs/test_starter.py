@@ -54,7 +54,7 @@ def test_init_writes_the_starter_and_never_overwrites(
     path = folder / "dropscale.yaml"
     assert path.read_text() == starter.starter_text()
     path.write_text("scale_factor: 4")
-    with pytest.raises(UnusablePath, match="is there already"):
+    with pytest.raises(UnusablePath, match="exists already"):
         starter.write_starter(folder)
     assert path.read_text() == "scale_factor: 4"
 

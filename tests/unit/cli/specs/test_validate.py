@@ -147,7 +147,7 @@ def test_a_prompt_that_any_image_below_uses_is_no_warning_for_that_image(
     [
         ("package.json", '{"nam": 1}', "package.json:1:2: nam: there is no such field; "),
         ("notes.yaml", "name: x", "notes.yaml:1:1: names no image; "),
-        ("notes.txt", "scale_factor: 4", "notes.txt:1:1: is no spec, by its name; "),
+        ("notes.txt", "scale_factor: 4", "notes.txt:1:1: has a name that is not a spec's; "),
         ("job.yaml", b"\xff\xfea", "job.yaml:1:1: the file is UTF-16"),
         ("dropscale.yaml", "scale_factor: 3", "dropscale.yaml:1:15: scale_factor: "),
     ],
@@ -176,7 +176,7 @@ def test_the_cascade_begins_where_one_says(lines: Validate) -> None:
     files = {"dropscale.yaml": "scale_factor: 3", "a/cat.jpg": "", "a/cat.jpg.yaml": "{}"}
     assert lines(files, "a", root=Path("a")) == (0, [])
     assert lines({}, "a")[0] == 1
-    with pytest.raises(click.UsageError, match=r"does not lie below 'a'"):
+    with pytest.raises(click.UsageError, match=r"is not inside 'a'"):
         lines({}, ".", root=Path("a"))
 
 

@@ -45,12 +45,12 @@ def test_a_ledger_has_none() -> None:
     ("facts", "words"),
     [
         ({"KeySchema": keys("id", "sk")}, "keys"),
-        ({"GlobalSecondaryIndexes": []}, "no index sweep"),
+        ({"GlobalSecondaryIndexes": []}, "no index named sweep"),
         ({"GlobalSecondaryIndexes": [index(KeySchema=keys("sweep", "due"))]}, "index sweep has"),
         ({"GlobalSecondaryIndexes": [index(IndexStatus="CREATING")]}, "CREATING"),
         ({"TableStatus": "ARCHIVED"}, "ARCHIVED"),
         ({"SSEDescription": {"InaccessibleEncryptionDateTime": 1}}, "cannot be used"),
-        ({"SSEDescription": {"KMSMasterKeyArn": f"{KEY}-before"}}, "KmsKeyArn another"),
+        ({"SSEDescription": {"KMSMasterKeyArn": f"{KEY}-before"}}, "KmsKeyArn is another"),
     ],
     ids=str,
 )
