@@ -404,7 +404,7 @@ def test_boto3_tells_why_it_is_refused(caller: Caller, service: str, operation: 
         getattr(client, operation)()
     error = refused.value.response["Error"]
     assert error["Code"] == "InvalidAccessKeyId"
-    assert "each run draws its own" in error["Message"]
+    assert "each run has its own" in error["Message"]
 
 
 def test_each_cloud_draws_its_own_credentials(cloud: EmbeddedCloud) -> None:
