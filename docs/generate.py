@@ -88,7 +88,7 @@ _ALLOWED_BY_TYPE = {
     "number": "number above {exclusiveMinimum}",
     "integer": "whole number from {minimum}",
     "boolean": "`true`, `false`",
-    "array": "list of at most {maxItems} mappings",
+    "array": "list of at most {maxItems}",
     "object": "mapping",
     "null": "`null`",
 }
@@ -124,12 +124,13 @@ def _field_row(path: str, field: Schema, definitions: Schema) -> str:
 
 def _kinds(field: Schema, definitions: Schema) -> list[Schema]:
     """Return a schema for each type that a field's value may have."""
+    if "anyOf" in field:
+        return [kind for each in field["anyOf"] for kind in _kinds(each, definitions)]
+    if "$ref" in field:
+        return [definitions[field["$ref"].rpartition("/")[2]]]
     if isinstance(field.get("type"), list):
         return [{**field, "type": kind} for kind in field["type"]]
-    return [
-        definitions[kind["$ref"].rpartition("/")[2]] if "$ref" in kind else kind
-        for kind in field.get("anyOf", [field])
-    ]
+    return [field]
 
 
 def _allowed(kind: Schema) -> str:

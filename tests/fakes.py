@@ -51,6 +51,8 @@ from dropscale.magichour.errors import NotFound
 from dropscale.magichour.models import Account, CreatedProject, Project
 from dropscale.pipeline.parts.ports import (
     MOST_KEYS,
+    MOST_TAGS,
+    TAG,
     ExecutionStatus,
     ListedObject,
     ObjectGone,
@@ -59,6 +61,7 @@ from dropscale.pipeline.parts.ports import (
     OpenObject,
     OutputLabels,
     StoredOutput,
+    TooManyTags,
 )
 from dropscale.specs.keys import MANIFEST_SUFFIX
 from dropscale.upscaler import ProjectStatus
@@ -264,6 +267,8 @@ class FakeInputBucket:
         self.before_open: Callable[[], None] = lambda: None
         self.refusals: dict[str, Exception] = {}
         """What S3 says to each look at a key, whatever lies there."""
+        self.tags: dict[str, dict[str, str]] = {}
+        """By the ids of versions."""
         self._versions: dict[str, bytes] | None = {} if is_versioned else None
 
     def put(self, key: str, body: bytes, at: datetime) -> None:
@@ -276,6 +281,12 @@ class FakeInputBucket:
     def delete(self, key: str) -> None:
         for known in (self.objects, self.version_ids, self.modified):
             known.pop(key, None)
+
+    def forget(self, key: str) -> None:
+        """Delete a key's version for good."""
+        if self._versions is not None:
+            del self._versions[self.version_ids[key]]
+        self.delete(key)
 
     def head(self, bucket: str, key: str) -> ObjectVersion | None:
         self.requests += 1
@@ -299,6 +310,18 @@ class FakeInputBucket:
             file.write(body)
             file.seek(0)
             yield file
+
+    def set_tag(self, source: Source, version_id: str, value: str, *, adds: bool) -> None:
+        if self._versions is None or version_id not in self._versions:
+            raise ObjectGone(source.key)
+        before = self.tags_of(version_id)
+        after = before | {TAG: value} if adds or TAG in before else before
+        if len(after) > MOST_TAGS:
+            raise TooManyTags(source.key, fix="Take one off.")
+        self.tags[version_id] = after
+
+    def tags_of(self, version_id: str) -> dict[str, str]:
+        return self.tags.get(version_id, {})
 
     def page(self, bucket: str, after: str, limit: int) -> list[ListedObject]:
         found = sorted(item for item in self.objects.items() if item[0] > after)[:limit]
@@ -331,7 +354,7 @@ class FakeInputBucket:
     def _read(self, key: str, etag: str, version_id: str | None = None) -> bytes:
         body = self.objects.get(key)
         if self._versions is not None and version_id is not None:
-            body = self._versions[version_id]
+            body = self._versions.get(version_id)
         if body is None:
             raise ObjectGone(key)
         if _etag(body) != etag:

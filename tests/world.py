@@ -33,6 +33,7 @@ from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.publish import PublishOutput
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.pipeline.parts.start import StartJob, StartPolicy
+from dropscale.pipeline.parts.tag import TagDrop, leave_untagged
 from dropscale.pipeline.reconcile import Reconcile
 from dropscale.pipeline.resolve import Decision, Resolve, Trust
 from dropscale.pipeline.restart import Restart
@@ -82,6 +83,7 @@ class World:
     stack_id: str = "stack"
     listens: bool = True
     """Whether the event bus takes announcements."""
+    tags_drops: bool = False
 
     def __post_init__(self) -> None:
         self._tokens = count(1 if self.stack_id == "stack" else 1 << 32)
@@ -97,6 +99,7 @@ class World:
             self.results,
             observe=self.observe,
             announce=self.announce,
+            tag=TagDrop(self.bucket) if self.tags_drops else leave_untagged,
         )
         self.ownership = Ownership(self.ledger, self.results, self.clock, self.stack_id)
         self.gate = GateKeeper(self.ledger, self.upscaler, self.clock, lambda: 0.5)

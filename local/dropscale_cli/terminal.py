@@ -281,12 +281,16 @@ class Commands(click.Group):
             return super().get_command(ctx, cmd_name)
         module, _, name = listed.target.partition(":")
         command: click.Command = getattr(import_module(f"{self._package}.{module}"), name)
-        command.params += [
+        self.add_command(command, cmd_name)
+        return command
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """See `click.Group.add_command`; each of them can be told how much to say."""
+        cmd.params += [
             _verbosity_option("-q", Verbosity.QUIET, "Show no progress."),
             _verbosity_option("-v", Verbosity.VERBOSE, "Show each step and each transfer."),
         ]
-        self.add_command(command, cmd_name)
-        return command
+        super().add_command(cmd, name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """See `click.Group.format_commands`; imports none of those that are listed."""

@@ -34,6 +34,8 @@ class WarningCode(StrEnum):
     BITS_LOST = "BitsLost"
     TEXTS_LOST = "TextsLost"
     CREDENTIALS_LOST = "CredentialsLost"
+    # of the dropped object
+    NOT_TAGGED = "NotTagged"
     # of this list
     MORE = "More"
     OTHER = "Other"

@@ -57,10 +57,9 @@ def permissions(  # noqa: PLR0912 # one for each shape of call
             yield Permission("s3:ListBucket", f"arn:aws:s3:::{call['Bucket']}")
         case "s3":
             action = "GetObject" if operation == "HeadObject" else operation
-            version = "Version" if "VersionId" in call else ""
-            yield Permission(
-                f"s3:{action}{version}", f"arn:aws:s3:::{call['Bucket']}/{call['Key']}"
-            )
+            of_version = "ObjectVersion" if "VersionId" in call else "Object"
+            action = action.replace("Object", of_version)
+            yield Permission(f"s3:{action}", f"arn:aws:s3:::{call['Bucket']}/{call['Key']}")
         case "dynamodb" if operation == "TransactWriteItems":
             for item in call["TransactItems"]:
                 ((kind, change),) = item.items()

@@ -21,6 +21,7 @@ from typing import NamedTuple, Self
 
 from dropscale.results.manifest import manifest_key
 from dropscale_embedded.cloud import EmbeddedCloud
+from dropscale_embedded.workers.processes import spawn
 from tests.integration.scripted_vendor import ScriptedVendor
 from tests.unit.magichour.scripted_server import ScriptedServer
 
@@ -97,6 +98,8 @@ def peaks(image: bytes, result: bytes, spec: str) -> dict[str, float]:
                 template=TEMPLATE,
                 parameters={**parameters, "ApiBaseUrl": server.base_url},
                 secrets={"ApiKeySecret": "key"},
+                # Of a worker that was forked, /proc shows the zygote's environment and memory.
+                start_worker=spawn,
             ) as cloud,
         ):
             s3, inputs = cloud.client("s3"), cloud.outputs["InputBucketName"]

@@ -18,7 +18,7 @@ _WITH_REASON = {
     DropState.UNKNOWN,
 }
 _BUGS = (AttributeError, KeyError, TypeError, ValueError, AssertionError)
-_BUG_NAMES = {"IllegalTransition", "ManifestContended"}
+_BUG_NAMES = {"IllegalTransition", "ManifestContended", "NotInLedger"}
 
 
 def violations(

@@ -11,16 +11,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from operator import getitem
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pytest
 
 from dropscale.aws import invocation
+from dropscale.aws.settings import Settings
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.states import WaitReason
 from dropscale.magichour import errors
-from dropscale.pipeline.parts.measurements import Measurement
+from dropscale.pipeline.parts.measurements import Measurement, measurements_of
 from dropscale.pipeline.sweep import Sweep
 from dropscale.results.announcement import DETAIL_TYPES, SOURCE, announcement_of
 from dropscale.upscaler import ProjectStatus
@@ -87,12 +88,14 @@ class MeteredWorld(World):
     """What each handler composes its use case with is told of each drop."""
 
     def observe(self, drop: Drop) -> None:
-        class NoSettings(invocation.Settings):
+        class AnySettings(Settings):
             @classmethod
-            def from_environment(cls, environment: Mapping[str, str]) -> Any:
-                return cls.model_construct()
+            def from_environment(cls, environment: Mapping[str, str]) -> Self:
+                return super().from_environment(
+                    dict.fromkeys(map(str.upper, cls.model_fields), "x")
+                )
 
-        invocation.compose_once(lambda _, observe: observe, NoSettings)()(drop)
+        invocation.compose_once(lambda _, observe: observe, AnySettings)()(drop)
 
 
 Emitted = dict[Metric, list[float]]
@@ -222,7 +225,7 @@ def test_a_metric_that_is_emitted_no_more_is_noticed(
     def without(emitter: Callable[..., Iterator[Measurement]]) -> Callable[..., Any]:
         return lambda *args: (one for one in emitter(*args) if one.name != name)
 
-    monkeypatch.setattr(invocation, "measurements_of", without(invocation.measurements_of))
+    monkeypatch.setattr(invocation, "measurements_of", without(measurements_of))
     monkeypatch.setattr(Sweep, "backlog", without(Sweep.backlog))
 
     silent = {alarm for alarm, metric in OWN.items() if metric.name == name}
@@ -315,7 +318,7 @@ def test_each_drop_of_an_unknown_outcome_sends_a_mail() -> None:
     assert pattern["detail-type"] == [DETAIL_TYPES[world.announced[-1].state]]
     assert pattern["detail"]["results"].keys() == told["results"].keys()
     paths = target["InputTransformer"]["InputPathsMap"]
-    values = [reduce(getitem, path.split(".")[2:], told) for path in paths.values()]
+    values: list[Any] = [reduce(getitem, path.split(".")[2:], told) for path in paths.values()]
     assert values[0] == "cat.png"
     assert all(values)
     template = target["InputTransformer"]["InputTemplate"]["Fn::Sub"]

@@ -100,6 +100,27 @@ def test_the_last_states_take_what_the_state_machine_hands_them(
     assert answer == {"drop_id": "d", "state": "waiting"}
 
 
+@pytest.mark.parametrize(
+    ("app", "name", "use_case"),
+    [
+        (check, "check", "check"),
+        (deliver, "deliver", "deliver_result"),
+        (fail, "fail-project-error", "report_failure"),
+        (fail, "fail-caught-error", "report_failure"),
+    ],
+)
+def test_of_a_drop_that_is_not_in_the_ledger_the_error_says_so(
+    monkeypatch: pytest.MonkeyPatch, app: Any, name: str, use_case: str
+) -> None:
+    world = World()
+    monkeypatch.setattr(app, f"_{name.partition('-')[0]}", lambda: getattr(world, use_case))
+
+    with pytest.raises(Exception, match=r"this (drop|job) is not in the ledger: ") as caught:
+        app.handler(event(name), FakeLambdaContext())
+
+    assert caught.typename == "NotInLedger"
+
+
 def test_sweep_says_what_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(listens=False)
     world.drop("text.png", b"not an image")

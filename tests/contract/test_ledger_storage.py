@@ -1,6 +1,8 @@
 """The ledger's storage keeps one contract, in memory for tests and on DynamoDB."""
 
+import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -60,6 +62,10 @@ NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 
+ENDPOINT = os.environ.get("AWS_ENDPOINT_URL_DYNAMODB")
+"""Where DynamoDB is, for a run on another engine than moto: tests/gate/second_engine.py."""
+
+
 @cache  # to make a client, or to read the template, takes longer than most tests
 def client() -> Any:
     return boto3.client(
@@ -79,9 +85,10 @@ def table() -> dict[str, Any]:
 
 @pytest.fixture
 def dynamo() -> Iterator[DynamoLedger]:
-    with mock_aws():
+    with mock_aws() if ENDPOINT is None else nullcontext():
         client().create_table(TableName="ledger", **table())
         yield DynamoLedger(client(), "ledger", sleep=lambda _: None)
+        client().delete_table(TableName="ledger")
 
 
 @pytest.fixture(params=["memory", "dynamo"])

@@ -276,6 +276,7 @@ class TestPermissions:
             ("Results", str(below_the_prefix("Results"))),
             ("Drops", str(below_the_prefix("Input"))),
             ("Originals", str(below_the_prefix("Input"))),
+            ("Tags", str(below_the_prefix("Input"))),
             ("LostExecutions", str({"Fn::Sub": executions})),
             ("LogDelivery", "*"),
         }

@@ -24,6 +24,9 @@ NOT_FOR_A_SCHEMA = re.compile(
         (
             " assets.image_file_path: ",  # which paths are right depends on the spec's own name
             " belongs to no image",
+            " can only be in a folder's spec",
+            ": there is no preset ",  # which there are depends on the specs further out
+            " is defined below",
             " has an invisible character",  # patterns know no classes of characters
             ": is the same upscale as",  # renditions are compared when all specs are merged
             ": would have the output name of",

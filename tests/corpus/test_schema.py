@@ -19,6 +19,7 @@ from dropscale.specs.parse import parse_sidecar
 SCHEMA = jsonschema.Draft202012Validator(json_schema())
 BEYOND_A_SCHEMA = {
     "a file's own name": re.compile(r"is not the image beside this spec$"),
+    "what kind of spec a file is": re.compile(r"can only be in a folder's spec$"),
     "bytes, where a schema counts characters": re.compile(r"is longer than 255 bytes$"),
     "classes of characters": re.compile(r"has an invisible character, U\+[0-9A-F]+$"),
     "what JSON does not have": re.compile(r"^\.nan is not a number"),

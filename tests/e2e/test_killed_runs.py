@@ -18,12 +18,14 @@ from dropscale_embedded.api.account_file import AccountFile
 from dropscale_embedded.api.projects import Entry, Project
 from tests.e2e.conftest import DEADLINE_SECONDS
 from tests.fakes import png
+from tests.originals import CREATOR, encoded, exif, pixels
 
 Start = Callable[..., "subprocess.Popen[str]"]
 Finish = Callable[..., "subprocess.CompletedProcess[str]"]
 
 KEYS = [f"{number}.png" for number in range(3)]
 _LOOK_SECONDS = 0.002
+PHOTO = encoded(pixels(), exif=exif())
 
 
 @pytest.fixture
@@ -101,6 +103,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, finish: Finish) -> tuple[Path
     (folder / "photos").mkdir()
     for shade, key in enumerate(["bad.png", "cat.png", "later.png"]):
         (folder / "photos" / key).write_bytes(png(shade=shade))
+    (folder / "photos" / "cat.png").write_bytes(PHOTO)
     (folder / "photos" / "bad.png.yaml").write_text("scale_factor: 3\n")
     (folder / "photos" / "later.png.yaml").write_text("wait_for_completion: false\n")
     options = ["--out", folder / "out", "--engine", "stub"]
@@ -129,10 +132,13 @@ def test_status_tells_between_runs_what_came_out_and_what_did_not(
 def test_retry_fetches_what_was_removed_and_says_what_it_cannot_try(
     finish: Finish, done: tuple[Path, Path]
 ) -> None:
-    _, out = done
+    photos, out = done
     result = out / "cat.png@2x.png"
     content = result.read_bytes()
+    assert CREATOR.encode() in content
     result.unlink()
+    # The image is read again, but not evaluated again: that could pay anew.
+    (photos / "cat.png.yaml").write_text("scale_factor: 4\n")
     assert "dropscale retry cat.png" in finish("status", "--out", out).stdout
 
     ended = finish("retry", "--all", "--out", out)
@@ -146,6 +152,14 @@ def test_retry_fetches_what_was_removed_and_says_what_it_cannot_try(
     assert len(charges(out)) == 2
     nothing = finish("retry", "cat.png", "--out", out)
     assert (nothing.returncode, "Nothing to retry" in nothing.stdout) == (0, True)
+
+    (photos / "cat.png").write_bytes(PHOTO[:-1])
+    result.unlink()
+    bare = finish("retry", "cat.png", "--out", out)
+    assert (bare.returncode, result.is_file()) == (0, True)
+    assert f"Warning: cat.png: the image is not in {photos} as it was dropped" in bare.stdout
+    assert "Warning: cat.png: No metadata of the original is restored" in bare.stdout
+    assert len(charges(out)) == 2
 
 
 @pytest.mark.parametrize(
@@ -198,9 +212,7 @@ def test_a_run_killed_before_the_answer_came_leaves_it_to_a_person(
     start: Start, finish: Finish, silent_api: SilentApi, tmp_path: Path
 ) -> None:
     cat, out = tmp_path / "cat.png", tmp_path / "out"
-    cat.write_bytes(png())
-    # Nobody waits for the first look at the project, 20 s later.
-    (tmp_path / "cat.png.yaml").write_text("wait_for_completion: false\n")
+    cat.write_bytes(PHOTO)
     key = {"MAGIC_HOUR_API_KEY": "key", "MAGIC_HOUR_BASE_URL": silent_api.base_url}
     with start("run", cat, "--out", out, "--yes", **key) as process:
         assert silent_api.charged.wait(DEADLINE_SECONDS)
@@ -228,5 +240,6 @@ def test_a_run_killed_before_the_answer_came_leaves_it_to_a_person(
     (charge,) = silent_api.book.entries(EntryKind.CHARGE)
     adopted = finish("resolve", "cat.png", "--adopt", charge.project_id, "--out", out, **key)
     assert adopted.returncode == 0
+    assert CREATOR.encode() in (out / "cat.png@2x.png").read_bytes()
     assert finish("status", "--out", out).returncode == 0
     assert silent_api.book.entries(EntryKind.CHARGE) == (charge,)

@@ -65,7 +65,7 @@ IMPLIED = {
 DEADLINE_SECONDS = 240.0
 FIRST, WITHDRAWN, FAILING, LAST = "first.png", "withdrawn.png", "failing.png", "last.png"
 UNREAD, UPLOADED, UNWATCHED = "unread.png", "uploaded.png", "unwatched.png"
-TOO_LATE = "too late.png"
+TOO_LATE, BROKEN = "too late.png", "broken.png"
 
 WAITING, AT_VENDOR = {DropState.WAITING}, {DropState.SUBMITTED, DropState.RENDERING}
 DELIVERED, FAILED, REJECTED = {DropState.DELIVERED}, {DropState.FAILED}, {DropState.REJECTED}
@@ -78,7 +78,8 @@ Needed = dict[str, set[Permission]]
 
 @pytest.fixture(scope="module")
 def policies() -> Policies:
-    return Policies({"KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/one"})
+    key = "arn:aws:kms:us-east-1:123456789012:key/one"
+    return Policies({"KmsKeyArn": key, "TagDrops": "true"})
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +121,16 @@ def busy_stack() -> None:
                 "MaxConcurrentJobs": str(LIMITS.slots),
                 "DailyCreditLimit": str(BUDGET.daily),
                 "ApiBaseUrl": api.base_url,
+                "TagDrops": "true",
             },
             secrets={"ApiKeySecret": api.token},
             before_events=lambda cloud: leave_work(cloud, api),
         ) as cloud,
     ):
-        await_states(cloud, {UPLOADED: REJECTED, UNREAD: AT_VENDOR, UNWATCHED: AT_VENDOR})
+        put(cloud, BROKEN, b"no image")
+        await_states(
+            cloud, {BROKEN: REJECTED, UPLOADED: REJECTED, UNREAD: AT_VENDOR, UNWATCHED: AT_VENDOR}
+        )
         for key, width in ((FIRST, 3), (WITHDRAWN, 5), (FAILING, 7), (LAST, 9)):
             put(cloud, key, png(width, 2))
             await_states(cloud, {key: WAITING})
@@ -156,6 +161,7 @@ def leave_work(cloud: EmbeddedCloud, api: EmbeddedApi) -> None:
     (rule,) = cloud.client("events").list_rules()["Rules"]
     cloud.client("events").disable_rule(Name=rule["Name"])
     put(cloud, UNREAD, png())  # of which the sweeper alone is to tell submit
+    put(cloud, UPLOADED, png(1, 1))  # which the sweeper is to tag
     cloud.client("events").enable_rule(Name=rule["Name"])
     files = Client(token=api.token, base_url=api.base_url).v1
     path = files.files.upload_file(io.BytesIO(png(1, 2)), "png")
@@ -186,6 +192,10 @@ def leave_job(cloud: EmbeddedCloud, ledger: DynamoLedger, key: str, now: datetim
     due = now - timedelta(minutes=1)
     job = Job(fingerprint=key, parameters=parameters, label=key, created_at=due, due=due)
     source = Source(bucket=bucket, key=key, etag="etag", width=1, height=2)
+    if key == UPLOADED:
+        found = cloud.client("s3").head_object(Bucket=bucket, Key=key)
+        told = {"etag": found["ETag"].strip('"'), "version_id": found["VersionId"]}
+        source = source.model_copy(update=told)
     wanted = Rendition(fingerprint=key, parameters=parameters, wait=WaitReason.SLOT)
     if key == UNWATCHED:
         wanted = wanted.move(DropState.SUBMITTED)
@@ -267,6 +277,12 @@ def test_nothing_is_called_implied_that_is_called_or_not_allowed(
         for single in statements
         if not any(single.allows(permission) for permission in needed[function])
     }
+
+
+def test_no_function_touches_tags_unless_tagdrops_says_so() -> None:
+    unset = Policies()
+    actions = {a for name in FUNCTIONS for one in unset.of_function(name) for a in one.actions}
+    assert not [action for action in actions if "Tagging" in action]
 
 
 def test_no_role_has_a_policy_that_is_not_the_templates(policies: Policies) -> None:

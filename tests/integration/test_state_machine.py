@@ -194,7 +194,7 @@ def test_errors_that_do_not_pass_are_reported_in_the_end(
 
     assert ended.verdict == ("FAILED", "UpscaleFailed", "timed_out", errors[-1])
     assert ended.invocations[state] == len(errors)
-    assert "seven days" in ended.manifest["reason"]["fix"]
+    assert "seven more days" in ended.manifest["reason"]["fix"]
 
 
 @pytest.mark.parametrize(("state", "errors"), [*exhausting_errors(UNCAUGHT_TASKS)])

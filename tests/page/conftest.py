@@ -59,7 +59,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     photos, out = folder / "photos", folder / "out"
     for key in ("a.png", HOSTILE, "x/b.png", "x/y/c.png"):
-        told = manifest(key, DropState.DELIVERED, output=f"{key}@2x.png")
+        warnings = ("too small",) if key == "x/b.png" else ()
+        told = manifest(key, DropState.DELIVERED, output=f"{key}@2x.png", warnings=warnings)
         put(out, told, png(*RESULT_SIZE, AFTER))
         original = photos / key
         original.parent.mkdir(parents=True, exist_ok=True)

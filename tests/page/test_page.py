@@ -1,5 +1,6 @@
 """The page in a real browser, opened from the disk."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,9 +90,10 @@ def test_every_control_has_a_role_a_name_and_its_turn(browse: Browse, page: Path
         focused = browser.switch_to.active_element
         turns.append((focused.aria_role, focused.accessible_name))
     assert turns[0][0] == "radio"
-    assert turns[1:3] == [("combobox", "Folder"), ("searchbox", "Name")]
+    boxes = [("combobox", "Folder"), ("combobox", "Warning"), ("combobox", "Order")]
+    assert turns[1:5] == [*boxes, ("searchbox", "Name")]
     name = HOSTILE
-    assert turns[3:8] == [
+    assert turns[5:10] == [
         ("button", f"Zoom {name} to 1:1"),
         ("slider", f"Original and result of {name}"),
         ("link", f"Result of {name}"),
@@ -118,6 +120,42 @@ def test_filters_by_state_folder_and_name_are_kept_over_a_reload(
     assert shown(browser) == []
     part(browser, ".none button").click()
     assert len(shown(browser)) == 6
+
+
+def test_failed_ones_come_first_on_wish_and_warnings_are_found_by_code(
+    browse: Browse, page: Path
+) -> None:
+    browser = browse(page)
+    assert shown(browser)[-1] != "x/failed.png"
+    part(browser, "select[name=order]").send_keys("failed")
+    assert shown(browser)[:2] == ["bad.png", "x/failed.png"]
+    browser.refresh()
+    assert shown(browser)[:2] == ["bad.png", "x/failed.png"]
+    part(browser, "select[name=warning]").send_keys("Spec")
+    assert shown(browser) == ["x/b.png"]
+    assert "Warning: too small [Spec]" in card(browser, "x/b.png").text
+    assert browser.current_url.endswith("#warning=Spec&order=failed")
+
+
+@pytest.mark.skipif("AXE" not in os.environ, reason="needs axe-core, which with-chromium installs")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("is_zoomed", [False, True])
+def test_axe_finds_nothing(is_zoomed: bool, scheme: str, browse: Browse, page: Path) -> None:
+    browser = browse(page)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    try:
+        if is_zoomed:
+            open_zoom(browser, "x/b.png")
+        browser.execute_script(Path(os.environ["AXE"]).read_text())
+        found = browser.execute_async_script(
+            "axe.run({ resultTypes: ['violations'], rules: { 'target-size': { enabled: true } } })"
+            ".then(arguments[0])"
+        )
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    told = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
+    assert told == []
 
 
 def test_what_did_not_come_out_says_what_to_do(browse: Browse, page: Path) -> None:
@@ -177,6 +215,10 @@ def test_the_zoomed_image_moves_by_pointer_and_keyboard_and_not_off_the_stage(
     after = part(stage, ".after")
     assert shades(stage, tmp_path, 0.25, 0.75) == [BEFORE, AFTER]
     left = after.rect["x"]
+    keys = ActionChains(browser)
+    keys.send_keys(Keys.ARROW_LEFT).perform()  # wherever the focus is
+    assert after.rect["x"] == left + 80
+    keys.send_keys(Keys.ARROW_RIGHT).perform()
     ActionChains(browser).move_to_element_with_offset(
         stage, 200, 200
     ).click_and_hold().move_by_offset(-100, 0).release().perform()

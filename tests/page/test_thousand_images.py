@@ -14,6 +14,8 @@ from tests.unit.cli.samples import manifest
 
 Browse = Callable[..., webdriver.Chrome]
 
+LOADED = "return performance.getEntriesByType('navigation')[0].loadEventEnd"
+
 
 def test_a_thousand_images_open_at_once(browse: Browse, tmp_path: Path) -> None:
     out, photos = tmp_path / "out", tmp_path / "photos"
@@ -26,17 +28,23 @@ def test_a_thousand_images_open_at_once(browse: Browse, tmp_path: Path) -> None:
         )
         (photos / key).parent.mkdir(parents=True, exist_ok=True)
         (photos / key).write_bytes(png())
-    page = write_page(out, list(drops_in(out)), [photos])
+    drops = list(drops_in(out))
 
-    browser = browse(page)
+    def open_page(images: int) -> float:
+        """Return the milliseconds until all is there that a browser loads at once, at best."""
+        page = write_page(out, drops[:images], [photos])
+        return min(float(browse(page).execute_script(LOADED)) for _ in range(5))
 
-    took = browser.execute_script(
-        "return performance.getEntriesByType('navigation')[0].loadEventEnd"
-    )
+    least = open_page(10)
+    took = open_page(1000)
+
+    page, browser = out / "index.html", browse(out / "index.html")
     loaded = browser.execute_script(
         "return [...document.images].filter((image) => image.complete && image.naturalWidth).length"
     )
-    print(f"{page.stat().st_size / 1e6:.1f} MB, {took:.0f} ms, {loaded} thumbnails")  # noqa: T201
+    size = f"{page.stat().st_size / 1e6:.1f} MB, {loaded} thumbnails loaded"
+    version = browser.capabilities["browserVersion"]
+    print(f"{size}, {took:.0f} ms; 10 images: {least:.0f} ms; Chromium {version}")  # noqa: T201
     assert page.stat().st_size < 3e6
     assert took < 5000
     assert 0 < loaded < 100

@@ -235,9 +235,30 @@ def collected_file(out: Path, output: Output) -> Path | None:
         return None
     if not file.is_file() or file.stat().st_size != output.bytes:
         return None
+    return file if has_sha256(file, output.sha256) else None
+
+
+def file_below(folders: Iterable[Path], key: str, size: int | None = None) -> Path | None:
+    """Return the first file at a key below one of the folders that has a size in bytes.
+
+    None: there is no such file, or the key leads out. Without a size, any size matches.
+    """
+    for folder in folders:
+        with suppress(OSError, ValueError):  # too long, or a file cannot have that name
+            path = PathInside(folder, key).path
+            if path.is_file() and size in {None, path.stat().st_size}:
+                return path
+    return None
+
+
+def has_sha256(file: Path, sha256: str) -> bool:
+    """Whether a file's bytes hash to `sha256`, in hex.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with file.open("rb") as content:
-        is_same = hashlib.file_digest(content, "sha256").hexdigest() == output.sha256
-    return file if is_same else None
+        return hashlib.file_digest(content, "sha256").hexdigest() == sha256
 
 
 def _at_most(most_bytes: int, chunks: Iterable[bytes], path: Path) -> Iterator[bytes]:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from dropscale.ledger.drops import Drop
+from dropscale.ledger.drops import Drop, Source
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import JobState
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale_cli.errors import UnusablePath
-from dropscale_cli.files.results import STATE_NAME, PathInside
+from dropscale_cli.files.results import STATE_NAME, PathInside, file_below, has_sha256
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal
 
@@ -117,6 +117,14 @@ class StateFolder:
         others = [known for known in self.originals() if known != folder.absolute()]
         names = [str(path) for path in (folder.absolute(), *others)]
         self._write(_ORIGINALS, json.dumps(names))
+
+    def original_of(self, source: Source) -> Path | None:
+        """Return the file that was dropped, where it still has the same bytes."""
+        file = file_below(self.originals(), source.key, source.bytes)
+        try:
+            return file if file and source.sha256 and has_sha256(file, source.sha256) else None
+        except OSError:
+            return None
 
     def sidecar_suffixes(self) -> list[str]:
         """Return the suffixes of sidecar names that the last run used."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,8 +102,10 @@ class DeployedStack:
         return sum(prices.values())
 
     @contextmanager
-    def session(self, console: Terminal) -> Iterator[Session]:
-        """See `Place.session`."""
+    def session(
+        self, console: Terminal, *, retried: Collection[str] = (), dropped: Collection[str] = ()
+    ) -> Iterator[Session]:
+        """See `Place.session`; its bucket has what was dropped, so it needs no keys."""
         with ExitStack() as started:
             progress = started.enter_context(progress_on(console))
             page = started.enter_context(LivePage.kept_up(self.out)) if self.out else None

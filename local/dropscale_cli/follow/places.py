@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from dropscale.aws.object_events import created_objects
-from dropscale.ledger.drops import Drop
+from dropscale.ledger.drops import Drop, Source
+from dropscale.ledger.states import OPEN_STATES
 from dropscale.results.manifest import manifest_of
 from dropscale_cli.errors import JournalStopped, StartFailed, UnusablePath
 from dropscale_cli.files.drops import Drops
@@ -61,22 +62,23 @@ class Session:
 
 @contextmanager
 def _session(
-    folder: StateFolder, api: ChosenApi, console: Terminal, log: Path | None, patience: float
+    place: OutputFolder, console: Terminal, originals: Iterable[tuple[Source, Path]]
 ) -> Iterator[Session]:
     """Run the stack of an output folder, which this process holds, until the block ends.
 
-    `patience` is the one of its `RoundTrip`.
+    `originals` are images that it may need and does not have.
 
     Raises:
         StartFailed: the stack could not start.
         JournalStopped: while images were followed, the journal could no longer be written.
     """
+    folder, log = place.folder, place.log
     with ExitStack() as started:
         try:
             journal = started.enter_context(Journal.opened(folder.journal))
         except FileUnusable as error:
             raise StartFailed(str(error)) from error
-        served, parameters = started.enter_context(api.opened(folder.account, console))
+        served, parameters = started.enter_context(place.api.opened(folder.account, console))
         # Specs are dropped before images, so no image needs time to settle.
         parameters["SettleSeconds"] = "0"
         parameters["SidecarSuffixes"] = ",".join(folder.sidecar_suffixes())
@@ -86,7 +88,9 @@ def _session(
         if log is None:
             log = folder.log
             log.unlink(missing_ok=True)
-        cloud = started.enter_context(local_cloud(served, parameters, log=log, journal=journal))
+        cloud = started.enter_context(
+            local_cloud(served, parameters, log=log, journal=journal, originals=originals)
+        )
         started.callback(setattr, progress, "doing", "Stopping the stack")
 
         def pause() -> None:
@@ -101,7 +105,7 @@ def _session(
 
         target = target_of(cloud)
         told = TellsAll([progress, page])
-        trip = RoundTrip(target, folder.out, told, time.monotonic, pause, patience)
+        trip = RoundTrip(target, folder.out, told, time.monotonic, pause, place.patience)
         progress.doing = None
         yield Session(target, trip, page)
 
@@ -204,8 +208,17 @@ class Place(Protocol):
     def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
         """Return the price of these jobs, in credits."""
 
-    def session(self, console: Terminal) -> AbstractContextManager[Session]:
-        """Run the stack until the block ends."""
+    def session(
+        self,
+        console: Terminal,
+        *,
+        retried: Collection[str] = (),
+        dropped: Collection[str] = (),
+    ) -> AbstractContextManager[Session]:
+        """Run the stack until the block ends.
+
+        The keys `retried` will be retried, and the keys `dropped` dropped again.
+        """
 
 
 @dataclass(frozen=True)
@@ -296,9 +309,33 @@ class OutputFolder:
         """See `Place.price`: when its stack starts, it also pays for jobs that were left unpaid."""
         return sum({**ledger.unpaid_prices, **prices}.values())
 
-    def session(self, console: Terminal) -> AbstractContextManager[Session]:
-        """See `Place.session`."""
-        return _session(self.folder, self.api, console, self.log, self.patience)
+    def session(
+        self,
+        console: Terminal,
+        *,
+        retried: Collection[str] = (),
+        dropped: Collection[str] = (),
+    ) -> AbstractContextManager[Session]:
+        """See `Place.session`; results that are not finished need their originals."""
+        open_keys = {key for key, drop in self.ledger().drops.items() if drop.state in OPEN_STATES}
+        originals = self._originals(open_keys.difference(dropped).union(retried), console)
+        return _session(self, console, originals)
+
+    def _originals(self, keys: Iterable[str], console: Terminal) -> Iterator[tuple[Source, Path]]:
+        """Yield dropped images with their paths; warn about any that cannot be found."""
+        drops = self.ledger().drops
+        for source in (drops[key].source for key in sorted(keys)):
+            if source.sha256 is None:
+                continue  # Only a spec was dropped.
+            if file := self.folder.original_of(source):
+                yield source, file
+                continue
+            folders = ", ".join(str(folder) for folder in self.folder.originals())
+            console.say(
+                f"Warning: {source.key}: the image is not in {folders} or has changed, so its "
+                "result will lack its metadata. To fix it, put the image back, delete the "
+                "result, and run: " + self.command("retry", source.key)
+            )
 
 
 @dataclass(frozen=True)
@@ -356,8 +393,7 @@ def place_of(
     # Importing boto3 is slow, and an output folder does not need it.
     from dropscale_cli.follow.deployed_stack import DeployedStack  # noqa: PLC0415 # see above
 
-    with progress_on(Terminal(to_stderr=True), f"Looking for stack {stack}"):
-        return DeployedStack.named(stack, out if are_results_kept else None)
+    return DeployedStack.named(stack, out if are_results_kept else None)
 
 
 def followed_drop_of(drop: Drop) -> FollowedDrop:

@@ -118,7 +118,7 @@ def run_drops(drops: Drops, options: RunOptions, place: Place) -> int:
         folder.remember_originals(options.path if options.path.is_dir() else options.path.parent)
         running = None
         try:
-            with place.session(console) as running:
+            with place.session(console, dropped=drops.to_follow) as running:
                 if options.is_watching:
                     watch_folder(options, running, console)
                 planned.bring(running.round_trip, console.say)

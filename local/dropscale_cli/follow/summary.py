@@ -150,7 +150,7 @@ class Summary:
     def _closing_lines(self) -> Iterator[str]:
         for drop in self.drops:
             for warning in drop.manifest.warnings if drop.manifest else ():
-                yield f"Warning: {warning}"
+                yield f"Warning: {drop.key}: {warning}"
         left = [drop for drop in self.drops if not drop.is_as_asked]
         for drop in left:
             yield from explanation(drop)

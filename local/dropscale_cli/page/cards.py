@@ -22,7 +22,7 @@ from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.states import OPEN_STATES, DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
 from dropscale.specs.effective import EffectiveRendition
-from dropscale_cli.files.results import PathInside, result_below
+from dropscale_cli.files.results import PathInside, file_below, has_sha256, result_below
 from dropscale_cli.follow.progress import state_in_words
 from dropscale_cli.follow.round_trip import AS_ASKED, FollowedDrop
 from dropscale_cli.follow.summary import reason_lines
@@ -64,7 +64,7 @@ class Thumbnails:
             place = PathInside(self.folder.parent, f"{self.folder.name}/{name}")
             thumbnail = place.path
             if not thumbnail.is_file():
-                if sha256 and not _hashes_to(sha256, image):
+                if sha256 and not has_sha256(image, sha256):
                     return None
                 _write(image, place)
         except (OSError, _Unreadable):
@@ -83,11 +83,6 @@ class Thumbnails:
 
 class _Unreadable(Exception):
     """Not an image, or one that this machine cannot read."""
-
-
-def _hashes_to(sha256: str, file: Path) -> bool:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest() == sha256
 
 
 def _write(image: Path, place: PathInside) -> None:
@@ -218,7 +213,7 @@ class CardMaker:
         told = drop if is_missing else replace(drop, trouble=None)
         source = manifest.source if manifest else None
         wanted = _spec_of_job(manifest, job) if manifest else None
-        original = self._original(drop.key, source)
+        original = file_below(self.originals, drop.key, source.bytes if source else None)
         return Card(
             key=drop.key,
             state="missing" if is_missing else state or "dropped",
@@ -248,14 +243,6 @@ class CardMaker:
             ),
         )
 
-    def _original(self, key: str, source: Source | None) -> Path | None:
-        size = source.bytes if source else None
-        for folder in self.originals:
-            file = file_below(folder, key)
-            if file and size in {None, file.stat().st_size}:
-                return file
-        return None
-
     def _picture(self, file: Path | None, sha256: str | None = None) -> Picture | None:
         thumbnail = self.thumbnails.of(file, sha256) if file else None
         if file is None or thumbnail is None:
@@ -272,15 +259,6 @@ class CardMaker:
         for number, download in enumerate(downloads, 1):
             if urlsplit(download.url).scheme == "https":
                 yield f"Download {number} at the vendor", download.url
-
-
-def file_below(folder: Path, key: str) -> Path | None:
-    """Return the file at a key below a folder; None if there is none, or the key leads out."""
-    try:
-        path = PathInside(folder, key).path
-        return path if path.is_file() else None
-    except (OSError, ValueError):  # too long, or a file cannot have that name
-        return None
 
 
 def _tone(state: DropState | None, drop: FollowedDrop) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from threading import Event, Thread
 
@@ -90,6 +91,13 @@ class Page:
         counts = Counter(card.state for card in self.cards)
         tones = {card.state: card.tone for card in self.cards}
         return [(state, tones[state], counts[state]) for state in order if state in counts]
+
+    @property
+    def warnings(self) -> list[tuple[str, int]]:
+        """Each code of a warning with how many cards have it."""
+        codes = ({warning.code for warning in card.warnings} for card in self.cards)
+        counts = Counter(chain.from_iterable(codes))
+        return sorted(counts.items())
 
     @property
     def folders(self) -> list[tuple[str, int]]:

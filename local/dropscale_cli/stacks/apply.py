@@ -57,8 +57,7 @@ def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -
         StackUnreachable: there is no such stack. PriceUnconfirmed: there is nobody to ask.
         click.UsageError: the stack does not take drops there.
     """
-    with progress_on(Terminal(to_stderr=True), f"Looking for stack {stack}"):
-        target = deployed_target(stack)
+    target = deployed_target(stack)
     if bucket != target.input_bucket:
         raise click.UsageError(
             f"{bucket} is not the input bucket of stack {stack}, which is {target.input_bucket}."

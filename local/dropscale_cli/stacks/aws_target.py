@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -20,13 +21,15 @@ from dropscale.aws import wiring
 from dropscale.aws.settings import CommandSettings
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.store import Names
+from dropscale.ledger.store import Names, NotInLedger
 from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale.pipeline.resolve import Decision, Trust
 from dropscale.specs.keys import folded, meant_image
 from dropscale_cli.errors import StackUnreachable
 from dropscale_cli.files.drops import etag_of
+from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.follow.round_trip import ResultMissing
+from dropscale_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
@@ -198,7 +201,7 @@ class AwsTarget:
         ledger = wiring.ledger(self.settings, self.client)
         drop = ledger.drop(Drop.id_of(self.input_bucket, key))
         if drop is None:
-            raise KeyError(key)
+            raise NotInLedger.of("drop", key)
         return drop
 
     @cached_property
@@ -228,8 +231,9 @@ def deployed_target(name: str) -> AwsTarget:
         StackUnreachable: there is no such stack, or AWS cannot be reached.
     """
     try:
-        client = _client_factory()
-        outputs, parameters = _describe_stack(client("cloudformation"), name)
+        with progress_on(Terminal(to_stderr=True), f"Looking for stack {name}"):
+            client = _client_factory()
+            outputs, parameters = _describe_stack(client("cloudformation"), name)
         return AwsTarget.of_stack(client, outputs, parameters)
     except (BotoCoreError, ClientError) as error:
         raise StackUnreachable(
@@ -244,7 +248,8 @@ def deployed_target(name: str) -> AwsTarget:
 
 
 def _client_factory() -> Callable[[str], Any]:
-    session = boto3.Session()
+    # The AWS CLI reads this first, and boto3 never does.
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
     return lambda service: session.client(service, config=_CONFIG)  # type: ignore[call-overload] # chosen by name
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from dropscale.pipeline.resolve import Decision, Trust
 from dropscale_cli.errors import NotResolved, UnknownImage
 from dropscale_cli.files.state_folder import KeptLedger
 from dropscale_cli.follow.places import Place, Session, place_of
+from dropscale_cli.follow.progress import Progress, progress_on
 from dropscale_cli.follow.round_trip import FollowedDrop
 from dropscale_cli.follow.run import Agreement, agree_to_price
 from dropscale_cli.follow.summary import Summary
@@ -59,20 +60,21 @@ def retry_images(key: str | None, place: Place, options: Agreement) -> int:
         click.ClickException: one of `dropscale_cli.errors`, or an API key is missing.
     """
     with place.held():
-        ledger = place.ledger(key)
-        chosen = ledger.drops.values() if key is None else [_drop(key, ledger)]
-        # A user who names an image whose spec does not wait for a result wants the result now.
-        left = {
-            drop.source.key: drop
-            for drop in chosen
-            if (key and drop.state in {DropState.SUBMITTED, DropState.COMPLETE})
-            or not place.as_it_stands(drop).is_as_asked
-        }
+        with _reading():
+            ledger = place.ledger(key)
+            chosen = ledger.drops.values() if key is None else [_drop(key, ledger)]
+            # A user who names an image whose spec does not wait for a result wants the result now.
+            left = {
+                drop.source.key: drop
+                for drop in chosen
+                if (key and drop.state in {DropState.SUBMITTED, DropState.COMPLETE})
+                or not place.as_it_stands(drop).is_as_asked
+            }
         if not left:
             say("Nothing to retry.", to_stderr=options.as_json)
             return _report([], place, ledger, options) if options.as_json else 0
         prices = _prices(left.values(), ledger, JobState.ERROR)
-        with _session(prices, place, ledger, options) as running:
+        with _session(prices, left, place, ledger, options) as running:
             moving = {
                 key: drop.source.version_id
                 for key, drop in left.items()
@@ -93,13 +95,14 @@ def settle_image(key: str, decision: Decision | Adoption, place: Place, options:
         click.ClickException: one of `dropscale_cli.errors`, or an API key is missing.
     """
     with place.held():
-        ledger = place.ledger(key)
+        with _reading():
+            ledger = place.ledger(key)
         drop = _drop(key, ledger)
         # On start, a stack marks as unknown any job that was about to be paid when it was stopped.
         states = (JobState.UNKNOWN, JobState.SUBMITTING) if decision is Decision.PAY_AGAIN else ()
         prices = _prices([drop], ledger, *states)
         what = upscales_to_pay_again(key, prices, ledger)
-        with _session(prices, place, ledger, options, what) as running:
+        with _session(prices, [key], place, ledger, options, what) as running:
             _settle(running.target, key, decision, options)
             followed = running.round_trip.follow([(key, drop.source.version_id)])
         code = _report(followed, place, ledger, options, running)
@@ -141,6 +144,10 @@ def adopt_project(target: AwsTarget, key: str, adoption: Adoption, options: Agre
         target.adopt(key, adoption.project_id, Trust.UNNAMED)
 
 
+def _reading() -> AbstractContextManager[Progress]:
+    return progress_on(Terminal(to_stderr=True), "Reading the ledger and the results")
+
+
 def _drop(key: str, ledger: KeptLedger) -> Drop:
     if key not in ledger.drops:
         raise UnknownImage(f"{key}: there is no such image here; run dropscale status.")
@@ -160,6 +167,7 @@ def _prices(drops: Iterable[Drop], ledger: KeptLedger, *states: JobState) -> dic
 @contextmanager
 def _session(
     prices: Mapping[str, int],
+    keys: Collection[str],
     place: Place,
     ledger: KeptLedger,
     options: Agreement,
@@ -171,7 +179,7 @@ def _session(
     if place.charged_at and price:
         offer = f"{what}This costs up to {price} credits, charged at {place.charged_at}."
         agree_to_price(price, offer, console, is_agreed=options.is_agreed)
-    with place.session(console) as running:
+    with place.session(console, retried=keys) as running:
         try:
             yield running
         except MayNotPay as error:

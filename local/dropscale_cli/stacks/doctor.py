@@ -27,7 +27,7 @@ from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
 from dropscale_cli.stacks.ledger import ownership_detail, table_faults, take_over
 from dropscale_cli.stacks.live_check import report_live
 from dropscale_cli.stacks.local_stack import RealApi, chosen_api
-from dropscale_cli.terminal import Terminal, ask_unseen, on_one_line, say, say_json
+from dropscale_cli.terminal import Commands, Terminal, ask_unseen, on_one_line, say, say_json
 
 
 @dataclass(frozen=True)
@@ -279,12 +279,13 @@ def doctor(
             sys.exit(report_live(api.api_key, api.name, is_agreed=is_agreed))
         if takes_over:
             take_over(deployed_target(stack), stack, is_agreed=is_agreed)
+        target = deployed_target(stack)
         with progress_on(Terminal(to_stderr=True), f"Checking stack {stack}"):
-            findings = examine(deployed_target(stack), stack)
+            findings = examine(target, stack)
         sys.exit(report(findings, as_json=output_format == "json"))
 
 
-@click.group()
+@click.group(cls=Commands)
 def secret() -> None:
     """Manage the Magic Hour API key of a stack."""
 

@@ -14,9 +14,10 @@ from dropscale.ledger.rows import SCHEMA
 from dropscale.ledger.store import LedgerConflict
 from dropscale.pipeline.parts.ownership import MayNotPay
 from dropscale_cli.errors import LedgerUnchanged
+from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import ended_by_signals, examples, stack_option
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
-from dropscale_cli.terminal import Commands, confirm, say
+from dropscale_cli.terminal import Commands, Terminal, confirm, say
 
 _KEYS = {"HASH": "pk", "RANGE": "sk"}
 _INDEX_KEYS = {"HASH": "sweep", "RANGE": "sweep_at"}
@@ -106,8 +107,9 @@ def rebuild_ledger(target: AwsTarget, *, declines: bool, is_agreed: bool) -> int
             ownership.note_rebuilt()
             say("The ledger is used as it is. Waiting images continue within minutes.")
             return 0
-        ownership.require_own()
-        rebuilt = wiring.rebuild(settings, target.client)()
+        with progress_on(Terminal(to_stderr=True), f"Reading {settings.results_bucket}"):
+            ownership.require_own()
+            rebuilt = wiring.rebuild(settings, target.client)()
         done = rebuilt.done
         say(
             f"Read {done['manifests']:,} manifests and {done['outputs']:,} outputs: "

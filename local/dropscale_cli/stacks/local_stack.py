@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from dropscale_embedded.journal import Journal
 from dropscale_embedded.workers.processes import base_environment, fork_server
 
 if TYPE_CHECKING:
+    from dropscale.ledger.drops import Source
     from dropscale_cli.stacks.account import AccountReport
     from dropscale_cli.stacks.aws_target import AwsTarget
     from dropscale_embedded.cloud import EmbeddedCloud
@@ -85,14 +86,24 @@ def local_cloud(
     log: Path | None,
     port: int = 0,
     journal: Journal | None = None,
+    originals: Iterable[tuple[Source, Path]] = (),
 ) -> Iterator[EmbeddedCloud]:
     """Run the stack on this machine, on `magic_hour`, until the block ends.
 
-    With a journal, it resumes where that journal's stack stopped.
+    With a journal, it resumes where that journal's stack stopped. Its buckets are empty all the
+    same: what is delivered reads `originals`, and nothing is evaluated because of them, since the
+    specs beside them may have changed.
 
     Raises:
         StartFailed: the port is taken, a parameter is invalid, or the log cannot be opened.
     """
+
+    def take_up(cloud: EmbeddedCloud) -> None:
+        for source, file in originals:
+            if source.version_id:
+                cloud.put_back(source.bucket, source.key, source.version_id, file.read_bytes())
+        target_of(cloud).restart()
+
     with ExitStack() as ended:
         ended.callback(gc.unfreeze)
         # The zygote imports what functions need, while this process imports what the cloud needs.
@@ -107,7 +118,7 @@ def local_cloud(
                 port=port,
                 log=log,
                 journal=journal,
-                before_events=lambda cloud: target_of(cloud).restart(),
+                before_events=take_up,
                 start_worker=start_worker,
             )
             server = _start_server(stack, cloud.EmbeddedCloudError, OSError)

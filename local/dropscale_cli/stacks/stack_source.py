@@ -9,8 +9,9 @@ import click
 
 import dropscale
 from dropscale_cli.errors import UnusablePath
+from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import examples
-from dropscale_cli.terminal import say
+from dropscale_cli.terminal import Commands, Terminal, say
 
 _PACKAGES = Path(__file__).parents[2]
 _BUNDLED = _PACKAGES / "dropscale_stack"
@@ -62,7 +63,7 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copy2(source, target)
 
 
-@click.group()
+@click.group(cls=Commands)
 def stack() -> None:
     """Write the files of this version's stack."""
 
@@ -71,5 +72,6 @@ def stack() -> None:
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 def eject_command(*, folder: Path) -> None:
     """Write the stack into the new folder DIR, to deploy with SAM CLI."""
-    eject(folder)
+    with progress_on(Terminal(to_stderr=True), f"Writing the stack into {folder}"):
+        eject(folder)
     say(f"To deploy: cd {shlex.quote(str(folder))} && sam build && sam deploy --guided")

@@ -24,7 +24,7 @@ from dropscale_embedded.cloud.functions import function_config, layer_folders
 from dropscale_embedded.cloud.journalled_tables import replay
 from dropscale_embedded.cloud.lambda_workers import FunctionConfig, FunctionPool, Invocation
 from dropscale_embedded.cloud.log_file import opened_log
-from dropscale_embedded.cloud.moto_hooks import hooked_moto, wake_queues
+from dropscale_embedded.cloud.moto_hooks import hooked_moto, put_deleted_version, wake_queues
 from dropscale_embedded.cloud.moto_server import (
     HOST,
     end_executions,
@@ -138,6 +138,13 @@ class EmbeddedCloud:
     def client(self, service: str) -> Any:
         """Return a boto3 client of one of the stack's services."""
         return self._clients.client(service)
+
+    def put_back(self, bucket: str, key: str, version_id: str, body: bytes) -> None:
+        """Put an earlier version of a deleted object back; to all but its readers it stays deleted.
+
+        For `before_events`: there is no event, and no lock against other writers.
+        """
+        put_deleted_version(bucket, key, version_id, body)
 
     def wait_for_object(self, seconds: float) -> None:
         """Wait until something was put into a bucket since the last call, or for `seconds`."""

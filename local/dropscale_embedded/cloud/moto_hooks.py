@@ -18,6 +18,7 @@ from moto.core import responses as moto_responses
 from moto.core import utils as moto_utils
 from moto.core.base_backend import AccountSpecificBackend
 from moto.core.config import default_user_config
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
 from moto.core.serialize import BaseJSONSerializer
 from moto.core.utils import unix_time_millis
@@ -27,6 +28,7 @@ from moto.dynamodb.responses import DynamoHandler
 from moto.events.models import events_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.s3 import notifications
+from moto.s3.models import s3_backends
 from moto.s3.responses import S3Response
 from moto.sqs.models import Queue, SQSBackend, sqs_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
@@ -144,6 +146,14 @@ def wake_queues() -> None:
             for queue in backend.queues.values():
                 with queue._messages_lock:
                     queue._messages_lock.notify_all()
+
+
+def put_deleted_version(bucket: str, key: str, version_id: str, body: bytes) -> None:
+    """Put a version of an object below a delete marker; no client can choose a version's id."""
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    written = backend.put_object(bucket, key, body, disable_notification=True)
+    written._version_id = version_id
+    backend.delete_object(bucket, key)
 
 
 def _write_scalars_as_they_are(original: Callable[..., None]) -> Callable[..., None]:

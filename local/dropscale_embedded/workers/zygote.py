@@ -244,7 +244,7 @@ def main(program: str, control: socket.socket) -> None:
     _run(program, code, str(worker.connection))
 
 
-def list_services(loader: Any, _type_name: str) -> list[str]:
+def list_services(loader: Any, type_name: str) -> list[str]:  # botocore names it
     """List AWS's services for a botocore loader, which would open each one's folder."""
     return sorted(name for name in os.listdir(loader.BUILTIN_DATA_PATH) if "." not in name)
 

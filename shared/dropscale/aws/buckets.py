@@ -16,6 +16,8 @@ from dropscale.aws.refusals import archived, refusal_of
 from dropscale.ledger.drops import STEPS_OF_ROW, Source
 from dropscale.pipeline.parts.ports import (
     MOST_KEYS,
+    MOST_TAGS,
+    TAG,
     ListedObject,
     ObjectGone,
     ObjectOverwritten,
@@ -23,6 +25,7 @@ from dropscale.pipeline.parts.ports import (
     OpenObject,
     OutputLabels,
     StoredOutput,
+    TooManyTags,
 )
 from dropscale.specs.keys import MANIFEST_SUFFIX
 
@@ -103,6 +106,33 @@ class S3InputBucket:
         """See `Originals.open_original`."""
         with self.open(source.bucket, source.key, source.etag, source.version_id) as opened:
             yield opened.file
+
+    def set_tag(self, source: Source, version_id: str, value: str, *, adds: bool) -> None:
+        """See `DropTags.set_tag`. S3 knows no condition here: who tags at once may be overwritten.
+
+        It has up to ten tags: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html.
+        """
+        bucket, key = source.bucket, source.key
+        try:
+            answer = self._client.get_object_tagging(Bucket=bucket, Key=key, VersionId=version_id)
+            before = {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+            after = before | {TAG: value} if adds or TAG in before else before
+            if len(after) > MOST_TAGS:
+                raise TooManyTags(
+                    f"{key} has {MOST_TAGS} tags, and an object may have no more",
+                    fix=f"Take one of them off it; then set {TAG}={value} yourself.",
+                )
+            if after != before:
+                self._client.put_object_tagging(
+                    Bucket=bucket,
+                    Key=key,
+                    VersionId=version_id,
+                    Tagging={"TagSet": [{"Key": k, "Value": after[k]} for k in after]},
+                )
+        except ClientError as error:
+            if _code(error) in _MISSING | {"MethodNotAllowed"}:  # of a deletion's marker
+                raise ObjectGone(key) from error
+            raise
 
     def page(self, bucket: str, after: str, limit: int) -> list[ListedObject]:
         """See `InputListing.page`."""

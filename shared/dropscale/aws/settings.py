@@ -46,6 +46,7 @@ class StartSettings(Settings):
     first_check_seconds: int
     daily_credit_limit: int
     monthly_credit_limit: int
+    tag_drops: bool = False
 
 
 class InputSettings(Settings):

@@ -10,6 +10,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -34,6 +35,7 @@ from dropscale.aws.settings import (
 from dropscale.ledger.drops import Drop
 from dropscale.magichour.calls import CONNECT_TIMEOUT
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
+from dropscale.pipeline.parts.tag import TagDrop
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -338,6 +340,9 @@ class _StartParts(_Parts):
         transfer_seconds: float = TRANSFER_SECONDS,
     ) -> None:
         super().__init__(settings, observe, client, transfer_seconds=transfer_seconds)
+        if settings.tag_drops:
+            tag = TagDrop(S3InputBucket(self.s3))
+            self.write_manifest = replace(self.write_manifest, tag=tag)
         self._settings = settings
         self._client = client
 

@@ -92,6 +92,15 @@ class Source(Record):
         """What tells the image from others: its bytes' SHA-256, or where it lies elsewhere."""
         return self.sha256 or self.image_path
 
+    @property
+    def lasting_version_id(self) -> str | None:
+        """The id by which no other object can ever be meant, None: it has none.
+
+        "null" is that of whatever was put last without versioning:
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html.
+        """
+        return None if self.version_id == "null" else self.version_id
+
 
 class Output(Record):
     """A delivered image in the results bucket."""
@@ -343,6 +352,17 @@ class Drop(Row):
         """Whether its state is that of its renditions, and no decision on the drop itself."""
         states = [rendition.state for rendition in self.renditions.values()]
         return bool(states) and self.state is combined_state(states)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more comes of it, unless somebody drops, retries or applies anew."""
+        is_over = self.state not in COLLECTABLE_STATES
+        return is_over and not any(one.wants_result for one in self.renditions.values())
+
+    @property
+    def was_final(self) -> bool:
+        """Whether it has, as far as is remembered, been in a state that ends a drop."""
+        return any(entry.state not in COLLECTABLE_STATES for entry in self.timeline)
 
     @property
     def is_at_vendor(self) -> bool:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
+from dropscale.errors import DropscaleError
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
@@ -22,6 +23,19 @@ MOST_DROPS = 200
 """So many of a job's drops are seen to at once; the sweeper goes on with the others."""
 
 _Record = TypeVar("_Record")
+
+
+class NotInLedger(DropscaleError):
+    """The ledger has no such drop or job."""
+
+    @classmethod
+    def of(cls, kind: str, name: str) -> Self:
+        """Name it, by its id or key: another stack's, a deleted table's, or nobody's."""
+        return cls(
+            f"this {kind} is not in the ledger: {name}",
+            fix="`dropscale doctor` tells which ledger the stack has. If it is the right one, "
+            "drop the image again.",
+        )
 
 
 class LedgerConflict(Exception):
@@ -377,10 +391,12 @@ def amend_drop(ledger: Ledger, drop_id: str, change: Callable[[Drop], Drop]) -> 
     """Apply `change` to a drop, again on its newest state for as long as others come first.
 
     Raises:
-        KeyError: the drop is not known.
+        NotInLedger: as its name says.
         LedgerConflict: others came first every time.
     """
-    return _amend(ledger, drop_id, ledger.drop, change, lambda _, changed: [SaveDrop(changed)])
+    return _amend(
+        ledger, "drop", drop_id, ledger.drop, change, lambda _, changed: [SaveDrop(changed)]
+    )
 
 
 def amend_job(
@@ -395,14 +411,14 @@ def amend_job(
     A job that is in another state than `only` stays as it is.
 
     Raises:
-        KeyError: the job is not known.
+        NotInLedger: as its name says.
         LedgerConflict: others came first every time.
     """
 
     def change_if_in_state(job: Job) -> Job:
         return change(job) if only is None or job.state is only else job
 
-    return _amend(ledger, fingerprint, ledger.job, change_if_in_state, job_changes)
+    return _amend(ledger, "job", fingerprint, ledger.job, change_if_in_state, job_changes)
 
 
 def amend_drop_and_job(
@@ -414,7 +430,7 @@ def amend_drop_and_job(
     """Apply `change` to a drop and one of its jobs in one transaction, as `amend_drop` does.
 
     Raises:
-        KeyError: one of them is not known.
+        NotInLedger: one of them is not.
         LedgerConflict: others came first every time.
     """
 
@@ -426,11 +442,12 @@ def amend_drop_and_job(
         saves_drop = [SaveDrop(after[0])] if after[0] is not before[0] else []
         return [*saves_drop, *job_changes(before[1], after[1])]
 
-    return _amend(ledger, drop_id, read, lambda both: change(*both), changes)
+    return _amend(ledger, "drop", drop_id, read, lambda both: change(*both), changes)
 
 
 def _amend(
     ledger: Ledger,
+    kind: str,
     name: str,
     read: Callable[[str], _Record | None],
     change: Callable[[_Record], _Record],
@@ -439,7 +456,7 @@ def _amend(
     for _ in range(_AMEND_ATTEMPTS):
         record = read(name)
         if record is None:
-            raise KeyError(name)
+            raise NotInLedger.of(kind, name)
         changed = change(record)
         if changed is record:
             return record

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.drops import Download, Drop, Output, Rendition, Source
 from dropscale.ledger.states import DropState, JobState
-from dropscale.ledger.store import Ledger, LedgerConflict, amend_drop, amend_job
+from dropscale.ledger.store import Ledger, LedgerConflict, NotInLedger, amend_drop, amend_job
 from dropscale.magichour.errors import NotFound, TransferFailed
 from dropscale.magichour.models import Project
 from dropscale.pipeline.parts.delivery_errors import ProjectNotComplete, ResultGone
@@ -40,14 +40,14 @@ class Deliver:
         """Deliver the result of an execution's project; return the drop as it then is.
 
         Raises:
-            ProjectNotComplete, ResultGone, OutputOccupied: as their names say.
+            NotInLedger, ProjectNotComplete, ResultGone, OutputOccupied: as their names say.
             UnreadableResult: what came is no whole image.
             MagicHourError: the result could not be fetched.
             LedgerConflict: others changed the drop, or its spec, meanwhile; call again.
         """
         drop, job = self.ledger.drop(state.drop_id), self.ledger.job(state.fingerprint)
         if drop is None or job is None or state.rendition_id not in drop.renditions:
-            raise KeyError(state.drop_id)
+            raise NotInLedger.of("drop", state.drop_id)
         is_wanted = drop.renditions[state.rendition_id].is_watched(
             state.project_id, state.generation
         )

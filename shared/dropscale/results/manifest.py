@@ -67,8 +67,8 @@ def manifest_key(input_key: str) -> str:
     return fitting_key(input_key, MANIFEST_SUFFIX)
 
 
-def manifest_of(drop: Drop) -> Manifest:
-    """Write down a drop for people and programs."""
+def manifest_of(drop: Drop, *more: CodedWarning) -> Manifest:
+    """Write down a drop for people and programs, with `more` warnings than its row has."""
     return Manifest(
         seq=drop.seq,
         state=drop.state,
@@ -77,7 +77,12 @@ def manifest_of(drop: Drop) -> Manifest:
         source=drop.source,
         spec=drop.spec,
         jobs=tuple(_jobs(drop)),
-        warnings=(*drop.warnings, *_warnings_of_renditions(drop), *_unknown_charges(drop)),
+        warnings=(
+            *drop.warnings,
+            *_warnings_of_renditions(drop),
+            *_unknown_charges(drop),
+            *more,
+        ),
         reason=drop.reason,
         timeline=drop.timeline,
     )

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from dropscale import upscaler
-from dropscale.specs.document import Document, FieldPath
+from dropscale.specs.document import Document, FieldPath, format_path
 from dropscale.specs.effective import (
     EffectiveRendition,
     EffectiveSpec,
@@ -20,7 +20,7 @@ from dropscale.specs.effective import (
     SizeLimits,
 )
 from dropscale.specs.faults import Fault, Place, Severity, SpecInvalid
-from dropscale.specs.model import OutputSpec, RenditionSpec, SkipIf, Spec, Style
+from dropscale.specs.model import OutputSpec, RenditionSpec, SkipIf, Style
 from dropscale.upscaler import Mode
 
 MAX_PROMPTS_BYTES = 32_000
@@ -32,18 +32,26 @@ _LONGEST_ORIGIN = 250
 _GROUPS: Mapping[str, type[BaseModel]] = {"output": OutputSpec, "skip_if": SkipIf}
 """Fields that merge field by field themselves; a layer has each as `group.field`."""
 
+_PARTS = frozenset({"presets"})
+_NOT_MERGED = _PARTS | {"assets"}
+
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value comes from: a file and a place in it, or a parameter of the stack."""
+    """Where a value comes from: a file and a place in it, or a parameter of the stack.
+
+    `part` is the preset that it stands in: `presets.web`.
+    """
 
     source: str
     place: Place | None = None
+    part: str = ""
 
     def __str__(self) -> str:
         if self.place is None:
             return self.source
-        return f"{self.source}:{self.place.line}:{self.place.column}"
+        place = f"{self.source}:{self.place.line}:{self.place.column}"
+        return f"{place} ({self.part})" if self.part else place
 
     def warning(self, field: str, message: str, hint: str) -> Fault:
         """Return a warning about the value of a field."""
@@ -54,12 +62,16 @@ class Origin:
         return self._fault(field, message, hint, Severity.ERROR)
 
     def _fault(self, field: str, message: str, hint: str, severity: Severity) -> Fault:
+        field = f"{self.part}.{field}" if self.part else field
         return Fault.at(self.source, self.place or Place(), message, hint, field, severity)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A value that one spec gives a field; of `renditions`, a tuple of settings of layers."""
+    """A value that one spec gives a field.
+
+    Of `renditions` it is a tuple of settings of layers, and of `preset` of settings of names.
+    """
 
     value: Any
     origin: Origin
@@ -77,9 +89,9 @@ def stack_defaults(scale_factor: int, mode: Mode) -> Layer:
     }
 
 
-def layer_of(spec: Spec, document: Document) -> Layer:
-    """Return a spec as a layer; `document` is what it was read from."""
-    return dict(_settings(spec, document, ()))
+def layer_of(spec: RenditionSpec, document: Document, path: FieldPath = ()) -> Layer:
+    """Return a spec, or the preset at a path of it, as a layer; `document` has its text."""
+    return dict(_settings(spec, document, path))
 
 
 def merge(layers: Sequence[Layer]) -> Layer:
@@ -172,11 +184,13 @@ def _settings(
 ) -> Iterator[tuple[str, Setting]]:
     def setting(value: object, *field: str | int) -> Setting:
         place = document.place_of_value((*path, *field))
-        return Setting(value, Origin(document.path, place))
+        return Setting(value, Origin(document.path, place, part))
+
+    part = format_path(path[:2]) if path and path[0] in _PARTS else ""
 
     for field in type(spec).model_fields:
         value = getattr(spec, field)
-        if field not in spec.model_fields_set or field == "assets":
+        if field not in spec.model_fields_set or field in _NOT_MERGED:
             continue
         if isinstance(value, Style):
             yield from _style_settings(value, setting)
@@ -188,10 +202,13 @@ def _settings(
                     yield f"{field}.{name}", setting(getattr(value, name), field, name)
         elif field == "renditions":
             items = (
-                setting(dict(_settings(item, document, ("renditions", index))), field, index)
+                setting(dict(_settings(item, document, (*path, field, index))), field, index)
                 for index, item in enumerate(value or ())
             )
             yield field, setting(tuple(items), field)
+        elif field == "preset":
+            names = (setting(name, field, index) for index, name in enumerate(value))
+            yield field, setting(tuple(names), field)
         else:
             yield field, setting(value, field)
 

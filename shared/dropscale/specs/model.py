@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    JsonValue,
     WithJsonSchema,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -35,6 +36,10 @@ SCHEMA_FIELD = "$schema"
 
 MAX_RENDITIONS = 8
 """Bounds what one transaction of the ledger has to take (DynamoDB: 100 rows)."""
+
+MAX_PRESETS_TAKEN = 8
+MAX_PRESET_NAME = 40
+"""In characters."""
 
 MAX_PROMPT = 4000
 MAX_LABEL = 200
@@ -209,11 +214,27 @@ def _folder_below_results(value: str) -> str:
     return str(PurePosixPath(folder))
 
 
+def _preset_name(value: object) -> str:
+    name = _text(value, MAX_PRESET_NAME)
+    if not name.strip():
+        raise wrong("is no name", "give the preset a name")
+    return name
+
+
+def _preset_names(value: object) -> object:
+    """Take one name for a list of one."""
+    if value is None or isinstance(value, list):
+        return value
+    if isinstance(value, dict):
+        raise wrong("must be a name", "define the preset in a folder's presets, and name it here")
+    return [_preset_name(value)]
+
+
 def _optional(validate: Callable[[Any], str]) -> Callable[[Any], str | None]:
     return lambda value: None if value is None else validate(value)
 
 
-_TEXT_SCHEMA = {
+_TEXT_SCHEMA: dict[str, JsonValue] = {
     "type": ["string", "number", "null"],
     "pattern": r"^([^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*$",
     "patternErrorMessage": "has an invisible character",
@@ -282,6 +303,25 @@ _Pixels = Annotated[
 _Megapixels = Annotated[
     Annotated[float, Field(gt=0, le=_MOST)] | None,
     BeforeValidator(_number("megapixels", above=0, whole=False)),
+]
+
+
+_PRESET_NAME_SCHEMA: dict[str, JsonValue] = _TEXT_SCHEMA | {
+    "type": ["string", "number"],
+    "allOf": [{"pattern": r"\S"}],
+    "maxLength": MAX_PRESET_NAME,
+}
+_PRESET_LIST_SCHEMA = {
+    "type": "array",
+    "maxItems": MAX_PRESETS_TAKEN,
+    "items": _PRESET_NAME_SCHEMA,
+}
+_PresetName = Annotated[str, BeforeValidator(_preset_name)]
+_PresetNames = Annotated[
+    Annotated[list[_PresetName], Field(max_length=MAX_PRESETS_TAKEN)] | None,
+    BeforeValidator(_preset_names),
+    _Given(),
+    WithJsonSchema({"anyOf": [_PRESET_NAME_SCHEMA, _PRESET_LIST_SCHEMA]}),
 ]
 
 
@@ -403,14 +443,13 @@ class RenditionSpec(_Strict):
     )
 
 
-class Spec(RenditionSpec):
-    """One spec as a person wrote it; every field may be left out.
+class PresetSpec(RenditionSpec):
+    """What a preset may set: all that a spec may say of an upscale."""
 
-    `null` undoes what an outer spec says, for fields that can be without a value.
-    """
-
-    assets: Annotated[Assets | None, _Given()] = Field(
-        None, description="What to upscale. An image's sidecar and a folder's spec can do without."
+    preset: _PresetNames = Field(
+        None,
+        examples=["web", ["web", "large"]],
+        description="The presets to use, by name. Later ones override earlier ones.",
     )
     wait_for_completion: _Truth = Field(
         None,
@@ -439,6 +478,25 @@ class Spec(RenditionSpec):
             "Several upscales of one image: each item merges over the rest of the spec, and is "
             "a job and an output of its own. `[]`: just the rest."
         ),
+    )
+
+
+class Spec(PresetSpec):
+    """One spec as a person wrote it; every field may be left out.
+
+    `null` undoes what an outer spec says, for fields that can be without a value.
+    """
+
+    assets: Annotated[Assets | None, _Given()] = Field(
+        None, description="What to upscale. An image's sidecar and a folder's spec can do without."
+    )
+    presets: Annotated[dict[_PresetName, PresetSpec] | None, _Given()] = Field(
+        None,
+        examples=[{"web": {"output": {"format": "webp", "quality": 80}}}],
+        description=(
+            "Named groups of fields, for specs to use by `preset`. In a folder's spec only."
+        ),
+        json_schema_extra={"propertyNames": {**_PRESET_NAME_SCHEMA, "type": "string"}},
     )
 
 

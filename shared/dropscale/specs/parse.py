@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -21,10 +21,10 @@ from dropscale.specs.foreign_syntax import find_foreign_syntax, odd_character
 from dropscale.specs.image_path import WrongPath, is_remote, remote_identity
 from dropscale.specs.merge import Layer, layer_of
 from dropscale.specs.model import (
-    MAX_RENDITIONS,
     SCHEMA_FIELD,
     Assets,
     OutputSpec,
+    PresetSpec,
     RenditionSpec,
     SkipIf,
     Spec,
@@ -46,11 +46,14 @@ _FIELDS = {
     *(name for model in _MODEL_BY_FIELD.values() for name in model.model_fields),
 }
 _TEXTS = {"prompt", "name", "download_directory", "revision"}
+_LISTS = {"renditions"}
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _LONGEST_WORD = 40
 """A longer value is text in which a person may have meant each character."""
 _SHORTEST_BEGINNING = 3
-_MARKS = set(Spec.model_fields) - {"name", "revision"}
+_OF_FOLDERS = frozenset({"presets"})
+_OF_DROPS = set(Spec.model_fields) - _OF_FOLDERS
+_MARKS = _OF_DROPS - {"name", "revision", "preset"}
 """Fields that other tools' files are not known to have."""
 
 _Rule = Callable[[Document], Iterator[Fault]]
@@ -70,7 +73,7 @@ class SpecFile:
 
     `image_path` and `image_identity` are those of the image of a spec that stands alone: what the
     vendor is to be given, and what names the image without a signature. `warnings` are about what
-    the file says otherwise than it seems to.
+    the file says otherwise than it seems to. `presets` are those of a folder spec, by their names.
     """
 
     spec: Spec
@@ -78,6 +81,7 @@ class SpecFile:
     image_path: str | None = None
     image_identity: str | None = None
     warnings: Sequence[Fault] = ()
+    presets: Mapping[str, Layer] = field(default_factory=dict)
 
 
 def parse_sidecar(content: bytes, path: str, image_key: str) -> SpecFile:
@@ -89,6 +93,7 @@ def parse_sidecar(content: bytes, path: str, image_key: str) -> SpecFile:
     name = PurePosixPath(image_key).name
 
     def rule(document: Document) -> Iterator[Fault]:
+        yield from _fields_of_folders(document)
         image = _image_path(document)
         if image is None or (
             "://" not in image and image.replace("\\", "/").rpartition("/")[2] == name
@@ -124,7 +129,12 @@ def parse_folder_spec(content: bytes, path: str) -> SpecFile:
         rest = {name: value for name, value in fields.items() if name != "assets"}
         document = replace(document, data=rest)
     spec = _validate(document, rule)
-    return SpecFile(spec, layer_of(spec, document), warnings=[*_cuts(document)])
+    presets = {
+        name: layer_of(preset, document, ("presets", name))
+        for name, preset in (spec.presets or {}).items()
+    }
+    layer, warnings = layer_of(spec, document), [*_cuts(document)]
+    return SpecFile(spec, layer, warnings=warnings, presets=presets)
 
 
 def parse_stand_alone(content: bytes, path: str) -> SpecFile | None:
@@ -172,11 +182,20 @@ def _in_snake_case(name: str) -> str:
 def _is_spec(document: Document) -> bool:
     """Tell whether most fields are a spec's: in package.json, too, there is `style`."""
     names = {_in_snake_case(str(path[0])) for path in document.names if len(path) == 1} - {"name"}
-    known = names & set(Spec.model_fields)
+    known = names & _OF_DROPS
     return bool(known) and 2 * len(known) >= len(names)
 
 
+def _fields_of_folders(document: Document) -> Iterator[Fault]:
+    for name in _OF_FOLDERS & set(document.data if isinstance(document.data, dict) else ()):
+        place = document.place_of_name((name,))
+        message = "can only be in a folder's spec"
+        hint = "write it in the dropscale.yaml of this folder or of one further out"
+        yield Fault.at(document.path, place, message, hint, name)
+
+
 def _stand_alone_rule(document: Document) -> Iterator[Fault]:
+    yield from _fields_of_folders(document)
     image = _image_path(document)
     elsewhere = "an https URL, a library URL or an api-assets/… path"
     if image is None:
@@ -247,9 +266,12 @@ def _two_names_for_the_mode(
     data: object, document: Document, path: FieldPath = ()
 ) -> Iterator[Fault]:
     for name, value in data.items() if isinstance(data, dict) else ():
-        if name == "renditions" and isinstance(value, list):
+        if name in _LISTS and isinstance(value, list):
             for index, item in enumerate(value):
                 yield from _two_names_for_the_mode(item, document, (*path, name, index))
+        elif name == "presets" and isinstance(value, dict) and not path:
+            for preset, item in value.items():
+                yield from _two_names_for_the_mode(item, document, (name, preset))
         elif (
             name == "style"
             and isinstance(value, dict)
@@ -294,7 +316,11 @@ def _fault_of_error(error: Any, document: Document) -> Fault:
     path: FieldPath = error["loc"]
     match error["type"]:
         case "wrong":
-            return _fault(document, path, **_exact(error["ctx"], error["input"]))
+            told = _exact(error["ctx"], error["input"])
+            if path[-1:] != ("[key]",):
+                return _fault(document, path, **told)
+            place, name = document.place_of_name(path[:-1]), format_path(path[:-1])
+            return Fault.at(document.path, place, told["message"], told["hint"], name)
         case "extra_forbidden":
             place = document.place_of_name(path)
             message, hint = "there is no such field", _hint_for_name(path)
@@ -307,7 +333,7 @@ def _fault_of_error(error: Any, document: Document) -> Fault:
         case "missing":
             return _fault(document, path, "is missing", "give one")
         case "too_long":
-            hint = f"allowed are at most {MAX_RENDITIONS} items"
+            hint = f"allowed are at most {error['ctx']['max_length']} items"
             return _fault(document, path, "is too long", hint)
         case "list_type":
             return _fault(document, path, "must be a list", "begin each item with '- '")
@@ -315,6 +341,8 @@ def _fault_of_error(error: Any, document: Document) -> Fault:
         hint = "write 'field: value', with a space after the ':'"
         return _fault(document, path, "the file must be a mapping", hint)
     fields = ", ".join(_model_at(path).model_fields)
+    if path == ("presets",):
+        fields = "each preset's name, and below that its fields"
     return _fault(document, path, "must be a mapping", f"write its fields below it: {fields}")
 
 
@@ -335,15 +363,16 @@ def _hint_for_name(path: FieldPath) -> str:
     if name != name.lstrip():
         return "indent with plain spaces, and with nothing else"
     if len(path) > 1 and name in Spec.model_fields:
-        parent = next(part for part in reversed(path[:-1]) if isinstance(part, str))
+        inner = path[:1] if path[0] in _OF_FOLDERS else path[:-1]
+        parent = next(part for part in reversed(inner) if isinstance(part, str))
         return f"write it beside {parent}"
     name = _in_snake_case(name)
     if name in known:
         return f"write {name}"
-    for field, model in _MODEL_BY_FIELD.items():
-        bare = name.removeprefix(f"{field}.").removeprefix(f"{field}_")
+    for outer, model in _MODEL_BY_FIELD.items():
+        bare = name.removeprefix(f"{outer}.").removeprefix(f"{outer}_")
         if bare in model.model_fields:
-            return f"write {bare} below {field}"
+            return f"write {bare} below {outer}"
     if len(known) == 1:
         return f"allowed is {', '.join(known)}"
     meant = closest(name, known)
@@ -355,7 +384,10 @@ def _hint_for_name(path: FieldPath) -> str:
 
 def _model_at(path: FieldPath) -> type[BaseModel]:
     """Return the model of the mapping at a path."""
+    model: type[BaseModel] = Spec
+    if path[:1] == ("presets",):
+        model, path = PresetSpec, path[2:]
     names = [part for part in path if isinstance(part, str)]
     if names and names[-1] in _MODEL_BY_FIELD:
         return _MODEL_BY_FIELD[names[-1]]
-    return RenditionSpec if names else Spec
+    return RenditionSpec if names else model

@@ -12,7 +12,13 @@ import pytest
 from dropscale.aws.buckets import S3InputBucket
 from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts import ports
-from dropscale.pipeline.parts.ports import ObjectGone, ObjectOverwritten, ObjectVersion
+from dropscale.pipeline.parts.ports import (
+    TAG,
+    ObjectGone,
+    ObjectOverwritten,
+    ObjectVersion,
+    TooManyTags,
+)
 from dropscale.pipeline.reconcile import PAGE
 from tests.contract.ports.keys import KEYS
 from tests.fakes import FakeInputBucket
@@ -22,7 +28,9 @@ NewBucket = Callable[[str, bool], Any]
 versioned_only = pytest.mark.parametrize("is_versioned", [True], ids=["versioned"])
 
 
-class AnyInputBucket(ports.InputBucket, ports.InputListing, ports.Originals, Protocol):
+class AnyInputBucket(
+    ports.InputBucket, ports.InputListing, ports.Originals, ports.DropTags, Protocol
+):
     """All that is asked of an input bucket."""
 
 
@@ -33,6 +41,9 @@ class Input:
     bucket: AnyInputBucket
     put: Callable[[str, bytes], object]
     delete: Callable[[str], object]
+    tag: Callable[[Source, dict[str, str]], object]
+    """What the owner does: these tags and no others."""
+    tags: Callable[[Source], dict[str, str]]
 
     def seen(self, key: str) -> ObjectVersion:
         found = self.bucket.head(IN, key)
@@ -54,13 +65,30 @@ class Input:
 def dropped(where: str, is_versioned: bool, request: pytest.FixtureRequest) -> Input:
     if where == "memory":
         fake = FakeInputBucket(is_versioned=is_versioned)
-        return Input(fake, lambda key, body: fake.put(key, body, datetime.now(UTC)), fake.delete)
+        return Input(
+            fake,
+            lambda key, body: fake.put(key, body, datetime.now(UTC)),
+            fake.delete,
+            lambda source, tags: fake.tags.update({str(source.version_id): tags}),
+            lambda source: fake.tags_of(str(source.version_id)),
+        )
     client = request.getfixturevalue("new_bucket")(IN, is_versioned)
     return Input(
         S3InputBucket(client),
         lambda key, body: client.put_object(Bucket=IN, Key=key, Body=body),
         lambda key: client.delete_object(Bucket=IN, Key=key),
+        lambda source, tags: client.put_object_tagging(
+            **version_of(source), Tagging={"TagSet": [{"Key": k, "Value": tags[k]} for k in tags]}
+        ),
+        lambda source: {
+            tag["Key"]: tag["Value"]
+            for tag in client.get_object_tagging(**version_of(source))["TagSet"]
+        },
     )
+
+
+def version_of(source: Source) -> dict[str, str]:
+    return {"Bucket": IN, "Key": source.key, "VersionId": str(source.version_id)}
 
 
 def test_objects_are_found_read_and_listed_by_their_keys(
@@ -158,6 +186,58 @@ def test_an_original_is_read_by_its_version_whatever_became_of_its_key(dropped: 
         assert (dropped.original(first), dropped.original(second)) == (b"first", b"second")
         with pytest.raises(ObjectOverwritten):
             dropped.original(first.model_copy(update={"etag": second.etag}))
+
+
+@versioned_only
+def test_a_version_gets_one_tag_and_keeps_its_owners(dropped: Input) -> None:
+    owners = {"project": "Ünï 1+1=2", "empty": ""}
+    for key in KEYS:
+        dropped.put(key, b"first")
+        first = dropped.source(key)
+        dropped.put(key, b"second")
+        second = dropped.source(key)
+        dropped.tag(first, owners)
+
+        for value, adds, expected in (
+            ("open", False, None),
+            ("delivered", True, "delivered"),
+            ("delivered", True, "delivered"),
+            ("open", False, "open"),
+            ("failed", True, "failed"),
+        ):
+            dropped.bucket.set_tag(first, str(first.version_id), value, adds=adds)
+            assert dropped.tags(first) == owners | ({TAG: expected} if expected else {})
+        assert dropped.tags(second) == {}
+        dropped.delete(key)
+        dropped.bucket.set_tag(second, str(second.version_id), "delivered", adds=True)
+        assert dropped.tags(second) == {TAG: "delivered"}
+        assert dropped.bucket.head(IN, key) is None
+
+
+@versioned_only
+def test_there_is_no_eleventh_tag(dropped: Input) -> None:
+    dropped.put("cat.png", b"body")
+    source = dropped.source("cat.png")
+    nine = {f"t{number}": str(number) for number in range(9)}
+    dropped.tag(source, nine)
+    version_id = str(source.version_id)
+    dropped.bucket.set_tag(source, version_id, "delivered", adds=True)
+    dropped.bucket.set_tag(source, version_id, "failed", adds=True)
+    assert dropped.tags(source) == nine | {TAG: "failed"}
+
+    ten = nine | {"t9": "9"}
+    dropped.tag(source, ten)
+    with pytest.raises(TooManyTags):
+        dropped.bucket.set_tag(source, version_id, "delivered", adds=True)
+    dropped.bucket.set_tag(source, version_id, "open", adds=False)
+    assert dropped.tags(source) == ten
+
+
+@versioned_only
+def test_a_version_that_is_not_there_has_no_tags(dropped: Input) -> None:
+    dropped.put("cat.png", b"body")
+    with pytest.raises(ObjectGone):
+        dropped.bucket.set_tag(dropped.source("cat.png"), "none-such", "delivered", adds=True)
 
 
 def test_a_listing_is_in_the_order_of_keys_and_goes_on_after_any_key(dropped: Input) -> None:

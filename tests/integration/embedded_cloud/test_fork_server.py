@@ -310,7 +310,8 @@ def test_what_libraries_read_at_their_import_is_known() -> None:
 @pytest.mark.parametrize("type_name", ["service-2", "endpoint-rule-set-1"])
 def test_services_are_listed_as_botocore_lists_them(type_name: str) -> None:
     loader = Loader()
-    assert zygote.list_services(loader, type_name) == loader.list_available_services(type_name)
+    listed = loader.list_available_services(type_name=type_name)  # named, as botocore does
+    assert zygote.list_services(loader, type_name=type_name) == listed
 
 
 def test_the_zygote_knows_the_services_that_handlers_call() -> None:

@@ -42,6 +42,7 @@ from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.responses import get_backend
 
+from dropscale_embedded.cloud.moto_hooks import put_deleted_version
 from dropscale_embedded.cloud.object_events import REASONS
 
 
@@ -211,6 +212,19 @@ def test_objects_and_buckets_tell_what_an_event_needs() -> None:
         assert (bucket.region_name, bucket.is_versioned) == ("us-east-1", False)
         assert (key.name, key.size, key.version_id, key.multipart) == ("k", 3, "null", None)
         assert key.etag == '"900150983cd24fb0d6963f7d28e17f72"'
+    finally:
+        moto_api_backend.reset()
+
+
+def test_a_version_below_a_delete_marker_is_read_by_its_id_alone() -> None:
+    try:
+        backend = s3_backends["123456789012"]["aws"]
+        backend.create_bucket("inbox", "us-east-1")
+        backend.put_bucket_versioning("inbox", "Enabled")
+        put_deleted_version("inbox", "k", "its-id", b"abc")
+        found = backend.get_object("inbox", "k", version_id="its-id")
+        assert (found and found.value) == b"abc"
+        assert backend.get_object("inbox", "k") is None
     finally:
         moto_api_backend.reset()
 

@@ -22,6 +22,7 @@ from dropscale_cli.terminal import Commands, Terminal, Verbosity
 from tests.fakes import png
 
 SECONDS = 1.0
+STACK = "stacks.aws_target._describe_stack"
 
 
 class Slow:
@@ -43,22 +44,28 @@ class Slow:
     ("command", "slow_part"),
     [
         ("run photos --engine stub", "follow.run.find_drops"),
-        ("run photos --stack s", "follow.deployed_stack.deployed_target"),
+        ("run photos --stack s", STACK),
         ("up --engine stub", "stacks.serve.local_cloud"),
         ("plan photos", "specs.plan.find_drops"),
         ("apply photos", "stacks.apply.find_drops"),
-        ("apply s3://bucket/a", "stacks.apply.deployed_target"),
+        ("apply s3://bucket/a", STACK),
         ("validate photos", "specs.validate.files_below"),
         ("gallery photos", "page.gallery.drops_in"),
         ("status", "follow.status._drops"),
-        ("status --stack s", "follow.deployed_stack.deployed_target"),
-        ("doctor", "stacks.doctor.deployed_target"),
+        ("status --stack s", STACK),
+        ("doctor", STACK),
+        ("secret set", STACK),
+        ("ledger rebuild", STACK),
+        ("stack eject new", "stacks.stack_source.eject"),
+        ("retry --all", "follow.places.KeptLedger.read"),
+        ("resolve cat.png --abandon", "follow.places.KeptLedger.read"),
     ],
 )
 def test_something_is_said_within_a_second(
     command: str, slow_part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
     Path("photos").mkdir()
     StateFolder(Path("out")).make()
     StateFolder(Path("out")).bind("the embedded API, engine stub")
@@ -68,9 +75,8 @@ def test_something_is_said_within_a_second(
     ended = CliRunner().invoke(cli.main, command.split())
 
     assert "enough" in ended.stderr, ended
-    assert any(word in slow.said for word in ("Looking", "Reading", "Starting", "Checking")), (
-        slow.said
-    )
+    words = ("Looking", "Reading", "Starting", "Writing", "Checking")
+    assert any(word in slow.said for word in words), slow.said
 
 
 def shown(verbosity: Verbosity, tell: Callable[[Terminal], None]) -> str:
@@ -93,14 +99,17 @@ def test_quiet_is_silent_and_verbose_shows_each_step_and_transfer() -> None:
     )
 
 
-def test_the_options_choose_how_much_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "doing"), [("plan", "Looking through {}"), ("stack eject", "Writing the stack")]
+)
+def test_the_options_choose_how_much_is_said(command: str, doing: str, tmp_path: Path) -> None:
     (tmp_path / "cat.png").write_bytes(png())
     said = {
-        option: CliRunner().invoke(cli.main, ["plan", str(tmp_path), *option.split()]).stderr
-        for option in ("", "-q", "-v")
+        option: CliRunner().invoke(cli.main, [*command.split(), str(tmp_path), option]).stderr
+        for option in ("-q", "-v")
     }
-    assert (said[""], said["-q"]) == ("", "")
-    assert said["-v"].startswith(f"Looking through {tmp_path}")
+    assert doing.format(tmp_path) not in said["-q"]
+    assert said["-v"].startswith(doing.format(tmp_path))
 
 
 @pytest.mark.parametrize(

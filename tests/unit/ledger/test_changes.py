@@ -11,6 +11,7 @@ from dropscale.ledger.jobs import Attempt, Job
 from dropscale.ledger.rows import SCHEMA
 from dropscale.ledger.states import JobState, WaitReason
 from dropscale.ledger.store import (
+    NotInLedger,
     SaveDrop,
     SaveJob,
     SaveReference,
@@ -130,7 +131,7 @@ def test_a_change_of_a_job_in_one_state_leaves_it_alone_in_others() -> None:
 
     assert amend_job(ledger, job.fingerprint, look, only=JobState.SUBMITTED) is job
     assert amend_job(ledger, job.fingerprint, look, only=JobState.READY).due == LATER
-    with pytest.raises(KeyError):
+    with pytest.raises(NotInLedger):
         amend_job(ledger, "nobody", look)
 
 
@@ -142,10 +143,10 @@ def test_a_drop_and_its_job_change_together_or_only_the_one_that_does() -> None:
         return drop, job.look_again(LATER)
 
     ledger.write(SaveJob(job))
-    with pytest.raises(KeyError):
+    with pytest.raises(NotInLedger):
         amend_drop_and_job(ledger, *both, look)
     ledger.write(SaveDrop(drop))
-    with pytest.raises(KeyError):
+    with pytest.raises(NotInLedger):
         amend_drop_and_job(ledger, drop.id, "nobody", look)
     assert amend_drop_and_job(ledger, *both, look) == (drop, job.look_again(LATER))
     assert (ledger.drops[drop.id], ledger.jobs[job.fingerprint].due) == (drop, LATER)

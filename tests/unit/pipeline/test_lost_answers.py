@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from dropscale.ledger.states import JobState
-from dropscale.ledger.store import Change, LedgerConflict, SaveJob
+from dropscale.ledger.store import Change, LedgerConflict, NotInLedger, SaveJob
 from dropscale.pipeline.parts.start import ProjectUnrecorded
 from tests.fakes import png
 from tests.world import World
@@ -178,7 +178,7 @@ def test_whoever_waits_for_the_ledger_sees_that_its_answers_take_time(world: Wor
 
 
 def test_what_the_ledger_will_never_take_is_told_at_once(world: World) -> None:
-    pauses = refuse_after_create(world, KeyError("the job"))
+    pauses = refuse_after_create(world, NotInLedger.of("job", "f"))
 
     with pytest.raises(ProjectUnrecorded, match="project-1"):
         world.submit_object("input", "a.png", lambda: 100.0)

@@ -5,15 +5,16 @@ The examples are the same in every run (`derandomize`).
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from dropscale.specs.cascade import cascade
 from dropscale.specs.faults import Fault, Place, SpecInvalid
 from dropscale.specs.merge import Layer, effective_spec, merge, stack_defaults
-from dropscale.specs.parse import parse_folder_spec, parse_sidecar, parse_stand_alone
+from dropscale.specs.parse import SpecFile, parse_folder_spec, parse_sidecar, parse_stand_alone
 from dropscale.upscaler import Mode
 
 EXAMPLES = settings(derandomize=True, database=None)
@@ -80,6 +81,35 @@ def test_of_every_field_the_nearest_value_counts(outer: Layer, inner: Layer) -> 
             if field in layer:
                 assert getattr(effective, field) == layer[field].value
                 break
+
+
+parts = specs.map(lambda spec: {**spec, "renditions": None})
+
+
+def parsed(**spec: Any) -> SpecFile:
+    return parse_folder_spec(json.dumps(spec).encode(), "dropscale.yaml")
+
+
+def values_of(layers: Sequence[Layer]) -> dict[str, Any]:
+    return {field: setting.value for field, setting in merge(layers).items()}
+
+
+@EXAMPLES
+@given(parts, parts, parts, parts)
+def test_presets_merge_as_their_fields_would_before_the_fields_of_who_uses_them(
+    outer: dict[str, Any], own: dict[str, Any], first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    plain = values_of([parsed(**spec).layer for spec in (outer, first, second, own)])
+    both = {"first": first, "second": second}
+    folder = parsed(**outer, presets=both)
+    nested = parsed(**outer, presets=both | {"both": {"preset": ["first", "second"]}})
+    again = parsed(presets={"second": {"preset": ["first", "second"]}})
+    user = parsed(**own, preset=["first", "second"])
+
+    assert values_of(cascade([folder, user])) == plain
+    assert values_of(cascade([nested, parsed(**own, preset="both")])) == plain
+    assert values_of(cascade([folder, again, parsed(**own, preset="second")])) == plain
+    assert values_of(cascade([folder])) == values_of([parsed(**outer).layer])
 
 
 def offset(text: str, place: Place | None) -> int:

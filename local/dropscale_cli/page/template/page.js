@@ -1,24 +1,32 @@
 "use strict";
 
-const cards = [...document.querySelectorAll(".card")];
+let cards = [...document.querySelectorAll(".card")];
+const byName = cards, failedFirst = cards.toSorted((a, b) => isBad(b) - isBad(a));
 const list = document.querySelector(".cards");
 const filters = document.querySelector(".filters");
 const shown = document.querySelector("output");
 const none = document.querySelector(".none");
 
-/* Filters. They are kept in the address, so that a reload, or a friend, sees the same. */
+/* Filters and the order. They are kept in the address, so that a reload, or a friend, sees the same. */
+
+function isBad(card) {
+  return card.classList.contains("bad");
+}
 
 function filter() {
-  const { state, folder, name } = filters.elements;
+  const { state, folder, warning, order, name } = filters.elements;
   const part = name.value.toLowerCase();
   let count = 0;
   // Chromium takes seconds to hide a thousand cards one by one, unless their list is out of sight.
   list.hidden = true;
   list.getBoundingClientRect();
+  const ordered = order.value ? failedFirst : byName;
+  if (cards !== ordered) list.append(...(cards = ordered));
   for (const card of cards) {
-    const { state: its, key } = card.dataset;
+    const { state: its, key, warnings } = card.dataset;
     card.hidden =
       (state.value && its !== state.value) ||
+      (warning?.value && !warnings.split(" ").includes(warning.value)) ||
       (folder.value && !key.startsWith(folder.value + "/")) ||
       !key.toLowerCase().includes(part);
     count += !card.hidden;
@@ -34,7 +42,8 @@ function keepFilters() {
 }
 
 for (const [field, value] of new URLSearchParams(location.hash.slice(1))) {
-  if (["state", "folder", "name"].includes(field)) filters.elements[field].value = value;
+  const control = filters.elements.namedItem(field);
+  if (control) control.value = value;
 }
 filters.addEventListener("submit", (event) => event.preventDefault());
 filters.addEventListener("input", () => { filter(); keepFilters(); });
@@ -120,7 +129,10 @@ async function open(card, across = 0.5, down = 0.5) {
   dialog.querySelector("h2").textContent = card.dataset.key;
   stage.classList.toggle("alone-result", !smallBefore);
   note.textContent = "loading …";
-  if (!dialog.open) dialog.showModal();
+  if (!dialog.open) {
+    dialog.showModal();
+    stage.focus();
+  }
   Object.assign(view, { width: +zoom.dataset.width, height: +zoom.dataset.height, zoom: oneToOne() });
   centre(across, down);
   const loading = [
@@ -169,8 +181,8 @@ tools.next.addEventListener("click", () => step(1));
 tools.close.addEventListener("click", () => dialog.close());
 addEventListener("resize", draw);
 
-stage.addEventListener("keydown", (event) => {
-  if (event.target !== stage) return;
+dialog.addEventListener("keydown", (event) => {
+  if (event.target.type === "range") return;
   const move = { ArrowLeft: [80, 0], ArrowRight: [-80, 0], ArrowUp: [0, 80], ArrowDown: [0, -80] };
   if (event.key in move) {
     view.x += move[event.key][0];

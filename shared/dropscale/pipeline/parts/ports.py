@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
 from dropscale.coded_warning import CodedWarning
+from dropscale.errors import DropscaleError
 from dropscale.image.header import ImageHeader
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.drops import Source
@@ -105,6 +106,29 @@ class Originals(Protocol):
         Raises:
             ObjectGone, ObjectOverwritten: as their names say; a versioned bucket still has it.
         """
+
+
+class TooManyTags(DropscaleError):
+    """An object has as many tags as it may have."""
+
+
+class DropTags(Protocol):
+    """The tags of dropped objects."""
+
+    def set_tag(self, source: Source, version_id: str, value: str, *, adds: bool) -> None:
+        """Give the tag `TAG` of one version of a source's object a value; all others stay.
+
+        `adds` says whether it gets the tag if it has none.
+
+        Raises:
+            ObjectGone: there is no such version (any more).
+            TooManyTags: there is no room for it.
+        """
+
+
+TAG = "dropscale"
+MOST_TAGS = 10
+"""So many tags an object may have."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from dropscale.errors import DropscaleError
 from dropscale.pipeline.parts.ports import MOST_KEYS, SpecFiles
+from dropscale.specs.cascade import cascade
 from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.specs.faults import Fault, Severity, SpecInvalid
@@ -207,7 +208,7 @@ class SpecResolver:
             error = SpecMisnamed if is_misnamed else SpecInvalid
             raise error([fault for one in invalid for fault in one.faults])
         files = [one for one in parsed if isinstance(one, SpecFile)]
-        layers = [self.defaults, *(file.layer for file in files)]
+        layers = [self.defaults, *cascade(files)]
         return ResolvedSpec(
             effective=effective_spec(merge(layers)),
             layers=layers,

@@ -27,6 +27,7 @@ from dropscale.ledger.store import (
     Ledger,
     LedgerConflict,
     Limits,
+    NotInLedger,
     NotOwner,
     ProjectTaken,
     RequireOpenGate,
@@ -166,7 +167,7 @@ class StartJob:
         started = 0
         probe = self.gate.due_probe(place_is_free=True)
         for fingerprint in self.ledger.list_due(Agenda.READY_JOBS, self.clock(), _CANDIDATES):
-            if started and self.ledger.slots_taken() >= self._places()[1]:
+            if self.ledger.slots_taken() >= self._places()[1]:
                 break
             outcome = self(fingerprint, remaining, probe)
             started += outcome is StartOutcome.STARTED
@@ -369,7 +370,7 @@ class StartJob:
                 raise
             except Exception as error:
                 left = min(left - pause, remaining() - _LAST_SECONDS - pause)
-                if left < 0 or isinstance(error, IllegalTransition | NewerSchema | KeyError):
+                if left < 0 or isinstance(error, IllegalTransition | NewerSchema | NotInLedger):
                     what = f"project {created.id} of job {claimed.fingerprint}"
                     raise ProjectUnrecorded(f"{what} is paid but not recorded") from error
             self.sleep(pause)

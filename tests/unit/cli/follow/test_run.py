@@ -15,7 +15,6 @@ from dropscale_cli.files.state_folder import StateFolder
 from dropscale_cli.follow.places import failure_lines
 from dropscale_cli.follow.round_trip import FollowedDrop, RoundTrip
 from dropscale_cli.follow.run import RunOptions, run
-from dropscale_cli.terminal import Terminal
 from tests.fakes import png
 
 
@@ -50,7 +49,7 @@ class PricedPlace:
         return PricedRun()
 
     @contextmanager
-    def session(self, console: Terminal) -> Iterator[Never]:
+    def session(self, *_: object, **__: object) -> Iterator[Never]:
         raise AssertionError("nothing was agreed to")
         yield
 

@@ -59,9 +59,23 @@ def test_each_field_tells_whose_value_it_is_and_what_it_overrides(
 def test_every_field_of_the_model_is_there(write: Write, explained: Explain) -> None:
     write("cat.jpg")
     fields = {field.partition(".")[0] for field in explained("cat.jpg")["fields"]}
-    assert fields == Spec.model_fields.keys() - {"assets"}
+    assert fields == Spec.model_fields.keys() - {"assets", "preset", "presets"}
     assert {"style.mode", "style.prompt"} <= explained("cat.jpg")["fields"].keys()
     assert Style.model_fields.keys() == {"mode", "enhancement", "prompt"}
+
+
+def test_a_value_of_a_preset_tells_where_it_stands_there_and_in_which(
+    write: Write, explained: Explain
+) -> None:
+    write("dropscale.yaml", "presets:\n  big: {scale_factor: 4}\nscale_factor: 2")
+    write("cat.jpg")
+    write("cat.jpg.yaml", "preset: big")
+    field = explained("cat.jpg")["fields"]["scale_factor"]
+    assert (field["value"], field["from"]) == (4, "dropscale.yaml:2:23 (presets.big)")
+    assert [each["from"] for each in field["overrides"]] == [
+        "dropscale.yaml:3:15",
+        "parameter DefaultScaleFactor",
+    ]
 
 
 def test_each_rendition_is_told(write: Write, explained: Explain) -> None:
