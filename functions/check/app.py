@@ -15,7 +15,7 @@ _check = compose_once(wiring.check, CheckSettings)
 @log_and_meter
 @raise_reports()
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Return the state machine's next state; errors are its to retry and catch, by class name."""
+    """Return the state machine's next state; it retries or catches errors by class name."""
     state = execution_state(event)
     found = _check()(state)
     logger.info("check", status=found.status, wait_seconds=found.wait_seconds)

@@ -21,7 +21,7 @@ _deliver = compose_once(wiring.deliver, StartSettings)
 @log_and_meter
 @raise_reports()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Publish the result; errors are the state machine's to retry and catch, by class name."""
+    """Publish the result; the state machine retries or catches errors by class name."""
     state = execution_state(event)
     drop = _deliver()(state, remaining_time(context))
     logger.info("deliver", state=drop.state, reason=drop.reason and drop.reason.message)

@@ -1,4 +1,4 @@
-"""Fail: writes down why an execution brought no result."""
+"""Fail: records why an execution ended without a result."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _fail = compose_once(wiring.fail, StartSettings)
 
 @log_and_meter
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Write down what the state machine caught, or what the vendor decided."""
+    """Record the error that the state machine caught, or the vendor's verdict."""
     state = execution_state(event)
     drop = _fail()(state, remaining_time(context))
     logger.info("fail", state=drop.state, reason=drop.reason and drop.reason.message)

@@ -1,4 +1,4 @@
-"""Submit: takes "Object Created" events, in SQS from EventBridge or S3, or straight from S3."""
+"""Submit: handles "Object Created" events, by SQS from EventBridge or S3, or directly from S3."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def _try_message(record: dict[str, Any], context: LambdaContext) -> bool:
     try:
         _handle_message(record, context)
     except Exception:
-        logger.exception("a message failed and comes again", message_id=record["messageId"])
+        logger.exception("a message failed and will be retried", message_id=record["messageId"])
         return False
     return True
 
@@ -74,18 +74,18 @@ def _submit_objects(event: object, context: LambdaContext) -> None:
         try:
             _report(_submit()(bucket, key, remaining_time(context)))
         except Exception:
-            logger.exception("submit failed and is tried again")
+            logger.exception("submit failed and will be retried")
             add_metrics([Measurement("objects_failed", "Count", 1)])
             raise
 
 
 def _objects(event: object) -> Iterator[tuple[str, str]]:
-    """Yield bucket and key of each created object that may be a drop, so never of a result."""
+    """Yield bucket and key of each created object that may be a drop, never of a result."""
     settings = _settings()
     try:
         created = created_objects(event)
     except NotUnderstood as error:
-        # To try it again would not help, and what S3 has, the sweeper finds.
+        # A retry would not help, and the sweep finds objects that submit missed.
         logger.warning("an event is not understood", shape=error.shape)
         return
     for bucket, key in created:

@@ -1,4 +1,4 @@
-"""Sweep: settles, every minute, what the fast path left behind."""
+"""Sweep: completes, every minute, what the other functions left unfinished."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ _sweep = compose_once(wiring.sweep, SweepSettings, _observe)
 
 @log_and_meter
 def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Sweep once; return how much of what was done."""
+    """Sweep once; return how many records were processed, by kind."""
     sweep = _sweep()
     add_metrics(sweep.backlog())
     done = sweep(remaining_time(context))

@@ -36,11 +36,11 @@ _LISTED = MappingProxyType(
             Listed(
                 "gallery", "page.gallery:gallery", "Write an HTML page of results and originals."
             ),
-            Listed("apply", "stacks.apply:apply", "Apply changed specs to images dropped before."),
+            Listed("apply", "follow.apply:apply", "Apply changed specs to images dropped before."),
         ],
         "Settle": [
-            Listed("retry", "stacks.by_hand:retry", "Retry images without a result."),
-            Listed("resolve", "stacks.by_hand:resolve", "Settle an upscale of unknown outcome."),
+            Listed("retry", "follow.by_hand:retry", "Retry images without a result."),
+            Listed("resolve", "follow.by_hand:resolve", "Settle an upscale of unknown outcome."),
         ],
         "Serve": [
             Listed("up", "stacks.serve:up", "Run the stack on this machine until Ctrl-C."),

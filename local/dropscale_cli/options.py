@@ -13,7 +13,8 @@ from typing import TypeVar
 import click
 
 from dropscale.specs.keys import SPEC_SUFFIXES
-from dropscale_cli.terminal import say
+from dropscale_cli.errors import PriceDeclined, PriceUnconfirmed
+from dropscale_cli.terminal import Terminal, confirm, say
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([sm]?)")
 _SECONDS = MappingProxyType({"": 1.0, "s": 1.0, "m": 60.0})
@@ -121,6 +122,19 @@ def as_seconds(
 def examples(*commands: str) -> str:
     """Return the examples at the end of a command's help."""
     return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
+def agree_to_price(price: int, offer: str, console: Terminal, *, is_agreed: bool) -> None:
+    """Show an offer, and ask whether to continue if there is anything to pay.
+
+    Raises:
+        PriceUnconfirmed: there is nobody to ask. PriceDeclined: the answer was no.
+    """
+    if price and not is_agreed and not sys.stdin.isatty():
+        raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
+    console.say(offer)
+    if price and not is_agreed and not confirm("Continue?"):
+        raise PriceDeclined("Nothing was done or charged.")
 
 
 _EXIT_CODE = 130

@@ -1,4 +1,4 @@
-"""What a person should know of a drop that is delivered all the same: one list, by stable codes."""
+"""Warnings about a drop that is delivered all the same: one list, with stable codes."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,18 +6,18 @@ from typing import Any
 
 
 class WarningCode(StrEnum):
-    """What is told. Codes stay; new ones may be added."""
+    """The stable codes of warnings. Codes do not change; new ones may be added."""
 
-    # of specs and charges
+    # specs and charges
     SPEC = "Spec"
     EARLIER_CHARGE = "EarlierCharge"
-    # of the result's pixels
+    # the result's pixels
     WRONG_SIZE = "WrongSize"
     NOT_VERIFIED = "NotVerified"
     NOT_DECODED = "NotDecoded"
     BLANK = "Blank"
     COLOURS_DIFFER = "ColoursDiffer"
-    # of what the original says, and its result does not
+    # what the original has, and its result does not
     ORIGINAL_UNREAD = "OriginalUnread"
     METADATA_DAMAGED = "MetadataDamaged"
     METADATA_UNWRITTEN = "MetadataUnwritten"
@@ -34,16 +34,16 @@ class WarningCode(StrEnum):
     BITS_LOST = "BitsLost"
     TEXTS_LOST = "TextsLost"
     CREDENTIALS_LOST = "CredentialsLost"
-    # of the dropped object
+    # the dropped object
     NOT_TAGGED = "NotTagged"
-    # of this list
+    # this list itself
     MORE = "More"
     OTHER = "Other"
 
 
 @dataclass(frozen=True)
 class CodedWarning:
-    """A stable code for programs, and what it says to people."""
+    """A stable code for programs, and a message for people."""
 
     code: WarningCode
     message: str
@@ -52,12 +52,12 @@ class CodedWarning:
         return f"{self.message} [{self.code}]"
 
     def as_text(self) -> str:
-        """Return it as it is stored, so that versions that know plain texts only can read it."""
+        """Return it as stored: as text, which versions without codes can read, too."""
         return f"[{self.code}] {self.message}"
 
     @classmethod
     def of_text(cls, text: str, uncoded: WarningCode = WarningCode.OTHER) -> "CodedWarning":
-        """Read what is stored; a plain text of an older version gets the code `uncoded`."""
+        """Read a stored warning; a plain text of an older version gets the code `uncoded`."""
         code, bracket, message = text.removeprefix("[").partition("] ")
         if text.startswith("[") and bracket and code in set(WarningCode):
             return cls(WarningCode(code), message)
@@ -65,7 +65,7 @@ class CodedWarning:
 
 
 def read_warning(value: Any, uncoded: WarningCode = WarningCode.OTHER) -> Any:
-    """Return what can be validated as a warning; a text, and a code not known, get `uncoded`."""
+    """Return a value ready to validate; plain texts and unknown codes get the code `uncoded`."""
     if isinstance(value, str):
         return CodedWarning.of_text(value, uncoded)
     if isinstance(value, dict) and value.get("code") not in set(WarningCode):

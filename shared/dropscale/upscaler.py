@@ -1,4 +1,4 @@
-"""The vendor's vocabulary: what Magic Hour's AI Image Upscaler takes, charges and answers.
+"""The vendor's terms: what Magic Hour's AI Image Upscaler accepts, charges and answers.
 
 Source of every fact here: the vendor's public API reference, version "beta", mid 2026
 (https://docs.magichour.ai/api-reference).
@@ -35,7 +35,7 @@ SCALE_FACTORS = (2, 4)
 MODE_BY_ENHANCEMENT = MappingProxyType(
     {"Resemblance": Mode.PRESERVE, "Balanced": Mode.BALANCED, "Creative": Mode.CREATIVE}
 )
-"""The older name of the same choice, still accepted by the API."""
+"""The older names of the modes, still accepted by the API."""
 
 TYPE_BY_EXTENSION = MappingProxyType(
     {
@@ -80,7 +80,7 @@ UNSUPPORTED_EXTENSIONS = frozenset(
     }
     | {"raf", "rw2", "srw", "svg", "tf8"}
 )
-"""File extensions of pictures that people have and the API does not accept: lower case, no dot."""
+"""Extensions of common image files that the API does not accept: lower case, without the dot."""
 
 MAX_SIDE = 4096
 """Largest width and height of an input image, in pixels."""
@@ -89,18 +89,18 @@ UPLOAD_DAYS = 7
 """How long the vendor keeps uploaded bytes."""
 
 DOWNLOAD_URL_HOURS = 24
-"""How long a download URL lives; a new GET of the project gives a fresh one."""
+"""How long a download URL is valid; a new GET of the project returns a new one."""
 
 DEFAULT_BASE_URL = "https://api.magichour.ai"
 
 CONCURRENT_JOBS = MappingProxyType({"creator": 3, "pro": 5})
-"""Jobs that may run at once, by the account's tier. `business` has no limit, `free` none stated."""
+"""Jobs that may run at once, by the account's tier; `business` has no limit, `free` states none."""
 
 PLACES = MappingProxyType({"free": 1, "business": 10, **CONCURRENT_JOBS})
-"""Jobs of ours at once, by tier: where the vendor states no limit, so many are enough, or safe."""
+"""How many jobs of ours run at once, by tier; where the vendor states no limit, a safe number."""
 
 TIERS_WITHOUT_4X = frozenset({"free"})
-"""Tiers whose accounts are refused a scale factor of 4."""
+"""Tiers that may not use a scale factor of 4."""
 
 _CREDITS = MappingProxyType(
     {
@@ -114,7 +114,7 @@ _CREDITS = MappingProxyType(
 )
 
 DOLLARS_PER_CREDIT = MappingProxyType({"Creator": Decimal("0.0012"), "Business": Decimal("0.0025")})
-"""The base rates of plans that are billed by use: about what a credit is worth.
+"""The base rates of plans that are billed by use: roughly the value of a credit.
 
 Source: https://docs.magichour.ai/billing/usage-based-pricing.
 """

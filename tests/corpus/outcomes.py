@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SpecResolver
+from dropscale.ledger.drops import Source
+from dropscale.pipeline.parts.spec_resolver import DropSpecs, SpecResolver
 from dropscale.specs.faults import SpecInvalid
 from dropscale.specs.keys import SPEC_SUFFIXES, KeyKind, image_key_of, kind_of
 from dropscale.specs.merge import Layer, merge, stack_defaults
@@ -18,6 +19,9 @@ from dropscale.upscaler import Mode
 
 CORPUS = Path(__file__).parent
 FOLDERS = (CORPUS / "valid", CORPUS / "invalid")
+_PORTRAIT = {"type": "jpeg", "width": 600, "height": 800, "alpha": False, "bytes": 90_000}
+"""What each image of the corpus is, for rules."""
+
 _KINDS = (KeyKind.SIDECAR, KeyKind.FOLDER_SPEC, KeyKind.STAND_ALONE)
 
 
@@ -80,8 +84,8 @@ def outcome(file: CorpusFile) -> str:
     """
     defaults = stack_defaults(2, Mode.BALANCED)
     resolver = SpecResolver(_Folder(file.folder), defaults, SPEC_SUFFIXES, sidecar_required=False)
-    resolved = resolver.resolve_drop("corpus", _drop_of(file))
-    return "\n".join([*_lines(resolved, defaults), ""])
+    specs = resolver.resolve_drop("corpus", _drop_of(file))
+    return "\n".join([*_lines(specs, _drop_of(file), defaults), ""])
 
 
 def faults(file: CorpusFile) -> str:
@@ -99,13 +103,17 @@ def _drop_of(file: CorpusFile) -> str:
     return image_key_of(file.key) or file.key
 
 
-def _lines(resolved: ResolvedSpec | None, defaults: Layer) -> Iterator[str]:
-    if resolved is None:
+def _lines(specs: DropSpecs | None, key: str, defaults: Layer) -> Iterator[str]:
+    if specs is None:
         yield "not a spec"
         return
-    if resolved.image_path:
-        yield f"image: {resolved.image_path}"
-        yield f"named: {resolved.image_identity}"
+    source = Source(bucket="corpus", key=key, etag="")
+    if specs.image_path:
+        yield f"image: {specs.image_path}"
+        yield f"named: {specs.image_identity}"
+    else:
+        source = source.model_copy(update=_PORTRAIT)
+    resolved = specs.for_image(source)
     layer = merge(resolved.layers)
     yield from _settings({name: it for name, it in layer.items() if it != defaults.get(name)})
     for warning in resolved.warnings:

@@ -22,6 +22,7 @@ BEYOND_A_SCHEMA = {
     "what kind of spec a file is": re.compile(r"can only be in a folder's spec$"),
     "bytes, where a schema counts characters": re.compile(r"is longer than 255 bytes$"),
     "classes of characters": re.compile(r"has an invisible character, U\+[0-9A-F]+$"),
+    "numbers that are compared": re.compile(r"is true of no image"),
     "what JSON does not have": re.compile(r"^\.nan is not a number"),
 }
 """What the parser refuses and the schema takes. It takes nothing that the schema refuses."""
@@ -41,6 +42,7 @@ MAPPINGS: tuple[Any, ...] = (
     *({}, {"extra": 1}, {"mode": "creative", "enhancement": "Creative"}, {"prompt": []}),
     *({"mode": None, "enhancement": "Creative"}, {"image_file_path": "cat.jpg"}, [], [1], [{}]),
     *([{"scale_factor": 2}, {"style": {"mode": "creative"}}], [None], [{"renditions": []}]),
+    *([{"if": {"alpha": True}}], [{"if": {"min_width": 2, "below_width": 1}}], {"a": {}}),
     *([{"name": 1}] * MAX_RENDITIONS, [{"name": 1}] * (MAX_RENDITIONS + 1), [{"assets": {}}]),
 )
 VALUES = (*TEXTS, *NUMBERS, *MAPPINGS)

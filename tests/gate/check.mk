@@ -5,6 +5,7 @@ TOOLS := .tools
 SAM := $(TOOLS)/sam
 CHECKOV := $(TOOLS)/checkov
 PYRIGHT := $(TOOLS)/pyright
+SECOND_ENGINE := $(TOOLS)/second-engine
 STEP = @$(GATE)/step $(@:check-%=%)
 # Where steps alone look, what they import is compiled then: a third of what is installed.
 LAZILY := --no-compile
@@ -21,13 +22,13 @@ STATIC := $(addprefix check-,format lint types imports dead-code dependencies ge
 TEMPLATE := $(addprefix check-,sam-files sam-validate template state-machine checkov)
 
 .PHONY: check $(STATIC) $(TEMPLATE) check-page check-exiftool check-sam-build check-layer \
-	check-wheel check-seeded-faults
+	check-wheel check-second-engine check-seeded-faults
 
 # What takes longest comes first, and the others wait for what it needs.
 check: ## What CI runs: tests on each Python, lint, types, imports, template, state machine
 	@rm -rf build/check && mkdir -p build/check
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
-		check-tests-$(VENV_VERSION) $(TESTED:%=check-tests-%) check-page check-layer check-wheel $(STATIC) $(TEMPLATE) \
+		check-tests-$(VENV_VERSION) $(TESTED:%=check-tests-%) check-page check-layer check-wheel check-second-engine $(STATIC) $(TEMPLATE) \
 		check-exiftool check-seeded-faults; \
 		status=$$?; $(GATE)/summary; exit $$status
 
@@ -92,6 +93,11 @@ check-wheel: $(VENV)/.check $(SAM)/.installed $(PYRIGHT)/.installed
 check-layer: check-sam-build $(VENV)/.check
 	$(STEP) $(OFFLINE) $(BIN)/python -m tests.gate.built_layer
 
+# ministack, and Lambda's runtime behind the emulator that SAM CLI ships.
+check-second-engine: $(VENV)/.check $(SAM)/.installed $(SECOND_ENGINE)/.installed
+	$(STEP) $(OFFLINE) TOOLS=$(abspath $(TOOLS)) $(GATE)/with-python 3.13 \
+		$(abspath $(BIN))/python -m pytest tests/second_engine
+
 # On a further Python: the rules, their contracts, and one run of the whole. The rest (embedded
 # servers, virtual time) takes minutes, and depends on no version.
 FURTHER := tests/unit tests/contract \
@@ -115,6 +121,13 @@ $(VENV)/.check: $(PINS) | $(BIN)/python
 	@$(GATE)/step install$(VENV) $(BIN)/python -m pip install --quiet \
 		--constraint constraints.txt --editable '.[local,test,check]'
 	@touch $(VENV)/.local $(VENV)/.test $@
+
+# What Lambda runs functions by, it runs on their Python. Without that, its step is skipped.
+$(SECOND_ENGINE)/.installed: $(GATE)/requirements-second-engine.txt | $(BIN)/python
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@$(GATE)/step install-second-engine $(GATE)/with-python 3.13 sh -ec 'python3.13 -m venv --without-pip $(@D); \
+		$(BIN)/python -m pip --python $(@D)/bin/python install --quiet $(LAZILY) --requirement $<'
+	@[ ! -x $(@D)/bin/python ] || touch $@
 
 $(TOOLS)/%/.installed: $(GATE)/requirements-%.txt | $(BIN)/python
 	@rm -rf $(@D)

@@ -362,7 +362,7 @@ _PAGE_LENGTH = 1000
 
 @dataclass(frozen=True)
 class FileListing:
-    """A `dropscale_cli.stacks.stack_plan.PlannedInput` of files."""
+    """A `dropscale_cli.follow.stack_plan.PlannedInput` of files."""
 
     drops: Drops
     input_bucket: str

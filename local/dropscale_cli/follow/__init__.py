@@ -1,1 +1,1 @@
-"""Commands that bring images through a stack and show their states."""
+"""Commands that bring images through a stack, show their states, and settle them."""

@@ -14,15 +14,15 @@ from dropscale.magichour.urls import is_loopback
 from dropscale_cli.files.drops import Drops, FileListing
 from dropscale_cli.files.state_folder import KeptLedger
 from dropscale_cli.follow.places import Session, TellsAll, followed_drop_of
-from dropscale_cli.follow.progress import progress_on
-from dropscale_cli.follow.round_trip import FollowedDrop, RoundTrip
+from dropscale_cli.follow.stack_plan import PlannedChange, StackPlanner
 from dropscale_cli.page.gallery import LivePage
 from dropscale_cli.specs.plan import loss_lines
 from dropscale_cli.stacks.account import stack_limit_warnings
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
 from dropscale_cli.stacks.local_stack import STACK
-from dropscale_cli.stacks.stack_plan import PlannedChange, StackPlanner
 from dropscale_cli.terminal import Terminal
+from dropscale_cli.tracking.progress import progress_on
+from dropscale_cli.tracking.round_trip import FollowedDrop, RoundTrip
 
 _LOOK_SECONDS = 2.0
 """Each look at a deployed stack makes a few requests."""

@@ -14,20 +14,11 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from dropscale.aws.object_events import created_objects
 from dropscale.ledger.drops import Drop, Source
-from dropscale.ledger.states import OPEN_STATES
 from dropscale.results.manifest import manifest_of
 from dropscale_cli.errors import JournalStopped, StartFailed, UnusablePath
 from dropscale_cli.files.drops import Drops
 from dropscale_cli.files.results import collected_file
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
-from dropscale_cli.follow.progress import progress_on
-from dropscale_cli.follow.round_trip import (
-    PATIENCE_SECONDS,
-    FollowedDrop,
-    Reporter,
-    RoundTrip,
-    Transfer,
-)
 from dropscale_cli.page.gallery import LivePage
 from dropscale_cli.specs.plan import Plan, loss_lines, plan_of
 from dropscale_cli.stacks.local_stack import (
@@ -38,6 +29,14 @@ from dropscale_cli.stacks.local_stack import (
     target_of,
 )
 from dropscale_cli.terminal import Terminal, on_one_line
+from dropscale_cli.tracking.progress import progress_on
+from dropscale_cli.tracking.round_trip import (
+    PATIENCE_SECONDS,
+    FollowedDrop,
+    Reporter,
+    RoundTrip,
+    Transfer,
+)
 from dropscale_embedded.durable_sqlite import FileUnusable
 from dropscale_embedded.journal import Journal, JournalFailed
 
@@ -317,16 +316,22 @@ class OutputFolder:
         dropped: Collection[str] = (),
     ) -> AbstractContextManager[Session]:
         """See `Place.session`; results that are not finished need their originals."""
-        open_keys = {key for key, drop in self.ledger().drops.items() if drop.state in OPEN_STATES}
-        originals = self._originals(open_keys.difference(dropped).union(retried), console)
-        return _session(self, console, originals)
 
-    def _originals(self, keys: Iterable[str], console: Terminal) -> Iterator[tuple[Source, Path]]:
+        def is_needed(drop: Drop) -> bool:
+            key = drop.source.key
+            if drop.source.sha256 is None or not drop.renditions:
+                return False  # Only a spec was dropped, or nothing can be delivered.
+            is_to_come = key not in dropped and not followed_drop_of(drop).is_settled
+            return key in retried or is_to_come
+
+        needed = [drop.source for drop in self.ledger().drops.values() if is_needed(drop)]
+        return _session(self, console, self._originals(needed, console))
+
+    def _originals(
+        self, sources: Iterable[Source], console: Terminal
+    ) -> Iterator[tuple[Source, Path]]:
         """Yield dropped images with their paths; warn about any that cannot be found."""
-        drops = self.ledger().drops
-        for source in (drops[key].source for key in sorted(keys)):
-            if source.sha256 is None:
-                continue  # Only a spec was dropped.
+        for source in sources:
             if file := self.folder.original_of(source):
                 yield source, file
                 continue

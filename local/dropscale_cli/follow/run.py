@@ -11,12 +11,10 @@ from typing import NoReturn
 import click
 
 from dropscale.specs.keys import SPEC_SUFFIXES
-from dropscale_cli.errors import NothingToDrop, PriceDeclined, PriceUnconfirmed
+from dropscale_cli.errors import NothingToDrop
 from dropscale_cli.files.drops import Drops, IgnoredFiles, find_drops
 from dropscale_cli.files.state_folder import StateFolder
 from dropscale_cli.follow.places import OutputFolder, Place, PlannedRun, Session, place_of
-from dropscale_cli.follow.progress import progress_on
-from dropscale_cli.follow.round_trip import PATIENCE_SECONDS
 from dropscale_cli.follow.summary import Summary
 from dropscale_cli.follow.watch import WatchedFolder, watch
 from dropscale_cli.options import (
@@ -26,6 +24,7 @@ from dropscale_cli.options import (
     NOTHING_GOES_ON,
     PROGRESS_HELP,
     YES_HELP,
+    agree_to_price,
     as_seconds,
     ended_by_signals,
     format_option,
@@ -34,20 +33,9 @@ from dropscale_cli.options import (
 )
 from dropscale_cli.page.gallery import PAGE_NAME
 from dropscale_cli.stacks.local_stack import chosen_api
-from dropscale_cli.terminal import Terminal, confirm
-
-
-def agree_to_price(price: int, offer: str, console: Terminal, *, is_agreed: bool) -> None:
-    """Show an offer, and ask whether to continue if there is anything to pay.
-
-    Raises:
-        PriceUnconfirmed: there is nobody to ask. PriceDeclined: the answer was no.
-    """
-    if price and not is_agreed and not sys.stdin.isatty():
-        raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
-    console.say(offer)
-    if price and not is_agreed and not confirm("Continue?"):
-        raise PriceDeclined("Nothing was done or charged.")
+from dropscale_cli.terminal import Terminal
+from dropscale_cli.tracking.progress import progress_on
+from dropscale_cli.tracking.round_trip import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)

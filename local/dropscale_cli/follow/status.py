@@ -13,11 +13,11 @@ import click
 
 from dropscale.ledger.states import OPEN_STATES
 from dropscale_cli.follow.places import Place, place_of
-from dropscale_cli.follow.progress import progress_on, state_in_words
-from dropscale_cli.follow.round_trip import FollowedDrop
-from dropscale_cli.follow.summary import as_json_object, explanation, reason_lines
+from dropscale_cli.follow.summary import as_json_object, explanation
 from dropscale_cli.options import ended_by_signals, format_option, place_options
 from dropscale_cli.terminal import Table, Terminal, say, say_json
+from dropscale_cli.tracking.progress import progress_on, reason_lines, state_in_words
+from dropscale_cli.tracking.round_trip import FollowedDrop
 
 _PAUSE_SECONDS = 2.0
 _SPARE_LINES = 4

@@ -9,9 +9,9 @@ from typing import Any
 from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
 from dropscale_cli.files.drops import NOTHING_IGNORED, IgnoredFiles
-from dropscale_cli.follow.progress import state_in_words
-from dropscale_cli.follow.round_trip import FollowedDrop
 from dropscale_cli.terminal import Table, Terminal, say_json
+from dropscale_cli.tracking.progress import reason_lines, state_in_words
+from dropscale_cli.tracking.round_trip import FollowedDrop
 
 
 @dataclass(frozen=True)
@@ -198,17 +198,6 @@ def explanation(drop: FollowedDrop) -> Iterator[str]:
     yield f"{drop.key}: {state_in_words(drop)}"
     for text in reason_lines(drop):
         yield from (f"  {line}" for line in text.splitlines())
-
-
-def reason_lines(drop: FollowedDrop) -> Iterator[str]:
-    """Yield the reason of an image's state and what to do; nothing if all is well."""
-    if drop.trouble:
-        yield drop.trouble
-    elif drop.manifest is None:
-        yield "The stack reported nothing about it. Run again with --log FILE, and read the log."
-    elif drop.manifest.reason:
-        yield drop.manifest.reason.message
-        yield drop.manifest.reason.fix
 
 
 def _jobs(drop: FollowedDrop) -> tuple[ManifestJob, ...]:

@@ -12,7 +12,7 @@ import watchfiles
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale_cli.errors import NothingToDrop, UnusablePath
 from dropscale_cli.files.drops import Drops, NameUnfit, find_drops, is_fit_name
-from dropscale_cli.follow.round_trip import RoundTrip
+from dropscale_cli.tracking.round_trip import RoundTrip
 
 SETTLE_SECONDS = 2.0
 """A file that has not changed for this long is considered complete."""

@@ -23,9 +23,8 @@ from dropscale.ledger.states import OPEN_STATES, DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
 from dropscale.specs.effective import EffectiveRendition
 from dropscale_cli.files.results import PathInside, file_below, has_sha256, result_below
-from dropscale_cli.follow.progress import state_in_words
-from dropscale_cli.follow.round_trip import AS_ASKED, FollowedDrop
-from dropscale_cli.follow.summary import reason_lines
+from dropscale_cli.tracking.progress import reason_lines, state_in_words
+from dropscale_cli.tracking.round_trip import AS_ASKED, FollowedDrop
 from dropscale_embedded.heic import HeicTooLarge, HeicUnreadable, decode_heic
 
 LONG_SIDE = 640

@@ -28,12 +28,12 @@ from dropscale.specs.keys import MANIFEST_SUFFIX
 from dropscale_cli.errors import NoResults, PageUnwritable
 from dropscale_cli.files.results import PathInside, result_below
 from dropscale_cli.files.state_folder import StateFolder
-from dropscale_cli.follow.progress import progress_on
-from dropscale_cli.follow.round_trip import MOST_MANIFEST_BYTES, FollowedDrop, Transfer
 from dropscale_cli.options import FOLDER, ended_by_signals
 from dropscale_cli.page.cards import Card, CardMaker, Thumbnails
 from dropscale_cli.stacks.local_stack import is_charged
 from dropscale_cli.terminal import Terminal, say
+from dropscale_cli.tracking.progress import progress_on
+from dropscale_cli.tracking.round_trip import MOST_MANIFEST_BYTES, FollowedDrop, Transfer
 
 GENERATOR = '<meta name="generator" content="dropscale">'
 """A mark in every page, so that no other file is mistaken for one."""

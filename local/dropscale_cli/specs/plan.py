@@ -21,7 +21,7 @@ from dropscale.ledger.drops import Rendition, Source
 from dropscale.pipeline.parts.plan import LargeEnough, plan_renditions
 from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale.pipeline.parts.source_image import SourceImage, image_of, require_size
-from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SpecResolver
+from dropscale.pipeline.parts.spec_resolver import DropSpecs, SpecResolver
 from dropscale.specs.effective import MetadataChoice
 from dropscale.specs.faults import Fault
 from dropscale.specs.keys import SPEC_SUFFIXES
@@ -35,7 +35,6 @@ from dropscale_cli.files.drops import (
     refusal_as_json,
 )
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
-from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import (
     PATH,
     ended_by_signals,
@@ -46,6 +45,7 @@ from dropscale_cli.options import (
 )
 from dropscale_cli.stacks.local_stack import chosen_api
 from dropscale_cli.terminal import Table, Terminal, say_json
+from dropscale_cli.tracking.progress import progress_on
 
 if TYPE_CHECKING:
     from dropscale_cli.stacks.account import AccountReport
@@ -143,7 +143,7 @@ def planned_drop(
     source: Source,
     version: ObjectVersion,
     specs: SpecResolver,
-    image_of: Callable[[ResolvedSpec], SourceImage],
+    image_of: Callable[[DropSpecs], SourceImage],
     budget: Budget = _NO_BUDGET,
 ) -> PlannedDrop | None:
     """Plan one drop, deciding in the order of submit; None if it is another tool's file.
@@ -153,10 +153,11 @@ def planned_drop(
     """
     try:
         require_size(version, source.key)
-        resolved = specs.resolve_drop(source.bucket, source.key)
-        if resolved is None:
+        found = specs.resolve_drop(source.bucket, source.key)
+        if found is None:
             return None
-        source = image_of(resolved).describe(source)
+        source = image_of(found).describe(source)
+        resolved = found.for_image(source)
         renditions = plan_renditions(source, resolved.effective, budget)
     except DropscaleError as error:
         return PlannedDrop(source, refusal=error)
@@ -172,7 +173,7 @@ def _plan_drop(key: str, bucket: LocalBucket, specs: SpecResolver) -> Iterator[P
                 source,
                 version,
                 specs,
-                lambda resolved: image_of(bucket, source, resolved, open_objects),
+                lambda found: image_of(bucket, source, found, open_objects),
             )
             if planned is not None:
                 with bucket.paths[key].open("rb") as file:

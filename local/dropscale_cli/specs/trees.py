@@ -11,8 +11,16 @@ from typing import Self
 
 import click
 
+from dropscale.errors import DropscaleError
+from dropscale.image.header import read_header
+from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.ports import MOST_KEYS
-from dropscale.pipeline.parts.spec_resolver import ResolvedSpec, SidecarAmbiguous, SpecResolver
+from dropscale.pipeline.parts.spec_resolver import (
+    DropSpecs,
+    ResolvedSpec,
+    SidecarAmbiguous,
+    SpecResolver,
+)
 from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.faults import Fault, SpecInvalid
 from dropscale.specs.keys import SPEC_SUFFIXES, folded, image_key_of, is_same_name, meant_image
@@ -123,9 +131,23 @@ class SpecTree:
             SpecInvalid: with all faults of all its specs.
         """
         try:
-            return self.resolver.resolve_drop("", key)
+            specs = self.resolver.resolve_drop("", key)
         except SidecarAmbiguous:
             raise SpecInvalid(list(self._faults_of_sidecars(key))) from None
+        return None if specs is None else specs.for_image(self._describe(key, specs))
+
+    def _describe(self, key: str, specs: DropSpecs) -> Source:
+        """Return a drop with what rules go by, as far as there are rules, and its image is here."""
+        source = Source(bucket="", key=key, etag="")
+        if not specs.has_rules or specs.image_identity is not None or not os.path.isfile(key):
+            return source
+        try:
+            with open(key, "rb") as file:
+                header = read_header(file, key)
+        except (OSError, DropscaleError):
+            return source
+        facts = {name: getattr(header, name) for name in ("type", "width", "height", "alpha")}
+        return source.model_copy(update={**facts, "bytes": os.path.getsize(key)})
 
     def _faults_of_sidecars(self, image_key: str) -> Iterator[Fault]:
         files = self._files_of(os.path.dirname(image_key))

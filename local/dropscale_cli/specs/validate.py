@@ -17,7 +17,6 @@ from dropscale.specs.faults import Fault, Severity, SpecInvalid
 from dropscale.specs.keys import MANIFEST_SUFFIX, SPEC_SUFFIXES, KeyKind, kind_by_name, meant_image
 from dropscale.specs.parse import parse_folder_spec
 from dropscale_cli.files.drops import files_below, is_fit_name
-from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import (
     PATH,
     ended_by_signals,
@@ -28,6 +27,7 @@ from dropscale_cli.options import (
 )
 from dropscale_cli.specs.trees import SpecTree
 from dropscale_cli.terminal import Line, Terminal, in_cells, say, say_json
+from dropscale_cli.tracking.progress import progress_on
 
 _LINE_BREAK = re.compile("\r\n|\r|\n")
 _TAB = "    "

@@ -1,1 +1,1 @@
-"""Stacks, on this machine and on AWS, and the commands that manage them."""
+"""Stacks, on this machine and on AWS: started, described, checked."""

@@ -27,9 +27,9 @@ from dropscale.pipeline.resolve import Decision, Trust
 from dropscale.specs.keys import folded, meant_image
 from dropscale_cli.errors import StackUnreachable
 from dropscale_cli.files.drops import etag_of
-from dropscale_cli.follow.progress import progress_on
-from dropscale_cli.follow.round_trip import ResultMissing
 from dropscale_cli.terminal import Terminal
+from dropscale_cli.tracking.progress import progress_on
+from dropscale_cli.tracking.round_trip import ResultMissing
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient

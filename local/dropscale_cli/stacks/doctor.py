@@ -20,7 +20,6 @@ from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
 from dropscale.pipeline.parts.ownership import MayNotPay
 from dropscale_cli.errors import KeyRefused
-from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import YES_HELP, ended_by_signals, examples, format_option, stack_option
 from dropscale_cli.stacks.account import Concern, Demand, concerns, described
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
@@ -28,6 +27,7 @@ from dropscale_cli.stacks.ledger import ownership_detail, table_faults, take_ove
 from dropscale_cli.stacks.live_check import report_live
 from dropscale_cli.stacks.local_stack import RealApi, chosen_api
 from dropscale_cli.terminal import Commands, Terminal, ask_unseen, on_one_line, say, say_json
+from dropscale_cli.tracking.progress import progress_on
 
 
 @dataclass(frozen=True)

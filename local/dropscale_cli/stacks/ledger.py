@@ -14,10 +14,10 @@ from dropscale.ledger.rows import SCHEMA
 from dropscale.ledger.store import LedgerConflict
 from dropscale.pipeline.parts.ownership import MayNotPay
 from dropscale_cli.errors import LedgerUnchanged
-from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import ended_by_signals, examples, stack_option
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
 from dropscale_cli.terminal import Commands, Terminal, confirm, say
+from dropscale_cli.tracking.progress import progress_on
 
 _KEYS = {"HASH": "pk", "RANGE": "sk"}
 _INDEX_KEYS = {"HASH": "sweep", "RANGE": "sweep_at"}

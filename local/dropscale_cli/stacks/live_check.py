@@ -31,7 +31,7 @@ from dropscale.magichour.resources import AsyncV1Client
 from dropscale.magichour.transport import BlockingTransport
 from dropscale.upscaler import Mode, price
 from dropscale_cli.errors import KeyRefused
-from dropscale_cli.follow.run import agree_to_price
+from dropscale_cli.options import agree_to_price
 from dropscale_cli.stacks.account import described
 from dropscale_cli.terminal import Terminal, on_one_line, say
 

@@ -7,7 +7,6 @@ from threading import Event
 
 import click
 
-from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import ENGINES, FILE, LOG_HELP, ended_by_signals
 from dropscale_cli.stacks.local_stack import (
     MagicHour,
@@ -17,6 +16,7 @@ from dropscale_cli.stacks.local_stack import (
     local_cloud,
 )
 from dropscale_cli.terminal import Terminal, say
+from dropscale_cli.tracking.progress import progress_on
 from dropscale_embedded.api import EmbeddedApi, FaultPlan, FaultPlanInvalid, Tier, parse_fault_plan
 
 _SETTLE_SECONDS = "2"

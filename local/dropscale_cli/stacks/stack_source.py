@@ -9,9 +9,9 @@ import click
 
 import dropscale
 from dropscale_cli.errors import UnusablePath
-from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.options import examples
 from dropscale_cli.terminal import Commands, Terminal, say
+from dropscale_cli.tracking.progress import progress_on
 
 _PACKAGES = Path(__file__).parents[2]
 _BUNDLED = _PACKAGES / "dropscale_stack"

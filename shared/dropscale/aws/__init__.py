@@ -1,4 +1,4 @@
 """Adapters to AWS and to the vendor, and the wiring that composes each function.
 
-boto3 is used here only.
+boto3 is used only here.
 """

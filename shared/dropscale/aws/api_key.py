@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 _SECONDS_KEPT = 60.0
 _QUOTES = ("'", '"')
 _FIELDS = ("key", "api_key", "MAGIC_HOUR_API_KEY")
-"""Names that people give the key's field; of others, an object has one alone."""
+"""The accepted names of the key's field; a field of another name must be the object's only one."""
 
 
 class SecretApiKey:
-    """Gives the API key; a new one counts within a minute.
+    """Returns the API key; a new one is used within a minute.
 
-    Calling it raises `Unauthorized` while the secret has no value: to those who wait for a valid
-    key it makes no difference who says that there is none.
+    Calling it raises `Unauthorized` while the secret has no value, as if the vendor had refused the
+    key: jobs wait in the same way.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class SecretApiKey:
 
 
 def key_in(secret: str | bytes) -> str:
-    """Return the API key that a secret holds: alone, in quotes, or in a JSON object of one field.
+    """Return the API key in a secret: alone, in quotes, or in a JSON object of one field.
 
-    The console of Secrets Manager makes such an object of what is typed as key and value.
+    The console of Secrets Manager stores such an object for a key and a value.
 
     Raises:
-        Unauthorized: it holds none, or it cannot be told which it is.
+        Unauthorized: the secret has no key, or it is not clear which field is the key.
     """
     try:
         text = secret.decode() if isinstance(secret, bytes) else secret

@@ -40,15 +40,15 @@ _CHANGED = {"412", "PreconditionFailed"}
 _RACED = {"409", "ConditionalRequestConflict"}
 _RACE_ATTEMPTS = 3
 _PAGES_LOOKED_THROUGH = 10
-"""Of 1,000 keys each, for a first manifest."""
+"""How many pages, of 1,000 keys each, are searched for a first manifest."""
 
 
 class S3InputBucket:
     """A `dropscale.pipeline.parts.ports.InputBucket`, and an `InputListing`.
 
     Args:
-        client: of S3.
-        prefix: nothing is seen of what does not lie below it.
+        client: the S3 client.
+        prefix: objects outside it are ignored.
     """
 
     def __init__(self, client: S3Client, prefix: str = "") -> None:
@@ -74,7 +74,7 @@ class S3InputBucket:
     def open(
         self, bucket: str, key: str, etag: str, version_id: str | None = None
     ) -> Iterator[OpenObject]:
-        """See `InputBucket.open`; with a version's id, that version, even if newer ones exist."""
+        """See `InputBucket.open`; with a version id, that version, even if newer ones exist."""
         if not key.startswith(self._prefix):
             raise ObjectGone(key)
         version = {} if version_id is None else {"VersionId": version_id}
@@ -108,9 +108,9 @@ class S3InputBucket:
             yield opened.file
 
     def set_tag(self, source: Source, version_id: str, value: str, *, adds: bool) -> None:
-        """See `DropTags.set_tag`. S3 knows no condition here: who tags at once may be overwritten.
+        """See `DropTags.set_tag`. S3 has no condition here: a tag set at the same time may be lost.
 
-        It has up to ten tags: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html.
+        At most ten tags: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html.
         """
         bucket, key = source.bucket, source.key
         try:
@@ -120,7 +120,7 @@ class S3InputBucket:
             if len(after) > MOST_TAGS:
                 raise TooManyTags(
                     f"{key} has {MOST_TAGS} tags, and an object may have no more",
-                    fix=f"Take one of them off it; then set {TAG}={value} yourself.",
+                    fix=f"Remove one of them; then set {TAG}={value} yourself.",
                 )
             if after != before:
                 self._client.put_object_tagging(
@@ -130,7 +130,7 @@ class S3InputBucket:
                     Tagging={"TagSet": [{"Key": k, "Value": after[k]} for k in after]},
                 )
         except ClientError as error:
-            if _code(error) in _MISSING | {"MethodNotAllowed"}:  # of a deletion's marker
+            if _code(error) in _MISSING | {"MethodNotAllowed"}:  # for a delete marker
                 raise ObjectGone(key) from error
             raise
 
@@ -172,7 +172,7 @@ class S3InputBucket:
             return body.read(limit)
 
     def _explained(self, error: ClientError, bucket: str, key: str) -> Exception:
-        """Return what a HEAD's answer means; it has no body, so a GET must be asked for that."""
+        """Return what a HEAD's error means: its answer has no body, so a GET is sent to get one."""
         if _code(error) not in {"400", "403"}:
             return error
         try:
@@ -186,9 +186,9 @@ class S3ResultsBucket:
     """A `dropscale.pipeline.parts.ports.ResultsBucket`.
 
     Args:
-        client: of S3.
+        client: the S3 client.
         bucket: its name.
-        prefix: all keys lie below it, and are relative to it.
+        prefix: the prefix of all keys, which are relative to it.
     """
 
     def __init__(self, client: S3Client, bucket: str, prefix: str = "") -> None:
@@ -310,7 +310,7 @@ def _head(client: S3Client, bucket: str, key: str) -> HeadObjectOutputTypeDef | 
 
 
 def _is_archived(found: HeadObjectOutputTypeDef) -> bool:
-    """Tell whether an object must be restored before it can be read.
+    """Whether an object must be restored before it can be read.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html.
     """

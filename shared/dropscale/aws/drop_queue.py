@@ -18,7 +18,7 @@ class SqsDropQueue:
         self._url = url
 
     def send(self, bucket: str, key: str, *, at_once: bool = False) -> None:
-        """See `DropQueue.send`; `at_once`: without the delay in which specs may come, too."""
+        """See `DropQueue.send`; `at_once`: without the delay in which specs may still arrive."""
         record = {
             "eventSource": "aws:s3",
             "eventName": "ObjectCreated:Put",

@@ -1,4 +1,4 @@
-"""Tells others of drops, on the account's default event bus."""
+"""Sends events about drops to the account's default event bus."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class EventBridgeAnnouncer:
     """A `dropscale.pipeline.parts.manifest_writer.Announce`.
 
     Args:
-        client: makes the client, which most invocations do without.
-        results_bucket: where the manifests lie.
-        results_prefix: below which they do.
+        client: creates the client, which most invocations do not need.
+        results_bucket: the bucket of the manifests.
+        results_prefix: their prefix.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class EventBridgeAnnouncer:
         self._results = results_bucket, results_prefix
 
     def __call__(self, drop: Drop) -> bool:
-        """Announce a drop, if its state is one to tell of; False: not now."""
+        """Announce a drop, if its state has an event; False: it failed for now."""
         detail_type = DETAIL_TYPES.get(drop.state)
         if detail_type is None:
             return True

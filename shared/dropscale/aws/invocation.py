@@ -1,7 +1,7 @@
 """What all handlers of Lambda functions share: use case, log, metrics, time.
 
-It is part of the layer because each function ships its own folder alone. Handlers import it, and
-nothing else does.
+It is part of the layer because each function is deployed with its own folder only. Only handlers
+import it.
 """
 
 import os
@@ -27,7 +27,7 @@ _metrics = Metrics()
 
 
 def log_and_meter(handler: _Handler) -> _Handler:
-    """Log a handler's invocations under their ids, and hand what was measured to CloudWatch."""
+    """Log a handler's invocations with their ids, and send its metrics to CloudWatch."""
     metered: _Handler = _metrics.log_metrics(handler)  # type: ignore[assignment] # untyped
     return logger.inject_lambda_context(metered, clear_state=True)
 
@@ -39,7 +39,7 @@ def add_metrics(measurements: Iterable[Measurement]) -> None:
 
 
 def measure(drop: Drop) -> None:
-    """Add what a drop's new manifest says to the metrics."""
+    """Add the values of a drop's new manifest to the metrics."""
     add_metrics(measurements_of(drop))
 
 
@@ -48,18 +48,18 @@ def compose_once(
     settings: type[_Settings],
     observe: Callable[[Drop], None] = measure,
 ) -> Callable[[], _UseCase]:
-    """Return what gives the use case of a function: composed once, when it is first asked for.
+    """Return a callable that returns a function's use case, composed at its first call.
 
     Args:
-        compose: one of `dropscale.aws.wiring`.
-        settings: what it is composed from, as the environment has it.
-        observe: is told of each drop that has a new manifest.
+        compose: a function of `dropscale.aws.wiring`.
+        settings: the class of its settings, read from the environment.
+        observe: called with each drop that has a new manifest.
     """
     return cache(lambda: compose(settings.from_environment(os.environ), observe))
 
 
 def execution_state(event: dict[str, Any]) -> ExecutionState:
-    """Read what the state machine hands a function, and log all else under its drop."""
+    """Read a function's input from the state machine, and add its drop to all log lines."""
     state = ExecutionState.model_validate(event)
     logger.set_correlation_id(state.drop_id)
     logger.append_keys(key=state.key, project_id=state.project_id)
@@ -67,5 +67,5 @@ def execution_state(event: dict[str, Any]) -> ExecutionState:
 
 
 def remaining_time(context: LambdaContext) -> RemainingTime:
-    """Return what tells how much time an invocation has left."""
+    """Return a callable that returns the seconds that an invocation has left."""
     return lambda: context.get_remaining_time_in_millis() / 1000

@@ -72,11 +72,11 @@ _ACCOUNT = {"pk": "account", "sk": "account"}
 _KEY_OF_ONLY: Mapping[type[Row], dict[str, str]] = MappingProxyType(
     {Gate: _GATE, Walk: _WALK, Owner: _OWNER, KnownAccount: _ACCOUNT}
 )
-"""Of rows of which there is one."""
+"""The keys of rows that exist once."""
 _RECORD_BY_SORT_KEY: Mapping[str, type[Drop | Job]] = MappingProxyType({"drop": Drop, "job": Job})
 _KEYS = frozenset({"pk", "sk", "sweep", "sweep_at"})
 _MOST_ROWS = 100
-"""DynamoDB reads no more of them at once."""
+"""DynamoDB's limit for one read."""
 _WRITE_ATTEMPTS = 8
 _PAUSE = 0.05
 _BUSY = frozenset(
@@ -91,7 +91,7 @@ _CANCELED = "TransactionCanceledException"
 _PASSING_REASONS = frozenset(
     {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
-"""Why a transaction is canceled that may go through a moment later."""
+"""Cancellation reasons of transactions that may succeed a moment later."""
 _SAVES = SaveDrop | SaveJob | SaveGate | SaveWalk | SaveOwner | SaveAccount
 _SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
 
@@ -99,10 +99,10 @@ _SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
 class DynamoLedger:
     """A `dropscale.ledger.store.Ledger` on DynamoDB.
 
-    Every write is a transaction, even of one record, and has a token. As long as it is not known
-    whether a write was made, it is repeated with the same token and the same bytes, by which
-    DynamoDB knows it again for ten minutes: it is not taken for somebody else's change. Only what
-    was surely not made is tried with a new token.
+    Every write is a transaction, even of one record, and has a token. While it is not known whether
+    a write was made, it is repeated with the same token and the same bytes, by which DynamoDB
+    recognises it for ten minutes, so that it does not count as another process's change. Only a
+    write that was certainly not made is tried with a new token.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class DynamoLedger:
         return self._count(_window_key(window), "spent")
 
     def records(self) -> Iterator[Drop | Job]:
-        """Return every drop and job; that reads the whole table, page by page."""
+        """Yield every drop and job; this reads the whole table, page by page."""
         pages = self._client.get_paginator("scan").paginate(TableName=self._table)
         return records_in(row for page in pages for row in page["Items"])
 
@@ -222,11 +222,11 @@ class DynamoLedger:
                     raise _refusal(error, changes) from error
                 trouble = str(error)
                 if error.response["Error"]["Code"] == _CANCELED:
-                    token = str(uuid4())  # Surely nothing was written.
+                    token = str(uuid4())  # Certainly nothing was written.
             except (botocore.HTTPClientError, botocore.ConnectionError) as error:
                 trouble = str(error)
             self._sleep(random.uniform(0, _PAUSE * 2**attempt))  # noqa: S311 - jitter
-        raise LedgerConflict(f"the ledger did not take a change, or did not say so: {trouble}")
+        raise LedgerConflict(f"the ledger refused a change, or did not confirm it: {trouble}")
 
     def names(self, name_id: str) -> Names:
         """See `Ledger.names`."""
@@ -312,7 +312,7 @@ class DynamoLedger:
         key: Mapping[str, str],
         listing: tuple[Agenda, datetime] | None = None,
     ) -> Any:
-        # DynamoDB's numbers are decimal; boto3 refuses floats, which are not.
+        # DynamoDB's numbers are decimal, so boto3 refuses floats.
         row = json.loads(record.model_dump_json(exclude_none=True), parse_float=Decimal) | key
         if listing is not None:
             row |= {"sweep": listing[0], "sweep_at": _text(listing[1])}
@@ -347,7 +347,7 @@ class DynamoLedger:
         }
         if limit is None:
             return self._on_table("Update", update, _item({":spent": spent}))
-        # A window that nobody has spent from has no row, and comparisons with nothing fail.
+        # A window without any spending has no row, and comparisons with a missing value fail.
         fits_alone = "attribute_not_exists(pk) OR " if spent <= limit else ""
         update["ConditionExpression"] = f"{fits_alone}spent <= :most"
         return self._on_table("Update", update, _item({":spent": spent, ":most": limit - spent}))
@@ -358,7 +358,7 @@ class DynamoLedger:
 
 
 def records_in(rows: Iterable[Mapping[str, Any]]) -> Iterator[Drop | Job]:
-    """Return the drops and jobs among rows of the table, as DynamoDB's API gives them."""
+    """Yield the drops and jobs among rows of the table, in the format of DynamoDB's API."""
     for row in rows:
         record = _RECORD_BY_SORT_KEY.get(row["sk"]["S"])
         if record is not None:
@@ -373,10 +373,10 @@ def _record(record: type[_Record], row: Mapping[str, Any]) -> _Record:
 
 
 def _number(value: object) -> int | float:
-    """Return a number of DynamoDB's as JSON has it: one is all that a row has beside JSON's types.
+    """Return a DynamoDB number as a JSON number; a row has no other types outside of JSON's.
 
     Raises:
-        TypeError: the value is none, so the ledger did not write it.
+        TypeError: the value is not a number, so the ledger did not write it.
     """
     if not isinstance(value, Decimal):
         raise TypeError(f"the ledger keeps no {type(value).__name__}")
@@ -430,7 +430,7 @@ def _codes(error: ClientError) -> list[str]:
 
 
 def _may_pass(error: ClientError) -> bool:
-    """Tell whether an error says nothing about a write itself: others write, or AWS is troubled."""
+    """Whether an error may be temporary: others write at the same time, or AWS has a problem."""
     code = error.response["Error"]["Code"]
     if code == _CANCELED:
         return _PASSING_REASONS.issuperset(_codes(error))
@@ -439,7 +439,7 @@ def _may_pass(error: ClientError) -> bool:
 
 
 def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
-    """Tell which change's condition did not hold: the owner's, a record's own, slot and gate."""
+    """Return the error of the condition that failed: of owner, gate, slot, budget or record."""
     codes = _codes(error)
     failed = [
         change

@@ -1,4 +1,4 @@
-"""The vendor as the use cases see it, on the client library."""
+"""The vendor, for the use cases, by means of the client library."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class MagicHourUpscaler:
     """A `dropscale.pipeline.parts.ports.Upscaler`.
 
     Args:
-        token: gives the API key; asked for every call, so that a new key counts at once.
-        base_url: where the API is.
+        token: returns the API key; called for every request, so that a new key counts at once.
+        base_url: the API's address.
         timeout: seconds that one call may take.
-        transfer_timeout: seconds that moving one file may take.
+        transfer_timeout: seconds that one transfer may take.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class MagicHourUpscaler:
                 timeout=self._timeout,
                 transfer_timeout=self._transfer_timeout,
             )
-        except ValueError as error:  # nothing but the key; settings are Misconfigured
+        except ValueError as error:  # only about the key; settings raise Misconfigured
             raise Unauthorized("the API key", message=str(error)) from None
 
     def _read_token(self) -> str:

@@ -1,4 +1,4 @@
-"""Reads what S3 and EventBridge tell of objects.
+"""Reads the events of S3 and EventBridge about objects.
 
 EventBridge: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html. S3's own
 notifications: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html.
@@ -16,10 +16,10 @@ _LONGEST_NAME = 40
 
 
 class NotUnderstood(Exception):
-    """An event has another form than those that S3 and EventBridge send.
+    """An event does not have a form that S3 or EventBridge sends.
 
     Attributes:
-        shape: its fields' names and types, without their values.
+        shape: the names and types of its fields, without their values.
     """
 
     def __init__(self, event: object) -> None:
@@ -28,12 +28,12 @@ class NotUnderstood(Exception):
 
 
 def created_objects(event: object) -> Sequence[tuple[str, str]]:
-    """Return bucket and key of each object that an event says is new; deletions say of none.
+    """Return bucket and key of each new object in an event; a deletion has none.
 
-    EventBridge gives the key as it is, S3's own notifications give it URL-encoded.
+    EventBridge sends the key as it is, S3's own notifications send it URL-encoded.
 
     Raises:
-        NotUnderstood: as its name says.
+        NotUnderstood: the event has an unknown form.
     """
     if not isinstance(event, Mapping):
         raise NotUnderstood(event)
@@ -71,7 +71,7 @@ def _named(bucket: object, key: object) -> tuple[str, str]:
 
 
 def _shape(value: object, levels: int) -> object:
-    """Return a value with the types of what is in it in place of that."""
+    """Return a value with its contents replaced by their types."""
     if isinstance(value, Mapping) and levels:
         fields = list(value.items())[:_MOST_FIELDS]
         return {str(name)[:_LONGEST_NAME]: _shape(inner, levels - 1) for name, inner in fields}

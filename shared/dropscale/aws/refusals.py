@@ -1,4 +1,4 @@
-"""Tells what S3 means that says no, and will say so until somebody changes something."""
+"""Explains refusals of S3 that remain until somebody changes something."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 _NOT_AUTHORIZED = re.compile(r"User: (\S{1,300}) is not authorized to perform: ([\w:*]{1,100})")
-"""As IAM words it: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html."""
+"""IAM's wording: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html."""
 
 _ARCHIVES = {
     "GLACIER": ("Glacier Flexible Retrieval", "Days=7,GlacierJobParameters={Tier=Standard}"),
@@ -30,13 +30,13 @@ _ARCHIVES = {
 def refusal_of(
     error: ClientError, bucket: str, key: str, action: str = "s3:GetObject"
 ) -> DropscaleError | None:
-    """Return what S3's answer to a request about an object means; None: it says no for now only.
+    """Return what S3's refusal of a request for an object means; None: it may be temporary.
 
     Args:
-        error: The answer. One to a HEAD says too little.
+        error: The answer. The answer to a HEAD is not enough.
         bucket: The object's bucket.
         key: The object's key.
-        action: What was asked for.
+        action: The permission that was needed.
 
     The codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html.
     """
@@ -47,7 +47,7 @@ def refusal_of(
         return archived(bucket, key, str(answer.get("StorageClass", "")))
     if code == "InvalidRequest" and "Server Side Encryption" in message:
         return ObjectEncrypted(
-            f"{key} is encrypted with a key that AWS does not keep (SSE-C)",
+            f"{key} is encrypted with a key that AWS does not store (SSE-C)",
             fix="Upload it without --sse-c; SSE-S3 and SSE-KMS can be read.",
         )
     if "requester pays" in message.lower():
@@ -58,7 +58,7 @@ def refusal_of(
     if code.startswith("KMS."):
         return AccessDenied(
             f"{key} cannot be decrypted: {message}",
-            fix="Enable the key, or upload the image under another.",
+            fix="Enable the key, or upload the image with another key.",
         )
     if code in {"AccessDenied", "AllAccessDisabled"}:
         return _denied(message, bucket, key, action)
@@ -66,7 +66,7 @@ def refusal_of(
 
 
 def archived(bucket: str, key: str, storage_class: str) -> ObjectArchived:
-    """Return what to say of an object of an archive's storage class."""
+    """Return the error for an object in an archive's storage class."""
     where, request = _ARCHIVES.get(storage_class, _ARCHIVES["GLACIER"])
     return ObjectArchived(
         f"{key} is in {where}, where it cannot be read",

@@ -1,4 +1,4 @@
-"""What each function is told by its environment; the template sets exactly these variables."""
+"""The settings of each function, from its environment: exactly the variables in the template."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
@@ -13,13 +13,13 @@ def _split(value: object) -> object:
 
 
 class Settings(BaseModel):
-    """What every function is told. A field's variable is its name in capitals."""
+    """The settings of every function. A field's variable is its name in capitals."""
 
     model_config = ConfigDict(frozen=True)
 
     ledger_table: str
     stack_id: str
-    """By which the ledger knows its owner."""
+    """Identifies the ledger's owner."""
     results_bucket: str
     results_prefix: str = ""
     api_base_url: str
@@ -37,7 +37,7 @@ class Settings(BaseModel):
 
 
 class StartSettings(Settings):
-    """What a function is told that may start jobs: deliver, fail. Times in seconds."""
+    """The settings of functions that may start jobs: deliver, fail. Times in seconds."""
 
     state_machine_arn: str
     max_concurrent_jobs: int
@@ -50,43 +50,43 @@ class StartSettings(Settings):
 
 
 class InputSettings(Settings):
-    """What is told to whoever reads what people drop."""
+    """The settings of functions that read the input bucket."""
 
     input_bucket: str
     input_prefix: str = ""
 
 
 class SpecSettings(InputSettings):
-    """What is told to whoever resolves specs."""
+    """The settings of functions that resolve specs."""
 
     default_scale_factor: Annotated[Literal[2, 4], BeforeValidator(int)]
     default_mode: Mode
     sidecar_mode: Literal["optional", "required"]
     settle_seconds: int
-    """Between a drop and its evaluation."""
+    """The time between a drop and its evaluation."""
     sidecar_suffixes: Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class SubmitSettings(StartSettings, SpecSettings):
-    """What submit is told."""
+    """The settings of submit."""
 
     max_receives: int
     """How often a message is received before it goes to the dead-letter queue."""
 
 
 class CheckSettings(Settings):
-    """What check is told."""
+    """The settings of check."""
 
     poll_interval_cap_seconds: int
 
 
 class SweepSettings(StartSettings, InputSettings):
-    """What sweep is told."""
+    """The settings of sweep."""
 
     drop_queue_url: str
 
 
 class CommandSettings(SweepSettings, SpecSettings):
-    """What a person's commands are told, by the parameters and outputs of a stack."""
+    """The settings of the commands, from the parameters and outputs of a stack."""
 
     kms_key_arn: str = ""

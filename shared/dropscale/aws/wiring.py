@@ -1,7 +1,7 @@
 """Composes each function's use case from its settings: the only place that knows all parts.
 
-What only one of them is made of is imported where it is made, so that no function's cold start
-pays for the others'.
+Parts of a single use case are imported where it is composed, so that they do not slow down the cold
+start of other functions.
 """
 
 from __future__ import annotations
@@ -60,35 +60,35 @@ if TYPE_CHECKING:
     from dropscale.pipeline.sweep import Sweep
 
 Observer = Callable[[Drop], None]
-"""Is told of each drop that has a new manifest."""
+"""Called with each drop that has a new manifest."""
 
 ClientOf = Callable[[str], Any]
-"""Makes the client of an AWS service, by its name."""
+"""Creates the client of an AWS service, by the service's name."""
 
 _MOST_FOLDER_SPECS = 1000
 _SHARE_OF_SETTLING = 1 / 3
-"""For how much of the settle time a folder spec is kept. What is dropped with an image, or in the
-rest of its settle time, is seen when the image is evaluated."""
+"""The share of the settle time for which a folder spec is cached. A spec dropped together with an
+image, or in the rest of its settle time, is read when the image is evaluated."""
 
 PIXELS_BYTES = 1408 * 1024 * 1024
-"""What decoding may take of the memory that the template gives deliver."""
+"""The memory limit of decoding, out of what the template gives deliver."""
 
 CALL_SECONDS = 45.0
 _TOKEN_BYTES = 12
-"""96 bits: nobody guesses the token of an attempt."""
+"""96 bits, so that an attempt's token cannot be guessed."""
 CHECK_CALL_SECONDS = 15.0
 
 TRANSFER_SECONDS = 90.0
-"""What sending an image may take of the 120 s that the template gives submit."""
+"""The time limit of an upload, out of the 120 s that the template gives submit."""
 
 DOWNLOAD_SECONDS = 180.0
-"""What fetching a result may take of the 300 s that it gives deliver."""
+"""The time limit of a download, out of the 300 s that it gives deliver."""
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
     connect_timeout=5,
     read_timeout=20,
-    # Else botocore puts its own name together anew for each request: a tenth of what that costs.
+    # Otherwise botocore builds its user agent again for each request: a tenth of a request's cost.
     user_agent="dropscale",
 )
 
@@ -193,7 +193,7 @@ def retry(settings: SweepSettings, client: ClientOf) -> Retry:
     """Compose retry, for the command line; `client` makes its AWS clients.
 
     Raises:
-        MayNotPay: the ledger is not this stack's to pay by.
+        MayNotPay: this stack may not pay from the ledger.
     """
     from dropscale.aws.drop_queue import SqsDropQueue
     from dropscale.pipeline.retry import Retry
@@ -216,7 +216,7 @@ def resolve(settings: StartSettings, client: ClientOf) -> Resolve:
     """Compose resolve, for the command line; `client` makes its AWS clients.
 
     Raises:
-        MayNotPay: the ledger is not this stack's to pay by.
+        MayNotPay: this stack may not pay from the ledger.
     """
     from dropscale.pipeline.resolve import Resolve
 
@@ -264,7 +264,7 @@ def rebuild(settings: Settings, client: ClientOf) -> RebuildLedger:
 
 
 def specs(settings: SpecSettings, files: SpecFiles, names_like: NamesLike) -> SpecResolver:
-    """Compose what resolves specs that lie among `files`."""
+    """Compose the resolver of the specs in `files`."""
     from cachetools import TTLCache
 
     from dropscale.pipeline.parts.spec_resolver import SpecResolver
@@ -290,11 +290,11 @@ def _session() -> boto3.Session:
 
 
 def _observe_nothing(_: Drop) -> None:
-    """What a command does is counted by nobody."""
+    """Do nothing: commands send no metrics."""
 
 
 class _Parts:
-    """What every function is made of."""
+    """The parts of every function."""
 
     def __init__(
         self,
@@ -330,7 +330,7 @@ class _Parts:
 
 
 class _StartParts(_Parts):
-    """What a function is made of that may start jobs."""
+    """The parts of a function that may start jobs."""
 
     def __init__(
         self,

@@ -57,6 +57,7 @@ class ImageHeader:
     type: str
     width: int
     height: int
+    alpha: bool = False
 
 
 def read_header(file: BinaryIO, name: str, *, as_stored: bool = False) -> ImageHeader:
@@ -88,7 +89,7 @@ def read_header(file: BinaryIO, name: str, *, as_stored: bool = False) -> ImageH
         raise _damaged_image(name, image_type)
     if not as_stored and layout.orientation in _SWAPPING_SIDES:
         width, height = height, width
-    return ImageHeader(image_type, width, height)
+    return ImageHeader(image_type, width, height, layout.alpha)
 
 
 def refusal_by_name(head: bytes, name: str) -> DropscaleError:

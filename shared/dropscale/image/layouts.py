@@ -10,6 +10,7 @@ from dropscale.image.metadata import heif, jpeg, png, tiff, webp
 from dropscale.image.metadata.model import MalformedMetadata, PixelLayout
 from dropscale.image.metadata.streams import read_exactly
 
+_OPACITY = {1, 2}
 _CODESTREAM = b"\xff\x4f\xff\x51"
 
 
@@ -31,8 +32,12 @@ def _read_bmp(file: BinaryIO) -> PixelLayout:
     if header_size == 12:
         return PixelLayout(*struct.unpack("<HH", read_exactly(file, 4)))
     width, height = struct.unpack("<ii", read_exactly(file, 8))
+    alpha = b""
+    if header_size >= 56:  # with the masks of the channels in it
+        file.seek(14 + 52)
+        alpha = read_exactly(file, 4)
     # Rows may stand from top to bottom: the height is negative then.
-    return PixelLayout(width, abs(height))
+    return PixelLayout(width, abs(height), alpha=any(alpha))
 
 
 def _read_jp2(file: BinaryIO) -> PixelLayout:
@@ -46,7 +51,17 @@ def _read_jp2(file: BinaryIO) -> PixelLayout:
     if len(content) < 8:
         raise MalformedMetadata("the image header is cut off")
     height, width = struct.unpack_from(">II", content)
-    return PixelLayout(width, height)
+    return PixelLayout(width, height, alpha=_jp2_has_alpha(file))
+
+
+def _jp2_has_alpha(file: BinaryIO) -> bool:
+    """Tell whether a channel is defined as opacity (annex I.5.3.6)."""
+    try:
+        content = content_of(file, first_box(file, b"cdef", first_box(file, b"jp2h")))
+    except MalformedMetadata:
+        return False
+    kinds = struct.iter_unpack(">xxHxx", content[2 : 2 + (len(content) - 2) // 6 * 6])
+    return any(kind in _OPACITY for (kind,) in kinds)
 
 
 _READERS: Mapping[str, Callable[[BinaryIO], PixelLayout]] = MappingProxyType(

@@ -1,1 +1,1 @@
-"""The ledger knows every drop and job; it is the truth that all else follows. Pure."""
+"""The ledger: every drop and job, and the source of truth for everything else. No I/O."""

@@ -10,7 +10,7 @@ _MONTH = "month#"
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits in credits; 0 sets none."""
+    """Limits in credits; 0: no limit."""
 
     daily: int = 0
     monthly: int = 0
@@ -31,7 +31,7 @@ class Budget:
         return "DailyCreditLimit" if window.startswith(_DAY) else "MonthlyCreditLimit"
 
     def tightest_limit(self) -> int | None:
-        """Return the highest price that can ever be paid, None if any can."""
+        """Return the highest price that fits into the budget; None: no limit."""
         return min((limit for limit in (self.daily, self.monthly) if limit), default=None)
 
 

@@ -1,4 +1,4 @@
-"""Drops: one image in the input bucket each, its renditions, and what came of them."""
+"""Drops: each is one image in the input bucket, with its renditions and their results."""
 
 import hashlib
 import json
@@ -23,11 +23,11 @@ from dropscale.ledger.states import (
 )
 from dropscale.specs.effective import EffectiveSpec, OutputSettings
 
-# What a drop's row has at most, so that it stays below DynamoDB's 400 KB whatever comes; sizes in
-# bytes. What a person writes is bounded where it is read (`specs/model.py`), and refused there.
+# The most that a drop's row holds, so that it always stays below DynamoDB's 400 KB; sizes in
+# bytes. What people write is limited, and refused, where it is read (`specs/model.py`).
 _TIMELINE_LENGTH = 50
 STEPS_OF_ROW = 10**9
-"""More than any row takes."""
+"""More steps than any row takes."""
 _SUPERSEDED_SIZE = 40_000
 _MOST_WARNINGS, _WARNING_SIZE = 16, 600
 _MOST_RENDITION_WARNINGS, _RENDITION_WARNING_SIZE = 8, 400
@@ -54,25 +54,25 @@ class Reason(Record):
 
     @classmethod
     def of(cls, error: DropscaleError) -> Self:
-        """Take it from an error, whose class name is the code."""
+        """Return the reason that an error states; its class name is the code."""
         return cls(code=type(error).__name__, message=error.message, fix=error.fix)
 
     def joined(self, others: Iterable[Self | None]) -> Self:
-        """Return it with what else is to be done, where others have the same code."""
+        """Return it with the fixes of `others` that have the same code added to its own."""
         fixes = dict.fromkeys(one.fix for one in (self, *others) if one and one.code == self.code)
         return type(self)(code=self.code, message=self.message, fix=" ".join(fixes))
 
     def of_rendition(self) -> Self:
-        """Return it as one of several renditions has it: shorter, if it is long."""
+        """Return it cut to the size that one of several renditions may store."""
         message, fix = (cut(text, _RENDITION_REASON_SIZE) for text in (self.message, self.fix))
         return self.model_copy(update={"message": message, "fix": fix})
 
 
 class Source(Record):
-    """What a drop is about: an object of the input bucket. Sizes in pixels.
+    """The object in the input bucket that a drop is about. Width and height in pixels.
 
-    That is an image, of which more is known once it is read, or a spec that names one elsewhere:
-    `image_path` is then where, without a signature.
+    It is an image, whose other fields are known once it is read, or a spec that names an image
+    stored elsewhere: `image_path` is then that location, without a signature.
     """
 
     bucket: str
@@ -85,18 +85,19 @@ class Source(Record):
     type: str | None = None
     width: int | None = None
     height: int | None = None
+    alpha: bool | None = None
     bytes: int | None = None
 
     @property
     def identity(self) -> str | None:
-        """What tells the image from others: its bytes' SHA-256, or where it lies elsewhere."""
+        """What identifies the image: the SHA-256 of its bytes, or its location elsewhere."""
         return self.sha256 or self.image_path
 
     @property
     def lasting_version_id(self) -> str | None:
-        """The id by which no other object can ever be meant, None: it has none.
+        """The version id, if it can never refer to another object; None: there is none.
 
-        "null" is that of whatever was put last without versioning:
+        "null" refers to the last object that was written without versioning:
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html.
         """
         return None if self.version_id == "null" else self.version_id
@@ -112,11 +113,11 @@ class Output(Record):
     bytes: int
     sha256: str
     delta_e: float | None = None
-    """Its mean colour difference to the original (CIEDE2000); None: not measured."""
+    """Its mean colour difference from the original (CIEDE2000); None: not measured."""
 
 
 class Download(Record):
-    """A download URL of the vendor's, for drops that want no download."""
+    """One of the vendor's download URLs, for drops whose spec turns downloads off."""
 
     url: str
     expires_at: str | None = None
@@ -141,18 +142,18 @@ class _RenditionChanges(_Report, total=False):
 
 
 class Rendition(Record):
-    """One output that a drop asks for: its share in a job, and what came of it.
+    """One output that a drop requests: the job that makes it, and the result.
 
-    Renditions that differ in how they are written share one job, which is paid once.
+    Renditions that differ only in how their output is written share one job, paid once.
     """
 
     id: str = ""
-    """Its own, from the job's fingerprint and the output settings; where none is given, as in rows
-    of schema 1, the fingerprint serves."""
+    """A hash of the job's fingerprint and the output settings. If there is none, as in rows of
+    schema 1, it is the fingerprint."""
     fingerprint: str
     parameters: Parameters
     directory: str | None = None
-    """The folder below the results that its output belongs in."""
+    """The folder in the results bucket for its output."""
     output_settings: OutputSettings = OutputSettings()
     """How its output is to be written."""
     state: DropState = DropState.WAITING
@@ -160,15 +161,15 @@ class Rendition(Record):
     wait_until: Instant | None = None
     reason: Reason | None = None
     generation: int = 0
-    """Counts the executions started for it."""
+    """The number of executions started for it."""
     is_collected: bool = False
-    """Whether a person asked for the result, though the spec waits for none."""
+    """Whether a person asked for the result although the spec does not wait for it."""
     attempt: int = 0
     project_id: str | None = None
     credits_charged: int | None = None
     output: Output | None = None
     earlier_output: Output | None = None
-    """The last one, while its result is wanted again: it serves if the vendor has none left."""
+    """The previous output, while the result is wanted again, in case the vendor has none left."""
     downloads: tuple[Download, ...] = ()
     warnings: tuple[_OfRendition, ...] = ()
 
@@ -187,7 +188,7 @@ class Rendition(Record):
         directory: str | None,
         output_settings: OutputSettings,
     ) -> Self:
-        """Return a new one, which waits for its job to be started."""
+        """Return a new rendition, which waits for its job to start."""
         facts = json.dumps([fingerprint, output_settings.model_dump(mode="json")])
         return cls(
             id=hashlib.sha256(facts.encode()).hexdigest()[:32],
@@ -200,19 +201,19 @@ class Rendition(Record):
 
     @property
     def wants_result(self) -> bool:
-        """Whether a result is still wanted for it."""
+        """Whether its result is still wanted."""
         return self.state in COLLECTABLE_STATES
 
     def is_watched(self, project_id: str, generation: int) -> bool:
-        """Whether a result is wanted from that project, by the execution of that generation."""
+        """Whether the execution of that generation is to bring the result of that project."""
         is_its_own = (self.project_id, self.generation) == (project_id, generation)
         return is_its_own and self.wants_result
 
     def move(self, state: DropState, **changes: Unpack[_RenditionChanges]) -> Self:
-        """Return it in another state; wait and reason are those of the new state.
+        """Return it in another state, with that state's wait and reason.
 
         Raises:
-            IllegalTransition: it cannot come to that state from its own.
+            IllegalTransition: that state may not follow its current one.
         """
         if state not in RENDITION_TRANSITIONS[self.state]:
             raise IllegalTransition(f"rendition {self.fingerprint}: {self.state} -> {state}")
@@ -227,20 +228,20 @@ class Rendition(Record):
         generation: int,
         **changes: Unpack[_Report],
     ) -> Self:
-        """Return it as the execution of a generation has seen it end, or go on, at a project.
+        """Return it with what the execution of a generation has seen of a project.
 
-        It stays as it is if it is at another project by now, if a later generation watches it, or
-        if no result is wanted for it any more.
+        It does not change if it is now at another project, if a later generation watches it, or if
+        its result is no longer wanted.
         """
         is_its_own = self.is_watched(project_id, generation)
         return self.move(state, **changes) if is_its_own else self
 
     def with_destination(self, directory: str | None, output_settings: OutputSettings) -> Self:
-        """Return it with its output to be written elsewhere, or otherwise."""
+        """Return it with another folder or other settings for its output."""
         return self.model_copy(update={"directory": directory, "output_settings": output_settings})
 
     def want_again(self, *, is_collected: bool = False) -> Self:
-        """Want it once more, watched by an execution of its own."""
+        """Return it wanted again, to be watched by a new execution."""
         return self.move(
             DropState.WAITING,
             wait=WaitReason.SLOT,
@@ -254,7 +255,7 @@ class Rendition(Record):
 
 
 def _bounded(changes: _RenditionChanges) -> _RenditionChanges:
-    """Return changes of a rendition that fit into a drop's row."""
+    """Return a rendition's changes, cut to fit into a drop's row."""
     bounded: _RenditionChanges = {**changes}
     if reason := changes.get("reason"):
         bounded["reason"] = reason.of_rendition()
@@ -275,7 +276,7 @@ def _bounded(changes: _RenditionChanges) -> _RenditionChanges:
 def _bounded_warnings(
     warnings: Sequence[CodedWarning], most: int, size: int
 ) -> tuple[CodedWarning, ...]:
-    """Return at most so many warnings of so many bytes each; the last one says what is left out."""
+    """Return at most so many warnings of so many bytes each; the last counts those left out."""
     shown = [CodedWarning(each.code, cut(each.message, size)) for each in warnings]
     if len(shown) > most:
         left = CodedWarning(WarningCode.MORE, f"… and {len(shown) - most + 1} more")
@@ -297,20 +298,20 @@ class _DropChanges(_DropFacts, total=False):
 
 
 class TimelineEntry(Record):
-    """When a drop came to a state."""
+    """When a drop reached a state."""
 
     state: DropState
     at: Instant
 
 
 class Drop(Row):
-    """One image in the input bucket and what is to come of it."""
+    """One image in the input bucket, and what is requested for it."""
 
     id: str
     seq: int = 0
-    """0: not in the ledger yet; its first step puts it there."""
+    """0: not in the ledger yet; its first step writes it."""
     since: Instant | None = None
-    """When this row was begun; None: by a version that did not say."""
+    """When this row was created; None: by a version that did not record it."""
     source: Source
     spec: EffectiveSpec | None = None
     renditions: dict[str, Rendition] = Field(default_factory=dict)
@@ -319,90 +320,90 @@ class Drop(Row):
     wait_until: Instant | None = None
     reason: Reason | None = None
     warnings: tuple[_OfSpec, ...] = ()
-    """What its specs say in vain."""
+    """What its specs say that has no effect."""
     timeline: tuple[TimelineEntry, ...] = ()
     due: Instant | None = None
-    """Since when a manifest is owed; None: the manifest shows this state."""
+    """Since when its manifest is out of date; None: the manifest shows this state."""
 
     @staticmethod
     def id_of(bucket: str, key: str) -> str:
-        """Return the name of the drop at a key; a key itself can be too long for an index."""
+        """Return the id of the drop at a key; a key itself can be too long for an index."""
         return hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()[:32]
 
     @staticmethod
     def bounded_warnings(warnings: Sequence[CodedWarning]) -> tuple[CodedWarning, ...]:
-        """Return what a drop keeps of the warnings about its specs."""
+        """Return the warnings about its specs, cut to what a drop's row keeps."""
         return _bounded_warnings(warnings, _MOST_WARNINGS, _WARNING_SIZE)
 
     @property
     def rank(self) -> int:
-        """Orders what is told of its image: of the rows of two ledgers by time, then by step."""
+        """Orders manifests of one image: those of two ledgers by time, then by step."""
         return (int(self.since.timestamp()) if self.since else 0) * STEPS_OF_ROW + self.seq
 
     def may_replace(self, rank: int) -> bool:
-        """Whether its manifest may go over one of a rank; 0: over none, or what is none.
+        """Whether its manifest may replace one of that rank; 0: there is none, or no readable one.
 
-        One that waits for the ledger leaves another ledger's alone: a rebuild is to read it.
+        A drop that waits for the ledger leaves another ledger's manifest for a rebuild to read.
         """
         is_of_another = rank > 0 and rank // STEPS_OF_ROW != self.rank // STEPS_OF_ROW
         return rank < self.rank and not (self.wait is WaitReason.LEDGER and is_of_another)
 
     @property
     def is_evaluated(self) -> bool:
-        """Whether its state is that of its renditions, and no decision on the drop itself."""
+        """Whether its state follows from its renditions, not from a decision on the drop itself."""
         states = [rendition.state for rendition in self.renditions.values()]
         return bool(states) and self.state is combined_state(states)
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more comes of it, unless somebody drops, retries or applies anew."""
+        """Whether its state is final, unless somebody drops, retries or applies again."""
         is_over = self.state not in COLLECTABLE_STATES
         return is_over and not any(one.wants_result for one in self.renditions.values())
 
     @property
     def was_final(self) -> bool:
-        """Whether it has, as far as is remembered, been in a state that ends a drop."""
+        """Whether it has been in a final state, according to its timeline."""
         return any(entry.state not in COLLECTABLE_STATES for entry in self.timeline)
 
     @property
     def is_at_vendor(self) -> bool:
-        """Whether the job of one of its renditions is, or was, or may be at the vendor."""
+        """Whether the job of any of its renditions is, was or may be at the vendor."""
         return any(
             one.project_id or one.state is not DropState.WAITING for one in self.renditions.values()
         )
 
     @property
     def fingerprints(self) -> list[str]:
-        """The jobs that its renditions share in, each once."""
+        """The fingerprints of its renditions' jobs, each once."""
         return list(dict.fromkeys(one.fingerprint for one in self.renditions.values()))
 
     def renditions_of(self, fingerprint: str) -> list[Rendition]:
-        """Return its renditions that share in a job."""
+        """Return its renditions that belong to a job."""
         return [one for one in self.renditions.values() if one.fingerprint == fingerprint]
 
     def wants(self, fingerprint: str) -> bool:
-        """Whether a result of that job is (still) wanted for it."""
+        """Whether it (still) wants that job's result."""
         return any(one.wants_result for one in self.renditions_of(fingerprint))
 
     def watches(self, rendition: Rendition) -> bool:
-        """Whether an execution is to follow a rendition to its result."""
+        """Whether an execution must follow a rendition to its result."""
         if self.spec is None or not rendition.wants_result:
             return False
         return self.spec.wait_for_completion or rendition.is_collected
 
     def with_rendition(self, rendition: Rendition, now: datetime) -> Self:
-        """Replace one rendition; the drop's own state follows."""
+        """Replace one rendition, and derive the drop's state again."""
         return self.with_renditions([rendition], now)
 
     def with_renditions(self, renditions: Iterable[Rendition], now: datetime) -> Self:
-        """Replace some renditions, if any has changed; the drop's own state follows."""
+        """Replace some renditions, if any has changed, and derive the drop's state again."""
         after = self.renditions | {rendition.id: rendition for rendition in renditions}
         return self if after == self.renditions else self.evaluate(after, now)
 
     def evaluate(
         self, renditions: dict[str, Rendition], now: datetime, **facts: Unpack[_DropFacts]
     ) -> Self:
-        """Take these renditions; the drop's state, wait and reason follow from them."""
+        """Take these renditions; the drop's state, wait and reason are derived from them."""
         state = combined_state(rendition.state for rendition in renditions.values())
         telling, *others = (r for r in renditions.values() if r.state is state)
         changes: _DropChanges = {
@@ -415,12 +416,12 @@ class Drop(Row):
         return self._step(state, now, changes)
 
     def set_state(self, state: DropState, now: datetime, **changes: Unpack[_DropChanges]) -> Self:
-        """Reach a state that no rendition tells, such as rejected or waiting for a sidecar."""
+        """Set a state that does not come from a rendition: rejected, or waiting for a sidecar."""
         cleared: _DropChanges = {"wait": None, "wait_until": None, "reason": None}
         return self._step(state, now, {**cleared, **changes})
 
     def look_again(self, at: datetime, now: datetime) -> Self:
-        """Wait for access until another time."""
+        """Wait until another time before access is tried again."""
         return self._step(self.state, now, {"wait_until": at})
 
     def _step(self, state: DropState, now: datetime, changes: _DropChanges) -> Self:
@@ -438,16 +439,16 @@ class Drop(Row):
 
 
 def _is_dispensable(superseded: Rendition) -> bool:
-    """Whether its result was seen, or nothing was paid for it."""
+    """Whether its result is known, or nothing was paid for it."""
     is_paid = superseded.project_id is not None or superseded.reason is not None
     return superseded.output is not None or not is_paid
 
 
 def _with_latest_superseded(renditions: dict[str, Rendition]) -> dict[str, Rendition]:
-    """Return renditions without most of those that are superseded, if these are many.
+    """Return the renditions, without most of the superseded ones if there are many.
 
-    What is left out is lost to the manifest only: its job, and what it has paid for, stay in the
-    ledger, and serve whoever wants them again. Those whose result nobody has seen go last.
+    Those left out only disappear from the manifest: their jobs, and what was paid, stay in the
+    ledger for whoever wants them again. Those whose result is not known are left out last.
     """
     superseded = [one for one in renditions.values() if one.state is DropState.SUPERSEDED]
     unseen_first = sorted(superseded, key=_is_dispensable)

@@ -1,4 +1,4 @@
-"""Whether the vendor takes jobs from the account."""
+"""Whether the vendor currently accepts jobs from the account."""
 
 from datetime import datetime
 from typing import Self
@@ -9,30 +9,30 @@ from dropscale.ledger.states import WaitReason
 
 
 class Gate(Row):
-    """Whether the vendor takes jobs from this account now; one for the whole stack."""
+    """Whether the vendor currently accepts jobs from this account; one row for the whole stack."""
 
     is_open: bool
     reason: WaitReason
     until: Instant
-    """Closed: when one may try. Open: when one more than `places` may."""
+    """Closed: when one job may try. Open: when one more job than `places` may run."""
     is_asked: bool = False
-    """Whether the vendor itself said until when."""
+    """Whether the vendor itself named that time."""
     strikes: int
-    """Refusals in a row, by which the next closing grows."""
+    """Refusals in a row; each makes the next closing longer."""
     cause: Reason | None = None
-    """What the vendor, or whoever answered in its place, said; for those who wait."""
+    """What the vendor, or a proxy in its place, answered: the reason shown by waiting drops."""
 
     places: int | None = None
-    """So many of ours ran when the vendor last refused one more; None: as many as may run."""
+    """How many of our jobs ran when the vendor last refused another; None: no such limit."""
     passed: int = 0
-    """Creates that the vendor has taken since `places` was last changed."""
+    """Creates that the vendor has accepted since `places` last changed."""
 
     def limit(self, now: datetime) -> int | None:
-        """Return how many of ours may run, as far as refusals tell; None: they tell nothing."""
+        """Return how many of our jobs may run, judging by refusals; None: no limit is known."""
         return None if self.places is None else self.places + (now >= self.until)
 
     def narrow(self, running: int, until: datetime) -> Self:
-        """The vendor has refused one more than those that run: it has no place for it."""
+        """Record that the vendor refused another job while `running` of ours run."""
         return self._take_step(
             {
                 "is_open": True,
@@ -45,23 +45,23 @@ class Gate(Row):
         )
 
     def widen(self, now: datetime, most: int) -> Self:
-        """The vendor has taken one: of as many as it has places, or after a while, one more may."""
+        """Record an accepted create; after `places` of them, or some time, allow one more job."""
         places, passed = self.places or most, self.passed + 1
         if passed >= places or now >= self.until:
             places, passed = places + 1, 0
         return self._take_step({"places": places if places < most else None, "passed": passed})
 
     def probe(self, until: datetime, is_early: bool = False) -> Self:
-        """One job is let through to see; nobody else tries before `until`.
+        """Let one job through as a test; no other job tries before `until`.
 
-        If it comes before its time, its refusal is none that lets the next closing grow.
+        A refusal of an early probe does not make the next closing longer.
         """
         return self._take_step({"until": until, "strikes": max(0, self.strikes - is_early)})
 
     def close(
         self, reason: WaitReason, until: datetime, is_asked: bool, cause: Reason | None
     ) -> Self:
-        """The vendor has refused once more."""
+        """Record another refusal."""
         return self._take_step(
             {
                 "is_open": False,
@@ -74,5 +74,5 @@ class Gate(Row):
         )
 
     def open(self) -> Self:
-        """The vendor takes jobs again."""
+        """Record that the vendor accepts jobs again."""
         return self._take_step({"is_open": True, "strikes": 0, "cause": None})

@@ -1,4 +1,4 @@
-"""Jobs: one paid upscale each, and what leads to it from a token or a project."""
+"""Jobs: each is one paid upscale; and the rows that find it by token or by project."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ _UPLOAD_PAUSE, _LONGEST_UPLOAD_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 
 MISSING_LOOKS = 3
 MISSING_FOR = timedelta(hours=24)
-"""A project is taken for gone after so many 404s in a row over so long; a proxy's passes sooner."""
+"""A project counts as gone after this many 404s in a row in this time; a proxy's end sooner."""
 
 _TOKEN_DIGITS = 8
 _NAME = re.compile(
@@ -32,20 +32,20 @@ _NAME = re.compile(
 _OPEN_TO_VERDICTS = frozenset(
     {JobState.SUBMITTED, JobState.ABANDONED, JobState.ERROR, JobState.CANCELED}
 )
-"""The vendor may take a verdict back, all but that the result is there."""
+"""The vendor may revise every verdict except `complete`."""
 
 _MOST_ORPHANS = 20
 
 LOOK_PAUSE = timedelta(seconds=3)
-"""Between two looks at a project, the vendor asks for as much."""
+"""The interval that the vendor asks for between two looks at a project."""
 _SEEN_LIFETIME = timedelta(seconds=30)
 
 _HIGHEST_PRICE = 4
-"""Times the list price; a price above it is a misreading, not a price."""
+"""Times the list price; anything above it is taken for an error, not a price."""
 
 
 class Parameters(Record):
-    """What changes the pixels of an upscale, and so its fingerprint."""
+    """The settings that change the pixels of an upscale, and so its fingerprint."""
 
     scale_factor: Literal[2, 4]
     mode: Mode
@@ -59,7 +59,7 @@ class Parameters(Record):
 
     @classmethod
     def of(cls, wanted: EffectiveRendition) -> Self:
-        """Take from a spec what changes the pixels."""
+        """Return the settings of an effective rendition that change the pixels."""
         return cls.model_validate(
             {
                 "scale_factor": wanted.scale_factor,
@@ -70,34 +70,34 @@ class Parameters(Record):
         )
 
     def fingerprint(self, image_identity: str) -> str:
-        """Return the SHA-256 (hex) that names the job of these parameters on that image."""
+        """Return the SHA-256 (hex) that identifies the job of these parameters on that image."""
         facts = [image_identity, self.model_dump(mode="json")]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 class Upload(Record):
-    """The image's bytes at the vendor."""
+    """The upload of the image's bytes to the vendor."""
 
     path: str
     at: Instant
 
     def is_fresh(self, now: datetime) -> bool:
-        """Tell whether the vendor surely still keeps the bytes."""
+        """Whether the vendor certainly still has the bytes."""
         return now - self.at < _UPLOAD_LIFETIME
 
 
 class Seen(Record):
-    """What the last look at a project has found, for all who would look at the same moment."""
+    """The result of the last look at a project, shared by all drops that would look again now."""
 
     project_id: str
     at: Instant
     status: str
     credits_charged: int | None = None
     url: str | None = None
-    """Of its first download."""
+    """The URL of its first download."""
 
     def is_recent(self, now: datetime) -> bool:
-        """Whether it may stand for a look now."""
+        """Whether it is recent enough to replace a look now."""
         return now - self.at < _SEEN_LIFETIME
 
 
@@ -126,19 +126,19 @@ class _JobChanges(TypedDict, total=False):
 
 
 class Attempt(Record):
-    """One claim of a job: what the token in a project's name leads to."""
+    """One claim of a job, found by the token in a project's name."""
 
     token: str
-    """At least 96 random bits; nobody can make one up."""
+    """At least 96 random bits, so that it cannot be guessed."""
     fingerprint: str
     attempt: int
     project_id: str | None = None
-    """Once it is known."""
+    """The id of its project, once known."""
     schema_number: int = SCHEMA
 
 
 class KnownProject(Record):
-    """A project of the vendor's, and the attempt that it came from. It is nobody else's."""
+    """A project at the vendor, and the one attempt that created it."""
 
     project_id: str
     fingerprint: str
@@ -147,7 +147,7 @@ class KnownProject(Record):
 
 
 class AttemptName(Record):
-    """What the end of a project's name says of the attempt that it was created by."""
+    """The end of a project's name, which identifies the attempt that created it."""
 
     job: str
     """The first digits of the job's fingerprint."""
@@ -156,7 +156,7 @@ class AttemptName(Record):
 
     @classmethod
     def found_in(cls, project_name: str | None) -> Self | None:
-        """Read it from a project's name; None: it does not end in one."""
+        """Read it from a project's name; None: the name does not end in one."""
         found = _NAME.search(project_name or "")
         return cls.model_validate(found.groupdict()) if found else None
 
@@ -164,66 +164,66 @@ class AttemptName(Record):
 class Job(Row):
     """One paid upscale.
 
-    Steps that tell what was seen of a project take its id: a job that is at another project by
-    now, or was settled since, stays as it is, whatever its earlier project came to.
+    Steps that record what was seen of a project take its id: a job that has moved to another
+    project, or was settled meanwhile, does not change, whatever the earlier project ended in.
     """
 
     fingerprint: str
     state: JobState = JobState.READY
     parameters: Parameters
     label: str
-    """What the vendor shows as the project's name, before the token."""
+    """The first part of the project's name at the vendor, before the token."""
     upload: Upload | None = None
     failed_uploads: int = 0
-    """In a row; each next one waits for longer."""
+    """Failures in a row; each makes the next wait longer."""
     attempt: int = 0
     attempt_id: str | None = None
-    """The present attempt's token, which is a part of its project's name."""
+    """The current attempt's token, which is part of its project's name."""
     name_at_vendor: str | None = None
     project_id: str | None = None
     credits_charged: int | None = None
     created_at: Instant
     submitted_at: Instant | None = None
     reserved: dict[str, int] = Field(default_factory=dict)
-    """Credits that the present attempt has taken from each window of the budget."""
+    """Credits that the current attempt has taken from each window of the budget."""
     written_off: dict[str, int] = Field(default_factory=dict)
-    """Credits that earlier attempts have taken and may have cost."""
+    """Credits that earlier attempts have taken and may have been charged."""
     orphans: tuple[str, ...] = ()
-    """Projects of earlier attempts: such as ended in an error, or whose answers came too late."""
+    """Projects of earlier attempts, which ended in an error or whose answers came too late."""
     may_have_cost: bool = False
-    """Whether another attempt may be charged, in vain, while no person has decided on it."""
+    """Whether another attempt may be charged without a result, and no person has decided on it."""
     kept_output: str | None = None
-    """An output in the results bucket that has its result, where no more is known of it."""
+    """An output in the results bucket with its result, if nothing else is known about the job."""
     trusted_project: str | None = None
-    """A project that a person took for this job's, whatever its name says."""
+    """A project that a person has assigned to this job, whatever its name says."""
     is_overdue: bool = False
-    """Whether its deadline has passed without a verdict; it no longer holds others up."""
+    """Whether its deadline has passed without a verdict; it no longer holds a slot."""
     watched_since: Instant | None = None
-    """Since when the sweeper looks at its project for those who want the result."""
+    """Since when the sweep looks at its project for the drops that want the result."""
     missing_since: Instant | None = None
-    """When the vendor first answered 404 to a look; None: it has answered otherwise since."""
+    """When the vendor first answered a look with 404; None: the last answer was not a 404."""
     missing_looks: int = 0
     """404s in a row."""
     abandoned_at: Instant | None = None
     looked_at: Instant | None = None
-    """When somebody last began to look at its project, if several drops share it."""
+    """When a look at its project last began, if several drops share it."""
     seen: Seen | None = None
-    """What came of such a look."""
+    """The result of that look."""
     due: Instant | None = None
-    """When the sweeper is to look at this job and its drops; None: nothing is left to do."""
+    """When the sweep is to look at this job and its drops; None: nothing is left to do."""
     cursor: str | None = None
-    """The last of its drops that the present round has come to; None: it begins with the first."""
+    """The last of its drops that the current round has processed; None: none yet."""
     is_still_wanted: bool = False
-    """Whether this round has met a drop that wants its result, or one has come meanwhile."""
+    """Whether this round has found a drop that wants its result, or one was added meanwhile."""
 
     @property
     def holds_slot(self) -> bool:
-        """Whether it takes one of the vendor's concurrent places."""
+        """Whether it takes one of the concurrent places at the vendor."""
         return self.state in SLOT_STATES and not self.is_overdue
 
     @property
     def has_project(self) -> bool:
-        """Whether there is a project that its result can come from."""
+        """Whether it has a project that can have its result."""
         return self.project_id is not None
 
     @property
@@ -233,14 +233,14 @@ class Job(Row):
 
     @property
     def project_name(self) -> str:
-        """The project's name at the vendor, with a token by which an orphan can be found."""
+        """The project's name at the vendor, with a token that identifies an orphan."""
         return self.name_at_vendor or f"{self.label} [{self._short_name(self.attempt)}]"
 
     def _short_name(self, attempt: int) -> str:
         return f"{self.fingerprint[:_TOKEN_DIGITS]}-{attempt}"
 
     def has_given(self, name: "AttemptName") -> bool:
-        """Whether a project's name is this job's, as far as its own row tells.
+        """Whether a project's name belongs to this job, judging by its own row.
 
         Attempts of schema 1 have no rows, and the earliest of them no tokens.
         """
@@ -249,63 +249,63 @@ class Job(Row):
 
     @property
     def is_refunded(self) -> bool:
-        """Whether the vendor failed and gave all credits back, so that it may be paid anew."""
+        """Whether the vendor failed and returned all credits, so that it may be paid for again."""
         is_free = not self.credits_charged and not self.may_have_cost
         return self.state is JobState.ERROR and is_free
 
     @property
     def may_change(self) -> bool:
-        """Whether the vendor may still come to a verdict, or give back what it charged."""
+        """Whether the vendor may still reach a verdict, or return what it charged."""
         is_kept = self.state is JobState.ERROR and not self.is_refunded
         is_open = self.has_project and self.state in {JobState.SUBMITTED, JobState.ABANDONED}
         return is_open or is_kept
 
     def is_gone(self, now: datetime) -> bool:
-        """Whether enough 404s over enough time say that the vendor has its project no more."""
+        """Whether there were enough 404s over enough time for its project to count as gone."""
         since = self.missing_since
         return since is not None and (
             self.missing_looks >= MISSING_LOOKS and now - since >= MISSING_FOR
         )
 
     def can_be_created(self, now: datetime) -> bool:
-        """Whether the vendor surely still has the bytes that a create would name."""
+        """Whether the vendor certainly still has the bytes that a create would name."""
         return self.upload is not None and self.upload.is_fresh(now)
 
     def needs_upload(self, now: datetime) -> bool:
-        """Whether it waits for its image's bytes to be sent, for the first time or once more."""
+        """Whether it waits for its image's bytes to be uploaded, for the first time or again."""
         return self.state is JobState.READY and not self.can_be_created(now)
 
     def with_upload(self, path: str, now: datetime) -> Self:
-        """The bytes are at the vendor; anyone can start the job from now on."""
+        """Record the upload; from now on any function can start the job."""
         return self._step(upload=Upload(path=path, at=now), failed_uploads=0, due=self.created_at)
 
     def record_failed_upload(self, now: datetime) -> Self:
-        """The vendor did not take the bytes; the image is read again later, and later each time."""
+        """Record a failed upload; the image is read again, each time after a longer wait."""
         pause = min(_UPLOAD_PAUSE * 2 ** min(self.failed_uploads, 9), _LONGEST_UPLOAD_PAUSE)
         return self._step(failed_uploads=self.failed_uploads + 1, due=now + pause)
 
     def look_again(self, due: datetime | None) -> Self:
-        """Nothing has changed, but the sweeper is to look again at `due`."""
+        """Have the sweep look again at `due`; nothing else changes."""
         return self._step(due=due)
 
     def pass_on(self, cursor: str | None, due: datetime, *, is_wanted: bool) -> Self:
-        """A round has come to one of its drops; the sweeper goes on from there at `due`.
+        """Record how far a round has come; the sweep continues after `cursor` at `due`.
 
-        A job that is to be paid, or is being paid, stays due when it was.
+        The due time of a job that is to be paid, or is being paid, does not change.
         """
         still_due = self.due if self.state in {JobState.READY, JobState.SUBMITTING} else due
         still_wanted = self.is_still_wanted or is_wanted
         return self._step(cursor=cursor, is_still_wanted=still_wanted, due=still_due)
 
     def end_round(self, due: datetime | None) -> Self:
-        """All its drops were seen; the next round begins at `due`, None: with the next drop."""
+        """End a round; the next begins at `due`, or, if that is None, when a drop is added."""
         return self._step(cursor=None, is_still_wanted=False, due=due)
 
     def take_drop(self, now: datetime, review: datetime) -> Self:
-        """A drop wants its result (again): it is due, however long ago it was laid aside.
+        """Record that a drop wants its result (again), and make the job due again.
 
-        That is at `review`, or now if it is to be started. It is paid anew only if the vendor gave
-        the credits back.
+        It is due at `review`, or now if it is to be started. It is paid for again only if the
+        vendor returned the credits.
         """
         if self.is_refunded:
             taken = self.renew(now)
@@ -314,16 +314,16 @@ class Job(Row):
         elif self.state is JobState.READY:
             taken = self.look_again(self.due or now)
         else:
-            # While an attempt is being paid, it is due when that must be over.
+            # While an attempt is being paid, it stays due when that must have ended.
             taken = self.look_again(self.due if self.state is JobState.SUBMITTING else review)
         return taken.model_copy(update={"is_still_wanted": True})
 
     def trust_project(self) -> Self:
-        """A person says that its project is its own, against the project's name."""
+        """Record that a person assigns its project to it, although the project's name differs."""
         return self.model_copy(update={"trusted_project": self.project_id})
 
     def watch_anew(self, now: datetime, due: datetime) -> Self:
-        """Somebody wants the result (again); its project is looked at for as long as at first."""
+        """Look at its project for another full period, because the result is wanted (again)."""
         if self.state is not JobState.ABANDONED:
             return self._step(watched_since=now, due=due)
         return self._step(
@@ -337,7 +337,7 @@ class Job(Row):
         )
 
     def claim(self, attempt_id: str, expires_at: datetime, windows: Iterable[str]) -> Self:
-        """An attempt is about to be paid from `windows`; it is dead after `expires_at`."""
+        """Begin an attempt, to be paid from `windows`; after `expires_at` it counts as dead."""
         attempt = self.attempt + 1
         return self._step(
             JobState.SUBMITTING,
@@ -349,13 +349,13 @@ class Job(Row):
         )
 
     def return_to_ready(self, due: datetime) -> Self:
-        """The attempt surely created nothing; whoever still wants it may try again at `due`."""
+        """End an attempt that certainly created nothing; it may be tried again at `due`."""
         return self._step(JobState.READY, attempt_id=None, reserved={}, due=due)
 
     def record_project(
         self, project_id: str, charged: int | None, now: datetime, due: datetime
     ) -> Self:
-        """The vendor has taken the job, for so many credits as it says."""
+        """Record the project that the vendor created, and the credits that it charged."""
         credits_charged = self._believable(charged)
         return self._step(
             JobState.SUBMITTED,
@@ -371,11 +371,11 @@ class Job(Row):
         )
 
     def with_orphan(self, project_id: str) -> Self:
-        """An earlier attempt has been paid after all; its project is not forgotten."""
+        """Keep the project of an earlier attempt that was paid after all."""
         return self._step(orphans=self._orphans_with(project_id))
 
     def record_unknown(self, due: datetime) -> Self:
-        """The attempt may have been charged, and no answer tells; never repeat it."""
+        """Record that the attempt may have been charged; it is never repeated automatically."""
         return self._step(JobState.UNKNOWN, due=due)
 
     def adopt(
@@ -388,10 +388,10 @@ class Job(Row):
         is_of_attempt: bool = False,
         is_trusted: bool = False,
     ) -> Self:
-        """A project that is not known for the present attempt's is this job's all the same.
+        """Make a project this job's that is not recorded for the current attempt.
 
-        `is_of_attempt`: it is the present attempt's after all. Of one that is not, the attempt's
-        own credits may be lost. `is_trusted`: a person says so, against the project's name.
+        `is_of_attempt`: the current attempt created it; if not, that attempt's own credits may be
+        lost. `is_trusted`: a person assigns it, although the project's name differs.
         """
         is_settled = self.state is JobState.READY or self.is_refunded
         is_left = not is_settled and not is_of_attempt and self.project_id != project_id
@@ -410,31 +410,31 @@ class Job(Row):
         )
 
     def record_overdue(self, project_id: str) -> Self:
-        """No verdict came in time; the job goes on, but others need not wait for it."""
+        """Free the slot of a job without a verdict in time; the job itself continues."""
         if not self._is_open_at(project_id) or self.is_overdue:
             return self
         return self._step(is_overdue=True)
 
     def record_missing(self, project_id: str, now: datetime) -> Self:
-        """A look was answered 404, which by itself proves nothing."""
+        """Record a look that was answered with 404; a single one proves nothing."""
         if project_id != self.project_id:
             return self
         since, looks = self.missing_since or now, self.missing_looks + 1
         return self._step(missing_since=since, missing_looks=looks)
 
     def begin_look(self, project_id: str, now: datetime) -> Self:
-        """Look at its project for all its drops, unless somebody has just begun to."""
+        """Begin a look at its project for all its drops, unless another has just begun."""
         is_fresh = self.looked_at is not None and now - self.looked_at < LOOK_PAUSE
         if project_id != self.project_id or is_fresh:
             return self
         return self._step(looked_at=now)
 
     def record_seen(self, seen: Seen) -> Self:
-        """A look that was begun for all its drops has found that."""
+        """Record the result of a look that was begun for all its drops."""
         return self if seen.project_id != self.project_id else self._step(seen=seen)
 
     def record_answer(self, project_id: str) -> Self:
-        """A look was answered otherwise than 404."""
+        """Record a look whose answer was not a 404."""
         if project_id != self.project_id or not self.missing_looks:
             return self
         return self._step(missing_since=None, missing_looks=0)
@@ -442,10 +442,10 @@ class Job(Row):
     def settle(
         self, project_id: str, verdict: JobState, charged: int | None, due: datetime
     ) -> Self:
-        """The vendor has reached a verdict: complete, error or canceled.
+        """Record the vendor's verdict: complete, error or canceled.
 
-        `charged` is what it says that the project cost in the end. An error costs nothing unless
-        the vendor says so; it may give the credits back later.
+        `charged` is the project's final price as the vendor states it. An error costs nothing
+        unless the vendor says so; it may return the credits later.
         """
         if project_id != self.project_id or self.state not in _OPEN_TO_VERDICTS:
             return self
@@ -457,7 +457,7 @@ class Job(Row):
             return self
         return self._step(
             None if verdict is self.state else verdict,
-            # From now on there is a result to be delivered, however long that took to come.
+            # The time to deliver the result begins now, however long the upscale took.
             watched_since=due,
             credits_charged=cost,
             reserved=dict.fromkeys(self.reserved, cost),
@@ -468,17 +468,17 @@ class Job(Row):
         )
 
     def abandon(self, project_id: str, now: datetime, due: datetime) -> Self:
-        """The vendor seems to have no such project, or no verdict on it for too long."""
+        """Stop waiting for a project that seems to be gone, or has had no verdict for too long."""
         if not self._is_open_at(project_id):
             return self
         return self._step(JobState.ABANDONED, abandoned_at=now, due=due)
 
     def give_up(self, due: datetime) -> Self:
-        """A person gives up the attempt whose answer never came."""
+        """Give up, by a person's decision, the attempt whose answer never came."""
         return self._step(JobState.ABANDONED, due=due)
 
     def renew(self, now: datetime) -> Self:
-        """The vendor gave the credits back; a new drop may pay for another attempt."""
+        """Prepare another attempt, because the vendor returned the credits."""
         return self._step(
             JobState.READY,
             project_id=None,
@@ -493,7 +493,7 @@ class Job(Row):
         )
 
     def pay_again(self, now: datetime) -> Self:
-        """A person has decided that the unknown attempt counts as lost; its credits stay spent."""
+        """Prepare another attempt by a person's decision; the unknown one's credits stay spent."""
         ready = self._step(JobState.READY, reserved={}, written_off=dict(self.spent), due=now)
         return ready.model_copy(update={"may_have_cost": False})
 
@@ -514,5 +514,5 @@ class Job(Row):
         if state is not None and state not in JOB_TRANSITIONS[self.state]:
             raise IllegalTransition(f"job {self.fingerprint}: {self.state} -> {state}")
         if state in PROJECT_STATES | {JobState.UNKNOWN}:
-            changes.setdefault("cursor", None)  # That is news for each of its drops.
+            changes.setdefault("cursor", None)  # Each of its drops must learn the new state.
         return self._take_step({**changes, "state": state or self.state})

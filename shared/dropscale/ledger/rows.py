@@ -1,7 +1,7 @@
-"""What every row of the ledger has: a step that is counted, and the schema it was written in.
+"""What every row of the ledger has: a counter of its steps, and the schema it was written in.
 
-Rows are immutable. Each method that returns a changed copy is one allowed step; it counts `seq` up
-by one, and the ledger takes it only if nobody else has taken that step before.
+Rows are immutable. Each method that returns a changed copy is one allowed step: it adds one to
+`seq`, and the ledger writes it only if the stored row still has the `seq` before it.
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer
 Instant = Annotated[
     datetime, PlainSerializer(lambda at: at.isoformat(timespec="milliseconds"), return_type=str)
 ]
-"""An aware UTC time; its text has a fixed width, so that it sorts as it reads."""
+"""A UTC time with its time zone; its text has a fixed width, so that it sorts by time."""
 
 SCHEMA = 2
-"""Of the rows that this version writes. 1: before attempts and projects had rows of their own."""
+"""The schema of rows this version writes. 1: before attempts and projects had their own rows."""
 
 
 def cut(text: str, longest: int) -> str:
@@ -28,22 +28,22 @@ def cut(text: str, longest: int) -> str:
 
 
 class IllegalTransition(Exception):
-    """A job or a rendition was asked to take a step that its state does not allow."""
+    """A step of a job or a rendition that its state does not allow."""
 
 
 class Record(BaseModel):
     """An immutable part of the ledger."""
 
-    # What a newer version keeps in a row is handed on, so that a rollback loses none of it.
+    # Fields of a newer version are kept, so that a rollback loses none of them.
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
 class NewerSchema(Exception):
-    """A row was written by a newer version, which keeps in it what this one does not know."""
+    """A row was written by a newer version, with fields that this one does not know."""
 
 
 class Row(Record):
-    """What is stored under a key of its own and changes step by step."""
+    """A record with a key of its own that changes step by step."""
 
     seq: int = 1
     schema_number: int = SCHEMA

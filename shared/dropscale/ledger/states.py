@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 
 class JobState(StrEnum):
-    """Facts about one paid upscale at the vendor."""
+    """What is known about one paid upscale at the vendor."""
 
     READY = "ready"
     SUBMITTING = "submitting"
@@ -27,7 +27,7 @@ JOB_TRANSITIONS: Mapping[JobState, Mapping[JobState, str]] = MappingProxyType(
         JobState.SUBMITTING: {
             JobState.SUBMITTED: "the vendor answered with a project",
             JobState.READY: "certainly nothing was created: slot and credits returned",
-            JobState.UNKNOWN: "it is not known whether it is paid",
+            JobState.UNKNOWN: "it is not known whether it was paid",
         },
         JobState.UNKNOWN: {
             JobState.SUBMITTED: "the same attempt's late answer, or adopted by a person",
@@ -35,13 +35,13 @@ JOB_TRANSITIONS: Mapping[JobState, Mapping[JobState, str]] = MappingProxyType(
             JobState.ABANDONED: "a person gives it up",
         },
         JobState.SUBMITTED: {
-            JobState.COMPLETE: "the result is there",
+            JobState.COMPLETE: "the result is ready",
             JobState.ERROR: "the vendor failed and returned the credits",
             JobState.CANCELED: "canceled at the vendor",
             JobState.ABANDONED: "no verdict in seven days, or three 404s over a day or more",
         },
         JobState.ERROR: {
-            JobState.READY: "dropped or retried once more",
+            JobState.READY: "dropped or retried again",
             JobState.SUBMITTED: "another attempt's project is adopted",
             JobState.COMPLETE: "the vendor has the result after all",
             JobState.CANCELED: "canceled at the vendor after all",
@@ -60,20 +60,20 @@ JOB_TRANSITIONS: Mapping[JobState, Mapping[JobState, str]] = MappingProxyType(
         },
     }
 )
-"""Which state may follow which, and when; docs/ledger.md is made of this table."""
+"""Which state may follow which, and when; docs/ledger.md is generated from this table."""
 
 SLOT_STATES = frozenset({JobState.SUBMITTING, JobState.SUBMITTED})
-"""A job holds one of the vendor's concurrent places while it is in one of these."""
+"""The states in which a job holds one of the concurrent places at the vendor."""
 
 VERDICTS = frozenset({JobState.COMPLETE, JobState.ERROR, JobState.CANCELED})
-"""What the vendor can end a job in."""
+"""The states in which the vendor can end a job."""
 
 PROJECT_STATES = VERDICTS | {JobState.SUBMITTED, JobState.ABANDONED}
-"""States in which a job may have a project to look at; an execution tells a drop how it ended."""
+"""States in which a job may have a project; its executions then tell the drops how it ended."""
 
 
 class DropState(StrEnum):
-    """Where a drop, or one rendition of it, stands."""
+    """The state of a drop or of one of its renditions."""
 
     WAITING = "waiting"
     SUBMITTED = "submitted"
@@ -103,7 +103,7 @@ class WaitReason(StrEnum):
 
 
 ASKED_AGAIN = frozenset({WaitReason.ACCESS, WaitReason.LEDGER})
-"""What a drop waits for that nobody tells of when it comes: submit is to look again."""
+"""Waits whose end causes no event: submit has to look again."""
 
 _ENDINGS = frozenset(
     {DropState.DELIVERED, DropState.COMPLETE, DropState.FAILED, DropState.CANCELED}
@@ -170,7 +170,7 @@ RENDITION_TRANSITIONS = MappingProxyType(
         DropState.SUPERSEDED: frozenset({DropState.WAITING, DropState.SUPERSEDED}),
     }
 )
-"""What may become of a rendition. Back to waiting: it is dropped, or retried, once more."""
+"""Which state of a rendition may follow which. Back to waiting: dropped or retried again."""
 
 _BY_PRECEDENCE = (
     DropState.WAITING,
@@ -186,16 +186,16 @@ _BY_PRECEDENCE = (
     DropState.SKIPPED,
     DropState.SUPERSEDED,
 )
-"""What is still open comes first, then what needs a person, then what is well."""
+"""The open states come first, then those that need a person, then the successful ones."""
 
 OPEN_STATES = frozenset({DropState.WAITING, DropState.SUBMITTED, DropState.RENDERING})
-"""States that the pipeline itself still moves on from."""
+"""States that the pipeline itself still changes."""
 
 AT_VENDOR_STATES = frozenset({DropState.SUBMITTED, DropState.RENDERING})
 """Open states of a rendition whose project is known."""
 
 COLLECTABLE_STATES = OPEN_STATES | {DropState.TIMED_OUT, DropState.UNKNOWN}
-"""States in which a rendition still takes a result, however late it comes."""
+"""States in which a rendition still accepts a result, however late it comes."""
 
 
 def combined_state(states: Iterable[DropState]) -> DropState:

@@ -1,4 +1,4 @@
-"""What the rules need of a ledger's storage, and the changes that it makes all or nothing."""
+"""The interface to the ledger's storage, and the changes that it makes all or nothing."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +20,7 @@ from dropscale.ledger.walk import Walk
 _AMEND_ATTEMPTS = 10
 
 MOST_DROPS = 200
-"""So many of a job's drops are seen to at once; the sweeper goes on with the others."""
+"""How many of a job's drops are processed at once; the sweep continues with the others."""
 
 _Record = TypeVar("_Record")
 
@@ -30,27 +30,27 @@ class NotInLedger(DropscaleError):
 
     @classmethod
     def of(cls, kind: str, name: str) -> Self:
-        """Name it, by its id or key: another stack's, a deleted table's, or nobody's."""
+        """Return the error for an id or key that another stack, a deleted table or none has."""
         return cls(
             f"this {kind} is not in the ledger: {name}",
-            fix="`dropscale doctor` tells which ledger the stack has. If it is the right one, "
+            fix="`dropscale doctor` shows which ledger the stack uses. If it is the right one, "
             "drop the image again.",
         )
 
 
 class LedgerConflict(Exception):
-    """Somebody else changed the same record first; read again and decide anew."""
+    """Another process changed the same record first; read it and decide again."""
 
 
 class SlotsTaken(Exception):
-    """As many jobs are at the vendor as may be."""
+    """All slots are taken."""
 
 
 class BudgetSpent(Exception):
     """A window of the budget has too few credits left.
 
     Attributes:
-        window: which one.
+        window: the name of that window.
     """
 
     def __init__(self, window: str) -> None:
@@ -59,66 +59,66 @@ class BudgetSpent(Exception):
 
 
 class ProjectTaken(Exception):
-    """The project is another job's: the vendor has given out one id twice."""
+    """The project belongs to another job: the vendor has used one id twice."""
 
 
 class GateClosed(Exception):
-    """The vendor takes no jobs from this account at the moment."""
+    """The vendor currently accepts no jobs from this account."""
 
 
 class NotOwner(Exception):
-    """Another stack pays by this ledger, or it is not rebuilt yet."""
+    """Another stack owns this ledger, or it is not rebuilt yet."""
 
 
 @dataclass(frozen=True)
 class SaveDrop:
-    """Write a drop over the record with the `seq` before its own; `seq` 1: over none."""
+    """Write a drop if the stored one has the previous `seq`; `seq` 1: if there is none."""
 
     drop: Drop
 
 
 @dataclass(frozen=True)
 class SaveJob:
-    """Write a job over the record with the `seq` before its own; `seq` 1: over none."""
+    """Write a job if the stored one has the previous `seq`; `seq` 1: if there is none."""
 
     job: Job
 
 
 @dataclass(frozen=True)
 class SaveGate:
-    """Write the gate over the record with the `seq` before its own; `seq` 1: over none."""
+    """Write the gate if the stored one has the previous `seq`; `seq` 1: if there is none."""
 
     gate: Gate
 
 
 @dataclass(frozen=True)
 class SaveWalk:
-    """Write the walk down, if nobody has since its step before."""
+    """Write the walk if the stored one has the previous `seq`; `seq` 1: if there is none."""
 
     walk: Walk
 
 
 @dataclass(frozen=True)
 class SaveAccount:
-    """Write down what was heard of the account, if nobody has since."""
+    """Write the account if the stored one has the previous `seq`; `seq` 1: if there is none."""
 
     account: KnownAccount
 
 
 @dataclass(frozen=True)
 class SaveOwner:
-    """Write the owner over the record with the `seq` before its own; `seq` 1: over none."""
+    """Write the owner if the stored one has the previous `seq`; `seq` 1: if there is none."""
 
     owner: Owner
 
 
 Reference = Attempt | KnownProject
-"""What leads to a job: from the token in a project's name, or from the project's id."""
+"""A row that finds a job: by the token in a project's name, or by the project's id."""
 
 
 @dataclass(frozen=True)
 class SaveReference:
-    """Write down what leads to a job; hold only if it leads to no other."""
+    """Write a reference to a job; fails if it refers to another job already."""
 
     reference: Reference
 
@@ -148,12 +148,12 @@ class TakeSlot:
 
 @dataclass(frozen=True)
 class FreeSlot:
-    """Give a slot back."""
+    """Return a slot."""
 
 
 @dataclass(frozen=True)
 class Spend:
-    """Take credits from a window of the budget, or give them back (negative).
+    """Take credits from a window of the budget, or return them (negative).
 
     `limit` is the window's; None: take them even beyond it.
     """
@@ -165,12 +165,12 @@ class Spend:
 
 @dataclass(frozen=True)
 class RequireOpenGate:
-    """Hold only if the gate is open."""
+    """Write the other changes only if the gate is open."""
 
 
 @dataclass(frozen=True)
 class RequireOwner:
-    """Hold only if that stack pays by this ledger."""
+    """Write the other changes only if that stack owns this ledger."""
 
     stack_id: str
 
@@ -194,17 +194,17 @@ Change = (
 
 
 class Agenda(StrEnum):
-    """What the sweeper can ask for: records with something due, by what they are."""
+    """The lists of due records that the sweep reads, by kind."""
 
     READY_JOBS = "job#ready"
     SUBMITTING_JOBS = "job#submitting"
     SUBMITTED_JOBS = "job#submitted"
     ENDED_JOBS = "job#ended"
     UNKNOWN_JOBS = "job#unknown"
-    """All whose outcome is unknown, until a person settles them, whether they are due or not."""
+    """All jobs with an unknown outcome, due or not, until a person settles them."""
     DROPS = "drop"
     DENIED_DROPS = "drop#access"
-    """Drops that wait for what is `ASKED_AGAIN`, and whose manifests say so."""
+    """Drops whose wait is in `ASKED_AGAIN`, and whose manifests say so."""
 
 
 _AGENDA_BY_JOB_STATE = MappingProxyType(
@@ -222,11 +222,11 @@ _AGENDA_BY_JOB_STATE = MappingProxyType(
 
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 LAID_ASIDE = datetime(9999, 1, 1, tzinfo=UTC)
-"""Listed at that time is what is never due, and still to be counted."""
+"""The time under which records are listed that are never due but are counted."""
 
 
 def listing_of(record: Drop | Job) -> tuple[Agenda, datetime] | None:
-    """Return on which agenda a record is, and when it is due there; None: on none."""
+    """Return the agenda that lists a record, and when it is due there; None: not listed."""
     if isinstance(record, Job):
         is_listed = record.due or record.state is JobState.UNKNOWN
         agenda = _AGENDA_BY_JOB_STATE[record.state]
@@ -240,9 +240,9 @@ def listing_of(record: Drop | Job) -> tuple[Agenda, datetime] | None:
 
 @dataclass(frozen=True)
 class Names:
-    """Keys of images that were evaluated, and of specs that lie beside no image of their own.
+    """Keys of evaluated images, and of specs without an image beside them.
 
-    All of one `Names` are one name to a person, if case does not count.
+    All keys of one `Names` are the same name if case is ignored.
     """
 
     images: frozenset[str] = frozenset()
@@ -250,67 +250,67 @@ class Names:
 
 
 class Ledger(Protocol):
-    """The storage of the ledger. Reads see every write that was answered before."""
+    """The storage of the ledger. Reads see every write that was confirmed before them."""
 
     def drop(self, drop_id: str) -> Drop | None:
-        """Return a drop, None if it is not known."""
+        """Return a drop; None: not known."""
 
     def known_drops(self, drop_ids: Sequence[str]) -> dict[str, Drop]:
-        """Return those drops that are known, by their ids.
+        """Return those of the drops that are known, by id.
 
         This read, like that of `list_due`, may lag behind the latest writes.
         """
 
     def walk(self) -> Walk | None:
-        """Return the walk through the input bucket, None if it was never begun."""
+        """Return the walk through the input bucket; None: never begun."""
 
     def job(self, fingerprint: str) -> Job | None:
-        """Return a job, None if it is not known."""
+        """Return a job; None: not known."""
 
     def attempt(self, token: str) -> Attempt | None:
-        """Return the attempt of a token, None if it is not known."""
+        """Return the attempt of a token; None: not known."""
 
     def project(self, project_id: str) -> KnownProject | None:
-        """Return whose a project is, None if it is nobody's."""
+        """Return a project and its job; None: not known."""
 
     def gate(self) -> Gate | None:
-        """Return the gate, None if it was never closed."""
+        """Return the gate; None: never closed."""
 
     def slots_taken(self) -> int:
         """Return how many jobs hold a slot."""
 
     def account(self) -> KnownAccount | None:
-        """Return what is known of the account, None if the vendor has never told."""
+        """Return what is known about the account; None: the vendor has never said."""
 
     def owner(self) -> Owner | None:
-        """Return which stack pays by it, None if nobody has yet."""
+        """Return the stack that owns the ledger; None: no stack yet."""
 
     def is_new(self) -> bool:
-        """Whether nothing was paid by it yet, and it was not swept."""
+        """Whether nothing was paid from it yet, and no sweep has run."""
 
     def list_attached(
         self, fingerprint: str, after: str | None = None, limit: int | None = None
     ) -> list[str]:
-        """Return the ids of the drops that share a job, in their order.
+        """Return the ids of the drops that share a job, sorted.
 
-        Only those after one of them, and at most `limit`, if that is asked for.
+        `after`: only those after this id. `limit`: at most so many.
         """
 
     def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
-        """Return the ids of at most `limit` records due `before`, the longest due first.
+        """Return the ids of at most `limit` records due before `before`, the longest due first.
 
-        This read alone may lag behind the latest writes.
+        This read may lag behind the latest writes.
         """
 
     def write(self, *changes: Change) -> None:
         """Make all changes or none.
 
         Raises:
-            NotOwner: a `RequireOwner` found another.
+            NotOwner: a `RequireOwner` found another owner.
             GateClosed: a `RequireOpenGate` found it closed.
             SlotsTaken: a `TakeSlot` found none free.
             BudgetSpent: a `Spend` found too little left.
-            ProjectTaken: a `SaveReference` found it to lead to another job.
+            ProjectTaken: a `SaveReference` found a reference to another job.
             LedgerConflict: another process changed a record.
         """
 
@@ -318,12 +318,12 @@ class Ledger(Protocol):
         """Return the credits taken from a window of the budget."""
 
     def names(self, name_id: str) -> Names:
-        """Return what was noted under a name."""
+        """Return the keys that were noted under a name."""
 
     def note_name(self, name_id: str, names: Names) -> Names:
-        """Add keys to a name; return all that is noted under it then.
+        """Add keys to a name; return all keys noted under it then.
 
-        Of two that note at once, one at least sees the other.
+        If two callers do so at once, at least one sees the other's keys.
         """
 
     def note_manifest_written(self, drop: Drop) -> None:
@@ -332,17 +332,17 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """What the start of a job must leave room for: slots, and credits in windows of the budget."""
+    """The limits that the start of a job must keep: slots, and credits per window of the budget."""
 
     slots: int | None = None
     credits: Mapping[str, int | None] = field(default_factory=dict)
 
 
 def job_changes(before: Job, after: Job, limits: Limits = Limits()) -> list[Change]:
-    """Return the changes that a job's step makes: its slot and its credits move with it.
+    """Return the changes that a job's step makes, with those of its slot and its credits.
 
-    So do the rows that lead from a token, and from a project, to the job.
-    Without limits it takes them even beyond, which is right only for what the vendor has done.
+    The rows that refer to the job by token and by project are among them. Without limits, slot
+    and credits are taken even beyond them: only right for what the vendor has already done.
     """
     changes: list[Change] = [SaveJob(after)]
     if after.holds_slot and not before.holds_slot:
@@ -357,9 +357,10 @@ def job_changes(before: Job, after: Job, limits: Limits = Limits()) -> list[Chan
 
 
 def is_named_by(ledger: Ledger, job: Job, project_name: str | None) -> bool | None:
-    """Whether a project's name tells of an attempt of a job, or of another's; None: of none.
+    """Whether a project's name belongs to this job (True), another (False) or no known attempt.
 
-    The token in it tells, by the attempt's row; the digits of the fingerprint can be another's.
+    The token in the name decides, by the attempt's row; another job can share the digits of the
+    fingerprint.
     """
     if project_name is not None and project_name == job.name_at_vendor:
         return True
@@ -371,7 +372,7 @@ def is_named_by(ledger: Ledger, job: Job, project_name: str | None) -> bool | No
 
 
 def _new_references(before: Job, after: Job) -> Iterator[Change]:
-    """Yield what leads to a job from the token and the project that a step gave it."""
+    """Yield the references to a job by the token and the project that a step gave it."""
     token, project_id, fingerprint = after.attempt_id, after.project_id, after.fingerprint
     if token and (token, project_id) != (before.attempt_id, before.project_id):
         yield SaveReference(
@@ -388,10 +389,10 @@ def _new_references(before: Job, after: Job) -> Iterator[Change]:
 
 
 def amend_drop(ledger: Ledger, drop_id: str, change: Callable[[Drop], Drop]) -> Drop:
-    """Apply `change` to a drop, again on its newest state for as long as others come first.
+    """Apply `change` to a drop; if others change it first, repeat with its newest state.
 
     Raises:
-        NotInLedger: as its name says.
+        NotInLedger: the ledger does not have it.
         LedgerConflict: others came first every time.
     """
     return _amend(
@@ -406,12 +407,12 @@ def amend_job(
     *,
     only: JobState | None = None,
 ) -> Job:
-    """Apply `change` to a job, again on its newest state for as long as others come first.
+    """Apply `change` to a job; if others change it first, repeat with its newest state.
 
-    A job that is in another state than `only` stays as it is.
+    A job in another state than `only` does not change.
 
     Raises:
-        NotInLedger: as its name says.
+        NotInLedger: the ledger does not have it.
         LedgerConflict: others came first every time.
     """
 
@@ -430,7 +431,7 @@ def amend_drop_and_job(
     """Apply `change` to a drop and one of its jobs in one transaction, as `amend_drop` does.
 
     Raises:
-        NotInLedger: one of them is not.
+        NotInLedger: the ledger lacks one of them.
         LedgerConflict: others came first every time.
     """
 

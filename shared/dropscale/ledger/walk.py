@@ -1,4 +1,4 @@
-"""How far the slow comparison of bucket and ledger has come."""
+"""The progress of the slow comparison of bucket and ledger."""
 
 from datetime import datetime
 from typing import Self
@@ -7,20 +7,20 @@ from dropscale.ledger.rows import Instant, Row
 
 
 class Walk(Row):
-    """The walk through the input bucket: pass after pass, key by key; one for the whole stack."""
+    """The walk through the input bucket, in passes, key by key; one row for the whole stack."""
 
     since: Instant
-    """When the stack began: what lay there before is none of its business."""
+    """When the stack was created: older objects are not its concern."""
     begun: Instant
-    """When this pass began, or the last one if none is under way."""
+    """When this pass began, or the last one if none is running."""
     begun_before: Instant
     """When the pass before that one began."""
     cursor: str | None = None
-    """The last key that this pass has seen; None: no pass is under way."""
+    """The last key that this pass has seen; None: no pass is running."""
 
     @classmethod
     def first(cls, now: datetime) -> Self:
-        """Return the walk of a new stack, with nothing to look at yet."""
+        """Return the walk of a new stack."""
         return cls(since=now, begun=now, begun_before=now)
 
     def begin_pass(self, now: datetime) -> Self:
@@ -28,5 +28,5 @@ class Walk(Row):
         return self._take_step({"begun": now, "begun_before": self.begun, "cursor": ""})
 
     def move_to(self, cursor: str | None) -> Self:
-        """Come to a key, or (None) to the end of the pass."""
+        """Record that the pass has reached a key, or (None) its end."""
         return self._take_step({"cursor": cursor})

@@ -1,4 +1,4 @@
-"""Client library for the Magic Hour API, as far as its AI Image Upscaler goes."""
+"""Client library for the part of the Magic Hour API that the AI Image Upscaler needs."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +96,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the clients when one is first asked for: most of the stack needs errors and models."""
+    """Import the clients on first use: most of the stack needs only errors and models."""
     if name in {"AsyncClient", "Client"}:
         from dropscale.magichour import client  # noqa: PLC0415 # see above
 

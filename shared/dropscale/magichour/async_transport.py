@@ -1,9 +1,9 @@
-"""HTTP on asyncio, on httpx. Only `AsyncClient` needs this module.
+"""HTTP for asyncio, with httpx. Only `AsyncClient` needs this module.
 
-`environment` says which proxy and which certificates, and httpx looks at no variable itself.
+`environment` chooses the proxy and the certificates; httpx itself reads no environment variables.
 
 Files are read and written in the event loop, in pieces of `base_transport.CHUNK`: that takes
-microseconds, less than handing a piece to a thread, and cannot go on after a cancellation.
+microseconds, less than passing a piece to a thread, and cannot continue after a cancellation.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ from dropscale.magichour.calls import CONNECT_TIMEOUT, Answer
 from dropscale.magichour.environment import Library, Route
 
 MAX_CALLS = 32
-"""How many calls are on their way at a time."""
+"""The most calls at a time."""
 
 MAX_TRANSFERS = 32
-"""How many files are moved at a time.
+"""The most files that are transferred at a time.
 
-Each takes a connection and a file: with the calls that stays below the 256 descriptors that macOS
-gives a process.
+Each takes a connection and a file: together with the calls, that stays below the 256 descriptors
+that macOS allows a process.
 """
 
 
@@ -58,7 +58,7 @@ class AsyncTransport(Transport):
 
     async def exchange(self, request: Request, route: Route) -> Answer:
         """See `Transport.exchange`."""
-        # A transfer has its place already, from `transfer`.
+        # A transfer already has its place, from `transfer`.
         async with nullcontext() if request.moves_file else self._places_here().calls:
             async with asyncio.timeout(self.longest(request)):
                 return await self._exchange(request, route)
@@ -86,8 +86,8 @@ class AsyncTransport(Transport):
         if request.body is not None:
             headers["Content-Length"] = str(len(request.body))
             content = _pieces(request.body)
-        # Not by httpx's client, which writes every URL, signatures and all, into its log. A
-        # transport per request costs 0.1 ms, less than a pool takes to go through its connections.
+        # Without httpx's client, which logs every URL with its signature. A transport per request
+        # costs 0.1 ms, less than a pool takes to check its connections.
         async with httpx.AsyncHTTPTransport(
             verify=route.tls, trust_env=False, proxy=route.proxy
         ) as transport:
@@ -110,7 +110,7 @@ class AsyncTransport(Transport):
 
 
 class _Places:
-    """How much may go on at a time in one event loop."""
+    """The limits on calls and transfers at a time, in one event loop."""
 
     def __init__(self) -> None:
         self.calls = asyncio.Semaphore(MAX_CALLS)

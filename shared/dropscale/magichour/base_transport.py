@@ -1,11 +1,11 @@
 """What the transports have in common: one request at a time, and what its outcome means.
 
-A transport only moves bytes (`Transport.exchange`). Everything else about HTTP stands here, once:
-which headers go where, what is an error, what of an answer may be shown.
+A transport only moves bytes (`Transport.exchange`). Everything else about HTTP is here, once: which
+headers are sent where, what is an error, which parts of an answer may be shown.
 
-Every call and every transfer has a connection of its own. A kept one may be dead without anybody
-knowing, since a Lambda environment was frozen or a server hung up, and a paid create on a dead
-connection has an outcome nobody knows. What is shared is the TLS context, the costly part of one.
+Every call and every transfer has a connection of its own. A kept one may be dead unnoticed, because
+a Lambda environment was frozen or a server closed it, and a paid create on a dead connection has an
+unknown outcome. Only the TLS context, the expensive part, is shared.
 
 The methods are coroutines. On a transport that blocks they never suspend (see `client.run`).
 """
@@ -44,17 +44,17 @@ from dropscale.magichour.urls import (
 T = TypeVar("T")
 
 CHUNK = 64 * 1024
-"""Bytes of a transfer that are held in memory at a time."""
+"""Bytes of a transfer that are in memory at a time."""
 
 MAX_DOWNLOAD = 1024 * 1024 * 1024
-"""Longest file that is downloaded, in bytes; the storage of the function that does it has room for
-three of these and an original."""
+"""The largest download, in bytes; deliver's storage has room for three of these and an
+original."""
 
 TRANSFER_SECONDS = 3600.0
-"""What moving one file may take by default: 512 MiB, the largest image, at 1.2 Mbit/s."""
+"""The default limit for one transfer: 512 MiB, the largest image, at 1.2 Mbit/s."""
 
 _ZLIB_OR_GZIP = 47
-"""What zlib calls both of them, by their headers."""
+"""zlib's `wbits` value for detecting either by its header."""
 
 _NO_OPTIONS = Options()
 _SIZE = re.compile(r"[0-9]{1,18}")
@@ -64,11 +64,11 @@ _log = logging.getLogger("dropscale.magichour")
 """One line for each call and transfer, without keys, queries and signed URLs."""
 
 Moved = Callable[[int, int | None], object]
-"""Called with the bytes that were moved so far and, if it is known, the number of all."""
+"""Called with the bytes transferred so far and, if known, the total."""
 
 
 class Endpoint:
-    """Where the API is, and the key that opens it.
+    """The API's address and key.
 
     Args:
         token: the API key.
@@ -76,19 +76,19 @@ class Endpoint:
 
     Raises:
         ValueError: the token cannot be sent in a header.
-        Misconfigured: the base URL cannot be used, or would send the token in clear.
+        Misconfigured: the base URL cannot be used, or would send the token unencrypted.
     """
 
     def __init__(self, token: str | None, base_url: str) -> None:
         if not token:
             raise ValueError(
-                "there is no Magic Hour API key: token is None or empty (is the variable set that "
-                "it comes from?); keys are made at https://magichour.ai/developer"
+                "there is no Magic Hour API key: token is None or empty (is its environment "
+                "variable set?); create a key at https://magichour.ai/developer"
             )
         if not VISIBLE_ASCII.fullmatch(token):
             raise ValueError(
                 "the Magic Hour API key has characters other than visible ASCII (a line break at "
-                "its end?); pass the key alone"
+                "its end?); pass only the key"
             )
         if fault := fault_of_base_url(base_url):
             raise Misconfigured("calls of the API", message=f"the base URL is not usable: {fault}")
@@ -106,12 +106,12 @@ class Endpoint:
         }
 
     def without_token(self, text: str) -> str:
-        """Return the text as it may be shown: an answer may quote the key."""
+        """Return a text without the key, which an answer may quote."""
         return text.replace(self._token, "[key]")
 
 
 class Body:
-    """A request's body, read piece by piece, that knows whether any of it was taken to be sent."""
+    """A request's body, read in pieces, which records whether any of it was read to be sent."""
 
     def __init__(self, file: BinaryIO, size: int, moved: Moved | None = None) -> None:
         self._file = file
@@ -129,7 +129,7 @@ class Body:
             yield piece
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next piece; `failure` keeps what goes wrong with that."""
+        """Return the next piece; an error is kept in `failure`."""
         self.taken = True
         try:
             piece = self._file.read(size)
@@ -143,7 +143,7 @@ class Body:
 
 
 class Sink:
-    """Where the body of a download goes, piece by piece."""
+    """Receives the body of a download in pieces."""
 
     def __init__(self, file: BinaryIO, moved: Moved | None = None) -> None:
         self._file = file
@@ -154,14 +154,14 @@ class Sink:
         self.failure: Exception | None = None
 
     def expect(self, headers: Mapping[str, str]) -> None:
-        """Take note of the size that the answer announces."""
+        """Note the size that the answer announces."""
         value = headers.get("Content-Length", "")
         self._size = int(value) if _SIZE.fullmatch(value) else None
 
     def take(self, piece: bytes) -> bool:
         """Take the next piece; return whether more is wanted.
 
-        `failure` keeps what goes wrong with that.
+        An error is kept in `failure`.
         """
         if self.written + len(piece) > MAX_DOWNLOAD:
             self.is_too_long = True
@@ -178,7 +178,7 @@ class Sink:
 
 
 class AnswerBody:
-    """The body of an answer, as far as anybody reads it: one byte over the limit is too long."""
+    """The body of an answer, read up to one byte over the limit: then it is too long."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -190,10 +190,10 @@ class AnswerBody:
 
 
 class Incoming:
-    """The body of an answer on its way to who takes it.
+    """Passes the body of an answer to its receiver.
 
-    Nobody asked for it to be compressed; if it is all the same, it is inflated piece by piece, so
-    that a small one that inflates to gigabytes is no more than another one that is too long.
+    No compression is requested; a body that is compressed anyway is inflated in pieces, so that a
+    small one that inflates to gigabytes is only too long.
     """
 
     def __init__(self, receiver: Sink | AnswerBody | None, headers: Mapping[str, str]) -> None:
@@ -205,14 +205,14 @@ class Incoming:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether anybody takes it."""
+        """Whether there is a receiver."""
         return self._receiver is not None
 
     def take(self, piece: bytes) -> bool:
-        """Take the next piece as it came; return whether more is wanted.
+        """Take the next piece as received; return whether more is wanted.
 
         Raises:
-            zlib.error: it is not compressed as the headers say.
+            zlib.error: it is not compressed as its headers say.
         """
         if self._receiver is None or self._inflater is None:
             return self._receiver is not None and self._receiver.take(piece)
@@ -228,7 +228,7 @@ class Incoming:
         """Return the part of the body that belongs to the answer.
 
         Raises:
-            EOFError: the end of what was compressed has not come.
+            EOFError: the compressed body is incomplete.
         """
         if self._inflater and not self._inflater.eof and self._is_open:
             raise EOFError
@@ -240,9 +240,9 @@ class Request:
     """What a transport sends.
 
     Attributes:
-        label: how log and errors name it.
+        label: its name in the log and in errors.
         timeout: seconds to wait for the answer, or for each piece of a transfer.
-        sink: takes the body of a 200, as it comes; None: it is part of the answer.
+        sink: takes the body of a 200 as it arrives; None: it is part of the answer.
     """
 
     label: str
@@ -260,7 +260,7 @@ class Request:
         return self.method == "PUT" or self.sink is not None
 
     def incoming(self, status: int, headers: Mapping[str, str]) -> Incoming:
-        """Return what the body of an answer goes through."""
+        """Return what receives the body of an answer."""
         if self.sink is None:
             return Incoming(AnswerBody(), headers)
         if status != HTTPStatus.OK:
@@ -271,13 +271,13 @@ class Request:
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """No whole answer came.
+    """There was no complete answer.
 
     Attributes:
-        cause: the class name of what happened; libraries' texts hold URLs. Of a setting that
-            cannot work: its name, and why.
-        never_left: whether the connection was not even made.
-        is_setting: whether nothing was tried, because of a setting.
+        cause: the class name of the error, because libraries' messages contain URLs; for a setting
+            that cannot work, its name and why.
+        never_left: whether there was not even a connection.
+        is_setting: whether nothing was tried because of a setting.
     """
 
     cause: str
@@ -286,16 +286,16 @@ class NoAnswer:
 
 
 class Transport(ABC):
-    """Sends calls to the API, and moves files to and from its storage.
+    """Sends calls to the API, and transfers files to and from its storage.
 
     Args:
         endpoint: the API.
         timeout: seconds to wait for the answer of a call, and for each piece of a transfer; None:
             a day.
-        transfer_seconds: what one transfer may take as a whole; None: a day.
+        transfer_seconds: the limit for one transfer as a whole; None: a day.
 
     Raises:
-        Misconfigured: a time-out is not one.
+        Misconfigured: a time-out is not valid.
     """
 
     proxy_schemes: ClassVar[ProxySchemes]
@@ -312,21 +312,21 @@ class Transport(ABC):
         self._is_closed = False
 
     def close(self) -> None:
-        """Send nothing any more; there is nothing open that would have to be closed."""
+        """Refuse further requests; nothing is open that needs closing."""
         self._is_closed = True
 
     def longest(self, request: Request) -> float:
-        """Return the seconds that a request may take as a whole, however its answer drips."""
+        """Return the seconds that a request may take in all, however slowly its answer arrives."""
         if request.moves_file:
             return self._transfer_seconds
         return request.timeout + min(CONNECT_TIMEOUT, request.timeout)
 
     @abstractmethod
     async def exchange(self, request: Request, route: Route) -> Answer:
-        """Send a request once, on a new connection, following no redirect, as `longest` allows.
+        """Send a request once, on a new connection, without redirects, within `longest` seconds.
 
-        Whatever it raises but for what the request's body or sink does is an error of the HTTP
-        library.
+        Everything it raises comes from the HTTP library, except what the request's body or sink
+        raises.
         """
 
     @abstractmethod
@@ -339,7 +339,7 @@ class Transport(ABC):
 
     @abstractmethod
     def transfer(self) -> AbstractAsyncContextManager[None]:
-        """Wait until one more file may be open, to be uploaded or downloaded."""
+        """Wait until another file may be opened for a transfer."""
 
     async def send(self, call: Call[T], options: Options = _NO_OPTIONS) -> T:
         """Send a call once and return its model.
@@ -356,8 +356,8 @@ class Transport(ABC):
         request = Request(call.label, timeout, call.method, url, headers, body)
         answer = await self._attempt(request)
         if isinstance(answer, NoAnswer):
-            # A body is read only after the connection and TLS stand, so an unread one was not
-            # sent. Without one (GET, DELETE) the kind of failure has to do.
+            # A body is read only after the connection and TLS are ready, so an unread one was not
+            # sent. Without a body (GET, DELETE) the kind of failure decides.
             sent = not answer.never_left if body is None else body.taken
             error_class: type[MagicHourError] = ConnectionLost if sent else Unreachable
             if answer.is_setting:
@@ -366,9 +366,9 @@ class Transport(ABC):
         return call.parse(answer, self.endpoint.without_token)
 
     async def _attempt(self, request: Request) -> Answer | NoAnswer:
-        """Send a request once; whatever goes wrong with that, however a library calls it.
+        """Send a request once; return a `NoAnswer` for every error of the HTTP library.
 
-        What reading the request's body or writing to its sink raises comes through.
+        Errors of reading the request's body or writing to its sink are raised.
         """
         answer: Answer | NoAnswer
         began = time.monotonic()
@@ -380,33 +380,33 @@ class Transport(ABC):
             answer = await self.exchange(request, route)
         except BadSetting as error:
             answer = NoAnswer(str(error), never_left=True, is_setting=True)
-        except Exception as error:  # libraries raise more than they tell of, ValueErrors for one
+        except Exception as error:  # libraries also raise undocumented errors, such as ValueError
             answer = self.no_answer(error)
         outcome = answer.cause if isinstance(answer, NoAnswer) else answer.status
         _log.debug("%s: %s in %.2f s", request.label, outcome, time.monotonic() - began)
         for part in (request.body, request.sink):
             if part is not None and part.failure:
-                raise part.failure  # urllib3 takes an OSError of the file for its own
+                raise part.failure  # urllib3 treats an OSError of the file as its own
         return answer
 
     async def upload(self, url: str, file: BinaryIO, size: int, moved: Moved | None = None) -> None:
         """PUT the rest of a file, `size` bytes, to a signed URL, streaming, with a Content-Length.
 
         Raises:
-            TransferFailed: the storage did not take it.
+            TransferFailed: the storage did not accept it.
             Misconfigured: a proxy or the certificates of the environment cannot be used.
             UnsafeUrl: the URL is not https.
         """
         await self._transfer("PUT", url, {}, body=Body(file, size, moved))
 
     async def download(self, url: str, file: BinaryIO, moved: Moved | None = None) -> int:
-        """Write what a signed URL holds into a file, streaming; return the number of bytes.
+        """Download a signed URL into a file, streaming; return the number of bytes.
 
-        After an error the file holds a part of it. A body shorter than its Content-Length is an
+        After an error the file has a part of it. A body shorter than its Content-Length is an
         error (both HTTP libraries check that).
 
         Raises:
-            TransferFailed: the storage did not give it, or not all of it.
+            TransferFailed: the storage did not return it, or not all of it.
             Misconfigured: a proxy or the certificates of the environment cannot be used.
             UnsafeUrl: the URL is not https.
         """
@@ -432,6 +432,6 @@ class Transport(ABC):
             raise failed(label, message=answer.cause)
         if request.sink and request.sink.is_too_long:
             raise TransferFailed(label, message=f"it is longer than {MAX_DOWNLOAD} bytes")
-        # A download's 204 or 206 is no success: the sink took nothing.
+        # A download's 204 or 206 is not a success: the sink received nothing.
         if answer.is_refusal or (request.sink and answer.status != HTTPStatus.OK):
             raise TransferFailed(label, status=answer.status)

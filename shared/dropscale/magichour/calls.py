@@ -1,7 +1,7 @@
-"""Every API call as data: what to send and how to read the answer, free of I/O.
+"""Every API call as data: what to send and how to read the answer, without I/O.
 
-A client of any kind (blocking, asyncio) sends a `Call`, wraps what came back in an `Answer` and
-lets the call parse it.
+A client of any kind (blocking, asyncio) sends a `Call`, wraps the response in an `Answer` and lets
+the call parse it.
 
 Source: https://docs.magichour.ai/api-reference.
 """
@@ -41,24 +41,24 @@ CONNECT_TIMEOUT = 5.0
 """Seconds to wait for a connection to the API, per address of the host."""
 
 MAX_ANSWER = 4 * 1024 * 1024
-"""Longest body of an answer that is read, in bytes; the vendor's have a few hundred."""
+"""The longest answer body that is read, in bytes; the vendor's have a few hundred."""
 
 _MAX_TEXTS = 10
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 PLAN_UPGRADE_REQUIRED = "plan_upgrade_required"
-"""The one code of a 402 that is about the request, not about the account."""
+"""The only code of a 402 that is about the request, not the account."""
 
 _TOLD: tuple[type[MagicHourError], ...] = (*NOT_CHARGED, CreateOutcomeUnknown)
-"""What a create may end with; anything else is still to be told as what it means for the job."""
+"""Errors that a create may raise; any other is turned into `CreateOutcomeUnknown`."""
 
 WithoutKey = Callable[[str], str]
-"""Takes the API's key out of a text."""
+"""Removes the API key from a text."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; the headers' names are matched case-insensitively by the mapping."""
+    """A response; the mapping of headers ignores case."""
 
     status: int
     headers: Mapping[str, str]
@@ -66,15 +66,15 @@ class Answer:
 
     @property
     def is_refusal(self) -> bool:
-        """Whether this is anything but a success; a redirect is none, too."""
+        """Whether this is not a success; a redirect is not one, either."""
         return not 200 <= self.status < 300
 
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One call: `read` makes a model of what a successful answer's body says.
+    """One call: `read` makes a model from a successful answer's body.
 
-    It takes the JSON document, None if there is none.
+    It takes the JSON document; None: there is none.
     """
 
     method: str
@@ -84,15 +84,15 @@ class Call(Generic[T]):
 
     @property
     def label(self) -> str:
-        """The call as errors name it, e.g. "GET /v1/account"."""
+        """The call's name in errors, e.g. "GET /v1/account"."""
         return f"{self.method} {self.path}"
 
     def parse(self, answer: Answer, without_key: WithoutKey = str) -> T:
         """Return the model of a successful answer.
 
         Args:
-            answer: what came.
-            without_key: makes texts of the answer fit to be shown; by default they stay.
+            answer: the response.
+            without_key: removes the key from texts of the answer; by default they are unchanged.
 
         Raises:
             MagicHourError: of the class that fits the status; `ServerFault` if the answer is
@@ -105,11 +105,11 @@ class Call(Generic[T]):
             return self.read(document)
         except ValueError as error:
             failure = _unreadable(self.label, answer.status, error, without_key)
-        # Raised out here, so that no context carries the input, which may hold signed URLs.
+        # Raised here, so that no exception context has the input, which may contain signed URLs.
         raise failure
 
     def foreign_refusal(self, status: int) -> MagicHourError:
-        """Return what a refusal means that is not the vendor's, by the shape of it: little."""
+        """Return the error for a refusal that, by its shape, is not from the vendor."""
         return (Throttled if status == 429 else ServerFault)(self.label, status=status)
 
     def _refusal(self, answer: Answer, document: object, without_key: WithoutKey) -> MagicHourError:
@@ -127,7 +127,7 @@ class Call(Generic[T]):
 
 
 class ProjectCall(Call[T]):
-    """A call about one project, whose 404 is counted by whoever looks, and proves nothing alone."""
+    """A call about one project; its 404 alone proves nothing, so callers count them."""
 
     def foreign_refusal(self, status: int) -> MagicHourError:
         """See `Call.foreign_refusal`."""
@@ -141,13 +141,13 @@ class CreateCall(Call[CreatedProject]):
     """`POST /v1/ai-image-upscaler`, the call that costs credits.
 
     Attributes:
-        project_name: the name that the project gets; None: the vendor makes one.
+        project_name: the name that the project gets; None: the vendor chooses one.
     """
 
     project_name: str | None = None
 
     def foreign_refusal(self, status: int) -> MagicHourError:
-        """See `Call.foreign_refusal`: whoever answered, nobody knows what became of the job."""
+        """See `Call.foreign_refusal`: the outcome of the create is unknown."""
         error = super().foreign_refusal(status)
         return (
             self._outcome_unknown(CreateAnswerUnreadable, error) if 400 <= status < 500 else error
@@ -205,7 +205,7 @@ def create_upload_urls(items: Sequence[Mapping[str, str]]) -> Call[UploadUrls]:
 
 
 def get_project(project_id: str) -> Call[Project]:
-    """Describe `GET /v1/image-projects/{id}`; an answer about another project is none."""
+    """Describe `GET /v1/image-projects/{id}`; an answer about another project is an error."""
 
     def read(document: object) -> Project:
         project = Project.model_validate(document)
@@ -229,7 +229,7 @@ def get_account() -> Call[Account]:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds the Retry-After header asks to wait, or None.
 
-    A date is taken relative to the answer's own Date, so that clocks need not agree
+    A date is read relative to the answer's own Date, so that clocks need not agree
     (RFC 9110, 10.2.3 and 6.6.1).
     """
     value = headers.get("Retry-After", "").strip()
@@ -251,7 +251,7 @@ def _project_path(project_id: str) -> str:
 
 
 def _shown_texts(said: Mapping[str, object], without_key: WithoutKey) -> dict[str, str]:
-    """Return the texts at the top of a refusal, few and bounded: the others may hold anything."""
+    """Return the top-level texts of a refusal, few and cut: deeper ones may contain anything."""
     texts = [(name, value) for name, value in said.items() if isinstance(value, str)]
     return {
         shown(without_key(name), MAX_NAME): shown(without_key(value))

@@ -1,8 +1,8 @@
 """The clients, with the call signatures of the vendor's Python SDK.
 
-`AsyncClient` offers the coroutines of `resources`; `Client` runs the same ones to their end, on a
-transport that blocks. The transports are imported when a client is made: an HTTP library is the
-largest part of what this package takes to import, and each client needs another one.
+`AsyncClient` offers the coroutines of `resources`; `Client` runs the same ones to completion on a
+blocking transport. The transports are imported when a client is created: an HTTP library is the
+largest part of this package's import time, and each client needs a different one.
 """
 
 from collections.abc import Callable, Coroutine
@@ -24,7 +24,7 @@ DEFAULT_TIMEOUT = 60.0
 class AsyncClient:
     """Client of the Magic Hour API for asyncio; needs httpx (`pip install 'dropscale[async]'`).
 
-    A call that is cancelled leaves nothing open. Arguments and errors are those of `Client`.
+    A cancelled call leaves nothing open. Arguments and errors are those of `Client`.
 
     Raises:
         ImportError: httpx is not installed.
@@ -68,19 +68,18 @@ class AsyncClient:
 
 
 class Client:
-    """Client of the Magic Hour API. It keeps no connection, so it may be left unclosed.
+    """Client of the Magic Hour API. It keeps no connections, so it need not be closed.
 
-    No call is repeated by itself; only `generate` and `check_result` go on polling after an answer
-    that may pass, and ask once more for an output that did not come.
+    No call is repeated automatically; only `generate` and `check_result` continue polling after a
+    transient error, and try a failed download once more.
 
     Args:
         token: the API key.
         base_url: where the API is; https, or http on a loopback address; None: `environment`.
         environment: one of the vendor's own addresses.
-        timeout: seconds to wait for the answer of a call; connecting may take
-            `calls.CONNECT_TIMEOUT` on top. Both together are the most that a call takes. None: a
-            day.
-        transfer_timeout: seconds that moving one file may take; each piece, as long as a call.
+        timeout: seconds to wait for the answer of a call; connecting may take another
+            `calls.CONNECT_TIMEOUT`. A call takes at most both together. None: a day.
+        transfer_timeout: seconds that one transfer may take; each piece, as long as a call.
             None: a day.
         polling: how `generate` and `check_result` wait.
 
@@ -106,18 +105,18 @@ class Client:
         self.v1 = V1Client(resources.AsyncV1Client(self._transport, polling or Polling()))
 
     def download(self, url: str, file: BinaryIO) -> int:
-        """Write what a download URL holds into a file, streaming; return the number of bytes.
+        """Download a URL into a file, streaming; return the number of bytes.
 
         Raises:
-            TransferFailed: not all of it came (transient: the file holds a part), or the URL
-                has expired (`expired`: a fresh GET of the project gives another).
+            TransferFailed: it is incomplete (transient: the file has a part of it), or the URL has
+                expired (`expired`: a new GET of the project returns another).
             Misconfigured: a proxy or the certificates of the environment cannot be used.
             UnsafeUrl: the URL is not https.
         """
         return run(resources.download(self._transport, url, file))
 
     def close(self) -> None:
-        """End the use of this client: every further call is `Misconfigured`."""
+        """Close this client: every further call raises `Misconfigured`."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -128,7 +127,7 @@ class Client:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never suspends, because all that it awaits blocks instead.
+    """Run a coroutine that never suspends, because everything it awaits blocks instead.
 
     Raises:
         RuntimeError: it did suspend.

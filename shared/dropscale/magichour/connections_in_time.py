@@ -1,7 +1,7 @@
-"""Connections of urllib3 that end in time, whatever the other side does.
+"""urllib3 connections with a total time limit.
 
-A time-out of urllib3's is for each wait alone: a server that sends a byte a second, of its headers
-or its body, is waited for without end.
+urllib3's time-out applies to each single wait: without a total limit, a server that sends one byte
+of its headers or body a second would hold a request forever.
 """
 
 import io
@@ -18,20 +18,20 @@ from urllib3 import PoolManager
 from urllib3.connection import HTTPConnection
 
 _END: ContextVar[float] = ContextVar("_END")
-"""By the monotonic clock, when what this thread asks for is to be there."""
+"""When the current request of this thread must end, by the monotonic clock."""
 
 
 for _name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
-    # These write whole URLs, signatures and all, into the log; base_transport writes ours.
+    # These log whole URLs with their signatures; base_transport writes our log.
     logging.getLogger(_name).addFilter(lambda _record: _END.get(None) is None)
 
 
 @contextmanager
 def ends_in(seconds: float) -> Iterator[None]:
-    """Let connections that are made in this block, by this thread, last no longer than this.
+    """Limit connections that this thread makes in this block to so many seconds.
 
     Raises:
-        TimeoutError: from their uses, and so whatever urllib3 makes of it.
+        TimeoutError: from their use, or what urllib3 turns it into.
     """
     token = _END.set(time.monotonic() + seconds)
     try:
@@ -41,7 +41,7 @@ def ends_in(seconds: float) -> Iterator[None]:
 
 
 def limit_pools(manager: PoolManager) -> None:
-    """Have a manager make such connections, through whatever proxy it makes them."""
+    """Make a manager's connections limited in this way, also those through a proxy."""
     pools = manager.pool_classes_by_scheme
     manager.pool_classes_by_scheme = {scheme: _limited(pool) for scheme, pool in pools.items()}
 
@@ -59,7 +59,7 @@ class _InTime(HTTPConnection):
 
 
 class _Socket:
-    """A socket, plain or of TLS, whose waits are never longer than what is left."""
+    """A plain or TLS socket that never waits longer than the time left."""
 
     def __init__(self, opened: socket.socket, end: float) -> None:
         self._opened = opened

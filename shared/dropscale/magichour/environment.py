@@ -1,7 +1,7 @@
-"""What the environment says of the way to a host: which proxy, whose certificates.
+"""Reads the environment's proxy and certificate settings.
 
-Everything is looked at before a request is made, so that a setting that cannot work has a name,
-and nothing is sent before all of them are known to be usable.
+All of them are checked before a request is sent, so that an error names the setting that cannot
+work.
 """
 
 import os
@@ -19,7 +19,7 @@ import certifi
 from dropscale.magichour.urls import fault_of
 
 _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""The variables that name them, for requests, curl and OpenSSL; the first that is set counts."""
+"""The variables for requests, curl and OpenSSL; the first that is set counts."""
 
 
 class BadSetting(Exception):
@@ -28,43 +28,43 @@ class BadSetting(Exception):
 
 @dataclass(frozen=True)
 class Library:
-    """What a transport needs for proxies of one scheme: a module, and the package that has it."""
+    """What a transport needs for one proxy scheme: a module, and the package that has it."""
 
     module: str
     package: str
 
 
 ProxySchemes = Mapping[str, Library | None]
-"""The schemes of proxies that a transport can use, and what it needs for each."""
+"""The proxy schemes that a transport supports, and what each needs."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """How to reach a host: by a proxy's URL, or directly; and whom to trust."""
+    """How to reach a host: through a proxy, or directly; and which certificates to trust."""
 
     proxy: str | None
     tls: SSLContext
 
 
 def route_to(url: str, schemes: ProxySchemes, *, direct: bool) -> Route:
-    """Return the way to a URL's host.
+    """Return the route to a URL's host.
 
     Args:
-        url: where to.
-        schemes: proxies that can be used.
-        direct: whether to go past all proxies.
+        url: the URL to reach.
+        schemes: the proxy schemes that are supported.
+        direct: whether to ignore all proxies.
 
     Raises:
-        BadSetting: as its name says.
+        BadSetting: a proxy or the certificates cannot be used.
     """
     proxy = None if direct else _proxy_for(urlsplit(url), schemes)
     is_secure = "https" in {urlsplit(url).scheme, urlsplit(proxy or "").scheme}
-    # Without TLS no certificate is needed, so broken ones do no harm.
+    # Without TLS no certificate is needed, so unreadable ones do not matter.
     return Route(proxy, trusted_certificates() if is_secure else _trusting_nobody())
 
 
 def trusted_certificates() -> SSLContext:
-    """Return a TLS context, always the same one for the same certificates.
+    """Return a TLS context, the same one for the same certificates.
 
     Raises:
         BadSetting: they cannot be read.
@@ -92,7 +92,7 @@ def _tls_context(path: str) -> SSLContext:
 
 
 def first_set(variables: Sequence[str]) -> str | None:
-    """Return the first of the variables that is set to anything."""
+    """Return the first of the variables that is not empty."""
     return next((name for name in variables if os.environ.get(name)), None)
 
 
@@ -135,7 +135,7 @@ def _fault_of_proxy(proxy: str, schemes: ProxySchemes) -> str | None:
     try:
         unquote(f"{parts.username}{parts.password}").encode("latin-1")
     except UnicodeEncodeError:
-        return "its user or password has characters that no header can have"
+        return "its user or password has characters that a header cannot have"
     return None
 
 

@@ -1,9 +1,9 @@
-"""What can go wrong with the Magic Hour API, one class for each thing a caller can do about it.
+"""Errors of the Magic Hour API: one class for each different reaction of a caller.
 
-The class names are a contract: the state machine names them in its `ErrorEquals` lists. No
-message or repr holds the token or the query of a URL.
+The class names are a contract: the state machine names them in its `ErrorEquals` lists. No message
+or repr contains the token or the query of a URL.
 
-Source of the meaning of the status codes: https://docs.magichour.ai/api-reference.
+The meaning of the status codes: https://docs.magichour.ai/api-reference.
 """
 
 import reprlib
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 VENDOR_DEFAULT_NAME = "Image Upscaler - <date time>"
-"""What the vendor calls a project that was created without a name."""
+"""The vendor's name for a project that was created without one."""
 
 
 class MagicHourError(Exception):
@@ -20,12 +20,12 @@ class MagicHourError(Exception):
     Attributes:
         request: the call that failed, e.g. "POST /v1/ai-image-upscaler"; for a transfer, the
             method and the host.
-        status: the HTTP status, None if no answer came.
-        message: what the vendor (or the check that failed) says, None if nothing.
-        code: the vendor's own name for it, of its newer contract; None if it gave none.
-        body: the texts of the vendor's refusal by their names, bounded; None if none came.
-        retry_after: seconds to wait before the next try, as the answer asks, or None.
-        what: what is wrong; like `advice`, what to do, a format of the attributes above.
+        status: the HTTP status; None: there was no answer.
+        message: the vendor's message, or that of the check that failed, or None.
+        code: the vendor's error code, in its newer contract, or None.
+        body: the texts of the vendor's refusal by name, cut to a limit; None: there were none.
+        retry_after: the seconds that the answer asks to wait before the next try, or None.
+        what: what is wrong; `advice`: what to do. Both are formatted with the attributes above.
     """
 
     what: ClassVar[str] = "the call failed"
@@ -50,12 +50,12 @@ class MagicHourError(Exception):
 
     @property
     def status_code(self) -> int | None:
-        """`status`, by the name that the vendor's SDK gives it."""
+        """`status`, under its name in the vendor's SDK."""
         return self.status
 
     @property
     def summary(self) -> str:
-        """What is wrong, without the call that failed and without advice."""
+        """What is wrong, without the failed call and without advice."""
         told = [f"HTTP {self.status}" if self.status else "", self.code or ""]
         status = f" ({', '.join(filter(None, told))})" if any(told) else ""
         message = f": {self.message.rstrip('.')}" if self.message else ""
@@ -71,9 +71,9 @@ class MagicHourError(Exception):
 
 
 class InvalidRequest(MagicHourError):
-    """400, 422: the vendor refuses the parameters or the image; nothing was charged."""
+    """400, 422: the vendor rejected the parameters or the image; nothing was charged."""
 
-    what = "the API refuses this request"
+    what = "the API rejected this request"
     advice = "Correct the field that the message names; nothing was charged."
 
 
@@ -85,7 +85,7 @@ class Unauthorized(MagicHourError):
 
 
 class OutOfCredits(MagicHourError):
-    """402 (but `plan_upgrade_required`): the account cannot pay for anything now."""
+    """402 (except `plan_upgrade_required`): the account cannot pay for anything now."""
 
     what = "the account cannot pay for this"
     advice = "Buy credits, renew the subscription or wait for the next period; nothing was charged."
@@ -115,8 +115,8 @@ class Throttled(MagicHourError):
 class ServerFault(MagicHourError):
     """500, 504, an answer that cannot be read, and every status outside the contract.
 
-    So are 400, 401, 402, 403 and 422 without the vendor's own JSON body: something between us and
-    the vendor answered, which proves nothing.
+    Also 400, 401, 402, 403 and 422 without the vendor's own JSON body: something between us and the
+    vendor answered, which proves nothing.
     """
 
     what = "the API failed or its answer cannot be read"
@@ -131,43 +131,43 @@ class Unavailable(MagicHourError):
 
 
 class Unreachable(MagicHourError):
-    """The request never left: name not resolved, connection refused or timed out, TLS failed."""
+    """The request was not sent: name not resolved, connection refused or timed out, TLS failed."""
 
     what = "no connection to the API"
     advice = "Check the network, the proxy settings and the base URL, then try again."
 
 
 class Misconfigured(MagicHourError):
-    """The request was never made: a CA bundle, a proxy or the base URL cannot be used."""
+    """The request was not made: a CA bundle, a proxy or the base URL cannot be used."""
 
     what = "the request could not be made"
     advice = "Correct the setting that the message names; nothing was sent, nothing was charged."
 
 
 class ConnectionLost(MagicHourError):
-    """Sent, but no whole answer came: time-out or reset."""
+    """Sent, but without a complete answer: time-out or reset."""
 
-    what = "the connection was lost before the whole answer came"
+    what = "the connection was lost before the answer was complete"
     advice = "Try again."
 
 
 class TransferFailed(MagicHourError):
     """An upload or download over a signed URL failed or was cut off.
 
-    `status` 403, 404 or 410 (see `expired`): a fresh GET of the project gives a new URL.
+    `status` 403, 404 or 410 (see `expired`): a new GET of the project returns a new URL.
     """
 
     what = "the transfer failed"
-    advice = "Try again, with a fresh URL."
+    advice = "Try again, with a new URL."
 
     @property
     def expired(self) -> bool:
-        """Whether the storage says that this URL is not, or no longer, good."""
+        """Whether the storage says that this URL is not, or no longer, valid."""
         return self.status in {403, 404, 410}
 
 
 class UnsafeUrl(MagicHourError):
-    """A URL of the vendor's storage that would send an image over plain HTTP."""
+    """A storage URL from the vendor would send an image over plain HTTP."""
 
     what = "this URL is not safe to use"
     advice = "Only https is allowed (http only between loopback addresses)."
@@ -177,7 +177,7 @@ class UnknownProjectStatus(MagicHourError):
     """The project has a status that this version does not know.
 
     Attributes:
-        project_status: the status as it came; of a long or nested one, the beginning.
+        project_status: the status as received; if it is long or nested, its beginning.
     """
 
     what = "the project has a status that is not in the contract"
@@ -189,10 +189,10 @@ class UnknownProjectStatus(MagicHourError):
 
 
 class DeadlinePassed(MagicHourError):
-    """The project was not final when the polling deadline passed; it goes on at the vendor.
+    """The project was not final when the polling deadline passed; it continues at the vendor.
 
     Attributes:
-        project_id: the project, to be resumed with `image_projects.check_result`.
+        project_id: the project; resume with `image_projects.check_result`.
     """
 
     what = "the project was not finished in time"
@@ -208,11 +208,11 @@ class DeadlinePassed(MagicHourError):
 
 
 class CreateOutcomeUnknown(MagicHourError):
-    """The create may or may not have made, and charged, a project. Never repeat it blindly.
+    """The create may have made, and charged, a project. Never repeat it blindly.
 
     Attributes:
-        cause_name: class name of what happened, e.g. "ConnectionLost", "ServerFault".
-        project_name: the `name` by which the project can be found, if it exists.
+        cause_name: the class name of the cause, e.g. "ConnectionLost", "ServerFault".
+        project_name: the `name` under which the project can be found, if it exists.
     """
 
     what = "the outcome is unknown ({cause_name}), a project may exist and be charged"
@@ -230,12 +230,12 @@ class CreateOutcomeUnknown(MagicHourError):
 
 
 class CreateAnswerUnreadable(CreateOutcomeUnknown):
-    """A create was answered 4xx, but not by the vendor, by the shape of it.
+    """A create was answered with a 4xx that, by its shape, is not from the vendor.
 
-    Something stands between us and the vendor, and nobody knows what it did with the request.
+    Something is between us and the vendor, and it is unknown what it did with the request.
     """
 
-    what = "a refusal came that is not the vendor's, a project may exist and be charged"
+    what = "the refusal is not from the vendor, a project may exist and be charged"
 
 
 CLASS_BY_STATUS = MappingProxyType(
@@ -249,13 +249,13 @@ CLASS_BY_STATUS = MappingProxyType(
         429: Throttled,
     }
 )
-"""Refusals in the vendor's shape; see `calls` for other bodies, 402's code, 502 and 503.
+"""Classes of refusals in the vendor's shape; see `calls` for other bodies, 402's code, 502, 503.
 
-Everything else is a ServerFault.
+Every other status is a ServerFault.
 """
 
 NOT_CHARGED = (*frozenset(CLASS_BY_STATUS.values()), Unavailable, Unreachable, Misconfigured)
-"""After these a create has certainly made no project; any other error leaves that open."""
+"""After these a create has certainly made no project; after any other it may have."""
 
 TRANSIENT = (
     Throttled,
@@ -266,4 +266,4 @@ TRANSIENT = (
     TransferFailed,
     UnknownProjectStatus,
 )
-"""Errors of calls that can be repeated at will (not of a create) which may pass by themselves."""
+"""Errors that may be temporary, of calls that can be repeated freely (not of a create)."""

@@ -1,4 +1,4 @@
-"""An answer's body as a JSON document, whatever somebody has put there."""
+"""Reads an answer's body as a JSON document, whatever it contains."""
 
 import json
 import math
@@ -9,10 +9,10 @@ _MAX_DIGITS = 1000
 
 
 def document_of(body: bytes, limit: int) -> object:
-    """Return what a body says, None if it is no JSON, too long or nested too deep.
+    """Return a body's document; None: it is not JSON, too long or nested too deeply.
 
-    A byte order mark is passed over. What is not UTF-8 becomes the replacement character, which
-    no id has. A name that comes twice with different values says nothing, and is left out.
+    A byte order mark is ignored. Bytes that are not UTF-8 become the replacement character, which
+    no id has. A name that occurs twice with different values is left out.
     """
     if len(body) > limit:
         return None
@@ -32,12 +32,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) == len(pairs):
         return found
     counts = Counter(name for name, _ in pairs)
-    # Only of these: to write out all, at each level of a deep document, would take hours.
+    # Only these are compared: comparing all, at each level of a deep document, would take hours.
     twice = ((name, value) for name, value in pairs if counts[name] > 1)
     disputed = {name for name, value in twice if repr(value) != repr(found[name])}
     return {name: value for name, value in found.items() if name not in disputed}
 
 
 def _integer(digits: str) -> float:
-    # Python itself refuses to convert some thousands of digits, and with them the document.
+    # Python refuses to convert some thousands of digits, and would reject the whole document.
     return int(digits) if len(digits) <= _MAX_DIGITS else math.inf

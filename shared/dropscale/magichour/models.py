@@ -1,9 +1,8 @@
 """The API's answers, with the vendor's field names.
 
-An answer is read for what it surely says. Only what cannot be done without is required: any other
-field that is missing, or cannot be read as its type, has its default. Unknown fields are kept. So
-no addition, retirement or mistake at the vendor costs a result that is paid for. URLs are signed
-and therefore left out of every repr.
+Only indispensable fields are required: any other field that is missing, or cannot be read as its
+type, has its default. Unknown fields are kept. So no addition, removal or mistake at the vendor
+loses a paid result. URLs are signed and therefore left out of every repr.
 
 Source: https://docs.magichour.ai/api-reference and the vendor's Python SDK 0.90.
 """
@@ -34,7 +33,7 @@ _NO_ID = re.compile(r"[.\s]*")  # dots alone would be another path of the API
 
 
 def _id_text(value: object) -> str:
-    """Return an id as text; an integer surely says one, too."""
+    """Return an id as text; an integer is accepted, too."""
     text = str(value) if type(value) is int else value
     if (
         not isinstance(text, str)
@@ -48,7 +47,7 @@ def _id_text(value: object) -> str:
 
 
 def _round_up(value: object) -> int:
-    """Return a whole number; a fraction is rounded up. `True` is no number."""
+    """Return a whole number; a fraction is rounded up. `True` is not a number."""
     if type(value) is int:
         return value
     if type(value) is float and math.isfinite(value):
@@ -81,7 +80,7 @@ class _Answer(BaseModel):
         try:
             found = read(value)
             if isinstance(found, str):
-                found.encode()  # half surrogates can be neither stored nor sent
+                found.encode()  # lone surrogates can be neither stored nor sent
             return found
         except ValueError:
             field = cls.model_fields[info.field_name or ""]
@@ -91,11 +90,11 @@ class _Answer(BaseModel):
 
 
 class _Rare(_Answer):
-    model_config = ConfigDict(defer_build=True)  # no function of the stack asks for these
+    model_config = ConfigDict(defer_build=True)  # no function of the stack needs these
 
 
 class UploadUrl(_Answer):
-    """Where to PUT one file, and the path to name it by afterwards."""
+    """Where to PUT one file, and its path for later calls."""
 
     upload_url: Url
     file_path: str = Field(min_length=1, max_length=_MAX_URL)
@@ -111,7 +110,7 @@ class UploadUrls(_Answer):
 class CreatedProject(_Answer):
     """Answer of `POST /v1/ai-image-upscaler`: the project exists and is charged.
 
-    The prices are as the vendor has them, which may be below 0 or absurd.
+    The prices are the vendor's, unchecked: they may be negative or absurd.
     """
 
     id: Id
@@ -120,14 +119,14 @@ class CreatedProject(_Answer):
 
 
 class Download(_Answer):
-    """One output of a project; the URL lives 24 hours."""
+    """One output of a project; the URL is valid for 24 hours."""
 
     url: Url
     expires_at: str | None = None
 
 
 def _readable_downloads(value: object) -> object:
-    """Leave out the entries of a list that are no downloads."""
+    """Leave out the entries of a list that are not downloads."""
     if not isinstance(value, list):
         return []
     readable = []
@@ -152,7 +151,7 @@ class ProjectError(_Answer):
 
 
 UNREADABLE_PRICE = 10**9
-"""Stands for a price that cannot be read: more than any, so that nothing counts as given back."""
+"""Replaces a price that cannot be read: above all others, so that nothing counts as refunded."""
 
 
 class Project(_Answer):
@@ -189,30 +188,30 @@ class Project(_Answer):
 
     @property
     def final_price(self) -> int | None:
-        """What it cost in the end, as far as the answer says; None: it does not say."""
+        """The final price; None: the answer does not state it."""
         return UNREADABLE_PRICE if self.is_price_unreadable else self.credits_charged
 
     @property
     def type_(self) -> str | None:
-        """The type by the name that the vendor's SDK gives it."""
+        """The type, under its name in the vendor's SDK."""
         return self.type
 
 
 class ProjectResult(Project):
-    """A project and the files its outputs were downloaded to, None if none were asked for."""
+    """A project and the files its outputs were downloaded to; None: not requested."""
 
     downloaded_paths: list[str] | None = None
 
 
 class Price(_Rare):
-    """What a subscription costs for each interval, in the smallest unit of the currency."""
+    """The price of a subscription per interval, in the smallest unit of the currency."""
 
     amount: WholeNumber
     currency: str = Field(min_length=1)
 
 
 class Discount(_Rare):
-    """What is taken off the price: an amount in its unit, or a percentage."""
+    """A reduction of the price: an amount in its unit, or a percentage."""
 
     amount_off: WholeNumber | None = None
     percent_off: Number | None = None

@@ -1,4 +1,4 @@
-"""Where the outputs of a project are put on disk."""
+"""Writes the outputs of a project to disk."""
 
 import re
 import uuid
@@ -17,7 +17,7 @@ _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 def output_names(project: Project) -> list[str]:
     """Return one file name per download: the project's id and the last part of the URL's path.
 
-    The id keeps projects apart whose URLs end alike; a number does so within a project.
+    The id distinguishes projects whose URLs end in the same name; a number, outputs of one project.
     """
     names = []
     for number, download in enumerate(project.downloads, start=1):
@@ -29,7 +29,7 @@ def output_names(project: Project) -> list[str]:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that appears under its name, replacing an older one, only when it is whole."""
+    """Open a file that appears under its name, replacing an older one, only when complete."""
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         with partial.open("xb") as file:

@@ -1,4 +1,4 @@
-"""What callers give, as types, and looked at before anything is sent.
+"""Types of the callers' arguments, and checks before anything is sent.
 
 The names are those of the vendor's Python SDK 0.90.
 """
@@ -21,7 +21,7 @@ Enhancement = Literal["Resemblance", "Balanced", "Creative"]
 
 
 class Environment(Enum):
-    """Where the vendor's SDK finds the API."""
+    """The API's addresses in the vendor's SDK."""
 
     ENVIRONMENT = DEFAULT_BASE_URL
     MOCK_SERVER = "https://api.sideko.dev/v1/mock/magichour/magic-hour/0.90.0"
@@ -42,16 +42,16 @@ class Assets(TypedDict):
 
 
 class LocalAssets(TypedDict):
-    """The image, which may also be a local one: whatever `upload_file` takes."""
+    """The image, which may be local: anything that `upload_file` accepts."""
 
     image_file_path: str | os.PathLike[str] | BinaryIO
 
 
 class RequestOptions(TypedDict, total=False):
-    """What is particular to one call.
+    """Options of one call.
 
-    `timeout` is in seconds, and None as long as may be. The headers that the client needs itself
-    cannot be given.
+    `timeout` is in seconds; None: the longest possible. Headers that the client itself sets are
+    refused.
     """
 
     timeout: float | None
@@ -60,7 +60,7 @@ class RequestOptions(TypedDict, total=False):
 
 
 LONGEST_TIMEOUT = 86_400.0
-"""A day, in seconds: nothing is waited for longer."""
+"""A day, in seconds: the longest wait."""
 
 _OUR_HEADERS = frozenset(
     {"accept-encoding", "authorization", "connection", "content-encoding", "content-length"}
@@ -70,7 +70,7 @@ _OUR_HEADERS = frozenset(
 
 @dataclass(frozen=True)
 class Options:
-    """`RequestOptions` that can be used.
+    """Checked `RequestOptions`.
 
     Attributes:
         timeout: seconds; None: the client's.
@@ -90,8 +90,8 @@ def usable_options(given: RequestOptions | None) -> Options:
     """Return the options of a call.
 
     Raises:
-        ValueError: one is not known, or a header cannot be sent.
-        Misconfigured: the time-out is none.
+        ValueError: an option is not known, or a header cannot be sent.
+        Misconfigured: the time-out is not valid.
     """
     given = given or {}
     _require_known("request_options", given, RequestOptions)
@@ -107,7 +107,7 @@ def usable_timeout(seconds: float | None) -> float:
     """Return a time-out; None is the longest.
 
     Raises:
-        Misconfigured: it is no number of seconds above 0, and up to a day.
+        Misconfigured: it is not a number of seconds above 0 and up to a day.
     """
     if seconds is None:
         return LONGEST_TIMEOUT
@@ -118,22 +118,22 @@ def usable_timeout(seconds: float | None) -> float:
 
 
 def require_assets(assets: object) -> None:
-    """Look at the assets of a create or a generate.
+    """Check the assets of a create or a generate.
 
     Raises:
-        ValueError: they name no image, or anything else.
+        ValueError: they name no image, or have unknown fields.
     """
     if not _require_known("assets", assets, Assets).get("image_file_path"):
-        raise ValueError("assets has no image_file_path; it names the image")
+        raise ValueError("assets has no image_file_path, which names the image")
 
 
 def require_parameters(scale_factor: object, style: object, name: object) -> None:
-    """Look at what a create asks for.
+    """Check the parameters of a create.
 
-    A mode that is not known here is the vendor's to refuse, which is free: it may be a new one.
+    A mode that is not known here may be a new one: the vendor decides, and a refusal is free.
 
     Raises:
-        ValueError: the API would refuse it, or pass over it.
+        ValueError: the API would refuse or ignore a parameter.
     """
     if isinstance(scale_factor, bool) or scale_factor not in SCALE_FACTORS:
         raise ValueError(f"scale_factor is {scale_factor!r}; it must be 2 or 4")
@@ -158,6 +158,6 @@ def _require_header(name: str, value: str) -> None:
     if name.lower() in _OUR_HEADERS:
         raise ValueError(f"additional_headers: {name} is set by the client itself")
     if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()):
-        raise ValueError(f"additional_headers: {name!r} is no name of a header")
+        raise ValueError(f"additional_headers: {name!r} is not a valid header name")
     if not (value.isascii() and value.isprintable()):
         raise ValueError(f"additional_headers: the value of {name} has characters other than ASCII")

@@ -1,4 +1,4 @@
-"""How a project is waited for: when to look again, and when to give up."""
+"""Waits for a project: when to look again, and when to give up."""
 
 import math
 import os
@@ -21,12 +21,12 @@ class Polling:
     """Rules of waiting, in seconds.
 
     Attributes:
-        interval: between two looks; None takes MAGIC_HOUR_POLL_INTERVAL, the vendor SDK's
-            variable, when a wait begins, else `DEFAULT_INTERVAL`.
-        deadline: after which waiting ends, counted from its beginning.
-        max_backoff: longest wait after passing answers, unless the API asks for more.
-        monotonic: clock of the deadline.
-        jitter: a random number from 0 to 1.
+        interval: the time between two looks; None: MAGIC_HOUR_POLL_INTERVAL, the variable of the
+            vendor's SDK, read when a wait begins, else `DEFAULT_INTERVAL`.
+        deadline: the longest wait in all.
+        max_backoff: the longest pause after transient errors, unless the API asks for more.
+        monotonic: the clock of the deadline.
+        jitter: returns a random number from 0 to 1.
     """
 
     interval: float | None = None
@@ -37,7 +37,7 @@ class Polling:
 
 
 class Schedule:
-    """One wait for one project, free of I/O: says how long to pause before the next look."""
+    """One wait for one project, without I/O: calculates the pause before the next look."""
 
     def __init__(self, polling: Polling, project_id: str) -> None:
         self._polling = polling
@@ -49,8 +49,8 @@ class Schedule:
     def pause_after(self, seen: Project | MagicHourError) -> float:
         """Return the seconds to pause after a project that is not final, or a transient error.
 
-        Pauses grow while passing answers follow each other: errors, and a project that is complete
-        but has no downloads yet.
+        Pauses grow while answers in a row are temporary: transient errors, and a project that is
+        complete but has no downloads yet.
 
         Raises:
             DeadlinePassed: the time is up.
@@ -58,7 +58,7 @@ class Schedule:
         pause = self._interval
         if isinstance(seen, MagicHourError) or seen.status is ProjectStatus.COMPLETE:
             self._failures += 1
-            # Up to twice 2**10 intervals: beyond that only the bound counts.
+            # Up to twice 2**10 intervals: beyond that only the limit counts.
             backoff = min(self._polling.max_backoff, pause * 2 ** min(self._failures, 10))
             pause = backoff * (1 + self._polling.jitter()) / 2
             if isinstance(seen, MagicHourError):
@@ -83,8 +83,8 @@ async def wait_until_final(
 ) -> Project:
     """Look at a project until it is error, canceled, or complete with its downloads.
 
-    Transient errors do not end it. A project that was deleted (`enabled` is False) has no more
-    downloads to wait for.
+    Transient errors do not end the wait. A deleted project (`enabled` is False) will have no
+    downloads, so it is final.
 
     Raises:
         DeadlinePassed: the time is up.

@@ -1,4 +1,4 @@
-"""What a caller can be told while a call goes on."""
+"""Reports the progress of a call to its caller."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dropscale.upscaler import ProjectStatus
 
 
 class Stage(StrEnum):
-    """What is being done."""
+    """The stages of a call."""
 
     UPLOADING = "uploading"
     CREATED = "created"
@@ -18,14 +18,14 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One piece of news.
+    """One progress report.
 
     Attributes:
-        project_id: from `created` on.
-        status: as last seen, while `waiting`.
+        project_id: the project, from `created` on.
+        status: the last status, while `waiting`.
         path: the output's file, while `downloading`.
-        bytes_done: of the file that is uploaded or downloaded.
-        bytes_total: its size, None if the storage does not say.
+        bytes_done: the bytes of the file that were uploaded or downloaded so far.
+        bytes_total: its size; None: not known.
     """
 
     stage: Stage
@@ -37,7 +37,7 @@ class Progress:
 
 
 Report = Callable[[Progress], object]
-"""Takes the news. Called between two steps, so it must be quick; what it raises ends the call."""
+"""Called with each report, between two steps, so it must be quick; if it raises, the call ends."""
 
 
 def report_nothing(_news: Progress) -> None:

@@ -1,6 +1,6 @@
-"""The calls of the API and the workflows made of them, on any transport.
+"""The calls of the API and the workflows that combine them, on any transport.
 
-`AsyncClient` offers these classes as they are; `client` makes the blocking ones of them. The
+`AsyncClient` offers these classes as they are; `client` derives the blocking ones from them. The
 signatures are those of the vendor's Python SDK.
 """
 
@@ -86,18 +86,18 @@ class AsyncFilesClient:
         *,
         progress: Report = report_nothing,
     ) -> str:
-        """Upload an image and return the path by which a create call can name it.
+        """Upload an image and return its path for a create call.
 
         Args:
             file: a local path, or a seekable binary file, which is sent from its start and keeps
                 its position. An http(s) URL and an "api-assets/…" path are returned as they are.
-            extension: the file's extension without dot, for a file without a usable name.
-            progress: is told how much was sent.
+            extension: the file's extension without the dot, for a file without a usable name.
+            progress: called with the number of bytes sent.
 
         Raises:
-            ValueError: the extension is not one the API accepts, or the file is empty or text.
+            ValueError: the API does not accept the extension, or the file is empty or text.
             OSError: the file cannot be read.
-            TransferFailed: the storage did not take it.
+            TransferFailed: the storage did not accept it.
         """
         if isinstance(file, str) and _REFERENCE.match(file):
             return file
@@ -130,10 +130,10 @@ class AsyncImageProjectsClient:
         id: str,  # noqa: A002  # the vendor's signature
         request_options: RequestOptions | None = None,
     ) -> models.Project:
-        """Return the project as it is now, with fresh download URLs once it is complete.
+        """Return the project's current state, with new download URLs once it is complete.
 
         Raises:
-            NotFound: there is none, or it was deleted.
+            NotFound: there is no such project, or it was deleted.
             UnknownProjectStatus: its status is not in the contract.
         """
         return await self._transport.send(calls.get_project(id), usable_options(request_options))
@@ -162,15 +162,15 @@ class AsyncImageProjectsClient:
             id: the project.
             wait_for_completion: False looks once and downloads nothing.
             download_outputs: whether to download the outputs once the project is complete.
-            download_directory: where to, made if missing; None is the current directory.
-            progress: is told the status at each look, and how much of an output came.
+            download_directory: where to save them, created if missing; None: the current directory.
+            progress: called with the status at each look, and with the bytes of an output received.
 
         Returns:
-            The project, also when it ended in `error` or `canceled`.
+            The project, also if it ended in `error` or `canceled`.
 
         Raises:
             DeadlinePassed: it was not final in time.
-            TransferFailed: an output could not be downloaded, not from a fresh URL either.
+            TransferFailed: an output could not be downloaded, nor from a new URL.
         """
 
         async def look() -> models.Project:
@@ -193,7 +193,7 @@ class AsyncImageProjectsClient:
     async def _download(
         self, project: models.Project, index: int, path: Path, progress: Report
     ) -> None:
-        """Download one output; if that fails, once more from a fresh URL."""
+        """Download one output; if that fails, once more from a new URL."""
 
         def report_bytes(done: int, total: int | None) -> None:
             progress(Progress(Stage.DOWNLOADING, project.id, None, str(path), done, total))
@@ -245,20 +245,20 @@ class AsyncAiImageUpscalerClient:
             assets: `{"image_file_path": …}`: what `upload_file` returned.
             scale_factor: 2 or 4.
             style: `mode` or `enhancement`, and `prompt`; sent as given.
-            name: comes back in the project; make it unique to find the project by it.
-            request_options: of this one call.
+            name: the project's name; make it unique to find the project by it.
+            request_options: options of this call.
 
         Raises:
-            ValueError: of an argument; nothing was sent.
-            CreateOutcomeUnknown: it may exist and be charged; never repeat it blindly. When it is
-                cancelled or interrupted instead, that exception carries the same as a note.
-            MagicHourError: of a class in `NOT_CHARGED`: certainly not created.
+            ValueError: an argument is wrong; nothing was sent.
+            CreateOutcomeUnknown: a project may exist and be charged; never repeat the call blindly.
+                If the call is cancelled or interrupted, that exception has this as a note.
+            MagicHourError: of a class in `NOT_CHARGED`: certainly nothing was created.
         """
         call = calls.create_upscale(assets, scale_factor, style, name)
         options = usable_options(request_options)
         try:
             return await self._transport.send(call, options)
-        except Exception as error:  # whatever is not a refusal may have been charged
+        except Exception as error:  # anything but a refusal may have been charged
             failure = call.failure(error)
         except BaseException as error:
             error.add_note(str(call.failure(error)))
@@ -280,11 +280,11 @@ class AsyncAiImageUpscalerClient:
     ) -> models.ProjectResult:
         """Upload a local image, create the upscale, wait for it and download the result.
 
-        Arguments are those of `upload_file` (as `assets["image_file_path"]`), `create` and
-        `check_result`, and so are the errors. `request_options` are the create's. An error after
-        the create carries a note with the project's id.
+        Arguments and errors are those of `upload_file` (with `assets["image_file_path"]`), `create`
+        and `check_result`. `request_options` are for the create. An error after the create has a
+        note with the project's id.
         """
-        # Whatever is wrong must show before anything is sent.
+        # Errors must be raised before anything is sent.
         require_assets(assets)
         require_parameters(scale_factor, style, name)
         usable_options(request_options)
@@ -324,7 +324,7 @@ async def download(transport: Transport, url: str, file: BinaryIO) -> int:
 
 @contextmanager
 def _from_start(file: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[BinaryIO, int]]:
-    """Give the file at its start, and its size in bytes; a caller's file keeps its position."""
+    """Yield the file at its start, and its size in bytes; a caller's file keeps its position."""
     if isinstance(file, str | os.PathLike):
         with open(file, "rb") as opened, _from_start(opened) as readable:
             yield readable
@@ -342,7 +342,7 @@ def _from_start(file: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[Binar
 
 
 def _image_extension(name: object, extension: str | None) -> str:
-    """Return the extension, lower case and without dot, given or taken from a file's name."""
+    """Return the given extension or that of the file's name, lower case, without the dot."""
     found = extension or (Path(name).suffix if isinstance(name, str | os.PathLike) else "")
     found = found.lower().removeprefix(".")
     if found not in TYPE_BY_EXTENSION:

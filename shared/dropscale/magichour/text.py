@@ -1,28 +1,28 @@
-"""Foreign text, made fit to be shown and kept: one bounded line without signatures."""
+"""Makes foreign text safe to show and store: one line of limited length, without signatures."""
 
 import re
 
 MAX_MESSAGE = 500
-"""Longest message of the vendor's that is kept, in characters."""
+"""The most characters that are kept of a vendor's message."""
 
 MAX_NAME = 100
-"""Longest name of the vendor's (a code, a status) that is kept, in characters."""
+"""The most characters that are kept of a vendor's name (a code, a status)."""
 
 _WORD = re.compile(r"""[^\s"'<>]+""")
 _URL = re.compile("https?://", re.IGNORECASE)
 
 
 def shown(text: str, limit: int = MAX_MESSAGE) -> str:
-    """Return the text without the queries of its URLs, where signatures are, and cut to a limit.
+    """Return the text cut to a limit, without the queries of its URLs, which have signatures.
 
-    Characters that do not print (line breaks, escapes, half surrogates) become spaces.
+    Characters that do not print (line breaks, escapes, lone surrogates) become spaces.
     """
     without_queries = _WORD.sub(_without_query, text)[:limit]
     return "".join(one if one.isprintable() else " " for one in without_queries)
 
 
 def _without_query(word: re.Match[str]) -> str:
-    # One pattern for all of it would go through a long word again from each "http://" in it.
+    # A single pattern would scan a long word again from each "http://" in it.
     text = word[0]
     url = _URL.search(text)
     query = text.find("?", url.end() + 1) if url else -1

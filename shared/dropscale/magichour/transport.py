@@ -1,6 +1,6 @@
-"""HTTP, blocking, on requests.
+"""Blocking HTTP, with requests.
 
-`environment` says which proxy and which certificates, and requests looks at no variable itself.
+`environment` chooses the proxy and the certificates; requests itself reads no variables.
 `auth` is always given, so that requests never takes credentials from a .netrc file or a URL.
 """
 
@@ -29,7 +29,7 @@ _SOCKS = Library("socks", "requests[socks]")
 
 
 class BlockingTransport(Transport):
-    """A transport whose coroutines never suspend. Many threads may use one."""
+    """A transport whose coroutines never suspend. Threads may share one."""
 
     proxy_schemes = MappingProxyType(
         {"http": None, "https": None} | dict.fromkeys(("socks5", "socks5h"), _SOCKS)
@@ -67,12 +67,12 @@ class BlockingTransport(Transport):
         time.sleep(seconds)
 
     def transfer(self) -> AbstractAsyncContextManager[None]:
-        """See `Transport.transfer`: one at a time is all there is."""
+        """See `Transport.transfer`: never waits, as only one is possible at a time."""
         return nullcontext()
 
 
 class _Session(requests.Session):
-    """Follows no redirect, and does not even prepare to: it would carry the token along."""
+    """Follows no redirects, nor prepares them: they would pass on the token."""
 
     def __init__(self, tls: SSLContext) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class _Session(requests.Session):
 class _Adapter(HTTPAdapter):
     """Shares one TLS context: requests makes one for each connection, which takes 20 ms or more.
 
-    Its connections end in time.
+    Its connections have a total time limit.
     """
 
     def __init__(self, tls: SSLContext) -> None:
@@ -104,7 +104,7 @@ class _Adapter(HTTPAdapter):
         return manager
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Leave it to the context, which has the certificates already."""
+        """Do nothing: the context already has the certificates."""
 
 
 class _NoAuth(AuthBase):

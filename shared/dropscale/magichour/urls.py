@@ -1,4 +1,4 @@
-"""Which URLs may be used, and what of a URL may be shown."""
+"""Which URLs may be used, and which part of a URL may be shown."""
 
 import re
 from ipaddress import ip_address
@@ -26,7 +26,7 @@ def require_safe(url: str, request: str, *, loopback: bool) -> None:
 
     Args:
         url: the URL to check.
-        request: what it is for, used in the error.
+        request: its purpose, for the error.
         loopback: whether plain http to a loopback address is allowed.
 
     Raises:
@@ -52,9 +52,9 @@ def host_of(url: str) -> str:
 
 
 def fault_of(url: str) -> str | None:
-    """Return what makes a URL of a setting unusable, whatever its scheme; None: nothing.
+    """Return why a URL in a setting is unusable, whatever its scheme; None: it is usable.
 
-    The HTTP libraries find these faults late, and each calls them otherwise.
+    The HTTP libraries find these faults late, and report them differently.
     """
     if not VISIBLE_ASCII.fullmatch(url):
         return "it has characters other than visible ASCII"
@@ -74,7 +74,7 @@ def fault_of(url: str) -> str | None:
 
 
 def fault_of_base_url(url: str) -> str | None:
-    """Return why the API's key may not be sent to a URL; None: it may."""
+    """Return why the API key may not be sent to a URL; None: it may."""
     if fault := fault_of(url):
         return fault
     parts = urlsplit(url)

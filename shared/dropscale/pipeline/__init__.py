@@ -1,1 +1,1 @@
-"""The use cases; `parts` holds what they are made of. Collaborators are passed in."""
+"""The use cases; `parts` has the steps they share. Collaborators are passed in."""

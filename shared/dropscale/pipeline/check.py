@@ -17,13 +17,13 @@ from dropscale.pipeline.parts.ports import Clock
 from dropscale.upscaler import FINAL_STATUSES, ProjectStatus
 
 _MOST_WAITING = 5
-"""If more jobs run, none waits in a function: a new account's quota is 10 that run at once.
+"""If more jobs run, no function waits: a new account's quota is 10 concurrent functions.
 
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
 
 _SHOWN_FAILURES = 3
-"""Looks in a row that must have said nothing before the manifest tells of it."""
+"""After this many inconclusive looks in a row, the manifest says so."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Check:
     def __call__(self, state: ExecutionState) -> ExecutionState:
         """Return the state with the project's status and the next wait.
 
-        After a look that says nothing about the project, the status is the one before.
+        After an inconclusive look, the status is the previous one.
 
         Raises:
-            DeadlinePassed: the project is not final, and its drop stops waiting.
+            DeadlinePassed: the project is not final, and its deadline has passed.
             HistoryFull: it is not final, and the execution has no room for another look.
             NotFound: the vendor answers 404.
         """
@@ -81,14 +81,14 @@ class Check:
         return _add_findings(state, project, wait)
 
     def _was_complete(self, state: ExecutionState) -> bool:
-        """Whether deliver may still find the result where an earlier delivery put it."""
+        """Whether deliver may still find the result in an earlier delivery's output."""
         job = self.ledger.job(state.fingerprint)
         return job is not None and job.state is JobState.COMPLETE
 
     def _look_later(
         self, state: ExecutionState, error: MagicHourError | DropscaleError
     ) -> ExecutionState:
-        """The answer says nothing about the project: pause for longer with each such look."""
+        """Pause after an inconclusive answer, longer with each one in a row."""
         failures, said = state.failures + 1, _summarize(error)
         wait = self._next_wait(
             state,
@@ -121,7 +121,7 @@ class Check:
     def _show(
         self, state: ExecutionState, drop_state: DropState | None, reason: Reason | None = None
     ) -> None:
-        """Show in the manifest where the project stands, or why that cannot be seen."""
+        """Show in the manifest the project's status, or why it cannot be read."""
 
         def change(drop: Drop) -> Drop:
             rendition = drop.renditions.get(state.rendition_id)

@@ -20,7 +20,7 @@ from dropscale.pipeline.parts.start import StartJob
 from dropscale.upscaler import ProjectStatus
 
 _Missing = NotFound | ProjectNotComplete
-"""What a look brings in place of a result."""
+"""What a look raises if there is no result."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,16 @@ class Deliver:
     clock: Clock
 
     def __call__(self, state: ExecutionState, remaining: RemainingTime) -> Drop:
-        """Deliver the result of an execution's project; return the drop as it then is.
+        """Deliver the result of an execution's project; return the updated drop.
 
         Raises:
-            NotInLedger, ProjectNotComplete, ResultGone, OutputOccupied: as their names say.
-            UnreadableResult: what came is no whole image.
+            NotInLedger: the ledger does not have the drop, its job or its rendition.
+            ProjectNotComplete: the project has no result yet.
+            ResultGone: neither the vendor nor the results bucket has the result.
+            OutputOccupied: a foreign object is at the output's key.
+            UnreadableResult: the download is not a complete image.
             MagicHourError: the result could not be fetched.
-            LedgerConflict: others changed the drop, or its spec, meanwhile; call again.
+            LedgerConflict: the drop, or its spec, changed meanwhile; call again.
         """
         drop, job = self.ledger.drop(state.drop_id), self.ledger.job(state.fingerprint)
         if drop is None or job is None or state.rendition_id not in drop.renditions:
@@ -55,7 +58,7 @@ class Deliver:
             self.write_manifest(drop)
             return drop
         seen = self._settle_project(state)
-        # The place is free: the next job need not wait for the download.
+        # The slot is free: the next job need not wait for the download.
         problem = self._start_next(remaining) if isinstance(seen, Project) else None
         if is_wanted:
             delivered = self._deliver_rendition(drop, state, seen, remaining)
@@ -66,13 +69,13 @@ class Deliver:
         if problem is not None:
             raise problem
         if self.ledger.slots_taken() == 0:
-            self.start.start_next(remaining)  # The one before was refused, and nobody else comes.
+            self.start.start_next(remaining)  # The one above was refused, and no job runs.
         return drop
 
     def _start_next(self, remaining: RemainingTime) -> Exception | None:
-        """Let the next job start; return what goes wrong, from which this delivery must not suffer.
+        """Start the next job; return its exception, so that this delivery completes first.
 
-        It is to be raised when the delivery is done.
+        The caller raises it when the delivery is done.
         """
         try:
             self.start.start_next(remaining)
@@ -81,7 +84,7 @@ class Deliver:
         return None
 
     def _settle_project(self, state: ExecutionState) -> Project | _Missing:
-        """Return the project, having settled its job; or why there is no result to be had."""
+        """Settle the job and return its project, or return why there is no result."""
         try:
             project = self.look(state.fingerprint, state.project_id)
         except (NotFound, ProjectNotComplete) as error:
@@ -102,7 +105,7 @@ class Deliver:
     def _deliver_rendition(
         self, drop: Drop, state: ExecutionState, seen: Project | _Missing, remaining: RemainingTime
     ) -> Rendition:
-        """Return the drop's rendition as the delivery makes it."""
+        """Deliver the result; return the drop's updated rendition."""
         rendition = drop.renditions[state.rendition_id]
         wants_download = drop.spec is None or drop.spec.download_outputs
         if not wants_download and isinstance(seen, Project):
@@ -120,7 +123,7 @@ class Deliver:
     def _publish_result(
         self, drop: Drop, rendition: Rendition, seen: Project | _Missing, remaining: RemainingTime
     ) -> Published:
-        """Publish what the vendor has; if it has it no more, what another drop got of it."""
+        """Publish the vendor's result or, if that is gone, the output of another drop."""
         gone: _Missing | TransferFailed
         if not isinstance(seen, Project):
             gone = seen
@@ -144,15 +147,15 @@ class Deliver:
     def _explain_loss(
         self, rendition: Rendition, gone: _Missing | TransferFailed
     ) -> ResultGone | _Missing | TransferFailed:
-        """Return what is to be said of a result that cannot be had now: a 404 alone is no proof."""
+        """Return the error for a missing result: one 404 alone does not mean `ResultGone`."""
         job = self.ledger.job(rendition.fingerprint)
         if job is None or not job.is_gone(self.clock()):
-            return gone  # it may pass
+            return gone  # It may be temporary.
         return ResultGone(
             f"the vendor has not had project {rendition.project_id} for a day or more",
             fix=(
                 "`dropscale retry KEY` checks again, free. Another `revision` in the spec pays "
-                "for a fresh try."
+                "for a new attempt."
             ),
         )
 
@@ -198,7 +201,7 @@ class Deliver:
 
 
 def _warn_of_size(source: Source, factor: int, output: Output) -> tuple[CodedWarning, ...]:
-    """Say so when the size is not the one that was paid for; never throw the result away."""
+    """Warn if the size is not the one that was paid for; the result is kept."""
     if source.width is None or source.height is None:
         return ()
     expected = (source.width * factor, source.height * factor)

@@ -1,4 +1,4 @@
-"""Fail: what a person is told when no result comes, and what becomes of slot and job."""
+"""Fail: explains why there is no result, and settles slot and job."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ from dropscale.upscaler import ProjectStatus
 _PASSING = frozenset(
     {LedgerConflict.__name__, UnreadableResult.__name__}
     | {ProjectNotComplete.__name__, ForeignProject.__name__}
-    # AWS itself did not answer, longer than botocore tries.
+    # AWS itself did not answer for as long as botocore retries.
     | {"ClientError", "EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError"}
     | {"ConnectionClosedError", "ThrottlingException", "ProvisionedThroughputExceededException"}
 )
-"""Errors that say nothing about the project, beside the vendor's: the sweeper looks again."""
+"""Errors, other than the vendor's, that say nothing about the project: the sweep looks again."""
 
 _PLATFORM_PREFIXES = ("Lambda.", "Runtime.", "Sandbox.", "States.")
-"""Of errors that AWS itself raises about a function or a task; they say nothing about it either."""
+"""Prefixes of errors that AWS raises about a function or a task: nothing about the project."""
 
 _JOB_VERDICTS: Mapping[str, JobState] = MappingProxyType(
     {ProjectStatus.ERROR: JobState.ERROR, ProjectStatus.CANCELED: JobState.CANCELED}
@@ -46,18 +46,18 @@ _COLLECT = (
 _FIXES: Mapping[str, str] = MappingProxyType(
     {
         "invalid_file_format": (
-            "Nothing is charged. The vendor cannot read the image: export it again where it comes "
-            "from, best as png or jpeg, and drop that."
+            "Nothing is charged. The vendor cannot read the image: export it again from its "
+            "original, preferably as png or jpeg, and drop that."
         ),
         "file_too_large": "Nothing is charged. Scale the image down, and drop that.",
     }
 )
-"""What to do about errors of the vendor's that the same bytes would end in again."""
+"""What to do about those of the vendor's errors that the same bytes would cause again."""
 
 
 @dataclass(frozen=True)
 class Fail:
-    """Ends a rendition that gets no result now, and lets the next job start."""
+    """Ends a rendition without a result, and starts the next job."""
 
     ledger: Ledger
     write_manifest: WriteManifest
@@ -65,9 +65,9 @@ class Fail:
     clock: Clock
 
     def __call__(self, state: ExecutionState, remaining: RemainingTime) -> Drop:
-        """Write down why an execution brought no result; return the drop as it then is.
+        """Record why an execution ended without a result; return the updated drop.
 
-        One whose history is full brings none yet: another goes on in its place.
+        An execution whose history is full is continued by another one.
         """
         if state.error is not None and state.error.Error == HistoryFull.__name__:
             return self.start.follow.continue_execution(state)
@@ -95,7 +95,7 @@ class Fail:
 
 
 def _settle_job(job: Job, state: ExecutionState, now: datetime) -> Job:
-    """Return the job with the vendor's verdict, if there is one; else the sweeper looks on."""
+    """Return the job with the vendor's verdict, if there is one; else the sweep keeps looking."""
     if state.error is not None:
         is_late = now.timestamp() >= state.deadline or state.error.Error == DeadlinePassed.__name__
         return job.record_overdue(state.project_id) if is_late else job

@@ -1,7 +1,7 @@
-"""Rebuild: brings what the results bucket tells into a ledger whose table is gone.
+"""Rebuild: restores a lost ledger from the results bucket.
 
-Manifests name each paid project, outputs the job that they came from. So nothing is paid again
-whose result, or project, is told of there. It charges nothing, and changes nothing in the bucket.
+Manifests name each paid project, and outputs the job that made them. So nothing is paid for again
+whose result or project is recorded there. It is free, and changes nothing in the bucket.
 """
 
 import io
@@ -40,14 +40,14 @@ _KNOWLEDGE = {
     JobState.ERROR: 3,
     JobState.CANCELED: 3,
     JobState.COMPLETE: 4,
-    JobState.SUBMITTING: 5,  # somebody is at it
+    JobState.SUBMITTING: 5,  # an attempt is running
 }
-"""Of two accounts of one job, the one that knows more counts."""
+"""If two manifests describe one job, the one with the higher rank counts: it knows more."""
 
 
 @dataclass
 class Rebuilt:
-    """What a rebuild has come to; `unreadable` are keys, of manifests that tell nothing."""
+    """The result of a rebuild; `unreadable` has the keys of manifests that cannot be read."""
 
     done: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
@@ -55,17 +55,17 @@ class Rebuilt:
 
 @dataclass(frozen=True)
 class RebuildLedger:
-    """Reads all manifests, then all outputs. It may run again, and on a ledger in use."""
+    """Reads all manifests, then all outputs. It may run repeatedly, and on a ledger in use."""
 
     ledger: Ledger
     results: ResultsBucket
     clock: Clock
 
     def __call__(self) -> Rebuilt:
-        """Write down what is told and not known; return how much that was.
+        """Write what the bucket knows and the ledger does not; return how much that was.
 
         Raises:
-            LedgerConflict: others change the same records; call again.
+            LedgerConflict: other processes change the same records; call again.
         """
         rebuilt = Rebuilt()
         for key in self.results.all_keys():
@@ -94,15 +94,15 @@ class RebuildLedger:
         rebuilt.done["drops"] += self._keep_drop(_drop_of(drop_id, manifest, renditions, now))
 
     def _take_output(self, key: str, rebuilt: Rebuilt) -> None:
-        """Keep the job of an output, though no manifest may tell of it any more."""
+        """Record the job of an output, even if no manifest names it any more."""
         found = self.results.describe_output(key)
         if found is None or found.labels.fingerprint is None:
             return
         if found.sha256 not in {None, found.labels.sha256}:
-            return  # Other bytes were put there, and its labels copied.
+            return  # The bytes are not those that the labels describe.
         rebuilt.done["outputs"] += 1
         now, fingerprint = self.clock(), found.labels.fingerprint
-        # The vendor has none of such a name; the result comes from the bucket.
+        # The vendor has no project of this made-up id; the result comes from the bucket.
         project_id = found.labels.project_id or f"kept-{fingerprint[:24]}"
         scale_factor, mode = parameters_in(key)
         job = Job(
@@ -120,7 +120,7 @@ class RebuildLedger:
         rebuilt.done["jobs"] += self._keep_job(job)
 
     def _keep_job(self, told: Job, *others: Change) -> bool:
-        """Write a job down as it is told of, if less is known of it; return whether it was."""
+        """Write a job as the bucket has it, if the ledger knows less; return whether it did."""
         for _ in range(_ATTEMPTS):
             known = self.ledger.job(told.fingerprint)
             blank = told.model_copy(
@@ -141,15 +141,15 @@ class RebuildLedger:
         raise LedgerConflict(f"job {told.fingerprint} is being changed by others at the same time")
 
     def _keep_drop(self, told: Drop) -> bool:
-        """Write a drop down as it is told of, unless more is known of it; return whether it was."""
+        """Write a drop as its manifest has it, if the ledger knows less; return whether it did."""
         if self.ledger.drop(told.id) is not None:
-            return False  # Dropped again meanwhile, it is looked at anew, and finds its jobs.
+            return False  # Dropped again meanwhile: submit evaluates it and finds its jobs.
         self.ledger.write(SaveDrop(told))
         return True
 
 
 def _merged(known: Job | None, told: Job) -> Job:
-    """Return what is to stand in the ledger of a job that is told of."""
+    """Return the row to write for a job that the bucket describes."""
     if known is None:
         return told
     if _KNOWLEDGE[told.state] > _KNOWLEDGE[known.state]:
@@ -171,14 +171,14 @@ def _merged(known: Job | None, told: Job) -> Job:
 
 
 def _renditions(manifest: Manifest) -> Iterable[Rendition]:
-    """Yield the renditions that a manifest tells of, as the spec there wants them."""
+    """Yield the renditions in a manifest, as the spec there requests them."""
     wanted: dict[str, list[EffectiveRendition]] = defaultdict(list)
     identity = manifest.source.identity
     for one in manifest.spec.wanted_renditions if manifest.spec and identity else ():
         wanted[Parameters.of(one).fingerprint(str(identity))].append(one)
     for told in manifest.jobs:
         spec = wanted[told.fingerprint].pop(0) if wanted[told.fingerprint] else None
-        if spec is None:  # of an earlier spec, of which no more is known
+        if spec is None:  # of an earlier spec, which the manifest does not have
             spec = EffectiveRendition(scale_factor=told.scale_factor, mode=told.mode)
         planned = Rendition.planned(
             told.fingerprint, Parameters.of(spec), spec.download_directory, spec.output
@@ -200,7 +200,7 @@ def _renditions(manifest: Manifest) -> Iterable[Rendition]:
 def _drop_of(
     drop_id: str, manifest: Manifest, renditions: Iterable[Rendition], now: datetime
 ) -> Drop:
-    """Return the row that a manifest was made of; one that waits is to be looked at anew."""
+    """Return the row that a manifest was made from; a waiting drop will be evaluated again."""
     is_waiting = manifest.state is DropState.WAITING
     return Drop(
         id=drop_id,
@@ -222,9 +222,9 @@ def _drop_of(
 def _job_of(
     manifest: Manifest, told: ManifestJob, parameters: Parameters, now: datetime
 ) -> Job | None:
-    """Return the job of a rendition as its manifest tells of it; None: nothing was sent for it.
+    """Return the job of a rendition as its manifest describes it; None: nothing was sent for it.
 
-    What has a project is looked at: that tells more than the manifest can.
+    A job with a project is looked at again: the vendor knows more than the manifest.
     """
     begun = next((e.at for e in manifest.timeline if e.state is DropState.SUBMITTED), now)
     state = _job_state(told)
@@ -242,7 +242,7 @@ def _job_of(
         attempt_id=attempt.token if attempt else None,
         name_at_vendor=name if attempt else None,
         project_id=told.project_id,
-        trusted_project=told.project_id,  # The row of the token in its name is gone.
+        trusted_project=told.project_id,  # The row of its name's token is gone.
         credits_charged=told.credits_charged,
         created_at=begun,
         submitted_at=begun,
@@ -266,7 +266,7 @@ def _job_state(told: ManifestJob) -> JobState | None:
 
 
 def _name_at_vendor(manifest: Manifest) -> str | None:
-    """Return the project's name that a person is told to look for."""
+    """Return the project's name that the manifest asks a person to look for."""
     fix = manifest.reason.fix if manifest.reason else ""
     _, is_told, rest = fix.partition('Look for "')
     return rest.partition('" in your Magic Hour library')[0] if is_told else None

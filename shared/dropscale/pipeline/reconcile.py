@@ -1,7 +1,7 @@
-"""Reconcile: compares the input bucket with the ledger, so that no drop hangs on its event.
+"""Reconcile: compares the input bucket with the ledger, so that a lost event loses no drop.
 
-A pass goes through the bucket in pages, with a cursor in the ledger, and looks up only what may be
-news since the pass before. Submit is told of what it missed, free where it missed nothing.
+A pass reads the bucket in pages, with a cursor in the ledger, and looks up only objects that may be
+new since the previous pass. Those that submit missed are sent to it; sending one twice is free.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from dropscale.pipeline.parts.ports import (
 from dropscale.specs.keys import KeyKind, kind_of
 
 BEAT = timedelta(minutes=15)
-"""From the beginning of one pass to the next, at least."""
+"""The shortest time between the beginnings of two passes."""
 
 GRACE = timedelta(minutes=20)
-"""How old an object must be: SettleSeconds at its most, and submit's own time."""
+"""The minimum age of an object: the highest SettleSeconds, plus submit's own time."""
 
 OVERLAP = timedelta(days=1)
-"""An object uploaded in parts bears the time at which its upload began, up to a day ago."""
+"""A multipart object has the time at which its upload began, up to a day ago."""
 
 _TICK = timedelta(seconds=1)
-"""Of S3's clock, as listings and objects themselves tell the time."""
+"""The resolution of the times that S3 states."""
 
 PAGE = 1000
 PAGES_PER_RUN = 10
@@ -42,7 +42,7 @@ _SPARE_SECONDS = 90.0
 
 @dataclass(frozen=True)
 class Reconcile:
-    """Takes the walk some pages on. `bucket` is the input bucket's name."""
+    """Continues the walk by some pages. `bucket` is the input bucket's name."""
 
     ledger: Ledger
     listing: InputListing
@@ -51,7 +51,7 @@ class Reconcile:
     bucket: str
 
     def __call__(self, remaining: RemainingTime) -> int:
-        """Do what time allows; return how many objects submit was told of."""
+        """Do what time allows; return how many objects were sent to submit."""
         walk = self.ledger.walk()
         try:
             if walk is None:
@@ -59,7 +59,7 @@ class Reconcile:
                 return 0
             return self._continue_walk(walk, remaining)
         except LedgerConflict:
-            return 0  # another run of the sweeper is on the way
+            return 0  # Another run of the sweep is at work.
 
     def _continue_walk(self, walk: Walk, remaining: RemainingTime) -> int:
         if walk.cursor is None:
@@ -80,10 +80,10 @@ class Reconcile:
         return told
 
     def _find_missed(self, walk: Walk, page: Sequence[ListedObject]) -> Iterator[ListedObject]:
-        """Yield the objects of a page that submit seems not to have seen."""
+        """Yield the objects of a page that submit seems to have missed."""
         newest = walk.begun - GRACE
         oldest = max(walk.since, walk.begun_before - GRACE - OVERLAP)
-        # What the pass before was too early for. Of specs the ledger does not tell who saw them.
+        # Too new for the previous pass. For specs, the ledger does not record who saw them.
         unseen = max(walk.since, walk.begun_before - GRACE)
         candidates = [item for item in page if oldest <= item.modified < newest]
         images = [item for item in candidates if kind_of(item.key) is KeyKind.IMAGE]

@@ -1,4 +1,4 @@
-"""Resolve: a person settles a job that was paid, or may have been, and brought no result."""
+"""Resolve: a person settles a job that was paid, or may have been, without a result."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ class NothingToResolve(DropscaleError):
 
 
 class Trust(StrEnum):
-    """What a person says of a project to be adopted, beside its name."""
+    """How far a person vouches for a project to be adopted."""
 
     NAME = "by its name"
-    UNNAMED = "also without a name that tells"
+    UNNAMED = "even without a name that identifies it"
     ANYWAY = "whatever its name says"
 
 
 class Decision(StrEnum):
-    """What a person can decide when there is no project to adopt."""
+    """What a person can decide if there is no project to adopt."""
 
     PAY_AGAIN = "pay-again"
     ABANDON = "abandon"
@@ -44,17 +44,17 @@ _ADOPTING = (
     JobState.ERROR,
     JobState.CANCELED,
 )
-"""States of a job that can take a project, the likeliest first: it has no result, so far."""
+"""States of a job that can adopt a project, the likeliest first: it has no result yet."""
 
 _OPEN = frozenset({JobState.SUBMITTED, JobState.COMPLETE})
-"""States in which a job needs no adoption of the project that it is at."""
+"""States in which a job need not adopt its current project."""
 
 _WITHOUT_RESULT = frozenset({DropState.FAILED, DropState.TIMED_OUT, DropState.CANCELED})
 
 
 @dataclass(frozen=True)
 class Resolve:
-    """Moves the unknown jobs of a drop on."""
+    """Settles the unknown jobs of a drop."""
 
     ledger: Ledger
     upscaler: Upscaler
@@ -63,12 +63,12 @@ class Resolve:
     clock: Clock
 
     def adopt(self, drop: Drop, project_id: str, trust: Trust = Trust.NAME) -> None:
-        """Take a project that the person has found for the one whose answer, or trace, was lost.
+        """Adopt a project that the person has found, in place of the lost answer or record.
 
         Raises:
-            NothingToResolve: as its name says.
-            ForeignProject: the project carries the name of another job, or is known for another's.
-            ProjectUnnamed: its name does not tell whose it is.
+            NothingToResolve: no job of the drop can adopt it.
+            ForeignProject: the project has the name of another job, or is known as another's.
+            ProjectUnnamed: its name does not identify its job.
             NotFound: the vendor has no such project.
         """
         project, now = self.upscaler.project(project_id), self.clock()
@@ -76,7 +76,7 @@ class Resolve:
         is_trusted = trust is Trust.ANYWAY
 
         def adopt(job: Job) -> Job:
-            if job.state is not found.state:  # It is being paid anew, say, since a moment ago.
+            if job.state is not found.state:  # It changed just now.
                 is_known = project_id in {job.project_id, *job.orphans}
                 return job if is_known else job.with_orphan(project_id)
             due = now + REVIEW
@@ -116,10 +116,10 @@ class Resolve:
         self.follow.update_drops(adopted)
 
     def decide(self, drop: Drop, decision: Decision, remaining: RemainingTime) -> None:
-        """Pay once more, or give up.
+        """Pay again, or give up.
 
         Raises:
-            NothingToResolve: as its name says.
+            NothingToResolve: no job of the drop has an unknown outcome.
         """
         now = self.clock()
         for job in self._unknown_jobs(drop):
@@ -135,7 +135,7 @@ class Resolve:
         return amend_job(self.ledger, job.fingerprint, step, only=JobState.UNKNOWN)
 
     def _adoptable_job(self, drop: Drop, project: Project, trust: Trust) -> Job:
-        """Return the job that a project is of: that is at it, is named in it, or lacks one."""
+        """Return the job of a project: one that is at it, one that it names, or one without any."""
         jobs, known = self._jobs(drop), self.ledger.project(project.id)
         if known is not None:
             jobs = [job for job in jobs if job.fingerprint == known.fingerprint]
@@ -167,7 +167,7 @@ class Resolve:
 
 
 def _is_of_attempt(job: Job, project: Project) -> bool:
-    """Whether a project is the present attempt's, as its name, or without one a person, says."""
+    """Whether the current attempt created a project, by its name or else a person's word."""
     name = AttemptName.found_in(project.name)
     if name is None:
         return job.project_id is None

@@ -1,4 +1,4 @@
-"""Restart: a stack that was stopped whole, such as one on a single machine, comes back."""
+"""Restart: resumes a stack that stopped as a whole, such as one on a single machine."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ _MOST = 10_000
 
 @dataclass(frozen=True)
 class Restart:
-    """Takes up what the stop cut off. To be called before anything else of the stack runs.
+    """Resumes what the stop interrupted. Call it before anything else of the stack runs.
 
-    Elsewhere an attempt's lease must end before its outcome is called unknown, because its function
-    may still be at it. Here every function has ended with the stack, so every lease has, too.
+    On AWS, an attempt becomes unknown only when its lease ends, because its function may still be
+    running. Here every function has ended with the stack, and so has every lease.
     """
 
     ledger: Ledger
@@ -25,7 +25,7 @@ class Restart:
     clock: Clock
 
     def __call__(self) -> None:
-        """Call cut off attempts unknown, and have the sweeper look at all other jobs at once."""
+        """Mark interrupted attempts as unknown; have the sweep look at all other jobs at once."""
         for job in self._listed_jobs(Agenda.SUBMITTING_JOBS):
             unknown = amend_job(
                 self.ledger,

@@ -1,4 +1,4 @@
-"""Retry: a person wants a drop that did not come out tried once more."""
+"""Retry: tries again, at a person's request, a drop that was not delivered."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _URL_LIFETIME = timedelta(hours=DOWNLOAD_URL_HOURS)
 
 @dataclass(frozen=True)
 class Retry:
-    """Tries again what is free or was given back; never a create that may have been charged."""
+    """Tries again what is free or was refunded; never a create that may have been charged."""
 
     ledger: Ledger
     bucket: InputBucket
@@ -40,13 +40,12 @@ class Retry:
     clock: Clock
 
     def __call__(self, drop: Drop, remaining: RemainingTime) -> bool:
-        """Try a drop again; return whether there was anything that could be tried.
+        """Try a drop again; return whether there was anything to try.
 
-        A result that is paid is collected, also one that was delivered and is no longer in the
-        results bucket, one that the sweeper looks for no more, and fresh download URLs where the
-        last ones have expired; an upscale whose credits were
-        given back is paid anew; and a drop that was never evaluated is looked at from the start,
-        provided that its image is still there.
+        Collects a paid result: also one that was delivered but is no longer in the results bucket,
+        one that the sweep no longer looks for, and new download URLs if the last have expired.
+        Pays again for an upscale whose credits were refunded. Evaluates a drop that never was, if
+        its image still exists.
         """
         again = [
             rendition

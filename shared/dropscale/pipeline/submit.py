@@ -1,4 +1,4 @@
-"""Submit: from an object in the input bucket to a job that is started, or waits to be."""
+"""Submit: from an object in the input bucket to a job that is started or waiting."""
 
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ _ATTEMPTS = 5
 
 
 class OutsideInput(DropscaleError):
-    """The stack no longer reads where a drop lies."""
+    """The stack no longer reads the place where a drop is."""
 
 
 class SubmitOutcome(StrEnum):
-    """What submit did about an object."""
+    """What submit did with an object."""
 
     IGNORED = "ignored"
     OVERWRITTEN = "overwritten"
@@ -51,10 +51,10 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Submit:
-    """Looks at one object of the input bucket and does all that is to be done about it.
+    """Looks at one object of the input bucket and does what it requires.
 
-    An event only says where to look: what counts is what lies there now. So duplicates, late
-    events and a sidecar's own event all lead to the same place.
+    An event only says where to look: what counts is the object that is there now. So duplicates,
+    late events and a sidecar's own event all have the same effect.
     """
 
     locate: LocateDrop
@@ -66,10 +66,10 @@ class Submit:
     ownership: Ownership
 
     def __call__(self, bucket: str, key: str, remaining: RemainingTime) -> Submitted:
-        """Evaluate what lies at `key`, or the images that a sidecar there means.
+        """Evaluate the object at `key`, or, if it is a sidecar, its images.
 
         Raises:
-            LedgerConflict: others change the same drop; call again later.
+            LedgerConflict: other processes change the same drop; call again later.
         """
         try:
             self.ownership.require()
@@ -85,7 +85,7 @@ class Submit:
         return submitted
 
     def _refuse(self, bucket: str, key: str, error: DropscaleError) -> Submitted:
-        """Write down that a drop cannot be looked at, until somebody changes something."""
+        """Record that a drop cannot be read until somebody changes something."""
         kind, drop_key = self.locate.sort_key(key)
         drop = self.locate.find_drop(bucket, drop_key or key)
         if isinstance(error, AccessDenied):
@@ -99,9 +99,9 @@ class Submit:
         return Submitted(SubmitOutcome.EVALUATED, kind, drop)
 
     def _wait_for_ledger(self, bucket: str, key: str, error: MayNotPay) -> Submitted:
-        """Write down that a new drop waits until this stack may pay.
+        """Record that a new drop waits until this stack may pay.
 
-        Of what the ledger knows already nothing is changed: the owner's sweep finds what is new.
+        A drop that the ledger already has does not change: the owner's sweep finds what is new.
         """
         kind, drop_key = self.locate.sort_key(key)
         drop = self.locate.find_drop(bucket, drop_key or key)
@@ -126,30 +126,31 @@ class Submit:
         return Submitted(SubmitOutcome.EVALUATED, found.kind, drop)
 
     def leave(self, bucket: str, key: str) -> None:
-        """Describe a drop that lies where the stack no longer looks, if it waits to be read.
+        """Reject a drop where the stack no longer looks, if it still waits to be read.
 
-        What is at the vendor goes on, and of what the ledger does not know nothing is said.
+        Jobs at the vendor continue, and for objects that the ledger does not have nothing is
+        written.
         """
         drop = self.locate.find_drop(bucket, key)
         if drop.state not in OPEN_STATES or not drop.seq or drop.is_at_vendor:
             return
         self.ownership.require()
         error = OutsideInput(
-            f"{key} lies in the bucket {bucket}, where this stack no longer looks for it",
+            f"{key} is in the bucket {bucket}, where this stack no longer looks for it",
             fix="Drop it where the stack looks, or set ExistingInputBucket and InputPrefix back.",
         )
         declined = Declined(DropState.REJECTED, drop.source, Reason.of(error))
         self.write_manifest(self.decline(drop, declined))
 
     def give_up(self, bucket: str, key: str, error: Exception) -> None:
-        """Describe a drop whose message goes to the dead-letter queue.
+        """Record that a drop's message goes to the dead-letter queue.
 
-        What the ledger knows of already goes on without the message.
+        Jobs that the ledger already has continue without the message.
         """
         _, drop_key = self.locate.sort_key(key)
         if drop_key is None:
             return
-        self.ownership.owner()  # Else this manifest would be taken for an earlier ledger's.
+        self.ownership.owner()  # Without one, this manifest would count as an earlier ledger's.
         drop = self.locate.find_drop(bucket, drop_key)
         if not drop.renditions:
             source = self._source_given_up(drop)
@@ -161,20 +162,20 @@ class Submit:
             self.write_manifest(self.decline(drop, Declined(DropState.FAILED, source, reason)))
 
     def _source_given_up(self, drop: Drop) -> Source:
-        """Return which object it was, so that another at its key is known for a new one."""
+        """Return which object it was, so that a later object at its key is recognised as new."""
         version = self._version_of(drop.source)
         return refresh_source(drop.source, version) if version else drop.source
 
     def _version_of(self, source: Source) -> ObjectVersion | None:
-        """Return what lies at a drop's key, None also if that cannot be told."""
-        with suppress(Exception):  # This may be the very trouble.
+        """Return the object at a drop's key; None: there is none, or it cannot be read."""
+        with suppress(Exception):  # This may be the same error again.
             return self.locate.bucket.head(source.bucket, source.key)
         return None
 
     def _submit_drop(
         self, drop: Drop, version: ObjectVersion | None, remaining: RemainingTime
     ) -> Drop | None:
-        """Bring a drop as far as it can come now, anew for as long as others come first."""
+        """Advance a drop as far as possible now; start again if others change it first."""
         for _ in range(_ATTEMPTS):
             try:
                 if version is None:
@@ -190,7 +191,7 @@ class Submit:
     def _evaluate_and_advance(
         self, drop: Drop, version: ObjectVersion, remaining: RemainingTime
     ) -> Drop | None:
-        """Return the drop as it then is; None: its object is another tool's file."""
+        """Return the updated drop; None: its object is another tool's file."""
         with ExitStack() as files:
             evaluated = self.evaluate(drop, version, files)
             if evaluated is None:

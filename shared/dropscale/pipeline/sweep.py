@@ -1,4 +1,4 @@
-"""Sweep: settles whatever the fast path left behind. Bounded work in each run."""
+"""Sweep: completes what the other functions left unfinished. Each run does limited work."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from dropscale.upscaler import FINAL_STATUSES
 
 _BATCH = 50
 _COUNTED = 1000
-"""More waiting, or unknown, jobs than this are not counted."""
+"""The most waiting, or unknown, jobs that are counted."""
 _SPARE_SECONDS = 60.0
 _REQUEUE_PAUSE = timedelta(minutes=15)
 _MANIFEST_GRACE = timedelta(minutes=1)
@@ -52,14 +52,14 @@ _LONGEST_LOOK = timedelta(hours=1)
 _PATIENCE = timedelta(days=7)
 _ABANDONED_LOOK = timedelta(days=1)
 _LAST_LOOK = timedelta(days=30)
-"""For so long an abandoned job's project is looked at, once a day."""
+"""How long an abandoned job's project is looked at, once a day."""
 
 _Record = TypeVar("_Record", Job, Drop)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Runs every minute. Each part takes what is longest due and makes it due later, or never."""
+    """Runs every minute. Each part takes the records longest due and sets their next due time."""
 
     ledger: Ledger
     bucket: InputBucket
@@ -75,11 +75,11 @@ class Sweep:
     clock: Clock
 
     def __call__(self, remaining: RemainingTime) -> Counter[str]:
-        """Do what is due; return how much of what was done.
+        """Do what is due; return how many records were processed, by kind.
 
         Raises:
-            MayNotPay: nothing was done; the ledger is another's to sweep, or not rebuilt.
-            ExceptionGroup: what went wrong with single records; all others were seen to.
+            MayNotPay: nothing was done: another stack owns the ledger, or it is not rebuilt.
+            ExceptionGroup: errors of single records; all others were processed.
         """
         self.ownership.require()
         run = _Run(remaining)
@@ -99,7 +99,7 @@ class Sweep:
         return run.done
 
     def backlog(self) -> Iterator[Measurement]:
-        """Yield what waits now, and what is spent: values that no single drop tells."""
+        """Yield metrics of the whole stack: what waits now, and what is spent."""
         now, gate = self.clock(), self.ledger.gate()
         yield Measurement("gate_closed", "Count", gate is not None and not gate.is_open)
         account = self.ledger.account()
@@ -117,7 +117,7 @@ class Sweep:
             yield Measurement(name, "Count", self.ledger.credits_spent(window))
 
     def _expire(self, job: Job) -> bool:
-        """An attempt that outlived its function may have been paid: nobody will ever know here."""
+        """Mark an attempt whose function has ended as unknown: it may have been paid."""
         now = self.clock()
 
         def expire(job: Job) -> Job:
@@ -129,14 +129,14 @@ class Sweep:
         return after.state is JobState.UNKNOWN
 
     def _start_ready_jobs(self, run: _Run) -> None:
-        """Start jobs until one must wait; through a closed gate whose time is up, one first."""
+        """Start jobs until one must wait; if the gate's time is up, one goes first as a probe."""
         gate = self.ledger.gate()
         probe = self.gate.due_probe()
         if gate is not None and not gate.is_open and probe is None:
             return
         jobs = list(self._due_jobs(Agenda.READY_JOBS))
         if probe is not None and probe.reason is WaitReason.UNREADABLE and not jobs:
-            self.gate.open()  # The vendor answers again, and there is no job to try it with.
+            self.gate.open()  # The vendor answers again, and there is no job to probe it with.
         for job in jobs:
             with run.collecting_problems():
                 if not job.can_be_created(self.clock()):
@@ -152,13 +152,13 @@ class Sweep:
                 probe = None
 
     def _requeue(self, job: Job) -> None:
-        """Have the image read again: its bytes are not, or no longer, at the vendor."""
+        """Have the image read again, because the vendor does not have its bytes."""
         drops = self._wanting(job, self._next_drops(job))
         if not drops:
             self.start.pass_over(job)
             return
         for drop in drops:
-            # Of an image that is gone, submit takes note.
+            # Submit records if the image is gone.
             self.queue.send(drop.source.bucket, drop.source.key)
             if self._is_there(drop.source):
                 break
@@ -166,14 +166,14 @@ class Sweep:
             self.ledger.write(SaveJob(job.look_again(self.clock() + _REQUEUE_PAUSE)))
 
     def _is_there(self, source: Source) -> bool:
-        """Tell whether an image lies at a drop's key, where that can be looked at."""
+        """Whether the drop's object still exists; False also if it cannot be read."""
         try:
             return self.bucket.head(source.bucket, source.key) is not None
         except DropscaleError:
             return False
 
     def _ask_for_access(self, drop: Drop) -> bool:
-        """Have submit look at an object again that it was denied, or might not pay for."""
+        """Have submit look again at an object that it could not read, or might not pay for."""
         now, source = self.clock(), drop.source
 
         def wait_on(drop: Drop) -> Drop:
@@ -185,7 +185,7 @@ class Sweep:
         return True
 
     def _look_at(self, job: Job) -> bool:
-        """See that the drops of a job, of many the next ones, are watched or know how it ended."""
+        """Make sure that a job's (next) drops are watched or know how it ended."""
         job = self._free_slot_of_overdue(job)
         page, began_at = self._next_drops(job), job.cursor
         drops = [drop for drop in map(self.ledger.drop, page) if drop and is_followed(drop, job)]
@@ -220,27 +220,27 @@ class Sweep:
                 self.follow.renew_execution(drop.id, rendition.id, job)
             for drop_id in sorted({drop.id for drop in drops} - {drop.id for drop, _ in watched}):
                 self.follow.update_drop(drop_id, job)
-        if job.cursor != began_at:  # It has news for those that came before, too.
+        if job.cursor != began_at:  # The earlier drops must learn its new state, too.
             self._look_again(job, self.clock() + NEXT_DROPS)
         else:
             self._plan_next_look(job, page, open_drops)
         return True
 
     def _free_slot_of_overdue(self, job: Job) -> Job:
-        """A job holds others up until its deadline at the latest, whatever its looks end in."""
+        """Free the slot of a job whose deadline has passed, whatever its looks find."""
         deadline, project_id = self._deadline(job), job.project_id
         if deadline is None or project_id is None or deadline > self.clock():
             return job
         return amend_job(self.ledger, job.fingerprint, lambda job: job.record_overdue(project_id))
 
     def _deadline(self, job: Job) -> datetime | None:
-        """Return when a job that holds a slot has to give it back."""
+        """Return when a job that holds a slot has to free it."""
         if not job.holds_slot or job.submitted_at is None:
             return None
         return job.submitted_at + timedelta(seconds=self.follow.timing.deadline)
 
     def _look_at_project(self, job: Job) -> Job:
-        """Return the job as the vendor says it is, nobody else looking."""
+        """Look at a job's project, since no execution does; return the updated job."""
         project_id = job.project_id
         if not job.may_change or project_id is None:
             return job
@@ -260,7 +260,7 @@ class Sweep:
         )
 
     def _plan_next_look(self, job: Job, page: Sequence[str], watched: Sequence[Drop]) -> None:
-        """Go on with the next of its drops, or plan the next round; `watched` are of this page."""
+        """Continue with its next drops, or plan the next round; `watched` are of this page."""
         now = self.clock()
         age = now - (job.watched_since or job.submitted_at or now)
         if age > _PATIENCE and job.state not in {JobState.SUBMITTED, JobState.ABANDONED}:
@@ -300,7 +300,7 @@ class Sweep:
         return after
 
     def _look_again(self, job: Job, due: datetime | None) -> None:
-        """Plan the next round, unless the job has changed since: then it is due as it was."""
+        """Plan the next round, unless the job has changed meanwhile: then its due time stays."""
         with suppress(LedgerConflict):
             self.ledger.write(SaveJob(job.end_round(due)))
 
@@ -338,7 +338,7 @@ class Sweep:
 
 
 class _Run:
-    """What one run has done, and what went wrong with single records."""
+    """What one run has done, and the errors of single records."""
 
     def __init__(self, remaining: RemainingTime) -> None:
         self.remaining = remaining
@@ -346,9 +346,9 @@ class _Run:
         self.problems: list[Exception] = []
 
     def each(self, name: str, records: Iterable[_Record], act: Callable[[_Record], bool]) -> None:
-        """Act on each record, in half of the time that is left; others must come to theirs, too.
+        """Act on each record for at most half of the remaining time; the rest is for other parts.
 
-        Those are counted that `act` answers True for.
+        Counts the records for which `act` returns True.
         """
         spare = max(_SPARE_SECONDS, (self.remaining() + _SPARE_SECONDS) / 2)
         for record in records:
@@ -359,7 +359,7 @@ class _Run:
 
     @contextmanager
     def collecting_problems(self) -> Iterator[None]:
-        """One record that cannot be seen to must not keep all others from it."""
+        """Collect errors, so that one record that fails does not stop the others."""
         try:
             yield
         except Exception as error:

@@ -1,1 +1,1 @@
-"""What lies in the results bucket: where outputs go, and what a manifest says. Pure."""
+"""The contents of the results bucket: keys of outputs, and manifests. No I/O."""

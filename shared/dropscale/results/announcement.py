@@ -1,4 +1,4 @@
-"""What others are told of a drop, as the detail of an EventBridge event."""
+"""The detail of the EventBridge events about drops."""
 
 import json
 from types import MappingProxyType
@@ -24,11 +24,11 @@ DETAIL_TYPES = MappingProxyType(
         DropState.TIMED_OUT: "Upscale Failed",
     }
 )
-"""The events' detail-type, by the drop's state; others are told of no other state."""
+"""The events' detail-type, by the drop's state; other states send no event."""
 
 
 class StoredObject(BaseModel):
-    """Where something lies."""
+    """The location of an object."""
 
     bucket: str
     key: str
@@ -36,7 +36,7 @@ class StoredObject(BaseModel):
 
 
 class ResultsLocation(BaseModel):
-    """Where results lie: the keys of outputs are relative to the prefix."""
+    """The location of results: the keys of outputs are relative to the prefix."""
 
     bucket: str
     prefix: str
@@ -45,7 +45,7 @@ class ResultsLocation(BaseModel):
 class Announcement(BaseModel):
     """The detail of `Upscale Delivered`, `Failed`, `Waiting` and `Unknown`.
 
-    An event may come twice, and late: `drop_id` and `seq` tell which state of which drop it is of.
+    An event may come twice, and late: `drop_id` and `seq` identify the state that it is about.
     """
 
     model_config = ConfigDict(title="dropscale event detail")
@@ -64,7 +64,7 @@ class Announcement(BaseModel):
 
 
 def announcement_of(drop: Drop, bucket: str, prefix: str = "") -> Announcement:
-    """Describe a drop to others, with the bucket of the results and the prefix they lie below."""
+    """Return the event detail for a drop, with the bucket and the prefix of the results."""
     renditions = drop.renditions.values()
     source = drop.source
     return Announcement(

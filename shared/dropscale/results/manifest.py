@@ -17,7 +17,7 @@ from dropscale.upscaler import Mode
 
 
 class ManifestJob(BaseModel):
-    """One rendition of the drop, with what its job cost and brought."""
+    """One rendition of the drop, with the cost and the result of its job."""
 
     fingerprint: str
     attempt: int
@@ -49,7 +49,7 @@ class Manifest(BaseModel):
 
     @property
     def is_settled(self) -> bool:
-        """Whether the pipeline is done with the drop, well or not."""
+        """Whether the pipeline has finished with the drop, successfully or not."""
         if self.state is DropState.SUBMITTED and self.spec is not None:
             return not self.spec.wait_for_completion
         return self.state not in OPEN_STATES
@@ -63,12 +63,12 @@ def json_schema() -> str:
 
 
 def manifest_key(input_key: str) -> str:
-    """Return where the manifest of the drop at an input key lies."""
+    """Return the key of the manifest of the drop at an input key."""
     return fitting_key(input_key, MANIFEST_SUFFIX)
 
 
 def manifest_of(drop: Drop, *more: CodedWarning) -> Manifest:
-    """Write down a drop for people and programs, with `more` warnings than its row has."""
+    """Return the manifest of a drop, with `more` warnings than its row has."""
     return Manifest(
         seq=drop.seq,
         state=drop.state,
@@ -95,7 +95,7 @@ def _warnings_of_renditions(drop: Drop) -> Iterator[CodedWarning]:
 
 
 def _unknown_charges(drop: Drop) -> Iterator[CodedWarning]:
-    """Yield what may have been charged, and is wanted no more."""
+    """Yield warnings about charges that are unknown, and no longer wanted."""
     for rendition in drop.renditions.values():
         if rendition.state is DropState.SUPERSEDED and rendition.reason is not None:
             told = f"of an earlier spec: {rendition.reason.message}. {rendition.reason.fix}"
@@ -103,7 +103,7 @@ def _unknown_charges(drop: Drop) -> Iterator[CodedWarning]:
 
 
 def _jobs(drop: Drop) -> Iterator[ManifestJob]:
-    """Yield what the renditions brought; a job that several share shows its credits once."""
+    """Yield the renditions; if several share a job, only one has its credits."""
     told: set[str] = set()
     for rendition in drop.renditions.values():
         charged = None if rendition.fingerprint in told else rendition.credits_charged

@@ -1,4 +1,4 @@
-"""Where an output lies: a pure function of key, spec and delivered type."""
+"""The key of an output: a pure function of input key, spec and delivered type."""
 
 import hashlib
 from typing import Literal
@@ -9,7 +9,7 @@ from dropscale.specs.keys import MAX_KEY_BYTES
 from dropscale.upscaler import Mode
 
 MOST_PREFIX_BYTES = 200
-"""What the stack's parameter ResultsPrefix may take of a key; the template holds it to that."""
+"""The longest ResultsPrefix; the template enforces it."""
 
 _ROOM = MAX_KEY_BYTES - MOST_PREFIX_BYTES
 
@@ -19,7 +19,7 @@ def output_key(
 ) -> str:
     """Return the key of an output, e.g. `photos/cat.jpg@2x.png`.
 
-    The input's whole key stays in it, so two sources never meet at one output.
+    It contains the input's whole key, so two sources never have the same output.
     """
     mode = "" if parameters.mode is Mode.BALANCED else f"-{parameters.mode}"
     extension = upscaler.EXTENSION_BY_TYPE[image_type]
@@ -28,7 +28,7 @@ def output_key(
 
 
 def parameters_in(key: str) -> tuple[Literal[2, 4], Mode]:
-    """Return the scale factor and mode that an output's key tells; 2 and balanced, if none."""
+    """Return the scale factor and mode in an output's key; 2 and balanced if there are none."""
     told = key.rpartition("@")[2].rpartition(".")[0]
     factor, _, mode = told.partition("x")
     found = next((one for one in Mode if mode == f"-{one}"), Mode.BALANCED)
@@ -38,7 +38,7 @@ def parameters_in(key: str) -> tuple[Literal[2, 4], Mode]:
 def fitting_key(stem: str, suffix: str) -> str:
     """Return stem and suffix as one key, below the results' prefix.
 
-    A stem too long for S3, whatever the prefix, ends in its hash instead.
+    A stem that is too long for S3 with the longest prefix is cut, and ends in its hash.
     """
     if len((stem + suffix).encode()) <= _ROOM:
         return stem + suffix

@@ -1,18 +1,37 @@
-"""Puts the specs of a drop in the order in which they merge, with the presets that they use."""
+"""Puts the specs of a drop in the order in which they merge, with their presets and rules."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
 
 from dropscale.specs.faults import Fault, SpecInvalid
+from dropscale.specs.keys import folded
 from dropscale.specs.merge import Layer, Setting, merge
-from dropscale.specs.model import closest, shown
-from dropscale.specs.parse import SpecFile
+from dropscale.specs.model import Condition, Orientation, closest, shown
+from dropscale.specs.parse import Rule, SpecFile
 
 _MOST_LISTED = 10
+_NOT_FOR_RULES = "max_credits"
 
 
-def cascade(files: Sequence[SpecFile]) -> list[Layer]:
-    """Return the layers of specs, both outermost first: of each its presets, then its own fields.
+@dataclass(frozen=True)
+class ImageFacts:
+    """What rules go by: a file's name, and what is known of its image; sizes in pixels.
+
+    The size is that of the picture as one sees it.
+    """
+
+    name: str
+    type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    alpha: bool | None = None
+    bytes: int | None = None
+
+
+def cascade(files: Sequence[SpecFile]) -> list[Layer | Rule]:
+    """Return what merges, outermost first: of each spec its presets, its own fields, its rules.
 
     A spec uses the presets of its own file and of files further out. A preset only uses presets
     that are defined before it, so none can lead back to itself.
@@ -21,13 +40,70 @@ def cascade(files: Sequence[SpecFile]) -> list[Layer]:
         SpecInvalid: with each preset that is not there to use.
     """
     presets = _Presets()
-    layers: list[Layer] = []
+    parts: list[Layer | Rule] = []
     for file in files:
         presets.define(file.presets)
-        layers += presets.used_by(file.layer)
+        parts += presets.used_by(file.layer)
+        parts += [replace(rule, layer=presets.merged_for(rule)) for rule in file.rules]
     if presets.faults:
         raise SpecInvalid(presets.faults)
-    return layers
+    return parts
+
+
+def layers_for(image: ImageFacts, parts: Sequence[Layer | Rule]) -> list[Layer]:
+    """Return the layers of a cascade that apply to an image, outermost first."""
+    return [
+        part.layer if isinstance(part, Rule) else part
+        for part in parts
+        if not isinstance(part, Rule) or all(_applies(part.condition, image).values())
+    ]
+
+
+def unmet_elsewhere(image: ImageFacts, parts: Sequence[Layer | Rule]) -> Iterator[Fault]:
+    """Yield a warning for each rule that an image elsewhere only misses as nobody has read it."""
+    for part in parts:
+        applies = _applies(part.condition, image) if isinstance(part, Rule) else {}
+        if isinstance(part, Rule) and applies.pop("name", True) and applies:
+            what = "does not apply to an image elsewhere: only its name is known"
+            yield part.origin.warning("if", what, "set the fields in that image's own spec")
+
+
+def _applies(condition: Condition, image: ImageFacts) -> dict[str, bool]:
+    """Tell of each field of a condition whether it is true; of what is not known, none is."""
+    return {
+        field: _is_true(field, getattr(condition, field), image)
+        for field in condition.model_fields_set
+    }
+
+
+def _is_true(field: str, wanted: Any, image: ImageFacts) -> bool:
+    width, height = image.width, image.height
+    megapixels = None if width is None or height is None else width * height / 1e6
+    sizes: Mapping[str, float | None] = {
+        "width": width,
+        "height": height,
+        "megapixels": megapixels,
+        "bytes": image.bytes,
+    }
+    match field.partition("_"):
+        case ("name", _, _):
+            name = folded(image.name)
+            return any(fnmatchcase(name, folded(pattern)) for pattern in wanted)
+        case ("type", _, _):
+            return image.type in wanted
+        case ("alpha", _, _):
+            return image.alpha is wanted
+        case ("orientation", _, _):
+            return width is not None and height is not None and wanted is _lie(width, height)
+        case (bound, _, what):
+            size = sizes[what]
+            return size is not None and (size >= wanted) is (bound == "min")
+
+
+def _lie(width: int, height: int) -> Orientation:
+    if width == height:
+        return Orientation.SQUARE
+    return Orientation.PORTRAIT if width < height else Orientation.LANDSCAPE
 
 
 @dataclass
@@ -52,6 +128,15 @@ class _Presets:
             else:
                 self.faults.append(self._unknown(name, below))
         yield {name: setting for name, setting in layer.items() if name != "preset"}
+
+    def merged_for(self, rule: Rule) -> Layer:
+        """Return what a rule sets, presets included; none may set what rules cannot."""
+        for name in rule.layer["preset"].value if "preset" in rule.layer else ():
+            if _NOT_FOR_RULES in self.known.get(name.value, ()):
+                what = f"the preset {shown(name.value)} sets {_NOT_FOR_RULES}, which no rule can"
+                hint = f"use the preset beside rules, or one without {_NOT_FOR_RULES}"
+                self.faults.append(name.origin.error("preset", what, hint))
+        return merge([*self.used_by(rule.layer)])
 
     def _unknown(self, name: Setting, below: Collection[str]) -> Fault:
         what = shown(name.value)

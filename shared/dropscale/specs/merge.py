@@ -32,15 +32,15 @@ _LONGEST_ORIGIN = 250
 _GROUPS: Mapping[str, type[BaseModel]] = {"output": OutputSpec, "skip_if": SkipIf}
 """Fields that merge field by field themselves; a layer has each as `group.field`."""
 
-_PARTS = frozenset({"presets"})
-_NOT_MERGED = _PARTS | {"assets"}
+_PARTS = frozenset({"presets", "rules"})
+_NOT_MERGED = _PARTS | {"assets", "condition"}
 
 
 @dataclass(frozen=True)
 class Origin:
     """Where a value comes from: a file and a place in it, or a parameter of the stack.
 
-    `part` is the preset that it stands in: `presets.web`.
+    `part` is the preset or rule that it stands in: `presets.web`, `rules[0]`.
     """
 
     source: str
@@ -90,7 +90,7 @@ def stack_defaults(scale_factor: int, mode: Mode) -> Layer:
 
 
 def layer_of(spec: RenditionSpec, document: Document, path: FieldPath = ()) -> Layer:
-    """Return a spec, or the preset at a path of it, as a layer; `document` has its text."""
+    """Return a spec, or the preset or rule at a path of it, as a layer; `document` is its text."""
     return dict(_settings(spec, document, path))
 
 

@@ -7,9 +7,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from enum import StrEnum
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +22,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     JsonValue,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -37,6 +39,8 @@ SCHEMA_FIELD = "$schema"
 MAX_RENDITIONS = 8
 """Bounds what one transaction of the ledger has to take (DynamoDB: 100 rows)."""
 
+MAX_RULES = 50
+MAX_PATTERN = 200
 MAX_PRESETS_TAKEN = 8
 MAX_PRESET_NAME = 40
 """In characters."""
@@ -214,6 +218,27 @@ def _folder_below_results(value: str) -> str:
     return str(PurePosixPath(folder))
 
 
+def _bytes(value: object) -> object:
+    if isinstance(value, str) and _NUMBER_AND_UNIT.fullmatch(value):
+        raise wrong("must be a number", "write all bytes out: 5 MB is 5000000")
+    return _number("bytes", above=0)(value)
+
+
+def _pattern(value: object) -> str:
+    pattern = _text(value, MAX_PATTERN)
+    if not pattern:
+        raise wrong("is no pattern", "give one, such as '*_hero.*'")
+    if "/" in pattern:
+        hint = "put the rule in the spec of that folder"
+        raise wrong("is for a file's name, without its folder", hint)
+    return pattern
+
+
+def _listed(value: object) -> object:
+    """Take one value for a list of one."""
+    return value if value is None or isinstance(value, list) else [value]
+
+
 def _preset_name(value: object) -> str:
     name = _text(value, MAX_PRESET_NAME)
     if not name.strip():
@@ -222,16 +247,21 @@ def _preset_name(value: object) -> str:
 
 
 def _preset_names(value: object) -> object:
-    """Take one name for a list of one."""
-    if value is None or isinstance(value, list):
-        return value
     if isinstance(value, dict):
         raise wrong("must be a name", "define the preset in a folder's presets, and name it here")
-    return [_preset_name(value)]
+    return _listed(value if value is None or isinstance(value, list) else _preset_name(value))
 
 
 def _optional(validate: Callable[[Any], str]) -> Callable[[Any], str | None]:
     return lambda value: None if value is None else validate(value)
+
+
+class Orientation(StrEnum):
+    """How a picture lies, as one sees it."""
+
+    PORTRAIT = "portrait"
+    LANDSCAPE = "landscape"
+    SQUARE = "square"
 
 
 _TEXT_SCHEMA: dict[str, JsonValue] = {
@@ -323,6 +353,33 @@ _PresetNames = Annotated[
     _Given(),
     WithJsonSchema({"anyOf": [_PRESET_NAME_SCHEMA, _PRESET_LIST_SCHEMA]}),
 ]
+
+
+_PATTERN_SCHEMA: dict[str, JsonValue] = _TEXT_SCHEMA | {
+    "type": ["string", "number"],
+    "pattern": r"^([^/\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)+$",
+    "maxLength": MAX_PATTERN,
+}
+_TYPE = _choice("a type", upscaler.EXTENSION_BY_TYPE, upscaler.TYPE_BY_EXTENSION)
+_TYPE_SCHEMA: dict[str, JsonValue] = {"enum": list(upscaler.EXTENSION_BY_TYPE)}
+_Patterns = Annotated[
+    list[Annotated[str, BeforeValidator(_pattern)]] | None,
+    BeforeValidator(_listed),
+    _Given(),
+    WithJsonSchema({"anyOf": [_PATTERN_SCHEMA, {"type": "array", "items": _PATTERN_SCHEMA}]}),
+]
+_Types = Annotated[
+    list[Annotated[str, BeforeValidator(_TYPE)]] | None,
+    BeforeValidator(_listed),
+    _Given(),
+    WithJsonSchema({"anyOf": [_TYPE_SCHEMA, {"type": "array", "items": _TYPE_SCHEMA}]}),
+]
+_Orientation = Annotated[
+    Orientation | None, BeforeValidator(_choice("an orientation", Orientation, {})), _Given()
+]
+_Side = Annotated[_Pixels, _Given()]
+_Size = Annotated[_Megapixels, _Given()]
+_Bytes = Annotated[Annotated[int, Field(ge=1, le=_MOST)] | None, BeforeValidator(_bytes), _Given()]
 
 
 class _Strict(BaseModel):
@@ -443,8 +500,8 @@ class RenditionSpec(_Strict):
     )
 
 
-class PresetSpec(RenditionSpec):
-    """What a preset may set: all that a spec may say of an upscale."""
+class UpscaleSpec(RenditionSpec):
+    """All that specs, presets and rules may say of an upscale."""
 
     preset: _PresetNames = Field(
         None,
@@ -463,11 +520,6 @@ class PresetSpec(RenditionSpec):
         examples=[False],
         description="false: end as `complete`, with the vendor's download URLs in the manifest.",
     )
-    max_credits: _Credits = Field(
-        None,
-        examples=[200],
-        description="Refuse the image if all its renditions together cost more.",
-    )
     skip_if: SkipIf | None = Field(
         None, description="Leave an image alone that is large enough already."
     )
@@ -479,6 +531,73 @@ class PresetSpec(RenditionSpec):
             "a job and an output of its own. `[]`: just the rest."
         ),
     )
+
+
+class PresetSpec(UpscaleSpec):
+    """What a preset may set."""
+
+    max_credits: _Credits = Field(
+        None,
+        examples=[200],
+        description="Refuse the image if all its renditions together cost more.",
+    )
+
+
+class Condition(_Strict):
+    """To which images a rule applies: those of which all that is given is true."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    name: _Patterns = Field(
+        None,
+        examples=["*_hero.*"],
+        description=(
+            "The file's name, without its folder; `*` and `?` stand for any characters, and the "
+            "case does not matter. One pattern, or a list of which one must fit."
+        ),
+    )
+    type: _Types = Field(
+        None, examples=["png"], description="The image's type, by its content; or a list of types."
+    )
+    orientation: _Orientation = Field(
+        None, examples=["portrait"], description="Of the picture as you see it."
+    )
+    alpha: _Truth = Field(
+        None, examples=[True], description="Whether the image can have transparent parts."
+    )
+    min_width: _Side = Field(None, examples=[2000], description="A width from this on, in pixels.")
+    below_width: _Side = Field(None, examples=[2000], description="A smaller width, in pixels.")
+    min_height: _Side = Field(
+        None, examples=[2000], description="A height from this on, in pixels."
+    )
+    below_height: _Side = Field(None, examples=[2000], description="A smaller height, in pixels.")
+    min_megapixels: _Size = Field(
+        None, examples=[12], description="A size from this on, in millions of pixels."
+    )
+    below_megapixels: _Size = Field(
+        None, examples=[1], description="A smaller size, in millions of pixels."
+    )
+    min_bytes: _Bytes = Field(
+        None, examples=[5000000], description="A file of this many bytes or more."
+    )
+    below_bytes: _Bytes = Field(None, examples=[5000000], description="A file of fewer bytes.")
+
+    @model_validator(mode="after")
+    def _require_possible(self) -> Self:
+        if not self.model_fields_set:
+            raise wrong("has no condition", "give one, such as orientation: portrait")
+        for what in ("width", "height", "megapixels", "bytes"):
+            least, below = getattr(self, f"min_{what}"), getattr(self, f"below_{what}")
+            if least is not None and below is not None and least >= below:
+                hint = f"let min_{what} be less than below_{what}"
+                raise wrong(f"is true of no image: no {what} fits", hint)
+        return self
+
+
+class RuleSpec(UpscaleSpec):
+    """A rule: what to set for the images to which it applies."""
+
+    condition: Condition = Field(alias="if")
 
 
 class Spec(PresetSpec):
@@ -497,6 +616,16 @@ class Spec(PresetSpec):
             "Named groups of fields, for specs to use by `preset`. In a folder's spec only."
         ),
         json_schema_extra={"propertyNames": {**_PRESET_NAME_SCHEMA, "type": "string"}},
+    )
+    rules: Annotated[Annotated[list[RuleSpec], Field(max_length=MAX_RULES)] | None, _Given()] = (
+        Field(
+            None,
+            examples=[[{"if": {"below_megapixels": 1}, "scale_factor": 4}]],
+            description=(
+                "Fields to set for some images: those to which the conditions after `if` apply. "
+                "Later rules override earlier ones. In a folder's spec only."
+            ),
+        )
     )
 
 
@@ -521,7 +650,7 @@ def _simplify(node: object) -> None:
         if node.get("default", ...) is None:
             del node["default"]
         if "enum" in node:
-            del node["type"]
+            node.pop("type", None)
         match node.get("anyOf"):
             case [{"type": str(kind)} as given, {"type": "null"}]:
                 del node["anyOf"]

@@ -19,13 +19,15 @@ from dropscale.specs.document import (
 from dropscale.specs.faults import Fault, Severity, SpecInvalid
 from dropscale.specs.foreign_syntax import find_foreign_syntax, odd_character
 from dropscale.specs.image_path import WrongPath, is_remote, remote_identity
-from dropscale.specs.merge import Layer, layer_of
+from dropscale.specs.merge import Layer, Origin, layer_of
 from dropscale.specs.model import (
     SCHEMA_FIELD,
     Assets,
+    Condition,
     OutputSpec,
     PresetSpec,
     RenditionSpec,
+    RuleSpec,
     SkipIf,
     Spec,
     Style,
@@ -35,6 +37,7 @@ from dropscale.specs.model import (
 
 _IMAGE_PATH: FieldPath = ("assets", "image_file_path")
 _MODEL_BY_FIELD: Mapping[str, type[BaseModel]] = {
+    "if": Condition,
     "assets": Assets,
     "style": Style,
     "skip_if": SkipIf,
@@ -46,12 +49,12 @@ _FIELDS = {
     *(name for model in _MODEL_BY_FIELD.values() for name in model.model_fields),
 }
 _TEXTS = {"prompt", "name", "download_directory", "revision"}
-_LISTS = {"renditions"}
+_LISTS = {"renditions", "rules"}
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _LONGEST_WORD = 40
 """A longer value is text in which a person may have meant each character."""
 _SHORTEST_BEGINNING = 3
-_OF_FOLDERS = frozenset({"presets"})
+_OF_FOLDERS = frozenset({"presets", "rules"})
 _OF_DROPS = set(Spec.model_fields) - _OF_FOLDERS
 _MARKS = _OF_DROPS - {"name", "revision", "preset"}
 """Fields that other tools' files are not known to have."""
@@ -68,12 +71,22 @@ class ImageUnread(SpecInvalid):
 
 
 @dataclass(frozen=True)
+class Rule:
+    """A layer for the images to which a condition applies; `origin` is the condition's."""
+
+    condition: Condition
+    origin: Origin
+    layer: Layer
+
+
+@dataclass(frozen=True)
 class SpecFile:
     """A spec and its layer.
 
     `image_path` and `image_identity` are those of the image of a spec that stands alone: what the
     vendor is to be given, and what names the image without a signature. `warnings` are about what
-    the file says otherwise than it seems to. `presets` are those of a folder spec, by their names.
+    the file says otherwise than it seems to. Folder specs have `presets`, by their names,
+    and `rules`.
     """
 
     spec: Spec
@@ -82,6 +95,7 @@ class SpecFile:
     image_identity: str | None = None
     warnings: Sequence[Fault] = ()
     presets: Mapping[str, Layer] = field(default_factory=dict)
+    rules: Sequence[Rule] = ()
 
 
 def parse_sidecar(content: bytes, path: str, image_key: str) -> SpecFile:
@@ -133,8 +147,15 @@ def parse_folder_spec(content: bytes, path: str) -> SpecFile:
         name: layer_of(preset, document, ("presets", name))
         for name, preset in (spec.presets or {}).items()
     }
+    rules = [_rule(rule, document, index) for index, rule in enumerate(spec.rules or ())]
     layer, warnings = layer_of(spec, document), [*_cuts(document)]
-    return SpecFile(spec, layer, warnings=warnings, presets=presets)
+    return SpecFile(spec, layer, warnings=warnings, presets=presets, rules=rules)
+
+
+def _rule(rule: RuleSpec, document: Document, index: int) -> Rule:
+    path: FieldPath = ("rules", index)
+    origin = Origin(document.path, document.place_of_value((*path, "if")), format_path(path))
+    return Rule(rule.condition, origin, layer_of(rule, document, path))
 
 
 def parse_stand_alone(content: bytes, path: str) -> SpecFile | None:
@@ -324,7 +345,7 @@ def _fault_of_error(error: Any, document: Document) -> Fault:
         case "extra_forbidden":
             place = document.place_of_name(path)
             message, hint = "there is no such field", _hint_for_name(path)
-            name, known = str(path[-1]).lstrip(), _model_at(path[:-1]).model_fields
+            name, known = str(path[-1]).lstrip(), _fields_at(path[:-1])
             if (odd := odd_character(name)) and closest(name, known):
                 message, hint = odd
             if path[-1] == "<<":
@@ -340,7 +361,7 @@ def _fault_of_error(error: Any, document: Document) -> Fault:
     if not path:
         hint = "write 'field: value', with a space after the ':'"
         return _fault(document, path, "the file must be a mapping", hint)
-    fields = ", ".join(_model_at(path).model_fields)
+    fields = ", ".join(_fields_at(path))
     if path == ("presets",):
         fields = "each preset's name, and below that its fields"
     return _fault(document, path, "must be a mapping", f"write its fields below it: {fields}")
@@ -359,7 +380,7 @@ def _exact(told: Mapping[str, str], value: object) -> Mapping[str, str]:
 
 
 def _hint_for_name(path: FieldPath) -> str:
-    name, known = str(path[-1]), _model_at(path[:-1]).model_fields
+    name, known = str(path[-1]), _fields_at(path[:-1])
     if name != name.lstrip():
         return "indent with plain spaces, and with nothing else"
     if len(path) > 1 and name in Spec.model_fields:
@@ -371,7 +392,7 @@ def _hint_for_name(path: FieldPath) -> str:
         return f"write {name}"
     for outer, model in _MODEL_BY_FIELD.items():
         bare = name.removeprefix(f"{outer}.").removeprefix(f"{outer}_")
-        if bare in model.model_fields:
+        if bare in model.model_fields and (outer != "if" or path[0] == "rules"):
             return f"write {bare} below {outer}"
     if len(known) == 1:
         return f"allowed is {', '.join(known)}"
@@ -382,11 +403,18 @@ def _hint_for_name(path: FieldPath) -> str:
     return f"{did_you_mean}allowed are {', '.join(known)}"
 
 
+def _fields_at(path: FieldPath) -> Sequence[str]:
+    """Return the names of the fields of the mapping at a path, as they are written."""
+    return [info.alias or name for name, info in _model_at(path).model_fields.items()]
+
+
 def _model_at(path: FieldPath) -> type[BaseModel]:
     """Return the model of the mapping at a path."""
     model: type[BaseModel] = Spec
     if path[:1] == ("presets",):
         model, path = PresetSpec, path[2:]
+    elif path[:1] == ("rules",):
+        model, path = RuleSpec, path[2:]
     names = [part for part in path if isinstance(part, str)]
     if names and names[-1] in _MODEL_BY_FIELD:
         return _MODEL_BY_FIELD[names[-1]]

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from dropscale_cli import main as cli
 from dropscale_cli.errors import NothingToDrop
 from dropscale_cli.files.state_folder import StateFolder
-from dropscale_cli.follow.progress import progress_on
-from dropscale_cli.follow.round_trip import Transfer
 from dropscale_cli.terminal import Commands, Terminal, Verbosity
+from dropscale_cli.tracking.progress import progress_on
+from dropscale_cli.tracking.round_trip import Transfer
 from tests.fakes import png
 
 SECONDS = 1.0
@@ -47,7 +47,7 @@ class Slow:
         ("run photos --stack s", STACK),
         ("up --engine stub", "stacks.serve.local_cloud"),
         ("plan photos", "specs.plan.find_drops"),
-        ("apply photos", "stacks.apply.find_drops"),
+        ("apply photos", "follow.apply.find_drops"),
         ("apply s3://bucket/a", STACK),
         ("validate photos", "specs.validate.files_below"),
         ("gallery photos", "page.gallery.drops_in"),
@@ -194,7 +194,7 @@ def test_a_folder_of_a_stack_says_whose_it_is(tmp_path: Path) -> None:
         ),
         (
             "resolve cat.png --pay-again --stack s",
-            "stacks.by_hand.place_of",
+            "follow.by_hand.place_of",
             "Stack s continues its work.\nTo see its state: dropscale status --stack s\n",
         ),
         (

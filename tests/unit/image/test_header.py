@@ -38,20 +38,47 @@ def iso_media(brand: bytes, *compatible: bytes) -> bytes:
     return heic.heif([heic.Item(b"hvc1", b"", [heic.ispe(31, 17)])], brands=(brand, *compatible))
 
 
+def with_alpha_mask(bits: bytes) -> bytes:
+    """Return a BMP file whose header has masks of its channels."""
+    header = struct.pack("<IiiHHI", 56, 31, 17, 1, 32, 3).ljust(52, b"\0") + bits
+    return b"BM" + bytes(12) + header + bytes(4 * 31 * 17)
+
+
+@pytest.mark.parametrize(
+    ("body", "image_type"),
+    [
+        (encoded("png", "RGBA"), "png"),
+        (encoded("png", "LA"), "png"),
+        (encoded("png", "P", transparency=0), "png"),
+        (encoded("png", transparency=(0, 0, 0), exif=Image.Exif()), "png"),
+        (encoded("webp", "RGBA"), "webp"),
+        (encoded("webp", "RGBA", lossless=True), "webp"),
+        (encoded("avif", "RGBA"), "avif"),
+        (encoded("tiff", "RGBA"), "tiff"),
+        (encoded("jp2", "RGBA"), "jp2"),
+        (with_alpha_mask(b"\0\0\0\xff"), "bmp"),
+    ],
+)
+def test_alpha_is_told_by_the_header(body: bytes, image_type: str) -> None:
+    assert read_header(io.BytesIO(body), "x") == ImageHeader(image_type, 31, 17, alpha=True)
+
+
 @pytest.mark.parametrize(
     ("body", "image_type"),
     [
         (encoded("png"), "png"),
-        (encoded("png", "LA"), "png"),
+        (encoded("png", "P"), "png"),
         (encoded("jpeg"), "jpeg"),
         (encoded("jpeg", "CMYK"), "jpeg"),
         (encoded("jpeg", progressive=True), "jpeg"),
         (encoded("webp"), "webp"),
-        (encoded("webp", "RGBA", lossless=True), "webp"),
+        (encoded("webp", lossless=True), "webp"),
+        (encoded("webp", exif=b"Exif\0\0MM\0*\0\0\0\x08"), "webp"),
         (encoded("avif"), "avif"),
         (encoded("jp2"), "jp2"),
         (encoded("tiff"), "tiff"),
         (encoded("bmp"), "bmp"),
+        (with_alpha_mask(bytes(4)), "bmp"),
         (iso_media(b"heic", b"mif1", b"heic"), "heic"),
         (iso_media(b"mif1", b"heic"), "heic"),
         (iso_media(b"mif1", b"avif", b"miaf"), "avif"),

@@ -33,7 +33,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"assets": None}, "assets is NoneType; it must be a dict"),
     ({"request_options": {"timeouts": 5}}, "request_options has no field 'timeouts'"),
     ({"request_options": {"additional_headers": {"authorization": "x"}}}, "set by the client"),
-    ({"request_options": {"additional_headers": {"X\n": "x"}}}, "no name of a header"),
+    ({"request_options": {"additional_headers": {"X\n": "x"}}}, "not a valid header name"),
     ({"request_options": {"additional_headers": {"X": "a\r\nY: b"}}}, "value of X has characters"),
 ]
 

@@ -237,7 +237,7 @@ def test_an_original_without_metadata_leaves_the_result_as_it_came() -> None:
     [
         ({"etag": "another"}, "it was overwritten"),
         ({"key": "other.jpg"}, "it was deleted"),
-        ({"sha256": None, "image_path": "https://example.com/cat.jpg"}, "it lies elsewhere"),
+        ({"sha256": None, "image_path": "https://example.com/cat.jpg"}, "it is stored elsewhere"),
     ],
 )
 def test_without_its_original_the_result_is_published_as_it_came(
@@ -309,7 +309,7 @@ def test_a_profile_that_nothing_speaks_for_is_given_back_with_a_warning() -> Non
     ("seen", "warning"),
     [
         (Comparison(fault="bad data"), "The result does not decode: bad data"),
-        (Comparison(delta_e=1.0, is_blank=True), "The result is blank: all of it is of one colour"),
+        (Comparison(delta_e=1.0, is_blank=True), "The result is blank: all of it has one colour"),
         (Comparison(delta_e=12.34), "they differ by 12.3 on average (CIEDE2000), more than 3.0"),
     ],
 )

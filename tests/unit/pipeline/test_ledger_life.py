@@ -1,12 +1,13 @@
 """A ledger outlives its stack, and is outlived by results: nothing is paid twice for that."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from hashlib import sha256
 
 import pytest
 
-from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import SaveOwner
 from dropscale.magichour.errors import CreateOutcomeUnknown, NotFound
 from dropscale.pipeline.parts.ownership import (
@@ -21,16 +22,16 @@ from tests.world import World
 SIDECAR = "wait_for_completion: false"
 
 
-def redeployed(old: World, *, keeps_ledger: bool) -> World:
-    """Delete the stack and deploy it again: buckets and vendor are the same."""
+def redeployed(old: World, *, ledger: MemoryLedger | None = None, stack_id: str = "new") -> World:
+    """Delete the stack and deploy it again, with a new ledger: buckets and vendor are the same."""
     old.clock.advance(hours=1)
     return World(
-        stack_id="new",
+        stack_id=stack_id,
         clock=old.clock,
         bucket=old.bucket,
         results=old.results,
         upscaler=old.upscaler,
-        ledger=old.ledger if keeps_ledger else MemoryLedger(),
+        ledger=ledger or MemoryLedger(),
     )
 
 
@@ -123,7 +124,7 @@ def test_what_an_earlier_ledger_has_paid_is_not_paid_again(
     old = World()
     past(old)
     creates = len(old.upscaler.creates) + (past is unknown)
-    new = redeployed(old, keeps_ledger=False)
+    new = redeployed(old)
     rebuild(new)
     if not is_at_vendor:
         gone = NotFound("GET /v1/image-projects/x", status=404)
@@ -153,7 +154,7 @@ def test_what_an_earlier_ledger_has_paid_is_not_paid_again(
 def test_a_rebuilt_ledger_is_as_the_one_before() -> None:
     old = World()
     two_renditions(old)
-    new = redeployed(old, keeps_ledger=False)
+    new = redeployed(old)
     rebuild(new)
 
     row, known = new.row("cat.png"), old.row("cat.png")
@@ -183,7 +184,7 @@ def test_a_result_whose_manifest_is_gone_serves_whoever_drops_the_image() -> Non
     old = World()
     delivered(old)
     old.results.manifests.clear()
-    new = redeployed(old, keeps_ledger=False)
+    new = redeployed(old)
     new.results.put("theirs.png", b"")
     labels = old.results.outputs["cat.png@2x.png"][1]
     forged = replace(labels, fingerprint="f" * 64)
@@ -208,7 +209,7 @@ def test_a_manifest_that_cannot_be_read_is_named() -> None:
 def test_an_unknown_outcome_keeps_its_name_at_the_vendor() -> None:
     old = World()
     unknown(old)
-    new = redeployed(old, keeps_ledger=False)
+    new = redeployed(old)
     rebuild(new)
 
     (job,) = new.ledger.jobs.values()
@@ -221,13 +222,38 @@ def test_what_waited_is_looked_at_anew() -> None:
     for key, shade in (("first.png", 1), ("cat.png", 2)):
         old.drop(key, png(shade=shade))
     assert old.row("cat.png").state is DropState.WAITING
-    new = redeployed(old, keeps_ledger=False)
+    new = redeployed(old)
     rebuild(new)
     sweep_and_submit(new)
     sweep_and_submit(new)
 
     assert new.row("cat.png").state is DropState.SUBMITTED
     assert len(new.upscaler.creates) == 2
+
+
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_a_table_restored_to_yesterday_pays_nothing_twice_if_it_is_marked(is_marked: bool) -> None:
+    """docs/operations.md marks it: without, whatever was paid since is paid again."""
+    old = World()
+    old.ownership.require()
+    yesterday = deepcopy(old.ledger)
+    delivered(old)
+    if is_marked:
+        assert yesterday.owner_record is not None
+        marked = yesterday.owner_record.model_copy(update={"is_rebuilt": False})
+        yesterday.owner_record = marked
+    new = redeployed(old, ledger=yesterday, stack_id=old.stack_id)
+
+    new.drop("cat.png")
+    if is_marked:
+        assert new.row("cat.png").wait is WaitReason.LEDGER
+        assert len(new.upscaler.creates) == 1
+        rebuild(new)
+        sweep_and_submit(new)
+    new.finish_all()
+
+    assert new.row("cat.png").state is DropState.DELIVERED
+    assert len(new.upscaler.creates) == (1 if is_marked else 2)
 
 
 class TestNewLedgerBesideManifests:
@@ -237,7 +263,7 @@ class TestNewLedgerBesideManifests:
         old = World()
         delivered(old)
         manifest = old.manifest("cat.png")
-        new = redeployed(old, keeps_ledger=False)
+        new = redeployed(old)
         for key in ("cat.png", "dog.png", "dog.png.yaml", "dropscale.yaml"):
             new.drop(key, png(shade=7) if key.endswith("png") else "scale_factor: 4")
         with pytest.raises(LedgerNotRebuilt):
@@ -254,7 +280,7 @@ class TestNewLedgerBesideManifests:
     def test_the_manifest_follows_the_reason(self) -> None:
         old = World()
         delivered(old)
-        new = redeployed(old, keeps_ledger=False)
+        new = redeployed(old)
         new.drop("dog.png", png(shade=7))
         taken = new.ownership.owner().hand_over("third", new.clock())
         new.ledger.write(SaveOwner(taken))
@@ -267,7 +293,7 @@ class TestNewLedgerBesideManifests:
         delivered(old)
         old.drop("dog.png", png(shade=7))
         old.finish_all()
-        new = redeployed(old, keeps_ledger=False)
+        new = redeployed(old)
         new.drop("cat.png", png(shade=3))
         new.drop("dog.png.yaml", "scale_factor: 4")
         new.drop("none.png.yaml", "scale_factor: 4")
@@ -285,7 +311,7 @@ class TestNewLedgerBesideManifests:
     def test_declined_all_is_paid_anew_and_manifests_follow(self) -> None:
         old = World()
         delivered(old)
-        new = redeployed(old, keeps_ledger=False)
+        new = redeployed(old)
         new.drop("cat.png")
         new.ownership.note_rebuilt()
         sweep_and_submit(new)
@@ -300,7 +326,7 @@ class TestLedgerOfAnother:
     def test_it_waits_until_it_takes_over_and_nothing_is_paid_twice(self) -> None:
         old = World()
         delivered(old)
-        new = redeployed(old, keeps_ledger=True)
+        new = redeployed(old, ledger=old.ledger)
         for key, shade in (("cat.png", 0), ("dog.png", 7)):
             new.drop(key, png(shade=shade))
         with pytest.raises(LedgerOwnedByAnother, match="stack"):

@@ -26,7 +26,7 @@ def test_an_image_elsewhere_is_upscaled_by_its_path(world: World) -> None:
     assert set(world.results.outputs) == {"jobs/shoe.yaml@4x.png"}
     manifest = world.manifest("jobs/shoe.yaml")
     assert manifest["state"] == "delivered"
-    told = "No metadata of the original is restored: it lies elsewhere"
+    told = "No metadata of the original is restored: it is stored elsewhere"
     assert manifest["warnings"] == [{"code": "OriginalUnread", "message": told}]
     assert (manifest["source"]["key"], manifest["source"]["image_path"]) == ("jobs/shoe.yaml", URL)
     assert world.upscaler.uploads == []

@@ -36,6 +36,7 @@ _MOST_EXTENTS = 20_000
 _UNSPECIFIED = 2
 _MOST_BITS = 8
 _PICTURES = frozenset({b"hvc1", b"av01", b"grid", b"iden", b"iovl", b"avc1", b"jpeg"})
+_ALPHA_MARKS = (b"auxiliary:alpha", b"auxid:1\0")
 _LOST_BY_AUXILIARY = MappingProxyType(
     {
         b"hdrgainmap": WarningCode.GAIN_MAP_LOST,
@@ -80,7 +81,10 @@ def layout(file: BinaryIO) -> PixelLayout:
             size = size[1], size[0]
     if size is None:
         raise MalformedMetadata("the primary item has no size")
-    return PixelLayout(*size)
+    alpha = False
+    with suppress(MalformedMetadata):
+        alpha = heif.has_alpha
+    return PixelLayout(*size, alpha=alpha)
 
 
 def read(file: BinaryIO) -> Metadata:
@@ -153,6 +157,17 @@ class _HeifFile:
                 box = self._property_boxes[index - 1]
                 if box.type in types:
                     yield box.type, content_of(self._file, box, MAX_BLOB_BYTES)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether an auxiliary item holds the transparency of the primary one."""
+        return any(
+            mark in content
+            for name, source, targets in self._references
+            if name == b"auxl" and self.primary in targets
+            for _, content in self.properties(source, b"auxC")
+            for mark in _ALPHA_MARKS
+        )
 
     def first_part(self, item: int) -> int | None:
         """Return the first item that one is made of, such as a grid's first tile."""

@@ -14,11 +14,15 @@ class MalformedMetadata(ValueError):
 
 
 class PixelLayout(NamedTuple):
-    """An image's width and height in pixels as they are stored, and their EXIF orientation."""
+    """An image's width and height in pixels as they are stored, and their EXIF orientation.
+
+    `alpha` tells whether its header names a channel of transparency, or a transparent colour.
+    """
 
     width: int
     height: int
     orientation: int = 1
+    alpha: bool = False
 
 
 class Resolution(NamedTuple):

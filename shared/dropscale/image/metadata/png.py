@@ -31,6 +31,7 @@ from dropscale.image.metadata.model import (
 )
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly
 
+_ALPHA_BIT = 4
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST_CHUNKS = 200_000
 """Writers fill chunks of 8 KiB or more, and the largest image has 512 MB."""
@@ -76,16 +77,20 @@ def layout(file: BinaryIO) -> PixelLayout:
     if header.type != b"IHDR":
         raise MalformedMetadata("a PNG file does not begin with its header")
     file.seek(header.at)
-    width, height = struct.unpack(">II", read_exactly(file, 8))
+    width, height, colour_type = struct.unpack(">IIxB", read_exactly(file, 10))
+    alpha, is_before_pixels = bool(colour_type & _ALPHA_BIT), True
     found: dict[str, bytes | None] = {}
     with suppress(MalformedMetadata):  # of a file that is cut off later, the beginning counts
         for chunk in chunks:
             kind = _kind_of(file, chunk)
+            alpha |= chunk.type == b"tRNS"
+            is_before_pixels &= chunk.type != b"IDAT"
             if kind in {"exif", "xmp"} and kind not in found:
                 found[kind] = _value_of(file, chunk)
-                if len(found) == 2:
-                    break
-    return PixelLayout(width, height, orientation_of(found.get("exif"), found.get("xmp")))
+            if len(found) == 2 and not is_before_pixels:
+                break
+    orientation = orientation_of(found.get("exif"), found.get("xmp"))
+    return PixelLayout(width, height, orientation, alpha)
 
 
 def read(file: BinaryIO) -> Metadata:

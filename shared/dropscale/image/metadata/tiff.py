@@ -12,6 +12,7 @@ from dropscale.image.metadata.model import MalformedMetadata, Metadata, PixelLay
 
 _WIDTH, _LENGTH, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _SUBFILE, _REDUCED, _BITS, _C2PA = 0x00FE, 1, 0x0102, 0xCD41
+_EXTRA_SAMPLES, _ALPHA_SAMPLES = 0x0152, {1, 2}
 _MOST_BITS = 8
 _MOST_PAGES = 50
 _XMP, _IPTC, _ICC = 0x02BC, 0x83BB, 0x8773
@@ -32,7 +33,8 @@ def layout(file: BinaryIO) -> PixelLayout:
         raise MalformedMetadata("a TIFF file without a size")
     if orientation is None or not 1 <= orientation <= 8:
         orientation = orientation_by_xmp(tiff.value(entries[_XMP]) if _XMP in entries else None)
-    return PixelLayout(width, height, orientation)
+    alpha = tiff.number(entries.get(_EXTRA_SAMPLES)) in _ALPHA_SAMPLES
+    return PixelLayout(width, height, orientation, alpha)
 
 
 def read(file: BinaryIO) -> Metadata:

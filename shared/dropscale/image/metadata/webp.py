@@ -46,11 +46,13 @@ def layout(file: BinaryIO) -> PixelLayout:
     if first.type == b"VP8X":
         width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (4, 7))
         found = _descriptions_among(file, chunks)  # whatever the flags say
-        return PixelLayout(width, height, orientation_of(found.get("exif"), found.get("xmp")))
+        orientation = orientation_of(found.get("exif"), found.get("xmp"))
+        return PixelLayout(width, height, orientation, bool(head[0] & _ALPHA_FLAG))
     if first.type == b"VP8L":
-        # Behind the signature: 14 bits of width, 14 of height, each less one.
+        # Behind the signature: 14 bits of width, 14 of height, each less one; then one of alpha.
         (packed,) = struct.unpack("<xI", head)
-        return PixelLayout((packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1)
+        sides = (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+        return PixelLayout(*sides, alpha=bool(packed >> 28 & 1))
     if first.type != b"VP8 " or head[3:6] != _KEY_FRAME:
         raise MalformedMetadata("a WebP file does not begin with a picture")
     # RFC 6386, section 9.1: the two highest bits of each are a scale for display, used by none.

@@ -1,1 +1,1 @@
-"""What the use cases are made of: steps they share, and the ports to the world."""
+"""The steps that the use cases share, and the interfaces to the outside."""

@@ -1,4 +1,4 @@
-"""Accept: writes down what a drop is to get: its renditions, and a share in each one's job."""
+"""Accept: writes a drop's renditions, and attaches it to their jobs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from dropscale.results.output_key import output_key
 _LABEL_LENGTH = 120
 
 _Match = tuple[Rendition, Rendition | None]
-"""A planned rendition, and the one that the drop has in its place."""
+"""A planned rendition, and the drop's existing one that it replaces."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class AcceptDrop:
     clock: Clock
 
     def __call__(self, drop: Drop, request: UpscaleRequest) -> Drop:
-        """Write down what a drop is to get; nothing is written if it stands there already.
+        """Write a drop's planned renditions; writes nothing if the drop already has them.
 
         Raises:
-            LedgerConflict: somebody else changed the drop, or one of the jobs.
+            LedgerConflict: another process changed the drop, or one of the jobs.
         """
         if request.renditions is None:
             return drop
@@ -59,7 +59,7 @@ class AcceptDrop:
     def _leave_others(
         self, drop: Drop, matches: Sequence[_Match]
     ) -> tuple[dict[str, Rendition], list[Change]]:
-        """Withdraw the drop's other renditions: from jobs not paid yet without a trace."""
+        """Withdraw the drop's other renditions; those of unpaid jobs are removed entirely."""
         taken = {before.id for _, before in matches if before}
         shared = {planned.fingerprint for planned, _ in matches}
         kept: dict[str, Rendition] = {}
@@ -79,16 +79,16 @@ class AcceptDrop:
     def _prepare_job(
         self, rendition: Rendition, label: str, now: datetime, *, is_wanted: bool
     ) -> list[Change]:
-        """Return what gives a rendition a job that will be paid, if it is to be paid at all."""
+        """Return the changes that create a rendition's job, or make an existing one due."""
         job = self.ledger.job(rendition.fingerprint)
         if job is None:
             return [SaveJob(_make_job(rendition, label, now))]
-        # The step also tells whoever is about to lay the job aside that it is wanted now.
+        # The step also conflicts with a sweep that is about to end the job's rounds.
         return job_changes(job, job.take_drop(now, now + REVIEW)) if is_wanted else []
 
 
 def _match_renditions(drop: Drop, planned: Sequence[Rendition]) -> list[_Match]:
-    """Pair what is planned with what the drop has: the same, else one of the same job."""
+    """Pair planned renditions with existing ones: the same, else one of the same job."""
     free = dict(drop.renditions)
     same = {one.id: free.pop(one.id) for one in planned if one.id in free}
     matches: list[_Match] = []
@@ -102,7 +102,7 @@ def _match_renditions(drop: Drop, planned: Sequence[Rendition]) -> list[_Match]:
 
 
 def renew_rendition(drop: Drop, before: Rendition | None, planned: Rendition) -> Rendition:
-    """Return a planned rendition as the drop has it, if that still serves, else to be made."""
+    """Return the drop's existing rendition if it fits the planned one, else one to be made."""
     if before is None:
         return planned
     before = before.model_copy(update={"id": planned.id})
@@ -123,6 +123,6 @@ def _make_job(rendition: Rendition, label: str, now: datetime) -> Job:
         parameters=rendition.parameters,
         label=label[:_LABEL_LENGTH],
         created_at=now,
-        # By then its bytes are at the vendor, or whoever was to send them is gone.
+        # By then its bytes are at the vendor, or the function that uploads them has failed.
         due=now + REVIEW,
     )

@@ -1,4 +1,4 @@
-"""Keeps what is known of the account: how many jobs its tier runs at once, and its credits."""
+"""Records the account: how many jobs its tier runs at once, and its credits."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from dropscale.pipeline.parts.ports import Clock, Upscaler
 
 @dataclass(frozen=True)
 class AskForAccount:
-    """Asks the vendor, free, once an hour; each time, as long as it has never answered."""
+    """Asks the vendor, free, once an hour; at each call until its first answer."""
 
     ledger: Ledger
     upscaler: Upscaler
     clock: Clock
 
     def __call__(self) -> None:
-        """Ask if it is time; what was known stays known if there is no answer."""
+        """Ask if it is time; without an answer, what was known is kept."""
         now, known = self.clock(), self.ledger.account()
         if known and known.is_fresh(now):
             return

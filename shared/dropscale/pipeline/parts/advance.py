@@ -1,4 +1,4 @@
-"""Advance: brings an accepted drop as far as it can come now: sent, started, followed."""
+"""Advance: takes an accepted drop as far as possible now: uploaded, started, followed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +22,7 @@ from dropscale.pipeline.parts.start import (
 
 @dataclass(frozen=True)
 class AdvanceDrop:
-    """Sends the image where its bytes are lacking, and starts or follows the drop's jobs."""
+    """Uploads the image where the vendor lacks it, and starts or follows the drop's jobs."""
 
     ledger: Ledger
     upscaler: Upscaler
@@ -32,11 +32,11 @@ class AdvanceDrop:
     clock: Clock
 
     def __call__(self, drop: Drop, image: SourceImage, remaining: RemainingTime) -> Drop:
-        """Advance every job of a drop that a result is wanted of; return the drop then.
+        """Advance every job whose result the drop wants; return the updated drop.
 
         Raises:
-            ObjectGone, ObjectOverwritten: the image is to be sent, and cannot be read.
-            LedgerConflict: others change the same records; call again.
+            ObjectGone, ObjectOverwritten: the image must be uploaded, and cannot be read.
+            LedgerConflict: other processes change the same records; call again.
         """
         for fingerprint in drop.fingerprints:
             if drop.wants(fingerprint):
@@ -80,6 +80,6 @@ class AdvanceDrop:
         return self._send_later(drop, job, waiting, waiting.until or self.clock())
 
     def _send_later(self, drop: Drop, job: Job, waiting: Waiting, until: datetime) -> Drop:
-        """The vendor cannot take the bytes now: the sweeper has the image read again."""
+        """Have the sweep request the image again, because the vendor cannot take its bytes now."""
         job = amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(until))
         return self.follow.update_drop(drop.id, job, waiting)

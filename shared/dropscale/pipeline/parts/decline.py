@@ -1,4 +1,4 @@
-"""Decline: writes down that a drop is not upscaled, and withdraws it from jobs not paid yet."""
+"""Decline: records that a drop is not upscaled, and withdraws it from unpaid jobs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,10 +14,10 @@ from dropscale.pipeline.parts.evaluate import Declined
 from dropscale.pipeline.parts.ports import Clock
 
 ACCESS_PAUSE = timedelta(hours=1)
-"""How long a drop waits for access before it is looked at again."""
+"""How long a drop waits before access is tried again."""
 
 _PAUSES = MappingProxyType({WaitReason.ACCESS: ACCESS_PAUSE, WaitReason.LEDGER: timedelta()})
-"""Whoever may not pay by the ledger does not sweep; who may looks again at once."""
+"""A stack that may not pay does not sweep; once it may, it looks again at once."""
 
 _WITHDRAWN = frozenset({DropState.SKIPPED, DropState.REJECTED})
 
@@ -28,28 +28,28 @@ class SourceGone(DropscaleError):
 
 @dataclass(frozen=True)
 class DeclineDrop:
-    """Decides on drops themselves; their renditions in jobs that are paid go on."""
+    """Sets the state of the drop itself; its renditions in paid jobs continue."""
 
     ledger: Ledger
     clock: Clock
 
     def __call__(self, drop: Drop, declined: Declined) -> Drop:
-        """Bring a drop to the state it is declined in, in one transaction.
+        """Move a declined drop to its new state, in one transaction.
 
-        One that is to get nothing leaves the jobs that are not paid yet; one that waits stays.
+        A drop that is skipped or rejected leaves its unpaid jobs; one that waits keeps them.
 
         Raises:
-            LedgerConflict: somebody else changed the drop, or one of the jobs.
+            LedgerConflict: another process changed the drop, or one of the jobs.
         """
         fingerprints = drop.fingerprints if declined.state in _WITHDRAWN else ()
         unpaid = [job for job in self._jobs(fingerprints) if job.state is JobState.READY]
         return self._write(drop, declined, unpaid)
 
     def cancel(self, drop: Drop) -> Drop:
-        """End what waits for bytes of an image that is gone; all else of the drop goes on.
+        """End the jobs that wait for the bytes of a deleted image; the drop's others continue.
 
         Raises:
-            LedgerConflict: somebody else changed the drop, or one of the jobs.
+            LedgerConflict: another process changed the drop, or one of the jobs.
         """
         now = self.clock()
         wanted = filter(drop.wants, drop.fingerprints)
@@ -94,5 +94,5 @@ class DeclineDrop:
 
 
 def leave_job(drop_id: str, job: Job) -> list[Change]:
-    """Return what withdraws a drop from an unpaid job, unless it is being paid at this moment."""
+    """Return the changes that withdraw a drop from an unpaid job, unless it is being paid now."""
     return [Detach(job.fingerprint, drop_id), SaveJob(job.look_again(job.due))]

@@ -1,4 +1,4 @@
-"""What keeps a result from being delivered, as the state machine and manifests name it."""
+"""Errors that prevent a delivery, with the names that state machine and manifests use."""
 
 from typing import Self
 
@@ -10,7 +10,7 @@ class ProjectNotComplete(DropscaleError):
 
     @classmethod
     def without_downloads(cls, project_id: str) -> Self:
-        """It is said to be complete, which is what the vendor says a moment too early at times."""
+        """Return the error for a project that is `complete` a moment before its downloads exist."""
         return cls(
             f"project {project_id} is complete, but has nothing to download yet",
             fix="It is checked again automatically.",
@@ -18,11 +18,11 @@ class ProjectNotComplete(DropscaleError):
 
 
 class ForeignProject(DropscaleError):
-    """A project carries the name of another job: its result would be another image."""
+    """A project has the name of another job: its result would be another image."""
 
     @classmethod
     def of(cls, project_id: str) -> Self:
-        """It is not delivered: what was dropped is something else."""
+        """Return the error for a delivery that is refused because of it."""
         return cls(
             f"project {project_id} has the name of another job, so its result is another image",
             fix=(
@@ -33,7 +33,7 @@ class ForeignProject(DropscaleError):
 
     @classmethod
     def unless_trusted(cls, project_id: str) -> Self:
-        """It is not adopted, unless a person knows better."""
+        """Return the error for an adoption that a person can still insist on."""
         found = cls.of(project_id)
         return cls(
             found.message, fix=f"{found.fix} If you are sure that it is this image's: `--anyway`."
@@ -41,7 +41,7 @@ class ForeignProject(DropscaleError):
 
     @classmethod
     def known(cls, project_id: str) -> Self:
-        """It is not adopted, whatever a person says: it came as the answer to another's create."""
+        """Return the error for an adoption never allowed: another job's create returned it."""
         return cls(
             f"project {project_id} was created for another image",
             fix="Look for this job's own project by its name in your Magic Hour library.",
@@ -49,14 +49,14 @@ class ForeignProject(DropscaleError):
 
 
 class ProjectUnnamed(DropscaleError):
-    """A project's name does not tell which job it is of, so a person has to."""
+    """A project's name does not identify its job, so a person has to."""
 
     @classmethod
     def of(cls, project_id: str, name: str | None, job_name: str) -> Self:
-        """It is not adopted until a person says that it is the job's."""
+        """Return the error for an adoption that a person must confirm."""
         told = "has no name" if name is None else "has a name that dropscale did not make"
         return cls(
-            f'project {project_id} {told}, so nobody knows that it is "{job_name}"',
+            f'project {project_id} {told}, so it is not certain to be "{job_name}"',
             fix="If it shows this image, confirm with `--yes`.",
         )
 
@@ -66,4 +66,4 @@ class ResultGone(DropscaleError):
 
 
 class OutputOccupied(DropscaleError):
-    """Something that dropscale did not write lies where the output belongs."""
+    """An object that dropscale did not write is at the output's key."""

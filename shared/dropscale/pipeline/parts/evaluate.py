@@ -1,6 +1,6 @@
-"""Evaluate: what a drop is to get, by its specs and its image, or why it gets nothing now.
+"""Evaluate: what to upscale for a drop, by its specs and its image, or why nothing now.
 
-First comes what can be told before the image is read, then what takes its size or its bytes.
+First come the checks that do not read the image, then those that need its size or its bytes.
 Nothing is written.
 """
 
@@ -25,7 +25,7 @@ from dropscale.pipeline.parts.source_image import (
     require_supported,
 )
 from dropscale.pipeline.parts.spec_resolver import (
-    ResolvedSpec,
+    DropSpecs,
     SidecarMissing,
     SpecMisnamed,
     SpecResolver,
@@ -35,7 +35,7 @@ from dropscale.specs.effective import EffectiveSpec
 
 @dataclass(frozen=True)
 class UpscaleRequest:
-    """What a drop is to get. `renditions`, by their ids; None: as the drop has them already."""
+    """What to upscale for a drop. `renditions`, by id; None: those that the drop already has."""
 
     source: Source
     spec: EffectiveSpec
@@ -46,9 +46,9 @@ class UpscaleRequest:
 
 @dataclass(frozen=True)
 class Declined:
-    """Why a drop is not upscaled now, and the state that it comes to in place of that.
+    """Why a drop is not upscaled now, and the state that it gets instead.
 
-    Without `warnings` it keeps those that it has.
+    If `warnings` is None, the drop keeps its warnings.
     """
 
     state: DropState
@@ -60,7 +60,7 @@ class Declined:
 
 @dataclass(frozen=True)
 class EvaluateDrop:
-    """Evaluates one drop; `budget` is what no upscale may cost more than."""
+    """Evaluates one drop; an upscale that costs more than the `budget` allows is refused."""
 
     bucket: InputBucket
     resolve: SpecResolver
@@ -69,13 +69,13 @@ class EvaluateDrop:
     def __call__(
         self, drop: Drop, version: ObjectVersion, files: ExitStack
     ) -> UpscaleRequest | Declined | None:
-        """Evaluate a drop whose object has a version; None: the object is another tool's file.
+        """Evaluate a drop whose object exists; None: the object is another tool's file.
 
-        The image is read once at most, and not at all if this version of it is known. What is
+        The image is read at most once, and not at all if this version of it is known. What is
         opened is closed with `files`.
 
         Raises:
-            ObjectGone, ObjectOverwritten: as their names say.
+            ObjectGone, ObjectOverwritten: the object was deleted or replaced meanwhile.
         """
         source = refresh_source(drop.source, version)
         try:
@@ -99,20 +99,19 @@ class EvaluateDrop:
         except DropscaleError as error:
             return Declined(DropState.REJECTED, source, Reason.of(error))
 
-    def _evaluate_before_reading(
-        self, source: Source, version: ObjectVersion
-    ) -> ResolvedSpec | None:
-        """Go by the object's key and size, and by the specs."""
+    def _evaluate_before_reading(self, source: Source, version: ObjectVersion) -> DropSpecs | None:
+        """Evaluate by the object's key and size, and by the specs."""
         require_supported(self.bucket, source)
         require_size(version, source.key)
         return self.resolve.resolve_drop(source.bucket, source.key)
 
     def _evaluate_after_reading(
-        self, drop: Drop, source: Source, specs: ResolvedSpec, image: SourceImage
+        self, drop: Drop, source: Source, specs: DropSpecs, image: SourceImage
     ) -> UpscaleRequest:
-        """Go by the image's dimensions and bytes, too."""
-        spec = specs.effective
-        told = [CodedWarning(WarningCode.SPEC, str(fault)) for fault in specs.warnings]
+        """Evaluate by the image's dimensions and bytes, too."""
+        resolved = specs.for_image(source)
+        spec = resolved.effective
+        told = [CodedWarning(WarningCode.SPEC, str(fault)) for fault in resolved.warnings]
         warnings = Drop.bounded_warnings(told)
         stands = (drop.source, drop.spec, drop.warnings) == (source, spec, warnings)
         if stands and drop.is_evaluated:
@@ -122,18 +121,18 @@ class EvaluateDrop:
 
 
 def wait_for_access(drop: Drop, error: AccessDenied) -> Declined:
-    """Let a drop wait for access, unless its job is at the vendor: then it needs none."""
+    """Let a drop wait for access, unless its job is at the vendor and needs none."""
     if drop.is_at_vendor:
         return Declined(drop.state, drop.source, drop.reason, drop.wait)
     return Declined(DropState.WAITING, drop.source, Reason.of(error), WaitReason.ACCESS)
 
 
 def _hold_or_warn(drop: Drop, source: Source, error: SpecMisnamed) -> Declined:
-    """Hold an image back from its payment by a misnamed spec; after it, only warn."""
+    """Reject an image with a misnamed spec; if it is already paid for, only warn."""
     warnings = tuple(CodedWarning(WarningCode.SPEC, str(fault)) for fault in error.faults)
     if drop.source == source and drop.is_at_vendor:
         known = dict.fromkeys((*drop.warnings, *warnings))
         return Declined(drop.state, source, drop.reason, drop.wait, tuple(known))
-    # A job that is being paid at this moment goes on, and then the reason makes way.
+    # A job that is being paid at this moment continues, and its state then replaces the reason.
     kept = warnings if drop.renditions else None
     return Declined(DropState.REJECTED, source, Reason.of(error), warnings=kept)

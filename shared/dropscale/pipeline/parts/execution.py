@@ -1,4 +1,4 @@
-"""What the state machine hands from state to state, and out of a task that fails."""
+"""What the state machine passes from state to state, and from a task that fails."""
 
 import json
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from dropscale.upscaler import ProjectStatus
 
 
 class HistoryFull(DropscaleError):
-    """An execution has no room for more looks; another goes on in its place."""
+    """An execution has no room for more looks; another one continues."""
 
     @classmethod
     def of(cls, project_id: str, looks: int) -> Self:
-        """It has looked so often."""
+        """Return the error of an execution after so many looks."""
         return cls(
             f"the execution has looked at project {project_id} {looks} times",
             fix="Another execution continues automatically.",
@@ -26,14 +26,14 @@ class HistoryFull(DropscaleError):
 
 
 class ErrorReport(BaseModel):
-    """What an error tells the owner of a drop: what is wrong, and what to do if it says so."""
+    """What an error says to the owner of a drop: what is wrong and, if it states it, what to do."""
 
     message: str
     fix: str | None = None
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
-        """Take it from an error; a vendor error's own advice is for callers of the client."""
+        """Return an error's report; a vendor error's advice, for client callers, is left out."""
         if isinstance(error, DropscaleError):
             return cls(message=error.message, fix=error.fix)
         if isinstance(error, MagicHourError):
@@ -42,14 +42,14 @@ class ErrorReport(BaseModel):
 
 
 class CaughtError(BaseModel):
-    """What a `Catch` puts in: the error's name, and its cause as a text (of JSON, from Lambda)."""
+    """What a `Catch` adds: the error's name, and its cause as text (JSON, if from Lambda)."""
 
     Error: str
     Cause: str = ""
 
     @property
     def report(self) -> ErrorReport:
-        """What the error tells; of one that was not raised by `raise_reports`, its whole text."""
+        """Return the report that `raise_reports` wrote, or else the whole text as the message."""
         text = _error_message(self.Cause) or self.Error
         try:
             return ErrorReport.model_validate_json(text)
@@ -74,9 +74,9 @@ class _Findings(TypedDict, total=False):
 
 
 class ExecutionState(BaseModel):
-    """The input of every state: identifiers, times in epoch seconds, and what check found."""
+    """The input of every state: ids, times in epoch seconds, and what check found."""
 
-    # A newer version's fields are handed on, so that a rollback ends no execution.
+    # Fields of a newer version are kept, so that a rollback ends no execution.
     model_config = ConfigDict(extra="allow", frozen=True)
 
     schema_number: int = SCHEMA
@@ -87,13 +87,13 @@ class ExecutionState(BaseModel):
     key: str
     project_id: str
     status: ProjectStatus | str = Field(ProjectStatus.QUEUED, union_mode="left_to_right")
-    """As the vendor says; a status that is not in the contract is still to be reported."""
+    """The vendor's status; one that is not in the contract is reported as it is."""
     started_at: int
     wait_seconds: int
     failures: int = 0
-    """Looks in a row that said nothing about the project."""
+    """Inconclusive looks in a row."""
     looks: int = 0
-    """That this execution has taken so far."""
+    """How many looks this execution has taken."""
     deadline: int
     credits_charged: int | None = None
     project_error: ProjectFailure | None = None
@@ -102,17 +102,17 @@ class ExecutionState(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _take_fingerprint_for_rendition(cls, state: Any) -> Any:
-        """Executions of schema 1 name no rendition: a drop had one for each job."""
+        """Read a state of schema 1, where a drop had one rendition per job."""
         if isinstance(state, dict) and "rendition_id" not in state:
             return {**state, "schema_number": 1, "rendition_id": state.get("fingerprint")}
         return state
 
     def with_findings(self, **found: Unpack[_Findings]) -> Self:
-        """Return it with what a look has found."""
+        """Return it with the findings of a look."""
         return self.model_copy(update={**found})
 
     def renewed(self, now: int) -> Self:
-        """Return the first state of the execution that goes on in place of this one.
+        """Return the first state of the execution that continues this one.
 
         `now` is in epoch seconds.
         """
@@ -121,15 +121,15 @@ class ExecutionState(BaseModel):
         return self.model_copy(update=fresh)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the state machine takes it."""
+        """Return it as the state machine expects it."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 @contextmanager
 def raise_reports() -> Iterator[None]:
-    """Give errors their report, as JSON, for a message: of all they hold, Lambda hands on no more.
+    """Replace the message of each error by its report, as JSON: Lambda passes on only the message.
 
-    The classes keep their names, which the state machine matches on, and nothing else.
+    The classes keep only their names, which the state machine matches on.
     """
     try:
         yield
@@ -140,7 +140,7 @@ def raise_reports() -> Iterator[None]:
 
 
 def _error_message(cause: str) -> str:
-    """Return the error message out of a `Cause`; Lambda's is JSON, Step Functions' own is not."""
+    """Return the error message from a `Cause`; Lambda's is JSON, Step Functions' own is not."""
     try:
         detail: Any = json.loads(cause)
         return str(detail["errorMessage"])

@@ -1,4 +1,4 @@
-"""Finish: from what the vendor delivers to what is published, with what the original says."""
+"""Finish: turns the vendor's result into the output, with the original's profile and metadata."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -50,20 +50,20 @@ from dropscale.pipeline.parts.ports import (
 from dropscale.specs.effective import MetadataChoice, OutputFormat, OutputSettings
 
 _RESERVED_SECONDS = 60.0
-"""What publishing and bookkeeping may take after the pixels were looked at."""
+"""Time reserved for publishing and the ledger after the pixels were compared."""
 
 _METADATA_SECONDS = 20.0
-"""What reading or writing the parts of one file may take; photos take thousandths of it."""
+"""The time limit for reading or writing the parts of one file; photos take thousandths of it."""
 
 _RGB_CHANNELS = 3
 _UPRIGHT_BY_DECODING = frozenset({"avif", "heic"})
-"""Types whose decoders turn the pixels themselves; their EXIF orientation is not to be followed
+"""Types whose decoders rotate the pixels themselves; their EXIF orientation must be ignored
 (ISO/IEC 23008-12, annex A)."""
 
 
 @dataclass(frozen=True)
 class _Work:
-    """A result on its way: how it is to be written, and what is known so far."""
+    """A result in progress: how to write it, and what is known so far."""
 
     settings: OutputSettings
     files: ExitStack
@@ -72,9 +72,9 @@ class _Work:
     original: Original | None = None
     comparison: Comparison = field(default_factory=Comparison)
     metadata: Metadata | None = None
-    """What is to be written into the result; None: nothing is, not even less than it has."""
+    """What to write into the result; None: its own metadata is not changed."""
     own: Metadata = field(default_factory=Metadata)
-    """What the result said of itself when it came."""
+    """The metadata that the result had when it was downloaded."""
 
     @property
     def strips(self) -> bool:
@@ -82,7 +82,7 @@ class _Work:
 
     @property
     def known_comparison(self) -> Comparison | None:
-        """What the pixels tell, if those of both were seen."""
+        """The comparison of the pixels, if those of both images were read."""
         return None if self.comparison.delta_e is None else self.comparison
 
     @property
@@ -98,7 +98,7 @@ class _Work:
         return ImageFile(self.finished.file, self.finished.header.type, self.own.icc)
 
     def timed(self, file: BinaryIO) -> BinaryIO:
-        """Return a file whose parts are to be read or written, for as long as that may take."""
+        """Return a file for reading or writing its parts, with a time limit."""
         return timed(file, min(self.seconds(), _METADATA_SECONDS))
 
     def warn(self, code: WarningCode, message: str) -> Self:
@@ -113,22 +113,22 @@ class _Work:
         return replace(self, finished=finished, comparison=comparison)
 
     def with_file(self, file: BinaryIO, image_type: str) -> Self:
-        """Take another file in place of the present one, once it is known to be whole."""
+        """Replace the current file by another, once that is known to be complete."""
         before = self.finished.header
         expected = replace(before, type=image_type)
         header = verify_result(file, "The finished result")
         if header != expected:
-            raise ValueError(f"it came out as {header}, not as {expected}")
+            raise ValueError(f"it became {header}, not {expected}")
         finished = replace(self.finished, file=file, header=header)
-        # What its pixels were in is told by the new file.
+        # The new file states the profile of its pixels.
         return replace(self, finished=finished, own=self.own.without("icc"))
 
 
 @dataclass(frozen=True)
 class FinishResult:
-    """A `dropscale.pipeline.parts.ports.Finish`: no step of it can cost the result.
+    """A `dropscale.pipeline.parts.ports.Finish`: no step of it can lose the result.
 
-    A step that fails leaves the result as it was, and a warning.
+    A step that fails leaves the result unchanged and adds a warning.
     """
 
     originals: Originals
@@ -171,13 +171,13 @@ class FinishResult:
         for code, failure, step in steps:
             try:
                 work = step(work)
-            except Exception as error:  # whatever it is, the result is paid
+            except Exception as error:  # Whatever it is, the result is paid for.
                 work = work.warn(code, f"{failure}: {type(error).__name__}: {error}")
         return _without_kept_bits(work).finished
 
     def _read_original(self, work: _Work, source: Source) -> _Work:
         if source.sha256 is None:
-            return _warn_of_absence(work, "it lies elsewhere")
+            return _warn_of_absence(work, "it is stored elsewhere")
         try:
             file = work.files.enter_context(self.originals.open_original(source))
         except ObjectGone:
@@ -196,13 +196,13 @@ class FinishResult:
         return replace(work, original=Original(file, header, metadata, orientation))
 
     def _verify(self, work: _Work) -> _Work:
-        """Decode the result, and see whether it shows what the original does."""
+        """Decode the result, and check that it shows what the original does."""
         work = replace(work, own=_own_metadata(work))
         comparison = self._compare(work)
         return work.with_comparison(comparison).with_warnings(*_find_faults(comparison))
 
     def _convert(self, work: _Work) -> _Work:
-        """Write the result anew where it is to be of another type, or lacks its alpha."""
+        """Write the result again if it must have another type, or lacks its alpha."""
         to = _choose_conversion(work)
         if to is None:
             return work
@@ -250,7 +250,7 @@ def _warn_of_absence(work: _Work, why: str) -> _Work:
 
 
 def _without_kept_bits(work: _Work) -> _Work:
-    """Take back that bits are lost, if the result has them."""
+    """Remove the warning about lost bits, if the result has them."""
     result = work.finished
     with suppress(MalformedMetadata, OutOfTime, OSError):
         if result.header.type == "png" and png.bits(work.timed(result.file)) > 8:
@@ -264,7 +264,7 @@ def _find_faults(comparison: Comparison) -> Iterator[CodedWarning]:
         message = f"The result does not decode: {comparison.fault}"
         yield CodedWarning(WarningCode.NOT_DECODED, message)
     if comparison.is_blank:
-        message = "The result is blank: all of it is of one colour"
+        message = "The result is blank: all of it has one colour"
         yield CodedWarning(WarningCode.BLANK, message)
     if comparison.delta_e is not None and comparison.delta_e > MAX_DELTA_E:
         yield CodedWarning(
@@ -275,7 +275,7 @@ def _find_faults(comparison: Comparison) -> Iterator[CodedWarning]:
 
 
 def _choose_metadata(work: _Work) -> _Work:
-    """Find out what the result is to say of itself."""
+    """Decide which metadata the result gets."""
     result = work.finished
     metadata = Metadata(resolution=work.own.resolution)
     faults: list[CodedWarning] = []
@@ -293,7 +293,7 @@ def _choose_metadata(work: _Work) -> _Work:
 
 
 def _own_metadata(work: _Work) -> Metadata:
-    """Return what a result says of itself, if it can be read."""
+    """Return a result's own metadata, if it can be read."""
     with suppress(MalformedMetadata):
         result = work.finished
         return read_metadata(work.timed(result.file), result.header.type) or Metadata()
@@ -301,7 +301,7 @@ def _own_metadata(work: _Work) -> Metadata:
 
 
 def _told(work: _Work) -> Metadata:
-    """Return all that a result is to say once its pixels are written anew, with their profile."""
+    """Return all metadata of a result whose pixels are written again, with their profile."""
     own = work.own.without("icc")
     if work.metadata is None:
         return own
@@ -314,7 +314,7 @@ def _told(work: _Work) -> Metadata:
 
 
 def _choose_conversion(work: _Work) -> Conversion | None:
-    """Return how the result is to be written anew, None if it can stay as it came."""
+    """Return how to write the result again; None: it can stay as it is."""
     settings, before = work.settings, work.image.type
     image_type = settings.format.value
     if settings.format is OutputFormat.KEEP:
@@ -328,21 +328,21 @@ def _choose_conversion(work: _Work) -> Conversion | None:
     if image_type not in REWRITABLE_TYPES:
         metadata = _told(work)
         if metadata.icc is not None and icc.channels_of(metadata.icc) != _RGB_CHANNELS:
-            metadata = metadata.without("icc")  # its pixels become sRGB
+            metadata = metadata.without("icc")  # Its pixels become sRGB.
         if not work.strips:
             metadata = tell_resolution_in_exif(tell_texts_in_exif(image_type, metadata))
     if image_type not in REWRITABLE_TYPES and work.orientation != exif.UPRIGHT:
-        raise ValueError(f"its pixels are not turned, and {image_type} cannot say so")
+        raise ValueError(f"its pixels are not upright, and {image_type} has no orientation")
     return Conversion(image_type, settings.quality, metadata.without("iptc", "texts"))
 
 
 def _write_metadata(work: _Work) -> _Work:
-    """Write into the result what it is to say of itself."""
+    """Write the metadata into the result."""
     metadata, result = work.metadata, work.finished
     if metadata is None:
         return work
     if result.header.type not in REWRITABLE_TYPES:
-        message = f"The metadata was left alone: the result is {result.header.type}"
+        message = f"The metadata was not changed: the result is {result.header.type}"
         return work.warn(WarningCode.METADATA_UNWRITTEN, message)
     target = _open_temporary_file(work.files)
     size = result.header.width, result.header.height

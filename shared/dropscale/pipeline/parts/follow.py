@@ -1,4 +1,4 @@
-"""Lets the drops that share a job follow it: their rows, their manifests, their executions."""
+"""Updates the drops that share a job: their rows, their manifests, their executions."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from dropscale.pipeline.parts.ports import Clock, Executions
 from dropscale.upscaler import ProjectStatus
 
 _GIVEN_UP = "JobAbandoned"
-"""The code of drops whose job was given up, by a person or after a time."""
+"""The code of drops whose job was abandoned, by a person or after a time."""
 
 _WITHOUT_RESULT = frozenset({JobState.ERROR, JobState.CANCELED})
 
 
 @dataclass(frozen=True)
 class Timing:
-    """When a job is first looked at, and when its drops stop waiting for it. In seconds."""
+    """When a job is first looked at, and when its deadline is. In seconds."""
 
     first_check: int
     deadline: int
@@ -38,16 +38,16 @@ class Refused:
 
 @dataclass(frozen=True)
 class Undelivered:
-    """A result has been there for seven days, and could not be delivered in all that time."""
+    """A result has been complete for seven days, and could not be delivered."""
 
 
 News = Waiting | Refused | Undelivered | None
-"""What the job's state alone does not tell of its drops."""
+"""What the job's state alone does not say about its drops."""
 
 
 @dataclass(frozen=True)
 class FollowJob:
-    """Brings drops up to date with a job they share, and has it watched for them."""
+    """Updates drops that share a job, and has it watched for them."""
 
     ledger: Ledger
     write_manifest: WriteManifest
@@ -56,11 +56,11 @@ class FollowJob:
     timing: Timing
 
     def update_drops(self, job: Job, news: News = None, first: str | None = None) -> None:
-        """Bring the drops of the job up to date, `first` before all; of many, the sweeper the rest.
+        """Update the drops of the job, `first` before all others; if many, the sweep does the rest.
 
-        They come in their order, from where the job's present round stands.
+        They are updated in order, from the cursor of the job's current round.
         """
-        # As the row is now: a step since the caller's begins the round anew.
+        # Read again: a step since the caller's read restarts the round.
         job = self.ledger.job(job.fingerprint) or job
         page = self.ledger.list_attached(job.fingerprint, job.cursor, MOST_DROPS)
         for drop_id in dict.fromkeys([first, *page] if first else page):
@@ -76,7 +76,7 @@ class FollowJob:
             )
 
     def update_drop(self, drop_id: str, job: Job, news: News = None) -> Drop:
-        """Bring one drop of the job up to date."""
+        """Update one drop of the job."""
         return self._bring_up_to_date(drop_id, job, news, renew=None)
 
     def renew_execution(self, drop_id: str, rendition_id: str, job: Job) -> Drop:
@@ -84,7 +84,7 @@ class FollowJob:
         return self._bring_up_to_date(drop_id, job, None, renew=rendition_id)
 
     def continue_execution(self, state: ExecutionState) -> Drop:
-        """Have another execution go on in place of one, until the same deadline."""
+        """Continue an execution with another one, until the same deadline."""
         generation = state.generation + 1
 
         def change(drop: Drop) -> Drop:
@@ -103,7 +103,7 @@ class FollowJob:
         return drop
 
     def execution_name(self, drop_id: str, rendition: Rendition) -> str:
-        """Return the name that only this rendition's current generation bears."""
+        """Return the execution name of this rendition's current generation, which is unique."""
         parts = f"{drop_id}/{rendition.id}/{rendition.generation}"
         return hashlib.sha256(parts.encode()).hexdigest()[:40]
 
@@ -162,7 +162,7 @@ class FollowJob:
 
 
 def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
-    """Return a rendition as the state of its job makes it."""
+    """Return a rendition updated to the state of its job."""
     if _comes_back(rendition, job):
         rendition = rendition.want_again()
     if not rendition.wants_result or job.attempt < rendition.attempt:
@@ -175,8 +175,8 @@ def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
     if job.state is JobState.UNKNOWN:
         return rendition.move(DropState.UNKNOWN, attempt=job.attempt, reason=_explain_unknown(job))
     match news:
-        case Refused(reason) if job.state is JobState.READY:  # else it is tried once more
-            # Of one that is not fresh the project has come to nothing.
+        case Refused(reason) if job.state is JobState.READY:  # else it is tried again
+            # The project of one that is not fresh has no result.
             return rendition.move(
                 DropState.REJECTED if is_fresh else DropState.FAILED, reason=reason
             )
@@ -186,19 +186,19 @@ def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
 
 
 def _note_what_is_unknown(rendition: Rendition, job: Job) -> Rendition:
-    """Tell what may have been charged also where something else is wanted by now."""
+    """Show that an attempt may have been charged, even if the drop now wants something else."""
     reason = _explain_unknown(job) if job.state is JobState.UNKNOWN else None
     return rendition.move(DropState.SUPERSEDED, reason=reason)
 
 
 def is_followed(drop: Drop, job: Job) -> bool:
-    """Whether a job's news concern a drop: it wants the result, or does once there is a project."""
+    """Whether a drop must be updated: it wants the result, or will once there is a project."""
     renditions = drop.renditions_of(job.fingerprint)
     return any(one.wants_result or _comes_back(one, job) for one in renditions)
 
 
 def _comes_back(rendition: Rendition, job: Job) -> bool:
-    """Whether only the lack of a project ended it, and there is one: by an answer, or adopted."""
+    """Whether only a missing project ended it, and there is one now: by an answer, or adopted."""
     if not job.has_project or job.state is JobState.ABANDONED:
         return False
     reason = rendition.reason
@@ -207,7 +207,7 @@ def _comes_back(rendition: Rendition, job: Job) -> bool:
 
 def _take_project(rendition: Rendition, job: Job, news: News, *, is_fresh: bool) -> Rendition:
     if is_fresh or rendition.project_id != job.project_id:
-        # What an execution tells of an earlier project must not be taken for this one's.
+        # An execution's report about an earlier project must not count for this one.
         generation = rendition.generation if is_fresh else rendition.generation + 1
         return rendition.move(
             DropState.SUBMITTED,
@@ -233,7 +233,7 @@ def _end_without_result(rendition: Rendition, job: Job) -> Rendition:
 
 
 def explain_verdict(job: Job, end: DropState) -> Reason:
-    """Say why a job that was canceled, or else ended in an error, brings nothing; what to do."""
+    """Explain why a job that was canceled, or ended in an error, has no result; and what to do."""
     cost = job.credits_charged
     if end is DropState.CANCELED:
         code, message = "ProjectCanceled", f"Project {job.project_id} was canceled at the vendor"
@@ -244,7 +244,7 @@ def explain_verdict(job: Job, end: DropState) -> Reason:
     else:
         code, message = "ProjectError", f"Project {job.project_id} ended in an error"
         fix = (
-            "Nothing is charged. Drop the image again (or `dropscale retry KEY`) to try once more; "
+            "Nothing is charged. Drop the image again (or `dropscale retry KEY`) to try again; "
             "if it fails again, export the image again and drop that."
         )
         if cost:
@@ -258,7 +258,7 @@ def explain_verdict(job: Job, end: DropState) -> Reason:
                 "Another attempt may have been charged, so it is not paid for again automatically. "
                 "Another `revision` in the spec pays for a new attempt."
             )
-    # Whoever pays anew looks at them first.
+    # They are looked at before anybody pays again.
     for orphan in () if job.is_refunded else job.orphans:
         fix += (
             f" Project {orphan} of an earlier attempt may have the result: "

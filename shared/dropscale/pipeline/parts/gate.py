@@ -1,4 +1,4 @@
-"""Closes and opens the gate: whether the vendor takes jobs from this account now."""
+"""Closes and opens the gate: whether the vendor currently accepts jobs from this account."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _FIRST_AND_LONGEST = MappingProxyType(
 
 @dataclass(frozen=True)
 class Waiting:
-    """Why, and until when, a job is not started; `cause` says more where there is more to say."""
+    """Why, and until when, a job is not started; `cause` adds details if there are any."""
 
     reason: WaitReason
     until: datetime | None = None
@@ -34,7 +34,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class GateKeeper:
-    """Lets everyone wait together when the vendor refuses one.
+    """Makes all jobs wait when the vendor refuses one.
 
     `jitter` returns a number in [0, 1).
     """
@@ -47,10 +47,10 @@ class GateKeeper:
     def close(
         self, reason: WaitReason, error: MagicHourError, *, is_from_account: bool = False
     ) -> Waiting:
-        """Close it for as long as the error asks, or for longer with each refusal in a row.
+        """Close the gate for as long as the error asks, or for longer with each refusal in a row.
 
-        What is closed as unreadable stays so until the account has answered, whatever else is
-        refused meanwhile: nobody knows who refuses. Returns what everybody waits for now.
+        A gate closed as unreadable stays so until `GET /v1/account` is answered, whatever else is
+        refused meanwhile: a proxy may be answering. Returns what all jobs wait for now.
         """
         retry_after, cause = error.retry_after, cause_of(error)
         waiting = Waiting(reason, self.clock(), cause)
@@ -69,10 +69,10 @@ class GateKeeper:
         return waiting
 
     def hold_back(self, error: Throttled, probe: Gate | None) -> Waiting:
-        """A create was answered 429: wait for a place of those of ours that run, if any do.
+        """Record a create that was answered with 429: wait until one of our running jobs ends.
 
-        If none does, or the vendor says how long to wait, or somebody else has closed the gate,
-        it is closed for all.
+        If none runs, or the vendor says how long to wait, or another process has closed the gate,
+        the gate closes for all.
         """
         for _ in range(_ATTEMPTS):
             running, gate = self.ledger.slots_taken(), self.ledger.gate()
@@ -87,15 +87,15 @@ class GateKeeper:
         return self.close(WaitReason.THROTTLED, error)
 
     def widen(self, most: int) -> None:
-        """The vendor has taken a job: of `most` places, more may be free than it seemed."""
+        """Record an accepted create: more of the `most` places may be free than assumed."""
         gate = self.ledger.gate()
         if gate and gate.is_open and gate.places is not None:
-            self._save(gate.widen(self.clock(), most))  # Whoever was faster knows better.
+            self._save(gate.widen(self.clock(), most))  # If another was faster, its row counts.
 
     def open(self, probe: Gate | None = None) -> None:
-        """Open it: the vendor has taken a job; the one that was let through by `probe`, if given.
+        """Open the gate, because the vendor accepted a job: that of `probe`, if given.
 
-        Whoever has closed it since that probe knows better.
+        If another process has closed it since that probe, it stays closed.
         """
         for _ in range(_ATTEMPTS):
             gate = self.ledger.gate()
@@ -105,17 +105,17 @@ class GateKeeper:
                 return
 
     def end_probe(self, probe: Gate | None, seconds: float) -> None:
-        """The job that was let through has brought no answer: another may try after a while."""
+        """Record that the probe got no answer: another may try after `seconds`."""
         if probe is not None:
             gate = self.ledger.gate()
             if gate and gate.seq == probe.seq:
                 self._save(gate.probe(self.clock() + timedelta(seconds=seconds)))
 
     def due_probe(self, *, place_is_free: bool = False) -> Gate | None:
-        """Return the step that lets one job through a gate whose time is up, else None.
+        """Return the step that lets one job through a closed gate whose time is up, else None.
 
-        If a place at the vendor has just become free, there is no point in waiting out a time
-        that the vendor did not ask for: a 429 mostly says that all places are taken.
+        If a place at the vendor has just become free, it does not wait for a time that the vendor
+        did not ask for: a 429 mostly means that all places are taken.
         """
         gate, now = self.ledger.gate(), self.clock()
         if gate is None or gate.is_open:
@@ -131,7 +131,7 @@ class GateKeeper:
         return probe
 
     def _probe_account(self, probe: Gate) -> Gate | None:
-        """Ask for the account, free, before a create is sent where nobody knows who answers."""
+        """Ask for the account, free, before a create: a proxy may still be answering."""
         if not self._save(probe):
             return None
         try:
@@ -159,6 +159,6 @@ class GateKeeper:
 
 
 def cause_of(error: MagicHourError) -> Reason:
-    """Return what those who wait for the gate are told: the vendor's own words, if it has any."""
+    """Return the reason shown by jobs that wait: the vendor's own words, if there are any."""
     says = f"The vendor says: {error.message}" if error.message else error.summary
     return Reason(code=error.code or type(error).__name__, message=says, fix=error.fix)

@@ -1,4 +1,4 @@
-"""Locate: which drop an object of the input bucket is about, and what lies at its key now."""
+"""Locate: which drop an object of the input bucket is about, and what is at its key now."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +14,10 @@ _DROPS = frozenset({KeyKind.IMAGE, KeyKind.STAND_ALONE, KeyKind.UNSUPPORTED})
 
 @dataclass(frozen=True)
 class Location:
-    """What an object is, the drop it is about, and the version of the drop's own object now.
+    """What an object is, the drop it is about, and the current version of the drop's own object.
 
-    `drop` is None if the object is about none, `version` if the drop's own object is gone.
-    `misspelt` are the keys of images that were evaluated, and that a spec may mean whose name fits
-    no image.
+    `drop` is None if the object is about no drop, `version` if the drop's own object is gone.
+    `misspelt` has the keys of evaluated images that a spec may mean whose name matches no image.
     """
 
     kind: KeyKind
@@ -34,7 +33,7 @@ class LocateDrop:
     bucket: InputBucket
     ledger: Ledger
     suffixes: Sequence[str]
-    """What a spec's key may end in."""
+    """The endings that a spec's key may have."""
 
     def __call__(self, bucket: str, key: str) -> Location:
         """Find the drop that the object at `key` is about."""
@@ -49,7 +48,7 @@ class LocateDrop:
         return Location(kind, drop, version, misspelt)
 
     def sort_key(self, key: str) -> tuple[KeyKind, str | None]:
-        """Return what lies at a key, and the key of the drop it is about, if any."""
+        """Return the kind of object at a key, and the key of the drop it is about, if any."""
         kind = kind_of(key, self.suffixes)
         if kind is KeyKind.SIDECAR:
             return kind, image_key_of(key, self.suffixes)
@@ -64,9 +63,9 @@ class LocateDrop:
         return self.ledger.drop(drop_id) or Drop(id=drop_id, source=source)
 
     def _images_meant(self, bucket: str, key: str) -> Sequence[str]:
-        """Note the key of a spec that lies beside no image of its own; return those it may mean.
+        """Note the key of a spec without an image beside it; return the images that it may mean.
 
-        Images that are evaluated later find it there.
+        Images that are evaluated later find the note.
         """
         meant = meant_image(key, self.suffixes)
         if meant is None:
@@ -77,7 +76,7 @@ class LocateDrop:
 
 
 def noting_images(ledger: Ledger) -> NamesLike:
-    """Return what gives the specs noted as meaning an image, and notes that it is looked at."""
+    """Return a function that notes an image, and returns the specs noted as meaning it."""
 
     def names_like(bucket: str, key: str) -> Sequence[str]:
         name_id = Drop.id_of(bucket, folded(key))

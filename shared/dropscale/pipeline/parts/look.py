@@ -1,7 +1,7 @@
-"""Looks at projects: the one place that says what an answer to a look proves.
+"""Looks at projects: the one place that decides what an answer to a look proves.
 
-A project in the contract's shape is one. A 404 may be a proxy's, so it is only counted, in the
-job's row. Everything else says nothing about the project, and passes.
+Only an answer in the contract's shape describes a project. A 404 may come from a proxy, so it is
+only counted, in the job's row. Every other answer is inconclusive and temporary.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from dropscale.pipeline.parts.ports import Clock, Upscaler
 from dropscale.upscaler import ProjectStatus
 
 PASSING = (MagicHourError, ProjectNotComplete, ForeignProject)
-"""What a look raises that is no verdict; of these, a NotFound counts towards one."""
+"""What a look raises that is not a verdict; of these, a NotFound counts towards one."""
 
 _SHOWN = {
     ProjectStatus.DRAFT,
@@ -30,29 +30,29 @@ _SHOWN = {
     ProjectStatus.RENDERING,
     ProjectStatus.COMPLETE,
 }
-"""What others need not look for themselves; a failure's reasons are not kept."""
+"""Statuses that drops can share without looks of their own; a failure's reasons are not kept."""
 _LONGEST_URL = 4000
 _NO_ANSWERS = (Unreachable, ConnectionLost, Misconfigured)
 
 
 @dataclass(frozen=True)
 class LookAtProject:
-    """Asks the vendor about a job's project, and notes in the job's row what a 404 begins."""
+    """Asks the vendor about a job's project, and counts 404s in the job's row."""
 
     ledger: Ledger
     upscaler: Upscaler
     clock: Clock
 
     def __call__(self, fingerprint: str, project_id: str) -> Project:
-        """Return the project as it is now; a complete one has something to download.
+        """Return the project's current state; a complete one has something to download.
 
-        Drops that share it share its looks, too: one in three seconds.
+        Drops that share it also share its looks: one in three seconds.
 
         Raises:
             NotFound: the vendor answers that there is no such project, or that it was deleted.
             ProjectNotComplete: it is complete, but there is nothing to download yet; or another
-                of its drops is just looking for the first time.
-            ForeignProject: it is another job's; the vendor has given out one id twice.
+                of its drops is taking the first look now.
+            ForeignProject: it is another job's; the vendor has used one id twice.
             MagicHourError: no answer, or one that says nothing about the project.
         """
         if not self.is_shared(fingerprint):
@@ -78,13 +78,13 @@ class LookAtProject:
         return len(self.ledger.list_attached(fingerprint, None, 2)) > 1
 
     def _begin(self, fingerprint: str, project_id: str) -> tuple[bool, Job]:
-        """Tell whether this look is to be made; the job as it then is."""
+        """Return whether this call is to look, and the updated job."""
         now, is_mine = self.clock(), False
 
         def begin(job: Job) -> Job:
             nonlocal is_mine
             after = job.begin_look(project_id, now)
-            # Of a project that is not the job's any more, nobody else takes note.
+            # Looks at a project that is no longer the job's are not shared.
             is_mine = after is not job or job.project_id != project_id
             return after
 
@@ -92,11 +92,11 @@ class LookAtProject:
         return is_mine, job
 
     def _seen(self, job: Job, project_id: str) -> Project:
-        """Return what another look has just found."""
+        """Return the findings of another recent look."""
         seen = job.seen
         if seen is None or seen.project_id != project_id or not seen.is_recent(self.clock()):
             raise ProjectNotComplete(
-                f"project {project_id} is just being looked at for another drop",
+                f"project {project_id} is being checked for another drop",
                 fix="It is checked again automatically.",
             )
         return Project(

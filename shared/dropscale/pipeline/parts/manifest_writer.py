@@ -1,4 +1,4 @@
-"""Writes manifests: drops of the ledger, for people and programs, in the results bucket."""
+"""Writes manifests: the ledger's drops, for people and programs, in the results bucket."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ _ATTEMPTS = 5
 
 
 Announce = Callable[[Drop], bool]
-"""Tells others of a drop that has a new manifest; False: it could not, and is to be asked again."""
+"""Announces a drop that has a new manifest; False: it failed and must be called again."""
 
 
 class ManifestContended(Exception):
-    """Others wrote the same manifest every time; the sweeper will write it."""
+    """Other processes wrote the same manifest at each try; the sweep will write it."""
 
 
 @dataclass(frozen=True)
 class WriteManifest:
-    """Writes the manifest of a drop; never an older state over a newer one.
+    """Writes the manifest of a drop; never replaces a newer state by an older one.
 
-    `observe` is told of each drop that has a new manifest, and `announce` too, perhaps twice.
-    Before, `tag` tags what was dropped; what kept it from that is a warning in the manifest.
+    `observe` is called for each drop that has a new manifest; `announce` too, perhaps twice.
+    Before that, `tag` tags the dropped object; why it could not is a warning in the manifest.
     """
 
     ledger: Ledger
@@ -36,10 +36,10 @@ class WriteManifest:
     tag: Callable[[Drop], tuple[CodedWarning, ...]] = leave_untagged
 
     def __call__(self, drop: Drop) -> None:
-        """Write `drop` down if that is owed, and no later state of it is written down already.
+        """Write the manifest of `drop` if it is due and not already that of a later state.
 
         Raises:
-            ManifestContended: as its name says.
+            ManifestContended: other processes wrote the manifest at each try.
         """
         if drop.due is None:
             return
@@ -53,8 +53,8 @@ class WriteManifest:
             if body is None or is_written or self.results.put_manifest(key, body, drop.rank, etag):
                 if not is_written:
                     self.observe(drop)
-                # Whoever wrote it may have been cut off before the announcement. One that fails is
-                # no reason to fail: the drop stays due, and the sweeper comes by.
+                # Its writer may have been interrupted before the announcement. If that fails, the
+                # drop stays due, and the sweep announces it.
                 if rank > drop.rank or self.announce(drop):
                     self.ledger.note_manifest_written(drop)
                 return

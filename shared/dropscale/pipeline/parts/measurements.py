@@ -1,4 +1,4 @@
-"""What is counted and measured of drops; handlers hand it to CloudWatch."""
+"""Metrics of drops, which the handlers send to CloudWatch."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,7 +17,7 @@ class Measurement(NamedTuple):
 
 
 def measurements_of(drop: Drop) -> Iterator[Measurement]:
-    """Yield what a drop's new manifest adds to the metrics."""
+    """Yield the metrics of a drop's new manifest."""
     yield Measurement(f"drops_{drop.state}", "Count", 1)
     if drop.wait is not None:
         yield Measurement(f"drops_waiting_{drop.wait}", "Count", 1)
@@ -26,7 +26,7 @@ def measurements_of(drop: Drop) -> Iterator[Measurement]:
 
 
 def _latencies(drop: Drop) -> Iterator[Measurement]:
-    """Yield how long the last way to the result took, and its stages."""
+    """Yield the time from the last request to the result, in all and by stage."""
     at: dict[DropState, datetime] = {}
     for entry in drop.timeline:
         if entry.state is DropState.WAITING and DropState.DELIVERED in at:

@@ -1,7 +1,7 @@
-"""Ownership: whether this stack may pay by the ledger that it was given.
+"""Ownership: whether this stack may pay from its ledger.
 
-A table outlives its stack. Two stacks that pay by one ledger would start each other's jobs, and a
-new ledger beside an old one's results would pay for what lies there. So a ledger has one owner.
+A table outlives its stack. Two stacks with one ledger would start each other's jobs, and a new
+ledger beside an old one's results would pay for them again. So a ledger has one owner.
 """
 
 from contextlib import suppress
@@ -15,23 +15,23 @@ from dropscale.ledger.store import Ledger, LedgerConflict, RequireOwner, SaveOwn
 from dropscale.pipeline.parts.ports import Clock, ResultsBucket
 
 _TRUSTED_FOR = timedelta(seconds=50)
-"""So long nothing is read anew: what pays requires the owner once more. Sweeps come each minute."""
+"""How long the owner is not read again: each claim requires it, too. Sweeps run each minute."""
 
 
 class MayNotPay(DropscaleError):
-    """This stack may not pay by its ledger now; whatever waits goes on once it may."""
+    """This stack may not pay from its ledger now; what waits continues once it may."""
 
 
 class LedgerOwnedByAnother(MayNotPay):
-    """Another stack pays by this ledger."""
+    """Another stack owns this ledger."""
 
     @classmethod
     def of(cls, owner: Owner) -> "LedgerOwnedByAnother":
-        """Name the owner, and what lets this stack take its place."""
+        """Return the error with the owner, and how this stack can take over."""
         return cls(
             f"the ledger belongs to stack {owner.stack_id}, so this one pays for nothing",
             fix=(
-                "If that stack is deleted, or shall not pay any more: `dropscale doctor "
+                "If that stack is deleted, or is to pay no longer: `dropscale doctor "
                 "--take-over`. What waits then continues automatically."
             ),
         )
@@ -42,19 +42,19 @@ class LedgerOfNewerSchema(MayNotPay):
 
     @classmethod
     def of(cls, owner: Owner) -> "LedgerOfNewerSchema":
-        """Name both schemas."""
+        """Return the error with both schemas."""
         return cls(
-            f"the ledger is of schema {owner.schema_number}, and this version knows {SCHEMA}",
+            f"the ledger has schema {owner.schema_number}, and this version knows {SCHEMA}",
             fix="Deploy the version that wrote it, or a newer one.",
         )
 
 
 class LedgerNotRebuilt(MayNotPay):
-    """The ledger is new, and the results bucket holds those of another."""
+    """The ledger is new, and the results bucket has manifests of another."""
 
     @classmethod
     def beside_manifests(cls) -> "LedgerNotRebuilt":
-        """Say how it learns of them, or does without."""
+        """Return the error, with how to read those manifests or to ignore them."""
         return cls(
             "the ledger is new, and the results bucket holds (or may hold) manifests of an earlier "
             "one, so it does not know what is already paid",
@@ -67,7 +67,7 @@ class LedgerNotRebuilt(MayNotPay):
 
 @dataclass
 class Ownership:
-    """Knows whether `stack_id` may pay by the ledger; a ledger of nobody is taken."""
+    """Decides whether `stack_id` may pay from the ledger; one without an owner is taken."""
 
     ledger: Ledger
     results: ResultsBucket
@@ -77,11 +77,11 @@ class Ownership:
 
     @property
     def condition(self) -> RequireOwner:
-        """What each claim requires in its own transaction, whatever was read before."""
+        """What each claim requires in its own transaction, whatever was read earlier."""
         return RequireOwner(self.stack_id)
 
     def require(self) -> None:
-        """Hold only if this stack may pay.
+        """Raise unless this stack may pay.
 
         Raises:
             LedgerOwnedByAnother, LedgerOfNewerSchema, LedgerNotRebuilt: as their names say.
@@ -94,10 +94,10 @@ class Ownership:
         self._sure_until = now + _TRUSTED_FOR
 
     def owner(self) -> Owner:
-        """Return the ledger's owner; of a ledger of nobody, this stack becomes it.
+        """Return the ledger's owner; if there is none, this stack becomes the owner.
 
-        One that is not new is an earlier version's, which had no owners. Beside a new one, the
-        results bucket may have manifests: they are to be read first.
+        A used ledger without an owner is from an earlier version, which had none. Beside a new
+        one, the results bucket may have manifests: these must be read first.
         """
         found = self.ledger.owner()
         if found is not None:
@@ -109,7 +109,7 @@ class Ownership:
         return self.ledger.owner() or ours
 
     def take_over(self) -> Owner:
-        """Let this stack pay in place of the ledger's owner, as a person has decided."""
+        """Make this stack the ledger's owner, by a person's decision."""
         owner = self.owner()
         if owner.stack_id == self.stack_id:
             return owner
@@ -118,7 +118,7 @@ class Ownership:
         return ours
 
     def require_own(self) -> Owner:
-        """Return the owner, which is this stack, whether the ledger is rebuilt or not.
+        """Return the owner if it is this stack, whether the ledger is rebuilt or not.
 
         Raises:
             LedgerOwnedByAnother, LedgerOfNewerSchema: as their names say.
@@ -131,7 +131,7 @@ class Ownership:
         return owner
 
     def note_rebuilt(self) -> None:
-        """Let this stack pay: the results are in the ledger, or a person goes on without.
+        """Let this stack pay: the manifests were read into the ledger, or a person skipped this.
 
         Raises:
             LedgerOwnedByAnother, LedgerOfNewerSchema: as their names say.

@@ -1,4 +1,4 @@
-"""What a drop is to get, and what that costs; also why it is to get nothing."""
+"""Which renditions a drop gets and what they cost, or why it gets none."""
 
 from collections.abc import Sequence
 
@@ -13,20 +13,22 @@ _NO_BUDGET = Budget()
 
 
 class LargeEnough(DropscaleError):
-    """The image has the size already from which its spec leaves it alone."""
+    """The image already has the size from which its spec skips it."""
 
 
 class PriceAboveLimit(DropscaleError):
-    """The spec's `max_credits`, or all that the budget ever allows, is below the price."""
+    """The price is above the spec's `max_credits`, or above what the budget can ever allow."""
 
 
 def plan_renditions(
     source: Source, spec: EffectiveSpec, budget: Budget = _NO_BUDGET
 ) -> dict[str, Rendition]:
-    """Return what a spec wants of an image, by the renditions' ids.
+    """Return the renditions that a spec requests of an image, by id.
 
     Raises:
-        LargeEnough, ImageTooLarge, PriceAboveLimit: as their names say.
+        LargeEnough: the spec skips images of this size.
+        ImageTooLarge: the vendor does not accept images of this size.
+        PriceAboveLimit: a limit is below the price.
         ValueError: the source is not described yet.
     """
     if source.identity is None:
@@ -48,20 +50,20 @@ def plan_renditions(
 
 
 def _require_smaller(source: Source, spec: EffectiveSpec) -> None:
-    """Leave an image alone that is large enough already; of one elsewhere the size is not known."""
+    """Skip an image that is large enough; the size of an image stored elsewhere is not known."""
     width, height = source.width, source.height
     if width is None or height is None or not spec.skip_if.reached_by(width, height):
         return
     raise LargeEnough(
         f"{source.key} is {width} x {height} pixels, large enough by skip_if ({spec.skip_if})",
-        fix="Raise those limits, or set `skip_if: null`, to upscale it all the same.",
+        fix="Raise those limits, or set `skip_if: null`, to upscale it anyway.",
     )
 
 
 def _require_affordable(
     prices: Sequence[int], key: str, spec: EffectiveSpec, budget: Budget
 ) -> None:
-    """Refuse prices, in credits, that can never be paid: all together, or one of them."""
+    """Refuse prices, in credits, that can never be paid: their sum, or one of them."""
     amounts = {
         "the spec's max_credits": (sum(prices), spec.max_credits),
         "the budget": (max(prices), budget.tightest_limit()),
@@ -69,6 +71,6 @@ def _require_affordable(
     for name, (price, limit) in amounts.items():
         if limit is not None and price > limit:
             raise PriceAboveLimit(
-                f"{key} costs {price} credits, and {name} allows {limit} at most",
+                f"{key} costs {price} credits, and {name} allows at most {limit}",
                 fix="Raise the limit, or choose a cheaper mode or scale factor.",
             )

@@ -6,17 +6,17 @@ from datetime import timedelta
 from typing import Self
 
 REVIEW = timedelta(minutes=2)
-"""When the sweeper sees whether what follows a job's step was done, or cut off by a crash."""
+"""When the sweep checks that a job's step was followed up, and not interrupted by a crash."""
 
 NEXT_DROPS = timedelta(seconds=30)
-"""When the sweeper goes on with a job of many drops: in its next run."""
+"""When the sweep continues with a job of many drops: in its next run."""
 
 _LONGEST_PAUSE = 300
 _LONGEST_ASKED = 3600.0
 
 
 MOST_LOOKS = 200
-"""After so many an execution ends, and another goes on: a history has 25,000 events at most.
+"""After so many an execution ends, and another continues: a history has 25,000 events at most.
 
 A look takes 9 of them, and 87 if each of its retries is needed.
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
@@ -31,13 +31,13 @@ _LONGEST_DEADLINE = 43_200
 class PollSchedule:
     """How the pauses between an execution's looks grow. In whole seconds.
 
-    The longer a job has run, the longer it will, so a pause is a share of the job's age, but not
-    below `shortest`, which the vendor asks for, nor above `cap`. That is lifted as the job grows
-    old, by a second in each half minute, to a 1,500th of the deadline. Check itself waits for
-    `patience` before it hands the wait to the state machine, whose three transitions cost as much
-    as 23 s of check.
+    The longer a job has run, the longer it will take, so a pause is a share of the job's age: at
+    least `shortest`, which the vendor asks for, and at most `cap`. For an old job the cap rises, by
+    a second per half minute, to a 1,500th of the deadline. Check itself waits for up to `patience`
+    seconds before it leaves the wait to the state machine, whose three transitions cost as much as
+    23 s of check.
 
-    The values are those of `python -m tests.bench.places --curve`.
+    The values were found with `python -m tests.bench.places --curve`.
     """
 
     cap: int
@@ -47,9 +47,9 @@ class PollSchedule:
 
     @classmethod
     def up_to(cls, cap: int) -> Self:
-        """Return it with a cap; below the patience, looks are said to cost nothing.
+        """Return a schedule with a cap; a cap below the patience means that looks are free.
 
-        They come every 3 s for the first minute then, and the state machine waits for all.
+        Then looks are 3 s apart for the first minute, and the state machine does all waits.
         """
         schedule = cls(cap)
         return schedule if cap >= schedule.patience else cls(cap, share=0.05, patience=0)
@@ -67,9 +67,9 @@ class PollSchedule:
 
 
 def pause_after_failures(failures: int, retry_after: float | None) -> int:
-    """Return the whole seconds to pause after so many looks in a row that said nothing.
+    """Return the whole seconds to pause after so many inconclusive looks in a row.
 
-    They double from 2 s up to 5 minutes, unless the answer asks for more, of which an hour counts.
+    They double from 2 s up to 5 minutes, unless the answer asks for more: at most an hour counts.
     """
     grown: int = min(2 ** min(failures, 9), _LONGEST_PAUSE)
     return max(grown, math.ceil(min(retry_after or 0.0, _LONGEST_ASKED)))

@@ -1,4 +1,4 @@
-"""What the use cases need of the world around them."""
+"""The interfaces that the use cases need to the outside."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -16,10 +16,10 @@ from dropscale.magichour.models import Account, CreatedProject, Project
 from dropscale.specs.effective import OutputSettings
 
 Clock = Callable[[], datetime]
-"""Gives the time, aware and in UTC."""
+"""Returns the current time, aware and in UTC."""
 
 RemainingTime = Callable[[], float]
-"""Gives the seconds until the function is killed."""
+"""Returns the seconds until the function is killed."""
 
 
 class ObjectGone(Exception):
@@ -27,15 +27,15 @@ class ObjectGone(Exception):
 
 
 class ObjectOverwritten(Exception):
-    """The object has other bytes than the event told of; its newer event comes or came."""
+    """The object no longer has the expected bytes; the new version has an event of its own."""
 
 
 @dataclass(frozen=True)
 class ObjectVersion:
     """One state of an object: its ETag and, in a versioned bucket, its version id.
 
-    `modified` is when it was written, None: not known. Where there are no version ids, it tells
-    whether the same bytes were put there again.
+    `modified` is when it was written; None: not known. Without version ids, it shows whether the
+    same bytes were written again.
     """
 
     etag: str
@@ -46,7 +46,7 @@ class ObjectVersion:
 
 @dataclass(frozen=True)
 class OpenObject:
-    """An object's bytes, spooled to disk; `file` is seekable and stands at its beginning."""
+    """An object's bytes, spooled to disk; `file` is seekable and at its beginning."""
 
     version: ObjectVersion
     sha256: str
@@ -54,22 +54,22 @@ class OpenObject:
 
 
 MOST_KEYS = 1000
-"""So many keys are listed at once, as S3 does."""
+"""How many keys are listed at once, as in S3."""
 
 
 class SpecFiles(Protocol):
-    """Where specs can be found and read."""
+    """Finds and reads specs."""
 
     def keys(self, bucket: str, prefix: str) -> list[str]:
-        """Return the first `MOST_KEYS` keys that begin with a prefix, in their order."""
+        """Return the first `MOST_KEYS` keys that begin with a prefix, sorted."""
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
-        """Return an object's first `limit` bytes, None if there is none."""
+        """Return an object's first `limit` bytes; None: no such object."""
 
 
 @dataclass(frozen=True)
 class ListedObject:
-    """One object of a listing; `modified` is when it was written, or its upload was begun."""
+    """One object of a listing; `modified` is when it was written, or its upload began."""
 
     key: str
     version: ObjectVersion
@@ -77,76 +77,77 @@ class ListedObject:
 
 
 class InputListing(Protocol):
-    """What lies in the input bucket."""
+    """Lists the input bucket."""
 
     def page(self, bucket: str, after: str, limit: int) -> list[ListedObject]:
-        """Return the first objects, at most `limit`, whose keys come after one, in their order."""
+        """Return the first objects, at most `limit`, whose keys sort after `after`, in order."""
 
 
 class InputBucket(SpecFiles, Protocol):
-    """The bucket that people drop images and specs into."""
+    """The bucket into which people drop images and specs."""
 
     def head(self, bucket: str, key: str) -> ObjectVersion | None:
-        """Return the current version of an object, None if there is none."""
+        """Return the current version of an object; None: no such object."""
 
     def open(self, bucket: str, key: str, etag: str) -> AbstractContextManager[OpenObject]:
-        """Read an object whole, provided it still has this ETag.
+        """Read a whole object, if it still has this ETag.
 
         Raises:
-            ObjectGone, ObjectOverwritten: as their names say.
+            ObjectGone: there is no such object.
+            ObjectOverwritten: it has another ETag.
         """
 
 
 class Originals(Protocol):
-    """Where the image that was upscaled can be read once more."""
+    """Reads the image that was upscaled again."""
 
     def open_original(self, source: Source) -> AbstractContextManager[BinaryIO]:
-        """Read the very object that a source tells of, spooled to disk, from its beginning.
+        """Read exactly the object of a source, spooled to disk, from its beginning.
 
         Raises:
-            ObjectGone, ObjectOverwritten: as their names say; a versioned bucket still has it.
+            ObjectGone, ObjectOverwritten: it was deleted or replaced; a versioned bucket keeps it.
         """
 
 
 class TooManyTags(DropscaleError):
-    """An object has as many tags as it may have."""
+    """An object already has the maximum number of tags."""
 
 
 class DropTags(Protocol):
-    """The tags of dropped objects."""
+    """Sets the tags of dropped objects."""
 
     def set_tag(self, source: Source, version_id: str, value: str, *, adds: bool) -> None:
-        """Give the tag `TAG` of one version of a source's object a value; all others stay.
+        """Set the tag `TAG` of one version of a source's object; its other tags stay.
 
-        `adds` says whether it gets the tag if it has none.
+        `adds`: whether to add the tag if it is missing.
 
         Raises:
             ObjectGone: there is no such version (any more).
-            TooManyTags: there is no room for it.
+            TooManyTags: the object can have no further tag.
         """
 
 
 TAG = "dropscale"
 MOST_TAGS = 10
-"""So many tags an object may have."""
+"""The most tags that an object can have."""
 
 
 @dataclass(frozen=True)
 class OutputLabels:
-    """What an output says of itself: the job it came from, the drop it is for, and its bytes."""
+    """The labels of an output: the job that made it, its drop, and its bytes' SHA-256."""
 
     fingerprint: str | None
     drop_id: str | None
     sha256: str | None
     project_id: str | None = field(default=None, compare=False)
-    """Where it came from; for a ledger that is rebuilt."""
+    """The project that it came from; used to rebuild a ledger."""
 
 
 @dataclass(frozen=True)
 class StoredOutput:
-    """An object that lies at an output's key; foreign objects have empty labels.
+    """An object at an output's key; foreign objects have empty labels.
 
-    `sha256` is of its bytes, as the bucket knows it; None: it was stored without.
+    `sha256` is that of its bytes, as stored by the bucket; None: it was stored without one.
     """
 
     etag: str
@@ -155,17 +156,17 @@ class StoredOutput:
 
 
 class ResultsBucket(Protocol):
-    """The bucket that outputs and manifests are written to."""
+    """The bucket for outputs and manifests."""
 
     def describe_output(self, key: str) -> StoredOutput | None:
-        """Return what lies at an output's key, None if nothing does."""
+        """Return the object at an output's key; None: there is none."""
 
     def put_output(
         self, key: str, file: BinaryIO, image_type: str, labels: OutputLabels, over: str | None
     ) -> bool:
-        """Write an output over the object with the ETag `over`, or over none.
+        """Write an output in place of the object with the ETag `over`; None: where there is none.
 
-        Returns False, having written nothing, if something else lies there.
+        Returns False, having written nothing, if another object is there.
         """
 
     def read_output(self, key: str, file: BinaryIO) -> int:
@@ -176,31 +177,31 @@ class ResultsBucket(Protocol):
         """
 
     def manifest(self, key: str) -> tuple[int, str] | None:
-        """Return the `Drop.rank` and the ETag of the manifest at a key, None if there is none."""
+        """Return the `Drop.rank` and the ETag of the manifest at a key; None: there is none."""
 
     def all_keys(self) -> Iterator[str]:
-        """Yield the keys of all that lies there, in their order."""
+        """Yield the keys of all objects, sorted."""
 
     def may_hold_manifests(self) -> bool:
-        """Tell whether there is a manifest, or more keys than are looked through for one."""
+        """Whether there is a manifest, or there are too many keys to search."""
 
     def put_manifest(self, key: str, body: bytes, rank: int, over: str | None) -> bool:
-        """Write a manifest over the one with the ETag `over`, or over none; False: it is not."""
+        """Write a manifest in place of that with the ETag `over` (None: of none); False: not so."""
 
 
 @dataclass(frozen=True)
 class FinishedResult:
-    """A result as it is to be published."""
+    """A result, ready to be published."""
 
     file: BinaryIO
     header: ImageHeader
     warnings: tuple[CodedWarning, ...] = ()
     delta_e: float | None = None
-    """Its mean colour difference to the original (CIEDE2000), where that was measured."""
+    """Its mean colour difference from the original (CIEDE2000); None: not measured."""
 
 
 class Pixels(Protocol):
-    """What decodes images."""
+    """Decodes images."""
 
     def compare(
         self,
@@ -211,12 +212,12 @@ class Pixels(Protocol):
         profile_can_hold: bool,
         seconds: float,
     ) -> Comparison:
-        """Look at a result beside its original, of an EXIF orientation, within some seconds.
+        """Compare a result with its original of that EXIF orientation, within `seconds`.
 
-        `profile_can_hold` says whether the original's profile can be that of the result's pixels.
+        `profile_can_hold`: whether the original's profile can apply to the result's pixels.
 
         Raises:
-            PixelsUnreadable: as its name says.
+            PixelsUnreadable: an image cannot be decoded in that time.
         """
 
     def convert(
@@ -229,17 +230,17 @@ class Pixels(Protocol):
         orientation: int,
         seconds: float,
     ) -> None:
-        """Write a result anew into a file, within some seconds; its size stays the same.
+        """Write a result again into a file, within `seconds`; its width and height stay the same.
 
-        It gets the alpha of the image `alpha_of`, turned by an EXIF orientation, if one is given.
+        It gets the alpha of the image `alpha_of`, if given, rotated by its EXIF orientation.
 
         Raises:
-            PixelsUnreadable: as its name says.
+            PixelsUnreadable: an image cannot be decoded in that time.
         """
 
 
 class Finish(Protocol):
-    """Makes of a result what is to be published."""
+    """Turns a result into the output to publish."""
 
     def __call__(
         self,
@@ -250,15 +251,15 @@ class Finish(Protocol):
         files: ExitStack,
         remaining: RemainingTime,
     ) -> FinishedResult:
-        """Return a verified result with what its original says, written as the settings want.
+        """Return a verified result with its original's metadata, written by the settings.
 
-        Never raises, and never returns less than the result itself. What is opened is closed with
+        Never raises: if a step fails, the result itself is returned. What is opened is closed with
         `files`.
         """
 
 
 class ExecutionStatus(StrEnum):
-    """What the state machine says of an execution."""
+    """The state of an execution."""
 
     RUNNING = "running"
     ENDED = "ended"
@@ -269,17 +270,17 @@ class Executions(Protocol):
     """The state machine that watches jobs."""
 
     def start(self, name: str, state: dict[str, Any]) -> None:
-        """Start the execution of a name; one that was started before is left alone."""
+        """Start an execution under a name; does nothing if it was started before."""
 
     def status(self, name: str) -> ExecutionStatus:
-        """Tell whether the execution of a name runs, has ended, or never was."""
+        """Return whether the execution of a name runs, has ended, or never existed."""
 
 
 class DropQueue(Protocol):
     """The queue that feeds submit."""
 
     def send(self, bucket: str, key: str) -> None:
-        """Let submit look at an object once more."""
+        """Let submit look at an object again."""
 
 
 class Upscaler(Protocol):
@@ -292,10 +293,10 @@ class Upscaler(Protocol):
         """Start, and pay for, one upscale."""
 
     def project(self, project_id: str) -> Project:
-        """Return a project as it is now."""
+        """Return a project's current state."""
 
     def account(self) -> Account:
         """Return the account that pays; asking is free."""
 
     def download(self, url: str, file: BinaryIO) -> int:
-        """Write what lies at a download URL into a file; return the number of bytes."""
+        """Download a URL into a file; return the number of bytes."""

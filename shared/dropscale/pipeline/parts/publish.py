@@ -1,4 +1,4 @@
-"""Publishes a result: verified, finished, streamed, and never over what is not dropscale's own."""
+"""Publishes a result: verified, finished, streamed; never replaces a foreign object."""
 
 import hashlib
 import tempfile
@@ -26,7 +26,7 @@ _PUT_ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Published:
-    """An output in the results bucket, and what a person should know of it."""
+    """An output in the results bucket, and the warnings about it."""
 
     output: Output
     warnings: tuple[CodedWarning, ...]
@@ -47,13 +47,13 @@ class PublishOutput:
         fetch: Callable[[BinaryIO], int],
         remaining: RemainingTime,
     ) -> Published:
-        """Fetch a result, verify and finish it, and write it where the drop's output belongs.
+        """Fetch a result, verify and finish it, and write it to the key of the drop's output.
 
         `fetch` writes the result into a file and returns its size in bytes.
 
         Raises:
-            OutputOccupied: as its name says.
-            UnreadableResult: what came is no whole image.
+            OutputOccupied: a foreign object is at that key.
+            UnreadableResult: the result is not a complete image.
         """
         with ExitStack() as files:
             file = cast(BinaryIO, files.enter_context(tempfile.TemporaryFile()))
@@ -66,10 +66,9 @@ class PublishOutput:
         return Published(output, finished.warnings)
 
     def _put_once(self, output: Output, file: BinaryIO, drop_id: str, rendition: Rendition) -> None:
-        """Write the output; what this source's earlier result left there is replaced.
+        """Write the output, replacing an earlier output of the same source.
 
-        An object that carries these labels already is the delivery, after a crash before the
-        ledger knew.
+        An object that already has these labels is this delivery, from before a crash.
         """
         project_id = rendition.project_id
         labels = OutputLabels(rendition.fingerprint, drop_id, output.sha256, project_id)
@@ -77,7 +76,7 @@ class PublishOutput:
             there = self.results.describe_output(output.key)
             if there is not None and there.labels == labels:
                 return
-            # Asked after the look: a newer result that is there already is not replaced.
+            # Read after the object: so a newer result that is already there is not replaced.
             drop = self.ledger.drop(drop_id)
             present = drop.renditions.get(rendition.id) if drop else None
             if present is None or not present.wants_result:

@@ -1,19 +1,19 @@
-"""What keeps an object of the input bucket from being read, as long as nobody changes it."""
+"""Why an object of the input bucket cannot be read until somebody changes something."""
 
 from dropscale.errors import DropscaleError
 
 
 class AccessDenied(DropscaleError):
-    """A policy, or a key of KMS, keeps the stack from an object; looked at again each hour."""
+    """A policy or a KMS key denies the stack an object; it is tried again each hour."""
 
 
 class ObjectArchived(DropscaleError):
-    """The object's bytes are in an archive, from which they must be restored first."""
+    """The object is archived, and must be restored first."""
 
 
 class ObjectEncrypted(DropscaleError):
-    """The object is encrypted with a key that its owner gives with each request (SSE-C)."""
+    """The object is encrypted with a key that each request must supply (SSE-C)."""
 
 
 class RequesterPays(DropscaleError):
-    """The bucket's owner has requests paid by who makes them, which the stack does not do."""
+    """The bucket makes requesters pay, which the stack does not do."""

@@ -1,4 +1,4 @@
-"""The image that a drop is about: in the input bucket, or elsewhere."""
+"""The image that a drop is about: in the input bucket, or stored elsewhere."""
 
 from contextlib import ExitStack
 from typing import Protocol
@@ -14,35 +14,35 @@ from dropscale.pipeline.parts.ports import (
     OpenObject,
     Upscaler,
 )
-from dropscale.pipeline.parts.spec_resolver import ResolvedSpec
+from dropscale.pipeline.parts.spec_resolver import DropSpecs
 from dropscale.specs.keys import KeyKind, kind_of
 
 MAX_IMAGE_BYTES = 512 * 1024 * 1024
-"""dropscale's own limit: an image must fit submit's ephemeral storage."""
+"""dropscale's own limit: an image must fit into submit's ephemeral storage."""
 
 
 class SourceImage(Protocol):
     """An image to upscale."""
 
     def describe(self, source: Source) -> Source:
-        """Return the source with what tells its image from others.
+        """Return the source with what identifies its image.
 
         Raises:
-            DropscaleError: it is no image that the vendor takes.
-            ObjectGone, ObjectOverwritten: as their names say.
+            DropscaleError: the vendor does not accept this image.
+            ObjectGone, ObjectOverwritten: it was deleted or replaced meanwhile.
         """
 
     def send(self, to: Upscaler) -> str:
-        """See that the vendor can read the image; return the path by which it does.
+        """Make the image available to the vendor; return its path there.
 
         Raises:
-            ObjectGone, ObjectOverwritten: as their names say.
-            MagicHourError: the vendor does not take it now.
+            ObjectGone, ObjectOverwritten: it was deleted or replaced meanwhile.
+            MagicHourError: the vendor does not accept it now.
         """
 
 
 class DroppedImage:
-    """A `SourceImage` in the input bucket; read once at most, and sent once at most."""
+    """A `SourceImage` in the input bucket; read at most once, and uploaded at most once."""
 
     def __init__(self, bucket: InputBucket, source: Source, open_objects: ExitStack) -> None:
         self._bucket = bucket
@@ -53,7 +53,7 @@ class DroppedImage:
 
     def describe(self, source: Source) -> Source:
         """See `SourceImage.describe`."""
-        if source.sha256 is not None:
+        if source.sha256 is not None and source.alpha is not None:
             return source
         opened = self._open()
         header = read_header(opened.file, source.key)
@@ -67,6 +67,7 @@ class DroppedImage:
             type=header.type,
             width=header.width,
             height=header.height,
+            alpha=header.alpha,
             bytes=opened.version.size,
         )
 
@@ -88,7 +89,7 @@ class DroppedImage:
 
 
 class RemoteImage:
-    """A `SourceImage` that the vendor reads by itself, where it lies."""
+    """A `SourceImage` that the vendor itself reads from where it is stored."""
 
     def __init__(self, path: str, identity: str) -> None:
         self._path = path
@@ -111,20 +112,20 @@ class RemoteImage:
 
 
 def image_of(
-    bucket: InputBucket, source: Source, resolved: ResolvedSpec, open_objects: ExitStack
+    bucket: InputBucket, source: Source, specs: DropSpecs, open_objects: ExitStack
 ) -> SourceImage:
     """Return the image that a drop is about; what it opens is closed with `open_objects`."""
-    if resolved.image_path is None or resolved.image_identity is None:
+    if specs.image_path is None or specs.image_identity is None:
         return DroppedImage(bucket, source, open_objects)
-    return RemoteImage(resolved.image_path, resolved.image_identity)
+    return RemoteImage(specs.image_path, specs.image_identity)
 
 
 def require_supported(bucket: InputBucket, source: Source) -> None:
-    """Refuse an object whose name is that of a type that the vendor does not take.
+    """Refuse an object that is empty, or whose type the vendor does not accept.
 
     Raises:
-        UnsupportedImage, EmptyImage: as their names say.
-        ObjectGone: as its name says.
+        UnsupportedImage, EmptyImage: the object is refused.
+            ObjectGone: it was deleted meanwhile.
     """
     if kind_of(source.key) is KeyKind.UNSUPPORTED:
         head = bucket.read(source.bucket, source.key, HEAD_BYTES)
@@ -137,7 +138,7 @@ def require_size(version: ObjectVersion, key: str) -> None:
     """Refuse an object that is too large to be read.
 
     Raises:
-        ImageTooLarge: as its name says.
+        ImageTooLarge: it has more than `MAX_IMAGE_BYTES`.
     """
     if version.size > MAX_IMAGE_BYTES:
         raise ImageTooLarge(
@@ -147,10 +148,9 @@ def require_size(version: ObjectVersion, key: str) -> None:
 
 
 def refresh_source(known: Source, version: ObjectVersion) -> Source:
-    """Return a source, without what is known of it if its object has changed.
+    """Return a source; if its object has changed, without what was known of the old one.
 
-    Where the bucket keeps no versions, the same bytes may have been put there again: then the
-    source differs in when that was.
+    Without versioning, the same bytes may have been written again: then `modified` differs.
     """
     modified = version.modified or known.modified
     if known.etag == version.etag and known.version_id == version.version_id:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from dropscale.errors import DropscaleError
+from dropscale.ledger.drops import Source
 from dropscale.pipeline.parts.ports import MOST_KEYS, SpecFiles
-from dropscale.specs.cascade import cascade
+from dropscale.specs.cascade import ImageFacts, cascade, layers_for, unmet_elsewhere
 from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.specs.faults import Fault, Severity, SpecInvalid
@@ -29,6 +31,7 @@ from dropscale.specs.merge import Layer, effective_spec, merge, warnings_about
 from dropscale.specs.parse import (
     ImageUnnamed,
     ImageUnread,
+    Rule,
     SpecFile,
     is_other_tools,
     parse_folder_spec,
@@ -37,15 +40,17 @@ from dropscale.specs.parse import (
 )
 
 _ENDS_LIKE_A_SPEC = frozenset({KeyKind.STAND_ALONE, KeyKind.OTHER})
-"""What a spec is that has not its image's extension: `cat.yaml`, or `cat.yaml.txt`."""
+"""The kinds of key of a spec without its image's extension: `cat.yaml`, or `cat.yaml.txt`."""
+
+_FACTS = ("type", "width", "height", "alpha", "bytes")
 
 _ParsedSpec = SpecFile | SpecInvalid | None
 
 FolderSpecCache = MutableMapping[tuple[str, str], _ParsedSpec]
-"""The specs of folders, by bucket and folder; None: it has none."""
+"""The specs of folders, by bucket and folder; None: the folder has no spec."""
 
 NamesLike = Callable[[str, str], Iterable[str]]
-"""Gives the keys of specs that only differ from an image's in case, by bucket and image key."""
+"""Returns, for a bucket and an image key, the keys of specs that differ from it only in case."""
 
 
 class SidecarAmbiguous(DropscaleError):
@@ -57,7 +62,7 @@ class FolderSpecAmbiguous(SpecInvalid):
 
 
 class SpecMisnamed(SpecInvalid):
-    """A file plainly means to be a spec, but has a name that none has; it is not ignored."""
+    """A file is clearly meant to be a spec, but is not named like one; it is not ignored."""
 
     fix = "Give it that name, or delete it and drop the image again (or `dropscale retry KEY`)."
 
@@ -68,25 +73,55 @@ class SidecarMissing(Exception):
 
 @dataclass(frozen=True)
 class ResolvedSpec:
-    """All specs of a drop: merged, and as the layers they were, outermost first.
+    """All specs of a drop that apply to its image: merged, and as layers, outermost first.
 
-    `image_path` is where the image of a spec that stands alone lies, `image_identity` the same
-    without a signature; both are None for an image in the input bucket.
+    `image_identity` is as `DropSpecs` has it.
     """
 
     effective: EffectiveSpec
     layers: Sequence[Layer]
     warnings: Sequence[Fault]
-    image_path: str | None = None
     image_identity: str | None = None
 
 
 @dataclass(frozen=True)
-class SpecResolver:
-    """Resolves effective specs; `suffixes` are those that a spec may end in.
+class DropSpecs:
+    """All specs of a drop, outermost first; which rules apply is not decided yet.
 
-    The specs of folders are read once for as long as `folder_specs` keeps them. Names of sidecars
-    are listed by what they begin with; what that cannot find is known by `names_like`.
+    `image_path` is where the image of a spec that stands alone lies, `image_identity` the same
+    without a signature; both are None for an image in the input bucket.
+    """
+
+    parts: Sequence[Layer | Rule]
+    warnings: Sequence[Fault]
+    image_path: str | None = None
+    image_identity: str | None = None
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether what the image is changes what it gets."""
+        return any(isinstance(part, Rule) for part in self.parts)
+
+    def for_image(self, source: Source) -> ResolvedSpec:
+        """Return what applies to a drop's image, as far as its source describes it.
+
+        Raises:
+            SpecInvalid: what applies does not go together.
+        """
+        facts = {name: getattr(source, name) for name in _FACTS}
+        image = ImageFacts(PurePosixPath(source.key).name, **facts)
+        layers = layers_for(image, self.parts)
+        unmet = unmet_elsewhere(image, self.parts) if self.image_identity is not None else ()
+        warnings = [*self.warnings, *warnings_about(layers), *unmet]
+        return ResolvedSpec(effective_spec(merge(layers)), layers, warnings, self.image_identity)
+
+
+@dataclass(frozen=True)
+class SpecResolver:
+    """Resolves effective specs; `suffixes` are the endings that a spec's key may have.
+
+    The specs of folders are read again only when `folder_specs` has dropped them. Sidecars are
+    listed by the beginning of their names; `names_like` returns those that this cannot find.
     """
 
     files: SpecFiles
@@ -96,12 +131,16 @@ class SpecResolver:
     folder_specs: FolderSpecCache = field(default_factory=dict)
     names_like: NamesLike = lambda bucket, image_key: ()
 
-    def resolve_drop(self, bucket: str, key: str) -> ResolvedSpec | None:
+    def resolve_drop(self, bucket: str, key: str) -> DropSpecs | None:
         """Return the specs of a drop, an image or a spec; None: it is another tool's file.
 
+        What is wrong whatever the image is, is told now, before anybody reads it.
+
         Raises:
-            SpecInvalid: with every fault of all its specs.
-            SpecMisnamed, FolderSpecAmbiguous, SidecarAmbiguous, SidecarMissing: as their names say.
+            SpecInvalid: has every fault of all its specs.
+            SpecMisnamed: a spec is not named like one.
+            FolderSpecAmbiguous, SidecarAmbiguous: there is more than one spec.
+            SidecarMissing: the image must wait for its sidecar.
         """
         match kind_by_name(key, self.suffixes):
             case KeyKind.STAND_ALONE:
@@ -110,7 +149,7 @@ class SpecResolver:
                 raise SpecMisnamed([_misnamed_folder_spec(key)])
         return self._resolve_image(bucket, key)
 
-    def _resolve_image(self, bucket: str, key: str) -> ResolvedSpec:
+    def _resolve_image(self, bucket: str, key: str) -> DropSpecs:
         listed = self._names_like(bucket, key)
         texts = {
             name: text
@@ -141,14 +180,14 @@ class SpecResolver:
         return is_same_name(image_key_of(name, self.suffixes) or "", key)
 
     def _names_like(self, bucket: str, key: str) -> list[str]:
-        """Return the keys of all specs that may be about an image, and some more."""
+        """Return the keys of all specs that may be about an image, and possibly others."""
         listed = self._keys(bucket, sidecar_prefixes_of(key))
-        if len(listed) >= MOST_KEYS:  # what matters may come after
+        if len(listed) >= MOST_KEYS:  # The relevant ones may come later.
             listed += sidecar_keys_of(key, self.suffixes)
         return list(dict.fromkeys([*listed, *self.names_like(bucket, key)]))
 
     def _is_about(self, bucket: str, name: str, key: str) -> bool:
-        """Tell whether a spec's name means an image, and no other that has the very name."""
+        """Whether a spec's name means this image, and no other image has exactly that name."""
         meant = meant_image(name, self.suffixes)
         if meant is None or folded(meant) != folded(key):
             return False
@@ -173,7 +212,7 @@ class SpecResolver:
     def _exists(self, bucket: str, key: str) -> bool:
         return self.files.read(bucket, key, 1) is not None
 
-    def _resolve_stand_alone(self, bucket: str, key: str) -> ResolvedSpec | None:
+    def _resolve_stand_alone(self, bucket: str, key: str) -> DropSpecs | None:
         text = self.files.read(bucket, key, MAX_BYTES + 1)
         if text is None or len(text) > MAX_BYTES:
             return None
@@ -187,7 +226,7 @@ class SpecResolver:
         return None if own is None else self._merge_specs(bucket, key, [own])
 
     def _require_no_image_named_like(self, bucket: str, key: str) -> None:
-        """Tell a person who has left the image's extension out of the name of its spec."""
+        """Raise if the name of a spec lacks its image's extension."""
         for image_key in images_named_like(key):
             if self.files.read(bucket, image_key, 1) is not None:
                 raise ImageUnnamed([_extension_missing(key, image_key)])
@@ -198,8 +237,8 @@ class SpecResolver:
         key: str,
         own: Sequence[_ParsedSpec],
         warnings: Sequence[Fault] = (),
-    ) -> ResolvedSpec:
-        """Merge what all files say, or tell what is wrong with any of them."""
+    ) -> DropSpecs:
+        """Merge all files, or raise with all their faults."""
         folders = [self._read_folder_spec(bucket, folder) for folder in folders_of(key)]
         parsed = [*folders, *own]
         invalid = [one for one in parsed if isinstance(one, SpecInvalid)]
@@ -208,18 +247,15 @@ class SpecResolver:
             error = SpecMisnamed if is_misnamed else SpecInvalid
             raise error([fault for one in invalid for fault in one.faults])
         files = [one for one in parsed if isinstance(one, SpecFile)]
-        layers = [self.defaults, *cascade(files)]
-        return ResolvedSpec(
-            effective=effective_spec(merge(layers)),
-            layers=layers,
-            warnings=[
-                *warnings,
-                *(warning for file in files for warning in file.warnings),
-                *warnings_about(layers),
-            ],
+        specs = DropSpecs(
+            parts=[self.defaults, *cascade(files)],
+            warnings=[*warnings, *(warning for file in files for warning in file.warnings)],
             image_path=files[-1].image_path if files else None,
             image_identity=files[-1].image_identity if files else None,
         )
+        if not specs.has_rules:
+            specs.for_image(Source(bucket=bucket, key=key, etag=""))
+        return specs
 
     def _read_folder_spec(self, bucket: str, folder: str) -> _ParsedSpec:
         try:

@@ -1,8 +1,9 @@
-"""Starts jobs: the one place that pays, and the rules that let it pay only once.
+"""Starts jobs: the only place that pays, and the rules by which it pays only once.
 
-The rules (the module's order follows them): a job is claimed in one transaction that only one
-caller can win, with a slot, through the open gate, before anything is sent; what surely created
-nothing gives the job back; whatever else happens is never repeated by the program.
+The rules (the module's order follows them): before anything is sent, a job is claimed in one
+transaction that only one caller can win, with a slot, through the open gate; an answer that means
+that certainly nothing was created makes the job ready again; any other outcome is never repeated
+automatically.
 """
 
 from collections.abc import Callable
@@ -51,12 +52,12 @@ REJECTING_ERRORS = (errors.InvalidRequest, errors.PlanRefused, errors.NotFound)
 
 SPARE_SECONDS = 10.0
 _LAST_SECONDS = 3.0
-"""In which a function that has paid still says what it could not write down."""
+"""Reserved to report a paid project whose id could not be written."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _ATTEMPT_LEASE = timedelta(minutes=16)
-"""Beyond Lambda's longest time-out: after it, nobody can still be at this attempt."""
+"""Longer than Lambda's longest time-out: after it, no function can still run this attempt."""
 _COUNTED = 1000
-"""More waiting jobs than this are not counted."""
+"""The most waiting jobs that are counted."""
 _UNAVAILABLE_SECONDS = 30.0
 _LONGEST_ASKED_SECONDS = 3600.0
 _CANDIDATES = 6
@@ -65,25 +66,25 @@ _ORPHAN_LOOKS = 3
 
 
 class ProjectUnrecorded(Exception):
-    """A paid project's id could not be written to the ledger; the message holds the id."""
+    """A paid project's id could not be written to the ledger; the message has the id."""
 
 
 class StartOutcome(StrEnum):
-    """What became of an attempt to start a job."""
+    """The outcome of an attempt to start a job."""
 
     STARTED = "started"
     WAITING = "waiting"
     REJECTED = "rejected"
     UNKNOWN = "unknown"
     LEFT = "left"
-    """Somebody else has it, nobody wants it, or it is not ready."""
+    """Another process has it, no drop wants it, or it is not ready."""
 
 
 @dataclass(frozen=True)
 class StartPolicy:
-    """What the start of a job must leave room for: slots, seconds for one create call, credits.
+    """The limits that the start of a job must keep: slots, seconds for one create call, credits.
 
-    `slots` None: as many as the account's tier runs.
+    `slots`: None: as many as the account's tier runs.
     """
 
     slots: int | None
@@ -93,7 +94,7 @@ class StartPolicy:
 
 @dataclass(frozen=True)
 class StartJob:
-    """Starts one job, if slot and gate allow and nobody else does."""
+    """Starts one job, if slot, budget and gate allow and no other process starts it."""
 
     ledger: Ledger
     upscaler: Upscaler
@@ -115,10 +116,10 @@ class StartJob:
         """Start a ready job.
 
         Args:
-            fingerprint: the job's.
-            remaining: the function's time.
-            probe: the gate's step that lets this one through while it is closed.
-            drop_id: of the drop that it is started for; None: any of its drops may want it.
+            fingerprint: that of the job.
+            remaining: the function's remaining time.
+            probe: the gate's step that lets this job through while the gate is closed.
+            drop_id: the drop that it is started for; None: any of its drops.
         """
         job = self.ledger.job(fingerprint)
         if job is None or job.state is not JobState.READY:
@@ -141,14 +142,14 @@ class StartJob:
         try:
             self.ledger.write(self.ownership.condition, passage, *job_changes(job, claimed, limits))
         except NotOwner:
-            return StartOutcome.WAITING  # Whoever owns the ledger starts it.
+            return StartOutcome.WAITING  # The ledger's owner starts it.
         except (GateClosed, SlotsTaken, BudgetSpent) as error:
             return self._hold_back(job, self._explain_wait(error), drop_id)
         except LedgerConflict:
-            # Where an answer was lost, a repeat finds the step taken: by this very claim.
+            # If an answer was lost, the repeated write conflicts with this claim itself.
             if self.ledger.attempt(token) is None:
                 return StartOutcome.LEFT
-        # Function and lease both outlast the create: the claim may have taken long.
+        # Function and lease must both outlast the create: the claim may have taken long.
         lease = (lease_end - self.clock()).total_seconds()
         if min(remaining(), lease) < self._seconds_to_pay:
             self._end_attempt(claimed, lambda job: job.return_to_ready(self.clock()))
@@ -161,8 +162,8 @@ class StartJob:
     def start_next(self, remaining: RemainingTime) -> int:
         """Start the job that has waited longest, and one more; return how many were started.
 
-        Called when a job has ended: the place it had at the vendor is free. More places are, if
-        creates were refused, or their answers lost.
+        Called when a job has ended and its place at the vendor is free. There are more free places
+        if creates were refused, or their answers lost.
         """
         started = 0
         probe = self.gate.due_probe(place_is_free=True)
@@ -178,10 +179,10 @@ class StartJob:
         return started
 
     def _places(self) -> tuple[int, int]:
-        """Return how many jobs of ours may be at the vendor, and how many as refusals tell.
+        """Return how many of our jobs may be at the vendor, and how many judging by refusals.
 
-        They are read for each claim. A tier that falls ends no job; none is added before as many
-        have ended: the claim's transaction compares with those that are there then.
+        They are read for each claim. A lower tier ends no job; none is added until enough have
+        ended, because the claim's transaction compares the limit with the current number.
         """
         most, gate = self.policy.slots, self.ledger.gate()
         if most is None:
@@ -191,9 +192,9 @@ class StartJob:
         return most, most if limit is None else min(most, limit)
 
     def pass_over(self, job: Job) -> None:
-        """Go on with the next of a job's drops, or look at it no more if no drop wants it.
+        """Continue with the next of a job's drops, or stop looking at it if no drop wants it.
 
-        Nothing is done if a drop has come since: that counts `seq` up.
+        Does nothing if a drop was added meanwhile, because that raises `seq`.
         """
         page = self.ledger.list_attached(job.fingerprint, job.cursor, MOST_DROPS)
         if len(page) == MOST_DROPS:
@@ -204,19 +205,19 @@ class StartJob:
             self.ledger.write(SaveJob(after))
 
     def _have_image_sent(self, job: Job) -> None:
-        """Have the sweeper see that the image is read, and its bytes sent (once more)."""
+        """Have the sweep request the image, so that its bytes are uploaded (again)."""
         if job.due is None:
             now = self.clock()
             amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(now))
 
     def _is_wanted(self, job: Job) -> bool:
-        """Whether one of its drops wants it, of those where the present round stands."""
+        """Whether one of its drops on the current round's page wants it."""
         page = self.ledger.list_attached(job.fingerprint, job.cursor, MOST_DROPS)
         drops = map(self.ledger.drop, page)
         return any(drop and drop.wants(job.fingerprint) for drop in drops)
 
     def _adopt_orphan(self, job: Job) -> bool:
-        """Take the result that an earlier attempt has brought after all; looking is free."""
+        """Adopt a project of an earlier attempt that is complete after all; looking is free."""
         for project_id in job.orphans[-_ORPHAN_LOOKS:]:
             try:
                 project = self.upscaler.project(project_id)
@@ -300,7 +301,7 @@ class StartJob:
             later = self.clock() + REVIEW
             unknown = self._end_attempt(job, lambda job: job.record_unknown(later))
             if error.status is not None:
-                # Whoever answers so would do it to the next job, too.
+                # The next job would get the same answer.
                 self.gate.close(WaitReason.UNREADABLE, error)
             else:
                 self.gate.end_probe(probe, _UNAVAILABLE_SECONDS)
@@ -325,15 +326,15 @@ class StartJob:
         return self._hold_back(refused, self.gate.close(reason, error), drop_id)
 
     def _return_job(self, claimed: Job) -> Job:
-        """Write down what is known of a job that was refused.
+        """Make a refused job ready again.
 
-        Before its gate is closed: whoever is cut off in between leaves no unknown outcome.
+        This comes before the gate closes, so that a crash in between leaves no unknown outcome.
         """
         now = self.clock()
         return self._end_attempt(claimed, lambda job: job.return_to_ready(now))
 
     def _hold_back(self, job: Job, waiting: Waiting, drop_id: str | None) -> StartOutcome:
-        """Tell who waits: the drop that asks, whose like were told before, or all of them."""
+        """Show the wait in the drop that asks (the others already show it), or in all of them."""
         if drop_id is None:
             self.follow.update_drops(job, waiting)
         else:
@@ -349,9 +350,9 @@ class StartJob:
     def _record_project(
         self, claimed: Job, created: CreatedProject, remaining: RemainingTime
     ) -> Job:
-        """Write the project's id down before anything else; the attempt's late answer counts.
+        """Write the project's id before anything else; a late answer of the attempt counts, too.
 
-        Whatever the ledger answers, it is asked until the function's time is nearly over.
+        The write is retried until the function's time is nearly over.
         """
         now = self.clock()
 
@@ -378,9 +379,9 @@ class StartJob:
 
 
 def refusal_of(error: errors.MagicHourError) -> Reason:
-    """Return why a drop is rejected whose request the vendor refused for good."""
+    """Return why a drop is rejected after the vendor refused its request permanently."""
     return Reason(
         code=type(error).__name__,
-        message=f"The vendor refuses it: {error.message}",
+        message=f"Magic Hour rejected the request: {error.message}",
         fix=error.advice,
     )

@@ -1,4 +1,4 @@
-"""Tags the object that a drop is about with what became of it, for lifecycle rules of its owner."""
+"""Tags a drop's object with the drop's final state, for its owner's lifecycle rules."""
 
 import logging
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from dropscale.pipeline.parts.ports import DropTags, ObjectGone
 _log = logging.getLogger(__name__)
 
 OPEN = "open"
-"""What the tag says of a drop that was final, and is worked on again."""
+"""The tag's value for a drop that was final and is open again."""
 
 _BY_HAND = "see docs/operations.md for how to tag it by hand"
 
 
 @dataclass(frozen=True)
 class TagDrop:
-    """Sets the tag of a drop that has come to its end, and changes it if it is open again."""
+    """Sets the tag of a final drop, and changes it if the drop is open again."""
 
     tags: DropTags
 
     def __call__(self, drop: Drop) -> tuple[CodedWarning, ...]:
-        """Tag the very version that the drop is about; return what kept it from that.
+        """Tag exactly the version that the drop is about; return a warning if that failed.
 
         Never raises: the result is delivered, tagged or not.
         """
@@ -46,7 +46,7 @@ class TagDrop:
 
 
 def leave_untagged(_: Drop) -> tuple[CodedWarning, ...]:
-    """Do nothing: nobody wants tags."""
+    """Do nothing: tags are turned off."""
     return ()
 
 

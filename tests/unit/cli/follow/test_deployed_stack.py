@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError
 from dropscale.aws.settings import CommandSettings
 from dropscale_cli.files.drops import find_drops
 from dropscale_cli.follow.deployed_stack import StackRun
-from dropscale_cli.follow.round_trip import RoundTrip
+from dropscale_cli.follow.stack_plan import PlannedChange
 from dropscale_cli.stacks.aws_target import AwsTarget
-from dropscale_cli.stacks.stack_plan import PlannedChange
+from dropscale_cli.tracking.round_trip import RoundTrip
 from tests.fakes import png
 
 _SETTINGS: Any = CommandSettings.model_construct

@@ -10,16 +10,16 @@ import pytest
 from dropscale.ledger.drops import Reason
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale_cli.files.drops import IgnoredFiles
-from dropscale_cli.follow.progress import (
+from dropscale_cli.follow.summary import Summary
+from dropscale_cli.terminal import Terminal
+from dropscale_cli.tracking.progress import (
     LineProgress,
     TableProgress,
     progress_in_words,
     progress_on,
     state_in_words,
 )
-from dropscale_cli.follow.round_trip import FollowedDrop
-from dropscale_cli.follow.summary import Summary
-from dropscale_cli.terminal import Terminal
+from dropscale_cli.tracking.round_trip import FollowedDrop
 from tests.unit.cli.samples import manifest
 
 REASON = Reason(code="SpecInvalid", message="b.jpg.yaml: is bad", fix="Correct it.")
@@ -252,7 +252,7 @@ def test_what_is_given_up_comes_with_the_command_that_goes_on(
 def test_warnings_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     odd = manifest("a.jpg", DropState.DELIVERED, output="a.png", warnings=("a.png is odd",))
     summary(FollowedDrop("a.jpg", "1", 0, manifest=odd)).print_text()
-    assert "Warning: a.png is odd [Spec]\n" in capsys.readouterr().out
+    assert "Warning: a.jpg: a.png is odd [Spec]\n" in capsys.readouterr().out
 
 
 def test_a_job_that_two_images_share_is_counted_once() -> None:

@@ -13,8 +13,8 @@ from dropscale.ledger.states import DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale_cli.files.drops import Drops
 from dropscale_cli.files.results import collect
-from dropscale_cli.follow import round_trip
-from dropscale_cli.follow.round_trip import (
+from dropscale_cli.tracking import round_trip
+from dropscale_cli.tracking.round_trip import (
     MOST_MANIFEST_BYTES,
     FollowedDrop,
     ResultMissing,

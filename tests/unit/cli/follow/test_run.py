@@ -13,8 +13,8 @@ from dropscale_cli.errors import PriceUnconfirmed
 from dropscale_cli.files.drops import Drops
 from dropscale_cli.files.state_folder import StateFolder
 from dropscale_cli.follow.places import failure_lines
-from dropscale_cli.follow.round_trip import FollowedDrop, RoundTrip
 from dropscale_cli.follow.run import RunOptions, run
+from dropscale_cli.tracking.round_trip import FollowedDrop, RoundTrip
 from tests.fakes import png
 
 

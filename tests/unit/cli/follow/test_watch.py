@@ -10,8 +10,8 @@ import pytest
 from dropscale.ledger.states import DropState
 from dropscale_cli.files.drops import Drops
 from dropscale_cli.follow import watch as watching
-from dropscale_cli.follow.round_trip import RoundTrip
 from dropscale_cli.follow.watch import SETTLE_SECONDS, WatchedFolder, watch
+from dropscale_cli.tracking.round_trip import RoundTrip
 from tests.unit.cli.follow.test_round_trip import ScriptedTarget, Updates, step
 from tests.unit.cli.samples import manifest
 

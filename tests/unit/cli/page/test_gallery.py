@@ -21,8 +21,8 @@ from dropscale.specs.effective import EffectiveRendition
 from dropscale.upscaler import Mode
 from dropscale_cli.errors import NoResults, PageUnwritable
 from dropscale_cli.files.state_folder import StateFolder
-from dropscale_cli.follow.round_trip import FollowedDrop
 from dropscale_cli.page.gallery import LivePage, drops_in, make_gallery, write_page
+from dropscale_cli.tracking.round_trip import FollowedDrop
 from tests.fakes import png
 from tests.unit.cli.samples import manifest
 
@@ -288,7 +288,7 @@ def test_filters_offer_each_state_and_each_folder_with_all_below(results: Result
     assert states == ["", "rejected"]
     options = [(one.attributes["value"], one.text.strip()) for one in page.all("option")]
     assert options[:3] == [("", "all folders"), ("x", "x (2)"), ("x/y", "x/y (1)")]
-    assert options[3:] == [("", "by name"), ("failed", "failed ones first")]  # nothing is warned of
+    assert options[3:] == [("", "by name"), ("failed", "failed first")]  # nothing is warned of
 
 
 def test_seconds_are_those_of_the_last_passage(results: Results) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from dropscale.specs.model import Spec, Style
 from dropscale_cli.specs.explain import tell_layers
+from tests.fakes import png
 
 Write = Callable[..., Path]
 Explain = Callable[..., dict[str, Any]]
@@ -59,9 +60,27 @@ def test_each_field_tells_whose_value_it_is_and_what_it_overrides(
 def test_every_field_of_the_model_is_there(write: Write, explained: Explain) -> None:
     write("cat.jpg")
     fields = {field.partition(".")[0] for field in explained("cat.jpg")["fields"]}
-    assert fields == Spec.model_fields.keys() - {"assets", "preset", "presets"}
+    assert fields == Spec.model_fields.keys() - {"assets", "preset", "presets", "rules"}
     assert {"style.mode", "style.prompt"} <= explained("cat.jpg")["fields"].keys()
     assert Style.model_fields.keys() == {"mode", "enhancement", "prompt"}
+
+
+def test_a_value_of_a_rule_tells_which_and_only_for_images_that_it_applies_to(
+    write: Write, explained: Explain
+) -> None:
+    rules = "[{if: {orientation: portrait}, scale_factor: 4}, {if: {name: '*'}, name: All}]"
+    write("dropscale.yaml", f"scale_factor: 2\nrules: {rules}")
+    write("high.png", png(3, 4))
+    write("wide.png", png(4, 3))
+    write("damaged.png")
+    high, wide, damaged = (
+        explained(key)["fields"] for key in ("high.png", "wide.png", "damaged.png")
+    )
+    assert high["scale_factor"]["value"] == 4
+    assert high["scale_factor"]["from"] == "dropscale.yaml:2:53 (rules[0])"
+    assert high["scale_factor"]["overrides"][0]["from"] == "dropscale.yaml:1:15"
+    assert [each["scale_factor"]["value"] for each in (wide, damaged)] == [2, 2]
+    assert [each["name"]["value"] for each in (high, wide, damaged)] == ["All"] * 3
 
 
 def test_a_value_of_a_preset_tells_where_it_stands_there_and_in_which(

@@ -22,9 +22,7 @@ from dropscale.pipeline.resolve import Decision, Trust
 from dropscale_cli.errors import NotResolved, UnknownImage
 from dropscale_cli.files.state_folder import KeptLedger
 from dropscale_cli.follow.places import Place, Session, place_of
-from dropscale_cli.follow.progress import Progress, progress_on
-from dropscale_cli.follow.round_trip import FollowedDrop
-from dropscale_cli.follow.run import Agreement, agree_to_price
+from dropscale_cli.follow.run import Agreement
 from dropscale_cli.follow.summary import Summary
 from dropscale_cli.options import (
     FILE,
@@ -33,11 +31,14 @@ from dropscale_cli.options import (
     PROGRESS_HELP,
     YES_HELP,
     Command,
+    agree_to_price,
     ended_by_signals,
     format_option,
     place_options,
 )
 from dropscale_cli.terminal import Terminal, confirm, say
+from dropscale_cli.tracking.progress import Progress, progress_on
+from dropscale_cli.tracking.round_trip import FollowedDrop
 
 if TYPE_CHECKING:
     from dropscale_cli.stacks.aws_target import AwsTarget

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Protocol
 
 from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
-from dropscale_cli.follow.round_trip import FollowedDrop, Reporter, Transfer
 from dropscale_cli.terminal import Table, Terminal, Verbosity, on_one_line
+from dropscale_cli.tracking.round_trip import FollowedDrop, Reporter, Transfer
 
 _SPARE_LINES = 4
 """For the table's frame, its caption, and the prompt."""
@@ -49,6 +49,17 @@ def state_in_words(drop: FollowedDrop) -> str:
     else:
         words = drop.manifest.state.replace("_", " ")
     return f"{words}, no longer waited for" if drop.is_given_up else words
+
+
+def reason_lines(drop: FollowedDrop) -> Iterator[str]:
+    """Yield the reason of an image's state and what to do; nothing if all is well."""
+    if drop.trouble:
+        yield drop.trouble
+    elif drop.manifest is None:
+        yield "The stack reported nothing about it. Run again with --log FILE, and read the log."
+    elif drop.manifest.reason:
+        yield drop.manifest.reason.message
+        yield drop.manifest.reason.fix
 
 
 def progress_in_words(drop: FollowedDrop) -> str:

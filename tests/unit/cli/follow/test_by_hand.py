@@ -12,14 +12,14 @@ from dropscale.magichour import errors
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectUnnamed
 from dropscale_cli.errors import NotResolved
 from dropscale_cli.files.state_folder import KeptLedger
-from dropscale_cli.follow.run import Agreement
-from dropscale_cli.main import main
-from dropscale_cli.stacks.aws_target import AwsTarget
-from dropscale_cli.stacks.by_hand import (
+from dropscale_cli.follow.by_hand import (
     Adoption,
     adopt_project,
     upscales_to_pay_again,
 )
+from dropscale_cli.follow.run import Agreement
+from dropscale_cli.main import main
+from dropscale_cli.stacks.aws_target import AwsTarget
 from tests.fakes import png
 from tests.world import World
 

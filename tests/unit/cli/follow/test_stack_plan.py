@@ -2,11 +2,16 @@
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from dropscale.ledger.jobs import Parameters
 from dropscale.pipeline.parts.ports import ObjectVersion
-from dropscale_cli.stacks.stack_plan import Page, PlannedChange, StackPlanner
+from dropscale_cli.files.drops import find_drops
+from dropscale_cli.files.state_folder import KeptLedger, StateFolder
+from dropscale_cli.follow.stack_plan import Page, PlannedChange, StackPlanner
+from dropscale_cli.specs.plan import plan_of
 from tests.fakes import png
 from tests.originals import encoded, pixels
 from tests.world import BUCKET, World
@@ -131,6 +136,68 @@ def test_what_the_stack_then_does_is_what_was_planned(world: World) -> None:
     assert paid == ["preserve", "preserve"]
     assert sum(change.credits for change in changes) == 2 * 25
     assert planned(world, "a/") == []
+
+
+RULES = """\
+presets:
+  dear: {scale_factor: 4, style: {mode: creative}}
+scale_factor: 2
+style: {mode: preserve}
+rules:
+- {if: {orientation: portrait}, style: {mode: creative}}
+- {if: {below_megapixels: 0.0001}, scale_factor: 4}
+- {if: {alpha: true}, preset: dear}
+- {if: {type: jpeg, min_bytes: 300000}, style: {mode: balanced}, scale_factor: 4}
+- {if: {name: "*_free.*"}, skip_if: {min_width: 1}}
+"""
+
+
+def test_rules_and_presets_are_planned_as_they_are_then_paid(world: World, tmp_path: Path) -> None:
+    """Also where the header stands behind the beginning of the file, and by local files."""
+    profile = random.Random(1).randbytes(300_000)
+    files: dict[str, bytes | str] = {
+        "dropscale.yaml": RULES,
+        "wide.png": png(20, 10),
+        "high.png": png(10, 20),
+        "tiny.png": png(8, 6),
+        "clear.png": encoded(pixels().convert("RGBA"), "PNG"),
+        "scan.jpg": encoded(pixels(), "JPEG", icc_profile=profile),
+        "wide_free.png": png(20, 11),
+        "own.png": png(10, 21),
+        "own.png.yaml": "style: {mode: preserve}",
+        "near/dropscale.yaml": "preset: dear\nstyle: {mode: balanced}",
+        "near/high.png": png(10, 22),
+        "job.yaml": "assets: {image_file_path: api-assets/id/1.png}",
+    }
+    for key, body in files.items():
+        world.put(f"a/{key}", body)
+        path = tmp_path / "a" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body if isinstance(body, bytes) else body.encode())
+    wanted = {
+        "a/wide.png": "2x preserve",
+        "a/high.png": "2x creative",
+        "a/tiny.png": "4x preserve",
+        "a/clear.png": "4x creative",
+        "a/scan.jpg": "4x balanced",
+        "a/own.png": "2x preserve",
+        "a/near/high.png": "4x balanced",
+        "a/job.yaml": "2x preserve",
+    }
+    nothing = KeptLedger.read(StateFolder(tmp_path / "out"))
+    local = plan_of(find_drops(tmp_path, tmp_path / "out"), nothing)
+    changes = {change.key: change for change in planned(world)}
+    for change in changes.values():
+        world.submit(change.key)
+        world.finish_all()
+
+    assert changes.pop("a/wide_free.png").then.startswith("skipped: ")
+    assert {key: change.then for key, change in changes.items()} == wanted
+    paid = [Parameters(**parameters) for _, parameters, _ in world.upscaler.creates]
+    assert sorted(f"{one.scale_factor}x {one.mode}" for one in paid) == sorted(wanted.values())
+    assert sum(one.credits for one in paid) == local.credits
+    assert local.credits == sum(change.credits for change in changes.values())
+    assert planned(world) == []
 
 
 def test_only_what_lies_below_is_looked_at_page_by_page(world: World) -> None:

@@ -20,8 +20,8 @@ from dropscale.ledger.store import Ledger
 from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion, Upscaler
 from dropscale.pipeline.parts.source_image import RemoteImage, SourceImage, refresh_source
 from dropscale.pipeline.parts.spec_resolver import (
+    DropSpecs,
     NamesLike,
-    ResolvedSpec,
     SidecarMissing,
     SpecResolver,
 )
@@ -142,10 +142,10 @@ class StackPlanner:
         version = ObjectVersion(version.etag, known.version_id, version.size)
         source = refresh_source(known, version)
 
-        def image(resolved: ResolvedSpec) -> SourceImage:
-            if resolved.image_path is None or resolved.image_identity is None:
-                return _PeekedImage(self.bucket)
-            return RemoteImage(resolved.image_path, resolved.image_identity)
+        def image(specs: DropSpecs) -> SourceImage:
+            if specs.image_path is None or specs.image_identity is None:
+                return _PeekedImage(self.bucket, version.size, needs_header=specs.has_rules)
+            return RemoteImage(specs.image_path, specs.image_identity)
 
         try:
             planned = planned_drop(source, version, self.specs, image, self.budget)
@@ -180,22 +180,31 @@ class StackPlanner:
 
 @dataclass(frozen=True)
 class _PeekedImage:
-    """A `SourceImage` of which only the beginning is read: its job counts as a new one."""
+    """A `SourceImage` of which only the beginning is read: its job counts as a new one.
+
+    All of it is read if its header is further on and the price needs the header.
+    """
 
     bucket: InputBucket
+    size: int
+    needs_header: bool
 
     def describe(self, source: Source) -> Source:
-        if source.sha256 is not None:
+        if source.sha256 is not None and source.alpha is not None:
             return source
+        identity = source.sha256 or f"not read, ETag {source.etag}"
+        facts: dict[str, Any] = {"sha256": identity, "bytes": self.size}
         head = self.bucket.read(source.bucket, source.key, _PEEK_BYTES) or b""
-        facts: dict[str, Any] = {"sha256": f"not read, ETag {source.etag}"}
         try:
             header = read_header(io.BytesIO(head), source.key)
         except DamagedImage:
             if len(head) < _PEEK_BYTES:
                 raise
-        else:
-            facts |= {"type": header.type, "width": header.width, "height": header.height}
+            if not self.needs_header:
+                return source.model_copy(update=facts)
+            with self.bucket.open(source.bucket, source.key, source.etag) as opened:
+                header = read_header(opened.file, source.key)
+        facts |= {name: getattr(header, name) for name in ("type", "width", "height", "alpha")}
         return source.model_copy(update=facts)
 
     def send(self, to: Upscaler) -> str:

@@ -16,8 +16,8 @@ from dropscale_cli.errors import PriceUnconfirmed
 from dropscale_cli.files.drops import FileListing, find_drops
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.follow.places import OutputFolder
-from dropscale_cli.follow.progress import progress_on
 from dropscale_cli.follow.run import Agreement, RunOptions, run_drops
+from dropscale_cli.follow.stack_plan import Page, PlannedChange, StackPlanner
 from dropscale_cli.options import (
     FILE,
     ended_by_signals,
@@ -31,8 +31,8 @@ from dropscale_cli.specs.plan import loss_lines
 from dropscale_cli.stacks.account import stack_limit_warnings
 from dropscale_cli.stacks.aws_target import deployed_target
 from dropscale_cli.stacks.local_stack import chosen_api
-from dropscale_cli.stacks.stack_plan import Page, PlannedChange, StackPlanner
 from dropscale_cli.terminal import Table, Terminal, choose, say, say_json
+from dropscale_cli.tracking.progress import progress_on
 
 _S3 = "s3://"
 
