@@ -285,7 +285,7 @@ class Commands(click.Group):
         return command
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """See `click.Group.add_command`; each of them can be told how much to say."""
+        """See `click.Group.add_command`; adds the options for verbosity to each command."""
         cmd.params += [
             _verbosity_option("-q", Verbosity.QUIET, "Show no progress."),
             _verbosity_option("-v", Verbosity.VERBOSE, "Show each step and each transfer."),

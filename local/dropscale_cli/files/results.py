@@ -239,7 +239,7 @@ def collected_file(out: Path, output: Output) -> Path | None:
 
 
 def file_below(folders: Iterable[Path], key: str, size: int | None = None) -> Path | None:
-    """Return the first file at a key below one of the folders that has a size in bytes.
+    """Return the first file at a key in one of the folders, with a size in bytes.
 
     None: there is no such file, or the key leads out. Without a size, any size matches.
     """

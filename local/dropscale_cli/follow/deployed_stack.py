@@ -105,7 +105,7 @@ class DeployedStack:
     def session(
         self, console: Terminal, *, retried: Collection[str] = (), dropped: Collection[str] = ()
     ) -> Iterator[Session]:
-        """See `Place.session`; its bucket has what was dropped, so it needs no keys."""
+        """See `Place.session`; its bucket has the drops, so it needs no keys."""
         with ExitStack() as started:
             progress = started.enter_context(progress_on(console))
             page = started.enter_context(LivePage.kept_up(self.out)) if self.out else None

@@ -38,7 +38,7 @@ def tell_layers(
     as_json: bool,
     suffixes: Sequence[str] = SPEC_SUFFIXES,
 ) -> int:
-    """Print the effective spec of an image, or of a spec that stands alone.
+    """Print the effective spec of an image, or of a stand-alone spec.
 
     For a sidecar, that of its image is printed. Return the exit code: 1 if its specs are faulty,
     else 0.

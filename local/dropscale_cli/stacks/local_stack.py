@@ -90,9 +90,9 @@ def local_cloud(
 ) -> Iterator[EmbeddedCloud]:
     """Run the stack on this machine, on `magic_hour`, until the block ends.
 
-    With a journal, it resumes where that journal's stack stopped. Its buckets are empty all the
-    same: what is delivered reads `originals`, and nothing is evaluated because of them, since the
-    specs beside them may have changed.
+    With a journal, it resumes where that journal's stack stopped. Its buckets are still empty:
+    deliveries read `originals`, which trigger no evaluation, because the specs beside them may have
+    changed.
 
     Raises:
         StartFailed: the port is taken, a parameter is invalid, or the log cannot be opened.

@@ -104,7 +104,7 @@ def hooked_moto(
         (AccountSpecificBackend, "_generate_regions", lambda _: lambda *_: [clients.region]),
         # It looks through a class for its methods, at each request.
         (moto_responses, "method_names_from_class", functools.cache),
-        # It lists moto's own folder to know a host, at each request.
+        # It lists moto's own folder to recognise a host, at each request.
         (DomainDispatcherApplication, "get_backend_for_host", functools.cache),
         (BaseJSONSerializer, "_serialize_type_structure", _write_scalars_as_they_are),
         (AmazonStateLanguageParser, "parse", _parse_once),
