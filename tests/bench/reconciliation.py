@@ -52,7 +52,7 @@ class Listing:
 
 
 class CountingLedger(MemoryLedger):
-    """Counts what is looked up."""
+    """Counts lookups."""
 
     looked_up = 0
 

@@ -1,4 +1,4 @@
-"""Alarms, dashboard and mails watch what is emitted, and silence means what was decided.
+"""Alarms, dashboard and mails watch emitted metrics, and missing data is treated as decided.
 
 What the functions emit is read from the lines that they print for CloudWatch (its embedded metric
 format), after the stories that a person must hear of.
@@ -85,7 +85,7 @@ class Metric(NamedTuple):
 
 
 class MeteredWorld(World):
-    """What each handler composes its use case with is told of each drop."""
+    """Each handler composes its use case with the listeners of each drop."""
 
     def observe(self, drop: Drop) -> None:
         class AnySettings(Settings):

@@ -1,5 +1,5 @@
-"""The README says what the template says, every spec in the documents is one, and what they name
-exists."""
+"""The README agrees with the template, every spec in the documents is valid, and all names in them
+exist."""
 
 import re
 from pathlib import Path

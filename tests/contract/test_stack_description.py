@@ -1,4 +1,4 @@
-"""What a stack's description tells commands is what its template tells functions."""
+"""Commands get from a stack's description the settings that functions get from its template."""
 
 from pathlib import Path
 from typing import Any

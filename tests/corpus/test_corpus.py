@@ -1,4 +1,4 @@
-"""Every file of the corpus comes to what its expectation says; `python -m tests.corpus` writes it.
+"""Every file of the corpus has the expected outcome; `python -m tests.corpus` writes it.
 
 The JSON Schema, for editors, agrees as far as a schema can.
 """

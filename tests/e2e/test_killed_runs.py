@@ -50,7 +50,7 @@ def kill_after(process: "subprocess.Popen[str]", commits: int, out: Path) -> Non
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(_LOOK_SECONDS)
-    # Whoever only reads leaves the file to the next run just as the killed one left it.
+    # Reading leaves the file unchanged for the next run.
     with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as watching:
         seen: set[tuple[int]] = set()
         while process.poll() is None and len(seen) <= commits:
@@ -137,7 +137,7 @@ def test_retry_fetches_what_was_removed_and_says_what_it_cannot_try(
     content = result.read_bytes()
     assert CREATOR.encode() in content
     result.unlink()
-    # The image is read again, but not evaluated again: that could pay anew.
+    # The image is read again, but not evaluated again: that could pay again.
     (photos / "cat.png.yaml").write_text("scale_factor: 4\n")
     assert "dropscale retry cat.png" in finish("status", "--out", out).stdout
 

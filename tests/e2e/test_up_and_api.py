@@ -1,4 +1,4 @@
-"""What keeps running: what it prints works as printed, and a signal ends all of it."""
+"""Servers: what they print works as printed, and a signal stops everything."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""Bad and odd drops, all at once on the whole embedded stack: each comes to an end of its own.
+"""Bad and odd drops, all at once on the whole embedded stack: each gets its own outcome.
 
 What happens between submit's look at an object and its read cannot be forced on the stack; it is
 tested on the fakes' World; tests/contract/ports/ tests the read itself.
@@ -196,7 +196,7 @@ def events_withheld(cloud: EmbeddedCloud) -> Iterator[None]:
 
 
 def send_event(cloud: EmbeddedCloud, bucket: str, key: str) -> None:
-    """Tell submit, late, of the object that lay at the key first."""
+    """Send submit, late, the event of the first object at the key."""
     event = {"detail": {"bucket": {"name": bucket}, "object": {"key": key}}}
     cloud.client("sqs").send_message(
         QueueUrl=cloud.outputs["DropQueueUrl"], MessageBody=json.dumps(event)
@@ -204,7 +204,7 @@ def send_event(cloud: EmbeddedCloud, bucket: str, key: str) -> None:
 
 
 def is_moving(cloud: EmbeddedCloud) -> bool:
-    """Tell whether a message or an execution is under way; messages first: they start executions.
+    """Return whether a message or an execution is under way; messages first: they start executions.
 
     What failed in submit hides in the queue for minutes, and so counts as under way.
     """

@@ -1,4 +1,4 @@
-"""A run on a vendor whose answers say nothing, and the command that goes on."""
+"""A run on a vendor whose answers are inconclusive, and the command that resumes it."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""Names that people really give to files come to one thing on S3 and on one machine."""
+"""Names that people really give to files have the same outcome on S3 and on one machine."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whatever takes long: a person sees within a second that something goes on, and what."""
+"""Slow commands: a person sees within a second what is happening."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ STACK = "stacks.aws_target._describe_stack"
 
 
 class Slow:
-    """Takes a second, notes what was said by its end, and gives up."""
+    """Takes a second, records the output until its end, and gives up."""
 
     def __init__(self) -> None:
         self.said = ""

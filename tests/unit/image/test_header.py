@@ -1,4 +1,4 @@
-"""Headers of every type that the upscaler takes, and of what it does not."""
+"""Headers of every type that the upscaler accepts, and of others."""
 
 import io
 import random

@@ -41,7 +41,7 @@ def wait(
     interval: float | None = 3.0,
     deadline: float = 1800.0,
 ) -> Project:
-    """Wait for a project that shows `seen` one after the other, the last one for ever."""
+    """Wait for a project that shows the statuses `seen` one after the other; the last one stays."""
     script = list(seen)
 
     async def look() -> Project:

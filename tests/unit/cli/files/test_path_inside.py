@@ -1,4 +1,4 @@
-"""No key, whatever is in it or lies in its way, has anything written outside of its folder."""
+"""No key, whatever is in it or in its way, makes anything be written outside its folder."""
 
 import os
 from pathlib import Path
@@ -55,7 +55,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def all_but_results(out: Path) -> dict[str, bytes]:
-    """Return what lies outside, and what is a run's own."""
+    """Return the files outside, and those of a run's state."""
     kept = [path for path in out.parent.rglob("*") if path.is_file() and not path.is_symlink()]
     return {
         str(path): path.read_bytes()

@@ -1,4 +1,4 @@
-"""A run on a stack that is deployed tells it of each image at once, if it may."""
+"""A run on a deployed stack announces each image to it immediately, if permitted."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ SETTINGS: CommandSettings = _SETTINGS(input_bucket="in", drop_queue_url="drops")
 
 @dataclass
 class Queue:
-    """An SQS client; what it was sent, or the code of what it answers."""
+    """An SQS client; its received messages, or the error code of its answers."""
 
     refusal: str | None = None
     sent: list[dict[str, Any]] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Queue:
 
 @dataclass
 class Trip:
-    """Notes what is dropped."""
+    """Records drops."""
 
     dropped: list[str] = field(default_factory=list)
 

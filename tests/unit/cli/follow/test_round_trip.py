@@ -68,7 +68,7 @@ class ScriptedTarget:
 
 @dataclass
 class Updates:
-    """Remembers what it is told."""
+    """Records reports."""
 
     seen: list[tuple[str, DropState | None]] = field(default_factory=list)
     moves: list[Transfer] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The one sequence of a run, whatever its place: plan, agree, bind, bring, tell."""
+"""The sequence of a run in any place: plan, agree, bind, bring, report."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The page of a folder of results: what is on it, read as a browser reads it."""
+"""The contents of the page of a folder of results, read as by a browser."""
 
 import base64
 import hashlib

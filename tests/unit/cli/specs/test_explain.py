@@ -1,4 +1,4 @@
-"""Whose value is each field's, as `explain` tells it."""
+"""The source of each field's value, as shown by `explain`."""
 
 import json
 from collections.abc import Callable
