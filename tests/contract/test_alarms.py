@@ -264,7 +264,7 @@ def test_an_unknown_outcome_keeps_its_alarm_up_until_it_is_settled(emit: Emit) -
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_watches_metrics_that_aws_has_and_reaches_whoever_is_named(name: str) -> None:
+def test_an_alarm_watches_metrics_that_aws_has_and_reaches_its_receiver(name: str) -> None:
     alarm = ALARMS[name]
     assert alarm["AlarmDescription"]
     assert alarm["AlarmActions"] == {

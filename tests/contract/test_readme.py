@@ -33,7 +33,7 @@ def test_every_parameter_has_its_row_and_no_other_does() -> None:
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/deploy.md"])
-def test_who_deploys_is_told_of_the_daily_limit_and_how_to_raise_it(document: str) -> None:
+def test_a_deployment_shows_the_daily_limit_and_how_to_raise_it(document: str) -> None:
     text = (ROOT / document).read_text()
     section = text.partition("# Deploy\n")[2].partition("\n## ")[0]
 

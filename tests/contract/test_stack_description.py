@@ -27,7 +27,7 @@ def stack() -> Stack:
 
 
 @pytest.mark.parametrize(("name", "model"), SETTINGS.items())
-def test_a_command_is_told_what_the_function_is_told(name: str, model: type[Settings]) -> None:
+def test_a_command_gets_the_settings_of_the_function(name: str, model: type[Settings]) -> None:
     described = stack()
     variables = described.resources[name].properties["Environment"]["Variables"]
     function = model.from_environment({key: str(value) for key, value in variables.items()})

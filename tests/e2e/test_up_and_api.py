@@ -108,7 +108,7 @@ def test_a_stack_takes_drops_as_it_says_until_ctrl_c(
         assert "buckets is gone.\nTo start it again: dropscale up" in last_words(process, logged)
 
 
-def test_the_api_works_as_it_says_until_it_is_told_to_stop(start: Start, tmp_path: Path) -> None:
+def test_the_api_works_as_printed_until_it_is_stopped(start: Start, tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(png())
     with start("api", "--engine", "stub", "--stub-seconds", "0") as process:
         printed = lines_until("Ctrl-C", process.stdout)
@@ -155,7 +155,7 @@ def test_the_api_misbehaves_as_its_plan_says(start: Start, tmp_path: Path) -> No
     assert book == {"credits_spent": 0, "entries": []}
 
 
-def test_the_api_has_the_account_that_it_is_told(start: Start) -> None:
+def test_the_api_has_the_account_of_its_options(start: Start) -> None:
     account = ["--tier", "free", "--credits", "60", "--concurrent-jobs", "2"]
     with start("api", "--engine", "stub", "--stub-seconds", "60", *account) as process:
         said = [line.rpartition(" ") for line in lines_until("Ctrl-C", process.stdout)]

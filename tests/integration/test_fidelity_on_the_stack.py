@@ -74,7 +74,7 @@ def awaited(cloud: EmbeddedCloud, output: str) -> Delivery:
             return Delivery(manifest, Image.open(io.BytesIO(body)))
 
 
-def test_a_photo_is_written_as_its_spec_says_and_keeps_what_it_said(
+def test_a_photo_is_written_as_its_spec_says_and_keeps_its_metadata(
     deliveries: dict[str, Delivery],
 ) -> None:
     done = deliveries[FIRST]

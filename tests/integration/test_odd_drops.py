@@ -288,9 +288,7 @@ def test_a_bad_sidecar_rejects_its_image_by_name(aftermath: Aftermath, sidecar: 
 
 
 @pytest.mark.parametrize("key", IGNORED)
-def test_what_is_no_image_by_its_key_is_ignored_and_the_log_says_so(
-    aftermath: Aftermath, key: str
-) -> None:
+def test_a_key_that_is_not_an_image_is_ignored_and_logged(aftermath: Aftermath, key: str) -> None:
     assert [entry["outcome"] for entry in aftermath.said_of(key)] == ["ignored"]
     assert manifest_key(key) not in aftermath.result_keys
 
@@ -317,7 +315,7 @@ def test_each_distinct_job_is_charged_once(aftermath: Aftermath) -> None:
     assert len(aftermath.book.entries(EntryKind.CHARGE)) == len(fingerprints)
 
 
-def test_every_drop_has_a_manifest_and_nothing_else_lies_in_the_results(
+def test_every_drop_has_a_manifest_and_nothing_else_is_in_the_results(
     aftermath: Aftermath,
 ) -> None:
     manifest_keys = {manifest_key(key) for key in EXPECTED}

@@ -204,7 +204,7 @@ def test_a_folder_of_a_stack_says_whose_it_is(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_interrupted_command_says_what_goes_on_and_what_to_give_next(
+def test_an_interrupted_command_says_what_continues_and_the_next_command(
     command: str,
     interrupted: str,
     said: str,

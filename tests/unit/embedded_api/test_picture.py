@@ -148,7 +148,7 @@ def test_the_colour_profile_stays_with_the_colours_it_describes() -> None:
         pytest.param(png_header(3, 3), id="no pixels"),
     ],
 )
-def test_what_is_no_readable_image_is_an_invalid_file(data: bytes) -> None:
+def test_an_unreadable_image_is_an_invalid_file(data: bytes) -> None:
     with pytest.raises(ImageFault, match="not a readable image") as caught:
         decode(data)
 

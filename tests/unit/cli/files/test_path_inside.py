@@ -116,7 +116,7 @@ def test_a_link_where_the_file_grows_is_not_followed(out: Path, make: str) -> No
     assert precious.read_bytes() == b"precious"
 
 
-def test_what_is_longer_than_it_may_be_is_not_left_there(out: Path) -> None:
+def test_a_file_longer_than_allowed_is_not_left_there(out: Path) -> None:
     with pytest.raises(OSError, match="longer than its manifest says"):
         collect(ResultPath(out, "x.png"), [BODY, BODY], len(BODY))
 

@@ -54,7 +54,7 @@ class Trip:
     ("refusal", "asked", "told"),
     [(None, 3, 0), ("AccessDenied", 1, 1), ("AccessDeniedException", 1, 1)],
 )
-def test_each_image_is_told_of_without_delay_or_once_why_not(
+def test_each_image_is_announced_immediately_or_the_reason_is_given_once(
     tmp_path: Path, refusal: str | None, asked: int, told: int
 ) -> None:
     for number in range(3):
@@ -75,7 +75,7 @@ def test_each_image_is_told_of_without_delay_or_once_why_not(
     assert all("sqs:SendMessage" in line for line in said)
 
 
-def test_another_error_of_the_queues_is_none_to_pass_over(tmp_path: Path) -> None:
+def test_another_error_of_the_queue_is_raised(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
     target = AwsTarget(lambda _: Queue("NonExistentQueue"), "1", "dead", SETTINGS)
 

@@ -78,7 +78,7 @@ def test_a_price_that_is_not_agreed_to_leaves_the_folder_free_for_any_place(
     assert [*place.planned[0].images] == ["cat.png"]
 
 
-def test_what_a_stack_failed_on_is_told_with_the_last_reason_in_its_log(tmp_path: Path) -> None:
+def test_a_failed_image_is_reported_with_the_last_reason_in_the_log(tmp_path: Path) -> None:
     log = tmp_path / "stack.log"
     raised = {"key": "a.png", "exception_name": "KeyError", "exception": "Trace\nKeyError: 'x'"}
     log.write_text("\n".join(["no JSON", json.dumps({"key": "a.png"}), json.dumps(raised), "{}"]))

@@ -244,7 +244,7 @@ def test_a_skipped_image_is_done_and_says_why(results: Results) -> None:
     assert "Correct it." in page.text()
 
 
-def test_a_missing_result_is_told_and_how_to_get_it(results: Results) -> None:
+def test_a_missing_result_is_reported_with_how_to_get_it(results: Results) -> None:
     results.add(manifest("a b.jpg", DELIVERED, output="a b.png"))
     (results.out / "a b.png").unlink()
     assert "Sync the results bucket again." in results.page().text()
@@ -386,7 +386,7 @@ def test_a_bucket_may_be_synced_whole_or_below_a_prefix_or_into_a_folder(
     assert {f"{place}@2x.png", f"{place}.dropscale.json"} < results.page().addresses()
 
 
-def test_what_is_no_manifest_is_left_out_and_told(
+def test_an_unreadable_manifest_is_left_out_and_reported(
     results: Results, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results.add(manifest("a.jpg", REJECTED, reason=REASON))

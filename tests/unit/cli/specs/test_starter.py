@@ -75,7 +75,7 @@ def test_the_modeline_names_the_schema_that_is_written(
     assert starter.starter_text().startswith(starter.MODELINE + "\n")
 
 
-def test_the_schema_never_overwrites_another_file_unless_told(tmp_path: Path) -> None:
+def test_the_schema_overwrites_another_file_only_with_force(tmp_path: Path) -> None:
     path = tmp_path / starter.SCHEMA_NAME
     starter.write_schema(tmp_path, force=False)
     starter.write_schema(tmp_path, force=False)

@@ -87,7 +87,7 @@ def lines(
     ],
     ids=["faults", "two", "short", "clash", "no image yet"],
 )
-def test_every_fault_is_told_at_its_place(
+def test_every_fault_is_reported_at_its_place(
     files: dict[str, str], expected: list[str], lines: Validate
 ) -> None:
     code, found = lines(files)
@@ -159,7 +159,7 @@ def test_a_file_that_is_named_is_taken_for_a_spec(
     assert (code, line[: len(expected)]) == (1, expected)
 
 
-def test_a_sidecar_that_is_named_is_judged_together_with_what_lies_around_it(
+def test_a_named_sidecar_is_checked_with_the_files_around_it(
     lines: Validate,
 ) -> None:
     files = {
@@ -180,7 +180,7 @@ def test_the_cascade_begins_where_one_says(lines: Validate) -> None:
         lines({}, ".", root=Path("a"))
 
 
-def test_what_lies_elsewhere_begins_a_cascade_of_its_own(
+def test_a_path_elsewhere_begins_its_own_cascade(
     lines: Validate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines({"dropscale.yaml": "scale_factor: 3", "a/cat.jpg.yaml": "{nam: x}", "b/x": ""}, "a")

@@ -36,7 +36,7 @@ def faults(kms_key_arn: str = "", **facts: Any) -> list[str]:
     return list(table_faults(cast(AwsTarget, target)))
 
 
-def test_a_ledger_has_none() -> None:
+def test_a_ledger_has_no_faults() -> None:
     assert faults() == []
     assert faults(KEY, SSEDescription={"KMSMasterKeyArn": KEY}) == []
 

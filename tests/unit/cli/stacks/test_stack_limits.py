@@ -32,7 +32,7 @@ TODAY = (
         (9_000, Budget(1, 1), ["DailyCreditLimit=…", "MonthlyCreditLimit=…"]),
     ],
 )
-def test_a_price_above_what_is_left_is_warned_of(
+def test_a_price_above_the_remaining_budget_is_a_warning(
     price: int, budget: Budget, begins: list[str]
 ) -> None:
     warnings = list(limit_warnings(price, budget, SPENT.__getitem__, NOW))
