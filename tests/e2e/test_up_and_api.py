@@ -105,7 +105,7 @@ def test_a_stack_takes_drops_as_it_says_until_ctrl_c(
         )
         s3.close()
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        assert "buckets is gone.\nTo start it again: dropscale up" in last_words(process, logged)
+        assert "buckets are gone.\nTo start it again: dropscale up" in last_words(process, logged)
 
 
 def test_the_api_works_as_printed_until_it_is_stopped(start: Start, tmp_path: Path) -> None:

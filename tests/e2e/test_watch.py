@@ -97,5 +97,5 @@ def test_what_comes_later_is_agreed_to_before_anything_is_there(
         ended = finish("run", tmp_path, "--out", tmp_path / "out", "--watch", **key)
         assert api.book.entries() == ()
     assert ended.returncode == 2
-    assert "Each image added later is also charged, too" in ended.stderr
+    assert "Each image added later is also charged" in ended.stderr
     assert "--yes" in ended.stderr
