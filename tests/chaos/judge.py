@@ -38,7 +38,11 @@ _OPEN = {"waiting", "submitted", "rendering"}
 
 @dataclass(frozen=True)
 class Wish:
-    """What a drop is to bring: the result of each of these jobs, or only its download URLs."""
+    """What a drop is to bring: the result of each of these jobs, or only its download URLs.
+
+    Who wants URLs is served by the result, too, where another drop got it and the vendor offers
+    none.
+    """
 
     key: str
     fingerprints: Sequence[str]
@@ -153,7 +157,7 @@ class Judge:
         ]
 
     def _is_delivered(self, wish: Wish, job: Mapping[str, Any]) -> bool:
-        if wish.wants_urls:
+        if wish.wants_urls and job["downloads"]:
             ids = [url["url"].rpartition("/")[2] for url in job["downloads"]]
             return any(entry.id in ids for entry in self._results_of(job["fingerprint"]))
         return bool(job["output"]) and self._is_right(job)

@@ -134,6 +134,19 @@ def test_a_verdict_that_comes_late_ends_no_later_project() -> None:
     assert len(judge.stack.vendor.book) == 2
 
 
+@pytest.mark.parametrize("fault", LOOKS.values(), ids=str)
+def test_who_wants_urls_gets_what_another_drop_got_where_there_are_none(fault: Fault) -> None:
+    links, image = b"download_outputs: false", png()
+    story = Story(
+        SEED,
+        puts=[Put("0.png", image), Put("1.png.yaml", links, at=9e3), Put("1.png", image, at=9e3)],
+        wishes=[wish_of("0.png", image), wish_of("1.png", image, links)],
+        plans=[Plan(looks=[Spell(fault, 600, 10_800)])],
+    )
+
+    assert story.violations() == []
+
+
 def _lose_the_manifest(stack: SimulatedStack) -> None:
     stack.results.manifests.clear()
 

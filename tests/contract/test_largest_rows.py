@@ -20,8 +20,9 @@ from dropscale.pipeline.parts.plan import plan_renditions
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.specs.faults import SpecInvalid
 from dropscale.specs.merge import MAX_PROMPTS_BYTES, effective_spec, merge, stack_defaults
-from dropscale.specs.model import MAX_LABEL, MAX_PROMPT, MAX_RENDITIONS
+from dropscale.specs.model import MAX_RENDITIONS
 from dropscale.specs.parse import parse_folder_spec, parse_sidecar
+from dropscale.specs.values import MAX_LABEL, MAX_PROMPT
 from dropscale.upscaler import Mode
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -36,16 +36,29 @@ class Stack:
         """Return an image's manifest once it says something."""
         s3, bucket = self.engine.client("s3"), self.outputs["ResultsBucketName"]
         below = self.prefixes["ResultsPrefix"] + self.prefixes["InputPrefix"]
+        seen: dict[str, Any] = {}
 
         def found() -> dict[str, Any] | None:
             try:
                 answer = s3.get_object(Bucket=bucket, Key=f"{below}{name}.dropscale.json")
             except s3.exceptions.NoSuchKey:
                 return None
-            manifest: dict[str, Any] = json.load(answer["Body"])
-            return manifest if is_there(manifest) else None
+            seen.update(json.load(answer["Body"]))
+            return seen if is_there(seen) else None
 
-        return awaited(found)
+        try:
+            return awaited(found)
+        except TimeoutError as error:
+            error.add_note(f"{name}: {seen or 'no manifest'}")
+            raise
+
+    def has_submitted_all(self) -> bool:
+        """Whether no drop waits for submit, or is in its hands."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.engine.client("sqs").get_queue_attributes(
+            QueueUrl=self.outputs["DropQueueUrl"], AttributeNames=names
+        )
+        return not any(int(count) for count in found["Attributes"].values())
 
     def command(self, *words: str, given: str | None = None) -> None:
         """Have a person call `dropscale` on it."""
@@ -129,8 +142,11 @@ def test_nothing_is_paid_twice(
         else:
             stack.command("ledger", "rebuild")
         stack.command("doctor")
-        for name, body in (("again.png", png()), ("cat.png", png()), ("dog.png", png(shade=9))):
+        dropped = {"again.png": png(), "cat.png": png(), "dog.png": png(shade=9)}
+        for name, body in dropped.items():
             stack.drop(name, body)
+        for name in dropped:
             stack.manifest(name, is_delivered)
+        awaited(stack.has_submitted_all)
         assert creates() == 2
         cloud.delete_stack(NAME)

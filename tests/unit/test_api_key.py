@@ -58,7 +58,7 @@ def test_a_key_is_read_as_people_keep_it(text: str) -> None:
         ({"SecretString": '{"user": "a", "password": "b"}'}, "without a field 'key'"),
         ({"SecretString": '{"key": {"inner": "b"}}'}, "without a field 'key'"),
         ({"SecretString": "{}"}, "without a field 'key'"),
-        ({"SecretString": "{mhk_1"}, "begins like JSON"),
+        ({"SecretString": "{mhk_1"}, "looks like JSON"),
     ],
 )
 def test_what_is_no_key_is_named_and_never_shown(secret: dict[str, object], words: str) -> None:

@@ -15,7 +15,7 @@ from dropscale.image import unsupported
 from dropscale.magichour import outputs, text, urls
 from dropscale.magichour.calls import retry_after
 from dropscale.magichour.models import Download, Project
-from dropscale.specs import document, foreign_syntax, image_path, model
+from dropscale.specs import document, foreign_syntax, image_path, values
 from dropscale.upscaler import ProjectStatus
 from dropscale_embedded.api import picture
 
@@ -59,15 +59,15 @@ BLANKS = filled(" ", "\t\r\n", "a ", before="a")
 _CREDENTIAL = "AWS4-HMAC-SHA256 Credential=a/20261129/a/a/aws4_request, "
 
 WORST: dict[str, tuple[Use | str, Sequence[str]]] = {
-    "dropscale.specs.model._URL_SECRETS": (
-        model.shown,
+    "dropscale.specs.values._URL_SECRETS": (
+        values.shown,
         [*filled("//", "//a", "//@", "?", "/a", "//a?", before="://"), *BLANKS],
     ),
-    "dropscale.specs.model._NUMBER_AND_UNIT": (
+    "dropscale.specs.values._NUMBER_AND_UNIT": (
         "fullmatch",
         [*filled("1", "1_", "1.1", " "), *BLANKS],
     ),
-    "dropscale.specs.model._SCHEME": ("match", NAMES),
+    "dropscale.specs.values._SCHEME": ("match", NAMES),
     "dropscale.specs.document._PLAIN_NAME": (lambda name: document.format_path((name,)), NAMES),
     "dropscale.specs.document._UNFIT": ("search", [*filled("a", "\x01", "\ud800"), *BLANKS]),
     "dropscale.specs.document._LINE_BREAK": ("split", filled("\r", "\n", "\r\n", "a")),

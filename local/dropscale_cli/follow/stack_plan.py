@@ -190,7 +190,7 @@ class _PeekedImage:
     needs_header: bool
 
     def describe(self, source: Source) -> Source:
-        if source.sha256 is not None and source.alpha is not None:
+        if source.sha256 is not None and (source.alpha is not None or not self.needs_header):
             return source
         identity = source.sha256 or f"not read, ETag {source.etag}"
         facts: dict[str, Any] = {"sha256": identity, "bytes": self.size}

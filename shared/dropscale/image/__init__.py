@@ -1,1 +1,1 @@
-"""Type and size of an image, read from a stream's first bytes without decoding it."""
+"""Images: their headers, metadata and pixels."""

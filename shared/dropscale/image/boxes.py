@@ -1,6 +1,6 @@
-"""Boxes, of which JPEG 2000, HEIC and AVIF files are built (ISO/IEC 14496-12, section 4.2).
+"""Boxes, the structure of JPEG 2000, HEIC and AVIF files (ISO/IEC 14496-12, section 4.2).
 
-A stranger's file is read: every count and size has a limit, and nothing calls itself.
+The files are untrusted: every count and size has a limit, and there is no recursion.
 """
 
 import struct
@@ -11,10 +11,10 @@ from dropscale.image.metadata.model import MalformedMetadata
 from dropscale.image.metadata.streams import read_exactly, size_of
 
 _MOST_BOXES = 10_000
-"""In one box. A photo of a phone has some fifty items; the tiles of 4096 x 4096 are 64."""
+"""The limit for one box. A phone's photo has some fifty items; 4096 x 4096 pixels have 64 tiles."""
 
 _MOST_BYTES = 1024 * 1024
-"""The longest box that is read as a whole; what tells of a photo's items takes some kilobytes."""
+"""The longest box that is read as a whole; descriptions of a photo's items have some kilobytes."""
 
 
 class Box(NamedTuple):
@@ -26,10 +26,10 @@ class Box(NamedTuple):
 
 
 class Fields:
-    """The numbers in a box's content, one behind the other, big end first.
+    """The numbers in a box's content, read in order, big-endian.
 
     Raises:
-        MalformedMetadata: from every method: the content ends before.
+        MalformedMetadata: from every method: the content is too short.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -37,7 +37,7 @@ class Fields:
         self._at = 0
 
     def number(self, size: int) -> int:
-        """Return the next number, of `size` bytes; of none it is 0."""
+        """Return the next number, of `size` bytes; 0 if `size` is 0."""
         return int.from_bytes(self.take(size), "big")
 
     def take(self, size: int) -> bytes:
@@ -49,19 +49,19 @@ class Fields:
         return found
 
     def text(self) -> bytes:
-        """Return what stands before the next zero, or before the end."""
+        """Return the bytes before the next zero, or before the end."""
         found, _, _ = self._data[self._at :].partition(b"\0")
         self._at += len(found) + 1
         return found
 
 
 def boxes_in(file: BinaryIO, box: Box | None = None, skip: int = 0) -> Iterator[Box]:
-    """Yield the boxes in one, behind its first `skip` bytes; without one, those of the file.
+    """Yield the boxes in `box`, after its first `skip` bytes; without `box`, those of the file.
 
-    Between two the caller may read elsewhere in the file.
+    The caller may read elsewhere in the file between two boxes.
 
     Raises:
-        MalformedMetadata: they do not fit into each other, or are far too many.
+        MalformedMetadata: they do not fit into each other, or there are far too many.
     """
     at, end = (0, size_of(file)) if box is None else (box.at + skip, box.end)
     for _ in range(_MOST_BOXES):
@@ -86,7 +86,7 @@ def first_box(file: BinaryIO, name: bytes, within: Box | None = None, skip: int 
     """Return the first box of a type.
 
     Raises:
-        MalformedMetadata: there is none, or what comes before is damaged.
+        MalformedMetadata: there is none, or the file is damaged before it.
     """
     for box in boxes_in(file, within, skip):
         if box.type == name:

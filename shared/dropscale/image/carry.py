@@ -1,4 +1,4 @@
-"""What of an original's metadata is true of its result, too, and what has to be made true."""
+"""Decides which metadata of an original its result gets, and corrects it for the result."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from dropscale.image.timed_file import OutOfTime, timed
 STRIPPED = frozenset(
     {WarningCode.METADATA_DAMAGED, WarningCode.TEXTS_LOST, WarningCode.CREDENTIALS_LOST}
 )
-"""What is no loss where nothing of the kind is wanted."""
+"""Warnings that do not matter if metadata is stripped."""
 
 _MOST_SECONDS = 10.0
 
@@ -38,9 +38,9 @@ class Original:
 
 
 def is_upright(original: Original, result: ImageHeader, measured: Comparison | None) -> bool:
-    """Tell whether a result was turned as its original's orientation says.
+    """Whether a result was rotated by its original's orientation.
 
-    Where the pixels were not compared the sides tell, and where these do not, it is taken to be.
+    If the pixels were not compared, the sides decide; if these cannot, it counts as rotated.
     """
     if measured is not None:
         return measured.is_upright
@@ -52,14 +52,14 @@ def is_upright(original: Original, result: ImageHeader, measured: Comparison | N
 
 
 def can_hold(profile: bytes, file: BinaryIO, header: ImageHeader) -> bool:
-    """Tell whether a result says nothing of its own colours, and has channels for a profile."""
+    """Whether a result does not declare its colours, and has the channels of a profile."""
     return not declares_colour(file, header.type) and can_take_profile(file, header.type, profile)
 
 
 def carry_metadata(
     original: Original, file: BinaryIO, header: ImageHeader, measured: Comparison | None
 ) -> tuple[Metadata, list[CodedWarning]]:
-    """Return what a result is to say of itself, and what of its original could not be used."""
+    """Return the metadata for a result, and warnings about that of its original not used."""
     upright = is_upright(original, header, measured)
     place = (exif.UPRIGHT if upright else original.orientation, header.width, header.height)
     found, damages = _made_true(original.metadata, *place)
@@ -81,7 +81,7 @@ def carry_metadata(
 def _made_true(
     found: Metadata, orientation: int, width: int, height: int
 ) -> tuple[Metadata, list[CodedWarning]]:
-    """Return metadata for a file of another orientation and size, and what is damaged of it."""
+    """Return metadata for a file of another orientation and size, and warnings about damage."""
     faults: list[CodedWarning] = []
     for kind, adapt in (("exif", exif.adapt), ("xmp", xmp.adapt)):
         packet: bytes | None = getattr(found, kind)
@@ -99,9 +99,9 @@ def _made_true(
 def foresee_losses(
     file: BinaryIO, image_type: str, formats: Collection[str], *, strip: bool
 ) -> list[CodedWarning]:
-    """Return what a result will lack that its original has, as far as its header tells.
+    """Return warnings about what a result will lack, as far as its original's header shows.
 
-    `formats` are the types that are asked for; of others nothing is foreseen.
+    `formats` are the requested types; nothing is predicted for others.
     """
     try:
         found = read_metadata(timed(file, _MOST_SECONDS), image_type) or Metadata()
@@ -116,7 +116,7 @@ def foresee_losses(
 
 
 def strip_metadata(metadata: Metadata, orientation: int) -> Metadata:
-    """Return the part of metadata without which pixels would look otherwise."""
+    """Return only the metadata that affects how the pixels look."""
     needed = orientation != exif.UPRIGHT
     place = exif.only_orientation(orientation) if needed else None
     return Metadata(metadata.icc, place, resolution=metadata.resolution)

@@ -22,12 +22,12 @@ _SIGNATURES = (
     (b"BM", "bmp"),
 )
 _MOST_SECONDS = 10.0
-"""What finding the size may take: a whole header needs a thousandth."""
+"""The time limit for finding the size; a complete header needs a thousandth of it."""
 
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _SWAPPING_SIDES = range(5, 9)
-"""EXIF orientations of pictures that lie on a side."""
+"""EXIF orientations of images stored on their side."""
 
 
 class EmptyImage(DropscaleError):
@@ -35,24 +35,24 @@ class EmptyImage(DropscaleError):
 
 
 class NotAnImage(DropscaleError):
-    """The bytes are of no image type that the upscaler takes."""
+    """The bytes are not of an image type that the upscaler accepts."""
 
 
 class UnsupportedImage(NotAnImage):
-    """The bytes are of a type of image that the upscaler does not take, but is known by name."""
+    """The bytes are of a known image type that the upscaler does not accept."""
 
 
 class DamagedImage(DropscaleError):
-    """The image's header is cut off or makes no sense."""
+    """The image's header is cut off or invalid."""
 
 
 class ImageTooLarge(DropscaleError):
-    """The image exceeds what the upscaler takes."""
+    """The image is larger than the upscaler accepts."""
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What an image's header says: its type (as in `upscaler.EXTENSION_BY_TYPE`) and pixels."""
+    """An image's type (as in `upscaler.EXTENSION_BY_TYPE`) and size in pixels, from its header."""
 
     type: str
     width: int
@@ -63,10 +63,12 @@ class ImageHeader:
 def read_header(file: BinaryIO, name: str, *, as_stored: bool = False) -> ImageHeader:
     """Read the header of the image in `file`, from its beginning; `name` is for messages.
 
-    The size is that of the image as it is to be seen, or with `as_stored` that of its pixels.
+    The size is that of the upright image, or with `as_stored` that of its pixels as stored.
 
     Raises:
-        EmptyImage, NotAnImage, UnsupportedImage, DamagedImage: as their names say.
+        EmptyImage: the file has no bytes.
+        NotAnImage, UnsupportedImage: the upscaler does not accept its type.
+        DamagedImage: the header is cut off or invalid.
     """
     file.seek(0)
     head = file.read(64)
@@ -93,9 +95,9 @@ def read_header(file: BinaryIO, name: str, *, as_stored: bool = False) -> ImageH
 
 
 def refusal_by_name(head: bytes, name: str) -> DropscaleError:
-    """Return why an image is not taken whose name has one of `upscaler.UNSUPPORTED_EXTENSIONS`.
+    """Return why an image is refused whose name has one of `upscaler.UNSUPPORTED_EXTENSIONS`.
 
-    `head` are its first bytes, of which `unsupported.HEAD_BYTES` are enough.
+    `head` has its first bytes; `unsupported.HEAD_BYTES` are enough.
     """
     told = type_by_extension(name.rpartition(".")[2].lower())
     by_name = UnsupportedImage(f"{name} is {told.name}, by its name", fix=told.fix)
@@ -114,7 +116,7 @@ def refusal_by_name(head: bytes, name: str) -> DropscaleError:
 
 
 def require_upscalable(width: int, height: int, name: str) -> None:
-    """Refuse what the vendor would refuse after taking it.
+    """Refuse an image that the vendor would refuse later.
 
     Raises:
         ImageTooLarge: a side is longer than `upscaler.MAX_SIDE` pixels.
@@ -129,7 +131,7 @@ def require_upscalable(width: int, height: int, name: str) -> None:
 def _damaged_image(name: str, image_type: str) -> DamagedImage:
     return DamagedImage(
         f"{name} looks like {image_type}, but its header is damaged or cut off",
-        fix="Export it again where it comes from, and upload that.",
+        fix="Export it again from its original, and upload that.",
     )
 
 
@@ -145,7 +147,7 @@ def _sniff(head: bytes) -> str | None:
 
 
 def _sniff_iso_media(head: bytes) -> str | None:
-    # The major brand alone may be the generic mif1; the compatible brands tell AVIF from HEIC.
+    # The major brand may be the generic mif1; the compatible brands distinguish AVIF from HEIC.
     box = head[: min(struct.unpack(">I", head[:4])[0], len(head))]
     brands = {box[8:12], *(box[at : at + 4] for at in range(16, len(box) - 3, 4))}
     if brands & _AVIF_BRANDS:

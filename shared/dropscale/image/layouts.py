@@ -1,4 +1,4 @@
-"""How large an image's pixels are, and how they lie, by the header of each type of file."""
+"""Reads an image's size in pixels and its orientation from the header of each type of file."""
 
 import struct
 from collections.abc import Callable, Mapping
@@ -17,26 +17,26 @@ _CODESTREAM = b"\xff\x4f\xff\x51"
 def read_layout(file: BinaryIO, image_type: str) -> PixelLayout:
     """Return the layout of a file of a type of `upscaler.EXTENSION_BY_TYPE`.
 
-    An orientation that cannot be read is none, as viewers take it.
+    An orientation that cannot be read is ignored, as in viewers.
 
     Raises:
-        MalformedMetadata: the file does not tell its size.
+        MalformedMetadata: the file does not state its size.
     """
     return _READERS[image_type](file)
 
 
 def _read_bmp(file: BinaryIO) -> PixelLayout:
-    """Microsoft's BITMAPFILEHEADER, then a BITMAPCOREHEADER or one that begins as its successor."""
+    """Microsoft's BITMAPFILEHEADER, then a BITMAPCOREHEADER or one of its successors."""
     file.seek(14)
     (header_size,) = struct.unpack("<I", read_exactly(file, 4))
     if header_size == 12:
         return PixelLayout(*struct.unpack("<HH", read_exactly(file, 4)))
     width, height = struct.unpack("<ii", read_exactly(file, 8))
     alpha = b""
-    if header_size >= 56:  # with the masks of the channels in it
+    if header_size >= 56:  # it includes the masks of the channels
         file.seek(14 + 52)
         alpha = read_exactly(file, 4)
-    # Rows may stand from top to bottom: the height is negative then.
+    # If the rows are stored from top to bottom, the height is negative.
     return PixelLayout(width, abs(height), alpha=any(alpha))
 
 
@@ -55,7 +55,7 @@ def _read_jp2(file: BinaryIO) -> PixelLayout:
 
 
 def _jp2_has_alpha(file: BinaryIO) -> bool:
-    """Tell whether a channel is defined as opacity (annex I.5.3.6)."""
+    """Whether a channel is defined as opacity (annex I.5.3.6)."""
     try:
         content = content_of(file, first_box(file, b"cdef", first_box(file, b"jp2h")))
     except MalformedMetadata:

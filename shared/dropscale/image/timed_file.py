@@ -1,7 +1,7 @@
-"""Files that are read for so long and no longer: a stranger's may have no end of parts.
+"""Files with a time limit: an untrusted file may have any number of parts.
 
-Whoever walks through one part after the other asks the file for each of them, so that this one
-place bounds all such walks, those of libraries, too.
+All code that walks through a file's parts, also in libraries, reads each part from the file, so one
+limit here applies to all of it.
 """
 
 import time
@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 
 
 class OutOfTime(Exception):
-    """Reading or writing a file's parts has taken as long as it may."""
+    """The time limit for reading or writing a file's parts is over."""
 
 
 def timed(
@@ -22,8 +22,8 @@ def timed(
 ) -> BinaryIO:
     """Return the same file, each use of which raises `OutOfTime` once these seconds are over.
 
-    With `most_bytes`, so does reading more than that as one piece: it would be walked through in
-    memory. Only what readers of parts need is there: `read`, `write`, `seek` and `tell`.
+    With `most_bytes`, so does reading more than that at once, because its parts would be walked
+    through in memory. It has only `read`, `write`, `seek` and `tell`.
     """
     return cast(BinaryIO, _TimedFile(file, clock() + seconds, most_bytes, clock))
 

@@ -1,7 +1,7 @@
-"""Files of pictures that the upscaler does not take, by their first bytes; and what to do.
+"""Recognises image files that the upscaler does not accept, by their first bytes; and what to do.
 
-Camera raw files are TIFF files by their first bytes, and many have a small preview where a photo
-has its pixels: taken for a photo, that would be paid for.
+Camera raw files begin like TIFF files, and many have a small preview where a photo has its pixels:
+mistaken for a photo, the preview would be paid for.
 """
 
 import re
@@ -13,11 +13,11 @@ from dropscale.image.metadata.ifd import TiffFile
 from dropscale.image.metadata.model import MalformedMetadata
 
 HEAD_BYTES = 64 * 1024
-"""As much of a file's beginning as tells its type; the first directory of many a raw file is there,
-too."""
+"""How much of a file's beginning is read to find its type; it includes the first directory of many
+raw files."""
 
 _TEXT_BYTES = 4096
-"""As much of a drawing's beginning as is looked at for its first element."""
+"""How much of a drawing's beginning is searched for its first element."""
 
 _DEVELOP = "Develop it in a raw editor, and export it as tiff, png or jpeg."
 _EXPORT = "Export it as png or jpeg."
@@ -31,7 +31,7 @@ class UnsupportedType(NamedTuple):
 
     @property
     def is_raw(self) -> bool:
-        """Whether it is a camera's raw data, of which many kinds look like a TIFF file."""
+        """Whether it is camera raw data, many kinds of which look like a TIFF file."""
         return self.fix == _DEVELOP
 
 
@@ -80,7 +80,7 @@ _BRANDS = (
     (b"mp41", _VIDEO),
     (b"mp42", _VIDEO),
 )
-# Behind a mark of the byte order: declarations, comments and blanks, then the drawing.
+# After a byte order mark: declarations, comments and blanks, then the drawing.
 _SVG_BEGINS = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml|<!--|<!DOCTYPE\s+svg|<svg)", re.IGNORECASE
 )
@@ -98,12 +98,12 @@ _BY_EXTENSION: Mapping[str, UnsupportedType] = MappingProxyType(
 
 
 def type_by_extension(extension: str) -> UnsupportedType:
-    """Return the type that one of `upscaler.UNSUPPORTED_EXTENSIONS` tells."""
+    """Return the type of one of `upscaler.UNSUPPORTED_EXTENSIONS`."""
     return _BY_EXTENSION.get(extension) or _raw(extension.upper())
 
 
 def unsupported_type(file: BinaryIO) -> UnsupportedType | None:
-    """Tell which of the known types a file is that cannot be upscaled; None: none of them."""
+    """Return the type of a file, if it is a known one that cannot be upscaled; None: it is not."""
     file.seek(0)
     head = file.read(_TEXT_BYTES)
     for signature, found in _SIGNATURES:
@@ -118,7 +118,7 @@ def unsupported_type(file: BinaryIO) -> UnsupportedType | None:
 
 
 def _raw_in_tiff(file: BinaryIO) -> UnsupportedType | None:
-    """Tell whether a TIFF file's first picture is the preview of a camera's raw data."""
+    """Return the raw type of a TIFF file whose first image is a preview; None: it is not raw."""
     try:
         tiff = TiffFile(file)
         entries = tiff.directory(tiff.offset(tiff.first_at)).entries

@@ -1,4 +1,4 @@
-"""Tells a whole image from a cut-off or foreign download, without decoding it."""
+"""Checks that a download is a complete image, without decoding it."""
 
 import os
 from typing import BinaryIO
@@ -13,23 +13,23 @@ _TRAILERS = {"png": b"IEND\xaeB`\x82", "jpeg": b"\xff\xd9"}
 
 
 class UnreadableResult(DropscaleError):
-    """What the vendor's download URL answered is not a whole image."""
+    """The download from the vendor is not a complete image."""
 
 
 def verify_result(file: BinaryIO, name: str) -> ImageHeader:
-    """Return the header of a downloaded result once it is known to be a whole image.
+    """Return the header of a downloaded result, if it is a complete image.
 
-    The size is that of its pixels as they are stored.
+    The size is that of its pixels as stored.
 
     Raises:
-        UnreadableResult: the bytes are no image, or their end is missing.
+        UnreadableResult: the bytes are not an image, or their end is missing.
     """
     try:
         header = read_header(file, name, as_stored=True)
     except (EmptyImage, NotAnImage, DamagedImage) as error:
         raise _unreadable(error.message) from error
     if not _is_whole(file, header.type):
-        raise _unreadable(f"{name} is cut off: a {header.type} ends otherwise")
+        raise _unreadable(f"{name} is cut off: it does not end like a {header.type}")
     return header
 
 
@@ -53,6 +53,6 @@ def _is_whole(file: BinaryIO, image_type: str) -> bool:
     trailer = _TRAILERS.get(image_type)
     if trailer is None:
         return True
-    # Writers may pad after the trailer, so it is looked for near the end, not at it.
+    # Writers may pad after the trailer, so it is searched near the end.
     file.seek(max(0, size - _TAIL_BYTES))
     return trailer in file.read()

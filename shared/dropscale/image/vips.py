@@ -1,4 +1,4 @@
-"""Looks at pixels with libvips, in a process of its own: no fault of a decoder's ends this one."""
+"""Decodes pixels with libvips, in a separate process, so that no decoder can crash this one."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "LANG")
 
 @dataclass(frozen=True)
 class Vips:
-    """libvips. `max_bytes` is what one task may take in memory."""
+    """libvips. `max_bytes` is the memory limit of one task."""
 
     max_bytes: int
 
@@ -56,7 +56,7 @@ class Vips:
         except _DecoderCrashed:
             if original is None:
                 raise
-            # It may have been the original's: then the result is looked at alone.
+            # The original may be the cause: try the result alone.
             task["original"] = None
             answer = _run(task, [task["result"]], end - time.monotonic())
         try:
@@ -94,12 +94,12 @@ class Vips:
         }
         _run(task, [task["result"], task["alpha_of"], task["target"]], seconds)
         if to.metadata.exif is not None:
-            # libvips writes EXIF anew, with 72 dpi and more that nobody said: it only makes room.
+            # libvips rewrites EXIF, and adds 72 dpi and more, so it only reserves the space.
             heif.overwrite_exif(target, to.metadata.exif)
 
 
 class _Answer(BaseModel):
-    """What the worker answers when it has compared."""
+    """The worker's answer to a comparison."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -107,7 +107,7 @@ class _Answer(BaseModel):
 
 
 class _DecoderCrashed(PixelsUnreadable):
-    """The worker was ended by a signal."""
+    """A signal ended the worker."""
 
 
 def _inherit(image: ImageFile) -> InheritedImage:
@@ -141,7 +141,7 @@ def _run(task: Task, images: Sequence[InheritedImage | None], seconds: float) ->
 
 
 def _environment() -> dict[str, str]:
-    """Nothing secret: what decodes strangers' files needs no credentials."""
+    """Return the worker's environment, without secrets: it decodes untrusted files."""
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     path = os.pathsep.join(entry for entry in sys.path if entry)
     tuned = {"VIPS_CONCURRENCY": "1", "MALLOC_ARENA_MAX": "2", "VIPS_BLOCK_UNTRUSTED": "1"}

@@ -1,8 +1,7 @@
-"""What `dropscale.image.vips` asks of its worker, as JSON; a `Comparison` is the one answer.
+"""The tasks of `dropscale.image.vips` for its worker, as JSON; the only answer is a `Comparison`.
 
-Typed dictionaries, which cost the worker nothing: importing pydantic would more than double its
-start (144 to 404 ms of CPU time). The side that has it checks what a decoder of strangers' files
-answers.
+They are typed dictionaries, because importing pydantic would more than double the worker's start
+(144 to 404 ms of CPU time). The caller, which has pydantic, validates the answers.
 """
 
 from typing import Literal, TypedDict
@@ -12,12 +11,12 @@ MetadataKind = Literal["icc", "exif", "xmp", "iptc"]
 
 
 class InheritedImage(TypedDict):
-    """An `ImageFile`, as the worker gets it: by its inherited descriptor."""
+    """An `ImageFile` for the worker: its inherited descriptor."""
 
     fileno: int
     type: str
     profile: str | None
-    """In base64."""
+    """Base64."""
 
 
 class CompareTask(TypedDict):

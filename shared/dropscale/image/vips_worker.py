@@ -1,8 +1,8 @@
 """The process that decodes pixels, with libvips. No other module imports it.
 
-`dropscale.image.vips` starts it: a decoder that crashes, hangs or takes too much memory ends here.
-It reads a task from standard input as JSON and answers on standard output; images are inherited
-file descriptors.
+`dropscale.image.vips` starts it, so that a decoder that crashes, hangs or takes too much memory
+affects only this process. It reads a task from standard input as JSON and answers on standard
+output; images are inherited file descriptors.
 """
 
 import base64
@@ -29,14 +29,14 @@ from dropscale.image.vips_task import (
 
 _COMPARED_SIDE, _LEAST_SIDE = 256, 16
 _COARSER = 4
-"""Colours are compared at a quarter of the original's size, within these sides in pixels: there the
-detail that an upscaler adds is gone."""
+"""Colours are compared at a quarter of the original's size, within these sides in pixels: at that
+size the detail that an upscaler adds is gone."""
 
 _FLAT = 0.5
-"""Standard deviation, in units of L*a*b*, below which a picture is of one colour."""
+"""The standard deviation, in units of L*a*b*, below which an image counts as one colour."""
 
 _SAME = 0.01
-"""Mean colour differences no further apart than this tell nothing."""
+"""Mean colour differences this close together count as equal."""
 
 _SAVERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "png": (".png", {"compression": 6, "filter": "all"}),
@@ -44,8 +44,8 @@ _SAVERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "webp": (".webp", {}),
     "avif": (".avif", {"compression": "av1", "effort": 2}),
 }
-"""By type: what libvips tells a format by, and how it writes it. At effort 2 avif takes a ninth of
-the usual time."""
+"""By type: libvips' suffix for the format, and its options. At effort 2 avif takes a ninth of the
+usual time."""
 
 _FIELDS: Mapping[MetadataKind, str] = {
     "icc": "icc-profile-data",
@@ -55,19 +55,19 @@ _FIELDS: Mapping[MetadataKind, str] = {
 
 
 _KEPT: Mapping[MetadataKind, int] = {"exif": 1, "xmp": 2, "icc": 8}
-"""The flags of libvips's VipsForeignKeep."""
+"""Flags of libvips' VipsForeignKeep."""
 
 
 _DECODED_APART: Mapping[str, str | None] = {"heic": None, "bmp": "BMP", "jp2": "JPEG2000"}
-"""By type: Pillow's name, where it has a decoder."""
+"""By type: Pillow's name, if it has a decoder."""
 _PLAIN_MODES = frozenset({"L", "LA", "RGB", "RGBA", "I;16"})
-"""Pillow's names for pixels that libvips has, too."""
+"""Pillow's names of pixel formats that libvips also has."""
 
 _COLOUR_ONLY = frozenset({"webp", "avif"})
 
 _AS_RESULT: Mapping[str, str] = {"fail_on": "warning"}
-"""libjpeg only warns of data that other decoders refuse. Of a camera's files it warns, too: they
-are looked at all the same. Other decoders' warnings tell of metadata, and not of pixels."""
+"""libjpeg only warns of data that other decoders refuse. It also warns of cameras' files, so this
+applies only to results. Other decoders' warnings are about metadata, not pixels."""
 
 
 def main() -> None:
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def compare(task: CompareTask) -> Comparison:
-    """Look at a result beside its original."""
+    """Compare a result with its original."""
     try:
         result = _open_image(task["result"])
         original = _original(task)
@@ -97,9 +97,9 @@ def compare(task: CompareTask) -> Comparison:
 
 
 def convert(task: ConvertTask) -> None:
-    """Write a result anew; what goes wrong ends the process."""
+    """Write a result again; an error ends the process."""
     image, image_type = _open_image(task["result"]), task["target"]["type"]
-    # Of these libvips writes RGB, for which a grey profile is none.
+    # libvips writes these as RGB, for which a grey profile is not valid.
     is_grey = image.interpretation in {"b-w", "grey16"} and image_type in _COLOUR_ONLY
     if image.interpretation == "cmyk" or (is_grey and _has_profile(image)):
         depth = 16 if image.format == "ushort" else 8
@@ -161,7 +161,7 @@ def _look_beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Imag
         for keeps_profile in ((True, False) if has_choice else (False,))
         for is_upright, view in views.items()
     }
-    # The first within reach of the best: what a tie tells nothing about is as it is expected.
+    # The first that is as good as the best: in a tie, the expected case counts.
     best = min(differences.values())
     keeps_profile, is_upright = next(
         key for key, value in differences.items() if value <= best + _SAME
@@ -196,11 +196,11 @@ def _decode(image: InheritedImage, **options: Any) -> pyvips.Image:
 
 @cache  # an image is opened for its size, and then for its pixels
 def _decode_apart(fileno: int, image_type: str) -> pyvips.Image:
-    """Return the pixels of a file, upright, with their profile, that libvips from PyPI reads not.
+    """Return the upright pixels, with their profile, of a file that libvips from PyPI cannot read.
 
-    It has no decoder of HEVC; pi-heif's is the same libheif, with libde265, in 8 bits a channel.
+    It has no HEVC decoder; pi-heif has the same libheif with libde265, at 8 bits a channel.
     """
-    # Imported late: they would be half of the worker's start, and few images need them.
+    # Imported here: they would take half of the worker's start, and few images need them.
     import pi_heif  # noqa: PLC0415
     from PIL import Image  # noqa: PLC0415
 
@@ -238,12 +238,12 @@ def _original(task: CompareTask) -> pyvips.Image | None:
 def _decode_to_size(
     image: InheritedImage, size: tuple[int, int], **options: Any
 ) -> tuple[pyvips.Image | None, str | None]:
-    """Decode a whole image to this size; or say why it cannot be."""
+    """Decode a whole image to this size, or raise with the reason."""
     try:
         options = options if image["type"] == "jpeg" else {}
         opened = _open_image(image, **options)
         shrink = max(1, min(opened.width // (2 * size[0]), opened.height // (2 * size[1]), 8))
-        # Of a JPEG that is shrunk as it is read, libvips does not say what libjpeg warns of.
+        # For a JPEG that is shrunk on load, libvips does not report libjpeg's warnings.
         if image["type"] == "webp" and shrink > 1:
             opened = _open_image(image, scale=1 / shrink)
         return _resize(opened, size).copy_memory(), None
@@ -253,7 +253,7 @@ def _decode_to_size(
 
 def _resize(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
     width, height = size
-    # Columns first: libvips then keeps short rows while it waits for the next ones.
+    # Columns first: the rows that libvips buffers are then shorter.
     if (columns := image.width // (2 * width)) > 1:
         image = image.shrinkh(columns)
     if (rows := image.height // (2 * height)) > 1:
@@ -270,16 +270,16 @@ def _size_to_compare(width: int, height: int) -> tuple[int, int]:
 
 
 def _turn_upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
-    """Return an image as it is to be seen, by an EXIF orientation."""
+    """Return an image rotated upright by an EXIF orientation."""
     turning = image.copy()
     turning.set_type(pyvips.GValue.gint_type, "orientation", orientation)
     return turning.autorot().copy_memory()
 
 
 def _difference(result: pyvips.Image, reference: pyvips.Image, profile: Any) -> float:
-    """Return the mean CIEDE2000 where both are opaque; infinite: they are so nowhere.
+    """Return the mean CIEDE2000 where both are opaque; infinite if they nowhere are.
 
-    The result is taken to be in a profile, or if that is None in its own or in sRGB.
+    The result's colours are read by `profile`, or, if that is None, by its own or as sRGB.
     """
     if profile is not None:
         result = result.copy()
@@ -301,7 +301,7 @@ def _lab(image: pyvips.Image) -> pyvips.Image:
         try:
             return colour.icc_import(pcs="lab", intent="relative", embedded=True).copy_memory()
         except pyvips.Error:
-            pass  # a profile that is damaged, or for other pixels: viewers pass over it, too
+            pass  # A profile that is damaged, or for other pixels; viewers ignore it, too.
     return colour.colourspace("lab")
 
 
@@ -312,7 +312,7 @@ def _is_flat(image: pyvips.Image, reference: pyvips.Image | None) -> bool:
     alpha = _alpha(image)
     if alpha is not None and alpha.max() == 0:
         return True
-    # One pixel has no deviation, and is no less than it should be.
+    # A single pixel has no deviation, and that is not a fault.
     is_one = lab.width * lab.height == 1
     return not is_one and all(lab[band].deviate() < _FLAT for band in range(lab.bands))
 
@@ -337,7 +337,7 @@ def _describe_error(error: pyvips.Error) -> str:
     """Return what is wrong with an image.
 
     Raises:
-        MemoryError: nothing is, but it takes more memory than there is.
+        MemoryError: nothing is wrong with it, but it needs more memory than there is.
     """
     lines = [line.strip() for line in str(error.detail).splitlines() if line.strip()]
     said = lines[-1] if lines else str(error)

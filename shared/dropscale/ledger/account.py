@@ -22,7 +22,7 @@ class KnownAccount(Row):
     @property
     def places(self) -> int:
         """How many jobs the account may run at once."""
-        return PLACES.get(self.tier or "", 1)
+        return PLACES[self.tier] if self.tier else 1
 
     def is_fresh(self, now: datetime) -> bool:
         """Whether the vendor need not be asked yet."""

@@ -24,7 +24,7 @@ from dropscale.ledger.states import (
 from dropscale.specs.effective import EffectiveSpec, OutputSettings
 
 # The most that a drop's row holds, so that it always stays below DynamoDB's 400 KB; sizes in
-# bytes. What people write is limited, and refused, where it is read (`specs/model.py`).
+# bytes. What people write is limited, and refused, where it is read (`specs/values.py`).
 _TIMELINE_LENGTH = 50
 STEPS_OF_ROW = 10**9
 """More steps than any row takes."""

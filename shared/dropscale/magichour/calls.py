@@ -286,5 +286,5 @@ def _unreadable(
                 found = shown(without_key(text), MAX_NAME)
             return UnknownProjectStatus(label, project_status=found)
     where = ".".join(str(part) for part in problems[0]["loc"])
-    message = f"{where}: {problems[0]['type']}" if where else "the answer is no JSON object"
+    message = f"{where}: {problems[0]['type']}" if where else "the answer is not a JSON object"
     return ServerFault(label, status=status, message=message)

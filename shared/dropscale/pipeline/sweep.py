@@ -146,10 +146,9 @@ class Sweep:
                 run.done["started"] += outcome is StartOutcome.STARTED
                 if outcome is StartOutcome.LEFT:
                     continue
-                has_answered = outcome in {StartOutcome.STARTED, StartOutcome.REJECTED}
-                if outcome is StartOutcome.WAITING or (probe and not has_answered):
+                if outcome is StartOutcome.WAITING:
                     return
-                probe = None
+                probe = None  # The next one comes through only if this one has opened the gate.
 
     def _requeue(self, job: Job) -> None:
         """Have the image read again, because the vendor does not have its bytes."""

@@ -1,1 +1,1 @@
-"""Specs: which keys are what, what a spec may say, and how layers of them merge. Pure."""
+"""Specs: the kinds of keys, the fields of a spec, and how specs merge. No I/O."""

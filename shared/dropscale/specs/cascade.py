@@ -8,8 +8,9 @@ from typing import Any
 from dropscale.specs.faults import Fault, SpecInvalid
 from dropscale.specs.keys import folded
 from dropscale.specs.merge import Layer, Setting, merge
-from dropscale.specs.model import Condition, Orientation, closest, shown
+from dropscale.specs.model import Condition
 from dropscale.specs.parse import Rule, SpecFile
+from dropscale.specs.values import Orientation, closest, shown
 
 _MOST_LISTED = 10
 _NOT_FOR_RULES = "max_credits"
@@ -17,9 +18,9 @@ _NOT_FOR_RULES = "max_credits"
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What rules go by: a file's name, and what is known of its image; sizes in pixels.
+    """The facts that conditions compare: a file's name, and what is known of its image.
 
-    The size is that of the picture as one sees it.
+    Width and height are in pixels, of the upright image.
     """
 
     name: str
@@ -31,13 +32,13 @@ class ImageFacts:
 
 
 def cascade(files: Sequence[SpecFile]) -> list[Layer | Rule]:
-    """Return what merges, outermost first: of each spec its presets, its own fields, its rules.
+    """Return the parts to merge, outermost first: of each spec its presets, own fields, and rules.
 
-    A spec uses the presets of its own file and of files further out. A preset only uses presets
-    that are defined before it, so none can lead back to itself.
+    A spec can use the presets of its own file and of files further out. A preset can only use
+    presets that are defined before it, so there are no cycles.
 
     Raises:
-        SpecInvalid: with each preset that is not there to use.
+        SpecInvalid: names each preset that is not defined.
     """
     presets = _Presets()
     parts: list[Layer | Rule] = []
@@ -60,7 +61,7 @@ def layers_for(image: ImageFacts, parts: Sequence[Layer | Rule]) -> list[Layer]:
 
 
 def unmet_elsewhere(image: ImageFacts, parts: Sequence[Layer | Rule]) -> Iterator[Fault]:
-    """Yield a warning for each rule that an image elsewhere only misses as nobody has read it."""
+    """Yield a warning for each rule that cannot apply because an image elsewhere is not read."""
     for part in parts:
         applies = _applies(part.condition, image) if isinstance(part, Rule) else {}
         if isinstance(part, Rule) and applies.pop("name", True) and applies:
@@ -69,7 +70,7 @@ def unmet_elsewhere(image: ImageFacts, parts: Sequence[Layer | Rule]) -> Iterato
 
 
 def _applies(condition: Condition, image: ImageFacts) -> dict[str, bool]:
-    """Tell of each field of a condition whether it is true; of what is not known, none is."""
+    """Return for each field of a condition whether it is true; a fact not known makes it false."""
     return {
         field: _is_true(field, getattr(condition, field), image)
         for field in condition.model_fields_set
@@ -108,20 +109,20 @@ def _lie(width: int, height: int) -> Orientation:
 
 @dataclass
 class _Presets:
-    """The presets that are defined so far, each merged with those that it uses itself."""
+    """The presets defined so far, each merged with those that it uses itself."""
 
     known: dict[str, Layer] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
     def define(self, presets: Mapping[str, Layer]) -> None:
-        """Add the presets of a file; one of a name that is known takes its place."""
+        """Add the presets of a file; a preset replaces an earlier one of the same name."""
         below = dict.fromkeys(presets)
         for name, layer in presets.items():
             del below[name]
             self.known[name] = merge([*self.used_by(layer, below)])
 
     def used_by(self, layer: Layer, below: Collection[str] = ()) -> Iterator[Layer]:
-        """Yield the presets that a layer uses, and itself; none may be `below` it in its file."""
+        """Yield the presets that a layer uses, and itself; `below`: the presets defined later."""
         for name in layer["preset"].value if "preset" in layer else ():
             if name.value in self.known and name.value not in below:
                 yield self.known[name.value]
@@ -130,7 +131,7 @@ class _Presets:
         yield {name: setting for name, setting in layer.items() if name != "preset"}
 
     def merged_for(self, rule: Rule) -> Layer:
-        """Return what a rule sets, presets included; none may set what rules cannot."""
+        """Return a rule merged with its presets, which may not set fields that rules cannot set."""
         for name in rule.layer["preset"].value if "preset" in rule.layer else ():
             if _NOT_FOR_RULES in self.known.get(name.value, ()):
                 what = f"the preset {shown(name.value)} sets {_NOT_FOR_RULES}, which no rule can"

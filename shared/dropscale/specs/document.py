@@ -1,7 +1,7 @@
-"""Reads YAML 1.2 and JSON into plain values that remember where they stand.
+"""Reads YAML 1.2 and JSON into plain values, with the place of each in the file.
 
-Built on libyaml's stream of events, which is flat and lazy: whatever is in a file, reading stops
-at the first event that no spec can have, so time and memory are bounded.
+Built on libyaml's stream of events, which is flat and lazy: reading stops at the first event that a
+spec cannot have, so time and memory are limited for every file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LONGEST_NAME = 40
 FieldPath = tuple[str | int, ...]
 """The names of fields, and the indexes in lists, that lead to a value."""
 
-# What YAML does not allow, and the line breaks of YAML 1.1, which editors do not show as any.
+# Characters that YAML does not allow, and line breaks of YAML 1.1 that editors do not show.
 _UNFIT = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
@@ -41,7 +41,7 @@ _SURROGATES = re.compile(
 
 
 class _Int(int):
-    """Knows how it was written, for where text is meant, such as `name: 007`."""
+    """A number that keeps its original text, for fields that are text, such as `name: 007`."""
 
     text: str
 
@@ -54,11 +54,11 @@ class _Float(float):
 
 @dataclass(frozen=True)
 class Document:
-    """A file's content: `data` of dicts, lists, text, numbers, truth values and None.
+    """A file's content: `data` consists of dicts, lists, text, numbers, booleans and None.
 
-    `names` and `values` tell where the name and the value of each field stand. Unless it `is_whole`
-    it is only what could be read before the last of the `faults`. `text` is all of the file, and
-    `cuts` has what YAML takes for a comment though it may be meant: `light #3 look`.
+    `names` and `values` have the places of each field's name and value. If not `is_whole`, the
+    document ends at the last of the `faults`. `text` is the whole file, and `cuts` has text that
+    YAML reads as a comment although it may be part of a value: `light #3 look`.
     """
 
     path: str
@@ -71,11 +71,11 @@ class Document:
     cuts: Mapping[FieldPath, str] = field(default_factory=dict)
 
     def place_of_name(self, field_path: FieldPath) -> Place:
-        """Return where a field's name stands, or what holds it."""
+        """Return the place of a field's name, or else of what contains it."""
         return self.names.get(field_path) or self.place_of_value(field_path)
 
     def place_of_value(self, field_path: FieldPath) -> Place:
-        """Return where a field's value stands, or what would hold it."""
+        """Return the place of a field's value, or else of what would contain it."""
         while field_path and field_path not in self.values:
             field_path = field_path[:-1]
         return self.values.get(field_path, Place())
@@ -119,7 +119,7 @@ def _decode(content: bytes) -> str:
     if len(content) > MAX_BYTES:
         message = f"the file is larger than a spec can be, {MAX_BYTES:,} bytes"
         raise _Unreadable(message, "make it smaller")
-    # Every spec begins with ASCII, of which UTF-16 and UTF-32 make one NUL or more.
+    # Every spec begins with ASCII, which contains NUL bytes in UTF-16 and UTF-32.
     if content.startswith(_UTF_16_OR_32) or content[:2].count(b"\0") == 1:
         raise _Unreadable("the file is UTF-16 or UTF-32", "save it as UTF-8")
     if b"\0" in content:
@@ -137,7 +137,7 @@ def _decode(content: bytes) -> str:
 
 
 def place_after(text: str) -> Place:
-    """Return the place right after a file's beginning."""
+    """Return the place right after `text`, the beginning of a file."""
     lines = _LINE_BREAK.split(text)
     return Place(len(lines), len(lines[-1]) + 1)
 
@@ -148,7 +148,7 @@ def _line_lengths(text: str) -> list[int]:
 
 @dataclass
 class _Collection:
-    """A mapping or list that is being read; `key` is the field whose value comes next."""
+    """A mapping or list that is being read; `key` is the field whose value is next."""
 
     data: dict[str, Any] | list[Any]
     path: FieldPath
@@ -245,7 +245,7 @@ class _Reader:
             self.open.append(_Collection(value, path, event.flow_style))
 
     def _note_cut(self, mark: Any, path: FieldPath) -> None:
-        """Note a comment after plain text that has no blank after its #."""
+        """Note a comment after plain text without a space after its #."""
         rest = self.lines[mark.line][mark.column :] if mark.line < len(self.lines) else ""
         if _CUT.match(rest):
             self.cuts[path] = rest.strip()
@@ -268,7 +268,7 @@ class _Reader:
             return
         first = self.names[path].line
         self._note(event, f"is given twice, first in line {first}", "keep one", format_path(path))
-        # What is below the second is not given twice itself.
+        # Fields below the second one are not duplicates themselves.
         below = [name for name in self.names if len(name) > len(path) and name[: len(path)] == path]
         for name in below:
             del self.names[name]
@@ -278,7 +278,7 @@ class _Reader:
             return event.value
         tag = self.loader.resolve(yaml.ScalarNode, event.value, (True, False))
         is_number = tag.endswith((":int", ":float"))
-        if is_number and len(event.value) > _MAX_DIGITS:  # no number that a field can have
+        if is_number and len(event.value) > _MAX_DIGITS:  # longer than any field allows
             return event.value
         value = self.loader.construct_document(yaml.ScalarNode(tag, event.value))
         if is_number:
@@ -294,7 +294,7 @@ class _Reader:
         return _Unreadable(message, hint, self._place(event.start_mark))
 
     def _place(self, mark: Any) -> Place:
-        # libyaml lets the file end at the beginning of a line that may not exist.
+        # libyaml places the end of the file in a line that may not exist.
         if mark.line >= len(self.line_lengths):
             return Place(len(self.line_lengths), self.line_lengths[-1] + 1)
         joined_before = bisect_right(self.pairs.get(mark.line, ()), mark.column)
@@ -338,7 +338,7 @@ def _empty(event: Any) -> dict[str, Any] | list[Any]:
 
 
 def _join_surrogate_pairs(text: str) -> tuple[str, dict[int, list[int]]]:
-    r"""Return text as YAML knows it, and in which columns of which lines it is two shorter.
+    r"""Return text with YAML's escapes, and the lines and columns where it became two shorter.
 
     JSON writes characters beyond U+FFFF as two escapes, \ud83d\ude00; YAML as one, \U0001F600.
     """

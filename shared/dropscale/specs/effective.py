@@ -8,7 +8,7 @@ from dropscale.upscaler import Mode
 
 
 class OutputFormat(StrEnum):
-    """The file format of an output; `keep`: the one in which the result comes."""
+    """The file format of an output; `keep`: that of the vendor's result."""
 
     KEEP = "keep"
     PNG = "png"
@@ -18,7 +18,7 @@ class OutputFormat(StrEnum):
 
 
 class MetadataChoice(StrEnum):
-    """Whether an output has the original's EXIF, XMP and IPTC, or none."""
+    """Whether an output gets the original's EXIF, XMP and IPTC, or none."""
 
     KEEP = "keep"
     STRIP = "strip"
@@ -35,7 +35,7 @@ class OutputSettings(BaseModel):
 
 
 class EffectiveRendition(BaseModel):
-    """One upscale that is wanted; `provenance` says where each value comes from."""
+    """One requested upscale; `provenance` says where each value comes from."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,12 +50,12 @@ class EffectiveRendition(BaseModel):
 
     @property
     def used_prompt(self) -> str | None:
-        """The prompt, if the mode is one that uses it."""
+        """The prompt, if the mode uses it."""
         return self.prompt if self.mode is Mode.CREATIVE else None
 
 
 class SizeLimits(BaseModel):
-    """The size from which an image is large enough already. None: any will do."""
+    """The size from which an image is skipped as large enough. None: not limited."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,7 +64,7 @@ class SizeLimits(BaseModel):
     min_megapixels: float | None = None
 
     def reached_by(self, width: int, height: int) -> bool:
-        """Tell whether an image of this size, in pixels, reaches all that is set, if anything."""
+        """Whether an image of this size, in pixels, reaches all limits that are set, if any is."""
         sizes = (width, height, width * height / 1e6)
         limits = (self.min_width, self.min_height, self.min_megapixels)
         reached = [size >= limit for size, limit in zip(sizes, limits, strict=True) if limit]
@@ -85,5 +85,5 @@ class EffectiveSpec(EffectiveRendition):
 
     @property
     def wanted_renditions(self) -> tuple[EffectiveRendition, ...]:
-        """Every upscale that is wanted; without renditions the spec itself is the only one."""
+        """Every requested upscale; without renditions, the spec itself is the only one."""
         return self.renditions or (self,)

@@ -1,4 +1,4 @@
-"""What is wrong with specs: where, what, and what is allowed instead."""
+"""Faults of specs: where, what is wrong, and what is allowed instead."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ class Place:
 
 
 class Severity(StrEnum):
-    """Whether a fault keeps its file from being used."""
+    """Whether a fault makes its file unusable."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class Fault(BaseModel):
-    """One thing that is wrong with a spec file. Lines and columns count from 1."""
+    """One fault of a spec file. Lines and columns count from 1."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,7 +67,7 @@ class Fault(BaseModel):
 
 
 class SpecInvalid(DropscaleError):
-    """Specs cannot be used; the message names file, place and field, and what is allowed.
+    """Specs cannot be used; the message has file, place and field, and what is allowed.
 
     Attributes:
         faults: every fault of the files, at least one.

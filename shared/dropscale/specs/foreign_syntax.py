@@ -1,6 +1,6 @@
-"""Finds what people bring along from other formats and keyboards, where a spec cannot be read.
+"""Finds syntax of other formats and keyboards in a spec that cannot be read.
 
-It looks right to whoever wrote it, so the message names the very character.
+It looks right to its author, so the message names the exact character.
 """
 
 import re
@@ -17,11 +17,11 @@ _COLONS = "\uff1a\ufe55\ua789\u2236"
 """Characters that look like a colon."""
 
 ALLOWED_BLANKS = " \u3000"
-"""Blanks that people see and type: U+3000 is the space bar's in Japanese."""
+"""Spaces that people type visibly: U+3000 is that of Japanese keyboards."""
 
 
 def find_foreign_syntax(text: str, fields: Iterable[str]) -> tuple[int, str, str] | None:
-    """Return the index of what is foreign, what it is, and what to do; None: nothing is."""
+    """Return the index of the foreign syntax, what it is, and what to do; None: there is none."""
     if fence := _FENCE.match(text):
         return fence.start(1), "a fence of Markdown stands here", "delete it, and that at the end"
     if _JSON_BEGINNING.match(text):
@@ -41,7 +41,7 @@ def find_foreign_syntax(text: str, fields: Iterable[str]) -> tuple[int, str, str
 
 
 def odd_character(text: str) -> tuple[str, str] | None:
-    """Return the first character that is invisible, or no plain form of itself; and what to do."""
+    """Return the first character that is invisible or has a plain form; and what to do."""
     for character in text:
         plain = unicodedata.normalize("NFKC", character)
         if not character.isprintable() and character not in "\n\t\u3000":
@@ -53,5 +53,5 @@ def odd_character(text: str) -> tuple[str, str] | None:
 
 
 def code_point(character: str) -> str:
-    """Return how Unicode writes a character: U+00A0."""
+    """Return a character's code point in Unicode's notation: U+00A0."""
     return f"U+{ord(character):04X}"

@@ -1,4 +1,4 @@
-"""What `assets.image_file_path` may name: an image beside the spec, or one that lies elsewhere.
+"""Checks `assets.image_file_path`: an image beside the spec, or one stored elsewhere.
 
 Source of the forms: https://docs.magichour.ai/api-reference/files/generate-asset-upload-urls.
 """
@@ -20,7 +20,7 @@ _EXTENSIONS = ", ".join(upscaler.TYPE_BY_EXTENSION)
 
 
 class WrongPath(Exception):
-    """The vendor would not take a path, or must not be given it.
+    """The vendor would not accept a path, or must not get it.
 
     Attributes:
         message: what is wrong with it.
@@ -34,17 +34,17 @@ class WrongPath(Exception):
 
 
 def is_remote(image_path: str) -> bool:
-    """Tell whether a path names an image that lies elsewhere, rightly or not."""
+    """Whether a path names an image stored elsewhere, validly or not."""
     return "://" in image_path or image_path.startswith(_ASSETS)
 
 
 def remote_identity(image_path: str) -> str:
-    """Return what names the image itself: the path without its signature.
+    """Return what identifies the image: the path without its signature.
 
-    A library URL keeps its image's id, which is in the query.
+    A library URL keeps the image id in its query.
 
     Raises:
-        WrongPath: as its name says.
+        WrongPath: the path is not valid.
     """
     if image_path.startswith(_ASSETS):
         _require_extension(image_path)
@@ -73,7 +73,7 @@ def remote_identity(image_path: str) -> str:
 
 
 def _require_public(url: SplitResult) -> None:
-    """Refuse what may lead into somebody's network, or carries a password."""
+    """Refuse a URL that may lead into a private network, or has a password."""
     host = (url.hostname or "").rstrip(".")
     if url.scheme != "https":
         raise WrongPath(f"the URL begins with {url.scheme}://", "allowed is https://")
@@ -90,7 +90,7 @@ def _is_address(host: str) -> bool:
     try:
         ip_address(host.strip("[]"))
     except ValueError:
-        # Browsers and C libraries also take 127.1, 0x7f.1 and 2130706433 for addresses.
+        # Browsers and C libraries also read 127.1, 0x7f.1 and 2130706433 as addresses.
         last = host.rpartition(".")[2]
         return last.isdigit() or last.lower().startswith("0x")
     return True

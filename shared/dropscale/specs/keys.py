@@ -1,6 +1,6 @@
 """Sorts the keys of the input bucket: image, sidecar, folder spec, stand-alone spec, other.
 
-Also finds what plainly means to be a spec, but bears a name that none has.
+Also finds files that are clearly meant to be specs, but are not named like one.
 """
 
 import unicodedata
@@ -14,7 +14,7 @@ FOLDER_SPEC_NAME = "dropscale.yaml"
 SPEC_SUFFIXES = (".yaml", ".yml", ".json")
 MANIFEST_SUFFIX = ".dropscale.json"
 MAX_KEY_BYTES = 1024
-"""Longest key in S3, in UTF-8; it answers 400, not 404, to a read of a longer one.
+"""The longest key in S3, in bytes of UTF-8; reading a longer one returns 400, not 404.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html.
 """
@@ -23,28 +23,28 @@ _FOLDER_SPEC_STEM = "dropscale"
 _FOLDER_SPEC_PREFIXES = ("dropscale.", ".dropscale.", "Dropscale.")
 _HELPERS = frozenset({"__macosx", "thumbs.db", "@eadir"})
 _TEXT_SUFFIX = ".txt"
-"""What editors for text put at the end of a name, where a system shows no endings."""
+"""What text editors append to a name, unseen where the system hides extensions."""
 
 
 class KeyKind(StrEnum):
-    """What an object in the input bucket is, by its key alone."""
+    """The kind of an object in the input bucket, by its key alone."""
 
     IMAGE = "image"
     SIDECAR = "sidecar"
     FOLDER_SPEC = "folder_spec"
     STAND_ALONE = "stand_alone"
-    """A spec that stands alone, if its content is one: other tools have such files, too."""
+    """A stand-alone spec, if its content is one: other tools have such files, too."""
     UNSUPPORTED = "unsupported"
-    """A picture of a type that the upscaler does not take."""
+    """An image of a type that the upscaler does not accept."""
     MISNAMED = "misnamed"
-    """Plainly meant to be a sidecar or a folder spec, but named like none: `cat.jpg.yaml.txt`."""
+    """Clearly meant to be a sidecar or a folder spec, but misnamed: `cat.jpg.yaml.txt`."""
     OTHER = "other"
 
 
 def kind_of(key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> KeyKind:
-    """Tell what the object at `key` is; `suffixes` are those that specs may end in.
+    """Return the kind of the object at `key`; `suffixes` are the endings that specs may have.
 
-    What is hidden, or a system's own helper file, is `OTHER`; a folder spec is not hidden by a dot.
+    Hidden files and systems' helper files are `OTHER`; a folder spec with a dot is not hidden.
     """
     folder, name = _split(key)
     if is_left_alone(folder) or (is_left_alone(name) and not means_folder_spec(name)):
@@ -53,9 +53,9 @@ def kind_of(key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> KeyKind:
 
 
 def is_left_alone(path: str) -> bool:
-    """Tell whether a part of a path is hidden, or what systems leave among people's files.
+    """Whether a part of a path is hidden, or a helper file of a system.
 
-    That are names that begin with a dot, archives' `__MACOSX`, Office's locks (`~$…`), Windows'
+    These are names that begin with a dot, archives' `__MACOSX`, Office's locks (`~$…`), Windows'
     `Thumbs.db` and Synology's `@eaDir`.
     """
     return any(
@@ -65,7 +65,7 @@ def is_left_alone(path: str) -> bool:
 
 
 def kind_by_name(key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> KeyKind:
-    """Tell what an object is by its name alone, as `kind_of` does if nothing is hidden."""
+    """Return the kind of an object by its name alone, as `kind_of` does for files not hidden."""
     name = PurePosixPath(key).name
     if not name or key.endswith("/"):
         return KeyKind.OTHER
@@ -86,7 +86,7 @@ def kind_by_name(key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> KeyKind:
 
 
 def image_key_of(sidecar_key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> str | None:
-    """Return the key of the image that a sidecar's key belongs to, None if it is no sidecar's."""
+    """Return the key of the image of a sidecar; None: the key is not a sidecar's."""
     for suffix in suffixes:
         image_key = _without(sidecar_key, suffix)
         if image_key is not None and _has_image_extension(PurePosixPath(image_key).name):
@@ -95,18 +95,18 @@ def image_key_of(sidecar_key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> s
 
 
 def meant_image(spec_key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> str | None:
-    """Return the key of the image that a sidecar's name means, well spelt or not; else None.
+    """Return the key of the image that a sidecar's name means, even if misspelt; else None.
 
-    Of letters in another case, and of another Unicode form, `folded` takes care.
+    Other case and other Unicode forms are handled by `folded`.
     """
     stem = meant_stem(spec_key, suffixes)
     return stem if stem is not None and _has_image_extension(_split(stem)[1]) else None
 
 
 def meant_stem(spec_key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> str | None:
-    """Return what a spec's key has before its ending, well spelt or not; None: it ends otherwise.
+    """Return a spec's key without its ending, even if misspelt; None: it has another ending.
 
-    Blanks do not count, nor does `.txt` at the end.
+    Spaces, and `.txt` at the end, are ignored.
     """
     folder, name = _split(spec_key)
     name = name.strip()
@@ -119,56 +119,56 @@ def meant_stem(spec_key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> str | 
 
 
 def means_folder_spec(key: str) -> bool:
-    """Tell whether a name means to be a folder spec's, well spelt or not."""
+    """Whether a name is meant to be a folder spec's, even if misspelt."""
     name = unicodedata.normalize("NFC", _split(key)[1]).strip().casefold()
     name = name.removesuffix(_TEXT_SUFFIX).rstrip().lstrip(".")
     return _is_spec_named(name, _FOLDER_SPEC_STEM)
 
 
 def right_name(key: str, image_key: str | None) -> str:
-    """Return the name that a misnamed spec of an image, or (None) of its folder, is to have."""
+    """Return the correct name of a misnamed spec of an image, or (None) of its folder."""
     written = key.casefold()
     suffix = next((one for one in SPEC_SUFFIXES if one in written), SPEC_SUFFIXES[0])
     return PurePosixPath(image_key or _FOLDER_SPEC_STEM).name + suffix
 
 
 def folded(key: str) -> str:
-    """Return what is the same for all keys of one folder that a person may take for one name."""
+    """Return a form that is equal for keys of one folder that look like the same name to people."""
     folder, name = _split(unicodedata.normalize("NFC", key))
     return folder + unicodedata.normalize("NFC", name.casefold())
 
 
 def is_same_name(one: str, other: str) -> bool:
-    """Tell whether two keys are one text, in whatever Unicode form (macOS has its own)."""
+    """Whether two keys are the same text, in any Unicode form (macOS has its own)."""
     return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
 
 
 def sidecar_keys_of(image_key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> list[str]:
-    """Return every key at which the image's sidecar may lie."""
+    """Return every possible key of the image's sidecar."""
     return _possible(image_key + suffix for suffix in suffixes)
 
 
 def sidecar_prefixes_of(image_key: str) -> list[str]:
-    """Return what the names of an image's specs begin with: its own up to its extension."""
+    """Return the prefixes of the names of an image's specs: its own name without the extension."""
     stem = image_key.removesuffix(PurePosixPath(image_key).suffix) + "."
     forms = (stem, *(unicodedata.normalize(form, stem) for form in ("NFC", "NFD")))
     return _possible(dict.fromkeys(forms))
 
 
 def folders_of(key: str) -> list[str]:
-    """Return the folders whose specs speak of the object at `key`, outermost first: "" and "a/"."""
+    """Return the folders whose specs apply to the object at `key`, outermost first: "" and "a/"."""
     return ["", *(key[: at + 1] for at, character in enumerate(key) if character == "/")]
 
 
 def folder_spec_prefixes_of(folder: str) -> list[str]:
-    """Return what the names of a folder's specs begin with, also where they are misspelt."""
+    """Return the prefixes of the names of a folder's specs, misspelt ones included."""
     return _possible(folder + prefix for prefix in _FOLDER_SPEC_PREFIXES)
 
 
 def images_named_like(spec_key: str) -> list[str]:
-    """Return the keys of images that only lack their extension in a spec's name.
+    """Return the keys of images whose extension may be missing in a spec's name.
 
-    A person who writes `cat.yaml` for `cat.jpg` means `cat.jpg.yaml`.
+    Somebody who writes `cat.yaml` for `cat.jpg` means `cat.jpg.yaml`.
     """
     stem = spec_key.removesuffix(PurePosixPath(spec_key).suffix)
     extensions = [*upscaler.TYPE_BY_EXTENSION, *map(str.upper, upscaler.TYPE_BY_EXTENSION)]
@@ -181,7 +181,7 @@ def _split(key: str) -> tuple[str, str]:
 
 
 def _without(name: str, suffix: str) -> str | None:
-    """Return a name without a suffix in whatever case; None: it has another."""
+    """Return a name without a suffix, ignoring case; None: it has another."""
     return name[: -len(suffix)] if name[-len(suffix) :].lower() == suffix else None
 
 

@@ -1,4 +1,4 @@
-"""Merges specs, outermost first: nearest wins, field by field, and remembers whose value it is.
+"""Merges specs, outermost first: the nearest wins, field by field; the origin of values is kept.
 
 A layer is one spec, flat. Merging layers is the union of mappings, so it is associative and
 idempotent.
@@ -24,13 +24,13 @@ from dropscale.specs.model import OutputSpec, RenditionSpec, SkipIf, Style
 from dropscale.upscaler import Mode
 
 MAX_PROMPTS_BYTES = 32_000
-"""Of all renditions together, in UTF-8: eight of the longest prompts in ASCII."""
+"""The limit for all renditions together, in UTF-8: eight of the longest prompts in ASCII."""
 
 _LONGEST_ORIGIN = 250
-"""Of provenance, in bytes: a key has up to 1,024, and each value tells of one."""
+"""The limit for an origin in bytes: a key has up to 1,024, and each value has an origin."""
 
 _GROUPS: Mapping[str, type[BaseModel]] = {"output": OutputSpec, "skip_if": SkipIf}
-"""Fields that merge field by field themselves; a layer has each as `group.field`."""
+"""Fields whose own fields merge one by one; in a layer, each is `group.field`."""
 
 _PARTS = frozenset({"presets", "rules"})
 _NOT_MERGED = _PARTS | {"assets", "condition"}
@@ -40,7 +40,7 @@ _NOT_MERGED = _PARTS | {"assets", "condition"}
 class Origin:
     """Where a value comes from: a file and a place in it, or a parameter of the stack.
 
-    `part` is the preset or rule that it stands in: `presets.web`, `rules[0]`.
+    `part` is the preset or rule that it is in: `presets.web`, `rules[0]`.
     """
 
     source: str
@@ -58,7 +58,7 @@ class Origin:
         return self._fault(field, message, hint, Severity.WARNING)
 
     def error(self, field: str, message: str, hint: str) -> Fault:
-        """Return what is wrong with the value of a field."""
+        """Return an error about the value of a field."""
         return self._fault(field, message, hint, Severity.ERROR)
 
     def _fault(self, field: str, message: str, hint: str, severity: Severity) -> Fault:
@@ -70,7 +70,7 @@ class Origin:
 class Setting:
     """A value that one spec gives a field.
 
-    Of `renditions` it is a tuple of settings of layers, and of `preset` of settings of names.
+    For `renditions` it is a tuple of settings of layers, for `preset` of settings of names.
     """
 
     value: Any
@@ -78,11 +78,11 @@ class Setting:
 
 
 Layer = Mapping[str, Setting]
-"""Settings by field. `style.enhancement` has become `mode`, so the two cannot both hold."""
+"""Settings by field. `style.enhancement` is stored as `mode`, so the two cannot conflict."""
 
 
 def stack_defaults(scale_factor: int, mode: Mode) -> Layer:
-    """Return the outermost layer: what the stack's parameters say."""
+    """Return the outermost layer: the stack's parameters."""
     return {
         "scale_factor": Setting(scale_factor, Origin("parameter DefaultScaleFactor")),
         "mode": Setting(mode, Origin("parameter DefaultMode")),
@@ -100,10 +100,10 @@ def merge(layers: Sequence[Layer]) -> Layer:
 
 
 def effective_spec(layer: Layer) -> EffectiveSpec:
-    """Return what a merged layer comes to; it must give a scale factor and a mode.
+    """Return the effective spec of a merged layer, which must have a scale factor and a mode.
 
     Raises:
-        SpecInvalid: two renditions would have one name.
+        SpecInvalid: two renditions would have the same output, or the prompts are too long.
     """
     items: Sequence[Setting] = layer["renditions"].value if "renditions" in layer else ()
     rest = {field: setting for field, setting in layer.items() if field != "renditions"}
@@ -118,7 +118,7 @@ def effective_spec(layer: Layer) -> EffectiveSpec:
 
 
 def warnings_about(layers: Sequence[Layer]) -> list[Fault]:
-    """Return what is allowed in layers, outermost first, but does not do what it seems to."""
+    """Return warnings about valid settings that have no effect; `layers` are outermost first."""
     merged = merge(layers)
     prompts = _find_unused(
         merged,
@@ -140,7 +140,7 @@ def warnings_about(layers: Sequence[Layer]) -> list[Fault]:
 def _find_unused(
     merged: Layer, field: str, decided_by: str, users: Set[str], hint: str
 ) -> Iterator[Fault]:
-    """Yield each value of a field that is used nowhere, by what another field is there."""
+    """Yield a warning for each value of a field that is never used, because of another field."""
     items: Sequence[Setting] = merged["renditions"].value if "renditions" in merged else ()
     choices: dict[tuple[str, Origin], set[str]] = {}
     for index, own in enumerate([item.value for item in items] or [{}]):
@@ -161,7 +161,7 @@ def _find_unused(
 
 
 def _without_effect(layers: Sequence[Layer]) -> Iterator[Fault]:
-    """Yield what a nearer spec says in vain, because every rendition has a value of its own."""
+    """Yield warnings about fields of a nearer spec that every rendition overrides."""
     items: Sequence[Setting] = ()
     nearer: list[Layer] = []
     for layer in layers:
@@ -237,7 +237,7 @@ def _values(layer: Layer) -> dict[str, Any]:
 
 
 def _shortened(origin: str, longest: int) -> str:
-    """Return where a value comes from, without the beginning of a path that is too long."""
+    """Return an origin, without the beginning of a path that is too long."""
     encoded = origin.encode()
     if len(encoded) <= longest:
         return origin
@@ -264,7 +264,7 @@ def _clashes(renditions: Sequence[EffectiveRendition], items: Sequence[Setting])
 def _beyond_all_prompts(
     renditions: Sequence[EffectiveRendition], items: Sequence[Setting]
 ) -> Iterator[Fault]:
-    """Yield the rendition with which the prompts of all come to more than a drop's row can take."""
+    """Yield a fault for the rendition with which all prompts exceed what a drop's row can hold."""
     size = 0
     for index, (rendition, item) in enumerate(zip(renditions, items, strict=True)):
         size += len((rendition.prompt or "").encode())
@@ -276,5 +276,5 @@ def _beyond_all_prompts(
 
 
 def as_written(field: str) -> str:
-    """Return a layer's field as it stands in a spec, e.g. `style.mode`."""
+    """Return a layer's field as written in a spec, e.g. `style.mode`."""
     return f"style.{field}" if field in Style.model_fields else field

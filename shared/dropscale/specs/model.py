@@ -3,36 +3,12 @@
 The JSON Schema and docs/spec.md are made of these models.
 """
 
-import re
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
-from enum import StrEnum
-from functools import partial
-from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    JsonValue,
-    WithJsonSchema,
-    model_validator,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from dropscale import upscaler
-from dropscale.specs.effective import MetadataChoice, OutputFormat
-from dropscale.specs.foreign_syntax import ALLOWED_BLANKS, code_point
-from dropscale.upscaler import Mode
+from dropscale.specs import values
 
-MAX_QUALITY = 100
 SCHEMA_FIELD = "$schema"
 """Editors look for their schema in this field of JSON files; it says nothing about an upscale."""
 
@@ -40,346 +16,6 @@ MAX_RENDITIONS = 8
 """Bounds what one transaction of the ledger has to take (DynamoDB: 100 rows)."""
 
 MAX_RULES = 50
-MAX_PATTERN = 200
-MAX_PRESETS_TAKEN = 8
-MAX_PRESET_NAME = 40
-"""In characters."""
-
-MAX_PROMPT = 4000
-MAX_LABEL = 200
-MAX_IMAGE_PATH = 4000
-"""In characters. They bound the ledger's rows (DynamoDB: 400 KB)."""
-
-_OTHER_NAMES_OF_MODES = upscaler.MODE_BY_ENHANCEMENT | {"pro": Mode.PRESERVE}
-_OTHER_NAMES_OF_ENHANCEMENTS = {"preserve": "Resemblance", "pro": "Resemblance"}
-_TRUTH_BY_WORD = dict.fromkeys(("false", "no", "off", "n", "0"), "false") | dict.fromkeys(
-    ("true", "yes", "on", "y", "1"), "true"
-)
-_CONTROL_ALLOWED = "\n\t"
-_LONGEST_SHOWN = 60
-_LONGEST_WORD = 30
-_LONGEST_FOLDER = 255
-"""In bytes: the longest name that file systems take."""
-_MOST = 999_999_999
-
-_URL_SECRETS = re.compile(r"(?<=//)[^/?#]*@|\?.*", re.DOTALL)
-_NUMBER_AND_UNIT = re.compile(r"(?!0[xo])(\d[\d_]{0,11}(?:\.\d{1,6})?)\s*[a-zA-Z]*[,;]?")
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
-
-
-def wrong(message: str, hint: str) -> PydanticCustomError:
-    """Return the error of a value that cannot be: what is wrong with it, and what is allowed."""
-    facts = {"message": message, "hint": hint}
-    return PydanticCustomError("wrong", "{message}; {hint}", facts)
-
-
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that `word` most likely stands for, if any."""
-    by_folded = {name.casefold(): name for name in known}
-    found = get_close_matches(word[:_LONGEST_WORD].casefold(), by_folded, n=1)
-    return by_folded[found[0]] if found else None
-
-
-def shown(value: object) -> str:
-    """Return a value as a message can show it: short, on one line, without a URL's secrets."""
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    if not isinstance(value, str):
-        return str(getattr(value, "text", value)).lower()
-    text = _URL_SECRETS.sub("", value) if "://" in value else value
-    text = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
-    return f"'{text}'" if text.isprintable() else repr(text)
-
-
-class _Given:
-    """Marks a field that can be left out, but not be null."""
-
-    def __get_pydantic_core_schema__(
-        self, source: type[Any], handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(self._require, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        given: JsonSchemaValue
-        (given,) = (kind for kind in handler(schema)["anyOf"] if kind != {"type": "null"})
-        return given
-
-    @staticmethod
-    def _require(value: object) -> object:
-        if value is None:
-            raise wrong("has no value", "give one, or leave the line out")
-        return value
-
-
-def _text(value: object, longest: int = 0) -> str:
-    text = getattr(value, "text", value)
-    if text is None:
-        raise wrong("has no value", "give one")
-    if not isinstance(text, str):
-        raise wrong("must be text", "put it in quotes")
-    text = text.replace("\r\n", "\n")
-    for character in text:
-        if unicodedata.category(character) == "Cc" and character not in _CONTROL_ALLOWED:
-            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
-    if longest and len(text) > longest:
-        raise wrong(f"has {len(text):,} characters", f"allowed are at most {longest:,}")
-    return text
-
-
-def _choice(what: str, allowed: Iterable[str], others: Mapping[str, str]) -> Callable[..., object]:
-    names = list(allowed)
-
-    def validate(value: object) -> object:
-        if value in names:
-            return value
-        meant = None
-        if isinstance(value, str):
-            meant = others.get(value) or closest(value, [*names, *others])
-            meant = others.get(meant or "", meant)
-        did_you_mean = f"did you mean {meant}? " if meant else ""
-        raise wrong(
-            f"{shown(value)} is not {what}", f"{did_you_mean}allowed are {', '.join(names)}"
-        )
-
-    return validate
-
-
-def _scale_factor(value: object) -> object:
-    # A bool is an int to Python, and 2.0 is the vendor's own way to write the factor.
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if value in upscaler.SCALE_FACTORS:
-            return int(value)
-    elif isinstance(value, str):
-        digit = value.strip(" xX\xd7,;").removesuffix(".0")
-        if digit in {"2", "4"}:
-            raise wrong("must be a number", f"write {digit}")
-    raise wrong(f"{shown(value)} is not a scale factor", "allowed are 2 and 4")
-
-
-def _truth(value: object) -> object:
-    if isinstance(value, bool):
-        return value
-    meant = _TRUTH_BY_WORD.get(str(value).casefold())
-    if meant is None:
-        raise wrong(f"{shown(value)} is neither true nor false", "allowed are true and false")
-    without_quotes = ", without quotes" if value == meant else ""
-    raise wrong("must be true or false", f"write {meant}{without_quotes}")
-
-
-def _number(what: str, *, above: int, whole: bool = True) -> Callable[[object], object]:
-    allowed = f"whole numbers from {above + 1}" if whole else f"numbers above {above}"
-
-    def validate(value: object) -> object:
-        if value is None:
-            return None
-        if isinstance(value, str) and (number := _NUMBER_AND_UNIT.fullmatch(value)):
-            raise wrong("must be a number", f"write {number[1].replace('_', '')}")
-        if (
-            isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and above < value <= _MOST
-            and (not whole or value == int(value))
-        ):
-            return int(value) if whole else float(value)
-        hint = f"allowed are {allowed}, up to {_MOST:,}"
-        raise wrong(f"{shown(value)} is not a number of {what}", hint)
-
-    return validate
-
-
-def _quality(value: object) -> object:
-    if value is None:
-        return None
-    if (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and 1 <= value <= MAX_QUALITY
-        and value == int(value)
-    ):
-        return int(value)
-    hint = f"allowed are whole numbers from 1 to {MAX_QUALITY}"
-    raise wrong(f"{shown(value)} is not a quality", hint)
-
-
-def _folder_below_results(value: str) -> str:
-    folder = value.removesuffix("/")
-    hint = "allowed is a path such as 'print/large', without a leading '/'"
-    if value.startswith("/") or "\\" in value or _SCHEME.match(value):
-        raise wrong("must be a folder below the results", hint)
-    if {"", ".", ".."} & set(folder.split("/")):
-        raise wrong("cannot have empty, '.' or '..' parts", hint)
-    for character in value:
-        if not character.isprintable() and character not in ALLOWED_BLANKS:
-            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
-    if len(folder.encode()) > _LONGEST_FOLDER:
-        raise wrong(f"is longer than {_LONGEST_FOLDER} bytes", "make it shorter")
-    return str(PurePosixPath(folder))
-
-
-def _bytes(value: object) -> object:
-    if isinstance(value, str) and _NUMBER_AND_UNIT.fullmatch(value):
-        raise wrong("must be a number", "write all bytes out: 5 MB is 5000000")
-    return _number("bytes", above=0)(value)
-
-
-def _pattern(value: object) -> str:
-    pattern = _text(value, MAX_PATTERN)
-    if not pattern:
-        raise wrong("is no pattern", "give one, such as '*_hero.*'")
-    if "/" in pattern:
-        hint = "put the rule in the spec of that folder"
-        raise wrong("is for a file's name, without its folder", hint)
-    return pattern
-
-
-def _listed(value: object) -> object:
-    """Take one value for a list of one."""
-    return value if value is None or isinstance(value, list) else [value]
-
-
-def _preset_name(value: object) -> str:
-    name = _text(value, MAX_PRESET_NAME)
-    if not name.strip():
-        raise wrong("is no name", "give the preset a name")
-    return name
-
-
-def _preset_names(value: object) -> object:
-    if isinstance(value, dict):
-        raise wrong("must be a name", "define the preset in a folder's presets, and name it here")
-    return _listed(value if value is None or isinstance(value, list) else _preset_name(value))
-
-
-def _optional(validate: Callable[[Any], str]) -> Callable[[Any], str | None]:
-    return lambda value: None if value is None else validate(value)
-
-
-class Orientation(StrEnum):
-    """How a picture lies, as one sees it."""
-
-    PORTRAIT = "portrait"
-    LANDSCAPE = "landscape"
-    SQUARE = "square"
-
-
-_TEXT_SCHEMA: dict[str, JsonValue] = {
-    "type": ["string", "number", "null"],
-    "pattern": r"^([^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*$",
-    "patternErrorMessage": "has an invisible character",
-}
-_PART = r"(?!\.{1,2}(/|$))[^/\\\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202f]+"
-_FOLDER_SCHEMA = {
-    **_TEXT_SCHEMA,
-    "pattern": r"^(?![a-zA-Z][a-zA-Z0-9+.-]*:)"
-    rf"(?=.{{1,{_LONGEST_FOLDER}}}/?$)({_PART}/)*{_PART}/?$",
-    "patternErrorMessage": "must be a folder below the results, such as 'print/large'",
-}
-"""`patternErrorMessage` is what the YAML language server shows."""
-
-ScaleFactor = Annotated[Literal[2, 4], BeforeValidator(_scale_factor)]
-
-_Scale = Annotated[ScaleFactor | None, _Given()]
-_Mode = Annotated[
-    Mode | None, BeforeValidator(_choice("a mode", Mode, _OTHER_NAMES_OF_MODES)), _Given()
-]
-_Enhancement = Annotated[
-    Literal["Resemblance", "Balanced", "Creative"] | None,
-    BeforeValidator(
-        _choice("an enhancement", upscaler.MODE_BY_ENHANCEMENT, _OTHER_NAMES_OF_ENHANCEMENTS)
-    ),
-    _Given(),
-]
-_Format = Annotated[
-    OutputFormat | None,
-    BeforeValidator(_choice("a format", OutputFormat, {"jpg": OutputFormat.JPEG})),
-    _Given(),
-]
-_Metadata = Annotated[
-    MetadataChoice | None,
-    BeforeValidator(_choice("a choice", MetadataChoice, {"none": MetadataChoice.STRIP})),
-    _Given(),
-]
-_Quality = Annotated[Annotated[int, Field(ge=1, le=MAX_QUALITY)] | None, BeforeValidator(_quality)]
-_Truth = Annotated[bool | None, BeforeValidator(_truth), _Given()]
-_Prompt = Annotated[
-    str | None,
-    BeforeValidator(_optional(partial(_text, longest=MAX_PROMPT))),
-    WithJsonSchema(_TEXT_SCHEMA | {"maxLength": MAX_PROMPT}),
-]
-_Label = Annotated[
-    str | None,
-    BeforeValidator(_optional(partial(_text, longest=MAX_LABEL))),
-    WithJsonSchema(_TEXT_SCHEMA | {"maxLength": MAX_LABEL}),
-]
-_ImagePath = Annotated[
-    str, BeforeValidator(partial(_text, longest=MAX_IMAGE_PATH)), Field(max_length=MAX_IMAGE_PATH)
-]
-_Folder = Annotated[
-    str | None,
-    BeforeValidator(_optional(_text)),
-    AfterValidator(_optional(_folder_below_results)),
-    WithJsonSchema(_FOLDER_SCHEMA),
-]
-_Credits = Annotated[
-    Annotated[int, Field(ge=0, le=_MOST)] | None,
-    BeforeValidator(_number("credits", above=-1)),
-]
-_Pixels = Annotated[
-    Annotated[int, Field(ge=1, le=_MOST)] | None,
-    BeforeValidator(_number("pixels", above=0)),
-]
-_Megapixels = Annotated[
-    Annotated[float, Field(gt=0, le=_MOST)] | None,
-    BeforeValidator(_number("megapixels", above=0, whole=False)),
-]
-
-
-_PRESET_NAME_SCHEMA: dict[str, JsonValue] = _TEXT_SCHEMA | {
-    "type": ["string", "number"],
-    "allOf": [{"pattern": r"\S"}],
-    "maxLength": MAX_PRESET_NAME,
-}
-_PRESET_LIST_SCHEMA = {
-    "type": "array",
-    "maxItems": MAX_PRESETS_TAKEN,
-    "items": _PRESET_NAME_SCHEMA,
-}
-_PresetName = Annotated[str, BeforeValidator(_preset_name)]
-_PresetNames = Annotated[
-    Annotated[list[_PresetName], Field(max_length=MAX_PRESETS_TAKEN)] | None,
-    BeforeValidator(_preset_names),
-    _Given(),
-    WithJsonSchema({"anyOf": [_PRESET_NAME_SCHEMA, _PRESET_LIST_SCHEMA]}),
-]
-
-
-_PATTERN_SCHEMA: dict[str, JsonValue] = _TEXT_SCHEMA | {
-    "type": ["string", "number"],
-    "pattern": r"^([^/\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)+$",
-    "maxLength": MAX_PATTERN,
-}
-_TYPE = _choice("a type", upscaler.EXTENSION_BY_TYPE, upscaler.TYPE_BY_EXTENSION)
-_TYPE_SCHEMA: dict[str, JsonValue] = {"enum": list(upscaler.EXTENSION_BY_TYPE)}
-_Patterns = Annotated[
-    list[Annotated[str, BeforeValidator(_pattern)]] | None,
-    BeforeValidator(_listed),
-    _Given(),
-    WithJsonSchema({"anyOf": [_PATTERN_SCHEMA, {"type": "array", "items": _PATTERN_SCHEMA}]}),
-]
-_Types = Annotated[
-    list[Annotated[str, BeforeValidator(_TYPE)]] | None,
-    BeforeValidator(_listed),
-    _Given(),
-    WithJsonSchema({"anyOf": [_TYPE_SCHEMA, {"type": "array", "items": _TYPE_SCHEMA}]}),
-]
-_Orientation = Annotated[
-    Orientation | None, BeforeValidator(_choice("an orientation", Orientation, {})), _Given()
-]
-_Side = Annotated[_Pixels, _Given()]
-_Size = Annotated[_Megapixels, _Given()]
-_Bytes = Annotated[Annotated[int, Field(ge=1, le=_MOST)] | None, BeforeValidator(_bytes), _Given()]
 
 
 class _Strict(BaseModel):
@@ -389,7 +25,7 @@ class _Strict(BaseModel):
 class Assets(_Strict):
     """What to upscale."""
 
-    image_file_path: _ImagePath = Field(
+    image_file_path: values.ImagePath = Field(
         examples=["https://example.com/shoe.jpg", "api-assets/id/1234.png", "cat.jpg"],
         description=(
             "In a spec that stands alone: an https URL that ends in an image's extension, a "
@@ -406,17 +42,17 @@ class Style(_Strict):
         json_schema_extra={"dependentSchemas": {"mode": {"properties": {"enhancement": False}}}}
     )
 
-    mode: _Mode = Field(
+    mode: values.ModeName = Field(
         None, examples=["creative"], description="How far the result may depart from the original."
     )
-    enhancement: _Enhancement = Field(
+    enhancement: values.Enhancement = Field(
         None,
         examples=["Creative"],
         description=(
             "The API's older name of the same choice; Resemblance is preserve. Give one of the two."
         ),
     )
-    prompt: _Prompt = Field(
+    prompt: values.Prompt = Field(
         None,
         examples=["crisp fur"],
         description="What the result should look like; used in the mode creative only.",
@@ -426,17 +62,17 @@ class Style(_Strict):
 class SkipIf(_Strict):
     """When an image is large enough already: it is skipped, free, if it reaches all that is set."""
 
-    min_width: _Pixels = Field(
+    min_width: values.Pixels = Field(
         None,
         examples=[3000],
         description="The width from which an image is large enough, in pixels.",
     )
-    min_height: _Pixels = Field(
+    min_height: values.Pixels = Field(
         None,
         examples=[2000],
         description="The height from which an image is large enough, in pixels.",
     )
-    min_megapixels: _Megapixels = Field(
+    min_megapixels: values.Megapixels = Field(
         None,
         examples=[12],
         description="The size from which an image is large enough, in millions of pixels.",
@@ -446,7 +82,7 @@ class SkipIf(_Strict):
 class OutputSpec(_Strict):
     """How the result is written. Free to change: it is delivered again, and nothing is paid."""
 
-    format: _Format = Field(
+    format: values.Format = Field(
         None,
         examples=["jpeg"],
         description=(
@@ -454,14 +90,14 @@ class OutputSpec(_Strict):
             "weighs four to five times as much in png as in jpeg."
         ),
     )
-    quality: _Quality = Field(
+    quality: values.Quality = Field(
         None,
         examples=[90],
         description=(
             "From 1 to 100, for jpeg, webp and avif. Without one: jpeg 92, webp 90, avif 75."
         ),
     )
-    metadata: _Metadata = Field(
+    metadata: values.Metadata = Field(
         None,
         examples=["strip"],
         description=(
@@ -474,28 +110,28 @@ class OutputSpec(_Strict):
 class RenditionSpec(_Strict):
     """One of several upscales of an image: what differs from the rest of the spec."""
 
-    scale_factor: _Scale = Field(
+    scale_factor: values.Scale = Field(
         None,
         examples=[4],
         description=(
             "How much larger the result is, in each direction. The vendor's 4 may need a paid plan."
         ),
     )
-    style: Annotated[Style | None, _Given()] = Field(None, description="How to upscale.")
-    name: _Label = Field(
+    style: Annotated[Style | None, values.Given()] = Field(None, description="How to upscale.")
+    name: values.Label = Field(
         None,
         examples=["Cat"],
         description="What the vendor's library shows; without it, the image's key.",
     )
-    download_directory: _Folder = Field(
+    download_directory: values.Folder = Field(
         None,
         examples=["print"],
         description="A folder below the results for the output, such as `print/large`.",
     )
-    output: Annotated[OutputSpec | None, _Given()] = Field(
+    output: Annotated[OutputSpec | None, values.Given()] = Field(
         None, description="How the result is written."
     )
-    revision: _Label = Field(
+    revision: values.Label = Field(
         None, examples=["2"], description="Any text. Another one pays for a new attempt."
     )
 
@@ -503,19 +139,19 @@ class RenditionSpec(_Strict):
 class UpscaleSpec(RenditionSpec):
     """All that specs, presets and rules may say of an upscale."""
 
-    preset: _PresetNames = Field(
+    preset: values.PresetNames = Field(
         None,
         examples=["web", ["web", "large"]],
         description="The presets to use, by name. Later ones override earlier ones.",
     )
-    wait_for_completion: _Truth = Field(
+    wait_for_completion: values.Truth = Field(
         None,
         examples=[False],
         description=(
             "false: pay and end as `submitted`; `dropscale retry` collects the result, free."
         ),
     )
-    download_outputs: _Truth = Field(
+    download_outputs: values.Truth = Field(
         None,
         examples=[False],
         description="false: end as `complete`, with the vendor's download URLs in the manifest.",
@@ -536,7 +172,7 @@ class UpscaleSpec(RenditionSpec):
 class PresetSpec(UpscaleSpec):
     """What a preset may set."""
 
-    max_credits: _Credits = Field(
+    max_credits: values.Credits = Field(
         None,
         examples=[200],
         description="Refuse the image if all its renditions together cost more.",
@@ -548,7 +184,7 @@ class Condition(_Strict):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    name: _Patterns = Field(
+    name: values.Patterns = Field(
         None,
         examples=["*_hero.*"],
         description=(
@@ -556,41 +192,49 @@ class Condition(_Strict):
             "case does not matter. One pattern, or a list of which one must fit."
         ),
     )
-    type: _Types = Field(
+    type: values.Types = Field(
         None, examples=["png"], description="The image's type, by its content; or a list of types."
     )
-    orientation: _Orientation = Field(
+    orientation: values.OrientationName = Field(
         None, examples=["portrait"], description="Of the picture as you see it."
     )
-    alpha: _Truth = Field(
+    alpha: values.Truth = Field(
         None, examples=[True], description="Whether the image can have transparent parts."
     )
-    min_width: _Side = Field(None, examples=[2000], description="A width from this on, in pixels.")
-    below_width: _Side = Field(None, examples=[2000], description="A smaller width, in pixels.")
-    min_height: _Side = Field(
+    min_width: values.Side = Field(
+        None, examples=[2000], description="A width from this on, in pixels."
+    )
+    below_width: values.Side = Field(
+        None, examples=[2000], description="A smaller width, in pixels."
+    )
+    min_height: values.Side = Field(
         None, examples=[2000], description="A height from this on, in pixels."
     )
-    below_height: _Side = Field(None, examples=[2000], description="A smaller height, in pixels.")
-    min_megapixels: _Size = Field(
+    below_height: values.Side = Field(
+        None, examples=[2000], description="A smaller height, in pixels."
+    )
+    min_megapixels: values.Size = Field(
         None, examples=[12], description="A size from this on, in millions of pixels."
     )
-    below_megapixels: _Size = Field(
+    below_megapixels: values.Size = Field(
         None, examples=[1], description="A smaller size, in millions of pixels."
     )
-    min_bytes: _Bytes = Field(
+    min_bytes: values.Bytes = Field(
         None, examples=[5000000], description="A file of this many bytes or more."
     )
-    below_bytes: _Bytes = Field(None, examples=[5000000], description="A file of fewer bytes.")
+    below_bytes: values.Bytes = Field(
+        None, examples=[5000000], description="A file of fewer bytes."
+    )
 
     @model_validator(mode="after")
     def _require_possible(self) -> Self:
         if not self.model_fields_set:
-            raise wrong("has no condition", "give one, such as orientation: portrait")
+            raise values.wrong("has no condition", "give one, such as orientation: portrait")
         for what in ("width", "height", "megapixels", "bytes"):
             least, below = getattr(self, f"min_{what}"), getattr(self, f"below_{what}")
             if least is not None and below is not None and least >= below:
                 hint = f"let min_{what} be less than below_{what}"
-                raise wrong(f"is true of no image: no {what} fits", hint)
+                raise values.wrong(f"is true of no image: no {what} fits", hint)
         return self
 
 
@@ -606,26 +250,26 @@ class Spec(PresetSpec):
     `null` undoes what an outer spec says, for fields that can be without a value.
     """
 
-    assets: Annotated[Assets | None, _Given()] = Field(
+    assets: Annotated[Assets | None, values.Given()] = Field(
         None, description="What to upscale. An image's sidecar and a folder's spec can do without."
     )
-    presets: Annotated[dict[_PresetName, PresetSpec] | None, _Given()] = Field(
+    presets: Annotated[dict[values.PresetName, PresetSpec] | None, values.Given()] = Field(
         None,
         examples=[{"web": {"output": {"format": "webp", "quality": 80}}}],
         description=(
             "Named groups of fields, for specs to use by `preset`. In a folder's spec only."
         ),
-        json_schema_extra={"propertyNames": {**_PRESET_NAME_SCHEMA, "type": "string"}},
+        json_schema_extra={"propertyNames": {**values.PRESET_NAME_SCHEMA, "type": "string"}},
     )
-    rules: Annotated[Annotated[list[RuleSpec], Field(max_length=MAX_RULES)] | None, _Given()] = (
-        Field(
-            None,
-            examples=[[{"if": {"below_megapixels": 1}, "scale_factor": 4}]],
-            description=(
-                "Fields to set for some images: those to which the conditions after `if` apply. "
-                "Later rules override earlier ones. In a folder's spec only."
-            ),
-        )
+    rules: Annotated[
+        Annotated[list[RuleSpec], Field(max_length=MAX_RULES)] | None, values.Given()
+    ] = Field(
+        None,
+        examples=[[{"if": {"below_megapixels": 1}, "scale_factor": 4}]],
+        description=(
+            "Fields to set for some images: those to which the conditions after `if` apply. "
+            "Later rules override earlier ones. In a folder's spec only."
+        ),
     )
 
 

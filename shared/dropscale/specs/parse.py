@@ -1,4 +1,4 @@
-"""Turns the text of a spec file into a spec, or says everything that is wrong with it."""
+"""Parses a spec file, or reports everything that is wrong with it."""
 
 import json
 import re
@@ -31,9 +31,8 @@ from dropscale.specs.model import (
     SkipIf,
     Spec,
     Style,
-    closest,
-    shown,
 )
+from dropscale.specs.values import closest, shown
 
 _IMAGE_PATH: FieldPath = ("assets", "image_file_path")
 _MODEL_BY_FIELD: Mapping[str, type[BaseModel]] = {
@@ -52,22 +51,22 @@ _TEXTS = {"prompt", "name", "download_directory", "revision"}
 _LISTS = {"renditions", "rules"}
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _LONGEST_WORD = 40
-"""A longer value is text in which a person may have meant each character."""
+"""In a longer value, unusual characters may be intended."""
 _SHORTEST_BEGINNING = 3
 _OF_FOLDERS = frozenset({"presets", "rules"})
 _OF_DROPS = set(Spec.model_fields) - _OF_FOLDERS
 _MARKS = _OF_DROPS - {"name", "revision", "preset"}
-"""Fields that other tools' files are not known to have."""
+"""Fields that are not known from other tools' files."""
 
 _Rule = Callable[[Document], Iterator[Fault]]
 
 
 class ImageUnnamed(SpecInvalid):
-    """A spec that is no image's sidecar names no image that lies elsewhere."""
+    """A stand-alone spec does not name an image stored elsewhere."""
 
 
 class ImageUnread(SpecInvalid):
-    """The same, as far as the spec can be read: what comes after its fault may name one."""
+    """The same, in a spec that is only readable up to a fault: the rest may name an image."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,9 @@ class Rule:
 class SpecFile:
     """A spec and its layer.
 
-    `image_path` and `image_identity` are those of the image of a spec that stands alone: what the
-    vendor is to be given, and what names the image without a signature. `warnings` are about what
-    the file says otherwise than it seems to. Folder specs have `presets`, by their names,
-    and `rules`.
+    `image_path` and `image_identity` are those of a stand-alone spec's image: the path for the
+    vendor, and the same without a signature. `warnings` are about text that does not mean what it
+    seems to. Folder specs have `presets`, by name, and `rules`.
     """
 
     spec: Spec
@@ -102,7 +100,7 @@ def parse_sidecar(content: bytes, path: str, image_key: str) -> SpecFile:
     """Parse the spec of the image at `image_key`; `path` names the file in faults.
 
     Raises:
-        SpecInvalid: with every fault of the file at once.
+        SpecInvalid: has every fault of the file.
     """
     name = PurePosixPath(image_key).name
 
@@ -128,7 +126,7 @@ def parse_folder_spec(content: bytes, path: str) -> SpecFile:
     """Parse the spec of a folder and all below it.
 
     Raises:
-        SpecInvalid: with every fault of the file at once.
+        SpecInvalid: has every fault of the file.
     """
 
     def rule(document: Document) -> Iterator[Fault]:
@@ -139,7 +137,7 @@ def parse_folder_spec(content: bytes, path: str) -> SpecFile:
 
     document = read_document(content, path)
     fields = document.data if isinstance(document.data, dict) else {}
-    if fields:  # whatever assets say, they are too much
+    if fields:  # Whatever assets contain, they are not allowed.
         rest = {name: value for name, value in fields.items() if name != "assets"}
         document = replace(document, data=rest)
     spec = _validate(document, rule)
@@ -162,8 +160,8 @@ def parse_stand_alone(content: bytes, path: str) -> SpecFile | None:
     """Parse a spec that names its image itself; None: the file is not a spec, but another tool's.
 
     Raises:
-        ImageUnnamed, ImageUnread: as their names say.
-        SpecInvalid: with every fault of the file at once.
+        ImageUnnamed, ImageUnread: it does not name an image stored elsewhere.
+        SpecInvalid: has every fault of the file.
     """
     document = read_document(content, path)
     image = _image_path(document)
@@ -181,7 +179,7 @@ def parse_stand_alone(content: bytes, path: str) -> SpecFile | None:
 
 
 def is_other_tools(content: bytes, path: str) -> bool:
-    """Tell whether a JSON file is another tool's: an object without a field that is a spec's alone.
+    """Whether a JSON file is another tool's: an object without a field that only specs have.
 
     Google Takeout, for instance, leaves `cat.jpg.json` beside each image.
     """
@@ -189,7 +187,7 @@ def is_other_tools(content: bytes, path: str) -> bool:
         return False
     try:
         data = json.loads(content)
-    except (ValueError, RecursionError):  # the reader of specs says what is wrong
+    except (ValueError, RecursionError):  # The parser of specs reports what is wrong.
         return False
     names = {_in_snake_case(name) for name in data} if isinstance(data, dict) else _MARKS
     names -= {SCHEMA_FIELD}
@@ -201,7 +199,7 @@ def _in_snake_case(name: str) -> str:
 
 
 def _is_spec(document: Document) -> bool:
-    """Tell whether most fields are a spec's: in package.json, too, there is `style`."""
+    """Whether most fields are a spec's: package.json, for example, has `style`, too."""
     names = {_in_snake_case(str(path[0])) for path in document.names if len(path) == 1} - {"name"}
     known = names & _OF_DROPS
     return bool(known) and 2 * len(known) >= len(names)
@@ -235,10 +233,10 @@ def _stand_alone_rule(document: Document) -> Iterator[Fault]:
 
 
 def _validate(document: Document, rule: _Rule) -> Spec:
-    """Return the spec that a document is.
+    """Return a document as a spec.
 
     Raises:
-        SpecInvalid: with all faults, but one for each field and place: the first is the cause.
+        SpecInvalid: has all faults, but only the first for each field and place: it is the cause.
     """
     if not document.is_whole:
         raise SpecInvalid(_foreign(document) or document.faults)
@@ -261,7 +259,7 @@ def _validate(document: Document, rule: _Rule) -> Spec:
 
 
 def _foreign(document: Document) -> Sequence[Fault]:
-    """Return what comes from another format, and so is the cause of all that is wrong."""
+    """Return faults about syntax of another format, which is the cause of all others."""
     found = find_foreign_syntax(document.text, _FIELDS)
     if found is None:
         return ()
@@ -305,7 +303,7 @@ def _two_names_for_the_mode(
 
 
 def _without_schema(data: object) -> object:
-    """Leave out what tells editors of JSON files where their schema is."""
+    """Leave out the field that names the schema for editors of JSON files."""
     if not isinstance(data, dict):
         return data
     return {name: value for name, value in data.items() if name != SCHEMA_FIELD}
@@ -333,7 +331,7 @@ def _faults_of(error: ValidationError, document: Document) -> Iterator[Fault]:
 
 
 def _fault_of_error(error: Any, document: Document) -> Fault:
-    """Return pydantic's error as a fault: what it means to a person, and where."""
+    """Return pydantic's error as a fault with its place, in words for people."""
     path: FieldPath = error["loc"]
     match error["type"]:
         case "wrong":
@@ -373,7 +371,7 @@ def _fault(document: Document, path: FieldPath, message: str, hint: str) -> Faul
 
 
 def _exact(told: Mapping[str, str], value: object) -> Mapping[str, str]:
-    """Return what is wrong with a value, or which character of it makes it so."""
+    """Return what is wrong with a value, or with a single character of it."""
     text = value.strip(" \t\n") if isinstance(value, str) else ""
     odd = odd_character(text) if len(text) <= _LONGEST_WORD else None
     return {"message": f"{shown(value)} {odd[0]}", "hint": odd[1]} if odd else told
@@ -404,7 +402,7 @@ def _hint_for_name(path: FieldPath) -> str:
 
 
 def _fields_at(path: FieldPath) -> Sequence[str]:
-    """Return the names of the fields of the mapping at a path, as they are written."""
+    """Return the names of the fields of the mapping at a path, as written in specs."""
     return [info.alias or name for name, info in _model_at(path).model_fields.items()]
 
 

@@ -1,4 +1,4 @@
-"""What libyaml says of text that it cannot read, in words for a person who is no YAML expert."""
+"""Translates libyaml's syntax errors for people who do not know YAML well."""
 
 BAD_ESCAPE = "invalid Unicode character escape"
 LEAVE_OUT = "leave it out, or put text in quotes"
@@ -53,9 +53,9 @@ def in_plain_words(problem: str, line_before: str, character: str) -> tuple[str,
     """Return what is wrong, and what to do.
 
     Args:
-        problem: what libyaml says, with its context.
+        problem: libyaml's message, with its context.
         line_before: the text before the place, on its line.
-        character: what stands at the place; empty at the end of the file.
+        character: the character at the place; empty at the end of the file.
     """
     if "cannot start any token" in problem and character != "\t":
         return f"a value cannot begin with {character}", "put it in quotes"

@@ -141,7 +141,7 @@ def test_an_unreadable_answer_names_the_field(server: ScriptedServer, client: Cl
     with pytest.raises(ServerFault, match="id: value_error"):
         client.v1.account.list()
     server.on("GET", "/v1/account", json_reply([]))
-    with pytest.raises(ServerFault, match="no JSON object"):
+    with pytest.raises(ServerFault, match="not a JSON object"):
         client.v1.account.list()
 
 

@@ -57,7 +57,23 @@ def test_what_was_known_counts_until_the_account_tells_otherwise(
     assert {value for name, _, value in world.sweep_once.backlog() if "left" in name} == {1000}
 
 
-def test_the_account_is_asked_once_an_hour(world: World) -> None:
+@pytest.mark.parametrize("told", [-(10**30), 10**30])
+def test_a_number_of_credits_that_nobody_has_is_cut(world: World, told: int) -> None:
+    world.upscaler.credits = told
+    world.sweep()
+
+    known = world.ledger.account()
+    assert known is not None
+    assert known.credits == (10**12 if told > 0 else -(10**12))
+
+
+@pytest.mark.parametrize("later", [None, REFUSED], ids=["answers", "refuses"])
+def test_the_account_is_asked_once_an_hour(
+    world: World, later: errors.MagicHourError | None
+) -> None:
+    world.sweep()
+    world.clock.advance(hours=1)
+    world.upscaler.fail_account = later
     asked, account = [], world.upscaler.account
     world.upscaler.account = lambda: asked.append(world.clock()) or account()  # type: ignore[func-returns-value,method-assign]
     for _ in range(121):

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from dropscale.ledger.states import DropState
-from dropscale.ledger.store import Names
+from dropscale.ledger.store import Names, SaveDrop
 from tests.fakes import png
+from tests.originals import encoded, pixels, with_alpha
 from tests.world import FOLDER_SPEC_SECONDS, World
 
 IMAGE, SIDECAR, FOLDER, ROOT = (
@@ -209,3 +210,20 @@ def test_an_image_takes_at_most_one_request_more_than_three_reads_for_its_sideca
     # All in all it is less for images without a sidecar: a list takes the place of three GETs.
     assert world.bucket.requests + len(notes) <= before + images
     assert world.bucket.requests == images * (3 + sidecars) + 3 * folders
+
+
+def test_an_image_that_was_read_before_rules_went_by_alpha_is_read_again(world: World) -> None:
+    world.drop(IMAGE, encoded(with_alpha(pixels()), "PNG"))
+    known = world.row(IMAGE)
+    source = known.source.model_copy(update={"alpha": None})
+    world.ledger.write(SaveDrop(known.model_copy(update={"source": source, "seq": known.seq + 1})))
+    reads = dict(world.bucket.reads)
+    world.submit(IMAGE)
+    assert world.bucket.reads == reads
+    world.put(FOLDER, "rules: [{if: {alpha: true}, scale_factor: 4}]")
+    world.clock.advance(seconds=FOLDER_SPEC_SECONDS)
+
+    world.submit(IMAGE)
+
+    assert world.row(IMAGE).source == known.source
+    assert spec_of(world, IMAGE)["scale_factor"] == 4

@@ -141,7 +141,7 @@ def test_fields_that_share_their_bytes_take_no_memory_each() -> None:
     tiff += struct.pack("<H", count) + fields + bytes(4 + size)
     tracemalloc.start()
 
-    with pytest.raises(MalformedMetadata, match="too long together"):
+    with pytest.raises(MalformedMetadata, match="together are too long"):
         read_metadata(io.BytesIO(tiff), "tiff")
 
     assert tracemalloc.get_traced_memory()[1] < 64 * MILLION

@@ -211,3 +211,33 @@ def test_no_image_is_read_again_while_the_gate_is_closed(world: World) -> None:
     assert not world.sweep().get("started")
 
     assert world.queue.keys == []
+
+
+def test_no_more_run_than_may_however_many_ran_at_the_last_refusal(world: World) -> None:
+    world.ledger.taken = 4
+    world.gate.hold_back(REFUSED, None)
+    world.ledger.taken = 0
+    world.set_slots(1)
+    for shade in range(2):
+        world.drop(f"{shade}.png", png(shade=shade))
+
+    assert len(world.upscaler.creates) == 1
+
+
+def test_who_has_closed_it_since_knows_better_than_who_was_let_in_before(world: World) -> None:
+    probe = closed(world, WaitReason.THROTTLED)
+    world.gate.close(WaitReason.ACCOUNT, REFUSED)
+    gate = known_gate(world)
+
+    for probed in (probe, None):
+        world.gate.end_probe(probed, 1.0)
+    world.gate.widen(3)
+
+    assert known_gate(world) == gate
+
+
+def test_nothing_opens_a_gate_that_the_vendor_closed_while_there_is_no_job(world: World) -> None:
+    gate = closed(world, WaitReason.THROTTLED)
+    world.sweep(minutes=2)
+
+    assert known_gate(world) == gate

@@ -336,7 +336,7 @@ class TestLedgerOfAnother:
         assert "dropscale doctor --take-over" in told["reason"]["fix"]
         assert len(new.upscaler.creates) == 1
 
-        new.ownership.take_over()
+        assert new.ownership.take_over().since == new.clock()
         new.drop("copy.png", png())
         sweep_and_submit(new)
         new.finish_all()

@@ -1,1 +1,1 @@
-"""What an image file says beside its pixels: read and written without decoding."""
+"""The metadata of image files, read and written without decoding pixels."""

@@ -1,7 +1,7 @@
-"""Colours that are told without a profile, and the profile that means the same.
+"""Makes ICC profiles for colours that a file declares without one.
 
-By code points (ITU-T H.273, sections 8.1 and 8.2), as in PNG's cICP and in the nclx of HEIC and
-AVIF, or by PNG's gAMA and cHRM (PNG, third edition, 11.3.2).
+They are declared by code points (ITU-T H.273, sections 8.1 and 8.2), as in PNG's cICP and in the
+nclx of HEIC and AVIF, or by PNG's gAMA and cHRM (PNG, third edition, 11.3.2).
 """
 
 import struct
@@ -15,7 +15,7 @@ _D65 = 0.3127, 0.3290
 
 
 class Chromaticities(NamedTuple):
-    """The x and y of a space's white, red, green and blue (CIE 1931)."""
+    """The x and y of a colour space's white, red, green and blue (CIE 1931)."""
 
     white: tuple[float, float]
     red: tuple[float, float]
@@ -49,10 +49,10 @@ _BY_TRANSFER: Mapping[int, _Curve] = MappingProxyType(
     }
 )
 HDR_BY_TRANSFER: Mapping[int, str] = MappingProxyType({16: "PQ", 18: "HLG"})
-"""The curves of pictures brighter than white, which no profile here means."""
+"""The transfer curves of HDR images, for which no profile is made here."""
 
 _LIKE_SRGB = frozenset({1, 6, 13, 14, 15})
-"""With BT.709's primaries viewers show them all as sRGB."""
+"""Transfer curves that viewers show as sRGB, with BT.709's primaries."""
 
 _NEARLY = 0.005
 _SRGB_GAMMA = 1 / 2.2
@@ -60,19 +60,19 @@ _SRGB_GAMMA = 1 / 2.2
 _BRADFORD = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
 _D50 = 0.9642, 1.0, 0.8249
 _PARAMETERS = {1: 0, 5: 3}
-"""The type of a curve's function, by how many numbers it has."""
+"""The type of a curve's function, by the number of its parameters."""
 
 _Matrix = Sequence[Sequence[float]]
 
 
 def describe_hdr(name: str) -> CodedWarning:
-    """Say for people that a picture is brighter than white, by the name of its curve."""
+    """Return the warning about an HDR original, with the name of its curve."""
     message = f"The original is HDR ({name}); its result is not, and may look paler or darker"
     return CodedWarning(WarningCode.HDR_LOST, message)
 
 
 def profile_of_code_points(primaries: int, transfer: int) -> bytes | None:
-    """Return a profile; None: it is sRGB, HDR or not known."""
+    """Return the profile for code points; None: they are sRGB, HDR or not known."""
     space, curve = _BY_PRIMARIES.get(primaries), _BY_TRANSFER.get(transfer)
     if space is None or curve is None or (primaries == 1 and transfer in _LIKE_SRGB):
         return None
@@ -80,7 +80,7 @@ def profile_of_code_points(primaries: int, transfer: int) -> bytes | None:
 
 
 def profile_of_chromaticities(space: Chromaticities | None, gamma: float | None) -> bytes | None:
-    """Return a profile, by the exponent that encodes; None: it is nearly sRGB, or no colours."""
+    """Return the profile for an encoding exponent; None: nearly sRGB, or invalid colours."""
     space, gamma = space or _BT709, gamma or _SRGB_GAMMA
     told = [value for pair in space for value in pair]
     known = [value for pair in _BT709 for value in pair]
@@ -130,7 +130,7 @@ def _assemble(tags: Mapping[bytes, bytes]) -> bytes:
             data += value + bytes(-len(value) % 4)
         table += struct.pack(">4sII", tag, placed[value], len(value))
     head = struct.pack(">I4x4s4s4s4s", at + len(data), b"\x04\x40\0\0", b"mntr", b"RGB ", b"XYZ ")
-    # A date has to be one; nothing else here depends on when it is made.
+    # The date must be valid, and fixed, so that the profile is always the same.
     head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp"
     head = head.ljust(68, b"\0") + b"".join(_fixed(value) for value in _D50)
     return head.ljust(128, b"\0") + table + data
@@ -156,7 +156,7 @@ def _xyz(pair: tuple[float, float]) -> list[float]:
 
 
 def _adaptation(white: Sequence[float]) -> _Matrix:
-    """Return what turns colours seen beside a white into those beside D50 (ICC.1:2022, annex E)."""
+    """Return the matrix that adapts colours from a white to D50 (ICC.1:2022, annex E)."""
     before, after = _times(_BRADFORD, white), _times(_BRADFORD, _D50)
     scale = [[0.0] * at + [after[at] / before[at]] + [0.0] * (2 - at) for at in range(3)]
     return _product(_inverse(_BRADFORD), _product(scale, _BRADFORD))

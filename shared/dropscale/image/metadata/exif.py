@@ -1,6 +1,6 @@
-"""EXIF that tells the truth about another file than the one it was written for.
+"""Corrects EXIF for another file than the one it was written for.
 
-It is edited in place, because maker notes hold offsets into the whole of it. Tags: Exif 2.32
+It is edited in place, because maker notes contain offsets into the whole of it. Tags: Exif 2.32
 (CIPA DC-008), section 4.6.
 """
 
@@ -18,7 +18,7 @@ from dropscale.image.metadata.model import MalformedMetadata, Resolution, Text
 from dropscale.image.metadata.streams import MAX_BLOB_BYTES, size_of
 
 UPRIGHT = 1
-"""The orientation of pixels that stand as they are to be seen."""
+"""The orientation of pixels that are stored upright."""
 
 _BYTE, _ASCII, _UNDEFINED = 1, 2, 7
 _DESCRIPTION, _SOFTWARE, _ARTIST, _COPYRIGHT = 0x010E, 0x0131, 0x013B, 0x8298
@@ -34,34 +34,34 @@ _TAG_BY_KEYWORD = MappingProxyType(
         "Comment": _USER_COMMENT,
     }
 )
-"""Where texts of PNG go that other types have no room for, by keyword."""
+"""The EXIF tags for PNG texts in types that have no texts, by keyword."""
 
 _TYPE_BY_TAG = MappingProxyType({_XP_TITLE: _BYTE, _USER_COMMENT: _UNDEFINED})
 _MOST_WITH_TEXTS = 60_000
-"""The bytes of EXIF with texts: a JPEG's has to fit into one segment."""
+"""The most bytes of EXIF with texts: a JPEG's has to fit into one segment."""
 
 _EMPTY = b"MM\0*" + struct.pack(">IHI", 8, 0, 0)
 _IMAGE_WIDTH, _IMAGE_LENGTH, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 _INCH = 2
 _INCHES_PER_UNIT = MappingProxyType({None: 1.0, _INCH: 1.0, 3: 2.54})
-"""By ResolutionUnit, for inches and centimetres; without it inches are meant."""
+"""By ResolutionUnit, for inches and centimetres; inches if it is missing."""
 
 _PIXEL_X_DIMENSION, _PIXEL_Y_DIMENSION = 0xA002, 0xA003
 _EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
 _THUMBNAIL_AT, _THUMBNAIL_SIZE = 0x0201, 0x0202
 _HOLDS_OFFSETS = frozenset({0x927C, 0xA005})
-"""Maker notes and the interoperability directory: useless at another place than their own."""
+"""Maker notes and the interoperability directory: unusable at another offset."""
 
 _DESCRIPTIVE_TAGS = frozenset(
     {0x010D, 0x010E, 0x010F, 0x0110, _ORIENTATION, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132}
     | {0x013B, 0x013C, 0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F}
 )
-"""What a TIFF file's first directory says of the photo, and not of how its pixels are stored."""
+"""Tags in a TIFF file's first directory that are about the photo, not the storage of its pixels."""
 
 
 def orientation_of(exif: bytes | None, packet: bytes | None) -> int:
-    """Return the orientation by EXIF, or where that tells none that can be read, by XMP, 1 to 8."""
+    """Return the orientation, 1 to 8: by EXIF, or, if that has no readable one, by XMP."""
     told = None
     with suppress(MalformedMetadata):
         if exif is not None:
@@ -72,12 +72,12 @@ def orientation_of(exif: bytes | None, packet: bytes | None) -> int:
 
 
 def orientation_by_xmp(packet: bytes | None) -> int:
-    """Return the orientation by XMP alone; where that tells none, that of upright pixels."""
+    """Return the orientation by XMP alone; if there is none, that of upright pixels."""
     return (xmp.orientation_of(packet) if packet is not None else None) or UPRIGHT
 
 
 def resolution_of(exif: bytes | None) -> Resolution | None:
-    """Return the resolution that EXIF tells; None: it tells none, or cannot be read."""
+    """Return the resolution in EXIF; None: it has none, or cannot be read."""
     if exif is None:
         return None
     with suppress(MalformedMetadata):
@@ -91,10 +91,10 @@ def resolution_of(exif: bytes | None) -> Resolution | None:
 
 
 def with_resolution(exif: bytes | None, resolution: Resolution) -> bytes:
-    """Return EXIF, or if there is none the shortest, that tells a resolution; its own one stands.
+    """Return EXIF (new if there is none) with a resolution; one that it already has stays.
 
     Raises:
-        MalformedMetadata: it is no EXIF, or is damaged.
+        MalformedMetadata: it is not EXIF, or is damaged.
     """
     data = exif or _EMPTY
     tiff = TiffFile(io.BytesIO(data))
@@ -109,13 +109,13 @@ def with_resolution(exif: bytes | None, resolution: Resolution) -> bytes:
 
 
 def with_texts(exif: bytes | None, texts: Iterable[Text]) -> tuple[bytes | None, tuple[Text, ...]]:
-    """Return EXIF that tells texts which it has a field for, and the others; its own stand.
+    """Return EXIF with the texts that it has fields for, and the other texts; its own stay.
 
-    Of two for one field the first is told. Where other programs look for a prompt, in UserComment,
-    `parameters` go, too.
+    Of two texts for one field the first is used. `parameters` are also written to UserComment,
+    where other programs look for a prompt.
 
     Raises:
-        MalformedMetadata: it is no EXIF, or is damaged.
+        MalformedMetadata: it is not EXIF, or is damaged.
     """
     data = exif or _EMPTY
     tiff = TiffFile(io.BytesIO(data))
@@ -151,9 +151,9 @@ def _encoded(tag: int, text: str, order: str) -> bytes:
 def _with_fields(
     data: bytes, added: Mapping[int, "_Field"], details: Mapping[int, "_Field"]
 ) -> bytes:
-    """Return EXIF with fields in its first directory, and in that of details.
+    """Return EXIF with fields added to its first directory, and to the Exif directory.
 
-    Only directories that get some are laid anew, behind all else, so that no offset changes.
+    Directories that get new fields are written again at the end, so that no offset changes.
     """
     tiff = TiffFile(io.BytesIO(data))
     first_at = tiff.offset(tiff.first_at)
@@ -167,7 +167,7 @@ def _with_fields(
 
 
 def _lay(built: bytearray, tiff: TiffFile, at: int | None, added: Mapping[int, "_Field"]) -> int:
-    """Append a directory with further fields to what is built; return its offset."""
+    """Append a directory with added fields to `built`; return its offset."""
     order = tiff.order
     rows = []
     for tag, (kind, length, value) in added.items():
@@ -191,7 +191,7 @@ def adapt(exif: bytes, orientation: int, width: int, height: int) -> bytes:
     """Return EXIF for a file of another orientation and size, without the thumbnail.
 
     Raises:
-        MalformedMetadata: it is no EXIF, or is damaged.
+        MalformedMetadata: it is not EXIF, or is damaged.
     """
     file = io.BytesIO(exif)
     tiff = TiffFile(file)
@@ -210,23 +210,23 @@ def adapt(exif: bytes, orientation: int, width: int, height: int) -> bytes:
 
 
 def only_orientation(orientation: int) -> bytes:
-    """Return the shortest EXIF that says how the pixels lie."""
+    """Return the shortest EXIF with an orientation."""
     entry = struct.pack("<HHIHH", _ORIENTATION, SHORT, 1, orientation, 0)
     return b"II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4)
 
 
 def placeholder(size: int) -> bytes:
-    """Return EXIF of at least `size` bytes that tells nothing."""
+    """Return empty EXIF of at least `size` bytes."""
     length = max(size, 5)
     head = b"II*\0" + struct.pack("<IHHHIII", 8, 1, _DESCRIPTION, _ASCII, length, 26, 0)
     return head + b" " * (length - 1) + b"\0"
 
 
 def exif_of_tiff(file: BinaryIO) -> bytes:
-    """Return what a TIFF file says of its photo as EXIF of its own.
+    """Return the metadata of a TIFF file as separate EXIF.
 
     Raises:
-        MalformedMetadata: it is no TIFF file, or is damaged.
+        MalformedMetadata: it is not a TIFF file, or is damaged.
     """
     tiff = TiffFile(file)
     first = tiff.directory(tiff.offset(tiff.first_at)).entries
@@ -243,7 +243,7 @@ def exif_of_tiff(file: BinaryIO) -> bytes:
 
 
 class _Field(NamedTuple):
-    """What an entry of a directory tells: its type, and how many values of that."""
+    """A new entry of a directory: its type, the number of its values, and the values."""
 
     type: int
     length: int
@@ -251,14 +251,14 @@ class _Field(NamedTuple):
 
 
 class _Builder:
-    """Lays directories one behind the other."""
+    """Writes directories one after the other."""
 
     def __init__(self, tiff: TiffFile, magic: bytes) -> None:
         self._tiff = tiff
         self.data = bytearray(magic + bytes(4))
 
     def add(self, entries: list[Entry], pointers: dict[int, int]) -> int:
-        """Add a directory of entries copied from the file, and of offsets; return its offset.
+        """Add a directory of entries copied from the file, and of pointers; return its offset.
 
         Raises:
             MalformedMetadata: entries point at the same bytes again and again.
@@ -267,7 +267,7 @@ class _Builder:
         for entry in entries:
             value = self._tiff.value(entry)
             if len(self.data) + len(value) > MAX_BLOB_BYTES:
-                raise MalformedMetadata("its fields are too long together")
+                raise MalformedMetadata("its fields together are too long")
             if len(value) > 4:
                 at = len(self.data)
                 self.data += value + bytes(len(value) % 2)
@@ -282,7 +282,7 @@ class _Builder:
         return offset
 
     def finish(self, first: int) -> None:
-        """Say which directory is the first."""
+        """Write the offset of the first directory."""
         self.data[4:8] = self._pack("I", first)
 
     def _pack(self, layout: str, *values: int) -> bytes:
@@ -294,7 +294,7 @@ def _tag_of(row: bytes, order: str) -> int:
 
 
 def _drop_thumbnail(file: BinaryIO, tiff: TiffFile, directory_at: int) -> None:
-    """Erase a thumbnail's bytes; where they are the last ones, cut them off."""
+    """Erase a thumbnail's bytes; if they are the last ones, cut them off."""
     entries = tiff.directory(directory_at).entries
     at = tiff.number(entries.get(_THUMBNAIL_AT))
     size = tiff.number(entries.get(_THUMBNAIL_SIZE))

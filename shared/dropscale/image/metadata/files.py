@@ -29,7 +29,7 @@ REWRITABLE_TYPES = frozenset({"jpeg", "png", "webp"})
 
 
 def read_metadata(file: BinaryIO, image_type: str) -> Metadata | None:
-    """Return a file's metadata; None: that of this type cannot be read here.
+    """Return a file's metadata; None: its type is not supported here.
 
     Raises:
         MalformedMetadata: the file is damaged.
@@ -55,9 +55,9 @@ def rewrite(
 ) -> Metadata:
     """Copy an image file of a rewritable type and of `size` (width, height), with other metadata.
 
-    What it has of kinds that `metadata` lacks stays, but with `strip` only its colour profile.
-    Its resolution becomes that of `metadata`, or if that has none, none. Returns what its type has
-    no room for.
+    Its own metadata of kinds that `metadata` lacks stays; with `strip`, only its colour profile
+    does. Its resolution becomes that of `metadata`, or is removed. Returns the metadata that its
+    type cannot hold.
 
     Raises:
         MalformedMetadata: the file is damaged.
@@ -74,7 +74,7 @@ def rewrite(
 
 
 def tell_resolution_in_exif(metadata: Metadata, own: bytes | None = None) -> Metadata:
-    """Return metadata for a file without a field for the resolution, which may have EXIF itself."""
+    """Return metadata with the resolution in EXIF, for a file without a field for it."""
     if metadata.resolution is None:
         return metadata
     told = exif.with_resolution(metadata.exif or own, metadata.resolution)
@@ -82,7 +82,7 @@ def tell_resolution_in_exif(metadata: Metadata, own: bytes | None = None) -> Met
 
 
 def tell_texts_in_exif(image_type: str, metadata: Metadata, own: bytes | None = None) -> Metadata:
-    """Return metadata for a file of a type without room for texts, which may have EXIF itself."""
+    """Return metadata with its texts in EXIF, for a type that cannot hold texts."""
     if image_type == "png" or metadata.texts is None:
         return metadata
     moved = metadata.texts
@@ -104,7 +104,7 @@ def _has_field_for_resolution(image: ImageFile) -> bool:
 
 
 def misfits_of(image_type: str, metadata: Metadata) -> Metadata:
-    """Return what of metadata a type can have no room for; of types not written here, nothing."""
+    """Return the metadata that a type cannot hold; empty for types that are not written here."""
     metadata = tell_texts_in_exif(image_type, metadata)
     if image_type == "jpeg":
         return Metadata(texts=jpeg.texts_without_room(metadata))
@@ -114,7 +114,7 @@ def misfits_of(image_type: str, metadata: Metadata) -> Metadata:
 
 
 def describe_misfits(image_type: str, misfits: Metadata) -> Iterator[CodedWarning]:
-    """Yield what is to be said of metadata that a type has no room for."""
+    """Yield warnings about metadata that a type cannot hold."""
     packets = [kind.upper() for kind in misfits.kinds if kind != "texts"]
     if packets:
         message = f"{image_type} cannot hold the original's {', '.join(packets)}"
@@ -126,13 +126,13 @@ def describe_misfits(image_type: str, misfits: Metadata) -> Iterator[CodedWarnin
 
 
 def can_take_profile(file: BinaryIO, image_type: str, profile: bytes) -> bool:
-    """Tell whether a profile can be that of a file's pixels: both have as many channels."""
+    """Whether a profile can apply to a file's pixels: both have the same number of channels."""
     count = {"jpeg": jpeg.channels, "png": png.channels}.get(image_type, lambda _: 3)
     return icc.channels_of(profile) == count(file)
 
 
 def declares_colour(file: BinaryIO, image_type: str) -> bool:
-    """Tell whether a file says what its colours are: by a profile, or as PNG otherwise can."""
+    """Whether a file declares its colours: by a profile, or by PNG's other means."""
     if image_type == "png" and png.declares_colour(file):
         return True
     found = read_metadata(file, image_type)

@@ -1,8 +1,8 @@
 """HEIC and AVIF files: the size of their primary item, and the metadata that describes it.
 
-ISO/IEC 23008-12 (HEIF) for items, properties and metadata; ISO/IEC 14496-12 for the boxes that hold
-them. A primary item may be an image of its own, or a grid of others; its properties say how large
-it is, and how it is to be cut and turned, which every decoder does.
+ISO/IEC 23008-12 (HEIF) for items, properties and metadata; ISO/IEC 14496-12 for the boxes around
+them. A primary item is an image or a grid of other images; its properties state its size, and how
+every decoder crops and rotates it.
 """
 
 import struct
@@ -27,11 +27,11 @@ from dropscale.image.metadata.streams import MAX_BLOB_BYTES, read_exactly, size_
 _XMP_TYPE = b"application/rdf+xml"
 _EXIF_MARKER = b"Exif\0\0"
 _ITEM_HEAD = len(_EXIF_MARKER).to_bytes(4, "big") + _EXIF_MARKER
-"""What stands before the TIFF structure: how long the rest of it is (annex A.2.1)."""
+"""The bytes before the TIFF structure: the length of the marker that follows (annex A.2.1)."""
 
 _IN_FILE, _IN_IDAT = 0, 1
 _MOST_EXTENTS = 20_000
-"""The pieces of all items, which need not take any bytes of the box that lists them."""
+"""The limit for the pieces of all items: a short box can list any number of them."""
 
 _UNSPECIFIED = 2
 _MOST_BITS = 8
@@ -44,18 +44,18 @@ _LOST_BY_AUXILIARY = MappingProxyType(
         b"auxid:2": WarningCode.DEPTH_MAP_LOST,
     }
 )
-"""By what their types have in common: Apple's, MPEG's (ISO/IEC 23091-2) and HEVC's own."""
+"""By a common part of the types: Apple's, MPEG's (ISO/IEC 23091-2) and HEVC's own."""
 
 _LOST_BY_BOX = MappingProxyType(
     {b"moov": WarningCode.ANIMATION_LOST, b"mpvd": WarningCode.VIDEO_LOST}
 )
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _FULL_BOX = 4
-"""The bytes of version and flags, before the content of most boxes."""
+"""The bytes of version and flags before the content of most boxes."""
 
 
 class _Item(NamedTuple):
-    """An item: its number, its type, and of type `mime` what is in it."""
+    """An item: its number, its type and, for the type `mime`, its content type."""
 
     id: int
     type: bytes
@@ -63,7 +63,7 @@ class _Item(NamedTuple):
 
 
 def layout(file: BinaryIO) -> PixelLayout:
-    """Return the size of a file's picture, as every decoder gives it: cut and turned.
+    """Return the size of a file's image as decoded: cropped and rotated.
 
     Raises:
         MalformedMetadata: the file is damaged, or has no primary item.
@@ -88,7 +88,7 @@ def layout(file: BinaryIO) -> PixelLayout:
 
 
 def read(file: BinaryIO) -> Metadata:
-    """Return what a file says of its primary item.
+    """Return the metadata of a file's primary item.
 
     Raises:
         MalformedMetadata: the file is damaged.
@@ -112,7 +112,7 @@ def read(file: BinaryIO) -> Metadata:
 
 
 def is_whole(file: BinaryIO) -> bool:
-    """Tell whether all bytes are there that a file names as those of its items.
+    """Whether a file has all bytes of its items.
 
     Raises:
         MalformedMetadata: the file is damaged.
@@ -121,10 +121,10 @@ def is_whole(file: BinaryIO) -> bool:
 
 
 def overwrite_exif(file: BinaryIO, exif: bytes) -> None:
-    """Put EXIF in the place of the first item's that has some, and is no shorter.
+    """Replace the first item's EXIF that is at least as long.
 
     Raises:
-        MalformedMetadata: there is none, or the file is damaged.
+        MalformedMetadata: there is no such item, or the file is damaged.
     """
     heif = _HeifFile(file)
     data = _ITEM_HEAD + exif
@@ -152,7 +152,7 @@ class _HeifFile:
     def properties(self, item: int, *types: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield an item's properties of some types, in the order in which they apply."""
         for index in self._associations.get(item, ()):
-            # Numbers begin at 1; 0 stands for none.
+            # Numbers begin at 1; 0 means none.
             if 0 < index <= len(self._property_boxes):
                 box = self._property_boxes[index - 1]
                 if box.type in types:
@@ -160,7 +160,7 @@ class _HeifFile:
 
     @property
     def has_alpha(self) -> bool:
-        """Whether an auxiliary item holds the transparency of the primary one."""
+        """Whether an auxiliary item is the alpha of the primary one."""
         return any(
             mark in content
             for name, source, targets in self._references
@@ -170,14 +170,14 @@ class _HeifFile:
         )
 
     def first_part(self, item: int) -> int | None:
-        """Return the first item that one is made of, such as a grid's first tile."""
+        """Return the first part of an item, such as a grid's first tile."""
         for name, source, targets in self._references:
             if name == b"dimg" and source == item and targets:
                 return targets[0]
         return None
 
     def descriptions(self) -> Iterator[_Item]:
-        """Yield the items with metadata of the primary item; those that name no item are, too."""
+        """Yield the items with metadata of the primary item, and those that name no item."""
         described = {item: named for name, item, named in self._references if name == b"cdsc"}
         for item in self._items():
             is_metadata = item.type == b"Exif" or item.content_type == _XMP_TYPE
@@ -185,7 +185,7 @@ class _HeifFile:
                 yield item
 
     def data(self, item: _Item) -> bytes | None:
-        """Return an item's bytes; None: they are too many, cut off, or lie in another file."""
+        """Return an item's bytes; None: too many, cut off, or in another file."""
         extents = self._locations.get(item.id, ())
         if sum(size for _, size in extents) > MAX_BLOB_BYTES or not self._holds(extents):
             return None
@@ -196,15 +196,15 @@ class _HeifFile:
         return b"".join(parts) or None
 
     def place_of(self, item: _Item) -> tuple[int, int]:
-        """Return where an item's bytes are that lie in one piece, and how many; else none."""
+        """Return offset and size of an item that is in one piece; else zeros."""
         extents = self._locations.get(item.id, ())
         return extents[0] if len(extents) == 1 else (0, 0)
 
     def further_items(self) -> Iterator[WarningCode]:
-        """Yield what is lost with items that are neither the primary one nor parts of it."""
+        """Yield the codes of losses by items that are neither the primary one nor parts of it."""
         known = {self.primary}
         for name, source, targets in self._references:
-            # Tiles of a grid; smaller pictures of, or beside, another one.
+            # Tiles of a grid; thumbnails and auxiliary images of another item.
             known.update(targets if name == b"dimg" else ())
             known.update([source] if name in {b"thmb", b"auxl"} else ())
         for item in self._items():
@@ -218,7 +218,7 @@ class _HeifFile:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all bytes of all items are there."""
+        """Whether the file has all bytes of all items."""
         return all(map(self._holds, self._locations.values()))
 
     def _holds(self, extents: Iterable[tuple[int, int]]) -> bool:
@@ -261,7 +261,7 @@ class _HeifFile:
             fields = Fields(content_of(self._file, box))
             version, flags = fields.number(1), fields.number(3)
             id_size, index_size = (2 if version == 0 else 4), (2 if flags & 1 else 1)
-            # The highest bit of a number tells that the property is essential.
+            # The highest bit of a number marks an essential property.
             mask = 0x7FFF if flags & 1 else 0x7F
             for _ in range(fields.number(4)):
                 item = fields.number(id_size)
@@ -286,7 +286,7 @@ class _HeifFile:
 
     @cached_property
     def _locations(self) -> Mapping[int, list[tuple[int, int]]]:
-        """Where the bytes of each item stand in this file, as offsets and sizes."""
+        """The offsets and sizes of each item's bytes in this file."""
         if b"iloc" not in self._boxes:
             return {}
         version, fields = self._open(b"iloc")
@@ -318,18 +318,18 @@ class _HeifFile:
             idat = self._boxes.get(b"idat", Box(b"idat", 0, 0))
             begin, end = idat.at, idat.end
         located = [(begin + offset, size) for offset, size in extents]
-        if len(located) == 1 and located[0][1] == 0:  # that stands for all that is left
+        if len(located) == 1 and located[0][1] == 0:  # this means the rest of the file
             at = located[0][0]
             return [(at, max(end - at, 0))]
         return located
 
     def _id_size(self, box: Box) -> int:
-        """Return how long the numbers of items are in a box, by its version."""
+        """Return the size of item numbers in a box, by its version."""
         self._file.seek(box.at)
         return 2 if read_exactly(self._file, 1) == b"\0" else 4
 
     def _open(self, name: bytes) -> tuple[int, Fields]:
-        """Return a box's version, and the fields behind it and its flags."""
+        """Return a box's version, and the fields after version and flags."""
         if name not in self._boxes:
             raise MalformedMetadata(f"there is no {name.decode()} box")
         fields = Fields(content_of(self._file, self._boxes[name]))
@@ -354,9 +354,9 @@ def _losses(file: BinaryIO, heif: _HeifFile) -> Iterator[CodedWarning]:
 
 
 def _colours(heif: _HeifFile) -> tuple[bytes | None, list[CodedWarning]]:
-    """Return the profile of the primary item, else that of its first tile; and what is to be said.
+    """Return the profile of the primary item, else that of its first tile; and warnings.
 
-    Where there is none, its code points tell (in `nclx`: ISO/IEC 14496-12, 12.1.5).
+    Without a profile, its code points are used (`nclx`: ISO/IEC 14496-12, 12.1.5).
     """
     told: dict[bytes, bytes] = {}
     for item in (heif.primary, heif.first_part(heif.primary)):
@@ -377,8 +377,8 @@ def _tiff_in(data: bytes) -> bytes:
 
 
 def _cut(fields: Fields, side: int) -> int:
-    """Return a side of the part to be shown (`clap`: ISO/IEC 14496-12, section 12.1.4)."""
+    """Return a side of the visible part (`clap`: ISO/IEC 14496-12, section 12.1.4)."""
     numerator, denominator = fields.number(4), fields.number(4)
     if not denominator:
-        raise MalformedMetadata("a part of no size is to be shown")
+        raise MalformedMetadata("the visible part has no size")
     return min(side, round(numerator / denominator))

@@ -19,7 +19,7 @@ _MOST_ENTRIES = 1000
 
 @dataclass(frozen=True)
 class Entry:
-    """One field of a directory; `at` is where in the file its value, or its offset, stands."""
+    """One field of a directory; `at` is the position in the file of its value or its offset."""
 
     tag: int
     type: int
@@ -33,23 +33,23 @@ class Entry:
 
     @property
     def is_inline(self) -> bool:
-        """Whether the value stands in the directory itself."""
+        """Whether the value is in the directory itself."""
         return self.size <= _INLINE_BYTES
 
 
 @dataclass(frozen=True)
 class Directory:
-    """The fields of one directory by tag; `next_at` is where the offset of the next stands."""
+    """The fields of one directory by tag; `next_at` is the position of the next one's offset."""
 
     entries: Mapping[int, Entry]
     next_at: int
 
 
 class TiffFile:
-    """A TIFF structure in a seekable file: its directories can be read, and numbers replaced.
+    """A TIFF structure in a seekable file: reads its directories, and replaces numbers.
 
     Raises:
-        MalformedMetadata: it is none, or, from every method, is damaged.
+        MalformedMetadata: it is not one, or (from every method) is damaged.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -62,7 +62,7 @@ class TiffFile:
         self.first_at = 4
 
     def offset(self, at: int) -> int:
-        """Return the offset that stands at a position."""
+        """Return the offset at a position."""
         self._file.seek(at)
         value: int = struct.unpack(f"{self.order}I", read_exactly(self._file, 4))[0]
         return value
@@ -101,13 +101,13 @@ class TiffFile:
         return over / under if under else None
 
     def rows(self, offset: int) -> list[bytes]:
-        """Return the entries of the directory at an offset as they stand there."""
+        """Return the raw entries of the directory at an offset."""
         return [
             self._bytes_at(entry.at - 8, 12) for entry in self.directory(offset).entries.values()
         ]
 
     def set_number(self, entry: Entry | None, number: int) -> None:
-        """Replace the value of an entry, if it is there and one number."""
+        """Replace the value of an entry, if it exists and is one number."""
         if entry is not None and self.number(entry) is not None:
             self._file.seek(entry.at)
             self._file.write(struct.pack(self._format(entry), number))

@@ -12,10 +12,10 @@ _IPTC_RESOURCE = 0x0404
 
 
 def iptc_in(resources: bytes) -> bytes | None:
-    """Return the IPTC records among image resources, None if there are none.
+    """Return the IPTC records in image resources; None: there are none.
 
     Raises:
-        MalformedMetadata: these are no image resources.
+        MalformedMetadata: these are not image resources.
     """
     at = 0
     while resources.startswith(_SIGNATURE, at):

@@ -1,6 +1,6 @@
 """Metadata in JPEG files: the segments before the first scan (ITU-T T.81, annex B).
 
-What they hold: EXIF in APP1 (Exif 2.32, 4.7.2), XMP in APP1 (XMP part 3, 1.1.3), ICC profiles in
+Their contents: EXIF in APP1 (Exif 2.32, 4.7.2), XMP in APP1 (XMP part 3, 1.1.3), ICC profiles in
 APP2 (ICC.1:2022, B.4), Photoshop's image resources with IPTC in APP13.
 """
 
@@ -32,12 +32,12 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _MOST_IN_SEGMENT = 65_533
 _SEGMENT_COST = 256
 _MOST_MEMORY = 64 * 1024 * 1024
-"""In bytes: what all segments may take, each with some of its own."""
+"""The memory limit in bytes of all segments, with an overhead for each."""
 
 _JFIF = b"JFIF\0"
 _DENSITY = ">BHH"
-"""The unit, and how many pixels it has across and down; behind the name and two bytes of version
-(ITU-T T.871, 10.1)."""
+"""The unit, and the pixels per unit across and down; after the name and two bytes of version (ITU-T
+T.871, 10.1)."""
 _DENSITY_AT = len(_JFIF) + 2
 _NO_DENSITY, _PER_INCH = (0, 1, 1), 1
 _INCHES_PER_UNIT = MappingProxyType({1: 1.0, 2: 2.54})
@@ -45,14 +45,14 @@ _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _EXTENSION_HEAD = struct.Struct(">32sII")
-"""Of a part of extended XMP: its GUID, the size of all parts, and the offset of this one (XMP part
-3, 1.1.3.1)."""
+"""The head of a part of extended XMP: its GUID, the size of all parts, and the offset of this one
+(XMP part 3, 1.1.3.1)."""
 
 _ICC = b"ICC_PROFILE\0"
 _MPF = b"MPF\0"
 _GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
 _HEAD_OF_JUMBF = 100
-"""In bytes: where the first box of C2PA's says what it is (C2PA 2.1, 11.1.4)."""
+"""The bytes within which C2PA's first box states its type (C2PA 2.1, 11.1.4)."""
 
 _COMMENT_KEYWORD, _MOST_COMMENTS = "Comment", 20
 _MOST_XMP = _MOST_IN_SEGMENT - len(_XMP)
@@ -65,7 +65,7 @@ class _Segment(NamedTuple):
 
     @property
     def kind(self) -> str | None:
-        """Which kind of metadata it holds, if one of those that are carried."""
+        """The kind of metadata in it, if it is one that is carried to results."""
         if self.marker == _APP1:
             if self.body[:6] == _EXIF:
                 return "exif"
@@ -78,7 +78,7 @@ class _Segment(NamedTuple):
 
     @property
     def is_jfif(self) -> bool:
-        """Whether it tells the resolution."""
+        """Whether it is the JFIF segment, which has the resolution."""
         whole = _DENSITY_AT + struct.calcsize(_DENSITY)
         return self.marker == _APP0 and self._is(_JFIF) and len(self.body) >= whole
 
@@ -96,7 +96,7 @@ _PLAIN_JFIF = _Segment(_APP0, _JFIF + b"\1\2" + struct.pack(_DENSITY, *_NO_DENSI
 
 
 def layout(file: BinaryIO) -> PixelLayout:
-    """Return how a JPEG file's pixels lie.
+    """Return the layout of a JPEG file's pixels.
 
     Raises:
         MalformedMetadata: its segments are damaged.
@@ -168,13 +168,13 @@ def _decoded(comment: bytes) -> str:
 
 
 def has_field_for_resolution(file: BinaryIO) -> bool:
-    """Tell whether a file has JFIF's field for the resolution, or can be given it."""
+    """Whether a file has JFIF's field for the resolution, or can get it."""
     segments = list(_segments(file))
     return any(segment.is_jfif for segment in segments) or _can_be_jfif(segments)
 
 
 def channels(file: BinaryIO) -> int | None:
-    """Return how many channels the pixels have: 1 grey, 3 colour, 4 CMYK."""
+    """Return the number of channels: 1 grey, 3 colour, 4 CMYK."""
     for segment in _segments(file):
         if segment.marker in _FRAMES and len(segment.body) > 5:
             return segment.body[5]
@@ -182,9 +182,9 @@ def channels(file: BinaryIO) -> int | None:
 
 
 def write(source: BinaryIO, target: BinaryIO, metadata: Metadata, *, strip: bool) -> Metadata:
-    """Copy a JPEG file with other metadata in place of its own, kind by kind.
+    """Copy a JPEG file, replacing its metadata by the given kinds.
 
-    With `strip` nothing that is only descriptive stays of its own. Returns what had no room.
+    With `strip` its own descriptive metadata is removed. Returns the metadata that does not fit.
 
     Raises:
         MalformedMetadata: its segments are damaged.
@@ -212,9 +212,9 @@ def write(source: BinaryIO, target: BinaryIO, metadata: Metadata, *, strip: bool
 
 
 def _segments(file: BinaryIO, room: float = _MOST_MEMORY) -> Iterator[_Segment]:
-    """Yield all segments before the first scan; the file then stands behind the scan's marker.
+    """Yield all segments before the first scan; then the file is after the scan's marker.
 
-    `room` is in bytes: what they may take for who keeps them all.
+    `room` is the memory limit in bytes for a caller that keeps them all.
     """
     file.seek(0)
     if read_exactly(file, 2) != bytes([0xFF, _START]):
@@ -237,7 +237,7 @@ def _segments(file: BinaryIO, room: float = _MOST_MEMORY) -> Iterator[_Segment]:
 
 
 def _can_be_jfif(segments: Iterable[_Segment]) -> bool:
-    """Tell whether JFIF (T.871, 10.1) means the same colours as these segments without it."""
+    """Whether the colours stay the same if JFIF (T.871, 10.1) is added to these segments."""
     frames = [segment.body for segment in segments if segment.marker in _FRAMES]
     if any(segment.marker == _APP14 for segment in segments) or not frames:
         return False
@@ -271,16 +271,16 @@ def _join_profile(bodies: Iterable[bytes]) -> bytes | None:
 def _with_extension(
     packet: bytes | None, bodies: Sequence[bytes]
 ) -> tuple[bytes | None, list[CodedWarning]]:
-    """Return a packet with what its extension holds; the extension is whole, or said to be lost."""
+    """Return a packet merged with its extension; an incomplete extension adds a warning."""
     guid = None
     if packet is not None:
-        with suppress(MalformedMetadata):  # that is said where the packet is made use of
+        with suppress(MalformedMetadata):  # reported where the packet is used
             guid = xmp.points_at(packet)
     if guid is None and not bodies:
         return packet, []
     try:
         if packet is None or guid is None:
-            raise MalformedMetadata("no XMP names it")
+            raise MalformedMetadata("no XMP refers to it")
         return xmp.merge(packet, _join_extension(bodies, guid.encode())), []
     except MalformedMetadata as error:
         message = f"The original's extended XMP is damaged and not restored: {error}"
@@ -332,7 +332,7 @@ def _fitting(metadata: Metadata) -> tuple[Metadata, Metadata]:
 
 
 def texts_without_room(metadata: Metadata) -> tuple[Text, ...] | None:
-    """Return the texts that are no comments, or are too long for one."""
+    """Return the texts that are not comments, or are too long for one."""
     return tuple(one for one in metadata.texts or () if not _is_comment(one)) or None
 
 

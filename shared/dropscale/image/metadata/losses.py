@@ -1,4 +1,4 @@
-"""What an original has that no result is given: told before it is paid, and in the manifest."""
+"""Warnings about what an original has and its result lacks: before payment, and in manifests."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ _MESSAGES: Mapping[WarningCode, str] = MappingProxyType(
         WarningCode.GAIN_MAP_LOST: "The original has a gain map (HDR), and its result has none",
         WarningCode.DEPTH_MAP_LOST: "The original has a depth map, and its result has none",
         WarningCode.VIDEO_LOST: "The original has a video (motion photo), and its result has none",
-        WarningCode.ANIMATION_LOST: "The original is animated; its result is one picture",
+        WarningCode.ANIMATION_LOST: "The original is animated; its result is a single image",
         WarningCode.PICTURES_LOST: (
             "The original has further pictures or pages; only one is upscaled"
         ),
@@ -37,34 +37,33 @@ _MARKS_IN_XMP: Mapping[WarningCode, tuple[str, ...]] = MappingProxyType(
             "http://ns.apple.com/HDRGainMap/1.0/",
         ),
         WarningCode.DEPTH_MAP_LOST: (
-            # Of Dynamic Depth; that of http://ns.google.com/photos/1.0/depthmap/ is in the packet.
+            # Dynamic Depth; the map of http://ns.google.com/photos/1.0/depthmap/ is in the packet.
             "http://ns.google.com/photos/dd/1.0/",
         ),
     }
 )
-"""By code: what the namespaces begin with that such a packet declares."""
+"""By code: the beginnings of the namespaces that such a packet declares."""
 
 _Part = TypeVar("_Part")
 _MP_ENTRIES, _MP_ENTRY_SIZE = 0xB002, 16
 _LARGE_THUMBNAIL = 0x01
-"""The first byte of the type of a picture that is the same one, only smaller (CIPA DC-007,
-5.2.3.3)."""
+"""The first byte of the type of an image that is a smaller copy (CIPA DC-007, 5.2.3.3)."""
 
 
 def lost(code: WarningCode) -> CodedWarning:
-    """Return the warning for something that an original has."""
+    """Return the warning about something that is lost."""
     return CodedWarning(code, _MESSAGES[code])
 
 
 def unreadable(kind: str) -> CodedWarning:
-    """Return the warning for a packet that an original has, and that cannot be read."""
+    """Return the warning about an original's packet that cannot be read."""
     code = WarningCode.PROFILE_DAMAGED if kind == "icc" else WarningCode.METADATA_DAMAGED
     name = "colour profile" if kind == "icc" else kind.upper()
     return CodedWarning(code, f"The original's {name} is damaged or far too long: not restored")
 
 
 def until_damaged(parts: Iterator[_Part], faults: list[CodedWarning]) -> Iterator[_Part]:
-    """Yield a file's parts up to where it is damaged, if it is; that is then among the faults."""
+    """Yield a file's parts until damage is found, which is then added to `faults`."""
     try:
         yield from parts
     except MalformedMetadata as error:
@@ -73,7 +72,7 @@ def until_damaged(parts: Iterator[_Part], faults: list[CodedWarning]) -> Iterato
 
 
 def lost_by_xmp(packet: bytes) -> Iterator[CodedWarning]:
-    """Yield what a packet tells of: maps and videos that lie elsewhere in the file."""
+    """Yield warnings about maps and videos elsewhere in the file that a packet refers to."""
     told = xmp.readable_values(packet)
     for code, marks in _MARKS_IN_XMP.items():
         if any(text.startswith(marks) for _, text in told):
@@ -83,7 +82,7 @@ def lost_by_xmp(packet: bytes) -> Iterator[CodedWarning]:
 
 
 def has_further_pictures(mpf: bytes) -> bool:
-    """Tell by an MPF index whether there are pictures that are not the same one, only smaller."""
+    """Whether an MPF index lists images that are not smaller copies of the first."""
     with suppress(MalformedMetadata):
         tiff = TiffFile(io.BytesIO(mpf))
         entry = tiff.directory(tiff.offset(tiff.first_at)).entries.get(_MP_ENTRIES)

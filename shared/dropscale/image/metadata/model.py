@@ -10,13 +10,13 @@ _NO_PACKETS = frozenset({"resolution", "faults"})
 
 
 class MalformedMetadata(ValueError):
-    """A container, or what is in it, is not built as its format says."""
+    """A container, or its content, does not follow its format."""
 
 
 class PixelLayout(NamedTuple):
-    """An image's width and height in pixels as they are stored, and their EXIF orientation.
+    """An image's width and height in pixels as stored, and their EXIF orientation.
 
-    `alpha` tells whether its header names a channel of transparency, or a transparent colour.
+    `alpha`: whether its header declares an alpha channel, or a transparent colour.
     """
 
     width: int
@@ -26,14 +26,14 @@ class PixelLayout(NamedTuple):
 
 
 class Resolution(NamedTuple):
-    """How many pixels are to be printed on an inch, across and down."""
+    """Pixels per inch in print, across and down."""
 
     x: float
     y: float
 
 
 class Text(NamedTuple):
-    """A text with a keyword, as PNG has them; a JPEG's comment has the keyword `Comment`."""
+    """A text with a keyword, as in PNG; a JPEG's comment has the keyword `Comment`."""
 
     keyword: str
     text: str
@@ -44,13 +44,13 @@ class Metadata:
     """The metadata of one image file; None: it has none of that kind.
 
     Attributes:
-        icc: an ICC profile, or one that means the same as what the file says of its colours.
+        icc: an ICC profile; if the file declares its colours otherwise, an equivalent one.
         exif: EXIF as a TIFF structure, without the `Exif` marker that JPEG puts before it.
         xmp: an XMP packet.
         iptc: IPTC-IIM records.
         texts: PNG texts and JPEG comments.
-        resolution: by the file's own field, else by its EXIF.
-        faults: what is damaged or has no room here, and so is lost.
+        resolution: from the file's own field, else from its EXIF.
+        faults: warnings about what is damaged or cannot be kept, and so is lost.
     """
 
     icc: bytes | None = None
@@ -69,23 +69,23 @@ class Metadata:
         faults: Iterable[CodedWarning] = (),
         texts: tuple[Text, ...] | None = None,
     ) -> Self:
-        """Return it with packets by the names of their kinds."""
+        """Return metadata with packets by the names of their kinds."""
         icc, exif, xmp, iptc = (packets.get(kind) for kind in ("icc", "exif", "xmp", "iptc"))
         return cls(icc, exif, xmp, iptc, texts, resolution, tuple(faults))
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The names of what there is of packets, as ICC and EXIF are."""
+        """The names of the packets that it has, such as ICC and EXIF."""
         names = [field.name for field in fields(self) if field.name not in _NO_PACKETS]
         return tuple(name for name in names if getattr(self, name) is not None)
 
     def without(self, *kinds: str) -> Self:
-        """Return the rest."""
+        """Return it without these kinds."""
         gone: dict[str, Any] = dict.fromkeys(kinds)
         return replace(self, **gone)
 
     def or_else(self, other: "Metadata") -> "Metadata":
-        """Return this, and what another has of packets that this has none of."""
+        """Return this, with the packets of `other` that this lacks."""
         missing: dict[str, Any] = {
             kind: getattr(other, kind) for kind in other.kinds if kind not in self.kinds
         }

@@ -1,6 +1,6 @@
 """Metadata in PNG files: their chunks (PNG, third edition, section 11).
 
-IPTC has no chunk of its own; it is kept as ImageMagick does, in a text that ExifTool and others
+IPTC has no chunk of its own; it is stored as by ImageMagick, in a text that ExifTool and others
 read.
 """
 
@@ -34,11 +34,11 @@ from dropscale.image.metadata.streams import MAX_BLOB_BYTES, copy, read_exactly
 _ALPHA_BIT = 4
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST_CHUNKS = 200_000
-"""Writers fill chunks of 8 KiB or more, and the largest image has 512 MB."""
+"""Enough: writers fill chunks of 8 KiB or more, and the largest image has 512 MB."""
 
 _COLOUR_CHUNKS = frozenset({b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP"})
 _MOST_OF_COLOURS = 32
-"""The bytes of cHRM, the longest of them but profiles."""
+"""The bytes of cHRM, the longest of these chunks except profiles."""
 _PER_UNIT = 100_000
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _RAW_PROFILE = b"Raw profile type"
@@ -59,7 +59,7 @@ _PER_METRE = 1
 
 
 class _Chunk(NamedTuple):
-    """A chunk's type, and where in the file its data begins and how long it is."""
+    """A chunk's type, and the offset and size of its data."""
 
     type: bytes
     at: int
@@ -67,7 +67,7 @@ class _Chunk(NamedTuple):
 
 
 def layout(file: BinaryIO) -> PixelLayout:
-    """Return how a PNG file's pixels lie.
+    """Return the layout of a PNG file's pixels.
 
     Raises:
         MalformedMetadata: it does not begin with its header.
@@ -80,7 +80,7 @@ def layout(file: BinaryIO) -> PixelLayout:
     width, height, colour_type = struct.unpack(">IIxB", read_exactly(file, 10))
     alpha, is_before_pixels = bool(colour_type & _ALPHA_BIT), True
     found: dict[str, bytes | None] = {}
-    with suppress(MalformedMetadata):  # of a file that is cut off later, the beginning counts
+    with suppress(MalformedMetadata):  # a file that is cut off later is still read so far
         for chunk in chunks:
             kind = _kind_of(file, chunk)
             alpha |= chunk.type == b"tRNS"
@@ -128,7 +128,7 @@ def read(file: BinaryIO) -> Metadata:
             elif not _keyword_of(file, chunk).startswith(_RAW_PROFILE):
                 faults.append(lost(WarningCode.TEXTS_LOST))
     faults += _lost_by_header(file, colours)
-    # cICP counts before all else, then a profile, then sRGB.
+    # cICP takes precedence, then a profile, then sRGB.
     if (profile := _profile_by_tags(colours, has_profile="icc" in found)) is not None:
         found["icc"] = profile
     resolution = resolution or resolution_of(found.get("exif"))
@@ -160,27 +160,27 @@ def _profile_by_tags(colours: Mapping[bytes, bytes], *, has_profile: bool) -> by
 
 
 def bits(file: BinaryIO) -> int:
-    """Return how many bits a channel has."""
+    """Return the number of bits per channel."""
     file.seek(len(_SIGNATURE) + 8 + 8)
     return read_exactly(file, 1)[0]
 
 
 def channels(file: BinaryIO) -> int:
-    """Return how many channels the pixels have without alpha: 1 grey, 3 colour."""
+    """Return the number of channels without alpha: 1 grey, 3 colour."""
     file.seek(len(_SIGNATURE) + 8 + 9)
     (colour_type,) = read_exactly(file, 1)
     return 3 if colour_type & 2 else 1
 
 
 def declares_colour(file: BinaryIO) -> bool:
-    """Tell whether the file says by other means than a profile what its colours are."""
+    """Whether the file declares its colours by other means than a profile."""
     return any(chunk.type in {b"sRGB", b"cICP"} for chunk in _chunks(file))
 
 
 def write(source: BinaryIO, target: BinaryIO, metadata: Metadata, *, strip: bool) -> Metadata:
-    """Copy a PNG file with other metadata in place of its own, kind by kind.
+    """Copy a PNG file, replacing its metadata by the given kinds.
 
-    With `strip` nothing that is only descriptive stays of its own. Returns what had no room.
+    With `strip` its own descriptive metadata is removed. Returns the metadata that does not fit.
 
     Raises:
         MalformedMetadata: its chunks are damaged.
@@ -205,7 +205,7 @@ def write(source: BinaryIO, target: BinaryIO, metadata: Metadata, *, strip: bool
 
 
 def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
-    """Yield all chunks to the last; between two the caller may read elsewhere in the file."""
+    """Yield all chunks; the caller may read elsewhere in the file between two chunks."""
     file.seek(0)
     if file.read(len(_SIGNATURE)) != _SIGNATURE:
         raise MalformedMetadata("not a PNG file")
@@ -240,7 +240,7 @@ def _encoded_keyword(text: Text) -> bytes:
 
 
 def _text_of(file: BinaryIO, chunk: _Chunk) -> Text | None:
-    """Return a text for people; None: it cannot be read, or is another program's packet."""
+    """Return a readable text; None: it cannot be read, or is another program's packet."""
     keyword = _keyword_of(file, chunk)
     if not 1 <= len(keyword) <= _MOST_OF_KEYWORD or keyword.startswith(_RAW_PROFILE):
         return None
@@ -298,7 +298,7 @@ def _resolution_in(data: bytes) -> Resolution | None:
 
 
 def _per_inch(per_metre: int) -> float:
-    """Return a whole number, if one is told in this way: 300 on an inch are 11,811 on a metre."""
+    """Return pixels per inch, whole if that gives the same value: 300 are 11,811 per metre."""
     exact = per_metre * _METRES_PER_INCH
     is_whole = round(round(exact) / _METRES_PER_INCH) == per_metre
     return round(exact) if is_whole else exact

@@ -6,7 +6,7 @@ from typing import BinaryIO
 from dropscale.image.metadata.model import MalformedMetadata
 
 MAX_BLOB_BYTES = 16 * 1024 * 1024
-"""The most that is read into memory as one piece of metadata; larger ones are passed over."""
+"""The largest piece of metadata that is read into memory; larger ones are skipped."""
 
 _CHUNK = 1024 * 1024
 
@@ -15,7 +15,7 @@ def read_exactly(file: BinaryIO, size: int) -> bytes:
     """Return the next `size` bytes.
 
     Raises:
-        MalformedMetadata: the file ends before.
+        MalformedMetadata: the file ends too early.
     """
     data = file.read(size)
     if len(data) < size:
@@ -27,7 +27,7 @@ def copy(source: BinaryIO, target: BinaryIO, size: int | None = None) -> None:
     """Copy the next `size` bytes, or all that are left.
 
     Raises:
-        MalformedMetadata: the source ends before.
+        MalformedMetadata: the source ends too early.
     """
     left = size
     while left is None or left > 0:
@@ -41,7 +41,7 @@ def copy(source: BinaryIO, target: BinaryIO, size: int | None = None) -> None:
 
 
 def size_of(file: BinaryIO) -> int:
-    """Return a file's size in bytes; its position is kept."""
+    """Return a file's size in bytes; its position does not change."""
     position = file.tell()
     size = file.seek(0, os.SEEK_END)
     file.seek(position)

@@ -19,7 +19,7 @@ _XMP, _IPTC, _ICC = 0x02BC, 0x83BB, 0x8773
 
 
 def layout(file: BinaryIO) -> PixelLayout:
-    """Return how the pixels of a TIFF file's first picture lie.
+    """Return the layout of the pixels of a TIFF file's first image.
 
     Raises:
         MalformedMetadata: it is damaged.

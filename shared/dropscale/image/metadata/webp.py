@@ -24,7 +24,7 @@ _KEY_FRAME = b"\x9d\x01\x2a"
 
 
 class _Chunk(NamedTuple):
-    """A chunk's type, and where in the file its data begins and how long it is."""
+    """A chunk's type, and the offset and size of its data."""
 
     type: bytes
     at: int
@@ -32,7 +32,7 @@ class _Chunk(NamedTuple):
 
 
 def layout(file: BinaryIO) -> PixelLayout:
-    """Return how a WebP file's pixels lie.
+    """Return the layout of a WebP file's pixels.
 
     Raises:
         MalformedMetadata: its first chunk is damaged.
@@ -49,13 +49,13 @@ def layout(file: BinaryIO) -> PixelLayout:
         orientation = orientation_of(found.get("exif"), found.get("xmp"))
         return PixelLayout(width, height, orientation, bool(head[0] & _ALPHA_FLAG))
     if first.type == b"VP8L":
-        # Behind the signature: 14 bits of width, 14 of height, each less one; then one of alpha.
+        # After the signature: 14 bits of width, 14 of height, each minus one; one bit of alpha.
         (packed,) = struct.unpack("<xI", head)
         sides = (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
         return PixelLayout(*sides, alpha=bool(packed >> 28 & 1))
     if first.type != b"VP8 " or head[3:6] != _KEY_FRAME:
-        raise MalformedMetadata("a WebP file does not begin with a picture")
-    # RFC 6386, section 9.1: the two highest bits of each are a scale for display, used by none.
+        raise MalformedMetadata("a WebP file does not begin with an image")
+    # RFC 6386, section 9.1: the two highest bits of each are a display scale, which nobody uses.
     width, height = struct.unpack_from("<HH", head, 6)
     return PixelLayout(width & 0x3FFF, height & 0x3FFF)
 
@@ -85,9 +85,9 @@ def read(file: BinaryIO) -> Metadata:
 def write(
     source: BinaryIO, target: BinaryIO, metadata: Metadata, size: tuple[int, int], *, strip: bool
 ) -> Metadata:
-    """Copy a WebP file of `size` (width, height) with other metadata in place of its own.
+    """Copy a WebP file of `size` (width, height), replacing its metadata by the given kinds.
 
-    With `strip` nothing that is only descriptive stays of its own. Returns what had no room.
+    With `strip` its own descriptive metadata is removed. Returns the metadata that does not fit.
 
     Raises:
         MalformedMetadata: its chunks are damaged.
@@ -117,7 +117,7 @@ def write(
 
 
 def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
-    """Yield all chunks; between two the caller may read elsewhere in the file."""
+    """Yield all chunks; the caller may read elsewhere in the file between two chunks."""
     file.seek(0)
     riff, size, webp = struct.unpack("<4sI4s", read_exactly(file, 12))
     if (riff, webp) != (b"RIFF", b"WEBP"):
@@ -134,7 +134,7 @@ def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
 
 
 def _descriptions_among(file: BinaryIO, chunks: Iterator[_Chunk]) -> dict[str, bytes]:
-    """Return the first EXIF and XMP; less, if the file ends before."""
+    """Return the first EXIF and XMP; fewer if the file ends too early."""
     found: dict[str, bytes] = {}
     with suppress(MalformedMetadata):
         for chunk in chunks:
@@ -156,7 +156,7 @@ def _extended_header(
         if chunk.type == b"VP8X":
             flags |= read_exactly(source, 1)[0] & (_ALPHA_FLAG | _ANIMATION_FLAG)
         elif chunk.type == b"VP8L":
-            # Behind the signature: 14 bits of width, 14 of height, one that tells of alpha.
+            # After the signature: 14 bits of width, 14 of height, one for alpha.
             (packed,) = struct.unpack("<xI", read_exactly(source, 5))
             flags |= _ALPHA_FLAG if packed >> 28 & 1 else 0
     width, height = (side - 1 for side in size)

@@ -1,7 +1,7 @@
-"""XMP that tells the truth about another file than the one it was written for (ISO 16684-1).
+"""Corrects XMP for another file than the one it was written for (ISO 16684-1).
 
-A stranger's packet is parsed without a DTD, so without entities of its own, and within limits. It
-is written in UTF-8 with the same elements, attributes and prefixes.
+Packets are untrusted: they are parsed without a DTD, so without own entities, and within limits.
+They are written in UTF-8 with the same elements, attributes and prefixes.
 """
 
 import codecs
@@ -31,24 +31,24 @@ _OF_OTHER_PICTURES = frozenset(
         "http://ns.google.com/photos/dd/1.0/device/",
     }
 )
-"""The namespaces of what tells how pictures are used that a result has not: a gain map, a depth
-map, the video of a motion photo."""
+"""The namespaces of properties about images that a result does not have: a gain map, a depth map,
+the video of a motion photo."""
 
 _CAMERA = "http://ns.google.com/photos/1.0/camera/"
 TELLS_OF_VIDEO = frozenset({(_CAMERA, "MotionPhoto"), (_CAMERA, "MicroVideo")})
-"""The properties that are 1 where a video stands behind the picture (Google's motion photo
-format, 1.0, and what came before it)."""
+"""The properties that are 1 if a video follows the image (Google's motion photo format, 1.0, and
+its predecessor)."""
 
 _DESCRIPTION, _ABOUT = (_RDF, "Description"), (_RDF, "about")
 
 _MOST_DEPTH, _MOST_PARTS, _MOST_PREFIXES = 100, 200_000, 200
-"""Parts are elements, and what stands between two; histories and masks have some thousands."""
+"""Parts are elements and the text between them; histories and masks have some thousands."""
 
 _MOST_MOVED = 200
-"""The properties that go into an extension: it is a few that are long."""
+"""The limit for properties moved into an extension: only a few are long."""
 
 _POINTER_ROOM = 200
-"""The bytes that the pointer to an extension takes."""
+"""The bytes of the pointer to an extension."""
 
 _BYTE_ORDER_MARKS: Mapping[bytes, str] = MappingProxyType(
     {
@@ -63,14 +63,14 @@ _BYTE_ORDER_MARKS: Mapping[bytes, str] = MappingProxyType(
         b"\0<": "utf-16-be",
     }
 )
-"""By the first bytes, longer ones first; all else is UTF-8."""
+"""The encoding by the first bytes, longer ones first; otherwise it is UTF-8."""
 
 _Key = tuple[str, str]
 """A namespace, and a name in it."""
 
 
 class Split(NamedTuple):
-    """A packet in two: what fits, and the extension that it points at by `guid`."""
+    """A packet in two parts: the main one, and the extension that it refers to by `guid`."""
 
     main: bytes
     extension: bytes
@@ -80,10 +80,10 @@ class Split(NamedTuple):
 def adapt(xmp: bytes, orientation: int, width: int, height: int) -> bytes:
     """Return an XMP packet for a file of another orientation and size.
 
-    What it says of an extension and of further pictures in the file is dropped.
+    References to an extension and to further images in the file are removed.
 
     Raises:
-        MalformedMetadata: it is no XML, has a DTD, or is far too large.
+        MalformedMetadata: it is not XML, has a DTD, or is far too large.
     """
     numbers = {
         _ORIENTATION: orientation,
@@ -110,9 +110,9 @@ def _is_untrue(key: _Key) -> bool:
 
 
 def readable_values(xmp: bytes) -> list[tuple[_Key, str]]:
-    """Return all properties of a packet that are texts, declarations of namespaces, too.
+    """Return all text properties of a packet, and its namespace declarations.
 
-    There are none in what cannot be read.
+    Returns none if it cannot be read.
     """
     try:
         return [value for element in _parse(xmp).all() for value in element.values()]
@@ -121,16 +121,16 @@ def readable_values(xmp: bytes) -> list[tuple[_Key, str]]:
 
 
 def orientation_of(xmp: bytes) -> int | None:
-    """Return the orientation that a packet tells, 1 to 8; None: none, or it cannot be read."""
+    """Return the orientation in a packet, 1 to 8; None: there is none, or it cannot be read."""
     told = (text.strip() for key, text in readable_values(xmp) if key == _ORIENTATION)
     return next((int(text) for text in told if text in set("12345678")), None)
 
 
 def points_at(xmp: bytes) -> str | None:
-    """Return the GUID of the extension that a packet points at, None if at none.
+    """Return the GUID of a packet's extension; None: it has none.
 
     Raises:
-        MalformedMetadata: as `adapt` does.
+        MalformedMetadata: as for `adapt`.
     """
     for element in _parse(xmp).all():
         for key, text in element.values():
@@ -140,10 +140,10 @@ def points_at(xmp: bytes) -> str | None:
 
 
 def merge(xmp: bytes, extension: bytes) -> bytes:
-    """Return one packet with what is in another and in its extension (XMP part 3, 1.1.3.1).
+    """Merge a packet with its extension (XMP part 3, 1.1.3.1).
 
     Raises:
-        MalformedMetadata: as `adapt` does, for either; or there is no RDF.
+        MalformedMetadata: as for `adapt`, for either; or there is no RDF.
     """
     packet = _parse(xmp)
     target = _rdf_of(packet)
@@ -157,12 +157,12 @@ def merge(xmp: bytes, extension: bytes) -> bytes:
 
 
 def split(xmp: bytes, room: int) -> Split:
-    """Return a packet in two, the first of which has at most `room` bytes.
+    """Split a packet in two, the first of which has at most `room` bytes.
 
-    The longest properties go into the second.
+    The longest properties are moved into the second.
 
     Raises:
-        MalformedMetadata: as `adapt` does; or what is left is still too long.
+        MalformedMetadata: as for `adapt`; or the first part is still too long.
     """
     packet = _parse(xmp)
     rdf = _rdf_of(packet)
@@ -177,7 +177,7 @@ def split(xmp: bytes, room: int) -> Split:
     root = rdf.alike({"xmlns:" + rdf.prefix: _RDF} if rdf.prefix else {"xmlns": _RDF})
     root.children.extend(moved)
     extension = root.encoded()
-    # The standard asks for this very digest.
+    # The standard requires this digest.
     guid = hashlib.md5(extension, usedforsecurity=False).hexdigest().upper()
     first = next(rdf.descriptions(), None)
     if first is None:
@@ -191,7 +191,7 @@ def split(xmp: bytes, room: int) -> Split:
 
 @dataclass(slots=True)
 class _Element:
-    """An element; of its children, texts and instructions are markup, ready to be written."""
+    """An element; children that are texts or instructions are stored as markup."""
 
     name: str
     attributes: dict[str, str] = field(default_factory=dict)
@@ -214,7 +214,7 @@ class _Element:
         return (self.scope.get(prefix, "") if prefix else ""), local
 
     def all(self) -> "Iterator[_Element]":
-        """Yield this element and all in it."""
+        """Yield this element and all elements in it."""
         left = [self]
         while left:
             element = left.pop()
@@ -222,7 +222,7 @@ class _Element:
             left.extend(child for child in element.children if isinstance(child, _Element))
 
     def values(self) -> Iterator[tuple[_Key, str]]:
-        """Yield the keys and texts of attributes and of elements of texts only."""
+        """Yield the keys and texts of attributes, and of elements that contain only text."""
         yield from ((self.key_of(name), text) for name, text in self.attributes.items())
         for child in self.children:
             if isinstance(child, _Element):
@@ -240,13 +240,13 @@ class _Element:
         ]
 
     def descriptions(self) -> "Iterator[_Element]":
-        """Yield the descriptions in RDF."""
+        """Yield the RDF descriptions."""
         for child in self.children:
             if isinstance(child, _Element) and child.key == _DESCRIPTION:
                 yield child
 
     def properties(self) -> "Iterator[tuple[int, _Element, _Element | str]]":
-        """Yield a description's properties: size in bytes, it, and an element or attribute."""
+        """Yield properties: size in bytes, their description, and the element or attribute."""
         for name, text in self.attributes.items():
             if not _declares(name) and self.key_of(name) != _ABOUT:
                 yield len(quoteattr(text).encode()), self, name
@@ -255,7 +255,7 @@ class _Element:
                 yield len(child.encoded()), self, child
 
     def take(self, what: "_Element | str") -> "_Element":
-        """Remove a property of a description, and return a description of it alone."""
+        """Remove a property of a description, and return a description with only that property."""
         about = {
             name: text for name, text in self.attributes.items() if self.key_of(name) == _ABOUT
         }
@@ -269,11 +269,11 @@ class _Element:
         return alone
 
     def alike(self, attributes: dict[str, str]) -> "_Element":
-        """Return an element of the same name with other attributes, and nothing in it."""
+        """Return an empty element of the same name with other attributes."""
         return _Element(self.name, dict(attributes), [], self.scope)
 
     def declare_scope(self) -> None:
-        """Declare all namespaces here that elements around it declare."""
+        """Declare here all namespaces of the elements around it."""
         for prefix, namespace in self.scope.items():
             if prefix != "xml":
                 self.attributes.setdefault(f"xmlns:{prefix}" if prefix else "xmlns", namespace)
@@ -298,7 +298,7 @@ class _Element:
 
 
 class _Builder:
-    """Builds elements of what a parser finds."""
+    """Builds elements from a parser's events."""
 
     def __init__(self) -> None:
         self.document = _Element("")
@@ -317,7 +317,7 @@ class _Builder:
     def _begin(self, name: str, attributes: dict[str, str]) -> None:
         scope = self._open[-1].scope
         declared = {name[6:]: text for name, text in attributes.items() if _declares(name)}
-        self._count(1 + len(scope) // 4 if declared else 1)  # a copy of them takes memory, too
+        self._count(1 + len(scope) // 4 if declared else 1)  # their copy takes memory, too
         element = _Element(name, attributes, [], {**scope, **declared} if declared else scope)
         self._open[-1].children.append(element)
         self._open.append(element)
@@ -348,7 +348,7 @@ def _parse(xmp: bytes) -> _Element:
     builder, parser = _Builder(), expat.ParserCreate("utf-8")
     builder.attach(parser)
     try:
-        # Behind the packet some writers leave zeros.
+        # Some writers leave zeros after the packet.
         text = xmp.decode(encoding or "utf-8").strip("\0 \t\r\n\ufeff")
         parser.Parse(text.encode(), True)
     except (expat.ExpatError, UnicodeError) as error:

@@ -115,8 +115,8 @@ class _Work:
     def with_file(self, file: BinaryIO, image_type: str) -> Self:
         """Replace the current file by another, once that is known to be complete."""
         before = self.finished.header
-        expected = replace(before, type=image_type)
         header = verify_result(file, "The finished result")
+        expected = replace(before, type=image_type, alpha=header.alpha)  # which it may be given
         if header != expected:
             raise ValueError(f"it became {header}, not {expected}")
         finished = replace(self.finished, file=file, header=header)

@@ -89,7 +89,7 @@ class GateKeeper:
     def widen(self, most: int) -> None:
         """Record an accepted create: more of the `most` places may be free than assumed."""
         gate = self.ledger.gate()
-        if gate and gate.is_open and gate.places is not None:
+        if gate and gate.is_open:
             self._save(gate.widen(self.clock(), most))  # If another was faster, its row counts.
 
     def open(self, probe: Gate | None = None) -> None:

@@ -4,7 +4,6 @@ A table outlives its stack. Two stacks with one ledger would start each other's 
 ledger beside an old one's results would pay for them again. So a ledger has one owner.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -84,7 +83,7 @@ class Ownership:
         """Raise unless this stack may pay.
 
         Raises:
-            LedgerOwnedByAnother, LedgerOfNewerSchema, LedgerNotRebuilt: as their names say.
+            MayNotPay: another stack owns it, or it has a newer schema, or is not rebuilt.
         """
         now = self.clock()
         if self._sure_until is not None and now < self._sure_until:
@@ -104,9 +103,11 @@ class Ownership:
             return found
         is_rebuilt = not (self.ledger.is_new() and self.results.may_hold_manifests())
         ours = Owner(stack_id=self.stack_id, since=self.clock(), is_rebuilt=is_rebuilt)
-        with suppress(LedgerConflict):
+        try:
             self.ledger.write(SaveOwner(ours))
-        return self.ledger.owner() or ours
+        except LedgerConflict:
+            return self.owner()  # Somebody was faster.
+        return ours
 
     def take_over(self) -> Owner:
         """Make this stack the ledger's owner, by a person's decision."""
@@ -121,7 +122,7 @@ class Ownership:
         """Return the owner if it is this stack, whether the ledger is rebuilt or not.
 
         Raises:
-            LedgerOwnedByAnother, LedgerOfNewerSchema: as their names say.
+            LedgerOwnedByAnother, LedgerOfNewerSchema: the ledger is not this stack's to change.
         """
         owner = self.owner()
         if owner.schema_number > SCHEMA:
@@ -134,7 +135,7 @@ class Ownership:
         """Let this stack pay: the manifests were read into the ledger, or a person skipped this.
 
         Raises:
-            LedgerOwnedByAnother, LedgerOfNewerSchema: as their names say.
+            LedgerOwnedByAnother, LedgerOfNewerSchema: the ledger is not this stack's to change.
         """
         owner = self.require_own()
         if not owner.is_rebuilt:

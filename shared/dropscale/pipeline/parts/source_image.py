@@ -44,8 +44,11 @@ class SourceImage(Protocol):
 class DroppedImage:
     """A `SourceImage` in the input bucket; read at most once, and uploaded at most once."""
 
-    def __init__(self, bucket: InputBucket, source: Source, open_objects: ExitStack) -> None:
+    def __init__(
+        self, bucket: InputBucket, source: Source, open_objects: ExitStack, *, has_rules: bool
+    ) -> None:
         self._bucket = bucket
+        self._has_rules = has_rules
         self._source = source
         self._open_objects = open_objects
         self._opened: OpenObject | None = None
@@ -53,7 +56,8 @@ class DroppedImage:
 
     def describe(self, source: Source) -> Source:
         """See `SourceImage.describe`."""
-        if source.sha256 is not None and source.alpha is not None:
+        # Older rows do not have alpha, which rules may need.
+        if source.sha256 is not None and (source.alpha is not None or not self._has_rules):
             return source
         opened = self._open()
         header = read_header(opened.file, source.key)
@@ -116,7 +120,7 @@ def image_of(
 ) -> SourceImage:
     """Return the image that a drop is about; what it opens is closed with `open_objects`."""
     if specs.image_path is None or specs.image_identity is None:
-        return DroppedImage(bucket, source, open_objects)
+        return DroppedImage(bucket, source, open_objects, has_rules=specs.has_rules)
     return RemoteImage(specs.image_path, specs.image_identity)
 
 

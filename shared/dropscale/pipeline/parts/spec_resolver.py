@@ -75,7 +75,7 @@ class SidecarMissing(Exception):
 class ResolvedSpec:
     """All specs of a drop that apply to its image: merged, and as layers, outermost first.
 
-    `image_identity` is as `DropSpecs` has it.
+    `image_identity` is that of `DropSpecs`.
     """
 
     effective: EffectiveSpec
@@ -86,10 +86,10 @@ class ResolvedSpec:
 
 @dataclass(frozen=True)
 class DropSpecs:
-    """All specs of a drop, outermost first; which rules apply is not decided yet.
+    """All specs of a drop, outermost first, before it is decided which rules apply.
 
-    `image_path` is where the image of a spec that stands alone lies, `image_identity` the same
-    without a signature; both are None for an image in the input bucket.
+    `image_path` is the location of a stand-alone spec's image, `image_identity` the same without
+    its signature; both are None for an image in the input bucket.
     """
 
     parts: Sequence[Layer | Rule]
@@ -99,14 +99,14 @@ class DropSpecs:
 
     @property
     def has_rules(self) -> bool:
-        """Whether what the image is changes what it gets."""
+        """Whether the settings depend on the image itself."""
         return any(isinstance(part, Rule) for part in self.parts)
 
     def for_image(self, source: Source) -> ResolvedSpec:
-        """Return what applies to a drop's image, as far as its source describes it.
+        """Return the spec that applies to a drop's image, as far as its source describes it.
 
         Raises:
-            SpecInvalid: what applies does not go together.
+            SpecInvalid: the settings that apply contradict each other.
         """
         facts = {name: getattr(source, name) for name in _FACTS}
         image = ImageFacts(PurePosixPath(source.key).name, **facts)
@@ -134,7 +134,7 @@ class SpecResolver:
     def resolve_drop(self, bucket: str, key: str) -> DropSpecs | None:
         """Return the specs of a drop, an image or a spec; None: it is another tool's file.
 
-        What is wrong whatever the image is, is told now, before anybody reads it.
+        Faults that do not depend on the image are raised before it is read.
 
         Raises:
             SpecInvalid: has every fault of all its specs.

@@ -229,7 +229,7 @@ def test_what_a_result_will_lack_is_reported_before_paying(
     _, lines = shown()
     told = {drop["key"]: drop["losses"] for drop in outcome()["drops"]}
 
-    animated = "The original is animated; its result is one picture"
+    animated = "The original is animated; its result is a single image"
     no_room = "webp cannot hold the original's IPTC"
     assert f"Warning: a.webp, b.webp: {animated} [AnimationLost]" in lines
     assert f"Warning: c.jpg: {no_room} [NoRoom]" in lines
