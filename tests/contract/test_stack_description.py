@@ -64,7 +64,7 @@ MISSING = ClientError(
     ("answer", "words"),
     [
         (MISSING, "does not exist"),
-        ({"StackName": "photos"}, "is no stack of dropscale"),
+        ({"StackName": "photos"}, "is not a dropscale stack"),
     ],
 )
 def test_a_stack_that_cannot_be_used_is_named(

@@ -171,7 +171,7 @@ def test_retry_fetches_what_was_removed_and_says_what_it_cannot_try(
         (["resolve", "cat.png"], "--adopt"),
         (["resolve", "cat.png", "--abandon", "--pay-again"], "--adopt"),
         (["resolve", "dog.png", "--abandon"], "dog.png: no such image"),
-        (["status", "--out", "."], "no run has been here"),
+        (["status", "--out", "."], "no run has used this folder"),
     ],
 )
 def test_wrong_usage_between_runs_exits_with_2(

@@ -79,8 +79,8 @@ class StateFolder:
             except BlockingIOError:
                 lock.seek(0)
                 raise UnusablePath(
-                    f"{self.out}: a stack works on this folder (process {lock.read()}). "
-                    "Let it end, or choose another folder with --out."
+                    f"{self.out}: a stack uses this folder (process {lock.read()}). Wait until it "
+                    "ends, or choose another folder with --out."
                 ) from None
             lock.truncate(0)
             lock.write(str(os.getpid()))

@@ -249,7 +249,9 @@ class OutputFolder:
         folder = StateFolder(out)
         known = folder.api_name()
         if known is None:
-            raise UnusablePath(f"{out}: no run has been here; name its folder with --out.")
+            raise UnusablePath(
+                f"{out}: no run has used this folder; name its output folder with --out."
+            )
         if known.startswith(STACK):
             name = shlex.quote(known.removeprefix(STACK))
             raise UnusablePath(f"{out}: has the results of {known}; add --stack {name}.")
