@@ -63,13 +63,10 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "pipeline.sweep.Sweep._expire: Compare(due)[0] -> true": (
             f"{_TYPES}whatever is being paid is due"
         ),
-        "aws.ledger.DynamoLedger._action: Attribute(due)[0] -> true": (
-            f"{_TYPES}every step of a drop makes its manifest due"
-        ),
         "aws.ledger._refusal: Call(isinstance)[5] -> true": (
             f"{_TYPES}by then only a budget is left that can have refused"
         ),
-        "aws.ledger.DynamoLedger.note_manifest_written: Attribute(wait_until)[0] -> true": (
+        "ledger.store.listing_of: Attribute(wait_until)[0] -> true": (
             f"{_TYPES}who waits for access waits until a time"
         ),
         "magichour.base_transport.Transport.send: Attribute(query)[0] -> true": (

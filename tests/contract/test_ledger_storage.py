@@ -366,6 +366,7 @@ def test_the_longest_due_come_first_and_only_from_their_agenda(ledger: Ledger) -
 
     assert ledger.list_due(Agenda.READY_JOBS, NOW, 2) == ["job-30", "job-20"]
     assert ledger.list_due(Agenda.READY_JOBS, NOW, 9) == ["job-30", "job-20", "job-10"]
+    assert "idle" not in ledger.list_due(Agenda.READY_JOBS, END_OF_TIME, 9)
     assert ledger.list_due(Agenda.SUBMITTED_JOBS, NOW, 9) == []
     assert ledger.list_due(Agenda.DROPS, NOW + timedelta(seconds=1), 9) == [a_drop().id]
 

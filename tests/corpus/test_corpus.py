@@ -27,12 +27,12 @@ NOT_FOR_A_SCHEMA = re.compile(
             " can only be in a folder's spec",
             ": there is no preset ",  # which there are depends on the specs further out
             " is defined below",
-            " is true of no image",
+            " cannot be true",
             ", which no rule can;",
             " has an invisible character",  # patterns know no classes of characters
             ": is the same upscale as",  # renditions are compared when all specs are merged
             ": would have the output name of",
-            " has a prompt with which those of all come to ",
+            " has a prompt with which all prompts together have ",
         )
     )
 )

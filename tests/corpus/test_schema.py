@@ -22,7 +22,7 @@ BEYOND_A_SCHEMA = {
     "what kind of spec a file is": re.compile(r"can only be in a folder's spec$"),
     "bytes, where a schema counts characters": re.compile(r"is longer than 255 bytes$"),
     "classes of characters": re.compile(r"has an invisible character, U\+[0-9A-F]+$"),
-    "numbers that are compared": re.compile(r"is true of no image"),
+    "numbers that are compared": re.compile(r"cannot be true"),
     "what JSON does not have": re.compile(r"^\.nan is not a number"),
 }
 """What the parser refuses and the schema takes. It takes nothing that the schema refuses."""

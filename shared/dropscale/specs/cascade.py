@@ -65,7 +65,7 @@ def unmet_elsewhere(image: ImageFacts, parts: Sequence[Layer | Rule]) -> Iterato
     for part in parts:
         applies = _applies(part.condition, image) if isinstance(part, Rule) else {}
         if isinstance(part, Rule) and applies.pop("name", True) and applies:
-            what = "does not apply to an image elsewhere: only its name is known"
+            what = "does not apply to an image stored elsewhere: only its name is known"
             yield part.origin.warning("if", what, "set the fields in that image's own spec")
 
 

@@ -131,7 +131,7 @@ def _decode(content: bytes) -> str:
         raise _Unreadable("this is not UTF-8 text", "save it as UTF-8", place) from None
     unfit = _UNFIT.search(text)
     if unfit:
-        message = f"an invisible character, U+{ord(unfit[0]):04X}, stands here"
+        message = f"an invisible character, U+{ord(unfit[0]):04X}, is here"
         raise _Unreadable(message, "delete it", place_after(text[: unfit.start()]))
     return text
 

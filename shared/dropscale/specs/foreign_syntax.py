@@ -23,7 +23,7 @@ ALLOWED_BLANKS = " \u3000"
 def find_foreign_syntax(text: str, fields: Iterable[str]) -> tuple[int, str, str] | None:
     """Return the index of the foreign syntax, what it is, and what to do; None: there is none."""
     if fence := _FENCE.match(text):
-        return fence.start(1), "a fence of Markdown stands here", "delete it, and that at the end"
+        return fence.start(1), "a Markdown fence is here", "delete it, and the one at the end"
     if _JSON_BEGINNING.match(text):
         for token in _JSON_TOKEN.finditer(text):
             if token[0] in {"//", "/*"}:
@@ -35,7 +35,7 @@ def find_foreign_syntax(text: str, fields: Iterable[str]) -> tuple[int, str, str
             message = f"a character like a colon, {code_point(odd)}, follows {name}"
             return found.start(3), message, "write ': '"
         if name in names and colon and odd.isspace():
-            message = f"a blank that YAML does not know, {code_point(odd)}, follows the ':'"
+            message = f"a space that YAML does not allow, {code_point(odd)}, follows the ':'"
             return found.start(3), message, "write a plain space"
     return None
 

@@ -53,7 +53,7 @@ def remote_identity(image_path: str) -> str:
             raise WrongPath(what, "write it as the vendor gave it")
         return image_path
     if any(map(str.isspace, image_path)):
-        raise WrongPath("a URL cannot have blanks", "write %20 for a space")
+        raise WrongPath("a URL cannot have spaces", "write %20 for a space")
     try:
         url = urlsplit(image_path)
         _ = url.port
@@ -78,7 +78,7 @@ def _require_public(url: SplitResult) -> None:
     if url.scheme != "https":
         raise WrongPath(f"the URL begins with {url.scheme}://", "allowed is https://")
     if url.username is not None or url.password is not None:
-        raise WrongPath("the URL holds a user name or password", "give a signed URL instead")
+        raise WrongPath("the URL has a user name or password", "give a signed URL instead")
     if _is_address(host):
         raise WrongPath("the URL's host is an IP address", "allowed is a public host's name")
     is_name = len(host) <= _LONGEST_HOST and _HOST_NAME.fullmatch(host)

@@ -269,7 +269,7 @@ def _beyond_all_prompts(
     for index, (rendition, item) in enumerate(zip(renditions, items, strict=True)):
         size += len((rendition.prompt or "").encode())
         if size > MAX_PROMPTS_BYTES:
-            what = f"has a prompt with which those of all come to {size:,} bytes"
+            what = f"has a prompt with which all prompts together have {size:,} bytes"
             hint = f"allowed are at most {MAX_PROMPTS_BYTES:,}; make them shorter"
             yield item.origin.error(f"renditions[{index}]", what, hint)
             return

@@ -1,6 +1,6 @@
-"""What a spec may say: the vendor's fields, the `generate` workflow's, and dropscale's own.
+"""The fields of a spec: the vendor's, those of the `generate` workflow, and dropscale's own.
 
-The JSON Schema and docs/spec.md are made of these models.
+The JSON Schema and docs/spec.md are generated from these models.
 """
 
 from typing import Annotated, Any, Self
@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from dropscale.specs import values
 
 SCHEMA_FIELD = "$schema"
-"""Editors look for their schema in this field of JSON files; it says nothing about an upscale."""
+"""The field in which editors find the schema of a JSON file; it has no effect on an upscale."""
 
 MAX_RENDITIONS = 8
-"""Bounds what one transaction of the ledger has to take (DynamoDB: 100 rows)."""
+"""Limits the size of one transaction of the ledger (DynamoDB: 100 rows)."""
 
 MAX_RULES = 50
 
@@ -28,8 +28,8 @@ class Assets(_Strict):
     image_file_path: values.ImagePath = Field(
         examples=["https://example.com/shoe.jpg", "api-assets/id/1234.png", "cat.jpg"],
         description=(
-            "In a spec that stands alone: an https URL that ends in an image's extension, a "
-            "library URL of the vendor's, or an `api-assets/…` path. In a sidecar it can only "
+            "In a stand-alone spec: an https URL that ends in an image's extension, one of the "
+            "vendor's library URLs, or an `api-assets/…` path. In a sidecar it can only "
             "name the image beside it."
         ),
     )
@@ -49,7 +49,7 @@ class Style(_Strict):
         None,
         examples=["Creative"],
         description=(
-            "The API's older name of the same choice; Resemblance is preserve. Give one of the two."
+            "The API's older name of `mode`; Resemblance is preserve. Set only one of the two."
         ),
     )
     prompt: values.Prompt = Field(
@@ -60,7 +60,7 @@ class Style(_Strict):
 
 
 class SkipIf(_Strict):
-    """When an image is large enough already: it is skipped, free, if it reaches all that is set."""
+    """The size from which an image is skipped, free: it must reach all limits that are set."""
 
     min_width: values.Pixels = Field(
         None,
@@ -80,64 +80,60 @@ class SkipIf(_Strict):
 
 
 class OutputSpec(_Strict):
-    """How the result is written. Free to change: it is delivered again, and nothing is paid."""
+    """How the result is written. Changes are free: the result is only delivered again."""
 
     format: values.Format = Field(
         None,
         examples=["jpeg"],
         description=(
-            "The file format; `keep`: the one in which the result comes, often png. A photo "
-            "weighs four to five times as much in png as in jpeg."
+            "The file format; `keep`: that of the vendor's result, often png. A photo "
+            "is four to five times as large in png as in jpeg."
         ),
     )
     quality: values.Quality = Field(
         None,
         examples=[90],
-        description=(
-            "From 1 to 100, for jpeg, webp and avif. Without one: jpeg 92, webp 90, avif 75."
-        ),
+        description=("From 1 to 100, for jpeg, webp and avif. Default: jpeg 92, webp 90, avif 75."),
     )
     metadata: values.Metadata = Field(
         None,
         examples=["strip"],
         description=(
-            "`keep`: the original's EXIF, XMP and IPTC; `strip`: none. A colour profile is kept"
-            " always."
+            "`keep`: the original's EXIF, XMP and IPTC; `strip`: none. A colour profile is always"
+            " kept."
         ),
     )
 
 
 class RenditionSpec(_Strict):
-    """One of several upscales of an image: what differs from the rest of the spec."""
+    """One of several upscales of an image: the fields that differ from the rest of the spec."""
 
     scale_factor: values.Scale = Field(
         None,
         examples=[4],
-        description=(
-            "How much larger the result is, in each direction. The vendor's 4 may need a paid plan."
-        ),
+        description=("How much larger the result is, in each direction. 4 may need a paid plan."),
     )
     style: Annotated[Style | None, values.Given()] = Field(None, description="How to upscale.")
     name: values.Label = Field(
         None,
         examples=["Cat"],
-        description="What the vendor's library shows; without it, the image's key.",
+        description="The name in the vendor's library; by default the image's key.",
     )
     download_directory: values.Folder = Field(
         None,
         examples=["print"],
-        description="A folder below the results for the output, such as `print/large`.",
+        description="A folder in the results for the output, such as `print/large`.",
     )
     output: Annotated[OutputSpec | None, values.Given()] = Field(
         None, description="How the result is written."
     )
     revision: values.Label = Field(
-        None, examples=["2"], description="Any text. Another one pays for a new attempt."
+        None, examples=["2"], description="Any text. A different text pays for a new attempt."
     )
 
 
 class UpscaleSpec(RenditionSpec):
-    """All that specs, presets and rules may say of an upscale."""
+    """All fields of an upscale that specs, presets and rules can set."""
 
     preset: values.PresetNames = Field(
         None,
@@ -156,21 +152,19 @@ class UpscaleSpec(RenditionSpec):
         examples=[False],
         description="false: end as `complete`, with the vendor's download URLs in the manifest.",
     )
-    skip_if: SkipIf | None = Field(
-        None, description="Leave an image alone that is large enough already."
-    )
+    skip_if: SkipIf | None = Field(None, description="Skip an image that is large enough.")
     renditions: Annotated[list[RenditionSpec] | None, Field(max_length=MAX_RENDITIONS)] = Field(
         None,
         examples=[[{"style": {"mode": "preserve"}}, {"scale_factor": 4}]],
         description=(
-            "Several upscales of one image: each item merges over the rest of the spec, and is "
-            "a job and an output of its own. `[]`: just the rest."
+            "Several upscales of one image: each item is merged over the rest of the spec, and "
+            "has its own job and output. `[]`: only the rest."
         ),
     )
 
 
 class PresetSpec(UpscaleSpec):
-    """What a preset may set."""
+    """The fields that a preset can set."""
 
     max_credits: values.Credits = Field(
         None,
@@ -180,7 +174,7 @@ class PresetSpec(UpscaleSpec):
 
 
 class Condition(_Strict):
-    """To which images a rule applies: those of which all that is given is true."""
+    """The images to which a rule applies: those that meet all given conditions."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
@@ -188,42 +182,42 @@ class Condition(_Strict):
         None,
         examples=["*_hero.*"],
         description=(
-            "The file's name, without its folder; `*` and `?` stand for any characters, and the "
-            "case does not matter. One pattern, or a list of which one must fit."
+            "The file's name, without its folder; `*` matches any characters, `?` any one, and "
+            "case is ignored. One pattern, or a list of which one must match."
         ),
     )
     type: values.Types = Field(
         None, examples=["png"], description="The image's type, by its content; or a list of types."
     )
     orientation: values.OrientationName = Field(
-        None, examples=["portrait"], description="Of the picture as you see it."
+        None, examples=["portrait"], description="The orientation of the image as you see it."
     )
     alpha: values.Truth = Field(
         None, examples=[True], description="Whether the image can have transparent parts."
     )
     min_width: values.Side = Field(
-        None, examples=[2000], description="A width from this on, in pixels."
+        None, examples=[2000], description="At least this width, in pixels."
     )
     below_width: values.Side = Field(
-        None, examples=[2000], description="A smaller width, in pixels."
+        None, examples=[2000], description="Less than this width, in pixels."
     )
     min_height: values.Side = Field(
-        None, examples=[2000], description="A height from this on, in pixels."
+        None, examples=[2000], description="At least this height, in pixels."
     )
     below_height: values.Side = Field(
-        None, examples=[2000], description="A smaller height, in pixels."
+        None, examples=[2000], description="Less than this height, in pixels."
     )
     min_megapixels: values.Size = Field(
-        None, examples=[12], description="A size from this on, in millions of pixels."
+        None, examples=[12], description="At least this size, in millions of pixels."
     )
     below_megapixels: values.Size = Field(
-        None, examples=[1], description="A smaller size, in millions of pixels."
+        None, examples=[1], description="Less than this size, in millions of pixels."
     )
     min_bytes: values.Bytes = Field(
-        None, examples=[5000000], description="A file of this many bytes or more."
+        None, examples=[5000000], description="A file of at least this many bytes."
     )
     below_bytes: values.Bytes = Field(
-        None, examples=[5000000], description="A file of fewer bytes."
+        None, examples=[5000000], description="A file of fewer bytes than this."
     )
 
     @model_validator(mode="after")
@@ -234,7 +228,7 @@ class Condition(_Strict):
             least, below = getattr(self, f"min_{what}"), getattr(self, f"below_{what}")
             if least is not None and below is not None and least >= below:
                 hint = f"let min_{what} be less than below_{what}"
-                raise values.wrong(f"is true of no image: no {what} fits", hint)
+                raise values.wrong(f"cannot be true: no {what} fits", hint)
         return self
 
 
@@ -245,19 +239,19 @@ class RuleSpec(UpscaleSpec):
 
 
 class Spec(PresetSpec):
-    """One spec as a person wrote it; every field may be left out.
+    """One spec as written; every field may be left out.
 
-    `null` undoes what an outer spec says, for fields that can be without a value.
+    For fields that can be empty, `null` removes the value of an outer spec.
     """
 
     assets: Annotated[Assets | None, values.Given()] = Field(
-        None, description="What to upscale. An image's sidecar and a folder's spec can do without."
+        None, description="What to upscale. Sidecars and folder specs do not need it."
     )
     presets: Annotated[dict[values.PresetName, PresetSpec] | None, values.Given()] = Field(
         None,
         examples=[{"web": {"output": {"format": "webp", "quality": 80}}}],
         description=(
-            "Named groups of fields, for specs to use by `preset`. In a folder's spec only."
+            "Named groups of fields, which specs use by `preset`. In a folder's spec only."
         ),
         json_schema_extra={"propertyNames": {**values.PRESET_NAME_SCHEMA, "type": "string"}},
     )
@@ -267,7 +261,7 @@ class Spec(PresetSpec):
         None,
         examples=[[{"if": {"below_megapixels": 1}, "scale_factor": 4}]],
         description=(
-            "Fields to set for some images: those to which the conditions after `if` apply. "
+            "Fields to set for some images: those that meet the conditions under `if`. "
             "Later rules override earlier ones. In a folder's spec only."
         ),
     )
@@ -279,14 +273,14 @@ def json_schema() -> dict[str, Any]:
     _simplify(schema)
     schema["properties"][SCHEMA_FIELD] = {
         "type": "string",
-        "description": "Where this schema is; for editors of JSON files.",
+        "description": "The location of this schema, for editors of JSON files.",
     }
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return dialect | {"title": "dropscale spec"} | {k: v for k, v in schema.items() if k != "title"}
 
 
 def _simplify(node: object) -> None:
-    """Have editors say each thing once, and drop the defaults: to leave out is not to give null."""
+    """Remove repetitions that editors would show, and defaults: left out does not mean null."""
     if isinstance(node, list):
         for child in node:
             _simplify(child)

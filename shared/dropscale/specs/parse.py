@@ -219,12 +219,12 @@ def _stand_alone_rule(document: Document) -> Iterator[Fault]:
     elsewhere = "an https URL, a library URL or an api-assets/… path"
     if image is None:
         if not {("assets",), ("image_file_path",)} & set(document.names):
-            hint = f"give {elsewhere}; the spec of an image beside it bears the image's full name, "
+            hint = f"give {elsewhere}; the spec of an image beside it has the image's full name, "
             yield _fault(document, _IMAGE_PATH, "is missing", hint + "e.g. cat.jpg.yaml")
     elif not is_remote(image):
         name = PurePosixPath(image).name
         hint = f"allowed is {elsewhere}; the spec of an image beside it is named {name}.yaml"
-        yield _fault(document, _IMAGE_PATH, f"{shown(image)} does not lie elsewhere", hint)
+        yield _fault(document, _IMAGE_PATH, f"{shown(image)} is not stored elsewhere", hint)
     else:
         try:
             remote_identity(image)

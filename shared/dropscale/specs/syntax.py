@@ -30,7 +30,7 @@ _SYNTAX = (
         "text cannot follow a | or > on its line",
         "begin it on the next line, or put all of it in quotes",
     ),
-    (BAD_ESCAPE, "this \\u escape is no character", "write the character itself"),
+    (BAD_ESCAPE, "this \\u escape is not a character", "write the character itself"),
     (
         "found unknown escape character",
         "this escape is unknown",
@@ -44,7 +44,7 @@ _SYNTAX = (
     ("alphabetic or numeric", "a value cannot begin with & or *", "put it in quotes"),
     ("directive", "this line with a % is not understood", "delete it"),
     ("incompatible YAML", "this line with a % is not understood", "delete it"),
-    ("<document start>", "this stands outside of the spec", "keep one mapping of fields"),
+    ("<document start>", "this is outside of the spec", "keep one mapping of fields"),
     ("tag", "tags (!name) are not allowed", LEAVE_OUT),
 )
 
@@ -60,16 +60,16 @@ def in_plain_words(problem: str, line_before: str, character: str) -> tuple[str,
     if "cannot start any token" in problem and character != "\t":
         return f"a value cannot begin with {character}", "put it in quotes"
     if "expected node content" in problem and character:
-        return f"a value is expected before this '{character}'", "see whether brackets match"
+        return f"a value is expected before this '{character}'", "check that the brackets match"
     if "did not find expected key" in problem:
         if line_before.strip():
             hint = "put all of the value in quotes, and write a ' within '…' as ''"
-            return "this stands after the end of the value", hint
+            return "this is after the end of the value", hint
         if character == ":":
-            return "no name stands before this ':'", "write 'field: value'"
+            return "there is no name before this ':'", "write 'field: value'"
         return "this does not line up with the fields above", "line fields up under each other"
     for part, message, hint in _SYNTAX:
         if part in problem or (part == "tab" and character == "\t"):
             return message, hint
     message = f"this is neither YAML nor JSON ({problem.strip()})"
-    return message, "see whether quotes and brackets match"
+    return message, "check that quotes and brackets match"

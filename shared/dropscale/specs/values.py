@@ -35,7 +35,7 @@ MAX_PRESET_NAME = 40
 MAX_PROMPT = 4000
 MAX_LABEL = 200
 MAX_IMAGE_PATH = 4000
-"""In characters. They bound the ledger's rows (DynamoDB: 400 KB)."""
+"""In characters. These limits keep the ledger's rows small (DynamoDB: 400 KB)."""
 
 _OTHER_NAMES_OF_MODES = upscaler.MODE_BY_ENHANCEMENT | {"pro": Mode.PRESERVE}
 _OTHER_NAMES_OF_ENHANCEMENTS = {"preserve": "Resemblance", "pro": "Resemblance"}
@@ -46,7 +46,7 @@ _CONTROL_ALLOWED = "\n\t"
 _LONGEST_SHOWN = 60
 _LONGEST_WORD = 30
 _LONGEST_FOLDER = 255
-"""In bytes: the longest name that file systems take."""
+"""In bytes: the longest name that file systems allow."""
 _MOST = 999_999_999
 
 _URL_SECRETS = re.compile(r"(?<=//)[^/?#]*@|\?.*", re.DOTALL)
@@ -55,20 +55,20 @@ _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 
 
 def wrong(message: str, hint: str) -> PydanticCustomError:
-    """Return the error of a value that cannot be: what is wrong with it, and what is allowed."""
+    """Return the error of an invalid value: what is wrong with it, and what is allowed."""
     facts = {"message": message, "hint": hint}
     return PydanticCustomError("wrong", "{message}; {hint}", facts)
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that `word` most likely stands for, if any."""
+    """Return the known word that `word` most likely means, if any."""
     by_folded = {name.casefold(): name for name in known}
     found = get_close_matches(word[:_LONGEST_WORD].casefold(), by_folded, n=1)
     return by_folded[found[0]] if found else None
 
 
 def shown(value: object) -> str:
-    """Return a value as a message can show it: short, on one line, without a URL's secrets."""
+    """Return a value for a message: short, on one line, without a URL's secrets."""
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     if not isinstance(value, str):
@@ -79,7 +79,7 @@ def shown(value: object) -> str:
 
 
 class Given:
-    """Marks a field that can be left out, but not be null."""
+    """Marks a field that can be left out, but cannot be null."""
 
     def __get_pydantic_core_schema__(
         self, source: type[Any], handler: GetCoreSchemaHandler
@@ -134,7 +134,7 @@ def _choice(what: str, allowed: Iterable[str], others: Mapping[str, str]) -> Cal
 
 
 def _scale_factor(value: object) -> object:
-    # A bool is an int to Python, and 2.0 is the vendor's own way to write the factor.
+    # In Python a bool is an int, and the vendor itself writes 2.0.
     if isinstance(value, int | float) and not isinstance(value, bool):
         if value in upscaler.SCALE_FACTORS:
             return int(value)
@@ -214,22 +214,22 @@ def _bytes(value: object) -> object:
 def _pattern(value: object) -> str:
     pattern = _text(value, MAX_PATTERN)
     if not pattern:
-        raise wrong("is no pattern", "give one, such as '*_hero.*'")
+        raise wrong("is not a pattern", "give one, such as '*_hero.*'")
     if "/" in pattern:
         hint = "put the rule in the spec of that folder"
-        raise wrong("is for a file's name, without its folder", hint)
+        raise wrong("must match a file's name, without its folder", hint)
     return pattern
 
 
 def _listed(value: object) -> object:
-    """Take one value for a list of one."""
+    """Return a single value as a list of one."""
     return value if value is None or isinstance(value, list) else [value]
 
 
 def _preset_name(value: object) -> str:
     name = _text(value, MAX_PRESET_NAME)
     if not name.strip():
-        raise wrong("is no name", "give the preset a name")
+        raise wrong("is not a name", "give the preset a name")
     return name
 
 
@@ -244,7 +244,7 @@ def _optional(validate: Callable[[Any], str]) -> Callable[[Any], str | None]:
 
 
 class Orientation(StrEnum):
-    """How a picture lies, as one sees it."""
+    """The orientation of an upright image."""
 
     PORTRAIT = "portrait"
     LANDSCAPE = "landscape"
@@ -263,7 +263,7 @@ _FOLDER_SCHEMA = {
     rf"(?=.{{1,{_LONGEST_FOLDER}}}/?$)({_PART}/)*{_PART}/?$",
     "patternErrorMessage": "must be a folder below the results, such as 'print/large'",
 }
-"""`patternErrorMessage` is what the YAML language server shows."""
+"""The YAML language server shows `patternErrorMessage`."""
 
 ScaleFactor = Annotated[Literal[2, 4], BeforeValidator(_scale_factor)]
 

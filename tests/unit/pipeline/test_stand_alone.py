@@ -90,7 +90,7 @@ def test_the_files_of_other_tools_are_left_alone(world: World, key: str, text: s
     ("text", "words"),
     [
         ("scale_factor: 4", "is missing; give an https URL"),
-        ("assets: {image_file_path: cat.jpg}", "'cat.jpg' does not lie elsewhere"),
+        ("assets: {image_file_path: cat.jpg}", "'cat.jpg' is not stored elsewhere"),
         (spec("http://cdn.example.com/a.jpg"), "allowed is https://"),
     ],
 )
