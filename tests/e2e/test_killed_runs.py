@@ -157,7 +157,7 @@ def test_retry_fetches_what_was_removed_and_says_what_it_cannot_try(
     result.unlink()
     bare = finish("retry", "cat.png", "--out", out)
     assert (bare.returncode, result.is_file()) == (0, True)
-    assert f"Warning: cat.png: the image is not in {photos} as it was dropped" in bare.stdout
+    assert f"Warning: cat.png: the image is not in {photos} or has changed" in bare.stdout
     assert "Warning: cat.png: No metadata of the original is restored" in bare.stdout
     assert len(charges(out)) == 2
 
