@@ -165,12 +165,12 @@ def test_retry_fetches_what_was_removed_and_says_what_it_cannot_try(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["retry", "dog.png"], "dog.png: no such image"),
+        (["retry", "dog.png"], "dog.png: there is no such image"),
         (["retry"], "--all"),
         (["retry", "cat.png", "--all"], "--all"),
         (["resolve", "cat.png"], "--adopt"),
         (["resolve", "cat.png", "--abandon", "--pay-again"], "--adopt"),
-        (["resolve", "dog.png", "--abandon"], "dog.png: no such image"),
+        (["resolve", "dog.png", "--abandon"], "dog.png: there is no such image"),
         (["status", "--out", "."], "no run has used this folder"),
     ],
 )

@@ -193,7 +193,7 @@ def test_the_real_api_charges_the_price_that_was_agreed_to(
 def test_an_engine_and_a_key_contradict_each_other(finish: Finish, priced: Path) -> None:
     ended = finish("run", priced, "--engine", "stub", MAGIC_HOUR_API_KEY="key")
     assert ended.returncode == 2
-    assert "leave out one of them" in ended.stderr
+    assert "omit one of them" in ended.stderr
 
 
 PROC = Path("/proc")
