@@ -392,7 +392,7 @@ def test_an_unreadable_manifest_is_left_out_and_reported(
     results.add(manifest("a.jpg", REJECTED, reason=REASON))
     results.write("out/b.jpg.dropscale.json", "{")
     assert len(results.page().cards) == 1
-    assert "b.jpg.dropscale.json: not a manifest" in capsys.readouterr().err
+    assert "b.jpg.dropscale.json: is not a readable manifest" in capsys.readouterr().err
 
 
 def test_a_page_that_is_not_ours_is_left_alone(
@@ -400,7 +400,7 @@ def test_a_page_that_is_not_ours_is_left_alone(
 ) -> None:
     results.add(manifest("a.jpg", REJECTED, reason=REASON))
     page = results.write("out/index.html", "<h1>Mine</h1>")
-    with pytest.raises(PageUnwritable, match="not dropscale's"):
+    with pytest.raises(PageUnwritable, match="not written by dropscale"):
         make_gallery(results.out, ())
     with LivePage.kept_up(results.out) as live:
         pass
@@ -410,7 +410,7 @@ def test_a_page_that_is_not_ours_is_left_alone(
 
 
 def test_a_folder_without_results_is_refused(results: Results) -> None:
-    with pytest.raises(NoResults, match="no results here"):
+    with pytest.raises(NoResults, match="contains no results"):
         make_gallery(results.out, ())
 
 
