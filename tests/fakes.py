@@ -100,6 +100,9 @@ _ONLY: dict[type[Row], str] = {
 }
 
 
+_SHARES = Attach | Detach
+
+
 class MemoryLedger:
     """A ledger in memory, one transaction at a time."""
 
@@ -170,6 +173,8 @@ class MemoryLedger:
 
     def write(self, *changes: Change) -> None:
         assert changes, "DynamoDB refuses a transaction of nothing"
+        shares = [(one.fingerprint, one.drop_id) for one in changes if isinstance(one, _SHARES)]
+        assert len(shares) == len(set(shares)), "DynamoDB refuses two changes of one row"
         for change in changes:
             self._require(change)
         for change in changes:

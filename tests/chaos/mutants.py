@@ -38,7 +38,7 @@ _NOT_ABOUT_RULES = ("test_fidelity.py", "test_finish.py", "test_burst.py", "test
 _LONGEST = 1.5
 """Seconds of processor time; what takes longer is not asked unless it is known to catch."""
 
-_LEDGER = ("jobs", "drops", "gate", "budget", "store", "walk", "rows")
+_LEDGER = ("jobs", "drops", "gate", "budget", "store", "walk", "rows", "owner", "account")
 _PUTS = (
     "_action",
     "_put",
@@ -77,6 +77,27 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         ),
         "pipeline.parts.publish.PublishOutput._put_once: Name(drop)[1] -> true": _STAYS,
         "pipeline.parts.gate.GateKeeper.open: Name(gate)[1] -> true": _STAYS,
+        "pipeline.parts.accept.AcceptDrop._leave_others: Compare(job)[0] -> false": _STAYS,
+        "pipeline.parts.accept.AcceptDrop._leave_others: Compare(job)[1] -> true": _STAYS,
+        "pipeline.parts.follow.FollowJob._bring_up_to_date: BoolOp(job) -> "
+        "self.ledger.job(job.fingerprint)": _STAYS,
+        "pipeline.retry.Retry._can_be_tried: Compare(job) -> false": _STAYS,
+        "pipeline.retry.Retry._can_be_tried: Compare(output) -> true": (
+            f"{_TYPES}what is delivered has an output"
+        ),
+        "pipeline.retry.Retry._try_again: Compare(latest) -> true": _STAYS,
+        "pipeline.parts.follow.FollowJob.update_drops: BoolOp(job) -> "
+        "self.ledger.job(job.fingerprint)": _STAYS,
+        "pipeline.parts.follow.FollowJob.continue_execution: Compare(rendition)[0] -> false": (
+            f"{_TYPES}what was paid for is never withdrawn without a trace"
+        ),
+        "pipeline.parts.follow.FollowJob.continue_execution: Compare(rendition)[1] -> true": (
+            f"{_TYPES}what was paid for is never withdrawn without a trace"
+        ),
+        "pipeline.parts.follow.FollowJob._first_state: BoolOp(submitted_at) -> "
+        "job.submitted_at": f"{_TYPES}a job that has a project was submitted",
+        "pipeline.parts.gate.GateKeeper.widen: Name(gate)[1] -> true": _STAYS,
+        "pipeline.parts.gate.GateKeeper.end_probe: Name(gate)[1] -> true": _STAYS,
         "pipeline.parts.start.StartJob._is_wanted: Name(drop)[0] -> true": _STAYS,
         "pipeline.parts.advance.AdvanceDrop._advance_job: Compare(job) -> false": _STAYS,
         "pipeline.parts.advance.AdvanceDrop._advance_job: BoolOp(drop) -> "
