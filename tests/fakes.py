@@ -1,4 +1,4 @@
-"""Small hand-written stand-ins for what the use cases work with."""
+"""Small hand-written fakes of the use cases' collaborators."""
 
 import hashlib
 import io
@@ -82,7 +82,7 @@ def png(width: int = 8, height: int = 6, shade: int = 0) -> bytes:
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that moves only when told to."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -98,6 +98,9 @@ _ONLY: dict[type[Row], str] = {
     **{Gate: "gate_record", Walk: "walk_record", Owner: "owner_record"},
     KnownAccount: "account_record",
 }
+
+
+_SHARES = Attach | Detach
 
 
 class MemoryLedger:
@@ -170,6 +173,8 @@ class MemoryLedger:
 
     def write(self, *changes: Change) -> None:
         assert changes, "DynamoDB refuses a transaction of nothing"
+        shares = [(one.fingerprint, one.drop_id) for one in changes if isinstance(one, _SHARES)]
+        assert len(shares) == len(set(shares)), "DynamoDB refuses two changes of one row"
         for change in changes:
             self._require(change)
         for change in changes:
@@ -254,7 +259,7 @@ class FakeInputBucket:
 
     `requests` is how many S3 would have been sent.
 
-    A versioned one still has what was overwritten or deleted.
+    A versioned one still has overwritten and deleted objects.
     """
 
     def __init__(self, is_versioned: bool = False) -> None:
@@ -266,7 +271,7 @@ class FakeInputBucket:
         self.requests = 0
         self.before_open: Callable[[], None] = lambda: None
         self.refusals: dict[str, Exception] = {}
-        """What S3 says to each look at a key, whatever lies there."""
+        """S3's answer to each look at a key, whatever is there."""
         self.tags: dict[str, dict[str, str]] = {}
         """By the ids of versions."""
         self._versions: dict[str, bytes] | None = {} if is_versioned else None

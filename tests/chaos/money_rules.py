@@ -31,7 +31,9 @@ RULES: Mapping[int, str] = MappingProxyType(
 _PARTS = "pipeline.parts"
 _START = f"{_PARTS}.start.StartJob"
 _GATE = f"{_PARTS}.gate.GateKeeper"
+_OWN = f"{_PARTS}.ownership.Ownership"
 _LOOK = f"{_PARTS}.look.LookAtProject"
+_ACCEPT = f"{_PARTS}.accept"
 _FOLLOW = f"{_PARTS}.follow"
 _SWEEP = "pipeline.sweep.Sweep"
 _CREATE = "magichour.calls.CreateCall"
@@ -50,6 +52,12 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
             f"{_PARTS}.decline.DeclineDrop.__call__",
             f"{_PARTS}.decline.DeclineDrop.cancel",
             f"{_SWEEP}._requeue",
+            f"{_SWEEP}.__call__",
+            f"{_OWN}.require",
+            f"{_OWN}.owner",
+            f"{_OWN}.take_over",
+            f"{_OWN}.require_own",
+            f"{_OWN}.note_rebuilt",
         ),
         2: (f"{_CREATE}.failure", "magichour.base_transport.Transport.send"),
         3: (
@@ -68,6 +76,8 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
         ),
         5: (f"{_START}._record_project",),
         6: (
+            f"{_START}.start_next",
+            f"{_START}._places",
             f"{_SWEEP}._free_slot_of_overdue",
             f"{_SWEEP}._deadline",
         ),
@@ -75,7 +85,34 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
             f"{_START}._explain_wait",
             f"{_GATE}.close",
             f"{_GATE}.open",
+            f"{_GATE}.due_probe",
             f"{_GATE}._probe_account",
+            f"{_GATE}._pause_seconds",
+            f"{_GATE}.hold_back",
+            f"{_GATE}.widen",
+            f"{_GATE}.end_probe",
+            f"{_SWEEP}._start_ready_jobs",
+        ),
+        8: (
+            f"{_FOLLOW}._take_project",
+            f"{_FOLLOW}._end_without_result",
+            f"{_FOLLOW}.FollowJob._bring_up_to_date",
+            f"{_FOLLOW}.FollowJob._watch",
+            f"{_FOLLOW}.FollowJob.continue_execution",
+            f"{_FOLLOW}.FollowJob._first_state",
+        ),
+        10: (
+            f"{_ACCEPT}.AcceptDrop._leave_others",
+            f"{_ACCEPT}.AcceptDrop._prepare_job",
+            f"{_ACCEPT}.renew_rendition",
+            "pipeline.resolve.Resolve.adopt",
+            "pipeline.resolve.Resolve.decide",
+            "pipeline.resolve.Resolve._adoptable_job",
+            "pipeline.resolve.Resolve._unknown_jobs",
+            "pipeline.resolve._is_of_attempt",
+            "pipeline.resolve._likeliest",
+            "pipeline.retry.Retry._can_be_tried",
+            "pipeline.retry.Retry._try_again",
         ),
         11: (f"{_PARTS}.publish.PublishOutput._put_once",),
     }
@@ -120,7 +157,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             ("ledger.store.job_changes", "Call(SaveJob)", "RequireOpenGate()"),
             ("ledger.store.job_changes", "Attribute(slots)", "None"),
             ("ledger.store.job_changes", "Call(get)", "None"),
-            (f"{_PARTS}.accept.AcceptDrop.__call__", "Call(Attach)", "RequireOpenGate()"),
+            (f"{_ACCEPT}.AcceptDrop.__call__", "Call(Attach)", "RequireOpenGate()"),
         ),
         3: (
             (f"{_START}._pay", "Call(record_unknown)[0]", "job.return_to_ready(later)"),
@@ -197,7 +234,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
         ),
         10: (
             (f"{_START}._adopt_orphan", "Call(partial)", "lambda job: job"),
-            (f"{_PARTS}.accept.AcceptDrop._prepare_job", "Call(take_drop)", "job.renew(now)"),
+            (f"{_ACCEPT}.AcceptDrop._prepare_job", "Call(take_drop)", "job.renew(now)"),
             ("pipeline.retry.Retry._try_again", "Call(take_drop)", "job.renew(now)"),
             ("pipeline.resolve.Resolve.decide", "Call(give_up)", "job.pay_again(now)"),
             ("pipeline.resolve.Resolve.decide", "Call(pay_again)", "job.give_up(now)"),

@@ -38,7 +38,7 @@ _NOT_ABOUT_RULES = ("test_fidelity.py", "test_finish.py", "test_burst.py", "test
 _LONGEST = 1.5
 """Seconds of processor time; what takes longer is not asked unless it is known to catch."""
 
-_LEDGER = ("jobs", "drops", "gate", "budget", "store", "walk", "rows")
+_LEDGER = ("jobs", "drops", "gate", "budget", "store", "walk", "rows", "owner", "account")
 _PUTS = (
     "_action",
     "_put",
@@ -63,13 +63,10 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "pipeline.sweep.Sweep._expire: Compare(due)[0] -> true": (
             f"{_TYPES}whatever is being paid is due"
         ),
-        "aws.ledger.DynamoLedger._action: Attribute(due)[0] -> true": (
-            f"{_TYPES}every step of a drop makes its manifest due"
-        ),
         "aws.ledger._refusal: Call(isinstance)[5] -> true": (
             f"{_TYPES}by then only a budget is left that can have refused"
         ),
-        "aws.ledger.DynamoLedger.note_manifest_written: Attribute(wait_until)[0] -> true": (
+        "ledger.store.listing_of: Attribute(wait_until)[0] -> true": (
             f"{_TYPES}who waits for access waits until a time"
         ),
         "magichour.base_transport.Transport.send: Attribute(query)[0] -> true": (
@@ -80,13 +77,34 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         ),
         "pipeline.parts.publish.PublishOutput._put_once: Name(drop)[1] -> true": _STAYS,
         "pipeline.parts.gate.GateKeeper.open: Name(gate)[1] -> true": _STAYS,
+        "pipeline.parts.accept.AcceptDrop._leave_others: Compare(job)[0] -> false": _STAYS,
+        "pipeline.parts.accept.AcceptDrop._leave_others: Compare(job)[1] -> true": _STAYS,
+        "pipeline.parts.follow.FollowJob._bring_up_to_date: BoolOp(job) -> "
+        "self.ledger.job(job.fingerprint)": _STAYS,
+        "pipeline.retry.Retry._can_be_tried: Compare(job) -> false": _STAYS,
+        "pipeline.retry.Retry._can_be_tried: Compare(output) -> true": (
+            f"{_TYPES}what is delivered has an output"
+        ),
+        "pipeline.retry.Retry._try_again: Compare(latest) -> true": _STAYS,
+        "pipeline.parts.follow.FollowJob.update_drops: BoolOp(job) -> "
+        "self.ledger.job(job.fingerprint)": _STAYS,
+        "pipeline.parts.follow.FollowJob.continue_execution: Compare(rendition)[0] -> false": (
+            f"{_TYPES}what was paid for is never withdrawn without a trace"
+        ),
+        "pipeline.parts.follow.FollowJob.continue_execution: Compare(rendition)[1] -> true": (
+            f"{_TYPES}what was paid for is never withdrawn without a trace"
+        ),
+        "pipeline.parts.follow.FollowJob._first_state: BoolOp(submitted_at) -> "
+        "job.submitted_at": f"{_TYPES}a job that has a project was submitted",
+        "pipeline.parts.gate.GateKeeper.widen: Name(gate)[1] -> true": _STAYS,
+        "pipeline.parts.gate.GateKeeper.end_probe: Name(gate)[1] -> true": _STAYS,
         "pipeline.parts.start.StartJob._is_wanted: Name(drop)[0] -> true": _STAYS,
         "pipeline.parts.advance.AdvanceDrop._advance_job: Compare(job) -> false": _STAYS,
         "pipeline.parts.advance.AdvanceDrop._advance_job: BoolOp(drop) -> "
         "self.ledger.drop(drop.id)": _STAYS,
     }
 )
-"""Mutants that nobody can tell from the right code, and why."""
+"""Mutants equivalent to the right code, and why."""
 
 
 def mutants() -> Iterator[Mutant]:

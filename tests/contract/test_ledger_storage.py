@@ -164,7 +164,7 @@ def test_a_row_with_what_the_ledger_never_writes_is_refused(value: dict[str, obj
         list(records_in([{"sk": {"S": "job"}, "orphans": value}]))
 
 
-def test_what_is_over_comes_back_as_over(ledger: Ledger) -> None:
+def test_a_finished_record_is_read_back_as_finished(ledger: Ledger) -> None:
     waiting = a_drop()
     (rendition,) = waiting.renditions.values()
     waits = rendition.move(DropState.WAITING, wait=WaitReason.BUDGET, wait_until=NOW)
@@ -222,7 +222,7 @@ def test_slots_that_are_taken_are_counted(ledger: Ledger) -> None:
     assert ledger.slots_taken() == 1
 
 
-def test_what_is_not_known_is_none(ledger: Ledger) -> None:
+def test_an_unknown_record_is_none(ledger: Ledger) -> None:
     assert (ledger.drop("x"), ledger.job("x"), ledger.gate()) == (None, None, None)
     assert ledger.account() is None
     assert ledger.list_attached("x") == []
@@ -366,6 +366,7 @@ def test_the_longest_due_come_first_and_only_from_their_agenda(ledger: Ledger) -
 
     assert ledger.list_due(Agenda.READY_JOBS, NOW, 2) == ["job-30", "job-20"]
     assert ledger.list_due(Agenda.READY_JOBS, NOW, 9) == ["job-30", "job-20", "job-10"]
+    assert "idle" not in ledger.list_due(Agenda.READY_JOBS, END_OF_TIME, 9)
     assert ledger.list_due(Agenda.SUBMITTED_JOBS, NOW, 9) == []
     assert ledger.list_due(Agenda.DROPS, NOW + timedelta(seconds=1), 9) == [a_drop().id]
 

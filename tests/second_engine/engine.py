@@ -101,7 +101,7 @@ class Engine:
         return self._deploy("update_stack", name, parameters, "UPDATE_COMPLETE")
 
     def delete_stack(self, name: str) -> None:
-        """Delete a stack, and see what it leaves."""
+        """Delete a stack, and check what remains."""
         formation = self.client("cloudformation")
         stack_id = formation.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
         formation.delete_stack(StackName=name)
@@ -185,14 +185,17 @@ def _readable(template: dict[str, Any]) -> dict[str, Any]:
     """Return a template without what this engine reads otherwise than CloudFormation.
 
     It hands numbers to a function's environment, and text where the mapping of a queue has a
-    number. CloudFormation turns each into what is wanted.
+    number. CloudFormation turns each into what is wanted. It knows no alarms on sums of metrics.
     """
-    for resource in template["Resources"].values():
+    resources = template["Resources"]
+    for name, resource in list(resources.items()):
         properties = resource.get("Properties", {})
         variables = properties.get("Environment", {}).get("Variables", {})
-        for name, value in variables.items():
+        for variable, value in variables.items():
             if isinstance(value, int):
-                variables[name] = str(value)
+                variables[variable] = str(value)
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
             properties["ScalingConfig"] = {"MaximumConcurrency": 2}
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in properties:
+            del resources[name]
     return template

@@ -142,10 +142,8 @@ def test_nothing_is_paid_twice(
         else:
             stack.command("ledger", "rebuild")
         stack.command("doctor")
-        dropped = {"again.png": png(), "cat.png": png(), "dog.png": png(shade=9)}
-        for name, body in dropped.items():
+        for name, body in (("again.png", png()), ("cat.png", png()), ("dog.png", png(shade=9))):
             stack.drop(name, body)
-        for name in dropped:
             stack.manifest(name, is_delivered)
         awaited(stack.has_submitted_all)
         assert creates() == 2

@@ -77,10 +77,9 @@ class Resolve:
 
         def adopt(job: Job) -> Job:
             if job.state is not found.state:  # It changed just now.
-                is_known = project_id in {job.project_id, *job.orphans}
-                return job if is_known else job.with_orphan(project_id)
+                return job if job.project_id == project_id else job.with_orphan(project_id)
             due = now + REVIEW
-            is_at_it = job.has_project and job.project_id == project_id
+            is_at_it = job.project_id == project_id
             if is_at_it and (not is_trusted or job.state in _OPEN):
                 watched = job.watch_anew(now, due)
                 return watched.trust_project() if is_trusted else watched
@@ -141,7 +140,7 @@ class Resolve:
             jobs = [job for job in jobs if job.fingerprint == known.fingerprint]
             if not jobs:
                 raise ForeignProject.known(project.id)
-        at_it = [job for job in jobs if job.has_project and job.project_id == project.id]
+        at_it = [job for job in jobs if job.project_id == project.id]
         lacking = at_it or [job for job in jobs if job.state in _ADOPTING]
         if not lacking:
             raise _nothing_to_resolve(drop)

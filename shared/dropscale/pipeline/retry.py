@@ -1,6 +1,5 @@
 """Retry: tries again, at a person's request, a drop that was not delivered."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -47,16 +46,9 @@ class Retry:
         Pays again for an upscale whose credits were refunded. Evaluates a drop that never was, if
         its image still exists.
         """
-        again = [
-            rendition
-            for rendition in drop.renditions.values()
-            if self._can_be_tried(drop, rendition)
-        ]
-        tried = [
-            self._try_again(drop.id, fingerprint, again, remaining)
-            for fingerprint in drop.fingerprints
-            if any(rendition.fingerprint == fingerprint for rendition in again)
-        ]
+        again = [one for one in drop.renditions.values() if self._can_be_tried(drop, one)]
+        names = dict.fromkeys(rendition.fingerprint for rendition in again)
+        tried = [self._try_again(drop.id, name, remaining) for name in names]
         if not drop.is_evaluated:
             tried.append(self._resubmit(drop))
         return any(tried)
@@ -68,7 +60,7 @@ class Retry:
         if job.state is JobState.ABANDONED and not job.has_project:
             return False
         if rendition.state in AT_VENDOR_STATES:
-            return not drop.watches(rendition) or not self._is_running(drop, rendition)
+            return not self._is_running(drop, rendition)
         if rendition.state is DropState.COMPLETE:
             return self.clock() - drop.timeline[-1].at >= _URL_LIFETIME
         if rendition.state is DropState.DELIVERED and rendition.output is not None:
@@ -79,21 +71,12 @@ class Retry:
         name = self.follow.execution_name(drop.id, rendition)
         return self.follow.executions.status(name) is ExecutionStatus.RUNNING
 
-    def _try_again(
-        self,
-        drop_id: str,
-        fingerprint: str,
-        renditions: Sequence[Rendition],
-        remaining: RemainingTime,
-    ) -> bool:
-        names = {rendition.id for rendition in renditions}
-
+    def _try_again(self, drop_id: str, fingerprint: str, remaining: RemainingTime) -> bool:
         def want(drop: Drop, job: Job) -> tuple[Drop, Job]:
             now = self.clock()
             wanted = [
                 rendition.want_again(is_collected=True)
                 for rendition in drop.renditions_of(fingerprint)
-                if rendition.id in names
             ]
             return drop.with_renditions(wanted, now), job.take_drop(now, now + REVIEW)
 

@@ -1,4 +1,4 @@
-"""What a person is told when no result comes, and what the sweeper still does about it."""
+"""The manifest when no result arrives, and what the sweeper still does."""
 
 import json
 from contextlib import suppress
@@ -307,6 +307,33 @@ def test_a_job_nobody_waits_for_is_settled(world: World) -> None:
     assert job.state is JobState.COMPLETE
     assert world.ledger.taken == 0
     assert world.row("cat.png").state is DropState.SUBMITTED
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state"),
+    [
+        (ProjectStatus.ERROR, DropState.FAILED),
+        (ProjectStatus.CANCELED, DropState.CANCELED),
+    ],
+)
+def test_a_drop_that_waits_for_nobody_learns_that_its_job_brings_nothing(
+    world: World, verdict: ProjectStatus, state: DropState
+) -> None:
+    world.put("cat.png.yaml", "wait_for_completion: false")
+    submitted(world)
+    world.upscaler.finish(verdict, credits_charged=0)
+    world.sweep(minutes=3)
+
+    (ended,) = world.row("cat.png").renditions.values()
+    assert (ended.state, ended.credits_charged) == (state, 0)
+    assert ended.reason is not None
+    before = the_job(world)
+    if state is DropState.FAILED:
+        world.drop("cat.png", png())
+        told = world.row("cat.png")
+        assert (told.state, len(world.upscaler.creates)) == (DropState.SUBMITTED, 2)
+        world.ledger.job = lambda _: before  # type: ignore[method-assign, assignment]
+        assert world.follow.update_drop(told.id, before) == told, "news of the attempt before"
 
 
 def test_a_drop_that_waits_for_nobody_learns_that_its_job_was_submitted(world: World) -> None:

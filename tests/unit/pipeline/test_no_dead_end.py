@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.states import COLLECTABLE_STATES, DropState, JobState
+from dropscale.ledger.states import COLLECTABLE_STATES, DropState, JobState, WaitReason
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject, Project
 from dropscale.pipeline.parts.delivery_errors import ForeignProject
-from dropscale.pipeline.parts.follow import Undelivered, rendition_after
+from dropscale.pipeline.parts.follow import Timing, Undelivered, rendition_after
+from dropscale.pipeline.parts.gate import Waiting
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import World
@@ -484,7 +485,10 @@ def test_whoever_still_wants_a_result_follows_the_job_to_its_next_project(
 
     after = rendition_after(rendition.model_copy(update={"state": state}), later, None)
 
-    assert (after.state, after.project_id) == (DropState.SUBMITTED, "project-2")
+    told = (after.state, after.project_id, after.attempt)
+    assert told == (DropState.SUBMITTED, "project-2", 2)
+    is_fresh = state in {DropState.WAITING, DropState.UNKNOWN}
+    assert after.generation == rendition.generation + (not is_fresh)
 
 
 @pytest.mark.parametrize("state", [DropState.SUBMITTED, DropState.RENDERING])
@@ -500,3 +504,74 @@ def test_a_result_that_could_not_be_delivered_in_all_its_time_is_said_to_be_ther
     assert after.state is DropState.TIMED_OUT
     assert after.reason is not None
     assert "`dropscale retry KEY`" in after.reason.fix
+    told = after.model_copy(update={"reason": None})
+    assert rendition_after(told, complete, Undelivered()) == told, "it was told another reason"
+
+
+def test_an_execution_whose_history_is_full_is_continued_once(world: World) -> None:
+    world.drop("a.png", png())
+    (state,) = world.running()
+    for number in range(2):
+        world.fail(world.running()[-1], "HistoryFull")
+        world.fail(state, "HistoryFull")  # told once more
+
+        (rendition,) = world.row("a.png").renditions.values()
+        assert rendition.generation == number + 1
+        assert len(world.executions.started) == number + 2
+
+    (rendition,) = world.row("a.png").renditions.values()
+    later = rendition.model_copy(update={"generation": 5})  # nobody watches this one yet
+    drop = world.row("a.png").with_rendition(later, world.clock())
+    world.ledger.drops[drop.id] = drop
+    world.fail(world.running()[-1], "HistoryFull")
+    assert len(world.executions.started) == 3
+
+
+def test_an_execution_is_renewed_once_and_only_for_who_wants_the_result(world: World) -> None:
+    world.drop("a.png", png())
+    job = the_job(world)
+    (rendition,) = world.row("a.png").renditions.values()
+    later = job.model_copy(update={"attempt": 2, "project_id": "project-2"})
+    world.ledger.jobs[job.fingerprint] = later
+
+    (moved,) = world.follow.renew_execution(
+        world.row("a.png").id, rendition.id, later
+    ).renditions.values()
+    assert (moved.project_id, moved.generation) == ("project-2", 1)
+
+    world.ledger.jobs[job.fingerprint] = job
+    world.drop("b.png", png(shade=1))
+    world.finish_all()
+    drop = world.row("b.png")
+    (done,) = drop.renditions.values()
+    other = world.ledger.jobs[done.fingerprint]
+    assert world.follow.renew_execution(drop.id, done.id, other) == drop
+
+
+def test_a_project_that_is_watched_late_is_as_old_as_it_is(world: World) -> None:
+    world.drop("a.png", png())
+    submitted_at = the_job(world).submitted_at
+    assert submitted_at is not None
+    world.clock.advance(minutes=30)
+    world.drop("b.png", png())
+
+    assert {state.started_at for state in world.running()} == {int(submitted_at.timestamp())}
+    assert [state.wait_seconds for state in world.running()] == [20, 1]
+
+
+def test_the_first_look_is_not_after_the_deadline(world: World) -> None:
+    world.timing = Timing(first_check=100, deadline=50)
+    world.compose()
+    world.drop("a.png", png())
+
+    assert [state.wait_seconds for state in world.running()] == [50]
+
+
+def test_news_reach_whoever_comes_next_in_the_present_round(world: World) -> None:
+    world.set_slots(0)
+    world.drop("a.png", png())
+    before = the_job(world).model_copy(update={"cursor": "z" * 64})
+
+    world.follow.update_drops(before, Waiting(WaitReason.BUDGET))
+
+    assert world.manifest("a.png")["waiting_for"] == "budget"

@@ -215,3 +215,71 @@ def test_a_lost_execution_of_one_of_them_is_replaced_for_it_alone(world: World, 
     generations = [rendition.generation for rendition in world.row("cat.png").renditions.values()]
     assert generations[lost] > generations[1 - lost] == 0
     assert len(world.upscaler.creates) == 1
+
+
+def test_a_rendition_that_is_planned_anew_is_the_one_of_its_plan(world: World) -> None:
+    plans = ("output: {metadata: keep}", "output: {metadata: strip}")
+    world.set_slots(0)
+    for key, specs in (("cat.png", plans), ("dog.png", plans[1:])):
+        for spec in specs:
+            world.put(f"{key}.yaml", spec)
+            world.drop(key, png())
+
+    assert world.row("cat.png").renditions.keys() == world.row("dog.png").renditions.keys()
+    assert len(world.ledger.jobs) == 1
+
+
+def test_what_is_delivered_is_left_alone_where_more_is_wanted(world: World) -> None:
+    world.drop("cat.png", png())
+    world.finish_all()
+    before = world.only_job
+    world.clock.advance(days=1)
+    world.put("cat.png.yaml", "renditions: [{scale_factor: 2}, {scale_factor: 4}]")
+    world.drop("cat.png")
+
+    assert world.ledger.jobs[before.fingerprint] == before
+    assert len(world.upscaler.creates) == 2
+
+
+def test_what_is_withdrawn_keeps_no_reason_but_that_it_may_be_charged(world: World) -> None:
+    world.drop("cat.png", png())
+    world.finish_all(ProjectStatus.CANCELED, credits_charged=50)
+    world.drop("cat.png", png(shade=1))
+
+    (withdrawn, _) = world.row("cat.png").renditions.values()
+    assert (withdrawn.state, withdrawn.reason) == (DropState.SUPERSEDED, None)
+
+
+def test_only_what_is_gone_is_retried_and_never_what_is_wanted_no_more(world: World) -> None:
+    world.put("cat.png.yaml", "renditions: [{scale_factor: 2}, {scale_factor: 4}]")
+    world.drop("cat.png", png())
+    world.finish_all()
+    del world.results.outputs["cat.png@4x.png"]
+
+    assert world.retry("cat.png")
+    small, large = world.row("cat.png").renditions.values()
+    assert (small.state, large.state) == (DropState.DELIVERED, DropState.SUBMITTED)
+    world.run_executions()
+
+    world.put("cat.png.yaml", "scale_factor: 4")
+    world.drop("cat.png", png())
+    world.finish_all()
+    del world.results.outputs["cat.png@2x.png"]
+    assert not world.retry("cat.png")
+
+
+def test_what_cannot_be_sent_again_is_not_tried_and_what_can_be_says_that_it_waits(
+    world: World,
+) -> None:
+    world.drop("cat.png", png())
+    world.finish_all(ProjectStatus.ERROR, credits_charged=0)
+    world.clock.advance(days=8)
+    assert world.retry("cat.png")
+    assert world.manifest("cat.png")["state"] == "waiting"
+    assert world.queue.keys == ["cat.png"]
+
+    world.drop("dog.png", png(shade=7))
+    world.finish_all(ProjectStatus.ERROR, credits_charged=0)
+    world.clock.advance(days=8)
+    world.bucket.delete("dog.png")
+    assert not world.retry("dog.png")

@@ -1,4 +1,4 @@
-"""With TagDrops, what was dropped says that it is done with: the very version, and only then."""
+"""With TagDrops, the dropped version is tagged once it is finished, and only then."""
 
 from collections.abc import Callable
 
@@ -76,8 +76,21 @@ def waiting(world: World) -> None:
     world.drop(KEY)
 
 
+def waiting_for_sidecar(world: World) -> None:
+    world.sidecar_required = True
+    world.compose()
+    world.drop(KEY)
+
+
 def submitted(world: World) -> None:
     world.drop(KEY)
+
+
+def rejected_while_at_vendor(world: World) -> None:
+    world.drop(KEY)
+    world.put(f"{KEY}.yaml", "scale_factor: 3")
+    world.drop(f"{KEY}.yaml")
+    assert world.row(KEY).state is DropState.REJECTED
 
 
 def timed_out(world: World) -> None:
@@ -102,7 +115,9 @@ def unknown(world: World) -> None:
         (skipped, DropState.SKIPPED),
         # What may still bring a result, or needs its image, is not done.
         (waiting, None),
+        (waiting_for_sidecar, None),
         (submitted, None),
+        (rejected_while_at_vendor, None),
         (timed_out, None),
         (unknown, None),
     ],
@@ -200,6 +215,13 @@ def test_what_cannot_be_tagged_is_delivered_with_a_warning(
     assert warnings(world)[-1] == WarningCode.NOT_TAGGED
     assert [dict(tags) for tags in world.bucket.tags.values()] == before
     assert world.row(KEY).due is None
+
+
+def test_the_tags_of_a_drop_that_was_never_final_are_left_alone(world: World) -> None:
+    denied(world)
+    world.drop(KEY)
+
+    assert warnings(world) == []
 
 
 def test_an_image_that_was_deleted_has_no_tag_and_is_no_trouble(world: World) -> None:

@@ -61,7 +61,6 @@ class AcceptDrop:
     ) -> tuple[dict[str, Rendition], list[Change]]:
         """Withdraw the drop's other renditions; those of unpaid jobs are removed entirely."""
         taken = {before.id for _, before in matches if before}
-        shared = {planned.fingerprint for planned, _ in matches}
         kept: dict[str, Rendition] = {}
         changes: list[Change] = []
         for other in drop.renditions.values():
@@ -72,7 +71,7 @@ class AcceptDrop:
                 is_unknown = job is not None and job.state is JobState.UNKNOWN
                 reason = other.reason if is_unknown else None
                 kept[other.id] = other.move(DropState.SUPERSEDED, reason=reason)
-            elif job.fingerprint not in shared:
+            else:
                 changes += leave_job(drop.id, job)
         return kept, changes
 

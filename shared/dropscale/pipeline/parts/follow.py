@@ -115,8 +115,8 @@ class FollowJob:
             if rendition.state is DropState.SUPERSEDED:
                 return _note_what_is_unknown(rendition, job)
             after = rendition_after(rendition, job, news)
-            if job.state in _WITHOUT_RESULT and after == rendition and not drop.watches(rendition):
-                return _end_without_result(rendition, job)
+            if job.state in _WITHOUT_RESULT and not drop.watches(after):
+                return _end_without_result(after, job)
             is_same = after.generation == rendition.generation
             if rendition.id == renew and after.wants_result and is_same:
                 return after.move(DropState.SUBMITTED, generation=after.generation + 1)
@@ -132,7 +132,7 @@ class FollowJob:
         return drop
 
     def _watch(self, drop: Drop, job: Job) -> None:
-        if not job.has_project or job.project_id is None:
+        if job.project_id is None:
             return
         for rendition in filter(drop.watches, drop.renditions_of(job.fingerprint)):
             name = self.execution_name(drop.id, rendition)

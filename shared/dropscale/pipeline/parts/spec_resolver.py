@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from dropscale.errors import DropscaleError
@@ -97,7 +98,7 @@ class DropSpecs:
     image_path: str | None = None
     image_identity: str | None = None
 
-    @property
+    @cached_property
     def has_rules(self) -> bool:
         """Whether the settings depend on the image itself."""
         return any(isinstance(part, Rule) for part in self.parts)
@@ -108,10 +109,19 @@ class DropSpecs:
         Raises:
             SpecInvalid: the settings that apply contradict each other.
         """
+        if not self.has_rules:
+            return self._for_any_image
         facts = {name: getattr(source, name) for name in _FACTS}
         image = ImageFacts(PurePosixPath(source.key).name, **facts)
-        layers = layers_for(image, self.parts)
         unmet = unmet_elsewhere(image, self.parts) if self.image_identity is not None else ()
+        return self._resolve(image, unmet)
+
+    @cached_property
+    def _for_any_image(self) -> ResolvedSpec:
+        return self._resolve(ImageFacts(""))
+
+    def _resolve(self, image: ImageFacts, unmet: Iterable[Fault] = ()) -> ResolvedSpec:
+        layers = layers_for(image, self.parts)
         warnings = [*self.warnings, *warnings_about(layers), *unmet]
         return ResolvedSpec(effective_spec(merge(layers)), layers, warnings, self.image_identity)
 
