@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keep what was imported for good: to look through it for garbage took a fifth of the time."""
+    """Exempt imported objects from garbage collection, which took a fifth of the time."""
     gc.collect()
     gc.freeze()
 

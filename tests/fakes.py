@@ -1,4 +1,4 @@
-"""Small hand-written stand-ins for what the use cases work with."""
+"""Small hand-written fakes of the use cases' collaborators."""
 
 import hashlib
 import io
@@ -82,7 +82,7 @@ def png(width: int = 8, height: int = 6, shade: int = 0) -> bytes:
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that moves only when told to."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -259,7 +259,7 @@ class FakeInputBucket:
 
     `requests` is how many S3 would have been sent.
 
-    A versioned one still has what was overwritten or deleted.
+    A versioned one still has overwritten and deleted objects.
     """
 
     def __init__(self, is_versioned: bool = False) -> None:
@@ -271,7 +271,7 @@ class FakeInputBucket:
         self.requests = 0
         self.before_open: Callable[[], None] = lambda: None
         self.refusals: dict[str, Exception] = {}
-        """What S3 says to each look at a key, whatever lies there."""
+        """S3's answer to each look at a key, whatever is there."""
         self.tags: dict[str, dict[str, str]] = {}
         """By the ids of versions."""
         self._versions: dict[str, bytes] | None = {} if is_versioned else None

@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 @dataclass
 class FakeLambdaContext(LambdaContext):
-    """What handlers use of Lambda's context; 90 seconds are left for ever."""
+    """The part of Lambda's context that handlers use; 90 seconds always remain."""
 
     _function_name: str = "function"
     _memory_limit_in_mb: int = 512

@@ -32,7 +32,7 @@ class Statement:
     resources: tuple[str, ...]
 
     def allows(self, permission: Permission) -> bool:
-        """Tell whether a call that needs a permission gets it here."""
+        """Return whether a call is permitted here."""
         return permission.action in self.actions and any(
             fnmatchcase(permission.resource, pattern) for pattern in self.resources
         )
@@ -116,7 +116,7 @@ class Policies:
             )
 
     def _chosen(self, value: Any) -> Any:
-        """Return what an Fn::If comes to, and all else as it is."""
+        """Return the value of an Fn::If, and anything else unchanged."""
         if "Fn::If" not in value:
             return value
         condition, then, otherwise = value["Fn::If"]

@@ -90,7 +90,7 @@ class World:
         self.compose()
 
     def compose(self) -> None:
-        """Compose the use cases, anew after a setting was changed."""
+        """Compose the use cases, again after a setting was changed."""
         sleep = self.sleep or (lambda seconds: self.clock.advance(seconds=seconds))
         self.observed: list[DropState] = []
         self.announced: list[Drop] = []
@@ -193,7 +193,7 @@ class World:
         self.restart = Restart(self.ledger, self.follow, self.clock)
 
     def set_slots(self, slots: int | None) -> None:
-        """Change how many jobs may be at the vendor at once; None: as many as the account may."""
+        """Change how many jobs may be at the vendor at once; None: the account's number."""
         self.slots = slots
         self.compose()
 

@@ -1,1 +1,1 @@
-"""The `dropscale` command: what people type, and what they see."""
+"""The `dropscale` command line."""

@@ -1,4 +1,4 @@
-"""Where the `dropscale` command begins; imports nothing, so that it can say what is missing."""
+"""The entry point of `dropscale`; it imports nothing, so that it can name a missing package."""
 
 import sys
 
@@ -6,7 +6,7 @@ _OURS = ("dropscale", "dropscale_cli", "dropscale_embedded")
 
 
 def main() -> None:
-    """Run the command, or say in one line which extra brings what it lacks."""
+    """Run the command, or say in one line which extra installs a missing package."""
     try:
         from dropscale_cli.main import main as command  # noqa: PLC0415 # click may be missing
 
@@ -16,6 +16,6 @@ def main() -> None:
         if not missing or missing in _OURS:
             raise
         sys.exit(
-            f"The command needs the package {missing}, which the library does without: "
-            "pip install 'dropscale[local]'"
+            f"The command needs the package {missing}, which the library does not: pip install "
+            "'dropscale[local]'"
         )

@@ -1,10 +1,10 @@
-"""Why a command cannot do what it was asked; click shows the message and takes the exit code."""
+"""Errors of commands; click prints the message and uses the exit code."""
 
 import click
 
 
 class WrongUsage(click.ClickException):
-    """What the command was given will not do."""
+    """The command's arguments cannot be used."""
 
     exit_code = 2
 
@@ -18,11 +18,11 @@ class UnusablePath(WrongUsage):
 
 
 class PriceUnconfirmed(WrongUsage):
-    """There is nobody to ask whether the price is agreed to."""
+    """A price needs confirmation, but there is no terminal to ask on."""
 
 
 class PriceDeclined(click.ClickException):
-    """A person did not agree to the price."""
+    """The user did not agree to the price."""
 
 
 class StartFailed(click.ClickException):
@@ -30,27 +30,27 @@ class StartFailed(click.ClickException):
 
 
 class JournalStopped(click.ClickException):
-    """The journal cannot be written any more, so the stack takes nothing and pays nothing."""
+    """The journal can no longer be written, so the stack accepts nothing and pays for nothing."""
 
 
 class StackUnreachable(WrongUsage):
-    """A stack cannot be found, or not be asked."""
+    """A stack does not exist or cannot be reached."""
 
 
 class KeyRefused(click.ClickException):
-    """An API key was not kept."""
+    """An API key was not stored."""
 
 
 class LedgerUnchanged(click.ClickException):
-    """A stack's ledger could not be changed as asked, or nobody agreed to it."""
+    """A stack's ledger could not be changed as asked, or the change was not confirmed."""
 
 
 class UnknownImage(WrongUsage):
-    """The ledger of the output folder knows no such image."""
+    """The ledger has no such image."""
 
 
 class NotResolved(click.ClickException):
-    """What is unknown about an image could not be settled as asked."""
+    """An image's unknown outcome could not be settled as asked."""
 
 
 class NoResults(WrongUsage):
@@ -58,4 +58,4 @@ class NoResults(WrongUsage):
 
 
 class PageUnwritable(click.ClickException):
-    """The page cannot be written, or something else lies in its place."""
+    """The page cannot be written, or another file has its name."""

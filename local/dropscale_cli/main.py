@@ -1,7 +1,7 @@
-"""The `dropscale` command, and what its help lists.
+"""The `dropscale` command, and the commands that its help lists.
 
-The module of a command is imported when the command is called: most take a quarter of a second,
-and the help should not.
+A command's module is imported when the command is called: most imports take a quarter of a second,
+and the help should not wait for them.
 """
 
 import atexit
@@ -15,25 +15,27 @@ from dropscale_cli.options import examples
 from dropscale_cli.terminal import Commands, Listed
 
 _COLLECT_AFTER = 200_000
-"""New objects, less those gone again, until the collector looks for garbage among them."""
+"""Number of objects allocated minus freed before the garbage collector runs."""
 
 _LISTED = MappingProxyType(
     {
         "Start here": [
             Listed("init", "specs.starter:init", "Write a dropscale.yaml with every setting."),
-            Listed("plan", "specs.plan:plan", "Show what a run would do, and what it would cost."),
-            Listed("run", "follow.run:run_command", "Upscale an image, or all in a folder."),
+            Listed("plan", "specs.plan:plan", "Show what a run would do and cost."),
+            Listed("run", "follow.run:run_command", "Upscale an image or a folder of images."),
         ],
         "Specs": [
             Listed("validate", "specs.validate:validate", "Check specs for errors."),
             Listed(
-                "explain", "specs.explain:explain", "Show which settings an image gets, and why."
+                "explain", "specs.explain:explain", "Show which settings an image gets and why."
             ),
             Listed("schema", "specs.starter:schema", "Print the JSON Schema of spec files."),
         ],
         "Run": [
-            Listed("status", "follow.status:status", "Show how far the images are."),
-            Listed("gallery", "page.gallery:gallery", "Write a page of results and originals."),
+            Listed("status", "follow.status:status", "Show the state of each image."),
+            Listed(
+                "gallery", "page.gallery:gallery", "Write an HTML page of results and originals."
+            ),
             Listed("apply", "follow.apply:apply", "Apply changed specs to images dropped before."),
         ],
         "Settle": [
@@ -43,8 +45,12 @@ _LISTED = MappingProxyType(
         "Serve": [
             Listed("up", "stacks.serve:up", "Run the stack on this machine until Ctrl-C."),
             Listed("api", "stacks.serve:api", "Run only the embedded Magic Hour API."),
-            Listed("doctor", "stacks.doctor:doctor", "Check a stack, and say how to fix it."),
-            Listed("stack", "stacks.stack_source:stack", "Write the stack's files, to deploy."),
+            Listed(
+                "doctor",
+                "stacks.doctor:doctor",
+                "Check a stack and say how to fix what is wrong.",
+            ),
+            Listed("stack", "stacks.stack_source:stack", "Write the stack's files for deployment."),
             Listed("ledger", "stacks.ledger:ledger", "Rebuild a stack's ledger from its results."),
             Listed("secret", "stacks.doctor:secret", "Set the Magic Hour API key of a stack."),
         ],
@@ -67,8 +73,8 @@ _LISTED = MappingProxyType(
 )
 @click.version_option(__version__, prog_name="dropscale")
 def main() -> None:
-    """Drop images into an S3 bucket; upscaled images and manifests come out."""
-    # Most of what there is are modules, which live to the end: looking through them for garbage
-    # again and again, and once more at the end, takes a third of a short command's time.
+    """Upscale images with AI, on this machine or through a stack on AWS."""
+    # Most objects belong to modules, which live until the process ends. Searching them for garbage
+    # repeatedly, and once more at exit, takes a third of a short command's time.
     gc.set_threshold(_COLLECT_AFTER)
     atexit.register(gc.freeze)

@@ -1,4 +1,4 @@
-"""Options that several commands have, the form of their help, and how a command ends."""
+"""Options that several commands share, the format of their help, and how a command ends."""
 
 import re
 import shlex
@@ -27,8 +27,8 @@ ENGINES = click.Choice(["model", "stub"])
 LOG_HELP = "Append the stack's log to this file."
 YES_HELP = "Do not ask for confirmation."
 PROGRESS_HELP = "With json, progress goes to standard error."
-NOTHING_GOES_ON = "Nothing runs here any more; what is paid is kept, and paid jobs go on."
-"""For a command whose stack ends with it."""
+NOTHING_GOES_ON = "Nothing runs here any more; paid results are kept, and paid jobs continue."
+"""For a command that stops its stack when it ends."""
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -45,7 +45,7 @@ def out_option(help_text: str) -> Callable[[Command], Command]:
 
 
 def sidecar_suffixes_option(command: Command) -> Command:
-    """Add the option that says what sidecars' names end in."""
+    """Add the option for the suffixes of sidecar names."""
     return click.option(
         "--sidecar-suffixes",
         "suffixes",
@@ -53,8 +53,8 @@ def sidecar_suffixes_option(command: Command) -> Command:
         callback=_as_suffixes,
         default=",".join(SPEC_SUFFIXES),
         show_default=True,
-        help="What a sidecar's name ends in, as the stack's parameter SidecarSuffixes. Narrow it "
-        "where other tools leave such files.",
+        help="The endings of sidecar names, like the stack's parameter SidecarSuffixes. Give fewer "
+        "if other tools leave files with such names.",
     )(command)
 
 
@@ -62,24 +62,24 @@ def _as_suffixes(context: click.Context, parameter: click.Parameter, value: str)
     suffixes = tuple(value.split(","))
     if not set(suffixes) <= set(SPEC_SUFFIXES):
         allowed = ", ".join(SPEC_SUFFIXES)
-        raise click.BadParameter(f"allowed are some of {allowed}", context, parameter)
+        raise click.BadParameter(f"allowed: one or more of {allowed}", context, parameter)
     return suffixes
 
 
 root_option = click.option(
     "--root",
     type=FOLDER,
-    help="Where the cascade of specs begins.  [default: the working directory, for what lies "
-    "below it; else the folder itself, or the file's]",
+    help="The top folder of the spec cascade.  [default: the working directory if it contains "
+    "PATH; else the folder itself, or the file's folder]",
 )
-"""Add the option that names the root of a tree of specs."""
+"""The option for the root of a tree of specs."""
 
 
 stack_option = click.option(
     "--stack",
     default="dropscale",
     show_default=True,
-    help="The stack's name; account and region are those that the AWS CLI uses.",
+    help="The stack's name, in the account and region of the AWS CLI.",
 )
 
 
@@ -88,13 +88,13 @@ def place_options(command: Command) -> Command:
     stack = click.option(
         "--stack",
         metavar="NAME",
-        help="A stack on AWS instead, in the account and region that the AWS CLI uses.",
+        help="A stack on AWS instead, in the account and region of the AWS CLI.",
     )
-    return out_option("Where an earlier run has put its results.")(stack(command))
+    return out_option("The output folder of an earlier run.")(stack(command))
 
 
 def format_option(help_text: str | None = None, *others: str) -> Callable[[Command], Command]:
-    """Add the option that chooses between text, JSON and other formats."""
+    """Add the option for the output format: text, JSON and others."""
     return click.option(
         "--format",
         "output_format",
@@ -108,33 +108,33 @@ def format_option(help_text: str | None = None, *others: str) -> Callable[[Comma
 def as_seconds(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> float | None:
-    """Return what `90`, `90s` or `10m` is in seconds; the callback of an option."""
+    """Convert `90`, `90s` or `10m` to seconds; the callback of an option."""
     if value is None:
         return None
     found = _DURATION.fullmatch(value)
     if found is None:
         raise click.BadParameter(
-            f"{value!r} is no duration; say 90, 90s or 10m.", context, parameter
+            f"{value!r} is not a duration; give 90, 90s or 10m.", context, parameter
         )
     return float(found[1]) * _SECONDS[found[2]]
 
 
 def examples(*commands: str) -> str:
-    """Return what a command's help ends with."""
+    """Return the examples at the end of a command's help."""
     return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
 
 
 def agree_to_price(price: int, offer: str, console: Terminal, *, is_agreed: bool) -> None:
-    """Show an offer, and ask a person whether to go on, unless nothing is to be paid.
+    """Show an offer, and ask whether to continue if there is anything to pay.
 
     Raises:
-        PriceUnconfirmed, PriceDeclined: as their names say.
+        PriceUnconfirmed: there is nobody to ask. PriceDeclined: the answer was no.
     """
     if price and not is_agreed and not sys.stdin.isatty():
         raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
     console.say(offer)
-    if price and not is_agreed and not confirm("Go on?"):
-        raise PriceDeclined("Nothing was done, nothing is charged.")
+    if price and not is_agreed and not confirm("Continue?"):
+        raise PriceDeclined("Nothing was done or charged.")
 
 
 _EXIT_CODE = 130
@@ -145,19 +145,20 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def ended_by_signals(
     goes_on: str = "", purpose: str = "To resume", arguments: Sequence[str] = ()
 ) -> Iterator[None]:
-    """Let SIGINT and SIGTERM unwind the block, say what goes on, and exit with 130.
+    """On SIGINT or SIGTERM, unwind the block, print what continues, and exit with 130.
 
-    Then name the command to give next, by its arguments: if there are none, the same again, which
-    does what was not done yet.
+    It also prints the next command, from its arguments; without arguments, the same command again,
+    which does the remaining work.
 
-    A second signal changes nothing: what the block started is being stopped by then.
+    A second signal is ignored: the block is being stopped already.
     """
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     try:
         yield
     except (KeyboardInterrupt, click.Abort):
-        # While it exits, Python hands its handlers' signals back to the system, which would kill.
+        # While exiting, Python restores the system's default handlers, which would kill the
+        # process.
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         command = shlex.join(["dropscale", *(arguments or sys.argv[1:])])
@@ -172,4 +173,4 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _pass(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing; SIG_IGN would make Python complain of a signal that came with the first."""
+    """Do nothing; with SIG_IGN, Python would report an error for a second pending signal."""

@@ -1,8 +1,8 @@
-"""The one place that writes to a terminal, and makes foreign text harmless to it.
+"""The only module that writes to a terminal; it makes foreign text harmless.
 
-Keys, names of files, manifests and what a vendor or AWS says may hold what a terminal obeys, what
-turns the direction of text around, and what ends a line. Here each text is one line, and all of
-that is written out. Nothing else in this package prints, or imports what does.
+Keys, file names, manifests and messages from the vendor or AWS may contain terminal escapes, marks
+that reverse the direction of text, and line breaks. Here each text is printed as one line with
+these characters escaped. Nothing else in this package prints, or imports anything that does.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     import rich.text
 
 Line = str | Sequence[str | tuple[str, str]]
-"""A text, or parts of one, some of them with a style of rich's."""
+"""A text, or parts of one, some of them with a rich style."""
 
 _WIDTH = 10_000
-"""Columns that no table of ours reaches: a path that is not broken can be copied."""
+"""Wider than any of our tables: a path that is not wrapped can be copied."""
 
 _MOST_CHARACTERS = 300
 _UNPRINTABLE = re.compile(
@@ -53,16 +53,16 @@ _WHAT_TO_DO = MappingProxyType(
         errno.EMFILE: "Raise the limit (ulimit -n), then give the same command again.",
     }
 )
-"""What a person can do about errors of the system, in whichever command they come."""
+"""What to do about operating system errors, in any command."""
 
 
 def printable(text: str) -> str:
-    """Write out what a terminal would obey, hide or turn around, and what would break a line."""
+    """Escape characters that a terminal would obey, hide or reorder, and line breaks."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def in_cells(text: str) -> str:
-    """Return text whose characters each take the cells that they seem to."""
+    """Return text whose characters have the width that they seem to have."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -79,35 +79,35 @@ def say(*lines: str, to_stderr: bool = False) -> None:
 
 
 def say_json(document: object) -> None:
-    """Print a JSON document; what no terminal should see is escaped in it."""
+    """Print a JSON document; characters unsafe for a terminal are escaped."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
     click.echo("\n".join(_UNPRINTABLE.sub(_json_escape, line) for line in text.split("\n")))
 
 
 def confirm(question: str) -> bool:
-    """Ask on standard error."""
+    """Ask a yes/no question on standard error."""
     return click.confirm(printable(question), err=True)
 
 
 def choose(question: str, choices: Sequence[str], default: str) -> str:
-    """Ask for one of a few words, on standard error."""
+    """Ask for one of `choices`, on standard error."""
     kind = click.Choice(choices)
     answer: str = click.prompt(printable(question), type=kind, default=default, err=True)
     return answer
 
 
 def ask_unseen(question: str) -> str:
-    """Ask for what nobody should see, on standard error."""
+    """Ask for a secret, without echo, on standard error."""
     answer: str = click.prompt(printable(question), hide_input=True, err=True)
     return answer
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table to be shown: `right` are the heads of the columns of numbers.
+    """A table to show; the columns headed `right` are aligned right.
 
-    Where it `is_cut`, cells that are too long for the terminal end in an ellipsis; else they are
-    broken. The columns `spare` are left out first, one by one, where there is no room.
+    If it `is_cut`, cells too long for the terminal end in an ellipsis; else they wrap. If there is
+    no room, the columns `spare` are left out one by one.
     """
 
     heads: Sequence[str]
@@ -125,13 +125,13 @@ class Table:
 
 
 class Terminal:
-    """Standard output or standard error, for lines, and tables that keep up with something.
+    """Standard output or standard error, for lines and live tables.
 
     Args:
         to_stderr: which of them.
-        is_wide: whether what is shown to no terminal, but to a file, is never broken.
-        file: what to write to instead.
-        width, height, force_terminal: what to take it for, whatever it is.
+        is_wide: whether output that goes to a file, not to a terminal, is never wrapped.
+        file: where to write instead.
+        width, height, force_terminal: override what is detected.
     """
 
     def __init__(
@@ -162,12 +162,12 @@ class Terminal:
 
     @property
     def file(self) -> TextIO:
-        """What it writes to."""
+        """The stream that it writes to."""
         return self._console.file  # type: ignore[return-value] # rich says IO[str]
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person looks on."""
+        """Whether it is a terminal."""
         return self._console.is_terminal
 
     @property
@@ -196,7 +196,7 @@ class Terminal:
 
     @contextmanager
     def keep_showing(self, table: Callable[[], Table], *, goes_away: bool) -> Iterator[None]:
-        """Show a table, as it is at each time, until the block ends."""
+        """Show a live table until the block ends."""
         from rich.live import Live  # noqa: PLC0415 # see above
 
         def render() -> rich.table.Table:
@@ -208,7 +208,7 @@ class Terminal:
 
 @dataclass(frozen=True)
 class Listed:
-    """A command as help lists it.
+    """A command as listed in the help.
 
     Attributes:
         target: Its module and the name in it, as `module:name`.
@@ -221,7 +221,7 @@ class Listed:
 
 
 class Verbosity(Enum):
-    """How much is said of what goes on; what came out is always said."""
+    """How much progress is shown; results are always shown."""
 
     QUIET = "quiet"
     NORMAL = "normal"
@@ -229,7 +229,7 @@ class Verbosity(Enum):
 
     @classmethod
     def chosen(cls) -> Verbosity:
-        """Return what the command was given."""
+        """Return the verbosity of the current command."""
         context = click.get_current_context(silent=True)
         chosen: Verbosity = context.meta.get(__name__, cls.NORMAL) if context else cls.NORMAL
         return chosen
@@ -247,11 +247,11 @@ def _verbosity_option(short: str, value: Verbosity, help_text: str) -> click.Opt
 
 
 class Commands(click.Group):
-    """A group whose errors are as harmless to a terminal as all else that is said.
+    """A command group whose error messages are escaped like all other output.
 
     Args:
-        listed: commands by the head that help lists them under; each is imported when it is called.
-        package: what has their modules.
+        listed: commands by their heading in the help; each is imported when it is called.
+        package: the package of their modules.
         attributes: as `click.Group` has them.
     """
 
@@ -285,7 +285,7 @@ class Commands(click.Group):
         return command
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """See `click.Group.add_command`; each of them can be told how much to say."""
+        """See `click.Group.add_command`; adds the options for verbosity to each command."""
         cmd.params += [
             _verbosity_option("-q", Verbosity.QUIET, "Show no progress."),
             _verbosity_option("-v", Verbosity.VERBOSE, "Show each step and each transfer."),
@@ -358,9 +358,9 @@ def _say_error(error: click.ClickException) -> None:
     if not label:  # a group without a command shows its help
         say(*usage.split("\n"), to_stderr=True)
         return
-    # As it was said: what is shown to no terminal, click has taken the escapes out of.
+    # Kept as printed: for output that is not a terminal, click has removed the escapes.
     first, *more = error.format_message().split("\n")
-    # What foreign text makes a line of its own is not to be taken for ours.
+    # A line made by foreign text must not look like one of ours.
     say(*usage.split("\n")[:-1], f"{label}{first}", *(f"  {one}" for one in more), to_stderr=True)
 
 

@@ -1,1 +1,1 @@
-"""What stands in for AWS and for Magic Hour when dropscale runs on one machine; never shipped."""
+"""Substitutes for AWS and Magic Hour when dropscale runs on one machine; never deployed."""

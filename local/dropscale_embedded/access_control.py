@@ -1,8 +1,8 @@
-"""Decides whether a request is let in; no server of ours answers one that is not.
+"""Access control: our servers refuse any request that it does not allow.
 
-The servers listen on loopback only, but that keeps out neither the other users of the machine nor
-the pages in its browsers: a page may send requests to any port, and a name of its own that it has
-pointed at 127.0.0.1 (DNS rebinding) also lets it read the answers.
+The servers listen only on loopback, but that does not keep out other users of the machine or web
+pages in its browsers: a page can send requests to any port, and by a host name that resolves to
+127.0.0.1 (DNS rebinding) it can also read the answers.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 Authenticate = Callable[["WSGIEnvironment"], None]
-"""Raises RequestRefused if a request does not show that its sender may make it."""
+"""Raises RequestRefused if a request does not prove that its sender may make it."""
 
 
 class RequestRefused(Exception):
-    """A request is not let in.
+    """A request is not allowed.
 
     Attributes:
         status: The HTTP status.
-        code: The name that AWS gives this refusal.
+        code: AWS's error code for this refusal.
     """
 
     def __init__(self, message: str, *, status: int = 403, code: str = "AccessDenied") -> None:
@@ -35,9 +35,9 @@ class RequestRefused(Exception):
 
 
 Refusal = Callable[["WSGIEnvironment", RequestRefused], "WSGIApplication"]
-"""Returns what answers a request that is not let in."""
+"""Returns the answer to a request that is not allowed."""
 
-# No name server answers for names below localhost: RFC 6761, 6.3. S3's virtual-hosted style puts
+# Name servers never resolve subdomains of localhost (RFC 6761, 6.3). S3's virtual-hosted style puts
 # the bucket there.
 _LOOPBACK_HOST = re.compile(r"(127\.0\.0\.1|([a-z0-9.-]+\.)?localhost)(:(?P<port>[0-9]{1,5}))?")
 _HTTP_PORT = "80"
@@ -49,11 +49,11 @@ def access_controlled(
     """Return the application behind access control.
 
     Args:
-        application: Sees only what is let in. It cannot share its answers with pages, either:
-            headers of CORS are taken out.
-        port: The server's own, which the Host header has to name.
-        authenticate: Decides about requests that do not come from a page.
-        refusal: Makes the answer to all others.
+        application: Receives only allowed requests. It cannot share its answers with web pages:
+            CORS headers are removed.
+        port: The server's port, which the Host header must name.
+        authenticate: Checks requests that do not come from a web page.
+        refusal: Returns the answer to all other requests.
     """
 
     def controlled(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -73,11 +73,11 @@ def access_controlled(
 def _require_loopback_host(environ: WSGIEnvironment, port: int) -> None:
     host = _LOOPBACK_HOST.fullmatch(environ.get("HTTP_HOST", "").lower())
     if host is None or (host["port"] or _HTTP_PORT) != str(port):
-        raise RequestRefused(f"The Host header has to be 127.0.0.1:{port} or localhost:{port}")
+        raise RequestRefused(f"The Host header must be 127.0.0.1:{port} or localhost:{port}")
 
 
 def _require_no_page(environ: WSGIEnvironment) -> None:
-    # Browsers send "none" for what a person types into the address bar.
+    # Browsers send "none" for an address typed by a person.
     # https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header
     if "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE", "none") != "none":
         raise RequestRefused("Web pages are not served")

@@ -1,4 +1,4 @@
-"""SQLite files whose commits outlive the process, and a loss of power."""
+"""SQLite files whose commits survive the end of the process and a power failure."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -6,21 +6,21 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 _VERSION = 1
-"""Of the files' schemas; a file that bears another was made by another dropscale."""
+"""The version of the files' schemas; a file with another one was made by another dropscale."""
 
 
 class FileUnusable(Exception):
-    """A file is no SQLite file of ours, or cannot be written."""
+    """A file is not one of our SQLite files, or cannot be written."""
 
 
 @contextmanager
 def opened(path: Path, schema: str) -> Iterator[sqlite3.Connection]:
-    """Open a file, made with `schema` if it is new; `with connection:` commits durably.
+    """Open a file; a new one is created with `schema`; `with connection:` commits durably.
 
     The connection may be used by many threads, one at a time.
 
     Raises:
-        FileUnusable: as its name says.
+        FileUnusable: it is not one of ours, or cannot be written.
     """
     with closing(_connect(path)) as connection:
         try:

@@ -1,4 +1,4 @@
-"""Decodes HEIC, in a process of its own: pi-heif 1.4.0 crashes on some damaged files."""
+"""Decodes HEIC in a separate process: pi-heif 1.4.0 crashes on some damaged files."""
 
 import subprocess
 import sys
@@ -14,18 +14,18 @@ _SECONDS = 60.0
 
 
 class HeicUnreadable(Exception):
-    """The bytes are no HEIC file that can be decoded."""
+    """The bytes are not a decodable HEIC file."""
 
 
 class HeicTooLarge(Exception):
-    """A side has more pixels than are allowed; the message has both sides."""
+    """A side is longer than allowed; the message contains both sides."""
 
 
 def decode_heic(data: bytes, max_side: int) -> Image.Image:
     """Return the picture in a HEIC file: upright, 8 bits a channel, with its profile in `info`.
 
     Raises:
-        HeicUnreadable, HeicTooLarge: as their names say.
+        HeicUnreadable: it cannot be decoded. HeicTooLarge: a side is longer than allowed.
     """
     try:
         done = subprocess.run(

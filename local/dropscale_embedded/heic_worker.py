@@ -1,6 +1,6 @@
-"""The process that decodes HEIC: standard input is such a file, standard output becomes a PNG file.
+"""The process that decodes HEIC: a HEIC file on standard input, a PNG file on standard output.
 
-`dropscale_embedded.heic` starts it as a script, so that it imports nothing but the decoder.
+`dropscale_embedded.heic` starts it as a script, so that it imports only the decoder.
 """
 
 import sys
@@ -8,11 +8,11 @@ import sys
 import pi_heif
 
 TOO_LARGE = 3
-"""The exit code for an image that has a side of more pixels than the first argument says."""
+"""The exit code for an image with a side longer than the first argument, in pixels."""
 
 
 def main() -> int:
-    """Decode one file; what goes wrong ends the process."""
+    """Decode one file; any error ends the process."""
     opened = pi_heif.open_heif(sys.stdin.buffer.read())
     if max(opened.size) > int(sys.argv[1]):
         sys.stderr.write(f"{opened.size[0]} x {opened.size[1]}")

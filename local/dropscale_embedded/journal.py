@@ -1,7 +1,7 @@
-"""The journal: the rows of an embedded cloud's tables, kept in a file.
+"""The journal: the rows of an embedded cloud's tables, stored in a file.
 
-Rows are what DynamoDB's API calls items: attributes by name, each `{type: value}`. Whoever opens a
-journal must be alone with it.
+Rows are what DynamoDB's API calls items: attributes by name, each `{type: value}`. Only one process
+may have a journal open.
 """
 
 import json
@@ -27,12 +27,12 @@ CREATE TABLE rows (
 
 
 class JournalFailed(Exception):
-    """A write could not be kept, so from then on none is taken."""
+    """A write could not be stored, so no further one is accepted."""
 
 
 @dataclass(frozen=True)
 class RowChange:
-    """What has become of the row at a key; None: it is gone."""
+    """The new row at a key; None: it was deleted."""
 
     table: str
     key: Row
@@ -40,7 +40,7 @@ class RowChange:
 
 
 class Journal:
-    """Keeps the newest state of every row. Used by many threads."""
+    """Stores the newest state of every row. Used by many threads."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -50,25 +50,25 @@ class Journal:
     @classmethod
     @contextmanager
     def opened(cls, path: Path) -> Iterator[Self]:
-        """Open the journal at a path, a new one if there is none.
+        """Open the journal at a path; create it if it does not exist.
 
         Raises:
-            FileUnusable: it is no journal, or cannot be written.
+            FileUnusable: it is not a journal, or cannot be written.
         """
         with durable_sqlite.opened(path, _SCHEMA) as connection:
             yield cls(connection)
 
     def require_working(self) -> None:
-        """Refuse to go on after a write that was not kept: the file is behind the tables.
+        """Refuse to continue after a failed write: the file is behind the tables.
 
         Raises:
-            JournalFailed: there was one.
+            JournalFailed: a write failed.
         """
         if self._failure is not None:
             raise JournalFailed("the journal failed before") from self._failure
 
     def write(self, changes: Iterable[RowChange]) -> None:
-        """Keep all changes, or none; they are on the disk when this returns.
+        """Store all changes, or none; they are on disk when this returns.
 
         Raises:
             JournalFailed: they could not be written, now or earlier.

@@ -1,4 +1,4 @@
-"""One run of one client, in a process of its own; prints what it took, as JSON.
+"""One run of one client, in a separate process; prints its cost as JSON.
 
 python -m tests.bench.client_run ours|theirs import|one-by-one|together BASE_URL COUNT IMAGE OUT
 """
@@ -57,7 +57,7 @@ def arguments(image: str, out: str) -> dict[str, Any]:
 
 
 def peak_mb() -> float:
-    """Read the most this process ever had resident (`ru_maxrss` begins with its parent's)."""
+    """Read this process's peak resident memory (`ru_maxrss` begins with its parent's)."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 

@@ -1,7 +1,7 @@
 """Our client library beside the vendor's SDK, in one run.
 
-Both run in processes of their own, in turn, against the same stand-in server. Exits with 1 if a
-bound is not kept.
+Both run in separate processes, in turn, against the same stand-in server. Exits with 1 if a bound
+is exceeded.
 
     python -m tests.bench.clients
 """

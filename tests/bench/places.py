@@ -36,7 +36,7 @@ PLACES = 3
 MANY_PLACES = 10
 """Those of the largest plan."""
 QUOTA = 10
-"""Functions that may run at once in a new account at AWS.
+"""Functions that may run at once in a new AWS account.
 
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
@@ -201,7 +201,7 @@ def _setting(slots: int = PLACES, **changed: Any) -> Setting:
 def shortfalls(
     burst: Figures, single: Figures, many: Figures, limits: Limits, drops: int
 ) -> Iterator[str]:
-    """Yield what is worse than it must be."""
+    """Yield the figures that exceed their limits."""
     if many.crowded > limits.crowded:
         yield f"more functions than a new account may for {many.crowded:.2%} of the time"
     settle = parameter("SettleSeconds")

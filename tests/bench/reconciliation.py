@@ -52,7 +52,7 @@ class Listing:
 
 
 class CountingLedger(MemoryLedger):
-    """Counts what is looked up."""
+    """Counts lookups."""
 
     looked_up = 0
 
@@ -89,7 +89,7 @@ def main() -> int:
         f"list requests, {PAGE:,} keys each: {listing.requests:,}, "
         f"${listing.requests * LIST_DOLLARS:.3f}",
         f"drops looked up in the ledger: {ledger.looked_up:,}",
-        f"submit was told of: {len(queue.keys):,}",
+        f"objects sent to submit: {len(queue.keys):,}",
         f"CPU: {seconds:.1f} s in all, {longest * 1000:.0f} ms in the longest run",
     ]
     print("\n".join(lines))  # noqa: T201 # this is its output

@@ -1,8 +1,8 @@
 """A stand-in for the Magic Hour API, for measuring clients, with a fixed job time.
 
-It does as little as it can, so that what is measured is the client. It keeps connections alive,
-takes uploads of any size without storing them, and gives each project one output of a fixed size,
-which, as at the vendor, is named like every other.
+It does as little as possible, so that the client is measured. It keeps connections alive, takes
+uploads of any size without storing them, and gives each project one output of a fixed size, which,
+as at the vendor, is named like every other.
 
     python -m tests.bench.stand_in_vendor JOB_SECONDS OUTPUT_BYTES [CERTIFICATE]
 """

@@ -24,7 +24,7 @@ def measure(seeds: int) -> list[Burst]:
 
 
 def shortfalls(bursts: list[Burst]) -> list[str]:
-    """Return what is worse than it must be."""
+    """Return the figures that exceed their limits."""
     minutes = [burst.hours * 60 for burst in bursts]
     found = [line for burst in bursts for line in burst.violations]
     if statistics.median(minutes) > MOST_MINUTES:

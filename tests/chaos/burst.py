@@ -53,7 +53,7 @@ class Burst:
 
 
 def burst(drops: int, slots: int, seed: int) -> Burst:
-    """Drop so many different images within a minute and let everything come to rest."""
+    """Drop this many different images within a minute and wait until everything is settled."""
     chance = random.Random(seed)
     vendor = Vendor(Clock(), plans=_plans(chance), places=PLACES)
     return _play(drops, vendor, Setting(slots=slots), seed, chance)

@@ -33,7 +33,7 @@ class Endless(BaseException):
 
 @dataclass(frozen=True)
 class Catcher:
-    """Something that is played; `is_broken` tells whether a promise was broken meanwhile."""
+    """Something that is played; `is_broken` returns whether a promise was broken."""
 
     name: str
     kind: int
@@ -41,7 +41,7 @@ class Catcher:
     is_broken: Callable[[], bool]
 
     def catches(self) -> bool:
-        """Play it; tell whether what it finds is not as it should be."""
+        """Play it; return whether it finds a fault."""
         try:
             with _patience():
                 return self.is_broken()

@@ -1,4 +1,4 @@
-"""Damaged originals and results through finish and libvips' worker, and what comes out of that.
+"""Damaged originals and results through finish and libvips' worker, and the results.
 
     python -m tests.chaos.damaged_images [--seed N] [--images N]
 
@@ -208,7 +208,7 @@ _DAMAGES: tuple[Callable[[bytearray, random.Random], None], ...] = (
 
 @dataclass(frozen=True)
 class Trial:
-    """A damaged original, or result, and what is asked for; of one seed always the same."""
+    """A damaged original or result, and the requested output; always the same for one seed."""
 
     seed: int
     name: str
@@ -237,7 +237,7 @@ class Trial:
         return cls(seed, told, original, result, is_result_damaged, wanted)
 
     def faults(self, workers: ForkedWorkers) -> list[str]:
-        """Finish it; return what is wrong with what comes out."""
+        """Finish it; return the faults of the result."""
         workers.faults.clear()
         bucket = FakeInputBucket()
         bucket.objects["cat"] = self.original
@@ -300,7 +300,7 @@ def _wrong_with_metadata(profile: bytes | None, xmp: bytes | None) -> Iterator[s
 
 
 def faults_of(seeds: Iterator[int], workers: ForkedWorkers) -> Iterator[str]:
-    """Play the trials of seeds; yield what is wrong."""
+    """Play the trials of seeds; yield faults."""
     for seed in seeds:
         trial = Trial.of(seed)
         try:
@@ -311,7 +311,7 @@ def faults_of(seeds: Iterator[int], workers: ForkedWorkers) -> Iterator[str]:
 
 
 def main() -> int:
-    """Play trials, say what is wrong; return 1 if anything is."""
+    """Play trials, print faults; return 1 if there are any."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.damaged_images")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--images", type=int, default=3_000)

@@ -20,7 +20,7 @@ class IndexedLedger(MemoryLedger):
         super().__init__()
         self.changes = 0
         self.watch: Callable[[Change], None] = lambda _: None
-        """Told of each change."""
+        """Receives each change."""
         self._index: dict[Agenda, list[_Entry]] = defaultdict(list)
 
     def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What must hold once all has come to rest, whatever befell the functions on the way."""
+"""Invariants that must hold once everything is settled, whatever happened to the functions."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The outside judge: holds what people got against what the vendor's book says they paid for.
+"""The outside judge: compares what people got with what they paid for by the vendor's book.
 
 It knows the book, the two buckets and the command line: it reads manifests as a person does, and
 runs the free command that one names. What the ledger thinks of itself does not count here.
@@ -20,11 +20,11 @@ from tests.chaos.simulated_stack import SimulatedStack
 from tests.chaos.vendor import Entry
 
 BOUND = timedelta(hours=26)
-"""After the last fault, all that can come by itself has come: what is laid aside is looked at once
-a day, and an hour each is the longest pause of a gate and the deadline of an execution."""
+"""The time after the last fault in which everything automatic has happened: abandoned jobs are
+looked at once a day, and a gate's longest pause and an execution's deadline are an hour each."""
 
 _ROUNDS = 5
-"""How often a person reads the manifest anew, and does what it then says."""
+"""How often a person reads the manifest again and follows it."""
 
 _ADOPT = re.compile(r"`dropscale resolve KEY --adopt ")
 _RETRY = re.compile(r"`dropscale retry KEY`")
@@ -32,7 +32,7 @@ _DROP_AGAIN = re.compile(r"\bDrop (the image|it) again", re.IGNORECASE)
 _PROJECT_NAME = re.compile(r'"([^"]* \[[0-9a-f]{8}-[0-9]+(?:-[0-9a-f]+)?\])"')
 
 _REFUSED = {"rejected", "skipped"}
-"""States in which a drop was told no: it wants nothing any more."""
+"""States of a refused drop: it wants nothing any more."""
 _OPEN = {"waiting", "submitted", "rendering"}
 
 
@@ -58,7 +58,7 @@ class Judge:
     stack: SimulatedStack
     wishes: Sequence[Wish]
     commands: list[str] = field(default_factory=list)
-    """What it did as a person."""
+    """Its actions as a person."""
 
     def verdict(self) -> list[str]:
         """Let the bounded time pass, do what the manifests say, and return what does not hold."""
@@ -149,7 +149,7 @@ class Judge:
         return bool(self._owed(wish))
 
     def _owed(self, wish: Wish) -> list[Entry]:
-        """Return what is paid for, and there, and has not come to the drop."""
+        """Return results that are paid for and exist, but did not reach the drop."""
         manifest = self._manifest(wish.key) or {"state": "", "jobs": []}
         if manifest["state"] in _REFUSED:
             return []
@@ -168,7 +168,7 @@ class Judge:
         return bool(job["output"]) and self._is_right(job)
 
     def _is_right(self, job: Mapping[str, Any]) -> bool:
-        """Tell whether the output is there, and is what a project of this job brings."""
+        """Return whether the output exists and is that of a project of this job."""
         stored = self.stack.results.outputs.get(job["output"]["key"])
         mine = (e for e in self.stack.vendor.book.values() if job["fingerprint"][:8] in e.token)
         return stored is not None and stored[0] in map(self._bytes, mine)
@@ -182,7 +182,7 @@ class Judge:
         return [entry for entry in mine if entry.has_result(now)]
 
     def _helps_itself(self, wish: Wish) -> bool:
-        """Run the free command that the manifest names; tell whether it names one."""
+        """Run the free command that the manifest names; return whether it names one."""
         manifest = self._manifest(wish.key)
         if manifest is None or not self._is_owed(wish):
             return False

@@ -1,4 +1,4 @@
-"""How the vendor, or what stands between it and us, answers wrongly: every way one row of data.
+"""Wrong answers of the vendor or of something between it and us: one row of data each.
 
 An answer is HTTP, and the client library reads it; so what a row does to the stack is what that
 library makes of it.

@@ -104,7 +104,7 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "self.ledger.drop(drop.id)": _STAYS,
     }
 )
-"""Mutants that nobody can tell from the right code, and why."""
+"""Mutants equivalent to the right code, and why."""
 
 
 def mutants() -> Iterator[Mutant]:

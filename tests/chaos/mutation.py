@@ -36,7 +36,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class MutantLost(Exception):
-    """A mutant names what the code does not have, or has more than once; name it anew."""
+    """A mutant names something that the code has not exactly once; rename it."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def summary(where: str) -> str:
 
 
 def node_name(node: ast.AST) -> str:
-    """Return the name by which a node is told from others of its kind."""
+    """Return the name that distinguishes a node from others of its kind."""
     match node:
         case ast.Name(name) | ast.Attribute(attr=name) | ast.keyword(arg=str(name)):
             return name
@@ -202,7 +202,7 @@ def users_of(mutant: Mutant) -> frozenset[tuple[str, str]]:
 
 
 def code_name(code: CodeType) -> tuple[str, str]:
-    """Return what tells the code of a function from all other."""
+    """Return the file and name that identify a function's code."""
     return code.co_filename, code.co_qualname
 
 

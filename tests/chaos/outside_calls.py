@@ -52,11 +52,11 @@ class Mishap(StrEnum):
     ANSWER_LOST = "answer lost"
     """The call has its effect, and an error comes back instead of its answer."""
     STALLED = "stalled before"
-    """The function stands still for longer than any lease, then goes on as if nothing were."""
+    """The function pauses for longer than any lease, then continues normally."""
     OVERTAKEN = "overtaken before"
-    """The same event is handled whole by another instance, then this one goes on."""
+    """Another instance handles the same event completely, then this one continues."""
     ANSWERED_LATE = "answered late"
-    """The call has its effect at once; its answer comes when the world has moved on."""
+    """The call takes effect immediately; its answer arrives after other things have happened."""
 
 
 @dataclass(eq=False)

@@ -125,7 +125,7 @@ class SimulatedStack:
         self.wake()
 
     def wake(self) -> None:
-        """Let the schedule go on, after everything had come to rest."""
+        """Continue the schedule after everything was settled."""
         if not self._is_awake:
             self._is_awake = True
             self.time.after(0, self._tick)
@@ -149,7 +149,7 @@ class SimulatedStack:
         self.time.after(delay + parameter("SettleSeconds"), partial(self._show, message))
 
     def settle(self, within: timedelta) -> bool:
-        """Let time pass until nothing is left to do; tell whether it came to that."""
+        """Let time pass until nothing is left to do; return whether that happened."""
         until = self.clock.now + within
         is_at_rest = self.time.run(until)
         self.clock.now = max(self.clock.now, until)

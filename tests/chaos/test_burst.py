@@ -37,7 +37,9 @@ def test_refusals_now_and_then_cost_no_more_than_the_places_they_take() -> None:
     assert shortfalls(measure(SEEDS)) == []
 
 
-def test_that_all_wait_for_each_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_where_all_wait_for_each_refusal_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def close(gate: GateKeeper, error: Throttled, _: object) -> Waiting:
         return gate.close(WaitReason.THROTTLED, error)
 

@@ -1,4 +1,4 @@
-"""By the vendor's book, whatever vendor and world do: what is paid for comes, once, and is told."""
+"""By the vendor's book, whatever happens: paid results are delivered once and announced."""
 
 import os
 from collections.abc import Callable, Sequence

@@ -16,7 +16,7 @@ def test_few_places_are_kept_busy_by_few_transitions() -> None:
     assert list(shortfalls(burst, single, many, Limits(), DROPS)) == []
 
 
-def test_late_looks_and_a_quota_that_is_used_up_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_looks_and_a_used_up_quota_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "_MOST_WAITING", 10)
     burst, single = measure(DROPS, seed=1, timing=Timing(60, 3600))
     many = crowd(DROPS, seed=1)

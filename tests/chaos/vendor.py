@@ -86,7 +86,7 @@ class Entry:
 
     @property
     def ends_at(self) -> datetime:
-        """When it comes to its verdict."""
+        """When it gets its verdict."""
         return self.created_at + timedelta(seconds=self.plan.seconds)
 
     @property
@@ -97,7 +97,7 @@ class Entry:
         return self.created_at + timedelta(seconds=max(seconds))
 
     def is_refunded(self, now: datetime) -> bool:
-        """Whether the credits were given back."""
+        """Whether the credits were refunded."""
         is_error = self.plan.verdict is ProjectStatus.ERROR
         return is_error and self.plan.refunds and self.ends_at <= now
 
@@ -114,7 +114,7 @@ class Entry:
 
 @dataclass
 class Vendor:
-    """Takes uploads and creates, with `places` for projects that run at once (None: endless).
+    """Accepts uploads and creates, with `places` for concurrent projects (None: unlimited).
 
     `replies` are the answers to the first creates, `plans` what becomes of the first projects.
     """
@@ -129,7 +129,7 @@ class Vendor:
     book: dict[str, Entry] = field(default_factory=dict)
     refusals: int = 0
     claimed: int = 0
-    """Credits that it said to have charged for what it has not made."""
+    """Credits that it reported as charged for projects that it did not create."""
     _uploads: int = 0
     _running: list[datetime] = field(default_factory=list)
 
@@ -200,7 +200,7 @@ class Vendor:
         return png(16, 12, int(re.sub(r"\D", "", project_id)) % 250)
 
     def charged(self) -> int:
-        """Return the credits taken and not given back."""
+        """Return the credits charged and not refunded."""
         now = self.clock()
         return sum(entry.credits for entry in self.book.values() if not entry.is_refunded(now))
 

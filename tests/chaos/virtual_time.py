@@ -16,7 +16,7 @@ from tests.fakes import Clock
 
 
 class VirtualTime:
-    """A clock, and what is to happen when."""
+    """A clock and scheduled events."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -54,7 +54,7 @@ class VirtualTime:
         return self._agenda[0][0] if self._agenda else None
 
     def run(self, until: datetime) -> bool:
-        """Let everything happen in its order; tell whether nothing is left to happen."""
+        """Run all events in order; return whether none is left."""
         self._until = until
         while self._agenda and self._agenda[0][0] <= until:
             self.clock.now, _, action = heapq.heappop(self._agenda)
@@ -71,12 +71,12 @@ class Signal:
         self._wake: Callable[[], object] = lambda: None
 
     def set(self) -> None:
-        """Let the one who waits go on."""
+        """Let the waiting one continue."""
         self.is_set = True
         self._time.after(0, self._wake)
 
     def wait(self, seconds: float) -> bool:
-        """Wait at most so long; tell whether it came."""
+        """Wait at most this long; return whether it came."""
         if not self.is_set:
             self._wake = _once(getcurrent().switch)
             self._time.after(seconds, self._wake)

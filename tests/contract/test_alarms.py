@@ -1,4 +1,4 @@
-"""Alarms, dashboard and mails watch what is emitted, and silence means what was decided.
+"""Alarms, dashboard and mails watch emitted metrics, and missing data is treated as decided.
 
 What the functions emit is read from the lines that they print for CloudWatch (its embedded metric
 format), after the stories that a person must hear of.
@@ -85,7 +85,7 @@ class Metric(NamedTuple):
 
 
 class MeteredWorld(World):
-    """What each handler composes its use case with is told of each drop."""
+    """Each handler composes its use case with the listeners of each drop."""
 
     def observe(self, drop: Drop) -> None:
         class AnySettings(Settings):
@@ -264,7 +264,7 @@ def test_an_unknown_outcome_keeps_its_alarm_up_until_it_is_settled(emit: Emit) -
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_watches_metrics_that_aws_has_and_reaches_whoever_is_named(name: str) -> None:
+def test_an_alarm_watches_metrics_that_aws_has_and_reaches_its_receiver(name: str) -> None:
     alarm = ALARMS[name]
     assert alarm["AlarmDescription"]
     assert alarm["AlarmActions"] == {

@@ -43,7 +43,9 @@ def test_the_pages_example_fits_the_schema_and_its_table_is_complete() -> None:
         assert f"`{state}`" in row
 
 
-def test_eventbridge_takes_it_and_its_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_eventbridge_accepts_it_and_its_refusal_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     world = World()

@@ -1,4 +1,4 @@
-"""The largest row of each kind stays below DynamoDB's 400 KB, whatever people and vendor write."""
+"""The largest row of each kind stays below DynamoDB's 400 KB, whatever users and vendor write."""
 
 import json
 from collections.abc import Iterator
@@ -98,7 +98,7 @@ def effective(key: str, folder: bytes, sidecar: bytes) -> EffectiveSpec:
 
 
 def endings(rendition: Rendition, key: str, text: str) -> Iterator[Rendition]:
-    """Yield a rendition with all that can come to it, as long as can be."""
+    """Yield a rendition with all possible parts at their greatest length."""
     reason = Reason(code=text, message=text, fix=text)
     output = Output(key=key, type="image/jpeg", width=9, height=9, bytes=9, sha256="5" * 64)
     submitted = rendition.move(DropState.SUBMITTED, project_id=text[:250])

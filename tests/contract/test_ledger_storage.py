@@ -164,7 +164,7 @@ def test_a_row_with_what_the_ledger_never_writes_is_refused(value: dict[str, obj
         list(records_in([{"sk": {"S": "job"}, "orphans": value}]))
 
 
-def test_what_is_over_comes_back_as_over(ledger: Ledger) -> None:
+def test_a_finished_record_is_read_back_as_finished(ledger: Ledger) -> None:
     waiting = a_drop()
     (rendition,) = waiting.renditions.values()
     waits = rendition.move(DropState.WAITING, wait=WaitReason.BUDGET, wait_until=NOW)
@@ -222,7 +222,7 @@ def test_slots_that_are_taken_are_counted(ledger: Ledger) -> None:
     assert ledger.slots_taken() == 1
 
 
-def test_what_is_not_known_is_none(ledger: Ledger) -> None:
+def test_an_unknown_record_is_none(ledger: Ledger) -> None:
     assert (ledger.drop("x"), ledger.job("x"), ledger.gate()) == (None, None, None)
     assert ledger.account() is None
     assert ledger.list_attached("x") == []

@@ -1,5 +1,5 @@
-"""The README says what the template says, every spec in the documents is one, and what they name
-exists."""
+"""The README agrees with the template, every spec in the documents is valid, and all names in them
+exist."""
 
 import re
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_every_parameter_has_its_row_and_no_other_does() -> None:
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/deploy.md"])
-def test_who_deploys_is_told_of_the_daily_limit_and_how_to_raise_it(document: str) -> None:
+def test_a_deployment_shows_the_daily_limit_and_how_to_raise_it(document: str) -> None:
     text = (ROOT / document).read_text()
     section = text.partition("# Deploy\n")[2].partition("\n## ")[0]
 

@@ -1,4 +1,4 @@
-"""What a stack's description tells commands is what its template tells functions."""
+"""Commands get from a stack's description the settings that functions get from its template."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def stack() -> Stack:
 
 
 @pytest.mark.parametrize(("name", "model"), SETTINGS.items())
-def test_a_command_is_told_what_the_function_is_told(name: str, model: type[Settings]) -> None:
+def test_a_command_gets_the_settings_of_the_function(name: str, model: type[Settings]) -> None:
     described = stack()
     variables = described.resources[name].properties["Environment"]["Variables"]
     function = model.from_environment({key: str(value) for key, value in variables.items()})
@@ -64,7 +64,7 @@ MISSING = ClientError(
     ("answer", "words"),
     [
         (MISSING, "does not exist"),
-        ({"StackName": "photos"}, "is no stack of dropscale"),
+        ({"StackName": "photos"}, "is not a dropscale stack"),
     ],
 )
 def test_a_stack_that_cannot_be_used_is_named(

@@ -1,4 +1,4 @@
-"""Writes what the corpus's files come to today as what they should: `python -m tests.corpus`.
+"""Writes the corpus's current outcomes as the expected ones: `python -m tests.corpus`.
 
 Look at the difference (`git diff tests/corpus`) before you commit it.
 """

@@ -1,7 +1,7 @@
-"""What becomes of each file of the corpus: what it comes to, or all that is wrong with it.
+"""The outcome of each file of the corpus: its effective spec, or all its faults.
 
 What a file is follows from its path, as in the input bucket: `cat.jpg.yaml` is the sidecar of an
-image, `dropscale.yaml` the spec of its folder and all below, anything else stands alone.
+image, `dropscale.yaml` the spec of its folder and subfolders, anything else stands alone.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Every file of the corpus comes to what its expectation says; `python -m tests.corpus` writes it.
+"""Every file of the corpus has the expected outcome; `python -m tests.corpus` writes it.
 
 The JSON Schema, for editors, agrees as far as a schema can.
 """
@@ -53,7 +53,7 @@ def test_every_file_of_the_corpus_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize("file", VALID, ids=key_of)
-def test_a_valid_file_comes_to_what_is_expected_and_keeps_the_schema(file: CorpusFile) -> None:
+def test_a_valid_file_has_the_expected_result_and_fits_the_schema(file: CorpusFile) -> None:
     content, found = file.path.read_bytes(), outcome(file)
 
     assert found == file.expectation.read_text("utf-8")

@@ -22,7 +22,7 @@ def await_result(s3: Any, key: str) -> None:
     s3.get_waiter("object_exists").wait(Bucket=RESULTS, Key=key, WaiterConfig=waiting)
 
 
-def test_a_stack_looks_again_at_what_lies_below_a_changed_folder_spec(
+def test_a_stack_looks_again_at_the_images_of_a_changed_folder_spec(
     stack: Environment, finish: Finish, client_of: ClientOf
 ) -> None:
     s3 = client_of("s3")

@@ -65,7 +65,7 @@ def test_the_ledger_is_taken_from_another_stack_only_on_purpose(
     assert (rebuilt.returncode, "0 manifests" in rebuilt.stdout) == (0, True)
 
 
-def test_what_is_wrong_comes_with_how_to_mend_it(
+def test_each_fault_comes_with_its_fix(
     finish: Finish, stack: Environment, client_of: ClientOf
 ) -> None:
     s3, off = client_of("s3"), {"Status": "Suspended"}

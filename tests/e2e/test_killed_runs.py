@@ -50,7 +50,7 @@ def kill_after(process: "subprocess.Popen[str]", commits: int, out: Path) -> Non
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(_LOOK_SECONDS)
-    # Whoever only reads leaves the file to the next run just as the killed one left it.
+    # Reading leaves the file unchanged for the next run.
     with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as watching:
         seen: set[tuple[int]] = set()
         while process.poll() is None and len(seen) <= commits:
@@ -137,7 +137,7 @@ def test_retry_fetches_what_was_removed_and_says_what_it_cannot_try(
     content = result.read_bytes()
     assert CREATOR.encode() in content
     result.unlink()
-    # The image is read again, but not evaluated again: that could pay anew.
+    # The image is read again, but not evaluated again: that could pay again.
     (photos / "cat.png.yaml").write_text("scale_factor: 4\n")
     assert "dropscale retry cat.png" in finish("status", "--out", out).stdout
 
@@ -157,7 +157,7 @@ def test_retry_fetches_what_was_removed_and_says_what_it_cannot_try(
     result.unlink()
     bare = finish("retry", "cat.png", "--out", out)
     assert (bare.returncode, result.is_file()) == (0, True)
-    assert f"Warning: cat.png: the image is not in {photos} as it was dropped" in bare.stdout
+    assert f"Warning: cat.png: the image is not in {photos} or has changed" in bare.stdout
     assert "Warning: cat.png: No metadata of the original is restored" in bare.stdout
     assert len(charges(out)) == 2
 
@@ -165,13 +165,13 @@ def test_retry_fetches_what_was_removed_and_says_what_it_cannot_try(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["retry", "dog.png"], "dog.png: no such image"),
+        (["retry", "dog.png"], "dog.png: there is no such image"),
         (["retry"], "--all"),
         (["retry", "cat.png", "--all"], "--all"),
         (["resolve", "cat.png"], "--adopt"),
         (["resolve", "cat.png", "--abandon", "--pay-again"], "--adopt"),
-        (["resolve", "dog.png", "--abandon"], "dog.png: no such image"),
-        (["status", "--out", "."], "no run has been here"),
+        (["resolve", "dog.png", "--abandon"], "dog.png: there is no such image"),
+        (["status", "--out", "."], "no run has used this folder"),
     ],
 )
 def test_wrong_usage_between_runs_exits_with_2(

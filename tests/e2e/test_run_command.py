@@ -96,7 +96,7 @@ def test_the_summary_names_size_mode_credits_and_place(mixed: Finished) -> None:
     assert row.rstrip().endswith(f"{mixed.out}/{LEAF}@4x-preserve.png")
 
 
-def test_a_bad_sidecar_is_told_by_file_field_and_fix_and_costs_nothing(mixed: Finished) -> None:
+def test_a_bad_sidecar_is_reported_by_file_field_and_fix_and_costs_nothing(mixed: Finished) -> None:
     at = mixed.output.index("bad.png: rejected")
     fault = "bad.png.yaml:1:15: scale_factor: 3 is not a scale factor; allowed are 2 and 4"
     assert fault in mixed.output[at + 1]
@@ -193,7 +193,7 @@ def test_the_real_api_charges_the_price_that_was_agreed_to(
 def test_an_engine_and_a_key_contradict_each_other(finish: Finish, priced: Path) -> None:
     ended = finish("run", priced, "--engine", "stub", MAGIC_HOUR_API_KEY="key")
     assert ended.returncode == 2
-    assert "leave out one of them" in ended.stderr
+    assert "omit one of them" in ended.stderr
 
 
 PROC = Path("/proc")

@@ -56,7 +56,7 @@ def test_a_run_brings_files_through_the_stack_and_uploads_nothing_twice(
     assert versions(client_of) == uploaded + 2
 
 
-def test_a_run_that_was_interrupted_goes_on_where_it_was(
+def test_an_interrupted_run_resumes(
     stack: Environment,
     start: Start,
     finish: Finish,

@@ -1,4 +1,4 @@
-"""What keeps running: what it prints works as printed, and a signal ends all of it."""
+"""Servers: what they print works as printed, and a signal stops everything."""
 
 import os
 import shlex
@@ -72,7 +72,7 @@ def test_a_run_ends_on_a_signal_to_itself_however_many_follow(
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
             process.send_signal(number)
         told, again = last_words(process, logged).splitlines()
-    assert told.startswith("Interrupted. Nothing runs here any more; what is paid is kept")
+    assert told.startswith("Interrupted. Nothing runs here any more; paid results are kept")
     assert told.endswith(f"Results so far are in {out}.")
     assert shlex.split(again) == ["To", "resume:", "dropscale", *map(str, given)]
 
@@ -96,7 +96,7 @@ def test_a_stack_takes_drops_as_it_says_until_ctrl_c(
         )
         inputs = upload[9].removeprefix("s3://").removesuffix("/")
         s3.put_object(Bucket=inputs, Key="photo.jpg", Body=png())
-        download = shlex.split(printed[printed.index("Fetch what has come out:") + 1])
+        download = shlex.split(printed[printed.index("Download the results:") + 1])
         results = download[8].removeprefix("s3://").removesuffix("/")
         s3.get_waiter("object_exists").wait(
             Bucket=results,
@@ -105,10 +105,10 @@ def test_a_stack_takes_drops_as_it_says_until_ctrl_c(
         )
         s3.close()
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        assert "buckets is gone.\nTo start it again: dropscale up" in last_words(process, logged)
+        assert "buckets are gone.\nTo start it again: dropscale up" in last_words(process, logged)
 
 
-def test_the_api_works_as_it_says_until_it_is_told_to_stop(start: Start, tmp_path: Path) -> None:
+def test_the_api_works_as_printed_until_it_is_stopped(start: Start, tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(png())
     with start("api", "--engine", "stub", "--stub-seconds", "0") as process:
         printed = lines_until("Ctrl-C", process.stdout)
@@ -155,7 +155,7 @@ def test_the_api_misbehaves_as_its_plan_says(start: Start, tmp_path: Path) -> No
     assert book == {"credits_spent": 0, "entries": []}
 
 
-def test_the_api_has_the_account_that_it_is_told(start: Start) -> None:
+def test_the_api_has_the_account_of_its_options(start: Start) -> None:
     account = ["--tier", "free", "--credits", "60", "--concurrent-jobs", "2"]
     with start("api", "--engine", "stub", "--stub-seconds", "60", *account) as process:
         said = [line.rpartition(" ") for line in lines_until("Ctrl-C", process.stdout)]

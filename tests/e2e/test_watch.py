@@ -61,7 +61,7 @@ def test_what_comes_into_the_folder_is_upscaled_until_it_is_interrupted(
     ]  # fmt: skip
 
 
-def test_it_ends_when_it_is_told_to_as_if_it_were_interrupted(start: Start, tmp_path: Path) -> None:
+def test_a_termination_signal_ends_it_like_an_interrupt(start: Start, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with start("run", tmp_path, "--out", out, "--engine", "stub", "--watch") as process:
         try:
@@ -97,5 +97,5 @@ def test_what_comes_later_is_agreed_to_before_anything_is_there(
         ended = finish("run", tmp_path, "--out", tmp_path / "out", "--watch", **key)
         assert api.book.entries() == ()
     assert ended.returncode == 2
-    assert "Each image that comes later is charged, too" in ended.stderr
+    assert "Each image added later is also charged" in ended.stderr
     assert "--yes" in ended.stderr

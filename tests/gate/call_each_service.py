@@ -43,7 +43,7 @@ SAYS = {
 
 
 def main() -> None:
-    """Call each service; raise if one cannot be called, or does not say what it must."""
+    """Call each service; raise if one cannot be called or answers wrongly."""
     session = boto3.Session("id", "secret", region_name="us-east-1")
     available = session.get_available_services()
     assert available == sorted(CALLS), available
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 class Wire:
-    """Takes down what is sent, and answers all with one body."""
+    """Records requests, and answers all with one body."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body

@@ -1,4 +1,4 @@
-"""The wheel, installed outside the checkout, with what it declares and no more.
+"""The wheel, installed outside the checkout with only its declared dependencies.
 
 Nothing is downloaded: what the wheel requires, and what that requires, is linked from this
 environment, so a dependency that is used but not declared is missed here.
@@ -114,7 +114,7 @@ class Installed:
 def required(site: Path, extras: frozenset[str]) -> Mapping[str, Distribution]:
     """Return what the wheel in `site` and all that it requires need of this environment.
 
-    Exits if what is here is not of a version that is allowed.
+    Exits if an installed version is not allowed.
     """
     (ours,) = Distribution.discover(name="dropscale", path=[str(site)])
     found: dict[str, Distribution] = {}
@@ -151,14 +151,14 @@ def link(one: Distribution, site: Path) -> None:
 
 
 def check_client(client: Installed) -> None:
-    """The base install is the client, typed; its command says in one line what it lacks."""
+    """The base install is the typed client; its command says in one line what is missing."""
     (client.work / "right.py").write_text(CLIENT)
     (client.work / "wrong.py").write_text(WRONG)
     client.run(client.python, "right.py")
     said = client.run("dropscale", "--version", fails=True)
     assert said == (
-        "The command needs the package click, which the library does without: "
-        "pip install 'dropscale[local]'\n"
+        "The command needs the package click, which the library does not: pip install "
+        "'dropscale[local]'\n"
     ), said
     checkers: list[list[str | Path]] = [
         [sys.executable, "-m", "mypy", "--strict", "--python-executable", client.python],

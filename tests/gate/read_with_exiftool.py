@@ -1,4 +1,4 @@
-"""Let ExifTool, an independent reader, tell what finished results say of themselves.
+"""Read the metadata of finished results with ExifTool, an independent reader.
 
     tests/gate/with-exiftool .venv/bin/python -m tests.gate.read_with_exiftool
 
@@ -81,7 +81,7 @@ def main() -> int:
 
 
 def kept() -> Iterator[str]:
-    """Yield what is wrong with results that keep their metadata, in every format."""
+    """Yield faults of results that keep their metadata, in every format."""
     view = originals.in_space(originals.pixels(SIZE), P3)
     stored = originals.as_stored(view, 6)
     original = originals.photo("JPEG", 6, P3, stored)
@@ -98,7 +98,7 @@ def kept() -> Iterator[str]:
 
 
 def stripped() -> Iterator[str]:
-    """Yield what is wrong with results that are to say nothing, in every format."""
+    """Yield faults of results that must have no metadata, in every format."""
     result = originals.photo("PNG", icc_profile=P3, image=originals.pixels(TWICE))
     for wanted in OutputFormat:
         said = read(finish(originals.photo("JPEG"), result, format=wanted, metadata="strip").body)
@@ -110,7 +110,7 @@ def stripped() -> Iterator[str]:
 
 
 def resolved() -> Iterator[str]:
-    """Yield what is wrong with resolutions, that of an original and that of one without."""
+    """Yield faults of resolutions, for an original with one and one without."""
     view = originals.pixels(SIZE)
     result = originals.encoded(enlarged(view), "PNG")
     for dots in (300, None):

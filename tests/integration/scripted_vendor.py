@@ -1,4 +1,4 @@
-"""A Magic Hour API that answers one job over HTTP, and as badly as a test tells it."""
+"""A Magic Hour API that answers one job over HTTP, with the faults that a test sets."""
 
 from enum import Enum
 

@@ -1,4 +1,4 @@
-"""A photo on the whole embedded stack comes out as its spec says, with what it said of itself."""
+"""A photo on the whole embedded stack is delivered as its spec says, with its metadata."""
 
 import io
 import time
@@ -58,7 +58,7 @@ def deliveries(api: EmbeddedApi) -> dict[str, Delivery]:
 
 
 def awaited(cloud: EmbeddedCloud, output: str) -> Delivery:
-    """Return the delivery of an output once its manifest tells of it."""
+    """Return the delivery of an output once its manifest names it."""
     s3, results = cloud.client("s3"), cloud.outputs["ResultsBucketName"]
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
@@ -74,7 +74,7 @@ def awaited(cloud: EmbeddedCloud, output: str) -> Delivery:
             return Delivery(manifest, Image.open(io.BytesIO(body)))
 
 
-def test_a_photo_is_written_as_its_spec_says_and_keeps_what_it_said(
+def test_a_photo_is_written_as_its_spec_says_and_keeps_its_metadata(
     deliveries: dict[str, Delivery],
 ) -> None:
     done = deliveries[FIRST]

@@ -1,4 +1,4 @@
-"""Bad and odd drops, all at once on the whole embedded stack: each comes to an end of its own.
+"""Bad and odd drops, all at once on the whole embedded stack: each gets its own outcome.
 
 What happens between submit's look at an object and its read cannot be forced on the stack; it is
 tested on the fakes' World; tests/contract/ports/ tests the read itself.
@@ -196,7 +196,7 @@ def events_withheld(cloud: EmbeddedCloud) -> Iterator[None]:
 
 
 def send_event(cloud: EmbeddedCloud, bucket: str, key: str) -> None:
-    """Tell submit, late, of the object that lay at the key first."""
+    """Send submit, late, the event of the first object at the key."""
     event = {"detail": {"bucket": {"name": bucket}, "object": {"key": key}}}
     cloud.client("sqs").send_message(
         QueueUrl=cloud.outputs["DropQueueUrl"], MessageBody=json.dumps(event)
@@ -204,7 +204,7 @@ def send_event(cloud: EmbeddedCloud, bucket: str, key: str) -> None:
 
 
 def is_moving(cloud: EmbeddedCloud) -> bool:
-    """Tell whether a message or an execution is under way; messages first: they start executions.
+    """Return whether a message or an execution is under way; messages first: they start executions.
 
     What failed in submit hides in the queue for minutes, and so counts as under way.
     """
@@ -288,9 +288,7 @@ def test_a_bad_sidecar_rejects_its_image_by_name(aftermath: Aftermath, sidecar: 
 
 
 @pytest.mark.parametrize("key", IGNORED)
-def test_what_is_no_image_by_its_key_is_ignored_and_the_log_says_so(
-    aftermath: Aftermath, key: str
-) -> None:
+def test_a_key_that_is_not_an_image_is_ignored_and_logged(aftermath: Aftermath, key: str) -> None:
     assert [entry["outcome"] for entry in aftermath.said_of(key)] == ["ignored"]
     assert manifest_key(key) not in aftermath.result_keys
 
@@ -317,7 +315,7 @@ def test_each_distinct_job_is_charged_once(aftermath: Aftermath) -> None:
     assert len(aftermath.book.entries(EntryKind.CHARGE)) == len(fingerprints)
 
 
-def test_every_drop_has_a_manifest_and_nothing_else_lies_in_the_results(
+def test_every_drop_has_a_manifest_and_nothing_else_is_in_the_results(
     aftermath: Aftermath,
 ) -> None:
     manifest_keys = {manifest_key(key) for key in EXPECTED}

@@ -1,4 +1,4 @@
-"""A run on a vendor whose answers say nothing, and the command that goes on."""
+"""A run on a vendor whose answers are inconclusive, and the command that resumes it."""
 
 import json
 import shlex
@@ -64,7 +64,7 @@ def test_a_run_out_of_patience_names_the_command_that_collects_what_is_paid(
     assert shlex.split(str(told["resume"])) == [
         "dropscale", "run", str(photos), "--out", str(out)
     ]  # fmt: skip
-    assert "cat.png: submitted: The state of project embedded" in shown
+    assert "cat.png: submitted: The status of project embedded" in shown
     assert "'paused'" in shown
     assert "cat.png: submitted, no longer waited for: " in shown
     assert (again, collected["as_asked"], collected["resume"]) == (0, True, None)

@@ -1,4 +1,4 @@
-"""Each function may do what it does in the integration tests, and nothing more.
+"""Each function is allowed to do what it does in the integration tests, and nothing else.
 
 Runs last, on what the other tests recorded. What they seldom come to is brought about here: the
 start of the next job by those that free a slot, a withdrawal, and all that the sweeper does.
@@ -60,7 +60,7 @@ IMPLIED = {
     ("Key", "kms:Encrypt"): BY_STORAGE,
     ("Key", "kms:GenerateDataKey"): BY_STORAGE,
 }
-"""What is allowed though our code never calls it; by statement and action. Reviewed by hand."""
+"""Permissions that our code never uses directly; by statement and action. Reviewed by hand."""
 
 DEADLINE_SECONDS = 240.0
 FIRST, WITHDRAWN, FAILING, LAST = "first.png", "withdrawn.png", "failing.png", "last.png"

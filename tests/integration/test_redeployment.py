@@ -148,7 +148,7 @@ def test_nothing_is_paid_twice(keeps_ledger: bool) -> None:
         assert creates(api) == 2
 
 
-def test_whoever_declines_pays_anew() -> None:
+def test_declining_pays_again() -> None:
     with EmbeddedApi(engine=StubEngine(0)) as api:
         with deployed(api, "first") as cloud:
             drop(cloud, "cat.png", png())

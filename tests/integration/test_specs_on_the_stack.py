@@ -102,7 +102,7 @@ def awaited(cloud: EmbeddedCloud, keys: set[str]) -> dict[str, Manifest]:
     return found
 
 
-def test_an_image_comes_out_as_often_as_its_folder_says(manifests: dict[str, Manifest]) -> None:
+def test_an_image_has_as_many_results_as_its_folder_says(manifests: dict[str, Manifest]) -> None:
     manifest = manifests["twice/below/cat.png"]
     assert manifest.state is DropState.DELIVERED
     assert [job.output and job.output.key for job in manifest.jobs] == [

@@ -64,7 +64,7 @@ DOWNLOADS = ANSWERS | {
 
 
 class Recovery(Enum):
-    """How a drop comes to its result once the vendor is well again."""
+    """How a drop gets its result once the vendor works again."""
 
     BY_ITSELF = auto()
     DROPPED_AGAIN = auto()
@@ -127,7 +127,7 @@ TABLE = {
     VendorCall.PUT: {
         **on("400 401 402 402-plan 403 404 422 429 429+Retry-After", THROTTLED),
         **on(f"500 502 503 502-page 503-page reset {UNPROVEN} 404-page 429-page", THROTTLED),
-        # A storage says no more than 200; what it took, only the create can tell.
+        # A storage only answers 200; what it received shows only in the create.
         **on("200-page", UNHARMED),
     },
     VendorCall.CREATE: {
@@ -138,7 +138,7 @@ TABLE = {
         **on(f"{UNPROVEN} 404-page 429-page", NOBODY_KNOWS),
     },
     VendorCall.GET_PROJECT: {
-        # Whatever a look is refused with, the project is paid and goes on.
+        # Whatever refuses a look, the project is paid for and continues.
         **on("400 422", collected_later("InvalidRequest")),
         **on("401", collected_later("Unauthorized")),
         **on("402", collected_later("OutOfCredits")),
@@ -182,7 +182,7 @@ class Meeting:
         return self.work()
 
     def work(self) -> str | None:
-        """Take what the queue holds, run every execution; return the class of what is raised."""
+        """Process the queue, run every execution; return the class of the error raised."""
         keys = self.world.queue.keys
         error = None
         for key in [keys.pop() for _ in range(len(keys))]:

@@ -154,7 +154,7 @@ def failing(error: str, message: str | None = None) -> Handler:
 
 
 class SteppedVendor(FakeUpscaler):
-    """A vendor whose project takes one step with each look; the last is for ever."""
+    """A vendor whose project takes one step with each look; the last one stays."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -46,7 +46,7 @@ MESSAGES: dict[str, tuple[object, str]] = {
     "a key that is a number": ({"detail": {**_OBJECT, "object": {"key": 7}}}, WARNED),
     "no JSON": ("{not json", DEAD),
 }
-"""Messages by what they are, and what is done about them."""
+"""Messages by their kind, and what to do about them."""
 
 
 def body_of(message: object) -> str:

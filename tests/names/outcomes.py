@@ -147,7 +147,7 @@ class Outcome:
 
 
 def on_s3(case: Case) -> Outcome:
-    """Let all files lie there, and their events come, before the image's."""
+    """Put all files there, and send their events, before the image's."""
     world = World()
     for name, text in case.files.items():
         world.put(name, text)
@@ -168,7 +168,7 @@ def on_s3_afterwards(case: Case) -> Outcome:
 
 
 def locally(case: Case, folder: Path) -> tuple[Plan, Outcome]:
-    """Let all files lie in a folder; return what `plan` makes of them."""
+    """Put all files into a folder; return their outcome in `plan`."""
     folder.mkdir()
     texts = {name: text.encode() for name, text in case.files.items()}
     for name, body in {case.image: png(), **texts}.items():

@@ -1,4 +1,4 @@
-"""Names that people really give to files come to one thing on S3 and on one machine."""
+"""Names that people really give to files have the same outcome on S3 and on one machine."""
 
 from pathlib import Path
 
@@ -43,9 +43,7 @@ def test_the_document_shows_what_becomes_of_each_name() -> None:
 
 
 @pytest.mark.parametrize("key", NO_DROPS)
-def test_what_is_hidden_and_what_systems_leave_is_no_drop_anywhere(
-    key: str, tmp_path: Path
-) -> None:
+def test_hidden_files_and_files_of_systems_are_never_drops(key: str, tmp_path: Path) -> None:
     world = World()
     assert world.drop(key, png()).outcome is SubmitOutcome.IGNORED
     assert world.results.manifests == {}

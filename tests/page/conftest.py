@@ -84,7 +84,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 
 @pytest.fixture
 def browse(browser: webdriver.Chrome) -> Iterator[Browse]:
-    """Open a file on a screen of a size, in CSS pixels; what it complains of fails the test."""
+    """Open a file on a screen of a size, in CSS pixels; an error on its console fails the test."""
 
     def browse(
         page: Path, fragment: str = "", *, width: int = 1280, height: int = 900, density: float = 1

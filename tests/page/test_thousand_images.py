@@ -1,4 +1,4 @@
-"""A page of 1,000 images opens at once: it takes little, and little of it is loaded."""
+"""A page of 1,000 images opens quickly: it uses little memory, and little of it is loaded."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -101,7 +101,7 @@ class Engine:
         return self._deploy("update_stack", name, parameters, "UPDATE_COMPLETE")
 
     def delete_stack(self, name: str) -> None:
-        """Delete a stack, and see what it leaves."""
+        """Delete a stack, and check what remains."""
         formation = self.client("cloudformation")
         stack_id = formation.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
         formation.delete_stack(StackName=name)

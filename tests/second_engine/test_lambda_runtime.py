@@ -67,7 +67,7 @@ def api() -> Iterator[EmbeddedApi]:
 
 @pytest.fixture(scope="module")
 def stack(cloud: Engine, api: EmbeddedApi) -> Iterator[dict[str, str]]:
-    """A stack with the samples' images in its bucket, which tells nobody of them."""
+    """A stack with the samples' images in its bucket, which sends no events."""
     s3 = cloud.client("s3")
     for bucket in BUCKETS.values():
         s3.create_bucket(Bucket=bucket)

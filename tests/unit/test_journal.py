@@ -1,4 +1,4 @@
-"""The journal: what it has taken, it has, whatever becomes of the process."""
+"""The journal: stored writes survive the process."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Submit's handler: what it makes of messages that name many objects, none, or bad ones."""
+"""Submit's handler: messages that name many objects, none, or bad ones."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.lambda_context import FakeLambdaContext
 
 @dataclass
 class Seen:
-    """A stand-in for the use case."""
+    """A fake of the use case."""
 
     objects: list[tuple[str, str]] = field(default_factory=list)
     remaining: float = 0.0

@@ -1,1 +1,1 @@
-"""Files on this machine: what is dropped, what came out, and what a run keeps."""
+"""Files on this machine: drops, results, and the state that a run keeps."""

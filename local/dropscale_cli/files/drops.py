@@ -1,4 +1,4 @@
-"""What lies under a path on this machine, and how a stack would see it once it is dropped."""
+"""The files under a path on this machine, and how a stack would see them as drops."""
 
 import hashlib
 import os
@@ -35,12 +35,12 @@ from dropscale_cli.errors import NothingToDrop, UnusablePath
 from dropscale_cli.files.state_folder import StateFolder
 
 DEFAULTS = stack_defaults(scale_factor=2, mode=Mode.BALANCED)
-"""What an image gets whose specs say nothing, in a stack that `run` starts."""
+"""The values of an image without specs, in a stack that `run` starts."""
 
 
 @dataclass(frozen=True)
 class LocalBucket:
-    """A `dropscale.pipeline.parts.ports.InputBucket` of files, by the keys they are dropped at."""
+    """A `dropscale.pipeline.parts.ports.InputBucket` of files, by the keys of their drops."""
 
     paths: Mapping[str, Path]
     suffixes: Sequence[str] = SPEC_SUFFIXES
@@ -73,13 +73,13 @@ class LocalBucket:
             return file.read(limit)
 
     def specs(self) -> SpecResolver:
-        """Return what resolves specs as the stack does that `run` starts."""
+        """Return a resolver that resolves specs like the stack that `run` starts."""
         return SpecResolver(
             self, DEFAULTS, self.suffixes, sidecar_required=False, names_like=self.names_like
         )
 
     def names_like(self, bucket: str, image_key: str) -> Sequence[str]:
-        """Return the keys of specs that mean an image, if case does not count."""
+        """Return the keys of specs that name an image, ignoring case."""
         return self._by_meaning[folded(image_key)]
 
     @cached_property
@@ -99,20 +99,20 @@ _MOST_NAMED = 3
 
 
 def list_names(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names and the number of further ones."""
     more = len(names) - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True)
 class IgnoredFiles:
-    """Files by their keys; those of images that the upscaler does not take with the reason why."""
+    """Ignored files by their keys; images that the upscaler does not accept have a reason."""
 
     refusals: Mapping[str, DropscaleError | None]
 
     @classmethod
     def of(cls, files: Mapping[str, Path]) -> Self:
-        """Look at files: as far as their names tell of images, at their first bytes."""
+        """Examine files; if a name is that of an image, also the file's first bytes."""
         return cls({key: _refusal(key, file) for key, file in files.items()})
 
     def __len__(self) -> int:
@@ -123,7 +123,7 @@ class IgnoredFiles:
         return list_names(list(self.refusals))
 
     def lines(self) -> Iterator[str]:
-        """Tell of images that the upscaler does not take what they are, and what to do."""
+        """For images that the upscaler does not accept, say what they are and what to do."""
         by_advice: dict[tuple[str, str], list[str]] = {}
         for key, refusal in self.refusals.items():
             if refusal is not None:
@@ -146,12 +146,12 @@ NOTHING_IGNORED = IgnoredFiles({})
 
 
 def refusal_as_json(refusal: DropscaleError) -> dict[str, str]:
-    """Return why something is not taken as JSON shows it."""
+    """Return as JSON why a file is not accepted."""
     return {"code": type(refusal).__name__, "message": refusal.message, "fix": refusal.fix}
 
 
 class NameUnfit(DropscaleError):
-    """A file's name cannot be a key."""
+    """A file's name cannot be used as a key."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} has a name that is not printable UTF-8", fix="Rename the file.")
@@ -171,16 +171,17 @@ def _refusal(key: str, file: Path) -> DropscaleError | None:
 
 
 _UNFIT_CATEGORIES = {"Cc", "Cs"}
-"""Control characters, which a terminal would obey, and what Python makes of bytes not UTF-8."""
+"""Control characters, which a terminal would obey, and surrogates, by which Python represents bytes
+that are not UTF-8."""
 
 
 @dataclass(frozen=True)
 class Drops:
-    """Files by the keys they are dropped at, and those that were left alone.
+    """Files by the keys of their drops, and ignored files.
 
-    Specs may end in `suffixes`.
-    `specs` are those of images and folders; `stand_alone` are specs that are drops themselves, and
-    those that mean to be a folder's, which a stack rejects as drops.
+    The names of specs end in one of `suffixes`. `specs` are those of images and folders;
+    `stand_alone` are specs that are drops themselves, and misnamed folder specs, which a stack
+    rejects as drops.
     """
 
     specs: dict[str, Path]
@@ -195,7 +196,7 @@ class Drops:
         return self.images | self.stand_alone
 
     def below(self, prefix: str) -> Self:
-        """Return the same files, to be dropped at keys that begin with `prefix`."""
+        """Return the same files with keys that begin with `prefix`."""
 
         def move_keys(files: dict[str, Path]) -> dict[str, Path]:
             return {prefix + key: path for key, path in files.items()}
@@ -228,26 +229,25 @@ def find_drops(
     refuse: Callable[[UnusablePath], None] = _raise,
     suffixes: Sequence[str] = SPEC_SUFFIXES,
 ) -> Drops:
-    """Find the images and specs at `path`: a folder with all below it, or one image or spec.
+    """Find the images and specs at `path`: a folder with its subfolders, or one image or spec.
 
-    An image's specs come with it, as far as they lie in its folder. What is hidden, and what
-    systems leave (`is_left_alone`), is left alone, and so are `out` and the results of other runs.
-    Keys are NFC, whatever form the file system keeps names in, so that a name that was typed
-    elsewhere still fits.
+    For one image, its specs in the same folder are included. Hidden files, files that systems leave
+    (`is_left_alone`), `out` and the results of other runs are left out. Keys are NFC, whatever form
+    the file system uses, so that a name typed elsewhere still matches.
 
-    A file whose name cannot be a key is among the ignored ones: its specs could not be others'.
+    A file whose name cannot be a key is ignored: no other file can have its specs.
 
     Raises:
-        NothingToDrop: there is no image, nor a spec that stands alone.
-        UnusablePath: results would lie among the images; or a file or folder cannot be read, or
-            two files have one key, unless `refuse` takes that error. Then the rest is found, and
-            files that cannot be read with it.
+        NothingToDrop: there is no image and no stand-alone spec.
+        UnusablePath: results would be among the images; or a file or folder cannot be read, or two
+            files have one key, unless `refuse` handles that error. Then the other files are found,
+            including those that cannot be read.
     """
     if path.is_dir():
         if path.resolve().is_relative_to(out.resolve()):
             raise UnusablePath(
-                f"{out}: results there could come to lie among the images of {path}, and be paid "
-                "for as images; choose another folder with --out."
+                f"{out}: results there could be among the images of {path}, and be paid for as "
+                "images; choose another folder with --out."
             )
         folder, files = path, list(files_below(path, out, refuse))
     else:
@@ -263,7 +263,7 @@ def find_drops(
     specs = by_kind[KeyKind.FOLDER_SPEC] | by_kind[KeyKind.SIDECAR]
     specs |= {key: file for key, file in misnamed.items() if not means_folder_spec(key)}
     stems = {key.rpartition(".")[0] for key in images}
-    rest = by_kind[KeyKind.OTHER].items()  # `cat.yaml.txt`, say, which holds `cat.jpg`
+    rest = by_kind[KeyKind.OTHER].items()  # such as `cat.yaml.txt`, which contains `cat.jpg`
     specs |= {key: file for key, file in rest if meant_stem(key, suffixes) in stems}
     stand_alone = _drops_among(by_kind[KeyKind.STAND_ALONE], images, suffixes)
     stand_alone |= {key: file for key, file in misnamed.items() if key not in specs}
@@ -280,7 +280,7 @@ def find_drops(
 
 
 def _is_spec_for(file: Path, image: Path, suffixes: Sequence[str]) -> bool:
-    """Tell whether a file beside an image may be its spec, or the spec of its folder."""
+    """Return whether a file beside an image may be its spec, or the spec of its folder."""
     meant = meant_image(file.name, suffixes)
     is_sidecar = meant is not None and folded(meant) == folded(image.name)
     is_short = is_same_name(meant_stem(file.name, suffixes) or "", image.stem)
@@ -290,7 +290,7 @@ def _is_spec_for(file: Path, image: Path, suffixes: Sequence[str]) -> bool:
 def _drops_among(
     candidates: Mapping[str, Path], images: Mapping[str, Path], suffixes: Sequence[str]
 ) -> dict[str, Path]:
-    """Return the files that a stack takes for specs that stand alone, faulty ones included."""
+    """Return the files that a stack treats as stand-alone specs, including faulty ones."""
     specs = LocalBucket({**candidates, **images}, suffixes).specs()
     return {key: file for key, file in candidates.items() if _is_drop(key, specs)}
 
@@ -307,12 +307,12 @@ def _is_drop(key: str, specs: SpecResolver) -> bool:
 def files_below(
     folder: Path, out: Path | None = None, refuse: Callable[[UnusablePath], None] = _raise
 ) -> Iterator[Path]:
-    """Return all files in a folder and below it that a stack would look at.
+    """Return all files in a folder and its subfolders that a stack would look at.
 
-    Except in `out`, and in folders that runs have put their results in.
+    Except those in `out` and in the output folders of runs.
 
     Raises:
-        UnusablePath: a folder cannot be read, unless `refuse` takes that error.
+        UnusablePath: a folder cannot be read, unless `refuse` handles that error.
     """
 
     def tell(error: OSError) -> None:
@@ -333,7 +333,7 @@ def files_below(
 
 
 def is_fit_name(name: str) -> bool:
-    """Tell whether a file's name is printable UTF-8, as a key must be."""
+    """Return whether a file's name is printable UTF-8, as a key must be."""
     return not any(unicodedata.category(character) in _UNFIT_CATEGORIES for character in name)
 
 
@@ -376,7 +376,7 @@ class FileListing:
 
 
 def etag_of(path: Path) -> str:
-    """Return the ETag that S3 gives what is put in one piece, if no key of KMS encrypts it.
+    """Return the ETag that S3 computes for a single-part upload not encrypted by a KMS key.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html.
     """

@@ -1,11 +1,12 @@
-"""The paths that results have on this machine, and the one place where a key becomes a path.
+"""The paths of results on this machine; the only module that turns a key into a path.
 
-Keys come from manifests and buckets that others may have written. A backslash, a colon and the
-names that Windows reserves are letters like others on the systems that this runs on.
+Keys come from manifests and buckets that others may have written. Backslashes, colons and the names
+that Windows reserves are ordinary on the systems that this runs on.
 
-S3 takes any name. File systems take 255 bytes of one; some do not tell case or Unicode forms apart,
-and Windows keeps some names for itself, which counts because people sync their folders. The name
-is then marked with a hash of the key; the manifest, whose name is marked alike, has the key itself.
+S3 accepts any name. File systems limit a name to 255 bytes; some do not distinguish case or Unicode
+forms, and Windows reserves some names, which matters because people sync their folders. Such a name
+is marked with a hash of the key; the manifest, whose name gets the same mark, contains the key
+itself.
 """
 
 import errno
@@ -22,14 +23,14 @@ from dropscale.ledger.drops import Output
 from dropscale.specs.keys import MANIFEST_SUFFIX
 
 STATE_NAME = ".dropscale"
-"""What runs keep in an output folder, beside the results."""
+"""The folder in an output folder where runs keep their state."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class LeadsOut(OSError):
-    """A key names no file below the folder, or one of its folders is a link to elsewhere."""
+    """A key does not name a file inside the folder, or one of its folders is a symbolic link."""
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(errno.EPERM, f"is not written: {why}", path)
@@ -37,10 +38,10 @@ class LeadsOut(OSError):
 
 @dataclass(frozen=True)
 class PathInside:
-    """A path below a folder, by its key: names with slashes between them.
+    """A path inside a folder, by its key: names separated by slashes.
 
     Raises:
-        LeadsOut: the key has a part that is no name.
+        LeadsOut: a part of the key is not a name.
     """
 
     folder: Path
@@ -48,7 +49,7 @@ class PathInside:
 
     def __post_init__(self) -> None:
         if "\0" in self.key or {"", ".", ".."} & set(self.key.split("/")):
-            raise LeadsOut(f"{self.folder}/{self.key}", "its key is no path below the folder")
+            raise LeadsOut(f"{self.folder}/{self.key}", "its key is not a path inside the folder")
 
     @property
     def path(self) -> Path:
@@ -56,17 +57,17 @@ class PathInside:
         return self.folder.joinpath(*self._names)
 
     def write(self, chunks: Iterable[bytes], partial: "PathInside", *, is_durable: bool) -> Path:
-        """Write a file that appears, in place of an older one, only when it is whole.
+        """Write a file atomically, replacing an older one.
 
-        No link is followed below the folder, wherever it may come from meanwhile.
+        No symbolic link inside the folder is followed, even one created meanwhile.
 
         Args:
             chunks: What to write.
-            partial: Where the file grows: on the same file system, and nobody else's.
-            is_durable: Whether it survives if the power fails now.
+            partial: The temporary file: on the same file system, and used by nothing else.
+            is_durable: Whether it survives a power failure from now on.
 
         Raises:
-            LeadsOut: one of the folders is a link.
+            LeadsOut: one of the folders is a symbolic link.
             OSError: the file cannot be written.
         """
         with partial._opened_folder() as start, self._opened_folder() as end:
@@ -95,7 +96,7 @@ class PathInside:
 
     @contextmanager
     def _opened_folder(self) -> Iterator[int]:
-        """Open the folder that the path is in, having made it; yield its descriptor."""
+        """Create and open the folder of the path; yield its descriptor."""
         self.folder.mkdir(parents=True, exist_ok=True)
         opened = os.open(self.folder, _FOLDER)
         try:
@@ -113,7 +114,7 @@ class PathInside:
             os.close(opened)
 
     def _explained(self, error: OSError) -> OSError:
-        """Return an error of one of the names as that of the whole path."""
+        """Return an error about one of the names as one about the whole path."""
         if isinstance(error, LeadsOut) or error.errno is None:
             return error
         for at in range(1, len(self._names)):
@@ -130,7 +131,7 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\..
 
 
 def names_below(folder: Path, key: str) -> list[str]:
-    """Return the names of a key's folders and file below an output folder, as they are there."""
+    """Return the names that a key's folders and file have in an output folder."""
     parts, names, at = key.split("/"), list[str](), folder
     is_blind = _ignores_case(folder)
     for index, part in enumerate(parts, 1):
@@ -143,7 +144,7 @@ def names_below(folder: Path, key: str) -> list[str]:
 
 
 def fitting_name(name: str, key: str) -> str:
-    """Return a part of a key as a name that file systems take; `key` is the key as far as that."""
+    """Return a part of a key as a name that file systems accept; `key` is the key so far."""
     is_fit = (
         len(name.encode()) <= MOST_BYTES
         and not _RESERVED.fullmatch(name)
@@ -153,7 +154,7 @@ def fitting_name(name: str, key: str) -> str:
 
 
 def _marked(name: str, key: str) -> str:
-    """Return a name with a hash of its key, shortened, but with its ending."""
+    """Return a name, shortened, with a hash of its key, keeping its suffix."""
     mark = "~" + hashlib.sha256(key.encode()).hexdigest()[:16]
     stem, ending = _without_ending(name)
     if not stem.strip() or _RESERVED.fullmatch(stem):
@@ -173,28 +174,28 @@ def _without_ending(name: str) -> tuple[str, str]:
 
 
 def _ignores_case(folder: Path) -> bool:
-    """Tell whether the file system takes both cases for one, by what runs keep in the folder."""
+    """Return whether the file system ignores case, judging by the state folder."""
     other_case = folder / STATE_NAME.upper()
     return (folder / STATE_NAME).exists() and other_case.exists()
 
 
 def _is_anothers(folder: Path, name: str) -> bool:
-    """Tell whether what is found by a name bears another: in case, or in its Unicode form."""
+    """Return whether the file found by a name has another name, in case or Unicode form."""
     return os.path.lexists(folder / name) and name not in os.listdir(folder)
 
 
 class ResultPath(PathInside):
-    """Where a result or a manifest lies in an output folder: not among what runs keep there.
+    """The path of a result or a manifest in an output folder, outside the state folder.
 
-    Its names are those of its key as far as the file system takes them; see `local_names`.
+    Its names are those of its key where the file system accepts them; see `names_below`.
 
     Raises:
-        LeadsOut: as `PathInside` does, or it is in the state folder.
+        LeadsOut: as by `PathInside`, or the path is in the state folder.
     """
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # The file systems of macOS take both cases for the same.
+        # The file systems of macOS ignore case.
         if self.key.split("/")[0].casefold() == STATE_NAME:
             raise LeadsOut(f"{self.folder}/{self.key}", f"{STATE_NAME} is not for results")
 
@@ -204,12 +205,12 @@ class ResultPath(PathInside):
 
 
 def collect(place: ResultPath, chunks: Iterable[bytes], most_bytes: int) -> Path:
-    """Write a result where it belongs: whole, or not at all.
+    """Write a result to its path: whole, or not at all.
 
     Raises:
         OSError: the file cannot be written, or is longer than it may be.
     """
-    # A folder of its own, so that nothing is left among the results by a process that is killed.
+    # In the state folder, so that a killed process leaves nothing among the results.
     partial = PathInside(place.folder, f"{STATE_NAME}/collecting.part")
     return place.write(_at_most(most_bytes, chunks, place.path), partial, is_durable=True)
 
@@ -217,17 +218,17 @@ def collect(place: ResultPath, chunks: Iterable[bytes], most_bytes: int) -> Path
 def result_below(out: Path, key: str) -> Path | None:
     """Return the result or manifest at a key in an output folder; None if there is none.
 
-    One that was synced there, from a bucket, may have names that would not be given here.
+    One synced from a bucket may have names that this machine would not choose.
     """
     try:
         candidates = (ResultPath(out, key).path, PathInside(out, key).path)
         return next((path for path in candidates if path.is_file()), None)
-    except (OSError, ValueError):  # it leads out, or is no name that a file can have
+    except (OSError, ValueError):  # it leads out, or a file cannot have that name
         return None
 
 
 def collected_file(out: Path, output: Output) -> Path | None:
-    """Return where a result lies below `out` with the bytes that were delivered, if it does."""
+    """Return the path of a result in `out` if it has the delivered bytes; else None."""
     try:
         file = ResultPath(out, output.key).path
     except LeadsOut:
@@ -238,12 +239,12 @@ def collected_file(out: Path, output: Output) -> Path | None:
 
 
 def file_below(folders: Iterable[Path], key: str, size: int | None = None) -> Path | None:
-    """Return the first file at a key below one of the folders that has a size in bytes.
+    """Return the first file at a key in one of the folders, with a size in bytes.
 
-    None: there is no such file, or the key leads out. Any size will do, if none is given.
+    None: there is no such file, or the key leads out. Without a size, any size matches.
     """
     for folder in folders:
-        with suppress(OSError, ValueError):  # too long, or no name that a file can have
+        with suppress(OSError, ValueError):  # too long, or a file cannot have that name
             path = PathInside(folder, key).path
             if path.is_file() and size in {None, path.stat().st_size}:
                 return path

@@ -1,4 +1,4 @@
-"""What a run leaves in its output folder, so that the next one goes on from there."""
+"""What a run leaves in its output folder, so that the next one resumes there."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class StateFolder:
 
     @property
     def log(self) -> Path:
-        """The log of the last stack, if it was given no other."""
+        """The log of the last stack, unless another was named."""
         return self.path / "stack.log"
 
     @property
@@ -50,13 +50,13 @@ class StateFolder:
         return self.path / "magic-hour"
 
     def make(self) -> None:
-        """Make it, for nobody else to look into, and the output folder.
+        """Create it, readable by its owner only, and the output folder.
 
         Raises:
-            UnusablePath: they cannot be made, or not be written to.
+            UnusablePath: they cannot be created or written to.
         """
         try:
-            # It has copies of images and, in the ledger, what leads to them at the vendor.
+            # It contains copies of images and, in the ledger, their locations at the vendor.
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise UnusablePath(f"{self.out}: cannot be made: {error.strerror}") from error
@@ -68,7 +68,7 @@ class StateFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other stacks away from it; the system lets go of it when this process ends.
+        """Lock it against other stacks; the system releases the lock when this process ends.
 
         Raises:
             UnusablePath: another process has it.
@@ -79,8 +79,8 @@ class StateFolder:
             except BlockingIOError:
                 lock.seek(0)
                 raise UnusablePath(
-                    f"{self.out}: a stack works on this folder (process {lock.read()}). "
-                    "Let it end, or choose another folder with --out."
+                    f"{self.out}: a stack uses this folder (process {lock.read()}). Wait until it "
+                    "ends, or choose another folder with --out."
                 ) from None
             lock.truncate(0)
             lock.write(str(os.getpid()))
@@ -88,11 +88,11 @@ class StateFolder:
             yield
 
     def api_name(self) -> str | None:
-        """Return the name of the API whose results these are; None: no run has been here."""
+        """Return the name of the API that made these results; None if no run used this folder."""
         return self._read(_API)
 
     def require_api(self, api_name: str) -> None:
-        """Refuse another API than the folder's: what was paid to one means nothing to another.
+        """Refuse another API than the folder's: jobs paid at one do not exist at another.
 
         Raises:
             UnusablePath: the folder has results of another API.
@@ -127,12 +127,12 @@ class StateFolder:
             return None
 
     def sidecar_suffixes(self) -> list[str]:
-        """Return what the names of sidecars end in, as the last run was told."""
+        """Return the suffixes of sidecar names that the last run used."""
         known = self._read(_SUFFIXES)
         return json.loads(known) if known is not None else list(SPEC_SUFFIXES)
 
     def remember_suffixes(self, suffixes: Sequence[str]) -> None:
-        """Remember what the names of sidecars end in."""
+        """Remember the suffixes of sidecar names."""
         self._write(_SUFFIXES, json.dumps(list(suffixes)))
 
     def _read(self, name: str) -> str | None:
@@ -153,7 +153,7 @@ class KeptLedger:
 
     @classmethod
     def read(cls, folder: StateFolder) -> Self:
-        """Read what a folder has; nothing, if no run has been there.
+        """Read a folder's ledger; it is empty if no run used the folder.
 
         Raises:
             UnusablePath: the journal cannot be read.
@@ -181,16 +181,16 @@ class KeptLedger:
         return cls(drops, jobs)
 
     def drop(self, drop_id: str) -> Drop | None:
-        """Return a drop by its id, None if it is not known."""
+        """Return a drop by its id; None if it is not known."""
         return next((drop for drop in self.drops.values() if drop.id == drop_id), None)
 
     def job(self, fingerprint: str) -> Job | None:
-        """Return a job, None if it is not known."""
+        """Return a job; None if it is not known."""
         return self.jobs.get(fingerprint)
 
     @property
     def paid(self) -> frozenset[str]:
-        """The fingerprints of jobs that nothing will be paid for any more, by itself."""
+        """The fingerprints of jobs that will not be paid for automatically."""
         return frozenset(
             job.fingerprint
             for job in self.jobs.values()
@@ -199,7 +199,7 @@ class KeptLedger:
 
     @property
     def unpaid_prices(self) -> dict[str, int]:
-        """What the jobs cost, by fingerprint, that a stack starts by itself."""
+        """The prices, by fingerprint, of jobs that a stack starts automatically."""
         jobs = self.jobs.values()
         return {
             job.fingerprint: job.parameters.credits

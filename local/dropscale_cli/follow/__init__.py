@@ -1,1 +1,1 @@
-"""Commands that bring images through a stack, show how far they are, and settle them."""
+"""Commands that bring images through a stack, show their states, and settle them."""

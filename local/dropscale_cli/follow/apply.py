@@ -1,4 +1,4 @@
-"""`dropscale apply`: has a stack look again at what it was given before, or was never told of."""
+"""`dropscale apply`: has a stack look again at its images, including any whose events it missed."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ class _Outcome:
 
 
 def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -> int:
-    """Plan page by page what a new look changes below a prefix, and have done what is agreed to.
+    """Plan page by page what a new look at a prefix changes, and apply what is agreed to.
 
-    Return the exit code: 0 if all that changes was applied, and can be done, else 1.
+    Return the exit code: 0 if all changes were applied and are possible, else 1.
 
     Raises:
-        StackUnreachable, PriceUnconfirmed: as their names say.
-        click.UsageError: that is not where the stack takes drops.
+        StackUnreachable: there is no such stack. PriceUnconfirmed: there is nobody to ask.
+        click.UsageError: the stack does not take drops there.
     """
     target = deployed_target(stack)
     if bucket != target.input_bucket:
         raise click.UsageError(
-            f"{bucket} is not the input bucket of stack {stack}; that is {target.input_bucket}."
+            f"{bucket} is not the input bucket of stack {stack}, which is {target.input_bucket}."
         )
     below = target.settings.input_prefix
     if not (prefix.startswith(below) or below.startswith(prefix)):
-        raise click.UsageError(f"Stack {stack} takes drops below {below} only.")
+        raise click.UsageError(f"Stack {stack} takes drops only under {below}.")
     pages = StackPlanner.of(target).pages(max(prefix, below, key=len))
     outcome = _agreed(
         pages,
@@ -79,9 +79,9 @@ def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -
 def apply_to_files(
     options: RunOptions, environment: Mapping[str, str], log: Path | None = None
 ) -> int:
-    """Plan what a new look at files changes since earlier runs, and run what is agreed to.
+    """Plan what has changed in files since earlier runs, and run what is agreed to.
 
-    Return the exit code: 0 if nothing changes, or as `dropscale run` does.
+    Return the exit code: 0 if nothing changes, else that of `dropscale run`.
 
     Raises:
         click.ClickException: one of `dropscale_cli.errors`.
@@ -114,9 +114,9 @@ def _agreed(
     act: Callable[[PlannedChange], None],
     warnings: Callable[[int], Iterable[str]] = lambda price: (),
 ) -> _Outcome:
-    """Show each page's changes, and act on those that are agreed to.
+    """Show each page's changes, and apply those that are agreed to.
 
-    `warnings` are about the price of a page together with all that were agreed to before.
+    `warnings` are about the price of a page plus all pages agreed to before.
     """
     console = Terminal(to_stderr=agreement.as_json)
     outcome, ask = _Outcome(), not agreement.is_agreed
@@ -192,10 +192,10 @@ def _report(outcome: _Outcome, agreement: Agreement) -> None:
 )
 @click.argument("place", metavar="PATH|s3://BUCKET/PREFIX")
 @stack_option
-@out_option("Where earlier runs of PATH have put their results.")
+@out_option("The output folder of earlier runs of PATH.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @format_option("With json, the plan goes to standard error.")
-@click.option("--log", type=FILE, help="Append the stack's log to this file; for PATH.")
+@click.option("--log", type=FILE, help="Append the stack's log to this file; only with PATH.")
 @sidecar_suffixes_option
 def apply(
     *,
@@ -207,15 +207,15 @@ def apply(
     log: Path | None,
     suffixes: tuple[str, ...],
 ) -> None:
-    """Look again at all images below a place, after a folder spec has changed, for instance.
+    """Look again at all images in a folder or a prefix, for example after a folder spec changed.
 
-    A folder spec's own upload starts nothing, and images that were in the bucket before the stack
-    are not known to it. This shows what a new look changes and costs, page by page, asks, and has
-    the stack do it.
+    Uploading a folder spec starts no upscale, and a stack does not know images that were in the
+    bucket before it. This command shows page by page what changes and what it costs, asks, and
+    applies it.
 
-    Exits with 0 if all that changes was applied, 1 if not, 2 if there is nobody to ask.
+    Exits with 0 if all changes were applied, 1 if not, 2 if a price needs --yes.
     """
-    with ended_by_signals("What was agreed to goes on."):
+    with ended_by_signals("Applied changes continue."):
         as_json = output_format == "json"
         if place.startswith(_S3):
             url = urlsplit(place)

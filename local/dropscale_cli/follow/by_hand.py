@@ -1,4 +1,4 @@
-"""`dropscale retry` and `dropscale resolve`: what a person does about images between runs."""
+"""`dropscale retry` and `dropscale resolve`: decisions about images between runs."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Adoption:
-    """A project that a person has found; `anyway`: whatever its name says."""
+    """A project that a person has found; `anyway`: adopt it whatever its name is."""
 
     project_id: str
     anyway: bool
 
 
 def retry_images(key: str | None, place: Place, options: Agreement) -> int:
-    """Try an image again that did not come out, or all of them (None).
+    """Retry an image without a result, or all of them (None).
 
-    Return the exit code: 0 if all of them have come to what was asked, else 1.
+    Return the exit code: 0 if all of them ended as asked, else 1.
 
     Raises:
         click.ClickException: one of `dropscale_cli.errors`, or an API key is missing.
@@ -64,7 +64,7 @@ def retry_images(key: str | None, place: Place, options: Agreement) -> int:
         with _reading():
             ledger = place.ledger(key)
             chosen = ledger.drops.values() if key is None else [_drop(key, ledger)]
-            # Who names an image that was not to be waited for wants its result now.
+            # A user who names an image whose spec does not wait for a result wants the result now.
             left = {
                 drop.source.key: drop
                 for drop in chosen
@@ -88,9 +88,9 @@ def retry_images(key: str | None, place: Place, options: Agreement) -> int:
 
 
 def settle_image(key: str, decision: Decision | Adoption, place: Place, options: Agreement) -> int:
-    """Settle an image whose create may have been paid: by a decision, or by a project.
+    """Settle an image whose create may have been paid, by a decision or a project.
 
-    Return the exit code: 0 if it was abandoned as asked, or came to what its spec asks for; else 1.
+    Return the exit code: 0 if it was abandoned as asked, or ended as its spec asks; else 1.
 
     Raises:
         click.ClickException: one of `dropscale_cli.errors`, or an API key is missing.
@@ -99,7 +99,7 @@ def settle_image(key: str, decision: Decision | Adoption, place: Place, options:
         with _reading():
             ledger = place.ledger(key)
         drop = _drop(key, ledger)
-        # A stack that is started calls unknown what was about to be paid when it was stopped.
+        # On start, a stack marks as unknown any job that was about to be paid when it was stopped.
         states = (JobState.UNKNOWN, JobState.SUBMITTING) if decision is Decision.PAY_AGAIN else ()
         prices = _prices([drop], ledger, *states)
         what = upscales_to_pay_again(key, prices, ledger)
@@ -111,12 +111,15 @@ def settle_image(key: str, decision: Decision | Adoption, place: Place, options:
 
 
 def upscales_to_pay_again(key: str, prices: Iterable[str], ledger: KeptLedger) -> str:
-    """Say which upscales of an image are paid, if these are more than one."""
+    """Name the upscales of an image that are paid again, if there are several."""
     names = [f'"{ledger.jobs[fingerprint].project_name}"' for fingerprint in prices]
     if len(names) <= 1:
         return ""
     which = ", ".join(names)
-    return f"{len(names)} upscales of {key} are unknown, and all are paid again: {which}. "
+    return (
+        f"{len(names)} upscales of {key} have an unknown outcome, and all are paid for again: "
+        f"{which}. "
+    )
 
 
 def _settle(target: AwsTarget, key: str, decision: Decision | Adoption, options: Agreement) -> None:
@@ -130,15 +133,15 @@ def _settle(target: AwsTarget, key: str, decision: Decision | Adoption, options:
 
 
 def adopt_project(target: AwsTarget, key: str, adoption: Adoption, options: Agreement) -> None:
-    """Take a project; a person is asked about one whose name does not tell whose it is."""
+    """Adopt a project; ask about one whose name does not say which job it belongs to."""
     trust = Trust.UNNAMED if options.is_agreed else Trust.NAME
     try:
         target.adopt(key, adoption.project_id, Trust.ANYWAY if adoption.anyway else trust)
     except ProjectUnnamed as error:
         if not sys.stdin.isatty():
             raise
-        if not confirm(f"{error.message}. Take it all the same?"):
-            raise NotResolved("Nothing was done.") from None
+        if not confirm(f"{error.message}. Adopt it anyway?"):
+            raise NotResolved("Nothing was changed.") from None
         target.adopt(key, adoption.project_id, Trust.UNNAMED)
 
 
@@ -148,12 +151,12 @@ def _reading() -> AbstractContextManager[Progress]:
 
 def _drop(key: str, ledger: KeptLedger) -> Drop:
     if key not in ledger.drops:
-        raise UnknownImage(f"{key}: no such image was dropped here; see dropscale status.")
+        raise UnknownImage(f"{key}: there is no such image here; run dropscale status.")
     return ledger.drops[key]
 
 
 def _prices(drops: Iterable[Drop], ledger: KeptLedger, *states: JobState) -> dict[str, int]:
-    """Return what the drops' jobs in these states cost, by fingerprint."""
+    """Return the prices of the drops' jobs in these states, by fingerprint."""
     jobs = (ledger.jobs.get(name) for drop in drops for name in drop.fingerprints)
     return {
         job.fingerprint: job.parameters.credits
@@ -171,7 +174,7 @@ def _session(
     options: Agreement,
     what: str = "",
 ) -> Iterator[Session]:
-    """Have the stack run, once the price is agreed to."""
+    """Run the stack once the price is agreed to."""
     console = Terminal(to_stderr=options.as_json)
     price = place.price(ledger, prices)
     if place.charged_at and price:
@@ -191,7 +194,7 @@ def _report(
     options: Agreement,
     running: Session | None = None,
 ) -> int:
-    """Print what became of images; return the exit code."""
+    """Print the states of images; return the exit code."""
     given_up = [drop.key for drop in drops if drop.is_given_up]
     which = given_up[0] if len(given_up) == 1 else "--all"
     summary = Summary(
@@ -207,7 +210,7 @@ def _report(
 
 
 def _with_place(command: Command) -> Command:
-    """Add what `retry` and `resolve` have in common."""
+    """Add the options that `retry` and `resolve` share."""
     for option in (
         click.option("--log", type=FILE, help=LOG_HELP),
         format_option(PROGRESS_HELP),
@@ -232,15 +235,15 @@ def retry(
     output_format: str,
     log: Path | None,
 ) -> None:
-    """Try the image KEY again, which did not come out or is no longer in the output folder.
+    """Retry the image KEY, which has no result or whose result is no longer in the output folder.
 
-    What is paid is collected, free; what the vendor gave the credits back for is paid anew. What
+    Paid results are fetched, free; jobs whose credits were refunded are paid for again. A job that
     may have been charged is never repeated: see `dropscale resolve`.
 
-    Exits with 0 if what was tried came to what was asked, 1 if not.
+    Exits with 0 if the images ended as asked, 1 if not.
     """
     if retry_all == (key is not None):
-        raise click.UsageError("Name an image, or say --all.")
+        raise click.UsageError("Give KEY or --all.")
     with ended_by_signals(_goes_on(stack)):
         place = place_of(stack, out, os.environ, log)
         options = Agreement(is_agreed=yes, as_json=output_format == "json")
@@ -249,10 +252,12 @@ def retry(
 
 @click.command("resolve")
 @click.argument("key")
-@click.option("--adopt", "project_id", metavar="ID", help="This project is the one: collect it.")
-@click.option("--anyway", is_flag=True, help="Adopt it whatever its name says.")
-@click.option("--pay-again", is_flag=True, help="There is none: pay again for all that is unknown.")
-@click.option("--abandon", is_flag=True, help="Give the image up.")
+@click.option("--adopt", "project_id", metavar="ID", help="Use this project's result.")
+@click.option("--anyway", is_flag=True, help="Adopt it even if its name is not the expected one.")
+@click.option(
+    "--pay-again", is_flag=True, help="There is no project: pay again for every unknown upscale."
+)
+@click.option("--abandon", is_flag=True, help="Give up the image.")
 @_with_place
 def resolve(  # noqa: PLR0913 # all by name
     *,
@@ -267,17 +272,19 @@ def resolve(  # noqa: PLR0913 # all by name
     output_format: str,
     log: Path | None,
 ) -> None:
-    """Settle the image KEY, whose upscale may have been charged: nobody but you can know.
+    """Settle the image KEY, whose upscale may have been charged.
 
-    Exits with 0 if it was abandoned as asked, or came to what was asked; 1 if not.
+    First look for its project in your Magic Hour library, then decide.
+
+    Exits with 0 if the image was abandoned or ended as asked, 1 if not.
     """
     if (project_id is not None) + pay_again + abandon != 1:
-        raise click.UsageError("Say one of --adopt ID, --pay-again and --abandon.")
+        raise click.UsageError("Give one of --adopt ID, --pay-again and --abandon.")
     if anyway and project_id is None:
-        raise click.UsageError("--anyway goes with --adopt ID.")
+        raise click.UsageError("--anyway needs --adopt ID.")
     # To decide once more, unseen, could pay once more.
     status = ["status", *(["--stack", stack] if stack else ["--out", str(out)])]
-    with ended_by_signals(_goes_on(stack), "To see where it stands", status):
+    with ended_by_signals(_goes_on(stack), "To see its state", status):
         place = place_of(stack, out, os.environ, log)
         options = Agreement(is_agreed=yes, as_json=output_format == "json")
         decided = Decision.PAY_AGAIN if pay_again else Decision.ABANDON
@@ -286,4 +293,4 @@ def resolve(  # noqa: PLR0913 # all by name
 
 
 def _goes_on(stack: str | None) -> str:
-    return f"Stack {stack} goes on with what it has." if stack else NOTHING_GOES_ON
+    return f"Stack {stack} continues its work." if stack else NOTHING_GOES_ON

@@ -1,4 +1,4 @@
-"""A stack that others keep running, as a place that images are brought to."""
+"""A deployed stack, as a place that images are brought to."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from dropscale_cli.tracking.progress import progress_on
 from dropscale_cli.tracking.round_trip import FollowedDrop, RoundTrip
 
 _LOOK_SECONDS = 2.0
-"""Each look at a stack elsewhere is a few requests."""
+"""Each look at a deployed stack makes a few requests."""
 
 
 @dataclass(frozen=True)
 class DeployedStack:
-    """A `Place` that others keep running; results are collected into `out`, if that is named."""
+    """A `Place` on AWS; results are collected into `out`, if it is given."""
 
     target: AwsTarget
     stack: str
@@ -41,7 +41,7 @@ class DeployedStack:
         """Return the stack of that name.
 
         Raises:
-            StackUnreachable: as its name says.
+            StackUnreachable: the stack does not exist or cannot be reached.
         """
         return cls(deployed_target(stack), stack, out)
 
@@ -61,7 +61,7 @@ class DeployedStack:
         return self.target.settings.sidecar_suffixes
 
     def plan_run(self, drops: Drops) -> StackRun:
-        """See `Place.plan_run`: by what its input bucket and its ledger have."""
+        """See `Place.plan_run`: by the contents of its input bucket and its ledger."""
         listing = FileListing(drops, self.target.input_bucket)
         pages = StackPlanner.of(self.target, listing, drops.bucket).pages("")
         return StackRun(
@@ -70,7 +70,7 @@ class DeployedStack:
 
     @property
     def charged_at(self) -> str | None:
-        """See `Place.charged_at`; an API on this machine is an embedded one."""
+        """See `Place.charged_at`; an API on this machine is embedded."""
         url = self.target.settings.api_base_url
         return None if is_loopback(url) else url
 
@@ -86,7 +86,7 @@ class DeployedStack:
         return shlex.join(["dropscale", *arguments, "--stack", self.stack])
 
     def held(self) -> AbstractContextManager[None]:
-        """See `Place.held`; the stack itself sees to it."""
+        """See `Place.held`; the stack itself handles concurrent commands."""
         return nullcontext()
 
     def ledger(self, key: str | None = None) -> KeptLedger:
@@ -105,7 +105,7 @@ class DeployedStack:
     def session(
         self, console: Terminal, *, retried: Collection[str] = (), dropped: Collection[str] = ()
     ) -> Iterator[Session]:
-        """See `Place.session`; its bucket has what was dropped, so it needs no keys."""
+        """See `Place.session`; its bucket has the drops, so it needs no keys."""
         with ExitStack() as started:
             progress = started.enter_context(progress_on(console))
             page = started.enter_context(LivePage.kept_up(self.out)) if self.out else None
@@ -119,10 +119,10 @@ class DeployedStack:
 
 @dataclass(frozen=True)
 class StackRun:
-    """A `PlannedRun` on a stack that has other drops, too.
+    """A `PlannedRun` on a stack that also has other drops.
 
     Attributes:
-        changes: What the stack would do, by the keys that it would do anything for.
+        changes: What the stack would do, by key, for the keys where it would do anything.
     """
 
     target: AwsTarget
@@ -140,9 +140,9 @@ class StackRun:
         yield from stack_limit_warnings(self.target, self.price)
 
     def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
-        """See `PlannedRun.bring`: what would change nothing is not uploaded again.
+        """See `PlannedRun.bring`: files that would change nothing are not uploaded again.
 
-        As all specs are there before the first image, no image needs the stack's time to settle.
+        All specs are uploaded before the first image, so no image needs to wait SettleSeconds.
         """
         told = trip.counter("comparing with the stack", len(self.drops.paths), "files")
         for number, (key, path) in enumerate(self.drops.specs.items(), 1):
@@ -156,7 +156,7 @@ class StackRun:
     def _upload_images(
         self, trip: RoundTrip, told: Callable[[int], None], say: Callable[[str], None]
     ) -> Iterator[tuple[str, str | None]]:
-        """Yield the key and version of those that the stack has already."""
+        """Yield the key and version of images that the stack already has."""
         may_tell = True
         for number, (key, path) in enumerate(self.drops.to_follow.items(), len(self.drops.specs)):
             told(number)
@@ -165,7 +165,7 @@ class StackRun:
                 yield key, self.target.version_of(key)
                 continue
             if not change.is_known and (version := self.target.uploaded(key, path)):
-                # It was interrupted before the stack took note, or the stack never was told.
+                # A run was interrupted before the stack recorded it, or its event was lost.
                 yield key, version.version_id
             else:
                 trip.drop(key, path)
@@ -177,7 +177,7 @@ class StackRun:
                 )
 
     def paid_before(self, followed: Sequence[FollowedDrop]) -> frozenset[str]:
-        """See `PlannedRun.paid_before`: as the plan knew, or as what did not change says."""
+        """See `PlannedRun.paid_before`: from the plan, or the manifests of unchanged images."""
         paid: set[str] = set()
         for drop in followed:
             if drop.key in self.changes:

@@ -1,4 +1,4 @@
-"""Where commands find a ledger and its stack: in an output folder, or elsewhere."""
+"""Where commands find a ledger and its stack: in an output folder, or on AWS."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ if TYPE_CHECKING:
 
 
 _LOOK_SECONDS = 0.2
-"""Between two looks at the least, however much is written."""
+"""The shortest pause between two looks, however much is written."""
 _QUIET_SECONDS = 0.5
-"""And more where nothing is."""
+"""The further pause when nothing is written."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """A running stack, what follows images on it into the output folder, and the page of them."""
+    """A running stack, the round trip of images through it, and their page."""
 
     target: AwsTarget
     round_trip: RoundTrip
@@ -65,7 +65,7 @@ def _session(
 ) -> Iterator[Session]:
     """Run the stack of an output folder, which this process holds, until the block ends.
 
-    `originals` are the images that it may need, and does not have.
+    `originals` are images that it may need and does not have.
 
     Raises:
         StartFailed: the stack could not start.
@@ -78,7 +78,7 @@ def _session(
         except FileUnusable as error:
             raise StartFailed(str(error)) from error
         served, parameters = started.enter_context(place.api.opened(folder.account, console))
-        # Specs are dropped before images, so nothing needs time to settle.
+        # Specs are dropped before images, so no image needs time to settle.
         parameters["SettleSeconds"] = "0"
         parameters["SidecarSuffixes"] = ",".join(folder.sidecar_suffixes())
         progress = started.enter_context(progress_on(console, "Starting the stack"))
@@ -110,7 +110,7 @@ def _session(
 
 
 def failure_lines(body: str, log: Path) -> Iterator[str]:
-    """Say which images the stack failed on, and why, as far as its log tells."""
+    """Say which images the stack failed on, and why, according to its log."""
     keys = [key for _, key in created_objects(json.loads(body))]
     reasons = dict.fromkeys(keys, "the log does not say why")
     for line in log.read_text("utf-8", "replace").splitlines() if log.is_file() else ():
@@ -120,12 +120,15 @@ def failure_lines(body: str, log: Path) -> Iterator[str]:
                 reasons[entry["key"]] = entry["exception"].strip().splitlines()[-1]
     for key, reason in reasons.items():
         yield f"{key}: the stack failed: {on_one_line(reason)}"
-    yield f"It tries again within 12 minutes; at once, if you stop it and run again. Log: {log}"
+    yield (
+        "The stack tries again within 12 minutes, or at once if you stop it and run again. Log: "
+        f"{log}"
+    )
 
 
 @dataclass(frozen=True)
 class TellsAll:
-    """A `Reporter` that tells others."""
+    """A `Reporter` that passes reports to others."""
 
     others: Sequence[Reporter]
 
@@ -145,64 +148,64 @@ class PlannedRun(Protocol):
 
     @property
     def price(self) -> int:
-        """What it costs at most, in credits."""
+        """The highest price, in credits."""
 
     def warnings(self) -> Iterable[str]:
-        """Say what a person should know before agreeing to the price."""
+        """Yield what a person should know before agreeing to the price."""
 
     def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
-        """Upload what the place does not have yet, and follow all images to their end.
+        """Upload files that the place does not have yet, and follow all images to their end.
 
-        `say` tells a person what goes otherwise than it should.
+        `say` reports problems.
 
         Raises:
             UnusablePath: a file could not be read.
         """
 
     def paid_before(self, followed: Sequence[FollowedDrop]) -> frozenset[str]:
-        """Return the fingerprints of jobs that this run did not pay."""
+        """Return the fingerprints of jobs that this run did not pay for."""
 
 
 class Place(Protocol):
-    """An output folder with what runs have left there, or a stack elsewhere."""
+    """An output folder with the state of its runs, or a deployed stack."""
 
     @property
     def name(self) -> str:
-        """What an output folder remembers it by."""
+        """The name that an output folder remembers."""
 
     @property
     def input_prefix(self) -> str:
-        """What the keys of drops must begin with."""
+        """The prefix that keys of drops must have."""
 
     @property
     def sidecar_suffixes(self) -> Sequence[str] | None:
-        """What names of sidecars end in there; None: as the command says."""
+        """The suffixes of sidecar names there; None: those of the command's option."""
 
     def plan_run(self, drops: Drops) -> PlannedRun:
         """Plan a run of these drops."""
 
     @property
     def charged_at(self) -> str | None:
-        """Whose credits are spent, in words; None: nothing is charged."""
+        """Where credits are charged, in words; None: nothing is charged."""
 
     @property
     def results(self) -> str:
-        """Where results lie, as what their keys come after."""
+        """The location of results, to put before their keys."""
 
     def command(self, *arguments: str) -> str:
         """Return a `dropscale` command on it, for a shell."""
 
     def held(self) -> AbstractContextManager[None]:
-        """Keep other commands away from it, if two at once would be one too many."""
+        """Lock it against other commands, if only one may use it at a time."""
 
     def ledger(self, key: str | None = None) -> KeptLedger:
-        """Return all that the ledger knows, or what it knows of one drop."""
+        """Return the whole ledger, or its records of one drop."""
 
     def as_it_stands(self, drop: Drop) -> FollowedDrop:
         """Return a drop of the ledger, together with its results."""
 
     def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
-        """Return what it costs to have these jobs paid, in credits."""
+        """Return the price of these jobs, in credits."""
 
     def session(
         self,
@@ -211,9 +214,9 @@ class Place(Protocol):
         retried: Collection[str] = (),
         dropped: Collection[str] = (),
     ) -> AbstractContextManager[Session]:
-        """Have the stack run until the block ends.
+        """Run the stack until the block ends.
 
-        It will be told to try the keys `retried` again, and the keys `dropped` are dropped anew.
+        The keys `retried` will be retried, and the keys `dropped` dropped again.
         """
 
 
@@ -222,9 +225,9 @@ class OutputFolder:
     """A `Place` on this machine, whose stack runs only for a command.
 
     Attributes:
-        environment: Holds the key of a real API.
+        environment: Contains the key of a real API.
         log: Where the stack logs; None: nowhere.
-        chosen: The API of a run; None: that of the runs before.
+        chosen: The API of a run; None: that of earlier runs.
         patience: See `RoundTrip`.
     """
 
@@ -241,12 +244,14 @@ class OutputFolder:
         """Return the place of an output folder.
 
         Raises:
-            UnusablePath: no run has been there, or one on a stack that others keep running.
+            UnusablePath: no run used the folder, or one on a deployed stack did.
         """
         folder = StateFolder(out)
         known = folder.api_name()
         if known is None:
-            raise UnusablePath(f"{out}: no run has been here; name its folder with --out.")
+            raise UnusablePath(
+                f"{out}: no run has used this folder; name its output folder with --out."
+            )
         if known.startswith(STACK):
             name = shlex.quote(known.removeprefix(STACK))
             raise UnusablePath(f"{out}: has the results of {known}; add --stack {name}.")
@@ -285,7 +290,7 @@ class OutputFolder:
         return self.folder.held()
 
     def ledger(self, key: str | None = None) -> KeptLedger:
-        """See `Place.ledger`; it always knows all."""
+        """See `Place.ledger`; it is always the whole one."""
         return KeptLedger.read(self.folder)
 
     def as_it_stands(self, drop: Drop) -> FollowedDrop:
@@ -302,7 +307,7 @@ class OutputFolder:
         return followed
 
     def price(self, ledger: KeptLedger, prices: Mapping[str, int]) -> int:
-        """See `Place.price`: when its stack starts, it also pays what was left unpaid."""
+        """See `Place.price`: when its stack starts, it also pays for jobs that were left unpaid."""
         return sum({**ledger.unpaid_prices, **prices}.values())
 
     def session(
@@ -312,12 +317,12 @@ class OutputFolder:
         retried: Collection[str] = (),
         dropped: Collection[str] = (),
     ) -> AbstractContextManager[Session]:
-        """See `Place.session`; results that are still to come need their originals."""
+        """See `Place.session`; results that are not finished need their originals."""
 
         def is_needed(drop: Drop) -> bool:
             key = drop.source.key
             if drop.source.sha256 is None or not drop.renditions:
-                return False  # Nothing was dropped but a spec, or nothing can be delivered.
+                return False  # Only a spec was dropped, or nothing can be delivered.
             is_to_come = key not in dropped and not followed_drop_of(drop).is_settled
             return key in retried or is_to_come
 
@@ -327,22 +332,22 @@ class OutputFolder:
     def _originals(
         self, sources: Iterable[Source], console: Terminal
     ) -> Iterator[tuple[Source, Path]]:
-        """Yield what was dropped, where it is; say of which image it is not found."""
+        """Yield dropped images with their paths; warn about any that cannot be found."""
         for source in sources:
             if file := self.folder.original_of(source):
                 yield source, file
                 continue
             folders = ", ".join(str(folder) for folder in self.folder.originals())
             console.say(
-                f"Warning: {source.key}: the image is not in {folders} as it was dropped, so its "
-                "result comes without its metadata. Put it back, delete the result, then: "
-                + self.command("retry", source.key)
+                f"Warning: {source.key}: the image is not in {folders} or has changed, so its "
+                "result will lack its metadata. To fix it, put the image back, delete the "
+                "result, and run: " + self.command("retry", source.key)
             )
 
 
 @dataclass(frozen=True)
 class _LocalRun:
-    """A `PlannedRun` of a stack that starts for it; nothing is read where nothing is charged."""
+    """A `PlannedRun` of a stack started for it; if nothing is charged, no file is read."""
 
     drops: Drops
     ledger: KeptLedger
@@ -366,7 +371,7 @@ class _LocalRun:
         return [*losses, *(account.lines() if account else [])]
 
     def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
-        """See `PlannedRun.bring`; the stack has none of it, since its buckets were emptied."""
+        """See `PlannedRun.bring`; the stack's buckets are empty, so all files are uploaded."""
         trip(self.drops)
 
     def paid_before(self, followed: Sequence[FollowedDrop]) -> frozenset[str]:
@@ -382,22 +387,23 @@ def place_of(
     *,
     are_results_kept: bool = False,
 ) -> Place:
-    """Return the stack of that name, or if none is named, the output folder.
+    """Return the stack of that name; without a name, the output folder.
 
-    Where `are_results_kept`, the results of the stack come into the output folder, too.
+    If `are_results_kept`, the stack's results are also downloaded into the output folder.
 
     Raises:
-        StackUnreachable, UnusablePath: as their names say.
+        StackUnreachable: the stack does not exist or cannot be reached. UnusablePath: see
+            `OutputFolder.at`.
     """
     if stack is None:
         return OutputFolder.at(out, environment, log)
-    # boto3 takes its time, and an output folder does without.
+    # Importing boto3 is slow, and an output folder does not need it.
     from dropscale_cli.follow.deployed_stack import DeployedStack  # noqa: PLC0415 # see above
 
     return DeployedStack.named(stack, out if are_results_kept else None)
 
 
 def followed_drop_of(drop: Drop) -> FollowedDrop:
-    """Return a drop as its row has it."""
+    """Return a drop as its row describes it."""
     source = drop.source
     return FollowedDrop(source.key, source.version_id, dropped_at=0.0, manifest=manifest_of(drop))

@@ -1,4 +1,4 @@
-"""`dropscale run`: a stack for as long as it takes to bring some images through it."""
+"""`dropscale run`: brings images through a stack that runs as long as needed."""
 
 import os
 import sys
@@ -40,11 +40,11 @@ from dropscale_cli.tracking.round_trip import PATIENCE_SECONDS
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How a command asks and tells.
+    """How a command asks and reports.
 
     Attributes:
-        is_agreed: Whether a price needs no question.
-        as_json: Whether standard output takes one JSON object and nothing else.
+        is_agreed: Whether a price needs no confirmation.
+        as_json: Whether standard output gets one JSON object and nothing else.
     """
 
     is_agreed: bool
@@ -53,13 +53,13 @@ class Agreement:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(Agreement):
-    """What `dropscale run` was asked for.
+    """The options of `dropscale run`.
 
     Attributes:
         path: A folder, or one image.
         out: The folder for results.
-        is_watching: Whether what comes into the folder later is dropped, too, until interrupted.
-        suffixes: What a sidecar's name ends in.
+        is_watching: Whether files added to the folder later are also dropped, until interrupted.
+        suffixes: The endings of sidecar names.
     """
 
     path: Path
@@ -69,10 +69,10 @@ class RunOptions(Agreement):
 
 
 def run(options: RunOptions, place: Place) -> int:
-    """Bring what lies at a path through the stack of a place, and print a summary.
+    """Bring the images at a path through the stack of a place, and print a summary.
 
-    What earlier runs have brought there, or paid, is not paid again. Return the exit code: 0 if
-    every image came to what its spec asks for, else 1.
+    What earlier runs have delivered or paid for is not paid for again. Return the exit code: 0 if
+    every image ended as its spec asks, else 1.
 
     Raises:
         click.ClickException: one of `dropscale_cli.errors`, or a contradiction in the options.
@@ -89,7 +89,7 @@ def run(options: RunOptions, place: Place) -> int:
 def run_drops(drops: Drops, options: RunOptions, place: Place) -> int:
     """Do as `run` does, with these drops.
 
-    The folder is bound to the place, and anything is sent, only once the price is agreed to.
+    The folder is bound to the place, and files are sent, only after the price is agreed to.
     """
     folder = StateFolder(options.out)
     folder.make()
@@ -111,7 +111,8 @@ def run_drops(drops: Drops, options: RunOptions, place: Place) -> int:
                     watch_folder(options, running, console)
                 planned.bring(running.round_trip, console.say)
         except KeyboardInterrupt:
-            # A watch has no other end. What it came to is told when nothing moves any more.
+            # A watch ends only by an interrupt. Its summary is printed once nothing changes any
+            # more.
             if options.is_watching and running:
                 _report(options, place, running, planned)
             raise
@@ -119,7 +120,7 @@ def run_drops(drops: Drops, options: RunOptions, place: Place) -> int:
 
 
 def found_drops(options: RunOptions) -> Drops:
-    """Return what is to be dropped; for a watch, that may be nothing yet.
+    """Return the files to drop; for a watch, there may be none yet.
 
     Raises:
         click.ClickException: one of `dropscale_cli.errors`, or a contradiction in the options.
@@ -135,7 +136,7 @@ def found_drops(options: RunOptions) -> Drops:
 
 
 def watch_folder(options: RunOptions, running: Session, console: Terminal) -> NoReturn:
-    """Drop what comes into the folder, until an exception ends it."""
+    """Drop files that are added to the folder, until an exception ends it."""
     console.say(f"Watching {options.path}; Ctrl-C ends it. See {options.out / PAGE_NAME}")
     folder = WatchedFolder(options.path, options.out, time.monotonic, console.say, options.suffixes)
     watch(folder, running.round_trip)
@@ -169,37 +170,40 @@ def _agree(
         return
     offer = (
         f"Images: {images}. They cost up to {planned.price} credits, charged at "
-        f"{place.charged_at}. A job once paid goes on there, even if you interrupt."
+        f"{place.charged_at}. Paid jobs continue there, even if you interrupt."
     )
     if options.is_watching:
-        offer += " Each image that comes later is charged, too, and nobody is asked again."
+        offer += " Each image added later is also charged, without asking again."
     at_stake = max(planned.price, 1) if options.is_watching else planned.price
     agree_to_price(at_stake, offer, console, is_agreed=options.is_agreed)
 
 
 @click.command("run")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@out_option("Where results go, and where the next run goes on.")
+@out_option("The output folder; a run with the same one resumes there.")
 @click.option(
     "--stack",
     metavar="NAME",
-    help="Drop into this stack on AWS, in the account and region that the AWS CLI uses.",
+    help="Use this stack on AWS, in the account and region of the AWS CLI.",
 )
 @click.option("--yes", is_flag=True, help=YES_HELP)
 @click.option(
     "--engine",
     type=ENGINES,
-    help="What upscales, unless MAGIC_HOUR_API_KEY is set.  [default: model]",
+    help="The engine, unless MAGIC_HOUR_API_KEY is set: model is a real AI model, stub a quick "
+    "imitation.  [default: model]",
 )
 @click.option(
-    "--watch", is_flag=True, help="Go on with what comes into the folder later, until Ctrl-C."
+    "--watch",
+    is_flag=True,
+    help="Also upscale files that are added or changed later, until Ctrl-C.",
 )
 @click.option(
     "--patience",
     callback=as_seconds,
     metavar="SECONDS|MINUTES",
-    help="How long to wait for an image while Magic Hour's answers say nothing (an error page, a "
-    "status not known): 90, 90s, 10m.  [default: 10m]",
+    help="How long to wait for an image while Magic Hour's answers are inconclusive (an error "
+    "page, an unknown status): 90, 90s, 10m.  [default: 10m]",
 )
 @format_option(PROGRESS_HELP)
 @click.option("--log", type=FILE, help=LOG_HELP)
@@ -217,20 +221,21 @@ def run_command(  # noqa: PLR0913 # all by name
     log: Path | None,
     suffixes: tuple[str, ...],
 ) -> None:
-    """Upscale the image at PATH, or all images in the folder PATH, on a stack of their own.
+    """Upscale the image PATH, or all images in the folder PATH.
 
-    Specs that lie with the images are dropped before them. The stack runs on this machine and
-    ends with the command. Its Magic Hour API is embedded and free, unless MAGIC_HOUR_API_KEY is
-    set: then it is the real one (or that at MAGIC_HOUR_BASE_URL), and you are asked first. With
-    --stack, the images go through a stack that you have deployed.
+    Specs in the folder apply. The stack runs on this machine until the command ends. It uses an
+    embedded, free copy of the Magic Hour API, or, if MAGIC_HOUR_API_KEY is set, the real one (or
+    the one at MAGIC_HOUR_BASE_URL); then you are shown the price and asked first. With --stack, a
+    stack that you have deployed does the work.
 
-    What earlier runs with the same --out have brought is not paid again, even if they were killed.
-    What a run has not waited for to its end goes on with the next one, too.
+    An interrupted run resumes when you run it again with the same --out, and nothing is paid for
+    twice. Unfinished images of earlier runs continue, too.
 
-    The last line printed is the page that shows it all; it is there from the start, and keeps up.
+    The last line printed is the path of a page that shows all results; it is written at the start
+    and kept up to date.
 
-    Exits with 0 if all images came to what was asked, 1 if not, 2 on wrong usage or a price not
-    agreed to, 130 if interrupted.
+    Exits with 0 if all images ended as asked, 1 if not, 2 on wrong usage or if a price needs --yes,
+    130 if interrupted.
     """
     options = RunOptions(
         path=path,
@@ -242,7 +247,7 @@ def run_command(  # noqa: PLR0913 # all by name
     )
     if stack is not None and (engine or log or patience is not None):
         raise click.UsageError("--engine, --log and --patience are for the stack on this machine.")
-    goes_on = f"Stack {stack} goes on with what it has." if stack else NOTHING_GOES_ON
+    goes_on = f"Stack {stack} continues its work." if stack else NOTHING_GOES_ON
     with ended_by_signals(f"{goes_on} Results so far are in {out}."):
         sys.exit(run(options, _place(options, stack, engine, log, patience)))
 

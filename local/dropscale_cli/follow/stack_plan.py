@@ -1,4 +1,4 @@
-"""What a stack would do if it looked again at what lies in its input bucket."""
+"""What a stack would do if it looked again at its input bucket."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _AT_ONCE = 16
 _PEEK_BYTES = 256 * 1024
 _NO_BUDGET = Budget()
 _OF_AN_END = frozenset({WarningCode.METADATA_DAMAGED, WarningCode.PROFILE_DAMAGED})
-"""What is said of a file that ends too early."""
+"""The message about a file that ends too early."""
 
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """What becomes of one drop: what it is now, and what it will be, in words."""
+    """The change of one drop: its present and future state, in words."""
 
     key: str
     now: str
@@ -48,9 +48,9 @@ class PlannedChange:
     is_known: bool
     refusal: DropscaleError | None = None
     paid: frozenset[str] = frozenset()
-    """The fingerprints of its jobs that are paid already."""
+    """The fingerprints of its jobs that are already paid."""
     losses: Sequence[CodedWarning] = ()
-    """What its results will lack that the image has, as far as its beginning tells."""
+    """What its results will lack that the image has, judging by the file's beginning."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON shows it."""
@@ -66,14 +66,14 @@ class PlannedChange:
 
 @dataclass(frozen=True)
 class Page:
-    """Some objects that were looked at, and those of them that a new look changes."""
+    """A number of objects, and the changes of those that a new look changes."""
 
     looked_at: int
     changes: Sequence[PlannedChange]
 
 
 class PlannedInput(Protocol):
-    """The objects that a plan is about: a stack's own, or files that stand for them."""
+    """The objects of a plan: those in a stack's bucket, or files in place of them."""
 
     @property
     def input_bucket(self) -> str:
@@ -84,7 +84,7 @@ class PlannedInput(Protocol):
 
 
 class KnownRecords(Protocol):
-    """As much of a ledger as planning takes."""
+    """The part of a ledger that planning needs."""
 
     def drop(self, drop_id: str) -> Drop | None:
         """See `Ledger.drop`."""
@@ -95,7 +95,7 @@ class KnownRecords(Protocol):
 
 @dataclass(frozen=True)
 class StackPlanner:
-    """Plans on a stack's input bucket and ledger, or on what stands for them; changes nothing."""
+    """Plans for a stack's input bucket and ledger, or for substitutes; changes nothing."""
 
     planned: PlannedInput
     bucket: InputBucket
@@ -110,7 +110,7 @@ class StackPlanner:
         planned: PlannedInput | None = None,
         bucket: InputBucket | None = None,
     ) -> StackPlanner:
-        """Return the planner of a stack: for its input bucket, or for what is to be put there."""
+        """Return the planner of a stack, for its input bucket or for files to be put there."""
         settings, client = target.settings, target.client
         bucket = bucket or wiring.input_bucket(settings, client)
         ledger = wiring.ledger(settings, client)
@@ -138,7 +138,7 @@ class StackPlanner:
         bucket = self.planned.input_bucket
         drop = self.ledger.drop(Drop.id_of(bucket, key))
         known = drop.source if drop else Source(bucket=bucket, key=key, etag="")
-        # A listing tells no version ids; the ETag does.
+        # A listing has no version ids; the ETag replaces them.
         version = ObjectVersion(version.etag, known.version_id, version.size)
         source = refresh_source(known, version)
 
@@ -171,7 +171,7 @@ class StackPlanner:
         found = losses_of(planned, io.BytesIO(head))
         if len(head) < _PEEK_BYTES:
             return found
-        return [loss for loss in found if loss.code not in _OF_AN_END]  # that was not read
+        return [loss for loss in found if loss.code not in _OF_AN_END]  # its bytes were not read
 
     def _is_paid(self, rendition: Rendition) -> bool:
         job = self.ledger.job(rendition.fingerprint)
@@ -180,9 +180,9 @@ class StackPlanner:
 
 @dataclass(frozen=True)
 class _PeekedImage:
-    """A `SourceImage` of which only the beginning is read: its job is taken for a new one.
+    """A `SourceImage` of which only the beginning is read: its job counts as a new one.
 
-    All of it is read if its header stands further on, and what it costs needs the header.
+    All of it is read if its header is further on and the price needs the header.
     """
 
     bucket: InputBucket
@@ -212,7 +212,7 @@ class _PeekedImage:
 
 
 def _noted_names(ledger: Ledger) -> NamesLike:
-    """Return what gives the specs that were noted as meaning an image."""
+    """Return a function that returns the specs noted as naming an image."""
     return lambda bucket, key: sorted(ledger.names(Drop.id_of(bucket, folded(key))).specs)
 
 

@@ -1,4 +1,4 @@
-"""`dropscale status`: what the ledger says, of an output folder or of a stack elsewhere."""
+"""`dropscale status`: the ledger's states of an output folder or a deployed stack."""
 
 import os
 import sys
@@ -24,9 +24,9 @@ _SPARE_LINES = 4
 
 
 def tell_status(place: Place, *, as_json: bool, only_failed: bool) -> int:
-    """Print where each drop stands.
+    """Print the state of each drop.
 
-    Return the exit code: 0 if all came to what their specs ask for, else 1.
+    Return the exit code: 0 if all ended as their specs ask, else 1.
     """
     with progress_on(Terminal(to_stderr=True), "Reading the ledger"):
         drops = _drops(place)
@@ -46,9 +46,9 @@ def tell_status(place: Place, *, as_json: bool, only_failed: bool) -> int:
 
 
 def show_changes(place: Place, *, only_failed: bool) -> NoReturn:
-    """Show where each drop stands, again and again, until an exception ends it.
+    """Show the state of each drop repeatedly, until an exception ends it.
 
-    To a terminal as a table, else as a line for each change.
+    On a terminal as a table, else as a line for each change.
     """
     terminal, shown, told = Terminal(), _table([]), ""
     with ExitStack() as ended:
@@ -58,7 +58,7 @@ def show_changes(place: Place, *, only_failed: bool) -> NoReturn:
             drops = _drops(place)
             totals = _totals(drops)
             chosen = [drop for drop in drops if is_failed(drop)] if only_failed else drops
-            # What has changed last comes first, as far as there is room.
+            # The latest changes come first, as far as there is room.
             latest = sorted(chosen, key=_since, reverse=True)[: terminal.height - _SPARE_LINES]
             shown = _table(latest, totals)
             if not terminal.is_terminal and totals != told:
@@ -68,7 +68,7 @@ def show_changes(place: Place, *, only_failed: bool) -> NoReturn:
 
 
 def is_failed(drop: FollowedDrop) -> bool:
-    """Whether the pipeline is done with an image that did not come to what was asked."""
+    """Whether an image is settled, but not as its spec asks."""
     return drop.is_settled and not drop.is_as_asked
 
 
@@ -109,11 +109,11 @@ def _tell(drops: Sequence[FollowedDrop]) -> None:
 @place_options
 @format_option()
 @click.option("--failed", is_flag=True, help="Show only images without a result.")
-@click.option("--watch", is_flag=True, help="Keep showing it, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Keep showing it until Ctrl-C.")
 def status(*, out: Path, stack: str | None, output_format: str, failed: bool, watch: bool) -> None:
-    """Show where the images of earlier runs stand, or those of a stack.
+    """Show the state of each image of earlier runs, or of a stack.
 
-    Exits with 0 if all came to what was asked, 1 if not.
+    Exits with 0 if all images ended as asked, 1 if not.
     """
     with ended_by_signals():
         place = place_of(stack, out, os.environ)

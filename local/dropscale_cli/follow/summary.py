@@ -1,4 +1,4 @@
-"""What a run says at its end, as text or JSON."""
+"""The summary that a run ends with, as text or JSON."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from dropscale_cli.tracking.round_trip import FollowedDrop
 
 @dataclass(frozen=True)
 class Charge:
-    """What one of a drop's jobs adds to the total, in credits; why nothing, if it is free."""
+    """What one of a drop's jobs adds to the total, in credits; if nothing, why."""
 
     job: ManifestJob
     credits: int
@@ -28,12 +28,12 @@ class Summary:
     """A run's outcome.
 
     Attributes:
-        results: What the results' keys come after.
-        is_charged: Whether the credits were real ones.
-        ignored: Files that were no image that the upscaler takes, nor a spec.
-        paid_before: The fingerprints of jobs that other commands have paid.
-        page: Where all of it can be looked at; None: there is no page.
-        resume: The command that goes on with what was given up.
+        results: The location of results, to put before their keys.
+        is_charged: Whether the credits were really charged.
+        ignored: Files that are neither an image that the upscaler accepts nor a spec.
+        paid_before: The fingerprints of jobs that other commands have paid for.
+        page: The path of the page; None: there is none.
+        resume: The command that continues images that were given up.
     """
 
     drops: Sequence[FollowedDrop]
@@ -46,12 +46,12 @@ class Summary:
 
     @property
     def is_as_asked(self) -> bool:
-        """Whether every image came to what its spec asks for."""
+        """Whether every image ended as its spec asks."""
         return all(drop.is_as_asked for drop in self.drops)
 
     @cached_property
     def charges(self) -> dict[str, list[Charge]]:
-        """What each job of each drop, by its key, adds: as `dropscale plan` tells it beforehand."""
+        """What each job of each drop adds, by the drop's key; as `dropscale plan` announces it."""
         first: dict[str, str] = {}
         return {
             drop.key: [self._charge(drop, job, first) for job in _jobs(drop)] for drop in self.drops
@@ -67,12 +67,12 @@ class Summary:
 
     @property
     def credits(self) -> int:
-        """What all jobs cost that were not paid before; a shared one counts once."""
+        """The price of all jobs that were not paid before; a shared one counts once."""
         return sum(charge.credits for charges in self.charges.values() for charge in charges)
 
     @property
     def credits_before(self) -> int:
-        """What the other jobs cost."""
+        """The price of the other jobs."""
         return sum(self._credits_by_job.values()) - self.credits
 
     def tell(self, *, as_json: bool) -> None:
@@ -83,7 +83,7 @@ class Summary:
             self.print_text()
 
     def print_text(self) -> None:
-        """Print a table of what came out, then what did not, why, and what to do."""
+        """Print a table of results, then the images without one, why, and what to do."""
         terminal = Terminal(is_wide=True)
         if rows := [row for drop in self.drops for row in self._rows(drop)]:
             heads = ["Image", "Size", "Mode", "Credits", "Seconds", "Result", ""]
@@ -163,7 +163,7 @@ class Summary:
         of_all = f"{done} of {len(self.drops)} done"
         yield f"{of_all}, {self.credits} credits ({charged}){before}{ignored}"
         if self.resume and self._is_any_given_up:
-            yield f"Nothing is lost; later, go on by: {self.resume}"
+            yield f"Nothing is lost. To continue later: {self.resume}"
         if self.page:
             yield str(self.page)
 
@@ -193,7 +193,7 @@ def as_json_object(drop: FollowedDrop) -> dict[str, Any]:
 
 
 def explanation(drop: FollowedDrop) -> Iterator[str]:
-    """Tell where an image stands that did not come to what was asked, why, and what to do."""
+    """Yield the state of an image that did not end as asked, why, and what to do."""
     yield ""
     yield f"{drop.key}: {state_in_words(drop)}"
     for text in reason_lines(drop):

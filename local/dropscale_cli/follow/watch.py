@@ -1,4 +1,4 @@
-"""Watches a folder: images and specs that are new or changed are dropped once they have settled."""
+"""Watches a folder: new and changed images and specs are dropped once they have settled."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,16 +15,16 @@ from dropscale_cli.files.drops import Drops, NameUnfit, find_drops, is_fit_name
 from dropscale_cli.tracking.round_trip import RoundTrip
 
 SETTLE_SECONDS = 2.0
-"""A file that has not changed for so long is taken to be complete."""
+"""A file that has not changed for this long is considered complete."""
 
 _SCAN_SECONDS = 0.5
 _RESCAN_SECONDS = 10.0
-"""How long a change may go unnoticed where the system tells of none, as on network drives."""
+"""How long a change may go unnoticed where the system reports none, as on network drives."""
 
 
 @dataclass
 class _File:
-    """A version of a file, and since when it has been seen."""
+    """A version of a file, and when it was first seen."""
 
     version: tuple[int, int, int] | None
     since: float
@@ -33,13 +33,13 @@ class _File:
 
 @dataclass
 class WatchedFolder:
-    """What lies in a folder and is still to be dropped.
+    """The files in a folder that are still to be dropped.
 
     Attributes:
-        out: The folder for results; it is left alone.
-        clock: Gives seconds that only grow.
-        warn: Is told why something cannot be dropped, once.
-        suffixes: What a sidecar's name ends in.
+        out: The folder for results; it is ignored.
+        clock: Returns monotonic seconds.
+        warn: Is called once for each file that cannot be dropped, with the reason.
+        suffixes: The endings of sidecar names.
     """
 
     folder: Path
@@ -52,13 +52,13 @@ class WatchedFolder:
 
     @property
     def is_settled(self) -> bool:
-        """Whether all that was found the last time has been dropped."""
+        """Whether all files found by the last scan have been dropped."""
         return all(file.is_dropped for file in self._files.values())
 
     def take_settled(self) -> Drops:
-        """Return what is new or has changed, and has settled.
+        """Return new and changed files that have settled.
 
-        Images wait until no spec is about to change, so that none is paid for without its own.
+        Images wait until all specs have settled, so that none is paid for without its spec.
         """
         found = self._found()
         now = self.clock()
@@ -83,11 +83,11 @@ class WatchedFolder:
         return Drops(specs, ready(found.images), ready(found.stand_alone))
 
     def note_dropped(self, path: Path) -> None:
-        """Take note that a file was dropped in the version that was seen last."""
+        """Record that a file was dropped in the version seen last."""
         self._files[path].is_dropped = True
 
     def note_unusable(self, error: UnusablePath) -> None:
-        """Tell of a file that cannot be dropped as it is."""
+        """Warn about a file that cannot be dropped."""
         if error.message not in self._warned:
             self._warned.add(error.message)
             self.warn(error.message)
@@ -104,9 +104,9 @@ class WatchedFolder:
 
 
 def watch(folder: WatchedFolder, trip: RoundTrip) -> NoReturn:
-    """Drop what settles in a folder, and follow it, until an exception ends it.
+    """Drop and follow files that settle in a folder, until an exception ends it.
 
-    The system tells of changes where it can; what counts is what a scan of the folder finds.
+    Notifications from the system only trigger a scan of the folder; the scan decides.
     """
     scanned = -_RESCAN_SECONDS
     with _changes_in(folder) as changed:
@@ -125,7 +125,7 @@ def _drop(drops: Drops, folder: WatchedFolder, trip: RoundTrip) -> None:
         for key, path in files.items():
             try:
                 drop(key, path)
-            except UnusablePath as error:  # It is gone again, or will be tried again.
+            except UnusablePath as error:  # It was removed, or will be tried again.
                 folder.note_unusable(error)
             else:
                 folder.note_dropped(path)
@@ -141,7 +141,7 @@ def _look_at(path: Path, known: _File | None, now: float) -> _File:
 
 @contextmanager
 def _changes_in(folder: WatchedFolder) -> Iterator[Event]:
-    """Yield what is set whenever something in the folder changes, as far as the system tells."""
+    """Yield an event that is set whenever the system reports a change in the folder."""
     changed, end = Event(), Event()
     out = folder.out.resolve()
 
@@ -152,7 +152,7 @@ def _changes_in(folder: WatchedFolder) -> Iterator[Event]:
             stop_event=end,
             ignore_permission_denied=True,
         )
-        # Its errors say that it can tell nothing, or no more; then there are still the rescans.
+        # On an error it cannot report changes, or no longer; the rescans still find them.
         with suppress(OSError, RuntimeError):
             for _ in changes:
                 changed.set()

@@ -1,7 +1,7 @@
-"""What the page shows: a card for each rendition of each image, as plain text and addresses.
+"""The contents of the page: a card for each rendition of each image, as plain text and addresses.
 
-Manifests may come from anywhere, so nothing in them is taken for an address, nor for a path that
-leads out of the folder it is about.
+Manifests may come from anywhere, so nothing in them is used as an address, or as a path that leads
+out of their folder.
 """
 
 import hashlib
@@ -28,11 +28,11 @@ from dropscale_cli.tracking.round_trip import AS_ASKED, FollowedDrop
 from dropscale_embedded.heic import HeicTooLarge, HeicUnreadable, decode_heic
 
 LONG_SIDE = 640
-"""Pixels; a card of the page is a third of a laptop's screen wide, half that in its own pixels."""
+"""Pixels; a card is a third of a laptop's screen wide, half that in CSS pixels."""
 
 _BOUNDS = {"height": LONG_SIDE, "size": "down", "export_profile": "srgb"}
 _MOST_SIDE = 32_768
-"""The longest side of a HEIC image that is decoded for it."""
+"""The longest side of a HEIC image that is decoded for a thumbnail."""
 
 _QUALITY = 82
 _SUFFIX = ".webp"
@@ -40,21 +40,21 @@ _SUFFIX = ".webp"
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """WebP files in a folder of their own, made once per version of an image.
+    """Thumbnails: WebP files in their own folder, made once per version of an image.
 
     They are upright and in sRGB, whatever the image's orientation and profile. An image is
-    streamed, so that one of 200 megapixels takes no 600 MB of memory.
+    streamed, because one of 200 megapixels would take 600 MB of memory.
     """
 
     folder: Path
     _used: set[str] = field(default_factory=set)
 
     def of(self, image: Path, sha256: str | None = None) -> Path | None:
-        """Return an image's thumbnail; None if there is no such image, or nothing can read it.
+        """Return an image's thumbnail; None if there is no such image, or it cannot be read.
 
         Args:
-            image: Where it lies.
-            sha256: What its bytes must hash to, in hex; None: any will do.
+            image: Its path.
+            sha256: The expected hash of its bytes, in hex; None: any.
         """
         try:
             facts = image.stat()
@@ -72,7 +72,7 @@ class Thumbnails:
         return thumbnail
 
     def prune(self) -> None:
-        """Remove those that were not asked for."""
+        """Remove the thumbnails that were not requested."""
         if self.folder.is_symlink():
             return
         for file in self.folder.glob(f"{'?' * 64}{_SUFFIX}"):
@@ -81,12 +81,12 @@ class Thumbnails:
 
 
 class _Unreadable(Exception):
-    """No image, or none that this machine can read."""
+    """Not an image, or one that this machine cannot read."""
 
 
 def _write(image: Path, place: PathInside) -> None:
     pyvips.block_untrusted_set(True)
-    pyvips.cache_set_max(0)  # It would take a file that was replaced for the one it has seen.
+    pyvips.cache_set_max(0)  # It would mistake a replaced file for the one already seen.
     partial = PathInside(place.folder, f"{place.key}.part")
     try:
         body = _small(image).webpsave_buffer(Q=_QUALITY, keep="none")
@@ -99,11 +99,11 @@ def _small(image: Path) -> pyvips.Image:
     if _is_heic(image):
         return _shrink(decode_heic(image.read_bytes(), _MOST_SIDE))
     try:
-        # A name as such would be searched for options.
+        # A bare name would be parsed for options.
         source = pyvips.Source.new_from_file(str(image))
         return pyvips.Image.thumbnail_source(source, LONG_SIDE, **_BOUNDS)
     except pyvips.Error:
-        with Image.open(image) as opened:  # BMP and JPEG 2000, which libvips from PyPI reads not.
+        with Image.open(image) as opened:  # BMP and JPEG 2000, which libvips from PyPI cannot read.
             return _shrink(opened)
 
 
@@ -133,19 +133,19 @@ class Picture:
 
 @dataclass(frozen=True)
 class Card:
-    """One rendition of an image, or an image that has none.
+    """One rendition of an image, or an image without one.
 
     Attributes:
-        state: Where it stands, in the ledger's word; "dropped" if nothing is heard of it, "missing"
-            if its result is not in the folder.
-        words: The same for people.
-        tone: "good", "busy", "bad", or "past" where another rendition has taken its place.
-        explanation: Why it stands there, and what to do.
+        state: Its state in the ledger; "dropped" if there is no manifest yet, "missing" if its
+            result is not in the folder.
+        words: Its state for people.
+        tone: "good", "busy", "bad", or "past" if another rendition has replaced it.
+        explanation: The reason, and what to do.
         source_size: Width and height of the original, in pixels.
         size: The same of the result.
-        credits: What its job was charged.
-        job: What its job is known by; cards that share it share its credits.
-        seconds: From the first state that the ledger knew to this one.
+        credits: The credits charged for its job.
+        job: Its job's identity; cards that share it share its credits.
+        seconds: From its first recorded state to this one.
         details: What else is known, by name.
         links: Addresses, by name.
     """
@@ -176,7 +176,7 @@ class Card:
 
     @property
     def folder(self) -> str:
-        """The image's folder; empty: it lies in none."""
+        """The image's folder; empty if it has none."""
         return self.key.removesuffix(self.name).strip("/")
 
 
@@ -186,7 +186,7 @@ class CardMaker:
 
     Attributes:
         out: The folder.
-        originals: Folders in which the originals may lie at their keys.
+        originals: Folders that may contain the originals at their keys.
     """
 
     out: Path
@@ -194,7 +194,7 @@ class CardMaker:
     thumbnails: Thumbnails
 
     def cards(self, drop: FollowedDrop) -> list[Card]:
-        """Return a card for each rendition, and one for what none of them tells."""
+        """Return a card for each rendition, or one for the image if there is none."""
         jobs = drop.manifest.jobs if drop.manifest else ()
         cards = [self._card(drop, job) for job in jobs]
         if drop.state not in {job.state for job in jobs}:
@@ -273,7 +273,7 @@ def _size(source: Source) -> tuple[int, int] | None:
 
 
 def _seconds(timeline: Sequence[TimelineEntry]) -> float | None:
-    """Return what the last passage through the states took: an image can be dropped again."""
+    """Return the seconds of the last pass through the states; an image can be dropped again."""
     start = len(timeline) - 1
     while start > 0 and timeline[start - 1].state in OPEN_STATES:
         start -= 1
@@ -283,7 +283,7 @@ def _seconds(timeline: Sequence[TimelineEntry]) -> float | None:
 
 
 def _spec_of_job(manifest: Manifest, job: ManifestJob | None) -> EffectiveRendition | None:
-    """Return what the spec says of a job; None: it says nothing, or no longer."""
+    """Return the spec's rendition of a job; None if the spec has none, or no longer."""
     spec, identity = manifest.spec, manifest.source.identity
     if spec is None or job is None or identity is None:
         return spec

@@ -36,20 +36,20 @@ from dropscale_cli.tracking.progress import progress_on
 from dropscale_cli.tracking.round_trip import MOST_MANIFEST_BYTES, FollowedDrop, Transfer
 
 GENERATOR = '<meta name="generator" content="dropscale">'
-"""Stands in every page, so that no other file is taken for one."""
+"""A mark in every page, so that no other file is mistaken for one."""
 
 _TEMPLATES = "template"
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the page is about.
+    """The contents of the page.
 
     Attributes:
-        cards: In the order to show them.
-        charge: What to say about the credits.
+        cards: In display order.
+        charge: The text about the credits.
         at: When the page was made.
-        is_live: Whether it is made again and again, so that it must be read again, too.
+        is_live: Whether it is written repeatedly, so that the browser must reload it.
     """
 
     cards: Sequence[Card]
@@ -64,7 +64,7 @@ class Page:
 
     @property
     def done(self) -> int:
-        """How many of them came to all that was asked."""
+        """How many of them ended as asked."""
         return sum("good" in tones and tones <= {"good", "past"} for tones in self._tones.values())
 
     @property
@@ -76,12 +76,12 @@ class Page:
 
     @property
     def credits(self) -> int:
-        """What the jobs cost; a shared one counts once."""
+        """The price of the jobs; a shared one counts once."""
         return sum({card.job: card.credits or 0 for card in self.cards}.values())
 
     @property
     def seconds(self) -> float:
-        """What all images took, one after the other."""
+        """The seconds of all images, added."""
         return sum({card.key: card.seconds or 0 for card in self.cards}.values())
 
     @property
@@ -101,7 +101,7 @@ class Page:
 
     @property
     def folders(self) -> list[tuple[str, int]]:
-        """Each folder with how many cards are in it and below."""
+        """Each folder with the number of cards in it and its subfolders."""
         counts: Counter[str] = Counter()
         for card in self.cards:
             parents = PurePosixPath(card.key).parents
@@ -121,7 +121,7 @@ class Page:
 
 @cache
 def _template() -> Template:
-    """Return the page's template, which takes longer to compile than to fill."""
+    """Return the page's template, cached because it takes longer to compile than to fill."""
     environment = Environment(
         loader=PackageLoader(__package__, _TEMPLATES),
         autoescape=True,
@@ -137,7 +137,7 @@ def _part(name: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Return the Content-Security-Policy: our own style and script, and images from the disk."""
+    """Return the Content-Security-Policy: only our own style and script, and images from disk."""
     return "; ".join(
         [
             "default-src 'none'",
@@ -157,25 +157,25 @@ def _hash_source(text: str) -> str:
 
 PAGE_NAME = "index.html"
 _FILES = "index_files"
-"""As a browser names the folder beside a page that it saves."""
+"""Named like the folder that a browser creates beside a saved page."""
 
 _HEAD_CHARACTERS = 4096
 
 
 def make_gallery(folder: Path, originals: Sequence[Path]) -> int:
-    """Make the page of a folder of results, and print where it is; return the exit code.
+    """Write the page of a folder of results, and print its path; return the exit code.
 
     Raises:
         NoResults: there is no manifest in the folder.
-        PageUnwritable: as its name says.
+        PageUnwritable: the page cannot be written.
     """
     with progress_on(Terminal(to_stderr=True), f"Reading {folder}") as progress:
         drops = list(drops_in(folder))
         if not drops:
-            raise NoResults(f"{folder}: there are no results here (no *{MANIFEST_SUFFIX} file).")
+            raise NoResults(f"{folder}: contains no results (no *{MANIFEST_SUFFIX} file).")
 
         def told(done: int) -> None:
-            progress.doing = f"Small versions: {done} of {len(drops)} images"
+            progress.doing = f"Thumbnails: {done} of {len(drops)} images"
 
         page = write_page(folder, drops, originals, told=told)
     say(str(page))
@@ -190,16 +190,16 @@ def write_page(
     is_live: bool = False,
     told: Callable[[int], None] = lambda done: None,
 ) -> Path:
-    """Write the page of images whose results are in a folder; return where it is.
+    """Write the page of images whose results are in a folder; return its path.
 
-    `told` takes how many images are ready. Small versions that are there already are not made
-    again, so that what was interrupted resumes.
+    `told` receives the number of images that are ready. Existing thumbnails are not made again, so
+    that an interrupted command resumes.
 
-    Originals are looked for at their keys in `originals`, then where earlier runs have found them,
+    Originals are searched for at their keys in `originals`, then where earlier runs found them,
     then among the results.
 
     Raises:
-        PageUnwritable: as its name says.
+        PageUnwritable: the page cannot be written.
     """
     state_folder = StateFolder(out)
     thumbnails = Thumbnails(out / _FILES)
@@ -222,18 +222,18 @@ def write_page(
 
 
 def drops_in(folder: Path) -> Iterator[FollowedDrop]:
-    """Read the manifests in a folder, in the order of their keys; tell of those that are none.
+    """Read the manifests in a folder, in the order of their keys; warn about unreadable ones.
 
-    The folder may hold a whole results bucket, or what lies in it below a prefix, or several.
+    The folder may contain one results bucket, the objects under a prefix of it, or several buckets.
     """
     for path in sorted(folder.rglob(f"*{MANIFEST_SUFFIX}")):
         if not path.is_file():
-            continue  # a pipe would be waited for
+            continue  # opening a pipe would block
         try:
             with path.open("rb") as file:
                 manifest = Manifest.model_validate_json(file.read(MOST_MANIFEST_BYTES + 1))
         except (OSError, ValidationError):
-            say(f"{path}: not a manifest that can be read; left out.", to_stderr=True)
+            say(f"{path}: is not a readable manifest; left out.", to_stderr=True)
             continue
         manifest = _as_it_lies(manifest, path.relative_to(folder).as_posix())
         missing = [
@@ -251,7 +251,7 @@ def drops_in(folder: Path) -> Iterator[FollowedDrop]:
 
 
 def _as_it_lies(manifest: Manifest, place: str) -> Manifest:
-    """Return a manifest with the keys that its files have where it lies now."""
+    """Return a manifest with the keys that its files have in its current folder."""
     key = manifest_key(manifest.source.key)
     added = place.removesuffix(key) if place.endswith(f"/{key}") else ""
     taken = key.removesuffix(place) if key.endswith(f"/{place}") else ""
@@ -278,7 +278,9 @@ def _require_ours(page: Path) -> None:
     with page.open(encoding="utf-8", errors="replace") as file:
         is_ours = GENERATOR in file.read(_HEAD_CHARACTERS)
     if not is_ours:
-        raise PageUnwritable(f"{page}: is not dropscale's, so it is left alone; move it away.")
+        raise PageUnwritable(
+            f"{page}: was not written by dropscale, so it is not overwritten; move it away."
+        )
 
 
 def _charge(api_name: str | None) -> str:
@@ -289,15 +291,15 @@ def _charge(api_name: str | None) -> str:
 
 _PAUSE_SECONDS = 2.0
 _PAUSE_RATIO = 10
-"""How many times as long as it takes to write the page there is a pause before the next time."""
+"""The pause before the page is written again, as a multiple of the time to write it."""
 
 
 @dataclass
 class LivePage:
-    """A `Reporter` that shows what it is told beside what lies in the folder `out`.
+    """A `Reporter` that shows its reports together with the results in the folder `out`.
 
     Attributes:
-        path: Where the page is, once it is written.
+        path: The page's path, once it is written.
     """
 
     out: Path
@@ -309,9 +311,9 @@ class LivePage:
     @classmethod
     @contextmanager
     def kept_up(cls, out: Path) -> Iterator["LivePage"]:
-        """Write the page again and again until the block ends, and then once more.
+        """Write the page repeatedly until the block ends, and then once more.
 
-        A page that cannot be written is warned of at the end: the results are there without it.
+        If the page cannot be written, a warning is printed at the end; the results do not need it.
         """
         page = cls(out)
         page._drops.update({drop.key: drop for drop in drops_in(out)})
@@ -359,13 +361,13 @@ class LivePage:
     "--originals",
     type=FOLDER,
     multiple=True,
-    help="Where the images lie that were dropped, at their keys; may be given again.",
+    help="A folder that contains the dropped images at their keys; may be repeated.",
 )
 def gallery(*, folder: Path, originals: tuple[Path, ...]) -> None:
     """Write DIR/index.html, which shows all results in DIR beside their originals.
 
-    DIR is where `dropscale run` has put its results, or what was synced from a results bucket. A
-    browser opens the page from the disk, without a network.
+    DIR is the output folder of `dropscale run`, or a copy of a results bucket. A browser opens the
+    page from disk, without a network.
     """
     with ended_by_signals():
         sys.exit(make_gallery(folder, originals))

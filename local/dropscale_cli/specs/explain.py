@@ -1,4 +1,4 @@
-"""`dropscale explain`: what specs come to for one image, and whose values these are."""
+"""`dropscale explain`: the effective spec of one image, and the source of each value."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,12 +38,13 @@ def tell_layers(
     as_json: bool,
     suffixes: Sequence[str] = SPEC_SUFFIXES,
 ) -> int:
-    """Print the effective spec of an image, or of a spec that stands alone.
+    """Print the effective spec of an image, or of a stand-alone spec.
 
-    Of a sidecar, its image's is printed. Return the exit code: 1 if its specs are faulty, else 0.
+    For a sidecar, that of its image is printed. Return the exit code: 1 if its specs are faulty,
+    else 0.
 
     Raises:
-        click.UsageError: the path does not lie below the root, or is neither image nor spec.
+        click.UsageError: the path is not inside the root, or is neither image nor spec.
     """
     tree = SpecTree.around(path, root, suffixes)
     key = tree.key_of(path)
@@ -77,7 +78,7 @@ def _tell_faults(key: str, faults: Sequence[Fault], *, as_json: bool) -> int:
 
 @dataclass(frozen=True)
 class _Explained:
-    """A field's value, and who gives it: the nearest setting, then those it overrides."""
+    """A field's value and its sources: the nearest setting, then those that it overrides."""
 
     field: str
     value: Any
@@ -120,7 +121,7 @@ def _names(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _explain_fields(fields: Iterable[str], layers: Sequence[Layer]) -> Iterator[_Explained]:
-    """Yield fields as layers, outermost first, make them."""
+    """Yield the fields that layers, outermost first, result in."""
     for field in fields:
         settings = [layer[field] for layer in reversed(layers) if field in layer]
         value = settings[0].value if settings else _default(field)
@@ -174,7 +175,7 @@ def _as_json(key: str, resolved: ResolvedSpec) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it; of renditions, how each is written."""
+    """Return a value as JSON; for renditions, how each is written."""
     if isinstance(value, tuple):
         return [
             {as_written(field): _plain(each.value) for field, each in item.value.items()}
@@ -200,11 +201,11 @@ def _in_words(value: Any) -> str:
 def explain(
     *, image: Path, root: Path | None, output_format: str, suffixes: tuple[str, ...]
 ) -> None:
-    """Show what specs come to for IMAGE: each field, whose value it is, and what it overrides.
+    """Show the effective spec of IMAGE: each field, the source of its value, and what it overrides.
 
-    IMAGE may also be a spec that stands alone, or a sidecar.
+    IMAGE may also be a stand-alone spec or a sidecar.
 
-    Exits with 0, or 1 if its specs are faulty.
+    Exits with 0, or 1 if its specs have errors.
     """
     with ended_by_signals():
         as_json = output_format == "json"

@@ -1,4 +1,4 @@
-"""`dropscale plan`: what a stack would do with files on this machine, and what it would cost."""
+"""`dropscale plan`: what a stack would do with files on this machine, at what price."""
 
 from __future__ import annotations
 
@@ -56,24 +56,24 @@ _NO_BUDGET = Budget()
 
 @dataclass(frozen=True)
 class PlannedDrop:
-    """What is to become of one drop: its renditions, or why it gets none."""
+    """The plan for one drop: its renditions, or why it gets none."""
 
     source: Source
     renditions: Sequence[Rendition] = ()
     warnings: Sequence[Fault] = ()
     refusal: DropscaleError | None = None
     losses: Sequence[CodedWarning] = ()
-    """What its results will lack that the image has, as far as its header tells."""
+    """What its results will lack that the image has, judging by its header."""
 
     @property
     def is_skipped(self) -> bool:
-        """Whether it is left alone because it is large enough."""
+        """Whether it is skipped because it is large enough."""
         return isinstance(self.refusal, LargeEnough)
 
 
 @dataclass(frozen=True)
 class Charge:
-    """What one rendition adds to the price, in credits; why nothing, if it is free."""
+    """What one rendition adds to the price, in credits; if nothing, why."""
 
     drop: PlannedDrop
     rendition: Rendition
@@ -83,14 +83,14 @@ class Charge:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to become of all drops on a stack that goes on from `ledger`."""
+    """The plan for all drops on a stack that continues from `ledger`."""
 
     drops: Sequence[PlannedDrop]
     ledger: KeptLedger
 
     @property
     def charges(self) -> Iterator[Charge]:
-        """What each rendition adds: images that share a job pay once, and what is paid is paid."""
+        """What each rendition adds: images that share a job pay once, and paid jobs are free."""
         first: dict[str, str] = {}
         for drop in self.drops:
             for rendition in drop.renditions:
@@ -105,12 +105,12 @@ class Plan:
 
     @property
     def credits(self) -> int:
-        """What will be charged: for the drops, and for what earlier runs have left unpaid."""
+        """What will be charged: for the drops, and for jobs that earlier runs have left unpaid."""
         return sum(charge.credits for charge in self.charges) + self.credits_left
 
     @property
     def scale_factors(self) -> frozenset[int]:
-        """The scale factors of what will be charged."""
+        """The scale factors of the jobs that will be charged."""
         jobs = self.ledger.jobs
         left = (jobs[job].parameters for job in self.ledger.unpaid_prices)
         here = (charge.rendition.parameters for charge in self.charges if charge.credits)
@@ -118,21 +118,21 @@ class Plan:
 
     @property
     def credits_left(self) -> int:
-        """What jobs cost that earlier runs have left unpaid, and that no drop here shares."""
+        """The price of jobs that earlier runs have left unpaid, and that no drop here shares."""
         here = {charge.rendition.fingerprint for charge in self.charges}
         left = self.ledger.unpaid_prices.items()
         return sum(price for job, price in left if job not in here)
 
     @property
     def credits_before(self) -> int:
-        """What was paid before for jobs of these drops."""
+        """The credits paid before for jobs of these drops."""
         renditions = [charge.rendition for charge in self.charges]
         prices = {one.fingerprint: one.parameters.credits for one in renditions}
         return sum(price for job, price in prices.items() if job in self.ledger.paid)
 
 
 def plan_of(drops: Drops, ledger: KeptLedger) -> Plan:
-    """Plan all drops on a stack that goes on from `ledger`; what is faulty costs nothing."""
+    """Plan all drops on a stack that continues from `ledger`; faulty ones cost nothing."""
     bucket = drops.bucket
     specs = bucket.specs()
     planned = [drop for key in drops.to_follow for drop in _plan_drop(key, bucket, specs)]
@@ -146,10 +146,10 @@ def planned_drop(
     image_of: Callable[[DropSpecs], SourceImage],
     budget: Budget = _NO_BUDGET,
 ) -> PlannedDrop | None:
-    """Plan one drop, in the order in which submit decides; None: it is another tool's file.
+    """Plan one drop, deciding in the order of submit; None if it is another tool's file.
 
     Raises:
-        SidecarMissing: as its name says.
+        SidecarMissing: the drop waits for its sidecar.
     """
     try:
         require_size(version, source.key)
@@ -181,9 +181,9 @@ def _plan_drop(key: str, bucket: LocalBucket, specs: SpecResolver) -> Iterator[P
 
 
 def losses_of(drop: PlannedDrop, file: BinaryIO) -> list[CodedWarning]:
-    """Return what the results of a drop will lack that the image in a file has.
+    """Return what a drop's results will lack that the image has.
 
-    The file may be the image's beginning only.
+    The file may be only the beginning of the image.
     """
     if drop.source.type is None or not drop.renditions:
         return []
@@ -201,13 +201,13 @@ def tell_plan(
     as_json: bool,
     suffixes: Sequence[str] = SPEC_SUFFIXES,
 ) -> int:
-    """Print what `dropscale run` with the same arguments would do, and charge.
+    """Print what `dropscale run` with the same arguments would do and charge.
 
-    With an API key in the environment, also whether the account has enough for it; without one,
-    nothing is asked of anybody. Return the exit code: 1 if any drop would be refused, else 0.
+    With an API key in the environment, also print whether the account allows it; without one,
+    nothing is sent. Return the exit code: 1 if any drop would be refused, else 0.
 
     Raises:
-        NothingToDrop, UnusablePath: as their names say.
+        NothingToDrop, UnusablePath: see `find_drops`.
     """
     with progress_on(Terminal(to_stderr=True), f"Looking through {path}"):
         drops = find_drops(path, out, suffixes=suffixes)
@@ -280,7 +280,7 @@ class _Report:
         dollars = " to ".join(f"${amount:.2f} ({name})" for name, amount in self._dollars.items())
         facts = {
             "paid before": plan.credits_before,
-            "of that left unpaid by earlier runs": plan.credits_left,
+            "of this left unpaid by earlier runs": plan.credits_left,
             "skipped": states.count("skipped"),
             "rejected": states.count("rejected"),
         }
@@ -312,7 +312,7 @@ def _list_refusals(drops: list[PlannedDrop]) -> Iterator[str]:
 
 
 def loss_lines(losses: Iterable[tuple[str, Sequence[CodedWarning]]]) -> Iterator[str]:
-    """Yield what will be lost, and of which drops, by their keys."""
+    """Yield what will be lost, with the keys of the drops."""
     by_loss: dict[CodedWarning, list[str]] = {}
     for key, found in losses:
         for loss in found:
@@ -357,7 +357,7 @@ def _state(drop: PlannedDrop) -> str:
 
 
 def _size(source: Source, scale_factor: int) -> tuple[int, int] | None:
-    """Return an image's size in pixels; None: of one that lies elsewhere it is not known."""
+    """Return an image's size in pixels; None for an image stored elsewhere."""
     if source.width is None or source.height is None:
         return None
     return source.width * scale_factor, source.height * scale_factor
@@ -367,16 +367,16 @@ def _size(source: Source, scale_factor: int) -> tuple[int, int] | None:
     "plan", epilog=examples("dropscale plan photos", "dropscale plan photos --format json")
 )
 @click.argument("path", type=PATH)
-@out_option("Where earlier runs have put their results: what they paid is not paid again.")
+@out_option("The output folder of earlier runs: what they paid for is not paid for again.")
 @format_option()
 @sidecar_suffixes_option
 def plan(*, path: Path, out: Path, output_format: str, suffixes: tuple[str, ...]) -> None:
-    """Show what `dropscale run` would do with PATH, and what it would charge.
+    """Show what `dropscale run` would do with PATH, and the exact price.
 
-    With MAGIC_HOUR_API_KEY set, it also asks for the account's tier and credits, which is free, and
-    says whether they will do. Without it, nothing leaves this machine.
+    With MAGIC_HOUR_API_KEY set, it also checks whether the account's tier and credits suffice,
+    which is free. Without it, nothing leaves this machine.
 
-    Exits with 0 if every image would be upscaled or skipped, 1 if any would be refused.
+    Exits with 0 if every image would be upscaled or skipped, 1 if any would be rejected.
     """
     with ended_by_signals():
         as_json = output_format == "json"

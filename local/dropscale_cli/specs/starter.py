@@ -1,4 +1,4 @@
-"""`dropscale schema` and `dropscale init`: what one needs to begin a spec."""
+"""`dropscale schema` and `dropscale init`: help to start a spec."""
 
 import json
 import shlex
@@ -20,19 +20,19 @@ from dropscale_cli.terminal import say, say_json
 
 SCHEMA_NAME = "dropscale.schema.json"
 MODELINE = f"# yaml-language-server: $schema={SCHEMA_NAME}"
-"""What the YAML language server, and so most editors, find a file's schema by.
+"""The comment by which the YAML language server, used by most editors, finds a file's schema.
 
 Source: https://github.com/redhat-developer/yaml-language-server#using-inlined-schema.
 """
 
 _LEFT_OUT = {"assets", "enhancement", SCHEMA_FIELD}
-"""A folder's spec is for many images, the older name of `mode` cannot stand beside it, and YAML has
-the modeline."""
+"""Fields left out: those for one image only, the older name of `mode`, which cannot be given with
+it, and the schema, which the modeline names."""
 
 _INTRODUCTION = """
-What happens to the images in this folder and below it. Every field can be left out; the spec of
-a folder further in, or of an image (cat.jpg.yaml), overrides it field by field. To use a field,
-take the '# ' away from its lines.
+This spec applies to all images in this folder and its subfolders. Every field is optional; the spec
+of a subfolder or of an image (cat.jpg.yaml) overrides it field by field. To use a field, remove the
+'# ' from its lines.
 """
 _WIDTH = 92
 
@@ -54,13 +54,13 @@ def write_schema(folder: Path, *, force: bool) -> None:
     """Write the JSON Schema of specs into a folder, and print how editors find it.
 
     Raises:
-        UnusablePath: another file is there, and not to be overwritten; or it cannot be written.
+        UnusablePath: another file is there and may not be overwritten, or it cannot be written.
     """
     path, text = folder / SCHEMA_NAME, schema_text()
     try:
         is_another = path.exists() and path.read_bytes() != text.encode()
         if is_another and not force:
-            raise UnusablePath(f"{path}: another file is there; overwrite it with --force.")
+            raise UnusablePath(f"{path}: another file exists; overwrite it with --force.")
         partial = PathInside(folder, f"{SCHEMA_NAME}.part")
         PathInside(folder, SCHEMA_NAME).write([text.encode()], partial, is_durable=True)
     except OSError as error:
@@ -73,7 +73,7 @@ def write_schema(folder: Path, *, force: bool) -> None:
 
 
 def write_starter(folder: Path) -> None:
-    """Write a commented folder spec to begin with, and print what to do next.
+    """Write a commented folder spec to start from, and print what to do next.
 
     Raises:
         UnusablePath: there is one already, or it cannot be written.
@@ -84,12 +84,12 @@ def write_starter(folder: Path) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(starter_text())
     except FileExistsError:
-        raise UnusablePath(f"{path}: is there already; nothing was written.") from None
+        raise UnusablePath(f"{path}: exists already; nothing was written.") from None
     except OSError as error:
         raise UnusablePath(f"{path}: cannot be written: {error.strerror}") from error
     quoted = shlex.quote(str(folder))
     say(
-        f"Wrote {path}; it changes nothing until you take comment signs away. Then:",
+        f"Wrote {path}; it has no effect until you remove comment signs. Then:",
         f"  dropscale validate {quoted}   # is it right?",
         f"  dropscale plan {quoted}       # what does it cost?",
         f"  dropscale run {quoted}",
@@ -123,7 +123,7 @@ def _description(field: _Node) -> str:
 
 
 def _prose(text: str) -> list[str]:
-    """Return text as comments that are still comments when a comment sign is taken away."""
+    """Return text as comments that remain comments when one comment sign is removed."""
     return [f"## {line}" for line in textwrap.wrap(text.strip(), _WIDTH)]
 
 
@@ -151,7 +151,7 @@ def _example(name: str, field: _Node, schema: _Node) -> Iterator[str]:
 def schema(*, write: bool, force: bool) -> None:
     """Print the JSON Schema (2020-12) of spec files, for editors and other tools."""
     if force and not write:
-        raise click.UsageError("--force goes with --write.")
+        raise click.UsageError("--force needs --write.")
     with ended_by_signals():
         if write:
             write_schema(Path(), force=force)
@@ -162,9 +162,9 @@ def schema(*, write: bool, force: bool) -> None:
 @click.command("init", epilog=examples("dropscale init photos"))
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
 def init(*, folder: Path) -> None:
-    """Write a dropscale.yaml to begin with into the folder DIR: every field, commented out.
+    """Write a dropscale.yaml with every field, commented out, into the folder DIR.
 
-    It says what happens to the images in DIR and below it. One that is there is never overwritten.
+    It is a spec for all images in DIR and its subfolders. An existing file is never overwritten.
     """
     with ended_by_signals():
         write_starter(folder)

@@ -1,4 +1,4 @@
-"""Specs on this machine, by their paths, as a stack would see them once they are dropped."""
+"""Specs on this machine, by their paths, as a stack would see them when dropped."""
 
 import os
 from bisect import bisect_left
@@ -30,12 +30,12 @@ from dropscale_cli.files.drops import DEFAULTS
 
 @dataclass(frozen=True)
 class SpecTree:
-    """A folder in which the cascade of specs begins: what lies above it says nothing.
+    """The folder where the cascade of specs begins; specs above it have no effect.
 
     It is a `dropscale.pipeline.parts.ports.SpecFiles` whose keys are paths, relative to the working
-    directory if the root lies below it, so that faults name files as a person finds them.
-    `unreadable` collects the files that could not be read; `listed` keeps what lies in folders.
-    Specs may end in `suffixes`.
+    directory if that contains the root, so that faults name files as a person would. `unreadable`
+    collects the files that could not be read; `listed` caches the contents of folders. Names of
+    specs end in one of `suffixes`.
     """
 
     root: str
@@ -47,8 +47,8 @@ class SpecTree:
     def around(cls, path: Path, root: Path | None, suffixes: Sequence[str] = SPEC_SUFFIXES) -> Self:
         """Return the tree that a file or folder is in.
 
-        Without a root, that is the working directory if the path lies below it; else the folder
-        itself, or the file's.
+        Without a root, that is the working directory if it contains the path; else the folder
+        itself, or the file's folder.
         """
         if root is None:
             folder = path if path.is_dir() else path.parent
@@ -60,15 +60,15 @@ class SpecTree:
         """Return the key of a file or folder.
 
         Raises:
-            click.UsageError: it does not lie below the root.
+            click.UsageError: it is not inside the root.
         """
         below = os.path.relpath(path, self.root)
         if _leads_up(below):
-            raise click.UsageError(f"'{path}' does not lie below '{self.root}'.")
+            raise click.UsageError(f"'{path}' is not inside '{self.root}'.")
         return os.path.normpath(os.path.join(self.root, below))
 
     def keys(self, bucket: str, prefix: str) -> list[str]:
-        """See `SpecFiles.keys`; what lies in folders below is left out."""
+        """See `SpecFiles.keys`; subfolders are left out."""
         if not prefix.startswith(self._below):
             return []
         files = self._files_of(os.path.dirname(prefix))
@@ -76,7 +76,7 @@ class SpecTree:
         return list(takewhile(lambda key: key.startswith(prefix), files[begin:]))[:MOST_KEYS]
 
     def names_like(self, bucket: str, image_key: str) -> Sequence[str]:
-        """Return the keys of specs that mean an image, if case does not count."""
+        """Return the keys of specs that name an image, ignoring case."""
         meant = (
             (key, meant_image(key, self.suffixes))
             for key in self._files_of(os.path.dirname(image_key))
@@ -96,7 +96,7 @@ class SpecTree:
             return None
 
     def images_of(self, spec_key: str) -> Sequence[str]:
-        """Return the images that a sidecar means: that of its very name, else those like it."""
+        """Return the images that a sidecar names: the exact one, else those of similar names."""
         meant = meant_image(spec_key, self.suffixes) or ""
         if os.path.isfile(meant):
             return [meant]
@@ -106,7 +106,7 @@ class SpecTree:
 
     @cached_property
     def resolver(self) -> SpecResolver:
-        """What resolves specs as the stack does that `run` starts."""
+        """Resolves specs like the stack that `run` starts."""
         return SpecResolver(
             self, DEFAULTS, self.suffixes, sidecar_required=False, names_like=self.names_like
         )
@@ -125,10 +125,10 @@ class SpecTree:
         return self.listed[folder]
 
     def resolve(self, key: str) -> ResolvedSpec | None:
-        """Return the specs of an image, or of a spec that stands alone; None: it is no spec.
+        """Return the specs of an image, or of a stand-alone spec; None if it is not a spec.
 
         Raises:
-            SpecInvalid: with every fault of all its specs.
+            SpecInvalid: with all faults of all its specs.
         """
         try:
             specs = self.resolver.resolve_drop("", key)
@@ -165,8 +165,8 @@ class SpecTree:
 
 
 def _relative_path(path: Path) -> str:
-    """Return a path relative to the working directory if it lies below it, else as it is."""
-    below = os.path.relpath(path)  # as it is written: symbolic links stay
+    """Return a path relative to the working directory if that contains it, else unchanged."""
+    below = os.path.relpath(path)  # as written: symbolic links are not resolved
     return os.path.normpath(path) if _leads_up(below) else below
 
 

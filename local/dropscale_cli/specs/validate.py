@@ -1,4 +1,4 @@
-"""`dropscale validate`: everything that is wrong with specs, to a person, a program, or GitHub."""
+"""`dropscale validate`: all faults of specs, for a person, a program or GitHub."""
 
 import os
 import re
@@ -34,7 +34,7 @@ _TAB = "    "
 
 
 def report(faults: Sequence[Fault], output_format: str) -> None:
-    """Print faults in a format: `text`, with excerpts on a terminal; `json`; or `github`."""
+    """Print faults as `text`, with excerpts on a terminal, `json` or `github`."""
     if output_format == "json":
         say_json(TypeAdapter(list[Fault]).dump_python(list(faults), mode="json"))
     elif output_format == "github":
@@ -61,7 +61,7 @@ def tally(faults: Sequence[Fault]) -> str:
 
 
 def _workflow_command(fault: Fault) -> str:
-    """Return a fault as GitHub makes an annotation of it.
+    """Return a fault as a GitHub annotation.
 
     Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions.
     """
@@ -76,7 +76,7 @@ def _escape(text: str, special: str = "") -> str:
 
 
 def _headline(fault: Fault) -> Line:
-    """Return what `str` makes of a fault."""
+    """Return a fault as text, like `str`."""
     is_warning = fault.severity is Severity.WARNING
     return (
         (fault.path, "bold"),
@@ -88,7 +88,7 @@ def _headline(fault: Fault) -> Line:
 
 
 def _excerpt(fault: Fault, lines: Sequence[str], width: int) -> Iterator[Line]:
-    """Yield the line of a fault, cut to `width` cells, and a caret under its place."""
+    """Yield the line of a fault, cut to `width` cells, and a caret under its position."""
     if fault.line > len(lines) or not lines[fault.line - 1]:
         return
     line = lines[fault.line - 1]
@@ -133,12 +133,12 @@ def tell_faults(
     output_format: str,
     suffixes: Sequence[str] = SPEC_SUFFIXES,
 ) -> int:
-    """Print what is wrong with the specs among files, and in folders with all below them.
+    """Print the faults of specs, which are files or in folders and their subfolders.
 
     Return the exit code: 1 if anything is worse than a warning, else 0.
 
     Raises:
-        click.UsageError: a path does not lie below the root.
+        click.UsageError: a path is not inside the root.
     """
     checks: dict[str, _Check] = {}
     with progress_on(Terminal(to_stderr=True), "Reading specs"):
@@ -165,16 +165,16 @@ def tell_faults(
 
 @dataclass
 class _Check:
-    """Collects the faults of a tree's specs, by looking at each drop as a stack would."""
+    """Collects the faults of a tree's specs, examining each drop as a stack would."""
 
     tree: SpecTree
     faults: set[Fault] = field(default_factory=set)
     specs: set[str] = field(default_factory=set)
     drops: dict[str, bool] = field(default_factory=dict)
-    """Whether they are any, by the keys of what has been looked at."""
+    """Whether each examined file is a drop, by its key."""
 
     def file(self, key: str, *, is_named: bool) -> None:
-        """Check what specs come to for a file; one that a person has named must be a spec."""
+        """Check the effective spec of a file; a file that the user names must be a spec."""
         kind = kind_by_name(key, self.tree.suffixes)
         if kind in _NO_SPECS and not is_named:
             return
@@ -194,7 +194,7 @@ class _Check:
             self.faults.update(_faults_of_no_spec(key, kind, self.tree))
 
     def end(self) -> None:
-        """Check the folder specs that no drop had a need of, and note what was unreadable."""
+        """Check the folder specs that no drop used, and record unreadable files."""
         for key in self.specs:
             if kind_by_name(key) is KeyKind.FOLDER_SPEC:
                 folder = key.removesuffix(os.path.basename(key))
@@ -209,10 +209,10 @@ class _Check:
             self._drop(image_key)
         if not os.path.isfile(image_key):
             message = f"there is no image {os.path.basename(image_key)} beside this spec"
-            self._note(key, message, "see whether its name is right", Severity.WARNING)
+            self._note(key, message, "check its name", Severity.WARNING)
 
     def _drop(self, key: str) -> bool:
-        """Check what specs come to for a drop; return whether it is any."""
+        """Check the effective spec of a file; return whether it is a drop."""
         if key not in self.drops:
             try:
                 resolved = self.tree.resolve(key)
@@ -229,11 +229,11 @@ class _Check:
 
 
 def _faults_of_no_spec(key: str, kind: KeyKind, tree: SpecTree) -> Sequence[Fault]:
-    """Return why a file is no spec that stands alone, though a person takes it for one."""
+    """Return why a file that the user names is not a stand-alone spec."""
     if kind in _NO_SPECS:
         endings = ", ".join(SPEC_SUFFIXES)
-        hint = f"the names of specs end in {endings}; a manifest ({MANIFEST_SUFFIX}) is none"
-        return [Fault(path=key, message="is no spec, by its name", hint=hint)]
+        hint = f"names of specs end in {endings}; a manifest ({MANIFEST_SUFFIX}) is not a spec"
+        return [Fault(path=key, message="has a name that is not a spec's", hint=hint)]
     content = tree.read("", key, MAX_BYTES + 1)
     if content is None:
         return ()
@@ -241,7 +241,7 @@ def _faults_of_no_spec(key: str, kind: KeyKind, tree: SpecTree) -> Sequence[Faul
         parse_folder_spec(content, key)  # like it, the file has no `assets`
     except SpecInvalid as error:
         return error.faults
-    hint = "give assets.image_file_path, or the spec its image's full name, e.g. cat.jpg.yaml"
+    hint = "add assets.image_file_path, or name the spec after its image, e.g. cat.jpg.yaml"
     return [Fault(path=key, message="names no image", hint=hint)]
 
 
@@ -254,15 +254,15 @@ def _faults_of_no_spec(key: str, kind: KeyKind, tree: SpecTree) -> Sequence[Faul
 )
 @click.argument("paths", nargs=-1, required=True, type=PATH, metavar="PATH...")
 @root_option
-@format_option("github makes annotations of a workflow's run.", "github")
+@format_option("github prints annotations for a workflow run.", "github")
 @sidecar_suffixes_option
 def validate(
     *, paths: tuple[Path, ...], root: Path | None, output_format: str, suffixes: tuple[str, ...]
 ) -> None:
-    """Say everything that is wrong with specs: files, or folders with all below them.
+    """List all errors in specs: files, or folders with their subfolders.
 
-    In folders, specs are found by their names: sidecars, folder specs (dropscale.yaml), and specs
-    that stand alone. A file that is named is taken for a spec in any case.
+    In folders, specs are found by their names: sidecars, folder specs (dropscale.yaml) and
+    stand-alone specs. A file given as PATH is always treated as a spec.
 
     Exits with 0 if nothing is worse than a warning, else 1.
     """

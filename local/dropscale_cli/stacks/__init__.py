@@ -1,1 +1,1 @@
-"""Stacks, on this machine and elsewhere: started, described, checked."""
+"""Stacks, on this machine and on AWS: started, described, checked."""

@@ -1,4 +1,4 @@
-"""What may be asked of Magic Hour: by the account's plan, and within a stack's limits."""
+"""What the Magic Hour account's plan and a stack's limits allow."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from dropscale_cli.stacks.aws_target import AwsTarget
 from dropscale_cli.terminal import on_one_line
 
 _TIMEOUT = 10.0
-"""Seconds; a plan should not have to wait long for what it can do without."""
+"""Seconds; a plan should not wait long for optional information."""
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What is about to be asked of an account.
+    """What a command is about to ask of an account.
 
     Attributes:
-        credits: What it may cost; 0 if that is not known.
-        scale_factors: Those of what is to be paid.
+        credits: The highest price; 0 if it is not known.
+        scale_factors: Those of the jobs to be paid.
         slots: Jobs at once: the stack's MaxConcurrentJobs; 0: what the tier runs.
     """
 
@@ -36,7 +36,7 @@ class Demand:
 
 @dataclass(frozen=True)
 class Concern:
-    """Something about an account that will not go as asked, and what to do."""
+    """Something that the account does not allow, and what to do."""
 
     what: str
     fix: str
@@ -47,7 +47,7 @@ class Concern:
 
 @dataclass(frozen=True)
 class AccountReport:
-    """An account as far as it is known, and what of a demand it will not meet.
+    """An account as far as it is known, and the parts of a demand that it does not meet.
 
     Attributes:
         account: None: it could not be read.
@@ -57,7 +57,7 @@ class AccountReport:
     concerns: tuple[Concern, ...]
 
     def lines(self) -> Iterator[str]:
-        """Yield it for a person, one fact a line; nothing in it is harmful to a terminal."""
+        """Yield it for a person, one fact per line, safe for a terminal."""
         if self.account is not None:
             yield f"Magic Hour: {described(self.account)}"
         yield from (f"Warning: {concern}" for concern in self.concerns)
@@ -72,7 +72,7 @@ class AccountReport:
 
 
 def account_report(base_url: str, api_key: str, demand: Demand) -> AccountReport:
-    """Ask for the account, which is free, and compare it; that it cannot be read is a concern."""
+    """Read the account, which is free, and compare it; an unreadable account is a concern."""
     try:
         account = Client(token=api_key, base_url=base_url, timeout=_TIMEOUT).v1.account.list()
     except (MagicHourError, ValueError) as error:
@@ -82,30 +82,30 @@ def account_report(base_url: str, api_key: str, demand: Demand) -> AccountReport
 
 
 def described(account: Account) -> str:
-    """Return an account's tier and credits in words."""
+    """Describe an account's tier and credits in words."""
     tier = "not told" if account.tier is None else on_one_line(account.tier)
     left = "not told" if account.credits is None else f"{account.credits:,}"
     return f"tier {tier}, credits left: {left}"
 
 
 def concerns(account: Account, demand: Demand) -> Iterator[Concern]:
-    """Yield what of a demand an account will not meet; what it does not tell is no concern."""
+    """Yield the parts of a demand that an account does not meet; unknown facts are no concern."""
     tier = account.tier or ""
     if 4 in demand.scale_factors and tier in TIERS_WITHOUT_4X:
         yield Concern(
-            f"4x is asked, and tier {tier} does not have it: such images are rejected, free",
+            f"4x is requested, but tier {tier} does not include it: such images are rejected, free",
             "Ask for 2x, or upgrade to Creator, Pro or Business.",
         )
     if account.credits is not None and demand.credits > account.credits:
         yield Concern(
-            f"This costs up to {demand.credits:,} credits, and {account.credits:,} are left: what "
-            "goes beyond them waits",
+            f"This costs up to {demand.credits:,} credits, but {account.credits:,} are left: "
+            "images beyond that wait",
             "Ask for less, or buy credits.",
         )
     jobs = CONCURRENT_JOBS.get(tier)
     if jobs is not None and demand.slots > jobs:
         yield Concern(
-            f"Tier {tier} runs {jobs} jobs at once, and MaxConcurrentJobs is {demand.slots}",
+            f"Tier {tier} runs {jobs} jobs at once, but MaxConcurrentJobs is {demand.slots}",
             f"Set MaxConcurrentJobs to {jobs}.",
         )
 
@@ -114,7 +114,7 @@ _NOW = MappingProxyType({"DailyCreditLimit": "today", "MonthlyCreditLimit": "thi
 
 
 def stack_limit_warnings(target: AwsTarget, price: int) -> Iterator[str]:
-    """Yield the `limit_warnings` of a stack, by what its ledger says is spent now."""
+    """Yield the `limit_warnings` of a stack, from its ledger's record of credits spent."""
     settings = target.settings
     budget = Budget(settings.daily_credit_limit, settings.monthly_credit_limit)
     ledger = wiring.ledger(settings, target.client)
@@ -124,13 +124,13 @@ def stack_limit_warnings(target: AwsTarget, price: int) -> Iterator[str]:
 def limit_warnings(
     price: int, budget: Budget, spent: Callable[[str], int], now: datetime
 ) -> Iterator[str]:
-    """Yield a warning for each limit that does not leave room for a price.
+    """Yield a warning for each limit that a price would exceed.
 
     Args:
         price: in credits.
         budget: the limits.
-        spent: gives what is spent of a window already.
-        now: the present time, in UTC.
+        spent: returns the credits already spent in a window.
+        now: the current time, in UTC.
     """
     for window, limit in budget.windows(now).items():
         if limit is None:
@@ -139,7 +139,7 @@ def limit_warnings(
         if price > left:
             name = budget.parameter_of(window)
             yield (
-                f"Warning: This costs up to {price:,} credits, and the stack may spend {left:,} "
-                f"more {_NOW[name]} ({name} is {limit:,}); what goes beyond that waits. "
-                f"Raise it: sam deploy --parameter-overrides {name}=…"
+                f"Warning: This costs up to {price:,} credits, but the stack may spend only "
+                f"{left:,} more {_NOW[name]} ({name} is {limit:,}); images beyond that wait. To "
+                f"raise it: sam deploy --parameter-overrides {name}=…"
             )

@@ -1,4 +1,4 @@
-"""A stack behind AWS clients: on this machine, or as CloudFormation describes it."""
+"""A stack, on this machine or deployed, through AWS clients."""
 
 from __future__ import annotations
 
@@ -48,21 +48,22 @@ _OUTPUT_BY_VARIABLE = MappingProxyType(
         "DROP_QUEUE_URL": "DropQueueUrl",
     }
 )
-"""What a stack's functions are told of its resources, and the output that tells it to others."""
+"""The environment variables that tell functions of the stack's resources, and the outputs of the
+same values."""
 
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
-"""What SQS calls a permission that is missing, by the protocol that is spoken."""
+"""The error codes of SQS for a missing permission, by protocol."""
 
 
 @dataclass(frozen=True)
 class AwsTarget:
-    """A `Target` behind AWS clients.
+    """A `Target` through AWS clients.
 
     Attributes:
-        client: Makes the client of a service, by its name.
+        client: Returns the client of a service by its name.
         version: That of dropscale when the stack was deployed.
-        dead_letter_queue_url: Where drops go that submit could not take.
-        settings: What its functions are told, too.
+        dead_letter_queue_url: The queue of drops that submit could not process.
+        settings: The settings that its functions also get.
     """
 
     client: Callable[[str], Any]
@@ -99,19 +100,19 @@ class AwsTarget:
     def drop(self, key: str, file: BinaryIO) -> str | None:
         """See `Target.drop`."""
         if meant := meant_image(key, self.settings.sidecar_suffixes):
-            # Its event may come after that of an image of nearly this name, dropped next.
+            # Its event may arrive after that of an image with a similar name, dropped next.
             name_id = Drop.id_of(self.input_bucket, folded(meant))
             names = Names(specs=frozenset({key}))
             wiring.ledger(self.settings, self.client).note_name(name_id, names)
         return self._s3.put_object(Bucket=self.input_bucket, Key=key, Body=file).get("VersionId")
 
     def uploaded(self, key: str, path: Path) -> ObjectVersion | None:
-        """Return the object in the input bucket that has the very bytes of a file, if there is."""
+        """Return the object in the input bucket with the same bytes as a file, if any."""
         version = wiring.input_bucket(self.settings, self.client).head(self.input_bucket, key)
         return version if version and version.etag == etag_of(path) else None
 
     def version_of(self, key: str) -> str | None:
-        """Return the version id of the object that a drop is about, as the ledger knows it."""
+        """Return the version id of a drop's object, from the ledger."""
         return self._drop(key).source.version_id
 
     def input_pages(self, prefix: str) -> Iterator[list[tuple[str, ObjectVersion]]]:
@@ -147,7 +148,7 @@ class AwsTarget:
             yield from body.iter_chunks(1024 * 1024)
 
     def records(self, key: str | None = None) -> Iterator[Drop | Job]:
-        """Yield all that the ledger knows, or one drop and its jobs."""
+        """Yield all records of the ledger, or one drop and its jobs."""
         ledger = wiring.ledger(self.settings, self.client)
         if key is None:
             yield from ledger.records()
@@ -160,9 +161,9 @@ class AwsTarget:
         wiring.drop_queue(self.settings, self.client).send(self.input_bucket, key)
 
     def look_at_once(self, key: str) -> bool:
-        """Have submit look at an object whose specs are there, without the time to settle.
+        """Have submit look at an object whose specs are there, without waiting SettleSeconds.
 
-        Return whether that is allowed; if not, the object's own event comes all the same.
+        Return whether that is permitted; if not, the object's own event arrives anyway.
         """
         try:
             wiring.drop_queue(self.settings, self.client).send(self.input_bucket, key, at_once=True)
@@ -177,11 +178,10 @@ class AwsTarget:
         return wiring.retry(self.settings, self.client)(self._drop(key), _no_hurry)
 
     def adopt(self, key: str, project_id: str, trust: Trust) -> None:
-        """Take a project for the one whose answer was lost.
+        """Adopt a project as the one whose answer was lost.
 
         Raises:
-            NothingToResolve, ForeignProject, ProjectUnnamed, MagicHourError: as `Resolve.adopt`
-                says.
+            NothingToResolve, ForeignProject, ProjectUnnamed, MagicHourError: see `Resolve.adopt`.
         """
         wiring.resolve(self.settings, self.client).adopt(self._drop(key), project_id, trust)
 
@@ -189,12 +189,12 @@ class AwsTarget:
         """Settle a drop's unknown outcome without a project.
 
         Raises:
-            NothingToResolve: as `Resolve.decide` says.
+            NothingToResolve: see `Resolve.decide`.
         """
         wiring.resolve(self.settings, self.client).decide(self._drop(key), decision, _no_hurry)
 
     def restart(self) -> None:
-        """Take up what was cut off when the stack, now not yet running, was stopped."""
+        """Resume what was interrupted when the stack, which is not running yet, was stopped."""
         wiring.restart(self.settings, self.client)()
 
     def _drop(self, key: str) -> Drop:
@@ -211,7 +211,7 @@ class AwsTarget:
 
 
 def _as_variable(parameter: str) -> str:
-    """Return the variable by which functions are told a parameter, e.g. `SETTLE_SECONDS`."""
+    """Return the environment variable of a parameter in functions, e.g. `SETTLE_SECONDS`."""
     return _WORD_START.sub("_", parameter).upper()
 
 
@@ -223,12 +223,12 @@ _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5}, max_pool
 
 
 def deployed_target(name: str) -> AwsTarget:
-    """Return the stack of that name, by the account and region that the environment chooses.
+    """Return the stack of that name in the environment's account and region.
 
     As for the AWS CLI: `AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL` and so on.
 
     Raises:
-        StackUnreachable: there is no such stack, or AWS cannot be asked.
+        StackUnreachable: there is no such stack, or AWS cannot be reached.
     """
     try:
         with progress_on(Terminal(to_stderr=True), f"Looking for stack {name}"):
@@ -237,13 +237,13 @@ def deployed_target(name: str) -> AwsTarget:
         return AwsTarget.of_stack(client, outputs, parameters)
     except (BotoCoreError, ClientError) as error:
         raise StackUnreachable(
-            f"Stack {name} cannot be looked at: {str(error).rstrip('.')}. "
-            "Check --stack and the AWS environment "
-            "(AWS_PROFILE, AWS_REGION; `aws sts get-caller-identity` tells who you are)."
+            f"Stack {name} cannot be read: {str(error).rstrip('.')}. Check --stack and the AWS "
+            "environment (AWS_PROFILE, AWS_REGION; `aws sts get-caller-identity` shows who you "
+            "are)."
         ) from error
     except (KeyError, ValueError) as error:
         raise StackUnreachable(
-            f"Stack {name} is no stack of dropscale, or of another version: {error}"
+            f"Stack {name} is not a dropscale stack, or is of another version: {error}"
         ) from error
 
 

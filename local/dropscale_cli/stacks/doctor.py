@@ -1,4 +1,4 @@
-"""`dropscale doctor` and `dropscale secret set`: what is wrong with a stack, and its API key."""
+"""`dropscale doctor` and `dropscale secret set`: check a stack and set its API key."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from dropscale_cli.tracking.progress import progress_on
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one part; `fix`: how to mend it, if it is not well."""
+    """The finding about one part; `fix`: how to fix it, if it is faulty."""
 
     part: str
     detail: str
@@ -40,12 +40,12 @@ class Finding:
 
     @property
     def is_well(self) -> bool:
-        """Whether there is nothing to mend."""
+        """Whether there is nothing to fix."""
         return self.fix is None
 
 
 def examine(target: AwsTarget, stack: str) -> list[Finding]:
-    """Look at every part of a stack; nothing is changed, nothing is charged."""
+    """Check every part of a stack; nothing is changed or charged."""
     checks: dict[str, Callable[[], Finding]] = {
         "AWS account": lambda: _caller(target),
         "versions": lambda: _versions(target, stack),
@@ -62,7 +62,7 @@ def examine(target: AwsTarget, stack: str) -> list[Finding]:
 
 
 def report(findings: list[Finding], *, as_json: bool) -> int:
-    """Print what was found; return the exit code: 0 if all is well, else 1."""
+    """Print the findings; return the exit code: 0 if all is well, else 1."""
     if as_json:
         told = [{**asdict(finding), "ok": finding.is_well} for finding in findings]
         say_json(told)
@@ -84,7 +84,7 @@ def _found(part: str, check: Callable[[], Finding]) -> Finding:
     try:
         return check()
     except (BotoCoreError, ClientError) as error:
-        return Finding(part, str(error), "Allow this call, or ask somebody who may.")
+        return Finding(part, str(error), "Allow this call, or ask somebody who can.")
 
 
 def _caller(target: AwsTarget) -> Finding:
@@ -104,11 +104,11 @@ def _events(target: AwsTarget) -> Finding:
     found.pop("ResponseMetadata", None)
     if "EventBridgeConfiguration" in found:
         return Finding("input events", f"{bucket} sends its events to EventBridge")
-    # Putting a configuration replaces the whole of it, so what is there must be put again.
+    # Setting a configuration replaces the whole one, so it must include the existing entries.
     whole = json.dumps({**found, "EventBridgeConfiguration": {}})
     return Finding(
         "input events",
-        f"{bucket} sends no events to EventBridge, so nothing that is dropped is noticed",
+        f"{bucket} sends no events to EventBridge, so drops go unnoticed",
         f"aws s3api put-bucket-notification-configuration --bucket {bucket} "
         f"--notification-configuration '{whole}'",
     )
@@ -120,10 +120,10 @@ def _results(target: AwsTarget) -> Finding:
         return Finding("results bucket", f"{bucket} is also the input bucket", "Use two buckets.")
     status = target.client("s3").get_bucket_versioning(Bucket=bucket).get("Status")
     if status == "Enabled":
-        return Finding("results bucket", f"{bucket} keeps what is replaced")
+        return Finding("results bucket", f"{bucket} keeps replaced results")
     return Finding(
         "results bucket",
-        f"{bucket} keeps no versions, so a result that is replaced is gone",
+        f"{bucket} keeps no versions, so a replaced result is lost",
         f"aws s3api put-bucket-versioning --bucket {bucket} "
         "--versioning-configuration Status=Enabled",
     )
@@ -131,8 +131,10 @@ def _results(target: AwsTarget) -> Finding:
 
 def _ledger(target: AwsTarget, stack: str) -> Finding:
     if faults := ". ".join(table_faults(target)):
-        detail = f"{target.settings.ledger_table} is no ledger as this version has it: {faults}"
-        return Finding("ledger", detail, "Give its name as ExistingLedger only if it was one.")
+        detail = f"{target.settings.ledger_table} is not a ledger of this version: {faults}"
+        return Finding(
+            "ledger", detail, "Set ExistingLedger only to the table of an earlier stack."
+        )
     try:
         return Finding("ledger", ownership_detail(target))
     except MayNotPay as error:
@@ -150,7 +152,7 @@ def _dead_letters(target: AwsTarget) -> Finding:
     return Finding(
         "dead letters",
         f"{count} drop{'s' * (count != 1)} could not be submitted",
-        "Mend the cause that their manifests name, then: aws sqs start-message-move-task "
+        "Fix the cause named in their manifests, then: aws sqs start-message-move-task "
         "--source-arn <the queue's ARN>",
     )
 
@@ -176,13 +178,13 @@ def _magic_hour(target: AwsTarget, stack: str) -> Finding:
     except (Unauthorized, ValueError) as error:
         return Finding("Magic Hour", str(error), f"dropscale secret set --stack {stack}")
     except MagicHourError as error:
-        return Finding("Magic Hour", str(error), "See whether ApiBaseUrl is right; try again.")
+        return Finding("Magic Hour", str(error), "Check ApiBaseUrl, then try again.")
     factors = frozenset({settings.default_scale_factor})
     return account_finding(account, Demand(0, factors, settings.max_concurrent_jobs))
 
 
 def account_finding(account: Account, demand: Demand) -> Finding:
-    """Say whether an account has what a stack is set to ask of it."""
+    """Check whether an account has what the stack's settings need."""
     found = list(concerns(account, demand))
     if account.credits is not None and account.credits <= 0:
         found.append(Concern("No credits are left", "Buy credits, or wait for the next period."))
@@ -210,17 +212,17 @@ def _gate(target: AwsTarget) -> Finding:
     why = f"{gate.reason}: {on_one_line(gate.cause.message)}" if gate.cause else gate.reason
     return Finding(
         "gate",
-        f"closed: the vendor takes no jobs ({why}); one tries again at {gate.until:%H:%M}",
+        f"closed: the vendor accepts no jobs ({why}); one job tries again at {gate.until:%H:%M}",
         "See `API key` and `Magic Hour` above; it opens automatically.",
     )
 
 
 def set_key(stack: str) -> None:
-    """Read a key from the terminal, unseen, or from standard input, and keep it.
+    """Read a key from the terminal, without echo, or from standard input, and store it.
 
     Raises:
-        KeyRefused: it cannot be a key, the vendor does not take it, or AWS does not.
-        StackUnreachable: as its name says.
+        KeyRefused: it cannot be a key, or the vendor or AWS refuses it.
+        StackUnreachable: the stack does not exist or cannot be reached.
     """
     target = deployed_target(stack)
     if sys.stdin.isatty():
@@ -236,7 +238,7 @@ def set_key(stack: str) -> None:
     except (ValueError, MagicHourError, ClientError) as error:
         raise KeyRefused(f"Nothing was changed. {error}") from error
     told = "" if account.credits is None else f" The account has {account.credits:,} credits."
-    say(f"Kept.{told} What waits for the key goes on within minutes.")
+    say(f"The key is set.{told} Images that wait for it continue within minutes.")
 
 
 @click.command(
@@ -248,22 +250,24 @@ def set_key(stack: str) -> None:
     ),
 )
 @stack_option
-@click.option("--take-over", "takes_over", is_flag=True, help="Take the ledger from another stack.")
+@click.option(
+    "--take-over", "takes_over", is_flag=True, help="Take over the ledger of another stack."
+)
 @click.option("--yes", "is_agreed", is_flag=True, help=YES_HELP)
 @format_option()
 @click.option(
     "--live",
     is_flag=True,
-    help="Instead, upscale one small image at the real API, for 25 credits, and compare all "
+    help="Check the real API instead: upscale one small image for 25 credits, and compare all "
     "answers with the documentation. Needs MAGIC_HOUR_API_KEY.",
 )
 def doctor(
     *, stack: str, takes_over: bool, is_agreed: bool, output_format: str, live: bool
 ) -> None:
-    """Check a stack: account, key, events, budget and everything else it needs.
+    """Check each part of a stack, and say how to fix what is wrong.
 
-    Each part is ok, or comes with how to fix it. Nothing is changed, and nothing is charged, except
-    with --take-over and --live, which ask first.
+    Parts are, for example, the API key, the account, events, the budget and the ledger. Nothing is
+    changed or charged, except with --take-over and --live, which ask first.
 
     Exits with 0 if all is well, 1 if not, 2 if there is no such stack.
     """
@@ -276,14 +280,14 @@ def doctor(
         if takes_over:
             take_over(deployed_target(stack), stack, is_agreed=is_agreed)
         target = deployed_target(stack)
-        with progress_on(Terminal(to_stderr=True), f"Looking at stack {stack}"):
+        with progress_on(Terminal(to_stderr=True), f"Checking stack {stack}"):
             findings = examine(target, stack)
         sys.exit(report(findings, as_json=output_format == "json"))
 
 
 @click.group(cls=Commands)
 def secret() -> None:
-    """Keep the Magic Hour API key of a stack."""
+    """Manage the Magic Hour API key of a stack."""
 
 
 @secret.command(
@@ -292,10 +296,10 @@ def secret() -> None:
 )
 @stack_option
 def set_secret(*, stack: str) -> None:
-    """Put a key where the stack reads it, after a free call that shows that it is right.
+    """Set a stack's key, after a free call that checks it.
 
-    The key is asked for, or read from standard input; it is never an argument, which others on this
-    machine could see.
+    The key is asked for or read from standard input. It is not an argument, because others on this
+    machine could see that.
     """
     with ended_by_signals("Nothing was changed."):
         set_key(stack)

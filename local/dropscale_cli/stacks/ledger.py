@@ -1,4 +1,4 @@
-"""`dropscale ledger rebuild`, and what `doctor` says and does about a stack's ledger."""
+"""`dropscale ledger rebuild`, and `doctor`'s checks and changes of a stack's ledger."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _SHOWN = 10
 
 
 def table_faults(target: AwsTarget) -> Iterator[str]:
-    """Yield what keeps a table from being a ledger: its keys, its index, its state, its key of KMS.
+    """Yield why a table cannot be a ledger: its keys, index, state or KMS key.
 
-    What DescribeTable answers:
+    The answer of DescribeTable:
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html
     """
     name = target.settings.ledger_table
@@ -37,7 +37,7 @@ def table_faults(target: AwsTarget) -> Iterator[str]:
     indexes = {one["IndexName"]: one for one in table.get("GlobalSecondaryIndexes", [])}
     index = indexes.get("sweep")
     if index is None:
-        yield "it has no index sweep"
+        yield "it has no index named sweep"
     elif _keys(index) != _INDEX_KEYS:
         yield f"its index sweep has the keys {_keys(index)}, not {_INDEX_KEYS}"
     for one in filter(None, (table, index)):
@@ -49,27 +49,27 @@ def table_faults(target: AwsTarget) -> Iterator[str]:
         yield f"its key {sse.get('KMSMasterKeyArn')} cannot be used"
     wanted = target.settings.kms_key_arn
     if wanted and sse.get("KMSMasterKeyArn", wanted) != wanted:
-        yield f"its key is {sse['KMSMasterKeyArn']}, and KmsKeyArn another"
+        yield f"its key is {sse['KMSMasterKeyArn']}, but KmsKeyArn is another"
 
 
 def ownership_detail(target: AwsTarget) -> str:
-    """Return whose the ledger is, if this stack may pay by it, or will.
+    """Return the ledger's owner, if this stack may pay by it or will.
 
     Raises:
         MayNotPay: it may not.
     """
     name = target.settings.ledger_table
     if wiring.ledger(target.settings, target.client).owner() is None:
-        return f"{name} is nobody's yet; the next sweep looks whether it may be this stack's"
+        return f"{name} has no owner yet; the next sweep checks whether this stack may own it"
     wiring.ownership(target.settings, target.client).require()
-    return f"{name} is this stack's, schema {SCHEMA}"
+    return f"{name} belongs to this stack, schema {SCHEMA}"
 
 
 def take_over(target: AwsTarget, stack: str, *, is_agreed: bool) -> None:
-    """Let a stack pay in place of its ledger's owner, once a person has agreed.
+    """Make a stack the owner of its ledger, once a person has agreed.
 
     Raises:
-        LedgerUnchanged: there is nobody to ask, or no agreement, or somebody else came first.
+        LedgerUnchanged: there is nobody to ask, no agreement, or another process was first.
     """
     settings = target.settings
     ownership = wiring.ownership(settings, target.client)
@@ -79,29 +79,33 @@ def take_over(target: AwsTarget, stack: str, *, is_agreed: bool) -> None:
             say(f"The ledger belongs to {stack} already.", to_stderr=True)
             return
         _ask(
-            f"The ledger {settings.ledger_table} belongs to stack {owner.stack_id}, which pays no "
-            f"more once {stack} takes it over; what it has paid is delivered by {stack}.",
+            f"The ledger {settings.ledger_table} belongs to stack {owner.stack_id}, which can no "
+            f"longer pay once {stack} takes it over; {stack} delivers what that stack has paid "
+            "for.",
             is_agreed=is_agreed,
         )
         ownership.take_over()
-    say(f"Taken over: {stack} pays by it, and what waits goes on in minutes.", to_stderr=True)
+    say(f"Taken over by {stack}. Waiting images continue within minutes.", to_stderr=True)
 
 
 def rebuild_ledger(target: AwsTarget, *, declines: bool, is_agreed: bool) -> int:
-    """Read the results bucket into the ledger, or go on without; return the exit code.
+    """Read the results bucket into the ledger, or continue without; return the exit code.
 
     Raises:
-        LedgerUnchanged: there is nobody to ask, or no agreement, or it is another stack's.
+        LedgerUnchanged: there is nobody to ask, no agreement, or the owner is another stack.
     """
     settings = target.settings
     ownership = wiring.ownership(settings, target.client)
     with _changing_nothing_else():
         if declines:
             if not ownership.owner().is_rebuilt:
-                told = f"What lies in {settings.results_bucket} is paid again if it is dropped."
+                told = (
+                    f"Images with results in {settings.results_bucket} are paid for again if "
+                    "dropped again."
+                )
                 _ask(told, is_agreed=is_agreed)
             ownership.note_rebuilt()
-            say("The ledger is used as it is. What waits goes on within minutes.")
+            say("The ledger is used as it is. Waiting images continue within minutes.")
             return 0
         with progress_on(Terminal(to_stderr=True), f"Reading {settings.results_bucket}"):
             ownership.require_own()
@@ -113,12 +117,12 @@ def rebuild_ledger(target: AwsTarget, *, declines: bool, is_agreed: bool) -> int
         )
         if not rebuilt.unreadable:
             ownership.note_rebuilt()
-            say("What waits goes on within minutes.")
+            say("Waiting images continue within minutes.")
             return 0
-    say(*(f"Not readable: {key}" for key in rebuilt.unreadable[:_SHOWN]), to_stderr=True)
+    say(*(f"Cannot be read: {key}" for key in rebuilt.unreadable[:_SHOWN]), to_stderr=True)
     say(
-        f"{len(rebuilt.unreadable):,} manifests cannot be read. Remove them and call this again, "
-        "or go on without them: `dropscale ledger rebuild --decline`.",
+        f"{len(rebuilt.unreadable):,} manifests cannot be read. Remove them and run this command "
+        "again, or continue without them: `dropscale ledger rebuild --decline`.",
         to_stderr=True,
     )
     return 1
@@ -132,7 +136,7 @@ def _ask(what: str, *, is_agreed: bool) -> None:
     if not is_agreed and not sys.stdin.isatty():
         raise LedgerUnchanged(f"{what} To agree, add --yes.")
     say(what, to_stderr=True)
-    if not is_agreed and not confirm("Go on?"):
+    if not is_agreed and not confirm("Continue?"):
         raise LedgerUnchanged("Nothing was changed.")
 
 
@@ -146,7 +150,7 @@ def _changing_nothing_else() -> Iterator[None]:
 
 @click.group(cls=Commands)
 def ledger() -> None:
-    """Keep what a stack knows to be paid."""
+    """Manage a stack's ledger, the record of paid jobs."""
 
 
 @ledger.command(
@@ -155,16 +159,21 @@ def ledger() -> None:
     )
 )
 @stack_option
-@click.option("--decline", "declines", is_flag=True, help="Go on without: all is paid anew.")
+@click.option(
+    "--decline",
+    "declines",
+    is_flag=True,
+    help="Continue without the results; images dropped again are paid for again.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def rebuild(*, stack: str, declines: bool, yes: bool) -> None:
-    """Read a stack's results into its ledger, whose table was lost.
+    """Rebuild a stack's lost ledger from its results bucket.
 
-    A new ledger beside a results bucket with manifests pays for nothing until this is done. It
-    reads every manifest and output, so that nothing whose result is there is paid again. It is
-    free, and may be interrupted and called again.
+    With a new ledger and a results bucket that has manifests, a stack pays for nothing until this
+    is done. It reads every manifest and output, so that no existing result is paid for again. It is
+    free, and can be interrupted and repeated.
 
-    Exits with 0 if all was read, 1 if not, 2 if there is no such stack.
+    Exits with 0 if everything was read, 1 if not, 2 if there is no such stack.
     """
     with ended_by_signals():
         sys.exit(rebuild_ledger(deployed_target(stack), declines=declines, is_agreed=yes))

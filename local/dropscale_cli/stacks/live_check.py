@@ -1,7 +1,7 @@
-"""`dropscale doctor --live`: one paid upscale at the real API, and how its answers differ.
+"""`dropscale doctor --live`: one paid upscale at the real API, compared with its documentation.
 
-Everything else in this project meets the vendor's API as its documentation describes it. This is
-the one place that compares the two.
+All other code relies on the documentation of the vendor's API. Only this module compares it with
+the real API.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _DEADLINE = 600.0
 
 
 class _Exact(BaseModel):
-    """A shape of the contract: other fields, and other types, are a difference.
+    """A model of the contract; any other field or type is a difference.
 
     Source: https://docs.magichour.ai/api-reference, version "beta", of mid 2026.
     """
@@ -116,12 +116,12 @@ _CONTRACT: tuple[tuple[str, type[_Exact]], ...] = (
 
 @dataclass
 class LiveCheck:
-    """What a live check has found so far.
+    """The findings of a live check so far.
 
     Attributes:
-        steps: what worked, one line each.
-        failure: why it ended early, and what to do; None: it did not.
-        differences: how answers differ from the contract, without repetitions.
+        steps: the steps that worked, one line each.
+        failure: why it ended early, and what to do; None if it did not.
+        differences: how answers differ from the contract, without duplicates.
     """
 
     steps: list[str] = field(default_factory=list)
@@ -140,18 +140,18 @@ def check_live(
     agree: Callable[[], object],
     tell: Callable[[str], object],
 ) -> LiveCheck:
-    """Use every call once: account, upload, one 2x preserve upscale, look, download.
+    """Make every call once: account, upload, one 2x preserve upscale, status, download.
 
     The create is sent once, after `agree`, and never repeated.
 
     Args:
-        api_key: the vendor's.
+        api_key: the key of the vendor's API.
         base_url: where the API is.
-        agree: asks a person for the price, `PRICE` credits; raises if it is not agreed to.
-        tell: is told of each step that worked, as it happens.
+        agree: asks to confirm the price, `PRICE` credits; raises if that is declined.
+        tell: is called with each step that worked.
 
     Raises:
-        ValueError: the key cannot be one.
+        ValueError: the key is malformed.
     """
     check = LiveCheck()
     transport = _Listening(Endpoint(api_key, base_url), check.differences)
@@ -170,10 +170,10 @@ def check_live(
 
 
 def report_live(api_key: str, base_url: str, *, is_agreed: bool) -> int:
-    """Check the vendor's API for real, at a price; return the exit code: 0 if all is well, else 1.
+    """Check the real API, for credits; return the exit code: 0 if all is well, else 1.
 
     Raises:
-        PriceUnconfirmed, PriceDeclined: as their names say.
+        PriceUnconfirmed: there is nobody to ask. PriceDeclined: the answer was no.
     """
     console = Terminal()
     offer = f"One 2x upscale in preserve mode costs {PRICE} credits at {base_url}."
@@ -194,7 +194,7 @@ def report_live(api_key: str, base_url: str, *, is_agreed: bool) -> int:
 
 
 class _NotAsPromised(Exception):
-    """The API did something else than its documentation says."""
+    """The API did not behave as documented."""
 
 
 def _steps(transport: _Listening, agree: Callable[[], object]) -> Iterator[str]:
@@ -222,7 +222,7 @@ def _steps(transport: _Listening, agree: Callable[[], object]) -> Iterator[str]:
         if not project.downloaded_paths:
             raise _NotAsPromised(f"The project ended as {project.status}, without a result.")
         if project.name != name:
-            raise _NotAsPromised(f"The project's name is not the one that was sent, {name}.")
+            raise _NotAsPromised(f"The project's name is not the one sent, {name}.")
         yield f"result: {_described(Path(project.downloaded_paths[0]))}"
 
 
@@ -231,7 +231,7 @@ def _described(result: Path) -> str:
         header = read_header(file, "the result")
     sides = f"{header.width} x {header.height} pixels"
     if (header.width, header.height) != (SCALE_FACTOR * _SIDE, SCALE_FACTOR * _SIDE):
-        raise _NotAsPromised(f"The result has {sides}, of an image of {_SIDE} x {_SIDE}.")
+        raise _NotAsPromised(f"The result is {sides}; the image is {_SIDE} x {_SIDE}.")
     return f"{header.type}, {sides}"
 
 
@@ -260,7 +260,7 @@ class _Listening(BlockingTransport):
 
 
 def differences(label: str, document: object) -> Iterator[str]:
-    """Yield how an answer differs from the documented one: field and kind, never a value.
+    """Yield how an answer differs from the documented one: fields and kinds, never values.
 
     Args:
         label: of the call, such as "GET /v1/account".

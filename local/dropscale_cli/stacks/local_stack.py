@@ -1,6 +1,6 @@
 """The stack on this machine: an embedded cloud, and the API that it calls, embedded or real.
 
-Neither is imported before it is started: that takes a second, and wrong usage should show sooner.
+Both are imported only when started: importing takes a second, and usage errors should show sooner.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 
 UNLIMITED = MappingProxyType({"DailyCreditLimit": "0"})
-"""What a local stack spends is free, or a person has agreed to the price of all of it."""
+"""A local stack spends nothing, or a person has agreed to the whole price."""
 
 FREE_LOOKS = MappingProxyType({"FirstCheckSeconds": "3", "PollIntervalCapSeconds": "8"})
-"""A look takes nothing on one machine: each 3 s for the first minute, then up to 8 s."""
+"""Looks cost nothing on one machine: every 3 s for the first minute, then up to 8 s apart."""
 
 Server = TypeVar("Server")
 
@@ -51,8 +51,8 @@ class MagicHour:
 
 
 def embedded_parameters() -> dict[str, str]:
-    """Return stack parameters that suit the embedded API, which is near, quick and free."""
-    # Renders on all cores, with as many jobs ready to follow.
+    """Return stack parameters for the embedded API, which is local, fast and free."""
+    # Renders on all cores, with as many jobs ready to start.
     slots = 2 * (os.cpu_count() or 1)
     return {
         "FirstCheckSeconds": "1",
@@ -63,7 +63,7 @@ def embedded_parameters() -> dict[str, str]:
 
 
 def engine_named(name: str | None, stub_seconds: float = 1.0) -> api.Engine:
-    """Return the stub, whose jobs take a fixed time, or the best engine this machine can run."""
+    """Return the stub engine, whose jobs take a fixed time, or the best engine for this machine."""
     return api.StubEngine(stub_seconds) if name == "stub" else api.best_engine()
 
 
@@ -90,12 +90,12 @@ def local_cloud(
 ) -> Iterator[EmbeddedCloud]:
     """Run the stack on this machine, on `magic_hour`, until the block ends.
 
-    With a journal, it goes on where the stack was stopped whose journal that is. Its buckets are
-    empty all the same: what is delivered reads `originals`, and nothing is evaluated because of
-    them, since the specs beside them may have changed.
+    With a journal, it resumes where that journal's stack stopped. Its buckets are still empty:
+    deliveries read `originals`, which trigger no evaluation, because the specs beside them may have
+    changed.
 
     Raises:
-        StartFailed: the port is taken, a parameter will not do, or the log cannot be opened.
+        StartFailed: the port is taken, a parameter is invalid, or the log cannot be opened.
     """
 
     def take_up(cloud: EmbeddedCloud) -> None:
@@ -128,7 +128,7 @@ def local_cloud(
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep the collector from what the block makes: it lives to the end, and is no garbage."""
+    """Hide from the garbage collector what the block allocates: it lives until the process ends."""
     gc.disable()
     try:
         yield
@@ -138,7 +138,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def target_of(cloud: EmbeddedCloud) -> AwsTarget:
-    """Return an embedded cloud as commands use it."""
+    """Return an embedded cloud for commands."""
     from dropscale_cli.stacks.aws_target import AwsTarget  # noqa: PLC0415 # see above
 
     return AwsTarget.of_stack(cloud.client, cloud.outputs, cloud.parameters)
@@ -165,7 +165,7 @@ def _in_words(error: Exception) -> str:
 
 _EMBEDDED = "the embedded API, engine "
 STACK = "stack "
-"""What an output folder remembers before the name of a stack that others keep running."""
+"""The prefix, in an output folder's state, of the name of a deployed stack."""
 
 
 class ChosenApi(Protocol):
@@ -179,22 +179,22 @@ class ChosenApi(Protocol):
 
     @property
     def name(self) -> str:
-        """What an output folder remembers it by."""
+        """The name that an output folder remembers."""
 
     def account(self, price: int, scale_factors: frozenset[int]) -> AccountReport | None:
-        """Compare its account with what is about to be asked, at a price in credits.
+        """Compare its account with a demand, at a price in credits.
 
-        None: nothing is charged, so there is nothing to compare.
+        Return None if nothing is charged, so there is nothing to compare.
         """
 
     @contextmanager
     def opened(self, folder: Path, console: Terminal) -> Iterator[tuple[MagicHour, dict[str, str]]]:
-        """Yield it and the stack parameters that suit it; `folder` is for its account."""
+        """Yield the API and the stack parameters for it; `folder` stores its account."""
 
 
 @dataclass(frozen=True)
 class RealApi:
-    """The vendor's, or whatever speaks like it and is not ours."""
+    """The vendor's API, or another server with the same interface."""
 
     name: str
     """Its base URL."""
@@ -203,21 +203,21 @@ class RealApi:
 
     def account(self, price: int, scale_factors: frozenset[int]) -> AccountReport | None:
         """See `ChosenApi.account`."""
-        # The HTTP client takes its time, and most commands do without.
+        # Importing the HTTP client is slow, and most commands do not need it.
         from dropscale_cli.stacks.account import Demand, account_report  # noqa: PLC0415 # see above
 
         return account_report(self.name, self.api_key, Demand(price, scale_factors, slots=0))
 
     @contextmanager
     def opened(self, folder: Path, console: Terminal) -> Iterator[tuple[MagicHour, dict[str, str]]]:
-        """See `ChosenApi.opened`; its account is its own matter."""
+        """See `ChosenApi.opened`; `folder` is not used."""
         parameters = {**FREE_LOOKS, **UNLIMITED}
         yield MagicHour(self.name, self.api_key), parameters
 
 
 @dataclass(frozen=True)
 class EmbeddedApi:
-    """Ours, on this machine, with an engine by its name."""
+    """The embedded API, with an engine by its name."""
 
     engine: str
     is_charged: ClassVar[bool] = False
@@ -241,24 +241,24 @@ class EmbeddedApi:
 
 
 def chosen_api(environment: Mapping[str, str], engine: str | None) -> ChosenApi:
-    """Return the API that the environment's key is for; without a key, an embedded one.
+    """Return the API of the environment's key; without a key, the embedded one.
 
     Raises:
-        click.UsageError: there is a key, and also an engine.
+        click.UsageError: there is both a key and an engine.
     """
     api_key = environment.get("MAGIC_HOUR_API_KEY")
     if not api_key:
         return EmbeddedApi(engine or "model")
     if engine is not None:
         raise click.UsageError(
-            "--engine is the embedded API's, but MAGIC_HOUR_API_KEY is set; leave out one of them."
+            "--engine is for the embedded API, but MAGIC_HOUR_API_KEY is set; omit one of them."
         )
     base_url = environment.get("MAGIC_HOUR_BASE_URL") or DEFAULT_BASE_URL
     return RealApi(base_url.rstrip("/"), api_key)
 
 
 def is_charged(api_name: str) -> bool:
-    """Tell whether the credits are real ones at the API that an output folder remembers."""
+    """Return whether the API that an output folder remembers charges real credits."""
     return not api_name.startswith(_EMBEDDED)
 
 
@@ -266,11 +266,11 @@ def remembered_api(name: str, environment: Mapping[str, str]) -> ChosenApi:
     """Return the API that an output folder remembers by its name.
 
     Raises:
-        click.UsageError: it is a real one, and its key is not there; or it is that of a stack.
+        click.UsageError: it is a real one and its key is not set, or it is that of a stack.
     """
     if not is_charged(name):
         return EmbeddedApi(name.removeprefix(_EMBEDDED))
     api_key = environment.get("MAGIC_HOUR_API_KEY")
     if not api_key:
-        raise click.UsageError(f"The folder's results are of {name}; set MAGIC_HOUR_API_KEY.")
+        raise click.UsageError(f"The folder's results are from {name}; set MAGIC_HOUR_API_KEY.")
     return RealApi(name, api_key)

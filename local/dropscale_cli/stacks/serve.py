@@ -1,4 +1,4 @@
-"""`dropscale up` and `dropscale api`: what keeps running until it is stopped."""
+"""`dropscale up` and `dropscale api`: servers that run until they are stopped."""
 
 import shlex
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ from dropscale_cli.tracking.progress import progress_on
 from dropscale_embedded.api import EmbeddedApi, FaultPlan, FaultPlanInvalid, Tier, parse_fault_plan
 
 _SETTLE_SECONDS = "2"
-"""Long enough for the sidecar of an `aws s3 sync` to come after its image."""
+"""Long enough for `aws s3 sync` to upload a sidecar after its image."""
 
 _API_KEY = "MAGIC_HOUR_API_KEY"
 _AGAIN = "To start it again"
@@ -44,13 +44,20 @@ def _sdk_example(api: MagicHour) -> str:
 
 
 @click.command("up")
-@click.option("--port", type=_PORT, default=0, help="Of the S3 endpoint; 0 takes a free one.")
-@click.option("--api-port", type=_PORT, default=0, help="Of the embedded Magic Hour API.")
+@click.option(
+    "--port", type=_PORT, default=0, help="The port of the S3 endpoint; 0 picks a free one."
+)
+@click.option(
+    "--api-port",
+    type=_PORT,
+    default=0,
+    help="The port of the embedded Magic Hour API; 0 picks a free one.",
+)
 @click.option("--engine", type=ENGINES, default="model", show_default=True)
 @click.option("--log", type=FILE, help=LOG_HELP)
 def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
     """Run the stack on this machine until Ctrl-C, and print how to drop images into it."""
-    with ended_by_signals("What was in the buckets is gone.", _AGAIN):
+    with ended_by_signals("The contents of the buckets are gone.", _AGAIN):
         parameters = {"SettleSeconds": _SETTLE_SECONDS, **embedded_parameters()}
         with ExitStack() as started:
             with progress_on(Terminal(to_stderr=True), "Starting the stack"):
@@ -69,34 +76,34 @@ def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
                 f"Magic Hour API:  {api.base_url}",
                 "Drop an image:",
                 f"  {aws} s3 cp photo.jpg s3://{inputs}/",
-                "Fetch what has come out:",
+                "Download the results:",
                 f"  {aws} s3 sync s3://{results}/ out/",
-                "Ctrl-C stops it.",
+                "Press Ctrl-C to stop.",
             )
             Event().wait()
 
 
 @click.command("api")
-@click.option("--port", type=_PORT, default=0, help="0 takes a free one.")
+@click.option("--port", type=_PORT, default=0, help="The port; 0 picks a free one.")
 @click.option("--engine", type=ENGINES, default="model", show_default=True)
 @click.option(
     "--stub-seconds",
     type=click.FloatRange(min=0),
     default=1.0,
     show_default=True,
-    help="What a job takes on the stub engine.",
+    help="How long a job takes on the stub engine.",
 )
 @click.option(
     "--faults",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Misbehave as this plan says (docs/embedded-api.md).",
+    help="Simulate the faults in this plan (docs/embedded-api.md).",
 )
 @click.option(
     "--tier",
     type=click.Choice(["free", "creator", "pro", "business"]),
     default="business",
     show_default=True,
-    help="The account's plan; free has no 4x.",
+    help="The account's plan; free does not include 4x.",
 )
 @click.option(
     "--credits",
@@ -104,13 +111,13 @@ def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
     type=click.IntRange(min=0),
     default=1_000_000,
     show_default=True,
-    help="What the account may spend in all.",
+    help="The account's credits.",
 )
 @click.option(
     "--concurrent-jobs",
     type=click.IntRange(min=1),
-    help="Jobs at once, beyond which creates are answered 429.  [default: as the tier's: free 1, "
-    "creator 3, pro 5, business any number]",
+    help="Jobs that may run at once; further creates are answered 429.  [default: the tier's: free "
+    "1, creator 3, pro 5, business unlimited]",
 )
 def api(
     *,
@@ -142,6 +149,6 @@ def api(
                 f"Book:      {served.base_url}/_control/book",
                 "Use it with the vendor's SDK (pip install magic-hour):",
                 f"  {_API_KEY}={served.api_key} python -c {shlex.quote(_sdk_example(served))}",
-                "Ctrl-C stops it.",
+                "Press Ctrl-C to stop.",
             )
             Event().wait()

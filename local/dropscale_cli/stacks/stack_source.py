@@ -15,7 +15,7 @@ from dropscale_cli.tracking.progress import progress_on
 
 _PACKAGES = Path(__file__).parents[2]
 _BUNDLED = _PACKAGES / "dropscale_stack"
-"""What the wheel brings along: see `force-include` in pyproject.toml."""
+"""The files included in the wheel: see `force-include` in pyproject.toml."""
 
 _PARTS = (
     "constraints.txt",
@@ -26,22 +26,22 @@ _PARTS = (
     "template.yaml",
 )
 _LAYER = "shared/dropscale"
-"""The layer's own package, which is not bundled: it is installed."""
+"""The layer's package, which is not bundled but installed."""
 
 
 def stack_source() -> Path:
-    """Return the folder of the template and all that it names, in a wheel or in a checkout.
+    """Return the folder of the template and its files, in a wheel or in a checkout.
 
-    In a wheel the layer's package is not below it: a local function finds the one installed.
+    In a wheel, the layer's package is not in it: a local function uses the installed one.
     """
     return _BUNDLED if _BUNDLED.is_dir() else _PACKAGES.parent
 
 
 def eject(folder: Path) -> None:
-    """Write the stack into a folder, for `sam build` there; all of it, or nothing.
+    """Write the whole stack into a folder, for `sam build` there, or nothing.
 
     Raises:
-        UnusablePath: there is something in the folder.
+        UnusablePath: the folder is not empty.
         OSError: it cannot be written.
     """
     if folder.exists() and any(folder.iterdir()):
@@ -65,13 +65,13 @@ def _copy(source: Path, target: Path) -> None:
 
 @click.group(cls=Commands)
 def stack() -> None:
-    """Write the files of the stack that belongs to this version."""
+    """Write the files of this version's stack."""
 
 
 @stack.command("eject", epilog=examples("dropscale stack eject my-stack"))
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 def eject_command(*, folder: Path) -> None:
-    """Write template, functions and layer into the new folder DIR, to deploy with SAM CLI."""
+    """Write the stack into the new folder DIR, to deploy with SAM CLI."""
     with progress_on(Terminal(to_stderr=True), f"Writing the stack into {folder}"):
         eject(folder)
     say(f"To deploy: cd {shlex.quote(str(folder))} && sam build && sam deploy --guided")

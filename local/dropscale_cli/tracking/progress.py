@@ -13,19 +13,19 @@ from dropscale_cli.terminal import Table, Terminal, Verbosity, on_one_line
 from dropscale_cli.tracking.round_trip import FollowedDrop, Reporter, Transfer
 
 _SPARE_LINES = 4
-"""The table's frame, its caption, and the prompt."""
+"""For the table's frame, its caption, and the prompt."""
 
 _FIRST_SECONDS = 0.6
-"""Nothing takes a second without a word."""
+"""The longest time without output."""
 
 _TICK_SECONDS = 1.5
 _TICK_RATIO = 0.1
-"""Of the time without news, how long there may be no line: a log of hours is not flooded."""
+"""The pause between lines, as a share of the time without news: a log of hours is not flooded."""
 
 _WAITS = MappingProxyType(
     {
         WaitReason.SIDECAR: "waiting for its sidecar",
-        WaitReason.ACCESS: "waiting for access to it",
+        WaitReason.ACCESS: "waiting for access",
         WaitReason.LEDGER: "waiting for the ledger",
         WaitReason.SLOT: "waiting for a free slot",
         WaitReason.BUDGET: "waiting for the budget",
@@ -37,7 +37,7 @@ _WAITS = MappingProxyType(
 
 
 def state_in_words(drop: FollowedDrop) -> str:
-    """Say in a few words where an image stands."""
+    """Return an image's state in a few words."""
     if drop.trouble:
         return "not in the folder"
     if drop.manifest is None:
@@ -52,18 +52,18 @@ def state_in_words(drop: FollowedDrop) -> str:
 
 
 def reason_lines(drop: FollowedDrop) -> Iterator[str]:
-    """Tell why an image stands where it stands, and what to do; nothing, if all is well."""
+    """Yield the reason of an image's state and what to do; nothing if all is well."""
     if drop.trouble:
         yield drop.trouble
     elif drop.manifest is None:
-        yield "Nothing was heard of it. Run again with --log FILE; the file tells what happened."
+        yield "The stack reported nothing about it. Run again with --log FILE, and read the log."
     elif drop.manifest.reason:
         yield drop.manifest.reason.message
         yield drop.manifest.reason.fix
 
 
 def progress_in_words(drop: FollowedDrop) -> str:
-    """Say where an image stands, and as long as it is on its way, also what holds it up."""
+    """Return an image's state and, until it is settled, what delays it."""
     words = state_in_words(drop)
     if drop.trouble or not (drop.manifest and drop.state in OPEN_STATES and drop.manifest.reason):
         return words
@@ -71,10 +71,10 @@ def progress_in_words(drop: FollowedDrop) -> str:
 
 
 class Progress(Reporter, Protocol):
-    """A `Reporter` for people, who also see that something goes on while there is no news.
+    """A `Reporter` for people; it also shows that work continues while there is no news.
 
     Attributes:
-        doing: What goes on around the images; None: they themselves are all there is to tell of.
+        doing: The current work besides the images; None: there is none.
     """
 
     doing: str | None
@@ -82,7 +82,7 @@ class Progress(Reporter, Protocol):
 
 @contextmanager
 def progress_on(console: Terminal, doing: str | None = None) -> Iterator[Progress]:
-    """Show progress on a console until the block ends, as far as the command's options want it."""
+    """Show progress on a console until the block ends, as the command's options require."""
     verbosity = Verbosity.chosen()
     if verbosity is Verbosity.QUIET:
         yield _Counted(console, doing)
@@ -105,7 +105,7 @@ def progress_on(console: Terminal, doing: str | None = None) -> Iterator[Progres
 
 @dataclass
 class _Counted:
-    """A `Progress` that knows the images, and how many of them are settled."""
+    """A `Progress` that counts the images and the settled ones."""
 
     console: Terminal
     doing: str | None = None
@@ -126,7 +126,7 @@ class _Counted:
         self._by_key[drop.key] = drop
 
     def _in_words(self) -> str | None:
-        """Say what goes on, or how far the images have come; None: none of them moves."""
+        """Return the current work, or the images' progress; None if all are settled."""
         drops = list(self._by_key.values())
         settled = sum(drop.is_settled for drop in drops)
         is_moving = any(not (drop.is_settled or drop.is_given_up) for drop in drops)
@@ -136,7 +136,7 @@ class _Counted:
 
 
 class LineProgress(_Counted):
-    """Prints a line whenever an image comes to another state, and now and then in between."""
+    """Prints a line whenever an image changes its state, and now and then in between."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -164,7 +164,7 @@ class LineProgress(_Counted):
             self.console.say(f"{drop.key}: {words}{after}")
 
     def tick(self) -> None:
-        """Print a line if there was none for a while: the longer without news, the longer."""
+        """Print a line if there was none for a while; the longer without news, the rarer."""
         now = self.clock()
         pause = max(self._pause, (now - self._last_news) * _TICK_RATIO)
         words = self._in_words()
@@ -179,7 +179,7 @@ class LineProgress(_Counted):
 
 
 class TableProgress(_Counted):
-    """Keeps a table of the images; where the terminal is too low for all, of those in motion."""
+    """Keeps a table of the images; if the terminal is too small for all, of the unsettled ones."""
 
     def table(self) -> Table:
         """Return the table as it is now; called from the thread that refreshes the terminal."""

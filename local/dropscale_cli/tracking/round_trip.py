@@ -1,4 +1,4 @@
-"""Drops files, follows images to their end, and collects what came out."""
+"""Drops files, follows images to their end, and collects results."""
 
 import math
 import os
@@ -23,7 +23,7 @@ class ResultMissing(Exception):
 
 
 class Target(Protocol):
-    """A stack's two buckets, and the one thing that a person does about a result."""
+    """A stack's two buckets, and the retry of a drop."""
 
     def drop(self, key: str, file: BinaryIO) -> str | None:
         """Put a file into the input bucket; return its version id, if the bucket is versioned."""
@@ -35,7 +35,7 @@ class Target(Protocol):
         """Read one result, in chunks.
 
         Raises:
-            ResultMissing: with the first chunk, as its name says.
+            ResultMissing: there is none; raised with the first chunk.
         """
 
     def retry(self, key: str) -> bool:
@@ -48,27 +48,27 @@ AS_ASKED = frozenset(
 """States that a drop can end well in."""
 
 MOST_MANIFEST_BYTES = 4 * 1024 * 1024
-"""Ten times the longest that dropscale writes: a row of DynamoDB has 400 KB."""
+"""Ten times the largest that dropscale writes: a DynamoDB row has at most 400 KB."""
 
 _ACCOUNT_WIDE = frozenset({WaitReason.BUDGET, WaitReason.ACCOUNT, WaitReason.LEDGER})
 _FOR_A_PERSON = _ACCOUNT_WIDE | {WaitReason.SIDECAR, WaitReason.ACCESS}
 
 PATIENCE_SECONDS = 10 * 60.0
-"""How long a command waits by default for a vendor whose answers say nothing yet."""
+"""How long a command waits by default while the vendor's answers are inconclusive."""
 
 _SILENCE_SECONDS = 15 * 60.0
-"""Longer than a failed receive of the drop queue takes to come again (12 minutes)."""
+"""Longer than the drop queue takes to deliver a message again after a failure (12 minutes)."""
 
 
 @dataclass(frozen=True)
 class FollowedDrop:
-    """An image, and the last that was heard of it.
+    """An image and its last known state.
 
     Attributes:
         seconds: From the drop to the last change of its state.
         trouble: Why a result could not be written on this machine.
-        is_collected: Whether its result is waited for, whatever its spec says.
-        is_given_up: Whether this command no longer waits for it, though it may go on.
+        is_collected: Whether to wait for its result, whatever its spec says.
+        is_given_up: Whether this command no longer waits for it, though it may continue.
     """
 
     key: str
@@ -83,21 +83,21 @@ class FollowedDrop:
 
     @property
     def state(self) -> DropState | None:
-        """Its state; None as long as nothing is heard of it."""
+        """Its state; None until its first manifest."""
         return self.manifest.state if self.manifest else None
 
     @property
     def is_settled(self) -> bool:
-        """Whether the pipeline is done with it, well or not."""
+        """Whether the pipeline is done with it, successfully or not."""
         if self.is_collected and self.state is DropState.SUBMITTED:
             return False
         return self.manifest is not None and self.manifest.is_settled
 
     @property
     def is_passing(self) -> bool:
-        """Whether the vendor's last answers settle nothing, as may pass by itself.
+        """Whether the vendor's last answers were inconclusive, which may be temporary.
 
-        The manifest of a job that is looked at in vain has a reason, and its state stays open.
+        The manifest of a job whose status cannot be read has a reason, and its state stays open.
         """
         if self.manifest is None or self.is_settled:
             return False
@@ -107,7 +107,7 @@ class FollowedDrop:
 
     @property
     def is_as_asked(self) -> bool:
-        """Whether it came to what its spec asks for, and lies on this machine."""
+        """Whether it ended as its spec asks, and its result is on this machine."""
         return self.is_settled and self.state in AS_ASKED and self.trouble is None
 
 
@@ -138,7 +138,7 @@ class Transfer:
 
 
 class _CountedFile(FileIO):
-    """A file whose reader is seen by `told`, which takes how far it is."""
+    """A file that reports its reader's position to `told`."""
 
     def __init__(self, path: Path, told: Callable[[int], None]) -> None:
         super().__init__(path)
@@ -152,21 +152,21 @@ class _CountedFile(FileIO):
 
 
 class Reporter(Protocol):
-    """Is told what happens, as it happens."""
+    """Receives progress reports."""
 
     def moved(self, transfer: Transfer) -> None:
-        """Take note that more of a file was sent or fetched."""
+        """Report that more of a file was sent or fetched."""
 
     def update(self, drop: FollowedDrop) -> None:
-        """Take note that an image was dropped, or that something new is heard of it."""
+        """Report that an image was dropped, or has news."""
 
 
 @dataclass
 class RoundTrip:
     """Drops files on a target and brings the results into the folder `out`, if there is one.
 
-    `clock` gives seconds that only grow; `pause` waits between two looks at the results.
-    `patience` is for how many seconds an image is waited for that is passing all the while.
+    `clock` returns monotonic seconds; `pause` waits between two looks at the results. `patience` is
+    the number of seconds to wait for an image that `is_passing` all the time.
     """
 
     target: Target
@@ -195,7 +195,7 @@ class RoundTrip:
 
     @property
     def followed(self) -> list[FollowedDrop]:
-        """All images, as far as they have come."""
+        """All images, with their last known states."""
         return list(self._followed.values())
 
     def drop_spec(self, key: str, path: Path) -> None:
@@ -207,7 +207,7 @@ class RoundTrip:
         self._put(key, path)
 
     def drop(self, key: str, path: Path) -> None:
-        """Drop an image, or a spec that stands alone, to follow it.
+        """Drop an image or a stand-alone spec, and follow it.
 
         Raises:
             UnusablePath: the file could not be read.
@@ -218,12 +218,12 @@ class RoundTrip:
     def follow(
         self, versions: Iterable[tuple[str, str | None]], *, is_collected: bool = False
     ) -> list[FollowedDrop]:
-        """Return all images, settled as far as they come without a person.
+        """Wait until all images are settled or need a person; return them.
 
-        Those that were dropped earlier are given by key and version id. It ends early where only a
-        person can go on: when all that is left waits for a sidecar, the budget or the account, or
-        when the pipeline is silent about an image for a quarter hour; and where all that is left is
-        passing, when the patience is at its end.
+        Images dropped earlier are given by key and version id. It ends early when all remaining
+        images wait for a sidecar, access, the ledger, the budget or the account, which need a
+        person; when the pipeline reports nothing about an image for a quarter of an hour; and when
+        the patience for all remaining images, which are `is_passing`, has run out.
         """
         for key, version_id in versions:
             now = self.clock()
@@ -242,7 +242,7 @@ class RoundTrip:
             raise UnusablePath(f"{path}: cannot be read: {error.strerror}") from error
 
     def counter(self, what: str, total: int, unit: str = "MB") -> Callable[[int], None]:
-        """Return what is told how far a `Transfer` is that begins now."""
+        """Return a function that reports the progress of a `Transfer` that begins now."""
         began = self.clock()
 
         def told(done: int) -> None:
@@ -273,7 +273,7 @@ class RoundTrip:
                 return True
         if waiting & _ACCOUNT_WIDE:
             return False
-        # Given up jobs keep their slots; where nothing else moves, nobody will get one.
+        # Given up jobs keep their slots; if nothing else moves, no slot becomes free.
         is_stuck = any(drop.is_given_up for drop in self._followed.values())
         if is_stuck and self.clock() - self._last_progress > self.patience:
             waiting -= {WaitReason.SLOT}
@@ -288,7 +288,7 @@ class RoundTrip:
                 self.reporter.update(self._followed[key])
 
     def look(self) -> None:
-        """Take note of what has become of the images since the last look."""
+        """Read the manifests that changed since the last look."""
         manifests = {manifest_key(key): key for key in self._followed}
         # S3 compares prefixes character by character, too.
         prefix = os.path.commonprefix(list(manifests))  # noqa: RUF071 # see above
@@ -308,13 +308,13 @@ class RoundTrip:
         try:
             manifest = Manifest.model_validate_json(body[: MOST_MANIFEST_BYTES + 1])
         except ValidationError:
-            self._note(replace(drop, trouble=f"{name}: not a manifest that can be read"))
+            self._note(replace(drop, trouble=f"{name}: is not a readable manifest"))
             return
         if manifest.source.version_id not in {drop.version_id, None}:
-            return  # It tells of what lay at this key before.
+            return  # It describes an earlier object at this key.
         changed = manifest.state is not drop.state
         if changed and drop.is_settled:
-            drop = replace(drop, dropped_at=self.clock())  # It sets out again.
+            drop = replace(drop, dropped_at=self.clock())  # It starts again.
         seconds = self.clock() - drop.dropped_at if changed else drop.seconds
         drop = replace(drop, manifest=manifest, seconds=seconds)
         if drop.is_passing:
@@ -329,7 +329,7 @@ class RoundTrip:
             files = [self._collect_output(output, self.out) for output in outputs if self.out]
             drop = replace(drop, files=tuple(files), trouble=None)
             if self.out:
-                # Whoever interrupts when the manifest is there is told what it says.
+                # If a person interrupts once the manifest is there, the summary shows it.
                 self._followed[drop.key] = drop
                 collect(ResultPath(self.out, name), [body], len(body))
         except ResultMissing as missing:
@@ -346,10 +346,10 @@ class RoundTrip:
         return collect(place, chunks, output.bytes)
 
     def _fetch_again(self, drop: FollowedDrop, result: str) -> FollowedDrop:
-        """Have a result delivered again that left both the bucket and the folder."""
+        """Have a result delivered again that is in neither the bucket nor the folder."""
         if self.target.retry(drop.key):
             return replace(drop, manifest=None)  # the next one counts
-        return replace(drop, trouble=f"{result}: the paid result is no longer there")
+        return replace(drop, trouble=f"{result}: the paid result no longer exists")
 
     def _note(self, drop: FollowedDrop) -> None:
         self._last_news = self.clock()

@@ -1,7 +1,7 @@
 """The Magic Hour API on this machine, with a real AI upscaler: nothing is charged.
 
-The names load on first use: numpy, Pillow, Flask and the model's runtime together cost about
-half a second, which commands that never start the API should not pay.
+The names load on first use: importing numpy, Pillow, Flask and the model's runtime takes about half
+a second, which commands that never start the API should not spend.
 """
 
 from importlib import import_module

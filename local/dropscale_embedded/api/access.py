@@ -1,4 +1,4 @@
-"""Who may call the embedded API: a transfer shows its URL's signature, all else the API key."""
+"""Access to the embedded API: a transfer needs its URL's signature, any other call the API key."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 STORAGE_PATH = "/storage/"
-"""What the paths of all transfers begin with."""
+"""The prefix of the paths of all transfers."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiAccess:
-    """Lets in the transfers that `signer` has signed, and what carries the token."""
+    """Allows transfers signed by `signer` and requests with the token."""
 
     signer: UrlSigner
     token: str = field(repr=False)
 
     def __call__(self, environ: WSGIEnvironment) -> None:
-        """Decide about a request.
+        """Check a request.
 
         Raises:
-            RequestRefused: it has neither.
+            RequestRefused: it has neither signature nor token.
         """
         request = Request(environ)
         if request.path.startswith(STORAGE_PATH):
@@ -48,10 +48,10 @@ class ApiAccess:
     def _require_token(self, request: Request) -> None:
         given = request.headers.get("Authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
-            raise RequestRefused("Unauthorized", status=401)  # in the vendor's words
+            raise RequestRefused("Unauthorized", status=401)  # the vendor's message
 
 
 def refusal_response(_environ: WSGIEnvironment, refused: RequestRefused) -> Response:
-    """Return the answer to a request that is not let in, in the shape of the vendor's errors."""
+    """Return the answer to a refused request, in the format of the vendor's errors."""
     body = json.dumps({"message": str(refused)})
     return Response(body, refused.status, mimetype="application/json")

@@ -1,4 +1,4 @@
-"""The file that keeps an account: its projects and its book."""
+"""The file that stores an account: its projects and its book."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -27,10 +27,10 @@ class AccountFile:
     @classmethod
     @contextmanager
     def opened(cls, path: Path) -> Iterator[Self]:
-        """Open the account at a path, a new one if there is none.
+        """Open the account at a path; create it if it does not exist.
 
         Raises:
-            FileUnusable: it is no account, or cannot be written.
+            FileUnusable: it is not an account, or cannot be written.
         """
         with durable_sqlite.opened(path, _SCHEMA) as connection:
             yield cls(connection)

@@ -1,8 +1,8 @@
-"""The HTTP face of the embedded API: a Flask application over projects and storage.
+"""The embedded API's HTTP interface: a Flask application on top of projects and storage.
 
-Status and body of every error are the vendor's (see `contract`): `{"message"}`, with a `code`
-before it where the vendor's document has codes, which is at 402. Storage URLs answer 403 and 404 in
-the same way, where the vendor's file host has bodies of its own.
+Status and body of every error are the vendor's (see `contract`): `{"message"}`, preceded by a
+`code` where the vendor documents codes, which is for 402. Storage URLs answer 403 and 404 in the
+same format; the vendor's file host has other bodies.
 """
 
 from collections.abc import Callable
@@ -55,19 +55,19 @@ _CODE_BY_ERROR: dict[type[Exception], str] = {
 }
 
 _MAX_JSON_BYTES = 1024 * 1024
-"""As the vendor's requests have a few hundred."""
+"""The vendor's requests have a few hundred."""
 
 _FIXED_MESSAGES = {401: "Unauthorized", 404: "Not Found"}
-"""What the vendor says with these statuses, whatever the cause."""
+"""The vendor's messages for these statuses, whatever the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class StorageUrls:
-    """Makes the URLs a client moves bytes with.
+    """Makes the URLs for a client's uploads and downloads.
 
     Attributes:
-        upload_lifetime: how long an upload URL works.
-        download_lifetime: how long a download URL works.
+        upload_lifetime: how long an upload URL is valid.
+        download_lifetime: how long a download URL is valid.
     """
 
     signer: UrlSigner
@@ -94,14 +94,14 @@ def create_app(
     submit: Callable[[str], None],
     injection: FaultInjection,
 ) -> Flask:
-    """Return the application, which answers everybody: `ApiAccess` belongs before it.
+    """Return the application, which answers every request: put `ApiAccess` before it.
 
     Args:
         projects: the account.
-        storage: where uploads go and outputs come from.
+        storage: stores uploads and outputs.
         urls: makes the storage URLs.
-        submit: has a new project rendered, by its id.
-        injection: makes calls go wrong.
+        submit: queues a new project for rendering, by its id.
+        injection: makes calls fail.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_IMAGE_BYTES
@@ -127,7 +127,7 @@ def create_app(
 
 @dataclass(frozen=True, slots=True)
 class _Calls:
-    """One method for each call of the API and of its storage."""
+    """One method per call of the API and of its storage."""
 
     projects: Projects
     storage: Storage
@@ -177,7 +177,7 @@ class _Calls:
 
 
 def _limit_body() -> None:
-    """Refuse a long body, but for a file."""
+    """Refuse a long body, except a file."""
     if not request.path.startswith(STORAGE_PATH):
         request.max_content_length = _MAX_JSON_BYTES
 

@@ -1,8 +1,8 @@
-"""The shapes of the vendor's requests and answers.
+"""Models of the vendor's requests and answers.
 
 Source: the vendor's public API reference, version "beta", mid 2026
 (https://docs.magichour.ai/api-reference), and its Python SDK 0.90. Unknown fields of a request are
-ignored, as the vendor does.
+ignored, as by the vendor.
 """
 
 import re
@@ -35,10 +35,10 @@ _LIBRARY_HOST_AND_PATH = ("magichour.ai", "/my-library")
 _VIDEO = ("mp4", "m4v", "mov", "webm")
 _AUDIO = ("mp3", "wav", "aac", "flac", "webm", "weba", "m4a", "opus", "ogg", "oga", "aiff", "amr")
 _EXTENSIONS = {"image": tuple(TYPE_BY_EXTENSION), "video": _VIDEO, "audio": _AUDIO}
-"""What may be uploaded, by its type."""
+"""The extensions of files that may be uploaded, by type."""
 
 WRONG_EXTENSION = "wrong_extension"
-"""The type of the fault that is answered with 422, where others are answered with 400."""
+"""The type of fault that is answered with 422; others are answered with 400."""
 
 
 def _extension(value: str, info: ValidationInfo) -> str:
@@ -78,7 +78,7 @@ def _mode_alias(value: object) -> object:
 
 
 class UploadItem(BaseModel):
-    """A file that is to be uploaded. Only images can be used afterwards."""
+    """A file to upload. Only images can be used afterwards."""
 
     type: Literal["image", "video", "audio"]
     extension: Annotated[str, AfterValidator(_extension)]
@@ -91,7 +91,7 @@ class UploadUrlsRequest(BaseModel):
 
 
 class Assets(BaseModel):
-    """What to upscale."""
+    """The image to upscale."""
 
     image_file_path: Annotated[str, AfterValidator(_image_file_path)]
 
@@ -113,7 +113,7 @@ class CreateRequest(BaseModel):
     name: str | None = None
 
     def params(self) -> UpscaleParams:
-        """Return what is asked, with the older names and the defaults resolved."""
+        """Return the requested upscale, with older names and defaults resolved."""
         style = self.style or Style()
         mode = style.mode or MODE_BY_ENHANCEMENT.get(style.enhancement or "", Mode.BALANCED)
         return UpscaleParams(
@@ -124,7 +124,7 @@ class CreateRequest(BaseModel):
 
 
 class UploadUrl(BaseModel):
-    """Where to put one file, and what to call it afterwards."""
+    """The URL to upload one file to, and the path to name it by afterwards."""
 
     upload_url: str
     expires_at: AwareDatetime
@@ -138,7 +138,7 @@ class UploadUrlsAnswer(BaseModel):
 
 
 class CreateAnswer(BaseModel):
-    """The id of a project that is paid for; `frame_cost` is a deprecated alias of the credits."""
+    """The id of a paid project; `frame_cost` is a deprecated alias of the credits."""
 
     id: str
     credits_charged: int
@@ -146,7 +146,7 @@ class CreateAnswer(BaseModel):
 
 
 class Download(BaseModel):
-    """Where an output can be had, and until when."""
+    """An output's URL, and when it expires."""
 
     url: str
     expires_at: AwareDatetime
@@ -176,7 +176,7 @@ class ProjectAnswer(BaseModel):
 
     @classmethod
     def of(cls, project: Project, downloads: list[Download]) -> Self:
-        """Return the answer about a project."""
+        """Return the answer for a project."""
         error = project.error
         return cls(
             id=project.id,
@@ -191,14 +191,14 @@ class ProjectAnswer(BaseModel):
 
 
 class Price(BaseModel):
-    """What a subscription costs, in the smallest unit of the currency. Nothing is charged here."""
+    """A subscription's price, in the smallest unit of the currency. Nothing is charged here."""
 
     amount: int = 0
     currency: str = "usd"
 
 
 class Subscription(BaseModel):
-    """The plan of an account that has one; it never renews."""
+    """The plan of an account, if it has one; it never renews."""
 
     status: Literal["active"] = "active"
     name: str
@@ -220,6 +220,6 @@ class AccountAnswer(BaseModel):
 
     @classmethod
     def of(cls, tier: Tier, credits_left: int) -> Self:
-        """Return the answer about an account; a free one has no subscription."""
+        """Return the answer for an account; a free one has no subscription."""
         subscription = None if tier is Tier.FREE else Subscription(name=tier.capitalize())
         return cls(credits=credits_left, tier=tier, subscription=subscription)

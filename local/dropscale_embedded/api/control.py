@@ -1,6 +1,6 @@
 """The control endpoint of the embedded API: its faults and its book, for tests in any language.
 
-It is outside /v1, and asks for the same key.
+It is outside /v1 and needs the same key.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ _TALLIES = TypeAdapter(list[Tally])
 
 
 def control_blueprint(faults: Faults, book: Book) -> Blueprint:
-    """Return the calls below /_control."""
+    """Return the calls under /_control."""
     control = Blueprint("control", __name__, url_prefix="/_control")
 
     @control.get("/book")

@@ -1,4 +1,4 @@
-"""Makes the calls of the embedded API go wrong as the fault plan says."""
+"""Makes calls of the embedded API fail as the fault plan says."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -36,23 +36,23 @@ View = Callable[..., ResponseReturnValue]
 
 
 class ResetResponse(Response):
-    """No answer: the server resets the connection when it comes to send this."""
+    """No answer: the server resets the connection instead of sending this."""
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterator[bytes]:
-        """Give the server what it also sees when a client hangs up."""
+        """Raise the error that the server also gets when a client disconnects."""
         raise ConnectionResetError("as the fault plan says")
 
 
 @dataclass(frozen=True, slots=True)
 class FaultInjection:
-    """Puts the fault plan between the calls and their callers.
+    """Applies the fault plan between calls and callers.
 
     Attributes:
-        faults: the plan at work.
-        projects: where the names of projects are looked up.
-        stopping: when it is set, nothing is held back any longer.
+        faults: the running plan.
+        projects: gives the names of projects.
+        stopping: when it is set, no answer is delayed any longer.
     """
 
     faults: Faults
@@ -60,7 +60,7 @@ class FaultInjection:
     stopping: Event
 
     def wrap(self, call: Call, view: View) -> View:
-        """Return the view, with the faults that the plan has for this call."""
+        """Return the view with the plan's faults for this call."""
 
         @wraps(view)
         def answer(**arguments: str) -> ResponseReturnValue:
@@ -68,7 +68,7 @@ class FaultInjection:
                 try:
                     value = view(**arguments)
                 except Exception as error:
-                    # A refusal is an answer too, and may be lost like any other.
+                    # A refusal is also an answer, and can be lost like any other.
                     value = current_app.handle_user_exception(error)
                 return current_app.make_response(value)
 
@@ -78,7 +78,7 @@ class FaultInjection:
         return answer
 
     def _names(self, call: Call, arguments: dict[str, str]) -> list[str]:
-        """Return what a rule's `match` can fit: the project's name, and paths."""
+        """Return the texts that a rule's `match` can match: the project's name, and paths."""
         if call is Call.CREATE:
             try:
                 body = contract.CreateRequest.model_validate_json(request.get_data())
@@ -94,8 +94,8 @@ class FaultInjection:
 
 @singledispatch
 def _inject(fault: object, proceed: Callable[[], Response], stopping: Event) -> Response:
-    """Return the answer that the fault makes of the call that `proceed` does."""
-    raise TypeError(f"{type(fault).__name__} is no fault of a call")
+    """Return the answer that the fault makes of `proceed`'s call."""
+    raise TypeError(f"{type(fault).__name__} is not a fault of a call")
 
 
 @_inject.register

@@ -1,7 +1,7 @@
-"""The fault plan: which calls of the embedded API go wrong, and how. No HTTP, no clock.
+"""The fault plan: which calls of the embedded API fail, and how. No HTTP, no clock.
 
-Every decision counts calls, and chance is drawn from the plan's seed and that count. So a plan
-gives the same faults at the same calls, however threads and time run.
+Decisions depend on a count of calls, and chance on the plan's seed and that count. So a plan makes
+the same faults at the same calls, whatever the timing of threads.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from pydantic import (
 
 
 class Call(StrEnum):
-    """What can go wrong: the calls, and the rendering of a created project."""
+    """What can fail: the calls, and the rendering of a created project."""
 
     UPLOAD_URLS = "upload_urls"
     UPLOAD = "upload"
@@ -45,13 +45,13 @@ _CALLS_WITH_A_BODY = _HTTP_CALLS - {Call.UPLOAD, Call.DELETE}  # in their answer
 _NAMELESS_CALLS = frozenset({Call.UPLOAD_URLS, Call.ACCOUNT})
 
 Moment = Literal["before", "after"]
-"""Whether the API fails before it did what the call asks, or after."""
+"""Whether the API fails before or after it has executed the call."""
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class FaultPlanInvalid(Exception):
-    """A fault plan cannot be used; the message has one line for each thing that is wrong."""
+    """A fault plan cannot be used; the message has one line per error."""
 
 
 class _Part(BaseModel):
@@ -59,13 +59,13 @@ class _Part(BaseModel):
 
 
 class Answer(_Part):
-    """Another answer than the API's own; the call is done first if `moment` is `after`.
+    """Another answer than the API's; the call is executed first if `moment` is `after`.
 
     Attributes:
         body: `vendor` is its `{"code", "message"}`, `html` a proxy's page, `empty` nothing.
-        code: of the vendor's body, which has none by default.
-        message: of the vendor's body; what the status is called by default.
-        content: another body than these, to the letter, sent as `content_type`.
+        code: of the vendor's body; none by default.
+        message: of the vendor's body; the status's name by default.
+        content: any other body, verbatim, sent as `content_type`.
         retry_after: seconds, sent in the form that `retry_after_form` names (RFC 9110, 10.2.3).
     """
 
@@ -90,7 +90,7 @@ class Answer(_Part):
 
 
 class Altered(_Part):
-    """The API's own answer, with some of its fields replaced; a refusal stays as it is.
+    """The API's own answer, with some fields replaced; a refusal is unchanged.
 
     Attributes:
         fields: JSON values by name, of any type.
@@ -112,7 +112,7 @@ class Reset(_Part):
 
 
 class Latency(_Part):
-    """The answer is held back after the call was done."""
+    """The answer is delayed after the call was executed."""
 
     calls: ClassVar = _HTTP_CALLS
     kind: Literal["latency"] = "latency"
@@ -120,7 +120,7 @@ class Latency(_Part):
 
 
 class Drip(_Part):
-    """The answer's body comes in small pieces, over so many seconds in all."""
+    """The answer's body arrives in small pieces, over this many seconds in all."""
 
     calls: ClassVar = _CALLS_WITH_A_BODY
     kind: Literal["drip"] = "drip"
@@ -128,11 +128,11 @@ class Drip(_Part):
 
 
 class Truncated(_Part):
-    """Half of the answer's body comes.
+    """Only half of the answer's body arrives.
 
     Attributes:
-        content_length: `whole` announces all of it, so that the loss shows in the transfer; `part`
-            only what comes.
+        content_length: `whole` announces all of it, so that the transfer shows the loss; `part`
+            only the part sent.
     """
 
     calls: ClassVar = _CALLS_WITH_A_BODY
@@ -141,7 +141,7 @@ class Truncated(_Part):
 
 
 class CutOff(_Part):
-    """The connection is reset after half of the upload came; nothing is stored."""
+    """The connection is reset after half of the upload; nothing is stored."""
 
     calls: ClassVar = frozenset({Call.UPLOAD})
     kind: Literal["cut_off"] = "cut_off"
@@ -155,16 +155,16 @@ class Expired(_Part):
 
 
 class WrongOutput(_Part):
-    """The download is an image of half the size, one without a picture, or no byte at all."""
+    """The download is an image of half the size, one without a picture, or empty."""
 
     calls: ClassVar = frozenset({Call.DOWNLOAD})
     kind: Literal["wrong_size", "blank", "empty"]
 
 
 class Outcome(_Part):
-    """The project is never rendered and keeps this status; `error` gives the credits back.
+    """The project is never rendered and keeps this status; `error` refunds the credits.
 
-    Any text goes, so also a status outside the vendor's contract.
+    Any text is allowed, including a status outside the vendor's contract.
     """
 
     calls: ClassVar = frozenset({Call.RENDER})
@@ -189,7 +189,7 @@ Fault = Annotated[
 
 
 class When(_Part):
-    """Which of the calls that a rule is about: exactly one way of choosing."""
+    """Which of a rule's calls fail: exactly one way of choosing."""
 
     nth: PositiveInt | None = None
     first: PositiveInt | None = None
@@ -207,7 +207,7 @@ class When(_Part):
 
         Args:
             number: of the call, from 1.
-            draw: what chance gave this call, at least 0 and below 1.
+            draw: the call's random number, at least 0 and below 1.
         """
         return (
             number == self.nth
@@ -221,8 +221,8 @@ class Rule(_Part):
     """One kind of fault.
 
     Attributes:
-        match: a glob on the project's name or the image's path; only calls it fits are counted.
-        when: every call if it is missing.
+        match: a glob on the project's name or the image's path; only matching calls are counted.
+        when: every call by default.
     """
 
     call: Call
@@ -238,7 +238,7 @@ class Rule(_Part):
                 f"only to {', '.join(sorted(self.fault.calls))}"
             )
         if self.match is not None and self.call in _NAMELESS_CALLS:
-            raise ValueError(f"{self.call} has no name or path that match could fit")
+            raise ValueError(f"{self.call} has no name or path that match could apply to")
         return self
 
     def is_about(self, call: Call, names: Collection[str]) -> bool:
@@ -249,7 +249,7 @@ class Rule(_Part):
 
 
 class FaultPlan(_Part):
-    """Rules; of those that choose the same call, the first wins, and each counts it."""
+    """Rules; if several choose the same call, the first wins, and each counts it."""
 
     seed: int = 0
     rules: tuple[Rule, ...] = ()
@@ -259,11 +259,11 @@ def parse_fault_plan(text: bytes, path: str) -> FaultPlan:
     """Parse a fault plan in YAML 1.2 or JSON; `path` names it in messages.
 
     Raises:
-        FaultPlanInvalid: with everything that is wrong, as "path: field: what".
+        FaultPlanInvalid: with all errors, as "path: field: what".
     """
     try:
         document = yaml.load(text.decode(), Loader=yamlcore.CCoreLoader)  # noqa: S506 # a safe one
-        # Through JSON, because pydantic's strict mode takes text for an enum only from there.
+        # Through JSON, because pydantic's strict mode accepts text for an enum only from JSON.
         return FaultPlan.model_validate_json(json.dumps(document))
     except ValidationError as error:
         faults = [
@@ -278,21 +278,21 @@ def parse_fault_plan(text: bytes, path: str) -> FaultPlan:
 
 @dataclass
 class Tally:
-    """What became of a rule: the calls it is about, and the faults it made."""
+    """A rule's tally: the calls it counted, and the faults it made."""
 
     calls: int = 0
     faults: int = 0
 
 
 class Faults:
-    """A plan at work; many threads may draw from it."""
+    """A running plan; many threads may use it."""
 
     def __init__(self, plan: FaultPlan) -> None:
         self._lock = Lock()
         self.use(plan)
 
     def use(self, plan: FaultPlan) -> None:
-        """Take another plan, and count from the beginning."""
+        """Use another plan, and count from the beginning."""
         with self._lock:
             self._plan = plan
             self._tallies = [Tally() for _ in plan.rules]
@@ -309,7 +309,7 @@ class Faults:
             return [Tally(tally.calls, tally.faults) for tally in self._tallies]
 
     def draw(self, call: Call, names: Collection[str] = ()) -> Fault | None:
-        """Count a call, and return what goes wrong with it."""
+        """Count a call, and return its fault."""
         chosen: Fault | None = None
         with self._lock:
             pairs = zip(self._plan.rules, self._tallies, strict=True)
@@ -325,6 +325,6 @@ class Faults:
 
 
 def _draw(seed: int, rule: int, number: int) -> float:
-    """Return a number of at least 0 and below 1, the same for the same arguments everywhere."""
+    """Return a number, at least 0 and below 1, that depends only on the arguments."""
     digest = hashlib.sha256(f"{seed}/{rule}/{number}".encode()).digest()
     return int.from_bytes(digest[:6]) / 2**48

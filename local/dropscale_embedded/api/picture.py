@@ -1,4 +1,4 @@
-"""A decoded image, and the way from and to the bytes of an image file."""
+"""A decoded image, and conversion from and to image files."""
 
 import re
 import struct
@@ -11,7 +11,7 @@ from dropscale.upscaler import MAX_SIDE
 from dropscale_embedded.heic import HeicTooLarge, HeicUnreadable, decode_heic
 
 _PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "TIFF", "BMP")
-"""What the vendor accepts and Pillow reads, as Pillow calls it: all but HEIC."""
+"""Formats that the vendor accepts and Pillow reads, by Pillow's names: all but HEIC."""
 
 _AVIF_BRAND = re.compile(rb"avi[fs]")
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "F"})
@@ -37,8 +37,8 @@ class Picture:
 
     Attributes:
         colour: Of Pillow's mode L, I;16 (grey) or RGB.
-        alpha: Of mode L, or None where the image has no transparency.
-        icc_profile: the colour profile of `colour`, where the file has one.
+        alpha: Of mode L, or None if the image has no transparency.
+        icc_profile: the colour profile of `colour`, if the file has one.
     """
 
     colour: Image.Image
@@ -52,7 +52,7 @@ def decode(data: bytes) -> Picture:
     EXIF orientation is applied. 16-bit grey stays 16-bit; Pillow reads 16-bit colour as 8-bit.
 
     Raises:
-        ImageFault: the bytes are no readable image, or it is larger than the vendor takes.
+        ImageFault: the bytes are not a readable image, or it is larger than the vendor accepts.
     """
     try:
         with _open(data) as image:
@@ -65,17 +65,17 @@ def decode(data: bytes) -> Picture:
         raise ImageFault("file_too_large", f"The image is far too large: {error}") from None
     except UnidentifiedImageError:
         raise ImageFault(
-            "invalid_file_format", "The file is not an image that can be read: unknown format"
+            "invalid_file_format", "The file is not a readable image: unknown format"
         ) from None
     except (HeicUnreadable, OSError, SyntaxError, ValueError, struct.error) as error:
         # Pillow's decoders raise all of these on damaged files.
         raise ImageFault(
-            "invalid_file_format", f"The file is not an image that can be read: {error}"
+            "invalid_file_format", f"The file is not a readable image: {error}"
         ) from None
 
 
 def _open(data: bytes) -> Image.Image:
-    # The brands of a HEIC file tell it from AVIF (ISO/IEC 23008-12, annex B.4).
+    # The brands of a HEIC file distinguish it from AVIF (ISO/IEC 23008-12, annex B.4).
     is_heif = data[4:8] == b"ftyp" and not _AVIF_BRAND.search(data[8:64])
     return (
         decode_heic(data, MAX_SIDE)
@@ -87,8 +87,7 @@ def _open(data: bytes) -> Image.Image:
 def _too_large(size: str) -> ImageFault:
     return ImageFault(
         "file_too_large",
-        f"The image has {size} pixels; at most {MAX_SIDE} x {MAX_SIDE} are possible."
-        " Scale it down.",
+        f"The image has {size} pixels; at most {MAX_SIDE} x {MAX_SIDE} are allowed. Scale it down.",
     )
 
 

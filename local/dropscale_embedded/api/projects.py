@@ -1,6 +1,6 @@
-"""The account: its projects, its credits, and the book of what was asked, charged and given back.
+"""The account: its projects, its credits, and the book of creates, charges and refunds.
 
-State alone: no HTTP, no files, no threads of its own. Every class may be used by many threads.
+Only state: no HTTP, no files, no threads. Every class may be used by many threads.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,13 +22,13 @@ from dropscale.upscaler import (
 )
 
 Clock = Callable[[], datetime]
-"""Returns the present time, in UTC."""
+"""Returns the current time, in UTC."""
 
 _UNFINISHED = frozenset({ProjectStatus.QUEUED, ProjectStatus.RENDERING})
 
 
 class Tier(StrEnum):
-    """The plan of the account. `free` has no 4x."""
+    """The account's plan. `free` does not include 4x."""
 
     FREE = "free"
     CREATOR = "creator"
@@ -37,7 +37,7 @@ class Tier(StrEnum):
 
 
 CONCURRENT_JOBS_BY_TIER = MappingProxyType({Tier.FREE: 1, **CONCURRENT_JOBS})
-"""Jobs that a tier runs at once; of `free`, the vendor states none, and 1 is our choice."""
+"""Jobs that a tier runs at once; for `free` the vendor states no number, and 1 is our choice."""
 
 
 class OutOfCredits(Exception):
@@ -45,7 +45,7 @@ class OutOfCredits(Exception):
 
 
 class TooManyJobs(Exception):
-    """As many jobs as the account may have at once are not final."""
+    """The account already has as many unfinished jobs as it may have."""
 
 
 class PlanRefused(Exception):
@@ -58,7 +58,7 @@ class UnknownProject(Exception):
 
 @dataclass(frozen=True, slots=True)
 class UpscaleParams:
-    """What an upscale is asked to do. The prompt means something only in creative mode."""
+    """The parameters of an upscale. The prompt is used only in creative mode."""
 
     scale_factor: int
     mode: Mode
@@ -75,12 +75,12 @@ class ProjectError:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project at one moment; its changes are new objects.
+    """An immutable snapshot of a project.
 
     Attributes:
         image_path: `assets.image_file_path` of the create call.
-        credits_charged: 0 again once they were given back.
-        status: a `ProjectStatus`, unless a fault made up another.
+        credits_charged: 0 again after a refund.
+        status: a `ProjectStatus`, unless a fault invented another.
     """
 
     id: str
@@ -94,17 +94,17 @@ class Project:
 
 
 class EntryKind(StrEnum):
-    """What an entry of the book records."""
+    """The kind of an entry in the book."""
 
     CREATE = "create"
-    """A valid create call arrived; without a charge of the same project it was refused."""
+    """A valid create call arrived; it was refused if there is no charge of the same project."""
     CHARGE = "charge"
     REFUND = "refund"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the book; `credits` is the price, whatever the kind."""
+    """An entry in the book; `credits` is the price, whatever the kind."""
 
     kind: EntryKind
     project_id: str
@@ -116,7 +116,7 @@ class Entry:
 
     @classmethod
     def about(cls, project: Project, kind: EntryKind, at: datetime) -> Self:
-        """Return an entry about a project at its full price."""
+        """Return an entry for a project at its full price."""
         return cls(
             kind=kind,
             project_id=project.id,
@@ -129,7 +129,7 @@ class Entry:
 
 
 class Keeper(Protocol):
-    """Where an account outlives the process. Each call is made whole, or not at all."""
+    """Stores an account beyond the process. Each call takes effect entirely or not at all."""
 
     def projects(self) -> list[Project]:
         """Return the projects, oldest first."""
@@ -138,14 +138,14 @@ class Keeper(Protocol):
         """Return the book's entries, oldest first."""
 
     def keep(self, project: Project | None, *entries: Entry) -> None:
-        """Write a project as it is now, and new entries."""
+        """Store a project and new entries."""
 
     def forget(self, project_id: str) -> None:
         """Remove a project."""
 
 
 class Book:
-    """Everything that was asked, charged and given back, in order. Nothing is ever removed."""
+    """All creates, charges and refunds, in order. Nothing is ever removed."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -163,7 +163,7 @@ class Book:
 
     @property
     def credits_spent(self) -> int:
-        """All charges less all refunds."""
+        """All charges minus all refunds."""
         sign = {EntryKind.CREATE: 0, EntryKind.CHARGE: 1, EntryKind.REFUND: -1}
         return sum(sign[entry.kind] * entry.credits for entry in self.entries())
 
@@ -179,7 +179,7 @@ class Projects:
         clock: Clock,
         concurrent_jobs: int | None = None,
     ) -> None:
-        """Open an account in which `concurrent_jobs` may be not final; None: any number."""
+        """Open an account that may have `concurrent_jobs` unfinished jobs; None: any number."""
         self.book = Book()
         self.tier = tier
         self._concurrent_jobs = concurrent_jobs
@@ -190,7 +190,7 @@ class Projects:
         self._keeper: Keeper | None = None
 
     def restore(self, keeper: Keeper) -> list[Project]:
-        """Go on with what is kept, and keep what comes; return the unfinished projects."""
+        """Continue from a stored account, and store all changes; return the unfinished projects."""
         with self._lock:
             self._keeper = keeper
             self._projects = {project.id: project for project in keeper.projects()}
@@ -199,16 +199,16 @@ class Projects:
 
     @property
     def credits_left(self) -> int:
-        """What the account can still spend."""
+        """The credits that the account can still spend."""
         return self._credits_granted - self.book.credits_spent
 
     def create(self, params: UpscaleParams, *, image_path: str, name: str | None) -> Project:
-        """Take the credits and return the new, queued project.
+        """Charge the credits and return the new, queued project.
 
         Raises:
             PlanRefused: a free account asked for 4x.
-            TooManyJobs: as its name says.
-            OutOfCredits: the credits do not suffice.
+            TooManyJobs: the account has as many unfinished jobs as it may have.
+            OutOfCredits: there are not enough credits.
         """
         now = self._clock()
         project = Project(
@@ -236,13 +236,13 @@ class Projects:
         """Return the project as it is now.
 
         Raises:
-            UnknownProject: there is none, or it was deleted.
+            UnknownProject: it does not exist, or was deleted.
         """
         with self._lock:
             return self._get(project_id)
 
     def start(self, project_id: str) -> Project:
-        """Note that the project is being rendered.
+        """Record that the project is being rendered.
 
         Raises:
             UnknownProject: it was deleted.
@@ -251,7 +251,7 @@ class Projects:
             return self._change(project_id, status=ProjectStatus.RENDERING)
 
     def complete(self, project_id: str) -> None:
-        """Note that the project's output can be downloaded.
+        """Record that the project's output can be downloaded.
 
         Raises:
             UnknownProject: it was deleted.
@@ -260,7 +260,7 @@ class Projects:
             self._change(project_id, status=ProjectStatus.COMPLETE)
 
     def hold(self, project_id: str, status: str) -> None:
-        """Give the project a status that it keeps; nothing is given back.
+        """Give the project a final status; nothing is refunded.
 
         Raises:
             UnknownProject: it was deleted.
@@ -269,7 +269,7 @@ class Projects:
             self._change(project_id, status=status)
 
     def fail(self, project_id: str, error: ProjectError) -> None:
-        """End the project in error and give its credits back.
+        """End the project in error and refund its credits.
 
         Raises:
             UnknownProject: it was deleted; its credits stay spent.
@@ -293,7 +293,7 @@ class Projects:
                 self._keeper.forget(project_id)
             del self._projects[project_id]
 
-    # What follows needs the lock.
+    # The methods below need the lock.
 
     def _require_room(self) -> None:
         if self._concurrent_jobs is None:

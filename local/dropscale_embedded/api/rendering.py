@@ -18,12 +18,12 @@ _logger = logging.getLogger(__name__)
 
 
 def output_path(project_id: str) -> str:
-    """Return the storage path of a project's output; the vendor's, too, all end alike."""
+    """Return the storage path of a project's output; as at the vendor, all have the same suffix."""
     return f"{project_id}/output.png"
 
 
 class RenderPool:
-    """Renders projects in the order of their submission, a fixed number at a time."""
+    """Renders projects in submission order, a fixed number at a time."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class RenderPool:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="embedded-api-render")
 
     def submit(self, project_id: str) -> None:
-        """Render the project when a thread is free; its outcome is in `projects`."""
+        """Render the project when a thread is free; `projects` gets the outcome."""
         project = self._projects.get(project_id)
         fault = self._faults.draw(Call.RENDER, (project.name, project.image_path))
         if isinstance(fault, Outcome):
@@ -51,7 +51,7 @@ class RenderPool:
             self._threads.submit(self._render, project_id)
 
     def close(self) -> None:
-        """Give up queued and running projects and wait until every thread has ended."""
+        """Abandon queued and running projects and wait until every thread has ended."""
         self._stopping.set()
         self._threads.shutdown(cancel_futures=True)
 
@@ -63,7 +63,7 @@ class RenderPool:
             self._projects.hold(project.id, outcome.status)
 
     def _render(self, project_id: str) -> None:
-        # Deleted while queued or while rendering: nobody will ask for the outcome.
+        # Deleted while queued or rendering: nobody will ask for the outcome.
         with suppress(UnknownProject, Stopped):
             project = self._projects.start(project_id)
             try:

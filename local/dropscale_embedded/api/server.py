@@ -42,20 +42,20 @@ _STORAGE_LIFETIME = timedelta(days=UPLOAD_DAYS)
 
 
 class _Server(ThreadedWSGIServer):
-    daemon_threads = False  # Closing the server then waits for the requests it still answers.
+    daemon_threads = False  # Closing the server then waits for running requests.
 
 
 class _RequestHandler(WSGIRequestHandler):
-    timeout = 10  # Seconds that a silent client may hold up the stop of the server.
+    timeout = 10  # Seconds that a silent client may delay the stop of the server.
     disable_nagle_algorithm = True  # Headers and body are two writes; the second would wait.
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Stay quiet: the book has what matters."""
+        """Do not log: the book has what matters."""
 
     def connection_dropped(
         self, error: BaseException, environ: "WSGIEnvironment | None" = None
     ) -> None:
-        """Reset the connection: either its client is gone, or the fault plan says so."""
+        """Reset the connection: its client is gone, or the fault plan says so."""
         # Closing with a linger time of 0 sends RST instead of FIN.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
@@ -70,12 +70,12 @@ def _utc_now() -> datetime:
 class EmbeddedApi:
     """A context manager that serves the Magic Hour API while it is open.
 
-    All threads end with it, and so does the account, unless a folder keeps it: projects that were
-    not finished are then rendered when the folder is opened again. It can be opened once.
+    All threads end with it, and so does the account, unless a folder stores it: unfinished projects
+    are then rendered when the folder is opened again. It can be opened once.
 
     Attributes:
         token: the API key that it accepts.
-        faults: what goes wrong; its plan may be changed at any time.
+        faults: the running fault plan, which may be changed at any time.
     """
 
     def __init__(  # noqa: PLR0913 # all by name, and most of them are tests' to choose
@@ -96,19 +96,19 @@ class EmbeddedApi:
         """Prepare the API; nothing runs yet.
 
         Args:
-            engine: what upscales.
-            port: the TCP port; 0 takes any free one.
+            engine: the engine that upscales.
+            port: the TCP port; 0 picks any free one.
             token: the API key to accept; a random one by default.
             workers: how many projects render at a time; as many as there are cores by default.
-            credits_granted: what the account may spend in all.
+            credits_granted: the account's credits.
             tier: the account's plan.
-            concurrent_jobs: how many jobs may be not final; as many as the tier has by default:
-                any number on business.
-            download_url_lifetime: how long a download URL works.
-            clock: the present time, in UTC.
-            faults: what goes wrong; nothing by default.
-            folder: keeps the account, and for seven days what was uploaded and put out; None: a
-                temporary one, with the account in memory. Only one API may have it open.
+            concurrent_jobs: how many jobs may be unfinished at once; the tier's number by default:
+                unlimited on business.
+            download_url_lifetime: how long a download URL is valid.
+            clock: the current time, in UTC.
+            faults: the fault plan; empty by default.
+            folder: stores the account, and uploads and outputs for seven days; None: a temporary
+                one, with the account in memory. Only one API may have it open.
         """
         self.token = token or token_urlsafe(24)
         self.faults = Faults(faults or FaultPlan())
@@ -137,7 +137,7 @@ class EmbeddedApi:
 
     @property
     def base_url(self) -> str:
-        """What a client's `base_url` has to be; the port is known once the API is open."""
+        """The `base_url` for clients; the port is known once the API is open."""
         return f"http://{_HOST}:{self._port}"
 
     def __enter__(self) -> Self:
@@ -145,11 +145,11 @@ class EmbeddedApi:
 
         Raises:
             OSError: the port is taken, or the folder cannot be used.
-            FileUnusable: the folder has no account of ours.
+            FileUnusable: the folder's account is not ours.
         """
         with ExitStack() as stack:
             folder = self._folder or Path(stack.enter_context(TemporaryDirectory()))
-            folder = folder.resolve()  # Flask takes a relative path for one in its own folder.
+            folder = folder.resolve()  # Flask resolves a relative path in its own folder.
             storage = _opened_storage(folder / "storage", self._clock() - _STORAGE_LIFETIME)
             kept = folder / "account.sqlite" if self._folder else Path(":memory:")
             account = stack.enter_context(AccountFile.opened(kept))
@@ -184,7 +184,7 @@ class EmbeddedApi:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop answering, leave unfinished projects, wait for every thread."""
+        """Stop answering, abandon unfinished projects, wait for every thread."""
         self._stack.close()
 
 
@@ -205,7 +205,7 @@ def _listening(port: int) -> socket.socket:
 
 @contextmanager
 def _serving(app: "WSGIApplication", port: int, access: ApiAccess) -> Iterator[int]:
-    """Serve the application from a thread, to those who have access; gives the port."""
+    """Serve the application, with access control, from a thread; yield the port."""
     # Bound here, because Werkzeug ends the whole program when a port is taken.
     with _listening(port) as listener:
         controlled = access_controlled(

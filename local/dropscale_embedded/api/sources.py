@@ -1,4 +1,4 @@
-"""Where an image to upscale comes from: an upload, or a URL of this machine."""
+"""The source of an image to upscale: an upload, or a URL on this machine."""
 
 import ipaddress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -17,8 +17,8 @@ def read_image(image_path: str, storage: Storage) -> bytes:
     """Return the bytes that `assets.image_file_path` names.
 
     Raises:
-        ImageFault: nothing is there, or it is not on this machine: the embedded API fetches nothing
-            from outside.
+        ImageFault: there is no image, or it is not on this machine: the embedded API fetches
+            nothing from outside.
     """
     if image_path.startswith(UPLOADS):
         return storage.file(image_path).read_bytes()
@@ -26,8 +26,8 @@ def read_image(image_path: str, storage: Storage) -> bytes:
     if not _is_loopback(url.hostname or ""):
         raise ImageFault(
             "invalid_file_format",
-            "The embedded API fetches nothing from outside this machine. Download the image and"
-            " give the file instead, or use the real API.",
+            "The embedded API fetches nothing from outside this machine. Download the image and "
+            "use the file instead, or use the real API.",
         )
     try:
         return _fetch(url)
@@ -45,7 +45,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _fetch(url: SplitResult) -> bytes:
-    # http.client, because it follows no redirect and knows no proxy: both may lead outside.
+    # http.client, because it ignores redirects and proxies: both may lead outside.
     connect = HTTPSConnection if url.scheme == "https" else HTTPConnection
     connection = connect(url.hostname or "", url.port, timeout=_FETCH_TIMEOUT_SECONDS)
     try:

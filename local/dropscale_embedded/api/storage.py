@@ -1,4 +1,4 @@
-"""The bytes of uploads and outputs, and the signed URLs that let a client move them."""
+"""The bytes of uploads and outputs, and the signed URLs to transfer them."""
 
 import hashlib
 import hmac
@@ -12,7 +12,7 @@ from typing import IO
 from dropscale_embedded.api.projects import Clock
 
 UPLOADS = "api-assets/"
-"""What the path of every upload begins with, as at the vendor."""
+"""The prefix of every upload's path, as at the vendor."""
 
 
 class SignatureRefused(Exception):
@@ -22,18 +22,18 @@ class SignatureRefused(Exception):
 class Storage:
     """Objects by path, as files of one folder.
 
-    A path may be any string: a file is named by its hash, so none can point outside the folder.
+    A path may be any string: files are named by its hash, so none can be outside the folder.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def file(self, path: str) -> Path:
-        """Return where the object is, or would be."""
+        """Return the path of the object's file, whether or not it exists."""
         return self._folder / hashlib.sha256(path.encode()).hexdigest()
 
     def write(self, path: str, content: IO[bytes]) -> None:
-        """Store an object; it appears whole or not at all."""
+        """Store an object, whole or not at all."""
         part = self._folder / token_hex(16)
         try:
             with part.open("wb") as file:
@@ -43,11 +43,11 @@ class Storage:
             part.unlink(missing_ok=True)
 
     def delete(self, path: str) -> None:
-        """Remove an object, if it is there."""
+        """Remove an object, if it exists."""
         self.file(path).unlink(missing_ok=True)
 
     def delete_older(self, than: datetime) -> None:
-        """Remove what was stored before a time, and what was cut off while it was."""
+        """Remove objects stored before a time, and partial files."""
         for file in self._folder.iterdir():
             if file.stat().st_mtime < than.timestamp():
                 file.unlink()
@@ -61,17 +61,17 @@ class UrlSigner:
         self._clock = clock
 
     def sign(self, method: str, path: str, lifetime: timedelta) -> tuple[dict[str, str], datetime]:
-        """Return the query that opens the path for this method, and the time it does so until."""
+        """Return the query that permits this method on the path, and its expiry time."""
         expires_at = self._clock() + lifetime
         expires = f"{expires_at.timestamp():.6f}"
         query = {"expires": expires, "signature": self._signature(method, path, expires)}
         return query, expires_at
 
     def check(self, method: str, path: str, query: Mapping[str, str]) -> None:
-        """Accept a query made by `sign` for the same method and path, before its end.
+        """Accept a query made by `sign` for the same method and path that has not expired.
 
         Raises:
-            SignatureRefused: it is another's, or too old.
+            SignatureRefused: it is for another URL, or has expired.
         """
         expires = query.get("expires", "")
         signature = self._signature(method, path, expires)

@@ -11,25 +11,25 @@ from botocore.config import Config
 
 
 class Credentials(TypedDict):
-    """What boto3 signs with."""
+    """The credentials that boto3 signs with."""
 
     aws_access_key_id: str
     aws_secret_access_key: str
 
 
 def drawn_credentials() -> Credentials:
-    """Return new credentials, which nobody else has and which need no quotes in a shell."""
+    """Return new random credentials, which need no quotes in a shell."""
     return {
         "aws_access_key_id": f"EMBEDDED{secrets.token_hex(6).upper()}",
         "aws_secret_access_key": secrets.token_hex(20),
     }
 
 
-# A proxy that the environment names does not lead to loopback. botocore would put its own name
-# together anew for each request: a tenth of what that costs.
+# A proxy from the environment does not reach loopback. botocore would build its user agent for each
+# request, a tenth of the request's cost.
 _OPTIONS: dict[str, Any] = {"proxies": {}, "max_pool_connections": 50, "user_agent": "dropscale"}
 _ISOLATED: dict[str, tuple[Any, Any, Any, Any]] = {
-    # The user's profiles, credentials and endpoints must have no say.
+    # The user's profiles, credentials and endpoints must not be used.
     "profile": (None, [], None, None),
     "config_file": (None, [], os.devnull, None),
     "credentials_file": (None, [], os.devnull, None),
@@ -48,16 +48,16 @@ class ClientFactory:
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        """Return a client of a service, always the same: clients are thread-safe, too."""
+        """Return the client of a service, always the same one: clients are thread-safe."""
         if service not in self._clients:
             self._clients[service] = self.new_client(service)
         return self._clients[service]
 
     def new_client(self, service: str, **options: Any) -> Any:
-        """Return a client of its own; ``options`` are those of botocore's Config."""
+        """Return a new client; ``options`` are those of botocore's Config."""
         options = _OPTIONS | options
         with self._lock:
-            # The service is not known before run time, so neither is the client's type.
+            # The service, and so the client's type, is known only at run time.
             return self._session.client(  # type: ignore[call-overload]
                 service, endpoint_url=self._endpoint_url, config=Config(**options)
             )

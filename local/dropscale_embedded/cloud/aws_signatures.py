@@ -1,8 +1,8 @@
-"""Verifies that requests are signed with a run's own credentials, as AWS does.
+"""Verifies that requests are signed with this run's credentials, as AWS does.
 
-Signature Version 4, in the Authorization header or, for S3, in a presigned URL's query. What is to
-be signed is put together by botocore's signers, as on the other side.
-Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html.
+Signature Version 4, in the Authorization header or, for S3, in a presigned URL's query. botocore's
+signers build the text to sign, as in the client. Source:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _MAX_SKEW = timedelta(minutes=15)
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html: seven days.
 _MAX_EXPIRES_SECONDS = 604_800
 
-# What stands for a body that is not signed, with S3 only. Bodies signed piece by piece
-# (STREAMING-AWS4-HMAC-SHA256-PAYLOAD) are refused: nothing here verifies the pieces.
+# Values for a body that is not signed, with S3 only. Bodies signed in chunks
+# (STREAMING-AWS4-HMAC-SHA256-PAYLOAD) are refused: nothing here verifies the chunks.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 _UNSIGNED_BODIES = frozenset({auth.UNSIGNED_PAYLOAD, auth.STREAMING_UNSIGNED_PAYLOAD_TRAILER})
 
-# More than any call but S3's may have: DynamoDB's 16 MB, Lambda's 50 MB of code.
+# More than any call except S3's may have: DynamoDB's 16 MB, Lambda's 50 MB of code.
 _MAX_BODY_TO_READ_FIRST = 64 * 1024 * 1024
 
 _CREDENTIAL = re.compile(
@@ -52,12 +52,12 @@ _AUTHORIZATION = re.compile(
 _SECONDS = re.compile("[0-9]{1,6}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-# Headers that WSGI hands on without HTTP_ before their names.
+# Headers that WSGI passes without the prefix HTTP_.
 _UNPREFIXED = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 
 
 class _Credential(NamedTuple):
-    """The access key id that a signature is made with, and where it is good for."""
+    """The access key id of a signature, and its scope."""
 
     key: str
     region: str
@@ -65,18 +65,18 @@ class _Credential(NamedTuple):
 
     @classmethod
     def of(cls, found: re.Match[str]) -> _Credential:
-        """Return what `_CREDENTIAL` has found."""
+        """Return the parts of a match of `_CREDENTIAL`."""
         return cls(found["key"], found["region"], found["service"])
 
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A signature as a request claims it.
+    """The signature that a request claims to have.
 
     Attributes:
         headers: The names of the signed headers.
-        timestamp: When it was signed, as it is written.
-        expires: How long it is good; None: as long as clocks may differ.
+        timestamp: When it was signed, as written.
+        expires: How long it is valid; None: as long as clocks may differ.
     """
 
     credential: _Credential
@@ -87,13 +87,13 @@ class _Claim:
 
     @property
     def is_presigned(self) -> bool:
-        """Whether it stands in the query."""
+        """Whether it is in the query."""
         return self.expires is not None
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureCheck:
-    """Lets in what is signed with the credentials; `now` gives the present time, in UTC."""
+    """Allows requests signed with the credentials; `now` returns the current time, in UTC."""
 
     credentials: Credentials
     now: Callable[[], datetime]
@@ -102,19 +102,19 @@ class SignatureCheck:
         """Verify a request's signature, and that its body is the signed one.
 
         Raises:
-            RequestRefused: It is not signed, or not like this.
+            RequestRefused: It is not signed, or the signature does not match.
         """
         claim = _claim_of(environ)
         self._require_our_key(claim)
         self._require_in_time(claim)
         _require_signed_headers(claim, environ)
         body_claim = _body_claim(claim, environ)
-        # What claims nothing of its body has signed the body's hash all the same.
+        # A request without the header has signed the body's hash anyway.
         body = _read_body(environ, _MAX_BODY_TO_READ_FIRST) if body_claim is None else b""
         signature = self._signature(claim, environ, body)
         if not hmac.compare_digest(signature.encode(), claim.signature.encode()):
             raise RequestRefused(
-                "The signature is not that of this request", code="SignatureDoesNotMatch"
+                "The signature does not match this request", code="SignatureDoesNotMatch"
             )
         if body_claim is not None and body_claim not in _UNSIGNED_BODIES:
             hashed = sha256(_read_body(environ)).hexdigest()
@@ -127,7 +127,7 @@ class SignatureCheck:
         ours = self.credentials["aws_access_key_id"]
         if not hmac.compare_digest(claim.credential.key.encode(), ours.encode()):
             raise RequestRefused(
-                "The access key is not this run's; each run draws its own",
+                "The access key is not this run's; each run has its own",
                 code="InvalidAccessKeyId",
             )
 
@@ -139,7 +139,7 @@ class SignatureCheck:
         now = self.now()
         if not -_MAX_SKEW <= now - signed_at <= (claim.expires or _MAX_SKEW):
             raise RequestRefused(
-                f"The signature is of {claim.timestamp}, and it is {now:%Y%m%dT%H%M%SZ}",
+                f"The signature is of {claim.timestamp}, but the time is {now:%Y%m%dT%H%M%SZ}",
                 code="RequestTimeTooSkewed",
             )
 
@@ -183,7 +183,7 @@ def _claim_of(environ: WSGIEnvironment) -> _Claim:
 def _header_claim(authorization: str, environ: WSGIEnvironment) -> _Claim:
     found = _AUTHORIZATION.fullmatch(authorization)
     if found is None:
-        raise _incomplete("its Authorization header is none of Signature Version 4")
+        raise _incomplete("its Authorization header is not of Signature Version 4")
     return _Claim(
         _Credential.of(found),
         headers=tuple(found["headers"].split(";")),
@@ -197,11 +197,11 @@ def _query_claim(query: Mapping[str, str]) -> _Claim:
     credential = _CREDENTIAL.fullmatch(query.get("X-Amz-Credential", ""))
     expires = query.get("X-Amz-Expires", "")
     if credential is None:
-        raise _incomplete("its query is none of Signature Version 4")
+        raise _incomplete("its query is not of Signature Version 4")
     if credential["service"] != "s3":
         raise _incomplete("only requests to S3 may be signed in the query")
     if not _SECONDS.fullmatch(expires) or not 0 < int(expires) <= _MAX_EXPIRES_SECONDS:
-        raise _incomplete("X-Amz-Expires is to be from 1 to 604800 seconds")
+        raise _incomplete("X-Amz-Expires must be from 1 to 604800 seconds")
     return _Claim(
         _Credential.of(credential),
         headers=tuple(query.get("X-Amz-SignedHeaders", "").split(";")),
@@ -212,7 +212,7 @@ def _query_claim(query: Mapping[str, str]) -> _Claim:
 
 
 def _require_signed_headers(claim: _Claim, environ: WSGIEnvironment) -> None:
-    """Refuse headers that change what AWS does, and that anybody may have added since."""
+    """Refuse unsigned headers that change what AWS does: anybody may have added them later."""
     signed = {_environ_key(name) for name in claim.headers}
     unsigned = {name for name in environ if name.startswith("HTTP_X_AMZ_")} - signed
     if unsigned:
@@ -221,17 +221,17 @@ def _require_signed_headers(claim: _Claim, environ: WSGIEnvironment) -> None:
 
 
 def _body_claim(claim: _Claim, environ: WSGIEnvironment) -> str | None:
-    """Return what the request says of its body; None: nothing but its signature does."""
+    """Return the request's header about its body's hash; None if it has none."""
     said: str | None = environ.get("HTTP_X_AMZ_CONTENT_SHA256")
     if said is None:
         return auth.UNSIGNED_PAYLOAD if claim.is_presigned else None
     if _SHA256.fullmatch(said) or (said in _UNSIGNED_BODIES and claim.credential.service == "s3"):
         return said
-    raise _incomplete("x-amz-content-sha256 is no hash, and stands for none that is accepted here")
+    raise _incomplete("x-amz-content-sha256 is neither a hash nor a value that is accepted here")
 
 
 def _read_body(environ: WSGIEnvironment, limit: int | None = None) -> bytes:
-    """Return a request's body, and leave these very bytes to the application."""
+    """Return a request's body, and pass the same bytes to the application."""
     body = get_input_stream(environ, max_content_length=limit).read()
     environ["wsgi.input"] = io.BytesIO(body)
     return body

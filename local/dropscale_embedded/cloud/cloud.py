@@ -50,25 +50,26 @@ _one_per_process = threading.Lock()
 class EmbeddedCloud:
     """A context manager that runs a SAM template's stack until it is left; used once.
 
-    Functions run in worker processes with the environment that the template gives them, queues and
+    Functions run in worker processes with the template's environment variables; queues and
     schedules invoke them, state machines call them. Permissions, encryption and retention are not
-    there; a template with anything not known to be safe to leave out is refused. Only requests
-    signed with `credentials` are answered, and each cloud draws its own.
+    simulated; a template with anything not known to be safe to omit is refused. Only requests
+    signed with `credentials` are answered, and each cloud has its own.
 
     Args:
         template: The SAM template; its paths are relative to its folder.
         parameters: Stack parameters; the template's defaults for the rest.
-        secrets: Secret values by logical id; a secret without one is made without one.
+        secrets: Secret values by logical id; a secret not named is created without a value.
         stack_name: Part of every resource's name.
-        port: The endpoint's port on loopback; 0 takes a free one.
-        log: Where the cloud and its functions write: an open file (with a file number), a path to
+        port: The endpoint's port on loopback; The port; 0 picks a free one.
+        log: Where the cloud and its functions log: an open file (with a file number), a path to
             append to, or None for nowhere.
-        layer: The folder to use as content of the template's layers, instead of theirs.
-        stop_grace_seconds: How long running handlers may take to end when the cloud stops.
-        journal: Keeps the rows of tables, and gives them back at the start; None: nothing does.
-        before_events: Is called with the cloud when all resources are there, before anything is
+        layer: The folder to use as the template's layers, instead of their own.
+        stop_grace_seconds: How long running handlers may take to finish when the cloud stops.
+        journal: Stores the rows of tables, and restores them at the start; None: they are not
+            stored.
+        before_events: Is called with the cloud once all resources exist, before anything is
             invoked.
-        start_worker: Starts the functions' processes; None: a fork server of the cloud's own.
+        start_worker: Starts the functions' processes; None: the cloud's own fork server.
     """
 
     region = "us-east-1"
@@ -115,8 +116,8 @@ class EmbeddedCloud:
         """Start the stack.
 
         Raises:
-            EmbeddedCloudError: One of its kinds, if the template, a parameter or the port will not
-                do, or if this process runs an embedded cloud already.
+            EmbeddedCloudError: A subclass, if the template, a parameter or the port cannot be used,
+                or if this process already runs an embedded cloud.
         """
         if not _one_per_process.acquire(blocking=False):
             raise AlreadyRunningError("this process runs an embedded cloud already; stop it first")
@@ -146,7 +147,7 @@ class EmbeddedCloud:
         put_deleted_version(bucket, key, version_id, body)
 
     def wait_for_object(self, seconds: float) -> None:
-        """Wait until something was put into a bucket since the last call, or for so long."""
+        """Wait until something was put into a bucket since the last call, or for `seconds`."""
         self._written.wait(seconds)
         self._written.clear()
 
@@ -245,7 +246,7 @@ class EmbeddedCloud:
         self._threads.append(thread)
 
     def _keep(self, schedule: Schedule, context: StackContext) -> None:
-        # Without a start date, a rate schedule fires as soon as it is made:
+        # Without a start date, a rate schedule fires as soon as it is created:
         # https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
         while not self._stopping.is_set():
             self._invoke(schedule.function_name, schedule.event(context, datetime.now(UTC)))
@@ -258,7 +259,7 @@ class EmbeddedCloud:
         self._stopping.set()
         for pool in self._pools.values():
             pool.refuse()
-        # A submit killed between paying and writing it down would leave a job unknown.
+        # A submit killed between paying and recording it would leave a job unknown.
         deadline = time.monotonic() + self._stop_grace_seconds
         for pool in self._pools.values():
             pool.close(deadline)

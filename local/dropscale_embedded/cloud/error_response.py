@@ -1,4 +1,4 @@
-"""Errors as AWS words them, so that its SDKs show their code and message."""
+"""Errors in AWS's formats, so that its SDKs show their code and message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def error_response(code: str, message: str, status: int = 400) -> Response:
-    """Return an error in XML, as services answer whose requests are no JSON.
+    """Return an error in XML, as from services whose requests are not JSON.
 
     Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html.
     """
@@ -27,7 +27,7 @@ def error_response(code: str, message: str, status: int = 400) -> Response:
 
 
 def refusal_response(environ: WSGIEnvironment, refused: RequestRefused) -> Response:
-    """Return the answer to a request that is not let in, in the language of the request.
+    """Return the answer to a refused request, in the request's protocol.
 
     Source: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html#operation-error-serialization.
     """

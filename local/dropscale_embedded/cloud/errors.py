@@ -1,12 +1,12 @@
-"""What the embedded cloud refuses, and why."""
+"""The errors of the embedded cloud."""
 
 
 class EmbeddedCloudError(Exception):
-    """Base of everything the embedded cloud raises on purpose."""
+    """Base class of the embedded cloud's errors."""
 
 
 class UnsupportedTemplateError(EmbeddedCloudError):
-    """The template uses something that the embedded cloud does not know, so it will not guess."""
+    """The template uses something that the embedded cloud does not support."""
 
 
 class InvalidTemplateError(EmbeddedCloudError):
@@ -22,7 +22,7 @@ class AlreadyRunningError(EmbeddedCloudError):
 
 
 class PortInUseError(EmbeddedCloudError):
-    """The port asked for belongs to another program."""
+    """Another program uses the requested port."""
 
 
 class InvalidJournalError(EmbeddedCloudError):

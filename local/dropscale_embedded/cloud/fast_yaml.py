@@ -1,4 +1,4 @@
-"""YAML by libyaml, where PyYAML has it: it takes a tenth of the time that Python takes."""
+"""YAML parsed by libyaml, if PyYAML has it: it takes a tenth of the time of pure Python."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_SafeLoader):  # type: ignore[misc] # one or the other
-    """Knows CloudFormation's short forms, such as !Ref, too."""
+    """Also supports CloudFormation's short forms, such as !Ref."""
 
 
 _Loader.add_multi_constructor("!", intrinsics_multi_constructor)
 
 
 def parse(text: str) -> Any:
-    """Return what a YAML document says, in plain types only; `!Ref` and its like in long form.
+    """Parse a YAML document into plain types; `!Ref` and similar tags in long form.
 
     Raises:
-        yaml.YAMLError: it is no YAML, or has a tag that is not CloudFormation's.
+        yaml.YAMLError: it is not YAML, or has a tag that is not CloudFormation's.
     """
     return yaml.load(text, _Loader)  # noqa: S506 # it is a safe one

@@ -1,4 +1,4 @@
-"""What a template says of a function, as its workers need it."""
+"""A template's function, in the form that its workers need."""
 
 import os
 from datetime import datetime
@@ -11,7 +11,7 @@ from dropscale_embedded.cloud.names import StackContext
 from dropscale_embedded.cloud.template import Resource, Stack
 from dropscale_embedded.workers.processes import base_environment
 
-# What Lambda takes where a template is silent.
+# Lambda's defaults.
 _DEFAULT_TIMEOUT_SECONDS = 3
 _DEFAULT_MEMORY_MB = 128
 
@@ -49,13 +49,13 @@ def function_config(
         function: The resource.
         base: The folder that CodeUri is relative to.
         layers: The folders of its layers.
-        context: Where the stack lives.
+        context: The stack's account, region and endpoint.
         credentials: What the function's AWS clients sign with.
-        temporary_folder: What the function takes for /tmp.
+        temporary_folder: The folder that the function uses as /tmp.
         now: Names the log stream.
 
     Raises:
-        InvalidTemplateError: The code is not there.
+        InvalidTemplateError: The code does not exist.
     """
     properties = function.properties
     code = (base / properties["CodeUri"]).resolve()
@@ -100,5 +100,5 @@ def _max_workers() -> int:
 
 
 def _text(value: object) -> str:
-    """Write a YAML scalar as CloudFormation passes it on."""
+    """Convert a YAML scalar to text as CloudFormation does."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""Lambda's client as the state machine interpreter uses it: straight to the functions' workers."""
+"""The Lambda client of the state machine interpreter; it calls the functions' workers directly."""
 
 import io
 import json
@@ -19,7 +19,7 @@ class FunctionsClient:
     run: Invoke
 
     def invoke(self, *, FunctionName: str, Payload: bytes = b"{}") -> dict[str, Any]:  # noqa: N803
-        """Run a function, named by its ARN, and answer as boto3 does.
+        """Run a function by its ARN, and answer like boto3.
 
         https://docs.aws.amazon.com/boto3/latest/reference/services/lambda/client/invoke.html
         """

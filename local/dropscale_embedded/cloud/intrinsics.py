@@ -17,7 +17,8 @@ class Resolver:
     Args:
         values: Parameters and pseudo parameters by name.
         conditions: The template's Conditions section, unresolved.
-        identity: Tells a resource's identity by its logical id; None if there is no such resource.
+        identity: Returns a resource's identity by its logical id; None if there is no such
+            resource.
     """
 
     def __init__(
@@ -44,15 +45,15 @@ class Resolver:
         }
 
     def resolve(self, value: Any, where: str) -> Any:
-        """Return ``value`` with every intrinsic replaced and every AWS::NoValue left out.
+        """Return ``value`` with every intrinsic replaced and every AWS::NoValue removed.
 
         Args:
             value: Any part of the template.
             where: Its dotted path, for messages.
 
         Raises:
-            UnsupportedTemplateError: An intrinsic is not known here.
-            InvalidTemplateError: A reference leads nowhere.
+            UnsupportedTemplateError: An intrinsic is not supported.
+            InvalidTemplateError: A reference has no target.
         """
         if isinstance(value, list):
             items = (self.resolve(item, f"{where}[{i}]") for i, item in enumerate(value))

@@ -1,4 +1,4 @@
-"""moto's DynamoDB tables, with a journal: every write is kept before it is answered."""
+"""moto's DynamoDB tables, with a journal: every write is stored before it is answered."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
@@ -22,14 +22,14 @@ _CHANGE_NOTHING = frozenset(
         "TransactGetItems",
     }
 )
-"""Actions that leave all rows as they are."""
+"""Actions that do not change rows."""
 
 
 def journalled(journal: Journal) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return what wraps DynamoHandler.call_action; calls must come one at a time.
+    """Return a wrapper for DynamoHandler.call_action; it must be called by one thread at a time.
 
-    A write that was kept but not answered, the process having died between, stands: as on AWS, the
-    caller cannot know.
+    A write that was stored but not answered, because the process died in between, stays valid: as
+    on AWS, the caller cannot know.
     """
 
     def keep(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,10 +49,10 @@ def journalled(journal: Journal) -> Callable[[Callable[..., Any]], Callable[...,
 
 
 def replay(journal: Journal, backend: DynamoDBBackend) -> None:
-    """Put all rows of a journal into the tables, which must be there.
+    """Put all rows of a journal into the tables, which must exist.
 
     Raises:
-        InvalidJournalError: it has rows of a table that is not.
+        InvalidJournalError: it has rows of a table that does not exist.
     """
     for table, row in journal.rows():
         try:

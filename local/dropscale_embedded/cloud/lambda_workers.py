@@ -1,6 +1,6 @@
 """Lambda functions as pools of warm worker processes.
 
-A worker gets the function's own environment and nothing of the parent's, is killed at the
+A worker gets only the function's environment, nothing from the parent's, is killed at the
 function's time-out, and ends with its parent.
 """
 
@@ -20,15 +20,15 @@ from dropscale_embedded.workers.processes import StartWorker
 
 _log = logging.getLogger(__name__)
 
-# Lambda gives an import 10 s, but on machines of its own.
+# Lambda allows an import 10 s, but on dedicated machines.
 _INIT_SECONDS = 60.0
-# For the exit of a worker that has closed its end already.
+# For the exit of a worker that has already closed its end.
 _EXIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class FunctionConfig:
-    """A function as its workers need it.
+    """A function, in the form that its workers need.
 
     Attributes:
         name: The function's name.
@@ -49,14 +49,14 @@ class FunctionConfig:
 
 @dataclass(frozen=True)
 class Invocation:
-    """What an invocation came to: JSON of the result, or Lambda's error object if it failed."""
+    """An invocation's outcome: the result as JSON, or Lambda's error object if it failed."""
 
     payload: str
     failed: bool
 
 
 class _WorkerGoneError(Exception):
-    """The worker gave no answer; carries Lambda's error type and message."""
+    """The worker did not answer; contains Lambda's error type and message."""
 
 
 class _Worker:
@@ -72,7 +72,7 @@ class _Worker:
         self._is_ready = False
 
     def invoke(self, event: Any, request_id: str) -> Invocation:
-        """Run the handler; a worker that gave no answer is dead afterwards."""
+        """Run the handler; a worker that does not answer is dead afterwards."""
         try:
             if not self._is_ready:
                 init = self._receive(self._init_deadline - time.monotonic(), "Init")
@@ -98,15 +98,15 @@ class _Worker:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process runs."""
+        """Whether the process is running."""
         return self._process.wait(0) is None
 
     def kill(self) -> None:
-        """End the process and all that it started."""
+        """End the process and all processes it started."""
         self._process.kill()
 
     def close(self) -> None:
-        """End the process, and let go of it."""
+        """End the process, and release its resources."""
         self.kill()
         self._answers.close()
         self._connection.close()
@@ -143,7 +143,7 @@ class _Worker:
 
 
 class FunctionPool:
-    """The workers of one function; started as invocations need them, kept warm."""
+    """The workers of one function, started when needed and kept warm."""
 
     def __init__(self, function: FunctionConfig, start: StartWorker, log: TextIO) -> None:
         self._function = function
@@ -160,9 +160,9 @@ class FunctionPool:
         return self._function.max_workers
 
     def invoke(self, event: Any) -> Invocation:
-        """Run the handler on ``event`` and wait for its answer, or for a free worker before that.
+        """Wait for a free worker, run the handler on ``event`` in it, and return its answer.
 
-        Errors come back in the shapes that Lambda gives them:
+        Errors are returned in Lambda's format:
         https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
         """
         worker = self._take()
@@ -174,13 +174,13 @@ class FunctionPool:
             self._give_back(worker)
 
     def refuse(self) -> None:
-        """Take no further invocation."""
+        """Accept no further invocations."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def close(self, deadline: float) -> None:
-        """End all workers, giving running handlers until ``deadline`` (time.monotonic())."""
+        """End all workers; running handlers have until ``deadline`` (time.monotonic())."""
         self.refuse()
         with self._changed:
             self._changed.wait_for(lambda: not self._busy, max(0.0, deadline - time.monotonic()))

@@ -1,6 +1,6 @@
-"""Keeps out what moto and SAM's translator would import for nothing.
+"""Prevents needless imports by moto and SAM's translator.
 
-test_moto_tripwires.py fails when that is no longer so, or when they have found another way there.
+test_moto_tripwires.py fails when this is no longer needed, or no longer prevents them.
 """
 
 import sys
@@ -9,21 +9,21 @@ from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 
 _EC2 = {"moto.batch": ""}
-"""All of EC2 is imported for the state machines' Batch tasks, which take other modules of Batch."""
+"""moto imports all of EC2 for state machines' Batch tasks, which use other modules of Batch."""
 
 _CERTIFICATES = {
     "cryptography": "x509",
     "cryptography.hazmat": "",
     "cryptography.hazmat.backends": "default_backend",
 }
-"""Each request asks IAM whose it is, which also reads certificates that somebody uploads."""
+"""Each request is attributed through IAM, which also reads uploaded certificates."""
 
 _SWAGGER = {"samtranslator.model": "", "samtranslator.swagger.swagger": "SwaggerEditor"}
-"""A template's Globals may describe web APIs, and one of no other part of SAM's model."""
+"""A template's Globals may describe web APIs; no other part of SAM's model is needed."""
 
 
 def import_leanly() -> None:
-    """Import what would import these; call this before anything else does."""
+    """Import the modules that would import these; call this before anything else imports them."""
     _empty(_EC2)
     for module, unused in (
         ("moto.iam.models", _CERTIFICATES),
@@ -33,13 +33,13 @@ def import_leanly() -> None:
         try:
             import_module(module)
         finally:
-            # Others may have a use for them.
+            # Others may need them.
             for name in emptied:
                 del sys.modules[name]
 
 
 def _empty(unused: Mapping[str, str]) -> list[str]:
-    """Have modules imported without running them, with one name each that is nothing."""
+    """Replace modules by empty ones with one dummy name each, without running them."""
     emptied = [name for name in unused if name not in sys.modules]
     for name in emptied:
         spec = find_spec(name)

@@ -1,7 +1,7 @@
-"""Where moto is changed so that it serves as an embedded cloud.
+"""Changes to moto so that it can serve as an embedded cloud.
 
-Every hook replaces a private name of moto 5.2.5; test_moto_tripwires.py fails when one of them no
-longer is what it was.
+Every hook replaces a private name of moto 5.2.5; test_moto_tripwires.py fails when one of them has
+changed.
 """
 
 import copy
@@ -45,16 +45,16 @@ from dropscale_embedded.workers.zygote import list_services
 
 ObjectEvent = Callable[[CreatedObject], Any]
 
-# moto counts whole milliseconds, and a message is due after its moment, not at it.
+# moto counts whole milliseconds, and a message is visible only after its due time.
 _DUE_MARGIN_SECONDS = 0.002
 
 
 class _StoppingError(Exception):
-    """The cloud is stopping: what waits in a queue's receive does so no longer."""
+    """The cloud is stopping: receives on queues no longer wait."""
 
 
 _SCALARS = {"S": str, "N": str, "BOOL": bool, "NULL": bool}
-"""The kinds of DynamoDB's values that are written as they are kept, and how those are kept."""
+"""The DynamoDB types whose values are written as stored, and their Python types."""
 
 
 @contextmanager
@@ -67,18 +67,18 @@ def hooked_moto(
     written: threading.Event,
     journal: Journal | None,
 ) -> Iterator[None]:
-    """Change moto for the time of the context.
+    """Change moto until the context ends.
 
     Args:
-        clients: Makes the state machine interpreter's clients, but for Lambda's.
+        clients: Makes the state machine interpreter's clients, except Lambda's.
         invoke: Runs a function, by its name, on an event.
-        object_event: Makes the EventBridge event of an object that was created.
+        object_event: Makes the EventBridge event of a created object.
         stopping: Once set, nothing waits any longer.
         written: Is set each time that something was put into a bucket.
-        journal: Keeps the rows of tables; None: nothing does.
+        journal: Stores the rows of tables; None: they are not stored.
     """
 
-    # A client of its own per step would cost the interpreter half its time.
+    # A new client per step would take half of the interpreter's time.
     @functools.cache
     def interpreter_client(service: str) -> Any:
         if service == "lambda":
@@ -95,16 +95,16 @@ def hooked_moto(
     dynamodb_lock, s3_lock = threading.RLock(), threading.RLock()
     keep = (lambda action: action) if journal is None else journalled(journal)
     hooks: list[tuple[Any, str, Callable[[Any], Any]]] = [
-        # Each session and each call of moto's would read the models of AWS's services anew.
+        # Each session and each call of moto's would read AWS's service models again.
         (botocore.session, "create_loader", functools.cache),
         (moto_utils, "create_loader", functools.cache),
         (Loader, "list_available_services", lambda _: list_services),
         (moto_utils, "service_name_from_moto_package_name", functools.cache),
-        # It reads what is known of all of AWS's endpoints.
+        # It reads the list of all AWS endpoints.
         (AccountSpecificBackend, "_generate_regions", lambda _: lambda *_: [clients.region]),
         # It looks through a class for its methods, at each request.
         (moto_responses, "method_names_from_class", functools.cache),
-        # It lists moto's own folder to know a host, at each request.
+        # It lists moto's own folder to recognise a host, at each request.
         (DomainDispatcherApplication, "get_backend_for_host", functools.cache),
         (BaseJSONSerializer, "_serialize_type_structure", _write_scalars_as_they_are),
         (AmazonStateLanguageParser, "parse", _parse_once),
@@ -116,7 +116,7 @@ def hooked_moto(
         (SQSBackend, "receive_message", _end_at_once),
         (SQSBackend, "delete_message", _lock_queue),
         (SQSBackend, "change_message_visibility", _lock_queue),
-        # Conditional writes check first and write then: two of them must not interleave.
+        # Conditional writes check first and then write: two of them must not interleave.
         (dynamodb_models, "copy", lambda _: SimpleNamespace(deepcopy=snapshot)),
         (DynamoDBBackend, "update_item", with_fresh_row),
         (DynamoHandler, "call_action", keep),
@@ -140,7 +140,7 @@ def hooked_moto(
 
 
 def wake_queues() -> None:
-    """Make every waiting receive look again, for the last time if the cloud is stopping."""
+    """Make every waiting receive check again, for the last time if the cloud is stopping."""
     for backends in sqs_backends.values():
         for backend in backends.values():
             for queue in backend.queues.values():
@@ -157,7 +157,7 @@ def put_deleted_version(bucket: str, key: str, version_id: str, body: bytes) -> 
 
 
 def _write_scalars_as_they_are(original: Callable[..., None]) -> Callable[..., None]:
-    """Write most values of DynamoDB at once: moto looks for ten kinds, each under many names."""
+    """Serialise most DynamoDB values directly: moto checks for ten types, each under many names."""
 
     def serialize(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
         if shape.name == "AttributeValue" and type(value) is dict and len(value) == 1:
@@ -171,7 +171,7 @@ def _write_scalars_as_they_are(original: Callable[..., None]) -> Callable[..., N
 
 
 def _parse_once(original: Callable[[str], tuple[Any, Any]]) -> Callable[[str], tuple[Any, Any]]:
-    """Give each execution a copy of the program, which moto would read from its text anew."""
+    """Give each execution a copy of the parsed program, which moto would parse again."""
     parse = functools.cache(original)
 
     def parse_once(definition: str) -> tuple[Any, Any]:
@@ -187,7 +187,7 @@ def _send_event(object_event: ObjectEvent) -> Callable[..., None]:
         reason = REASONS.get(event_name)
         if reason is None or configuration is None or configuration.event_bridge is None:
             return
-        # Completing a multipart upload also puts the object, which S3 says nothing of.
+        # moto's completion of a multipart upload also puts the object; S3 sends no event for that.
         if key.multipart is not None and reason == "PutObject":
             return
         written = CreatedObject(
@@ -208,7 +208,7 @@ def _send_event(object_event: ObjectEvent) -> Callable[..., None]:
 
 
 def _with_event_bridge(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Answer that a bucket's events go to EventBridge, which moto knows but does not say."""
+    """Report that a bucket's events go to EventBridge, which moto stores but does not return."""
 
     def get_bucket_notification(response: Any) -> Any:
         bucket = response.backend.get_bucket(response.bucket_name)
@@ -222,7 +222,7 @@ def _with_event_bridge(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _wait_for_messages(stopping: threading.Event) -> Callable[..., None]:
-    """Wake at the moment that a delayed or hidden message is due, not up to a second later."""
+    """Wake when a delayed or hidden message is due, not up to a second later."""
 
     def wait_for_messages(queue: Any, timeout: float) -> None:
         with queue._messages_lock:

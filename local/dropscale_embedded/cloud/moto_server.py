@@ -1,4 +1,4 @@
-"""moto's HTTP server, on loopback, and its executions' end."""
+"""moto's HTTP server, on loopback, and the end of its executions."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ _log = logging.getLogger(__name__)
 
 class _QuietRequestHandler(MotoRequestHandler):
     def log_request(self, *_: Any) -> None:
-        """Say nothing: errors are logged where they happen."""
+        """Do not log: errors are logged where they happen."""
 
 
 def listening_socket(port: int) -> socket.socket:
-    """Return a socket that listens on a loopback port; 0 takes a free one.
+    """Return a socket that listens on a loopback port; The port; 0 picks a free one.
 
     Raises:
-        PortInUseError: Another program has the port.
+        PortInUseError: Another program uses the port.
     """
     try:
         return socket.create_server((HOST, port), backlog=_BACKLOG)
@@ -65,9 +65,9 @@ def listening_socket(port: int) -> socket.socket:
 def served_moto(
     listener: socket.socket, wrap: Callable[[WSGIApplication], WSGIApplication]
 ) -> Iterator[None]:
-    """Serve moto's AWS on a listening socket; afterwards moto's state is gone.
+    """Serve moto's AWS on a listening socket; afterwards, moto's state is cleared.
 
-    `wrap` returns what is served, which leaves to the application it is given what moto answers.
+    `wrap` returns the application to serve; it gets moto's application, and delegates to it.
     """
     server = make_server(
         HOST,
@@ -104,7 +104,7 @@ def end_executions() -> None:
     """Abort every running execution and wait for its threads."""
     for backends in stepfunctions_parser_backends.values():
         for backend in backends.values():
-            execution: Any  # moto's declared type is that of its other interpreter
+            execution: Any  # moto declares the type of its other interpreter
             for machine in backend.state_machines:
                 for execution in machine.executions:
                     if execution.status == "RUNNING" and execution.exec_worker.env is not None:
@@ -113,7 +113,7 @@ def end_executions() -> None:
     while TMP_THREADS:
         thread = TMP_THREADS.pop()
         if thread.ident is None and time.monotonic() < deadline:
-            # moto lists a thread a moment before it starts it.
+            # moto lists a thread shortly before it starts it.
             TMP_THREADS.append(thread)
             time.sleep(_START_PAUSE_SECONDS)
             continue

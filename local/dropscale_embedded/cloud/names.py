@@ -1,4 +1,4 @@
-"""The names that stack resources get, and what Ref and Fn::GetAtt say of them.
+"""The names of stack resources, and the values of Ref and Fn::GetAtt.
 
 Names are functions of stack name and logical id, so that a template can be resolved before
 anything exists. Return values per type:
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class StackContext:
-    """Where a stack lives: what the AWS:: pseudo parameters say, and the endpoint's URL."""
+    """A stack's environment: the AWS:: pseudo parameters, and the endpoint's URL."""
 
     stack_name: str
     region: str
@@ -21,7 +21,7 @@ class StackContext:
 
     @property
     def stack_id(self) -> str:
-        """What tells this stack from others: of one name, all runs on one machine are the same."""
+        """The stack's identity: all runs of one name on one machine are the same stack."""
         where = f"arn:{self.partition}:cloudformation:{self.region}:{self.account_id}"
         return f"{where}:stack/{self.stack_name}/embedded"
 
@@ -40,7 +40,7 @@ class StackContext:
 
 @dataclass(frozen=True)
 class ResourceIdentity:
-    """One resource as others see it: its name, its Ref and its attributes."""
+    """A resource's name, Ref and attributes, for references."""
 
     name: str
     ref: str
@@ -77,7 +77,7 @@ _NAMING: Mapping[str, _Naming] = {
     "AWS::DynamoDB::Table": _Naming(
         "TableName", attributes={"Arn": f"arn:{{partition}}:dynamodb:{_HERE}:table/{{name}}"}
     ),
-    # Without the six random characters: the partial ARN that Secrets Manager accepts too.
+    # Without the six random characters: a partial ARN, which Secrets Manager also accepts.
     "AWS::SecretsManager::Secret": _Naming(
         "Name",
         ref="{Id}",
@@ -114,14 +114,14 @@ _NAMING: Mapping[str, _Naming] = {
 
 
 def name_property(resource_type: str) -> str | None:
-    """Return the property that names a resource of this type, if a template may set one."""
+    """Return the property that names a resource of this type, if there is one."""
     return _NAMING[resource_type].name_property
 
 
 def identify(
     resource_type: str, logical_id: str, name: str | None, context: StackContext
 ) -> ResourceIdentity:
-    """Return what a resource is called; ``name`` is the template's own, if it gives one."""
+    """Return a resource's name; ``name`` is the template's, if it gives one."""
     naming = _NAMING[resource_type]
     if name is None:
         name = f"{context.stack_name}-{logical_id}"

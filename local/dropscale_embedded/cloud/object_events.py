@@ -1,4 +1,4 @@
-"""Objects created in a bucket, as the events that EventBridge makes of them."""
+"""EventBridge events of objects created in a bucket."""
 
 import itertools
 import uuid
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-# moto's event names, and the reasons that EventBridge gives for them:
+# moto's event names, and EventBridge's reasons for them:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 REASONS = {
     "s3:ObjectCreated:Put": "PutObject",
@@ -18,7 +18,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class CreatedObject:
-    """An object as it was just written; ``version_id`` is None in an unversioned bucket."""
+    """A newly written object; ``version_id`` is None in an unversioned bucket."""
 
     bucket: str
     key: str
@@ -29,7 +29,7 @@ class CreatedObject:
 
 
 class ObjectEvents:
-    """Makes events with ids of their own and sequencers that grow, also from run to run."""
+    """Makes events with unique ids and sequencers that increase, also from run to run."""
 
     def __init__(self, region: str, account_id: str, clock: Callable[[], float]) -> None:
         self._region = region
@@ -40,8 +40,8 @@ class ObjectEvents:
     def created(self, written: CreatedObject) -> dict[str, Any]:
         """Return an "Object Created" event; its time is in seconds since the epoch.
 
-        https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html. The key is as it is:
-        only bucket notifications encode it.
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html. The key is not
+        encoded: only bucket notifications encode it.
         """
         described: dict[str, Any] = {
             "key": written.key,

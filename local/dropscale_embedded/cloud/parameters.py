@@ -1,4 +1,4 @@
-"""Stack parameters: the values given, checked as CloudFormation checks them."""
+"""Stack parameters, checked as by CloudFormation."""
 
 import re
 from collections.abc import Mapping
@@ -19,17 +19,17 @@ _APPLIED = {
     "MinLength",
     "MaxLength",
 }
-_WITHOUT_MEANING = {"Description", "NoEcho"}  # what a console shows or hides
+_WITHOUT_MEANING = {"Description", "NoEcho"}  # how a console shows the parameter
 
 
 def resolve_parameters(
     declared: Mapping[str, Mapping[str, Any]], given: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return every declared parameter's value, as the string that CloudFormation passes on.
+    """Return every declared parameter's value, as a string, like CloudFormation.
 
     Raises:
         InvalidParameterError: A value is unknown, missing or breaks a constraint.
-        UnsupportedTemplateError: A declaration uses a type or an attribute not known here.
+        UnsupportedTemplateError: A declaration uses an unsupported type or attribute.
     """
     if unknown := sorted(given.keys() - declared.keys()):
         raise InvalidParameterError(
@@ -57,7 +57,7 @@ def _resolve(name: str, attributes: Mapping[str, Any], given: Mapping[str, str])
 
 
 def _broken_constraint(value: str, attributes: Mapping[str, Any]) -> str | None:
-    """Name the first constraint that the value breaks.
+    """Describe the first constraint that the value breaks.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
     """

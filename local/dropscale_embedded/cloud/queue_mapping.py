@@ -1,4 +1,4 @@
-"""The event source mapping from a queue to a function: what Lambda's own poller does.
+"""The event source mapping from a queue to a function, like Lambda's own poller.
 
 https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 """
@@ -48,7 +48,7 @@ def function_queue_mappings(function: Resource, stack: Stack) -> list[QueueMappi
 
     Raises:
         InvalidTemplateError: A queue is not one of the template's.
-        UnsupportedTemplateError: A batch is larger than one receive.
+        UnsupportedTemplateError: A batch size is larger than one receive allows.
     """
     queues = {item.identity.attributes["Arn"]: item for item in stack.of_type("AWS::SQS::Queue")}
     mappings = []
@@ -82,7 +82,7 @@ def function_queue_mappings(function: Resource, stack: Stack) -> list[QueueMappi
 
 
 def sqs_event(messages: Iterable[Mapping[str, Any]], mapping: QueueMapping) -> dict[str, Any]:
-    """Return the event that a function receives for messages as boto3 receives them."""
+    """Return the function's event for messages received by boto3."""
     return {
         "Records": [
             {
@@ -114,9 +114,9 @@ def _message_attribute(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def failed_message_ids(message_ids: set[str], invocation: Invocation, reports: bool) -> set[str]:
-    """Tell which messages of a batch stay in the queue.
+    """Return which messages of a batch stay in the queue.
 
-    All of them if the function failed, or if its report is not one that Lambda understands:
+    All of them if the function failed, or if its report is invalid:
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
     if invocation.failed:
@@ -132,7 +132,7 @@ def failed_message_ids(message_ids: set[str], invocation: Invocation, reports: b
 
 
 class QueuePoller:
-    """Feeds a function from a queue until the cloud stops; `failed` takes what it failed on."""
+    """Feeds a function from a queue until the cloud stops; `failed` gets failed messages."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ class QueuePoller:
         self._failed = failed
 
     def run(self) -> None:
-        """Receive, invoke, delete; one thread per invocation that may run at once calls this."""
+        """Receive, invoke, delete; called by one thread per concurrent invocation."""
         while not self._stopping.is_set():
             try:
                 self._poll()
@@ -173,7 +173,7 @@ class QueuePoller:
             return
         invocation = self._invoke(mapping.function_name, sqs_event(messages.values(), mapping))
         failed = failed_message_ids(set(messages), invocation, mapping.reports_item_failures)
-        # What failed comes again when its visibility time-out ends, as on AWS.
+        # A failed message becomes visible again when its visibility time-out ends, as on AWS.
         for message_id in failed:
             self._failed(messages[message_id]["Body"])
         for message_id in messages.keys() - failed:

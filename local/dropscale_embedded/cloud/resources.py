@@ -10,7 +10,7 @@ from dropscale_embedded.cloud.errors import InvalidParameterError
 from dropscale_embedded.cloud.state_machine import read_definition
 from dropscale_embedded.cloud.template import Resource, Stack
 
-# moto wants a role to be named, and asks nothing of it.
+# moto requires a role's name, but does not check it.
 _ROLE_ARN = "arn:aws:iam::123456789012:role/embedded-cloud"
 _QUEUE_ATTRIBUTES = (
     "DelaySeconds",
@@ -29,13 +29,13 @@ _TABLE_PROPERTIES = (
 def create_resources(
     stack: Stack, *, clients: ClientFactory, base: Path, secrets: Mapping[str, str]
 ) -> None:
-    """Create everything of a stack that the endpoint itself holds.
+    """Create the resources of a stack that the endpoint serves.
 
     Args:
         stack: The resolved template.
-        clients: Reach the endpoint.
+        clients: Clients of the endpoint.
         base: The folder that the template's paths are relative to.
-        secrets: Values by the secrets' logical ids; a secret without one is made without one.
+        secrets: Values by the secrets' logical ids; a secret not named is created without a value.
 
     Raises:
         InvalidParameterError: A value is for a secret that the template does not have.
@@ -72,7 +72,7 @@ def _create_bucket(bucket: Resource, s3: Any) -> None:
 
 def _create_queues(stack: Stack, sqs: Any) -> None:
     queues = list(stack.of_type("AWS::SQS::Queue"))
-    # A dead-letter queue comes before the queue that names it.
+    # A dead-letter queue is created before the queue that names it.
     for queue in sorted(queues, key=lambda item: "RedrivePolicy" in item.properties):
         properties = queue.properties
         attributes = {

@@ -15,14 +15,14 @@ _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 
 @dataclass(frozen=True)
 class Schedule:
-    """Which function to invoke how often: at once, then after each interval."""
+    """A function to invoke, immediately and then after each interval."""
 
     name: str
     function_name: str
     interval: timedelta
 
     def event(self, context: StackContext, now: datetime) -> dict[str, Any]:
-        """Return what the function receives.
+        """Return the function's event.
 
         https://docs.aws.amazon.com/lambda/latest/dg/with-eventbridge-scheduler.html
         """

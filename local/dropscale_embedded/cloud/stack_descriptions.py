@@ -1,7 +1,7 @@
-"""CloudFormation's DescribeStacks, for the one stack there is.
+"""CloudFormation's DescribeStacks, for the only stack.
 
-moto's CloudFormation would have to create the stack, which the embedded cloud does itself.
-Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html.
+moto's CloudFormation would need to create the stack itself, which the embedded cloud does. Source:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CREATED_AT = "2000-01-01T00:00:00Z"
 def stack_descriptions(
     context: StackContext, stack: Stack
 ) -> Callable[[WSGIApplication], WSGIApplication]:
-    """Return what lets an application also answer for CloudFormation."""
+    """Return a wrapper that makes an application also answer for CloudFormation."""
 
     def beside(application: WSGIApplication) -> WSGIApplication:
         def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -42,7 +42,7 @@ def stack_descriptions(
 def _response(request: Request, context: StackContext, stack: Stack) -> Response:
     name = request.form.get("StackName", context.stack_name)
     if request.form.get("Action") != "DescribeStacks":
-        return error_response("InvalidAction", "The embedded cloud knows only DescribeStacks")
+        return error_response("InvalidAction", "The embedded cloud supports only DescribeStacks")
     if name != context.stack_name:
         return error_response("ValidationError", f"Stack with id {name} does not exist")
     root = ET.Element("DescribeStacksResponse", xmlns=_NAMESPACE)

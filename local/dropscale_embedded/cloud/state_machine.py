@@ -15,8 +15,8 @@ def read_definition(path: Path, substitutions: Mapping[str, str]) -> dict[str, A
     """Read a definition in YAML or JSON, with its DefinitionSubstitutions applied.
 
     Raises:
-        InvalidTemplateError: The file is not there, is not a definition, or has a placeholder that
-            nothing substitutes.
+        InvalidTemplateError: The file does not exist, is not a definition, or has a placeholder
+            without a substitution.
     """
     if not path.is_file():
         raise InvalidTemplateError(f"there is no state machine definition {path.name}")

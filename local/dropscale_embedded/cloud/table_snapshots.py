@@ -1,7 +1,7 @@
-"""What moto's DynamoDB transactions go back to if they fail, without copying whole tables.
+"""Snapshots to which moto's DynamoDB transactions roll back, without copying whole tables.
 
-moto copies every row of a table for each item of a transaction: with the ledger of 300 drops, half
-a second for what it may answer in a millisecond.
+moto copies every row of a table for each item of a transaction: with a ledger of 300 drops, that
+takes half a second for an answer that takes a millisecond.
 """
 
 import copy
@@ -16,7 +16,7 @@ from moto.dynamodb.models.table import Table
 
 
 def snapshot(subject: Any) -> Any:
-    """Return what copy.deepcopy would, but of a table a copy that shares its rows."""
+    """Like copy.deepcopy, except that the copy of a table shares its rows."""
     if not isinstance(subject, Table):
         return copy.deepcopy(subject)
     table = copy.copy(subject)
@@ -29,7 +29,7 @@ def snapshot(subject: Any) -> Any:
 
 
 def with_fresh_row(update_item: Callable[..., Any]) -> Callable[..., Any]:
-    """Return update_item so that it changes a copy of the row, which no snapshot shares."""
+    """Return an update_item that changes a copy of the row, which no snapshot shares."""
 
     @functools.wraps(update_item)
     def update(

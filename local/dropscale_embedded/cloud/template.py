@@ -46,8 +46,7 @@ _RESOURCE_ATTRIBUTES = {
     "Type",
     "Properties",
     "Condition",
-    # Without meaning locally: creation order is fixed, everything ends with the run, and building
-    # is left to SAM.
+    # No meaning locally: creation order is fixed, everything ends with the run, and SAM builds.
     "DependsOn",
     "DeletionPolicy",
     "UpdateReplacePolicy",
@@ -83,7 +82,7 @@ def read_template(path: Path) -> dict[str, Any]:
 
     Raises:
         InvalidTemplateError: It is not a template.
-        UnsupportedTemplateError: A section, resource type or resource attribute is not known here.
+        UnsupportedTemplateError: A section, resource type or resource attribute is not supported.
     """
     try:
         template = fast_yaml.parse(path.read_text(encoding="utf-8"))
@@ -118,9 +117,9 @@ def resolve_template(
     """Resolve every resource and output of a template.
 
     Raises:
-        InvalidParameterError: A parameter's value is not one the template allows.
-        InvalidTemplateError: A reference leads nowhere.
-        UnsupportedTemplateError: The template uses what is not known here.
+        InvalidParameterError: The template does not allow a parameter's value.
+        InvalidTemplateError: A reference has no target.
+        UnsupportedTemplateError: The template uses something unsupported.
     """
     declared = template["Resources"]
     given = resolve_parameters(template.get("Parameters") or {}, parameters)

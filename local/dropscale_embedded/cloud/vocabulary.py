@@ -1,7 +1,7 @@
-"""What the embedded cloud understands of a template: resource types and their properties.
+"""The resource types and properties that the embedded cloud supports.
 
 Every property is either applied, or listed with the reason why it changes nothing on one machine.
-What is not listed is refused: a template that behaves differently here must not pass silently.
+Any other is refused: a template that behaves differently here must not pass silently.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from dropscale_embedded.cloud.errors import UnsupportedTemplateError
 APPLIED = "applied"
 ANY_NAME = "*"
 
-# Reasons for having no meaning locally.
+# Reasons why a property has no meaning locally.
 _PERMISSIONS = "no meaning locally: permissions are not enforced"
 _ENCRYPTION = "no meaning locally: nothing is stored beyond the run"
 _RETENTION = "no meaning locally: everything ends with the run"
@@ -115,8 +115,10 @@ RESOURCE_TYPES: Mapping[str, Mapping[str, Schema]] = {
         "Handler": APPLIED,
         "Layers": APPLIED,
         "Timeout": APPLIED,
-        "MemorySize": "no meaning locally beyond what the function is told: memory is not limited",
-        "ReservedConcurrentExecutions": "no meaning locally: nobody else takes this machine's",
+        "MemorySize": (
+            "no meaning locally except in the function's environment: memory is not limited"
+        ),
+        "ReservedConcurrentExecutions": "no meaning locally: no other functions use this machine's",
         "EphemeralStorage": "no meaning locally: the temporary folder is not limited",
         "Environment": {"Variables": {ANY_NAME: APPLIED}},
         "Events": {ANY_NAME: {"Type": APPLIED, "Properties": APPLIED}},
@@ -163,11 +165,11 @@ EVENT_TYPES: Mapping[str, Mapping[str, Schema]] = {
 
 
 def check_known(value: Any, schema: Schema, where: str) -> None:
-    """Refuse what the schema does not list.
+    """Refuse properties that the schema does not list.
 
     Args:
         value: A resolved property value.
-        schema: What is known of it.
+        schema: The schema for it.
         where: Its dotted path, for messages.
 
     Raises:

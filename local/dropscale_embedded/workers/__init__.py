@@ -1,1 +1,1 @@
-"""Processes that functions run in. Apart from the cloud, so that they start before it is loaded."""
+"""Processes that run functions; separate from the cloud, so that they start before it is loaded."""

@@ -1,9 +1,9 @@
 """The program inside a worker process: imports one handler and answers invocations.
 
-Runs by path with the standard library only, so that a handler sees nothing of the embedded cloud.
-Invocations and answers are lines of JSON on an inherited socket; standard output and error are the
-function's log. The socket's end is the parent's end: the worker then leaves at once, handler
-running or not, so that no worker outlives its cloud.
+It is run by its path with only the standard library, so that a handler sees nothing of the embedded
+cloud. Invocations and answers are lines of JSON on an inherited socket; standard output and error
+are the function's log. When the socket closes, the parent has ended: the worker then exits
+immediately, even if the handler is running, so that no worker outlives its cloud.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ Handler = Callable[[Any, "LambdaContext"], Any]
 
 @dataclass(frozen=True)
 class LambdaContext:
-    """What a handler may ask about its invocation.
+    """The context object that a handler gets.
 
     https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
     """

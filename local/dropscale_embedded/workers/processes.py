@@ -1,8 +1,7 @@
-"""Worker processes: forked from a zygote that has all libraries imported, or spawned.
+"""Worker processes, forked from a zygote that has imported all libraries, or spawned.
 
-Spawned are those that cannot be forked: where the system is not Linux (on macOS, what libraries do
-beneath Python does not survive a fork), and where a function brings modules of its own in the place
-of those the zygote has.
+Workers are spawned where they cannot be forked: on systems other than Linux (on macOS, native
+libraries do not survive a fork), and if a function has its own versions of the zygote's modules.
 """
 
 import contextlib
@@ -31,13 +30,13 @@ _LARGEST_ANSWER = 1024 * 1024
 
 
 def base_environment() -> dict[str, str]:
-    """Return what is in every worker's environment, whatever the function."""
+    """Return the environment that all workers share, whatever the function."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(Path.home()),
         "TZ": ":UTC",
         "LANG": "en_US.UTF-8",
-        # The user's profiles must not send a function anywhere else.
+        # The user's profiles must not direct a function elsewhere.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
@@ -47,18 +46,18 @@ class WorkerProcess(Protocol):
     """A process that runs the Lambda runtime."""
 
     def wait(self, seconds: float) -> int | None:
-        """Return its return code (as subprocess gives it); None: it runs on after `seconds`."""
+        """Return its return code (as subprocess does); None if it still runs after `seconds`."""
 
     def kill(self) -> int:
-        """End it and all that it started; return its return code once it has ended."""
+        """Kill it and all processes it started; return its return code once it has ended."""
 
 
 class StartWorker(Protocol):
     """Starts a process that runs the Lambda runtime.
 
-    It has the environment given and nothing of this process's, works in `folder`, answers on
-    `connection`, writes into `log`, and is the leader of a session: a terminal's Ctrl-C is for the
-    parent, and a kill reaches what the handler started.
+    It has only the given environment, works in `folder`, answers on `connection`, writes to `log`,
+    and leads its own session: a terminal's Ctrl-C reaches only the parent, and a kill also reaches
+    processes started by the handler.
     """
 
     def __call__(
@@ -107,7 +106,7 @@ def spawn(
 
 
 class _ForkedProcess:
-    """A process that the zygote reaps; `life` is our end of the socket that stands for it."""
+    """A process that the zygote reaps; `life` is our end of the socket that represents it."""
 
     def __init__(self, life: socket.socket) -> None:
         self._life = life
@@ -135,7 +134,7 @@ class _ForkedProcess:
                 return None
             except OSError:
                 text = b""
-            # A zygote that was killed tells nothing, and nobody is there any more to reap.
+            # A killed zygote reports nothing and reaps nothing.
             self._code = int(text) if text else -signal.SIGKILL
             self._life.close()
         return self._code
@@ -143,7 +142,7 @@ class _ForkedProcess:
 
 @contextmanager
 def fork_server(environment: Mapping[str, str]) -> Iterator[StartWorker]:
-    """Run a zygote with this environment until the block ends; it imports in the meantime."""
+    """Run a zygote with this environment until the block ends; it imports in the background."""
     if sys.platform != "linux":
         yield spawn
         return
@@ -171,7 +170,7 @@ def fork_server(environment: Mapping[str, str]) -> Iterator[StartWorker]:
 
 
 class _ForkServer:
-    """Starts workers by fork where that will do, else by spawn; see `StartWorker`."""
+    """Starts workers by fork where possible, else by spawn; see `StartWorker`."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -205,7 +204,7 @@ class _ForkServer:
         return self._modules.isdisjoint(own)
 
     def _await_ready(self) -> frozenset[str]:
-        """Return the names of what the zygote has imported; of nothing, if there is none."""
+        """Return the names of the zygote's imported modules; none if there is no zygote."""
         try:
             self._control.settimeout(_IMPORT_SECONDS)
             ready: Ready = json.loads(self._control.recv(_LARGEST_ANSWER))

@@ -1,16 +1,16 @@
-"""The process that workers are forked from: it has imported the libraries that functions use.
+"""The process from which workers are forked: it has imported the libraries that functions use.
 
     python -P -u zygote.py PROGRAM SOCKET
 
-PROGRAM is what each worker runs. Handlers are imported by that alone, in the worker, where their
-environment is set by then. What their layers ship is imported before they fork, if that is the same
-for all functions: see `SharedLayers`.
+PROGRAM is what each worker runs. Only it imports handlers, in the worker, after their environment
+is set. Modules in layers are imported before the fork if they are the same for all functions: see
+`SharedLayers`.
 
 SOCKET is the number of an inherited SOCK_SEQPACKET socket. The zygote sends `Ready` when all is
-imported, then takes a `Request` per message. With it come three files: the worker's socket, its
-log, and a socket that stands for the worker's life. There the zygote sends the return code when the
-worker has ended (as subprocess gives it), and kills the worker and what it started when the other
-end is shut down. With SOCKET the zygote ends, and all workers with it.
+imported, then accepts one `Request` per message. Each comes with three files: the worker's socket,
+its log, and a socket that represents the worker's life. On the last, the zygote sends the return
+code when the worker has ended (as subprocess does); when its other end is shut down, the zygote
+kills the worker and the processes it started. When SOCKET closes, the zygote and all workers end.
 """
 
 import ast
@@ -56,42 +56,42 @@ READ_AT_START = re.compile(
     r"_?PYTHON(?!PATH$).*|LD_.*|LC_.*|MALLOC_.*|PYDANTIC_.*"
     r"|AWS_EXECUTION_ENV|AWS_LAMBDA_INITIALIZATION_TYPE|POWERTOOLS_DEV|POWERTOOLS_DEBUG|PY_SAX_PARSER"
 )
-"""Variables that Python, the system's libraries or ours read once, when they start."""
+"""Variables that Python, the system's libraries or ours read only once, at start."""
 
 _IMPORT_SECONDS = 30
-"""After which an import that hangs is left to the worker, which can be killed."""
+"""Seconds after which a hanging import is left to the worker, which can be killed."""
 
 _LARGEST_REQUEST = 1024 * 1024
 _SITE = "sitecustomize"
 
 
 class Ready(TypedDict):
-    """What is imported: the names of all modules at the top."""
+    """The names of all imported top-level modules."""
 
     modules: list[str]
 
 
 class Request(TypedDict):
-    """A worker's whole environment, and the folder it works in."""
+    """A worker's whole environment, and its working folder."""
 
     environment: dict[str, str]
     folder: str
 
 
 class Worker(NamedTuple):
-    """What a process just forked is to become; `connection` and `log` are numbers of files."""
+    """What a newly forked process must become; `connection` and `log` are file descriptors."""
 
     request: Request
     connection: int
     log: int
 
 
-class _EnvironmentRead(BaseException):  # no error: it ends an import, past any `except`
-    """A layer's module asks for what each function has its own of."""
+class _EnvironmentRead(BaseException):  # not an Exception: it ends an import despite any `except`
+    """A layer's module reads something that differs between functions."""
 
 
 class _ClosedEnvironment(type(os.environ)):  # type: ignore[misc] # its class has no public name
-    """An environment that says nothing, but for what is the same in all that are forked."""
+    """An environment that allows reading only what is the same in all forked workers."""
 
     def __getitem__(self, name: str) -> str:
         if READ_AT_START.fullmatch(name):
@@ -103,17 +103,17 @@ class _ClosedEnvironment(type(os.environ)):  # type: ignore[misc] # its class ha
 
 
 class SharedLayers:
-    """What layers ship, imported once for all workers: most of what a handler's import costs.
+    """Modules in layers, imported once for all workers: most of the cost of a handler's import.
 
-    A module is shared if its import reads nothing of the environment, in which alone functions
-    differ. A worker whose path leads to another module of that name drops the shared one.
+    A module is shared if its import does not read the environment, which is the only difference
+    between functions. A worker whose path finds another module of that name drops the shared one.
     """
 
     def __init__(self) -> None:
         self._names: set[str] = set()
 
     def import_for(self, environment: dict[str, str]) -> None:
-        """Import what a handler's module names of its function's layers."""
+        """Import the modules of a function's layers that its handler's module names."""
         code, *layers = _folders(environment)
         handler = environment["_HANDLER"].rpartition(".")[0].replace(".", os.sep)
         before, path = set(sys.modules), sys.path[:]
@@ -125,7 +125,7 @@ class SharedLayers:
         try:
             for name in _named_modules(os.path.join(code, f"{handler}.py")):
                 if name not in sys.modules and _origin(name.partition(".")[0], layers):
-                    # What fails here is imported in the worker, and fails there again if it must.
+                    # A module that fails here is imported in the worker, and may fail there again.
                     with contextlib.suppress(BaseException):
                         importlib.import_module(name)
         finally:
@@ -138,7 +138,7 @@ class SharedLayers:
             gc.enable()
 
     def keep_only_own(self) -> None:
-        """Drop in a worker what its own path does not lead to."""
+        """Drop shared modules that the worker's own path does not find."""
         tops = {name for name in self._names if "." not in name}
         others = {top for top in tops if _origin(top, sys.path) != sys.modules[top].__file__}
         for name in self._names:
@@ -147,18 +147,18 @@ class SharedLayers:
 
 
 class Zygote:
-    """Forks workers, reaps them, and kills them when it is told to."""
+    """Forks workers, reaps them, and kills them on request."""
 
     def __init__(self, control: socket.socket, layers: SharedLayers) -> None:
         self._control = control
         self._layers = layers
-        # Unlike epoll's, its state is no part of the kernel's that workers would share.
+        # Unlike epoll's, its state is not in the kernel, where workers would share it.
         self._selector = selectors.PollSelector()
         self._lives: dict[int, socket.socket] = {}
         self._ended, self._wake = socket.socketpair()
 
     def serve(self) -> Worker | None:
-        """Fork on request. Return a worker in its own process, and None at the end in this one."""
+        """Fork on request. Return a worker in the new process, and None at the end in this one."""
         self._ended.setblocking(False)
         self._wake.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -198,7 +198,7 @@ class Zygote:
         return None
 
     def _let_go(self) -> None:
-        """Close in a worker what is the zygote's; the numbers are soon those of other files."""
+        """Close the zygote's files in a worker; their numbers will be reused."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._selector.close()
@@ -231,7 +231,7 @@ def main(program: str, control: socket.socket) -> None:
     _import_libraries()
     with open(program, "rb") as file:
         code = compile(file.read(), program, "exec")
-    gc.freeze()  # No collection in a worker writes to what it shares with all others.
+    gc.freeze()  # Garbage collection in a worker must not write to shared memory.
     gc.enable()
     modules = sorted({name.partition(".")[0] for name in sys.modules} - {_SITE})
     control.sendall(json.dumps(Ready(modules=modules)).encode())
@@ -245,12 +245,12 @@ def main(program: str, control: socket.socket) -> None:
 
 
 def list_services(loader: Any, type_name: str) -> list[str]:  # botocore names it
-    """List AWS's services for a loader of botocore's, which would look into each one's folder."""
+    """List AWS's services for a botocore loader, which would open each one's folder."""
     return sorted(name for name in os.listdir(loader.BUILTIN_DATA_PATH) if "." not in name)
 
 
 def _import_libraries() -> None:
-    """Import what functions use, and load what is known of AWS's services."""
+    """Import the libraries that functions use, and load AWS's service models."""
     for name in LIBRARIES:
         importlib.import_module(name)
     import boto3  # noqa: PLC0415 # what reads this file imports no library
@@ -258,7 +258,7 @@ def _import_libraries() -> None:
     import botocore.session  # noqa: PLC0415 # likewise
     import pydantic  # noqa: PLC0415 # likewise
 
-    pydantic.create_model("First", field=(int, 0))  # imports what any model needs
+    pydantic.create_model("First", field=(int, 0))  # imports the modules that every model needs
     # All sessions then have one loader, and so one cache of service models.
     botocore.session.create_loader = cache(botocore.session.create_loader)
     botocore.loaders.Loader.list_available_services = list_services  # type: ignore[assignment]
@@ -268,7 +268,7 @@ def _import_libraries() -> None:
 
 
 def _become(worker: Worker) -> None:
-    """Turn the process just forked into one as if it had been started afresh."""
+    """Make a newly forked process look like a newly started one."""
     os.setsid()
     for output in (1, 2):
         os.dup2(worker.log, output)
@@ -285,12 +285,12 @@ def _become(worker: Worker) -> None:
 
 
 def _folders(environment: dict[str, str]) -> list[str]:
-    """Return where a function's modules are: its code's folder, then its layers'."""
+    """Return the folders of a function's modules: its code's, then its layers'."""
     return [folder for folder in environment.get("PYTHONPATH", "").split(os.pathsep) if folder]
 
 
 def _named_modules(file: str) -> Iterator[str]:
-    """Yield what a module's top level imports, or may: a name may be that of no module."""
+    """Yield the names that a module's top level imports; some may not be modules."""
     try:
         with open(file, "rb") as source:
             statements = ast.parse(source.read()).body
@@ -318,7 +318,7 @@ def _run(program: str, code: CodeType, *arguments: str) -> None:
 
 
 def _kill(process: int) -> None:
-    # As long as it has no session of its own, it has started nothing.
+    # Until it has its own session, it has started no process.
     for kill in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError):
             kill(process, signal.SIGKILL)

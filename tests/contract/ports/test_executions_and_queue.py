@@ -118,7 +118,7 @@ def queue(where: str, request: pytest.FixtureRequest) -> Queue:
     return Queue(SqsDropQueue(client, url), received)
 
 
-def test_submit_is_told_of_every_object_that_was_sent(queue: Queue) -> None:
+def test_submit_handles_every_object_in_a_message(queue: Queue) -> None:
     for key in (*KEYS, KEYS[0]):
         queue.queue.send(IN, key)
 

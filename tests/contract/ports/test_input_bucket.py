@@ -130,7 +130,7 @@ def test_an_empty_object_is_an_object(dropped: Input) -> None:
 
 
 @pytest.mark.parametrize("is_deleted", [True, False], ids=["deleted", "never there"])
-def test_an_object_that_is_not_there_is_none_or_gone(dropped: Input, is_deleted: bool) -> None:
+def test_a_missing_object_is_none_or_gone(dropped: Input, is_deleted: bool) -> None:
     dropped.put("other.png", b"body")
     for key in KEYS:
         if is_deleted:
@@ -160,9 +160,7 @@ def test_a_read_notices_that_the_object_is_not_the_one_that_was_looked_at(droppe
         dropped.original(latest)
 
 
-def test_the_same_bytes_again_can_be_told_apart_by_their_version_only(
-    dropped: Input, is_versioned: bool
-) -> None:
+def test_the_same_bytes_again_differ_only_by_version(dropped: Input, is_versioned: bool) -> None:
     dropped.put("cat.png", b"same")
     first = dropped.seen("cat.png")
     dropped.put("cat.png", b"same")
@@ -240,7 +238,7 @@ def test_a_version_that_is_not_there_has_no_tags(dropped: Input) -> None:
         dropped.bucket.set_tag(dropped.source("cat.png"), "none-such", "delivered", adds=True)
 
 
-def test_a_listing_is_in_the_order_of_keys_and_goes_on_after_any_key(dropped: Input) -> None:
+def test_a_listing_is_in_key_order_and_continues_after_any_key(dropped: Input) -> None:
     keys = ["B.png", "a.png", "a/b.png", "é.png", "ﬁ.png", "🐈.png"]
     for key in reversed(keys):
         dropped.put(key, b"body")

@@ -71,7 +71,7 @@ def test_outputs_are_what_was_written_with_their_labels(results: Results) -> Non
         assert results.body(key) == key.encode()
 
 
-def test_all_that_lies_there_is_listed_below_the_prefix(results: Results) -> None:
+def test_all_objects_under_the_prefix_are_listed(results: Results) -> None:
     assert results.write(b"output", None)
     assert list(results.bucket.all_keys()) == ["cat@2x.png"]
     assert not results.bucket.may_hold_manifests()

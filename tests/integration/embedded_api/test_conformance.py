@@ -1,8 +1,8 @@
 """One table of uses, run by the vendor's SDK and by our clients, each sync and async.
 
-The embedded API must be good enough for the SDK, and our clients must give what it gives: the same
-answers, the same errors, the same bytes on disk, and the same entries in the book. Where ours are
-meant to do better, `test_better.py` says how.
+The embedded API must satisfy the SDK, and our clients must behave like it: the same answers, the
+same errors, the same bytes on disk, and the same entries in the book. `test_better.py` tests where
+ours do better.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""What is left when the embedded API was closed: nothing."""
+"""A closed embedded API leaves nothing behind."""
 
 import socket
 import tempfile

@@ -53,7 +53,7 @@ class Got:
 
 
 class Caller:
-    """Signs as boto3 does, and sends what it is given."""
+    """Signs like boto3 and sends the given request."""
 
     def __init__(self, cloud: EmbeddedCloud) -> None:
         self.cloud = cloud
@@ -163,7 +163,7 @@ def with_the_key_of(caller: Caller, **other: str) -> Sent:
 
 
 def cut_down(caller: Caller) -> Sent:
-    """Signed without the header that says what is called."""
+    """Signed without the header that names the operation."""
     sent = caller.get_secret()
     authorization = sent.headers["Authorization"].replace(";x-amz-target", "")
     return sent.with_headers(Authorization=authorization)
@@ -404,7 +404,7 @@ def test_boto3_tells_why_it_is_refused(caller: Caller, service: str, operation: 
         getattr(client, operation)()
     error = refused.value.response["Error"]
     assert error["Code"] == "InvalidAccessKeyId"
-    assert "each run draws its own" in error["Message"]
+    assert "each run has its own" in error["Message"]
 
 
 def test_each_cloud_draws_its_own_credentials(cloud: EmbeddedCloud) -> None:
@@ -425,7 +425,7 @@ def test_each_cloud_draws_its_own_credentials(cloud: EmbeddedCloud) -> None:
     ],
 )
 def test_no_error_writes_the_secret_down(caller: Caller, log_path: Path, body: str) -> None:
-    """Whatever makes moto fail, neither its log nor its answer has what it was given."""
+    """Whatever makes moto fail, neither its log nor its answer contains its input."""
 
     def replace_body(request: AWSRequest, **_: Any) -> None:
         request.data = body.encode()

@@ -168,7 +168,7 @@ def test_the_zygote_has_one_thread_and_leaves_no_zombie(
 
 
 @pytest.mark.parametrize("variable", ["PYTHONHASHSEED", "LC_ALL", "AWS_EXECUTION_ENV"])
-def test_what_is_read_at_the_start_only_takes_a_new_process(
+def test_a_variable_read_only_at_start_needs_a_new_process(
     pool_of: Callable[..., FunctionPool], variable: str
 ) -> None:
     assert not is_forked(answer(pool_of(**{variable: "1"})))

@@ -155,7 +155,7 @@ def test_functions_are_invoked_by_name_and_payload() -> None:
     assert {"StatusCode", "ExecutedVersion", "Payload", "FunctionError"} <= described.keys()
 
 
-def test_what_is_imported_for_nothing_stays_out() -> None:
+def test_needless_imports_are_prevented() -> None:
     """In a process of its own: others may have imported it before."""
     program = "import dropscale_embedded.cloud, sys; print(*sys.modules)"
     imported = subprocess.run(

@@ -1,4 +1,4 @@
-"""The project's own template on the embedded cloud, with handlers that only say what they saw."""
+"""The project's template on the embedded cloud, with handlers that only report their input."""
 
 import json
 from collections.abc import Callable

@@ -267,7 +267,7 @@ def test_conditional_writes_do_not_interleave(
 def test_no_message_comes_between_the_steps_of_a_queue_operation(
     cloud: EmbeddedCloud, monkeypatch: pytest.MonkeyPatch, owner: Any, step: str
 ) -> None:
-    """A queue rebuilds its list to delete from it: what is sent meanwhile would be lost."""
+    """A queue rebuilds its list to delete from it: messages sent meanwhile would be lost."""
     queue = sqs_backends["123456789012"][cloud.region].create_queue(f"steps-of-{step}", None)
     original = getattr(owner, step)
     lock_was_free = []

@@ -1,4 +1,4 @@
-"""What an embedded cloud leaves behind: nothing. And what it does when it cannot start."""
+"""An embedded cloud leaves nothing behind; and its errors when it cannot start."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 def held_stack(folder: Path, listener: socket.socket) -> Path:
-    """A stack with one function, which calls the listener and goes on when it is answered."""
+    """A stack with one function, which calls the listener and continues when it is answered."""
     (folder / "held").mkdir()
     (folder / "held" / "app.py").write_text(
         "import os, socket\n"

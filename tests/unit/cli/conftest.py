@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Write a file below a temporary folder and return its path."""
+    """Write a file in a temporary folder and return its path."""
 
     def write(name: str, content: bytes | str = b"") -> Path:
         path = tmp_path / name

@@ -1,4 +1,4 @@
-"""Whatever takes long: a person sees within a second that something goes on, and what."""
+"""Slow commands: a person sees within a second what is happening."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ STACK = "stacks.aws_target._describe_stack"
 
 
 class Slow:
-    """Takes a second, notes what was said by its end, and gives up."""
+    """Takes a second, records the output until its end, and gives up."""
 
     def __init__(self) -> None:
         self.said = ""
@@ -75,7 +75,7 @@ def test_something_is_said_within_a_second(
     ended = CliRunner().invoke(cli.main, command.split())
 
     assert "enough" in ended.stderr, ended
-    words = ("Looking", "Reading", "Starting", "Writing")
+    words = ("Looking", "Reading", "Starting", "Writing", "Checking")
     assert any(word in slow.said for word in words), slow.said
 
 
@@ -189,14 +189,13 @@ def test_a_folder_of_a_stack_says_whose_it_is(tmp_path: Path) -> None:
         (
             "run photos --engine stub",
             "follow.run.find_drops",
-            "is kept, and paid jobs go on. Results so far are in out.\n"
-            "To resume: dropscale run photos --engine stub\n",
+            "are kept, and paid jobs continue. Results so far are in out.\nTo resume: dropscale "
+            "run photos --engine stub\n",
         ),
         (
             "resolve cat.png --pay-again --stack s",
             "follow.by_hand.place_of",
-            "Stack s goes on with what it has.\n"
-            "To see where it stands: dropscale status --stack s\n",
+            "Stack s continues its work.\nTo see its state: dropscale status --stack s\n",
         ),
         (
             "plan photos",
@@ -205,7 +204,7 @@ def test_a_folder_of_a_stack_says_whose_it_is(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_interrupted_command_says_what_goes_on_and_what_to_give_next(
+def test_an_interrupted_command_says_what_continues_and_the_next_command(
     command: str,
     interrupted: str,
     said: str,

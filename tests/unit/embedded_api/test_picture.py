@@ -148,8 +148,8 @@ def test_the_colour_profile_stays_with_the_colours_it_describes() -> None:
         pytest.param(png_header(3, 3), id="no pixels"),
     ],
 )
-def test_what_is_no_readable_image_is_an_invalid_file(data: bytes) -> None:
-    with pytest.raises(ImageFault, match="not an image that can be read") as caught:
+def test_an_unreadable_image_is_an_invalid_file(data: bytes) -> None:
+    with pytest.raises(ImageFault, match="not a readable image") as caught:
         decode(data)
 
     assert caught.value.code == "invalid_file_format"

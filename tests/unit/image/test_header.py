@@ -1,4 +1,4 @@
-"""Headers of every type that the upscaler takes, and of what it does not."""
+"""Headers of every type that the upscaler accepts, and of others."""
 
 import io
 import random
@@ -59,7 +59,7 @@ def with_alpha_mask(bits: bytes) -> bytes:
         (with_alpha_mask(b"\0\0\0\xff"), "bmp"),
     ],
 )
-def test_alpha_is_told_by_the_header(body: bytes, image_type: str) -> None:
+def test_alpha_is_read_from_the_header(body: bytes, image_type: str) -> None:
     assert read_header(io.BytesIO(body), "x") == ImageHeader(image_type, 31, 17, alpha=True)
 
 

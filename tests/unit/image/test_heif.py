@@ -217,7 +217,7 @@ WHOLE = {
 
 
 def look(body: bytes) -> None:
-    """Read all that there is to read; what is no such file may say so, and nothing else."""
+    """Read everything; a file of another type may raise only that error."""
     with suppress(DamagedImage, UnreadableResult):
         verify_result(io.BytesIO(body), "x")
     for image_type in ("heic", "avif"):

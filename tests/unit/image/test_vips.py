@@ -297,7 +297,7 @@ def test_a_look_that_takes_too_long_is_ended() -> None:
         look_at(body, seconds=0.001)
 
 
-def test_a_process_that_cannot_start_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_cannot_start_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dropscale.image.vips._WORKER", "dropscale.image.nowhere")
 
     with pytest.raises(PixelsUnreadable, match="No module named"):

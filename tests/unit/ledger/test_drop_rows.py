@@ -1,4 +1,4 @@
-"""What a drop's row keeps of its renditions, and what they may come to."""
+"""The renditions in a drop's row, and their size limits."""
 
 import pytest
 from pydantic import ValidationError

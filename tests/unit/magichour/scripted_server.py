@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that answers as a test tells it and remembers what it was sent."""
+"""An HTTP server on loopback that gives a test's answers and records requests."""
 
 import json
 import socket

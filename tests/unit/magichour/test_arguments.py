@@ -113,7 +113,7 @@ def test_a_call_may_have_a_time_out_of_its_own(server: ScriptedServer, client: C
         client.v1.account.list(request_options={"timeout": 0})
 
 
-def test_none_is_no_time_out(server: ScriptedServer, connect: Connect) -> None:
+def test_none_means_no_time_out(server: ScriptedServer, connect: Connect) -> None:
     server.on("GET", "/v1/account", ACCOUNT)
     patient = connect(token=TOKEN, base_url=server.base_url, timeout=None, transfer_timeout=None)
     assert patient.v1.account.list().id == "a"

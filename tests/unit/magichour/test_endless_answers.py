@@ -1,6 +1,6 @@
 """Answers without end, byte by byte or inflated from little: every call and transfer ends in time.
 
-The servers are real ones, on sockets of their own, since what is tested is how a wait ends.
+The servers are real, on their own sockets, because the end of a wait is tested.
 """
 
 import gzip

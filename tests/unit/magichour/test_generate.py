@@ -99,7 +99,7 @@ def test_the_outputs_are_downloaded(
     assert result.model_extra == {"future": 1}
 
 
-def test_the_progress_is_told(
+def test_the_progress_is_reported(
     server: ScriptedServer, client: Client, image: Path, tmp_path: Path
 ) -> None:
     server.on(
@@ -204,7 +204,7 @@ def test_without_downloading_the_urls_are_returned(
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_an_expired_url_is_fetched_anew_once(
+def test_an_expired_url_is_fetched_again_once(
     server: ScriptedServer, client: Client, tmp_path: Path, status: int
 ) -> None:
     old, fresh = (project(server, "complete", url) for url in ("/old.png", "/fresh.png"))

@@ -41,7 +41,7 @@ def wait(
     interval: float | None = 3.0,
     deadline: float = 1800.0,
 ) -> Project:
-    """Wait for a project that shows `seen` one after the other, the last one for ever."""
+    """Wait for a project that shows the statuses `seen` one after the other; the last one stays."""
     script = list(seen)
 
     async def look() -> Project:
@@ -79,7 +79,7 @@ def test_the_deadline_ends_what_never_becomes_final(status: ProjectStatus) -> No
     assert "image_projects.check_result(id='p1', " in str(caught.value)
 
 
-def test_transient_errors_back_off_up_to_a_bound_and_start_anew_after_an_answer() -> None:
+def test_transient_errors_back_off_up_to_a_bound_and_restart_after_an_answer() -> None:
     clock = Clock()
     fault = ServerFault("GET /v1/image-projects/p1", status=500)
     wait(clock, *[fault] * 5, ProjectStatus.RENDERING, fault, ProjectStatus.COMPLETE)

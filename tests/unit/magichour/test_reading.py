@@ -1,4 +1,4 @@
-"""Answers are read for what they surely say: no optional field can cost a whole answer."""
+"""Answers are read leniently: no optional field can invalidate a whole answer."""
 
 import json
 import math
@@ -66,7 +66,7 @@ def read(model: type[BaseModel], text: str) -> BaseModel:
 
 
 def says(found: object, value: object) -> bool:
-    """Whether what was found is what came: of the same kind, fractions rounded up."""
+    """Whether the value read is the value sent: of the same kind, fractions rounded up."""
     if isinstance(found, models.ProjectError) and isinstance(value, str):
         return True
     if isinstance(found, BaseModel):

@@ -1,4 +1,4 @@
-"""What was never sent was never charged, and says so; what was sent never says so by mistake.
+"""A request that was never sent raises an error that says so; one that was sent never does.
 
 One rule over every way a create can fail, on both clients: it ends in a class of `NOT_CHARGED`
 exactly if the server read nothing of it, or refused it in the vendor's own shape.

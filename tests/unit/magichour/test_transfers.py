@@ -92,7 +92,7 @@ def test_a_netrc_file_adds_no_credentials_to_a_signed_url(
     "reference",
     ["api-assets/id/1234.png", "https://example.com/a.png?signature=1", "http://example.com/a.png"],
 )
-def test_what_is_not_a_local_file_is_not_uploaded(
+def test_only_local_files_are_uploaded(
     server: ScriptedServer, client: Client, reference: str
 ) -> None:
     assert client.v1.files.upload_file(reference) == reference

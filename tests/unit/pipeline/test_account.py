@@ -1,4 +1,4 @@
-"""As many jobs at once as the account's tier runs, for a stack that is told no number."""
+"""As many jobs at once as the account's tier runs, for a stack without its own number."""
 
 import pytest
 

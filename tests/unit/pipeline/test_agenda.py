@@ -1,4 +1,4 @@
-"""Whoever wants a result has its job on the sweeper's agenda, whatever happened to it before."""
+"""A wanted result's job is on the sweeper's agenda, whatever happened to it before."""
 
 import pytest
 

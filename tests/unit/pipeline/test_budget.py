@@ -1,4 +1,4 @@
-"""No more is spent than the budget allows, and what waits for it goes on by itself."""
+"""No more is spent than the budget allows, and drops that wait for it continue automatically."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a person can do about a drop: resolve what is unknown, retry what did not come out."""
+"""A person's actions on a drop: resolve an unknown outcome, retry a drop without a result."""
 
 import re
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ def test_a_project_that_is_adopted_while_another_is_paid_is_not_forgotten(unknow
 
 
 def fail_first_attempt(world: World) -> str:
-    """Let an upscale end in an error, its credits given back; return its project."""
+    """Let an upscale end in an error with its credits refunded; return its project."""
     world.drop("cat.png", png())
     world.upscaler.finish(ProjectStatus.ERROR)
     world.run_executions()

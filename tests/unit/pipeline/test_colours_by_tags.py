@@ -1,4 +1,4 @@
-"""Colours told without a profile: the result shows the same ones, by Pillow and LittleCMS."""
+"""Colours described without a profile: the result shows the same ones, by Pillow and LittleCMS."""
 
 import io
 import struct

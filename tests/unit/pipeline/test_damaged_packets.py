@@ -1,4 +1,4 @@
-"""Damaged profiles and packets are not passed on, and that is told; what is whole is kept whole."""
+"""Damaged profiles and packets are dropped with a warning; intact ones are kept intact."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""Grey with a grey profile, CMYK, and an orientation that only XMP tells; read by Pillow."""
+"""Grey with a grey profile, CMYK, and an orientation only in XMP; read by Pillow."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""What a person is told when no result comes, and what the sweeper still does about it."""
+"""The manifest when no result arrives, and what the sweeper still does."""
 
 import json
 from contextlib import suppress

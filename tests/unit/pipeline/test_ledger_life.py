@@ -43,7 +43,7 @@ def rebuild(world: World) -> Rebuilt:
 
 
 def sweep_and_submit(world: World) -> None:
-    """Let the sweeper run, and submit see to what it asks for."""
+    """Run the sweeper, and submit for the objects it sends."""
     world.sweep(minutes=2)
     keys, world.queue.keys = world.queue.keys, []
     for key in keys:
@@ -257,7 +257,7 @@ def test_a_table_restored_to_yesterday_pays_nothing_twice_if_it_is_marked(is_mar
 
 
 class TestNewLedgerBesideManifests:
-    """It waits until they are read, or a person goes on without."""
+    """It waits until they are read, or a person continues without them."""
 
     def test_drops_wait_and_say_why_and_no_manifest_is_lost(self) -> None:
         old = World()

@@ -47,7 +47,7 @@ def finish(world: World) -> None:
 
 
 class TestInput:
-    """ExistingInputBucket, InputPrefix: what lies elsewhere is no longer read."""
+    """ExistingInputBucket, InputPrefix: objects elsewhere are no longer read."""
 
     def test_what_was_sent_comes_out_as_the_vendor_made_it(self) -> None:
         world = world_of_three()
@@ -159,7 +159,7 @@ class TestSidecarMode:
 
 
 class TestDefaults:
-    """DefaultScaleFactor, DefaultMode: what is evaluated stays; a new look is a new job."""
+    """DefaultScaleFactor, DefaultMode: evaluated drops keep theirs; a new look is a new job."""
 
     @pytest.fixture
     def world(self) -> World:

@@ -1,4 +1,4 @@
-"""What an original has and its result has not is told by stable codes; texts are carried."""
+"""Metadata that a result lacks is reported by stable codes; texts are carried over."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""One job that thousands of drops share: each run of the sweeper sees to a bounded part of them."""
+"""One job shared by thousands of drops: each run of the sweeper handles a bounded part of them."""
 
 from collections import Counter
 from unittest import mock
@@ -22,7 +22,7 @@ class Killed(Exception):
 
 
 def copy_drop(world: World, key: str, copies: int, state: DropState | None = None) -> list[str]:
-    """Let so many drops more share the job of one, as if they had just come to it."""
+    """Let this many more drops share the job of one, as if they had just arrived."""
     drop = world.row(key)
     (rendition,) = drop.renditions.values()
     waiting = rendition.model_copy(

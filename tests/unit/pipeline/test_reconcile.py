@@ -14,7 +14,7 @@ SETTLED = GRACE + BEAT
 
 
 def walk(world: World, **later: float) -> int:
-    """Let a pass go by; return how many objects submit was told of."""
+    """Complete a pass; return how many objects were sent to submit."""
     world.clock.advance(**later) if later else world.clock.advance(seconds=SETTLED.total_seconds())
     return world.reconcile(lambda: PLENTY)
 

@@ -1,4 +1,4 @@
-"""What S3 refuses for good is told at once, with the right fix; the rest is tried again."""
+"""Permanent refusals by S3 are reported immediately, with the right fix; others are tried again."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,6 +1,6 @@
-"""Rows and executions that an earlier version left behind go on in this one.
+"""Rows and executions of an earlier version continue in this one.
 
-The rows were made by version 0.1.0, before jobs told since when a project is missing.
+The rows were made by version 0.1.0, before jobs recorded since when a project is missing.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Specs that are drops themselves, because they name an image that lies elsewhere."""
+"""Specs that are drops themselves, because they name an image stored elsewhere."""
 
 import pytest
 

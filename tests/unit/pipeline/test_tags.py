@@ -1,4 +1,4 @@
-"""With TagDrops, what was dropped says that it is done with: the very version, and only then."""
+"""With TagDrops, the dropped version is tagged once it is finished, and only then."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What holds for every spec: how layers merge, where values stand, and that any bytes are answered.
+"""Properties of every spec: how layers merge, where values are, and that any bytes are handled.
 
 The examples are the same in every run (`derandomize`).
 """

@@ -1,4 +1,4 @@
-"""What enlarges a picture: an AI model, plain resampling without one, and a stub for tests."""
+"""Engines that enlarge a picture: an AI model, plain resampling, and a stub for tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dropscale.upscaler import Mode
 
-if TYPE_CHECKING:  # numpy takes its time, and an engine is named before it works
+if TYPE_CHECKING:  # importing numpy is slow, and an engine is named before it works
     from dropscale_embedded.api.picture import Picture
 
 
@@ -16,10 +16,10 @@ class Stopped(Exception):
 
 
 class Engine(Protocol):
-    """Enlarges pictures. One engine serves many threads at a time.
+    """Enlarges pictures. Many threads may use one engine at a time.
 
     Attributes:
-        description: what did the work, for people; says so when it was no AI model.
+        description: what does the work, for people; says so if it is not an AI model.
     """
 
     description: str
@@ -32,10 +32,10 @@ class Engine(Protocol):
         The same picture, factor and mode always give the same pixels.
 
         Args:
-            picture: what to enlarge; its dtype and its kinds of channel are kept.
+            picture: the picture to enlarge; its dtype and channels are kept.
             scale_factor: 2 or 4.
-            mode: how far the result may depart from the original.
-            stopping: when it is set, the engine gives up soon.
+            mode: how far the result may differ from the original.
+            stopping: when it is set, the engine stops soon.
 
         Raises:
             Stopped: `stopping` was set before the picture was finished.
@@ -44,9 +44,9 @@ class Engine(Protocol):
 
 
 def best_engine() -> Engine:
-    """Return the AI model, or Lanczos resampling where the model's runtime cannot be imported."""
+    """Return the AI model, or Lanczos resampling if the model's runtime cannot be imported."""
     try:
-        # ncnn and the weights have no build for some platforms; the others need not wait for them.
+        # ncnn and the weights have no build for some platforms; other engines need not import them.
         from dropscale_embedded.api.engines.model import ModelEngine  # noqa: PLC0415
     except ImportError:
         from dropscale_embedded.api.engines.lanczos import LanczosEngine  # noqa: PLC0415

@@ -12,7 +12,7 @@ from dropscale_embedded.api.picture import Picture
 
 
 class LanczosEngine:
-    """Resamples with Lanczos's kernel and sharpens as the mode says."""
+    """Resamples with the Lanczos kernel and sharpens according to the mode."""
 
     description = "Lanczos resampling: NO AI model ran, because ncnn cannot be imported here"
 

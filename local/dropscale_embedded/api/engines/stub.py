@@ -1,4 +1,4 @@
-"""A stand-in with a fixed job time, for tests of throughput and faults."""
+"""A substitute with a fixed job time, for tests of throughput and faults."""
 
 from __future__ import annotations
 

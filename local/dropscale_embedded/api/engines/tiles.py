@@ -1,4 +1,4 @@
-"""Enlarging a picture tile by tile, so that memory holds one tile's floats and never all of them.
+"""Enlarges a picture tile by tile, so that memory contains only one tile's floats at a time.
 
 A tile is a float32 array of height x width x channels with values from 0 to 1; channels is 1
 (grey, or alpha) or 3 (RGB).
@@ -22,14 +22,14 @@ Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 Tile = npt.NDArray[np.float32]
 EnlargeTile = Callable[[Tile], Tile]
-"""Enlarges a tile; may crop the same amount from all sides, within the margin."""
+"""Enlarges a tile; it may crop the same amount from all sides, within the margin."""
 
 TILE_SIDE = 128
 _MARGIN_BY_SCALE_FACTOR = {2: 10, 4: 14}
-"""Pixels around a tile: what waifu2x's convolutions eat, plus the reach of `sharpen` below."""
+"""Pixels around a tile: what waifu2x's convolutions crop, plus the reach of `sharpen` below."""
 
 _BLEED_PIXELS = 12
-"""A little more than any engine looks around one pixel of the original."""
+"""A little more than the reach of any engine around one pixel of the original."""
 
 _UNSHARP_MASK_BY_MODE = {Mode.PRESERVE: (0.0, 0.0), Mode.BALANCED: (0.6, 0.3)} | {
     Mode.CREATIVE: (1.0, 0.6)
@@ -68,15 +68,15 @@ def pixels_of(image: Image.Image) -> Pixels:
 
 
 def image_of(pixels: Pixels) -> Image.Image:
-    """Return pixels as an image, whose mode follows from how they are kept."""
+    """Return pixels as an image, whose mode follows from their shape and dtype."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
 def bleed(colour: Pixels, alpha: Pixels) -> Pixels:
     """Return the colours with those of visible pixels spread under the invisible ones around them.
 
-    What a file holds where alpha is 0 is arbitrary, often black, and would darken the edges when
-    an engine mixes it in.
+    Colours in a file where alpha is 0 are arbitrary, often black, and would darken the edges when
+    an engine mixes them in.
     """
     known = alpha > 0
     filled = np.where(known, colour, 0).astype(np.float32)
@@ -99,9 +99,9 @@ def _sum_of_neighbours(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float3
 
 
 def sharpen(tile: Tile, *, scale_factor: int, mode: Mode) -> Tile:
-    """Return an enlarged tile with the unsharp mask of the mode.
+    """Return an enlarged tile sharpened by the mode's unsharp mask.
 
-    The mask is that of the brightness alone, which keeps colour noise from growing with it.
+    The mask is computed from brightness alone, so that colour noise does not grow.
     """
     radius, amount = _UNSHARP_MASK_BY_MODE[mode]
     if not amount:
@@ -123,7 +123,7 @@ def _enlarge(
         for left in range(0, width, TILE_SIDE):
             if stopping.is_set():
                 raise Stopped
-            # A slice that passes the end of an axis is cut off there: the last tiles are smaller.
+            # A slice beyond the end of an axis is cut there: the last tiles are smaller.
             target = enlarged[_span(top, scale_factor), _span(left, scale_factor)]
             source = padded[
                 top : top + TILE_SIDE + 2 * margin, left : left + TILE_SIDE + 2 * margin

@@ -72,7 +72,7 @@ def test_names_that_make_one_key_are_refused(write: Write, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", [b"a\xff.jpg", b"a\x1b[2J.jpg", b"a\n.jpg"])
-def test_a_name_that_is_no_printable_text_is_named_and_the_rest_goes_on(
+def test_an_unprintable_name_is_reported_and_the_rest_continues(
     name: bytes, tmp_path: Path
 ) -> None:
     (tmp_path / "cat.jpg").touch()
@@ -93,7 +93,7 @@ def test_a_narrow_space_as_in_screenshots_is_fine(write: Write, tmp_path: Path) 
     assert find_drops(tmp_path, tmp_path / "out").images == {shot.name: shot}
 
 
-def test_what_is_hidden_and_earlier_results_are_left_alone(write: Write, tmp_path: Path) -> None:
+def test_hidden_files_and_earlier_results_are_ignored(write: Write, tmp_path: Path) -> None:
     cat = write("cat.jpg")
     write(".cache/thumbnail.jpg")
     write("._cat.jpg")

@@ -1,4 +1,4 @@
-"""No key, whatever is in it or lies in its way, has anything written outside of its folder."""
+"""No key, whatever is in it or in its way, makes anything be written outside its folder."""
 
 import os
 from pathlib import Path
@@ -55,7 +55,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def all_but_results(out: Path) -> dict[str, bytes]:
-    """Return what lies outside, and what is a run's own."""
+    """Return the files outside, and those of a run's state."""
     kept = [path for path in out.parent.rglob("*") if path.is_file() and not path.is_symlink()]
     return {
         str(path): path.read_bytes()
@@ -116,7 +116,7 @@ def test_a_link_where_the_file_grows_is_not_followed(out: Path, make: str) -> No
     assert precious.read_bytes() == b"precious"
 
 
-def test_what_is_longer_than_it_may_be_is_not_left_there(out: Path) -> None:
+def test_a_file_longer_than_allowed_is_not_left_there(out: Path) -> None:
     with pytest.raises(OSError, match="longer than its manifest says"):
         collect(ResultPath(out, "x.png"), [BODY, BODY], len(BODY))
 

@@ -82,13 +82,13 @@ def test_yes_agrees_to_no_project_of_another_name(world: World) -> None:
     assert world.row("cat.png").state is DropState.SUBMITTED
 
 
-def test_anyway_goes_with_a_project_only() -> None:
+def test_anyway_needs_a_project() -> None:
     told = CliRunner().invoke(main, ["resolve", "cat.png", "--abandon", "--anyway"])
 
-    assert (told.exit_code, "--anyway goes with --adopt" in told.output) == (2, True)
+    assert (told.exit_code, "--anyway needs --adopt" in told.output) == (2, True)
 
 
-def test_who_pays_for_several_upscales_again_is_told_which() -> None:
+def test_paying_again_for_several_upscales_names_them() -> None:
     world = World()
     world.upscaler.fail_create = errors.CreateOutcomeUnknown("POST")
     world.drop("cat.png", png())
@@ -100,5 +100,5 @@ def test_who_pays_for_several_upscales_again_is_told_which() -> None:
     ledger = KeptLedger({"cat.png": world.row("cat.png")}, dict(world.ledger.jobs))
     told = upscales_to_pay_again("cat.png", ledger.jobs, ledger)
 
-    assert told.startswith("2 upscales of cat.png are unknown")
+    assert told.startswith("2 upscales of cat.png have an unknown outcome")
     assert all(job.project_name in told for job in ledger.jobs.values())

@@ -1,4 +1,4 @@
-"""A run on a stack that is deployed tells it of each image at once, if it may."""
+"""A run on a deployed stack announces each image to it immediately, if permitted."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ SETTINGS: CommandSettings = _SETTINGS(input_bucket="in", drop_queue_url="drops")
 
 @dataclass
 class Queue:
-    """An SQS client; what it was sent, or the code of what it answers."""
+    """An SQS client; its received messages, or the error code of its answers."""
 
     refusal: str | None = None
     sent: list[dict[str, Any]] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Queue:
 
 @dataclass
 class Trip:
-    """Notes what is dropped."""
+    """Records drops."""
 
     dropped: list[str] = field(default_factory=list)
 
@@ -54,7 +54,7 @@ class Trip:
     ("refusal", "asked", "told"),
     [(None, 3, 0), ("AccessDenied", 1, 1), ("AccessDeniedException", 1, 1)],
 )
-def test_each_image_is_told_of_without_delay_or_once_why_not(
+def test_each_image_is_announced_immediately_or_the_reason_is_given_once(
     tmp_path: Path, refusal: str | None, asked: int, told: int
 ) -> None:
     for number in range(3):
@@ -75,7 +75,7 @@ def test_each_image_is_told_of_without_delay_or_once_why_not(
     assert all("sqs:SendMessage" in line for line in said)
 
 
-def test_another_error_of_the_queues_is_none_to_pass_over(tmp_path: Path) -> None:
+def test_another_error_of_the_queue_is_raised(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
     target = AwsTarget(lambda _: Queue("NonExistentQueue"), "1", "dead", SETTINGS)
 

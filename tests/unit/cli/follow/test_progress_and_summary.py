@@ -80,7 +80,7 @@ def ticked(progress: LineProgress, clock: Seconds, seconds: float) -> None:
         progress.tick()
 
 
-def test_a_pipe_is_told_within_a_second_and_each_two_that_the_stack_starts() -> None:
+def test_a_pipe_shows_the_start_of_the_stack_within_a_second_and_every_two() -> None:
     console, clock = Terminal(file=StringIO()), Seconds()
     ticked(LineProgress(console, "Starting the stack", clock), clock, 12)
     seconds = [int(line.split()[-2]) for line in lines(console)]
@@ -88,7 +88,7 @@ def test_a_pipe_is_told_within_a_second_and_each_two_that_the_stack_starts() -> 
     assert all(later - earlier <= 2 for earlier, later in pairwise([0, *seconds, 12]))
 
 
-def test_a_pipe_is_told_how_many_are_done_ever_less_often() -> None:
+def test_a_pipe_shows_how_many_are_done_ever_less_often() -> None:
     console, clock = Terminal(file=StringIO()), Seconds()
     progress = LineProgress(console, clock=clock)
     progress.update(followed("a.jpg", DropState.DELIVERED))
@@ -99,7 +99,7 @@ def test_a_pipe_is_told_how_many_are_done_ever_less_often() -> None:
     assert len(told) < 60
 
 
-def test_a_pipe_is_told_nothing_when_nothing_moves() -> None:
+def test_a_pipe_shows_nothing_when_nothing_moves() -> None:
     console, clock = Terminal(file=StringIO()), Seconds()
     progress = LineProgress(console, clock=clock)
     ticked(progress, clock, 10)
@@ -175,7 +175,7 @@ def test_the_summary_tells_what_did_not_come_out_why_and_what_to_do(
         "  Correct it.",
         "",
         "c.jpg: dropped",
-        "  Nothing was heard of it. Run again with --log FILE; the file tells what happened.",
+        "  The stack reported nothing about it. Run again with --log FILE, and read the log.",
         "",
         "d.jpg: waiting for the account: is the API key right, are credits left?",
         "",
@@ -226,7 +226,7 @@ def test_the_summary_obeys_nothing_that_a_reason_or_warning_says(
     assert printed[-4:-2] == ["  wait\\x07", "  or \\x1b]0;do"]
 
 
-def test_what_is_given_up_comes_with_the_command_that_goes_on(
+def test_a_given_up_image_comes_with_the_command_that_continues(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     stuck = manifest("a.jpg", DropState.RENDERING, reason=REASON)
@@ -241,7 +241,7 @@ def test_what_is_given_up_comes_with_the_command_that_goes_on(
     ]
     one.print_text()
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "Nothing is lost; later, go on by: dropscale run photos --out out"
+    assert last == "Nothing is lost. To continue later: dropscale run photos --out out"
     told = one.as_json()
     assert (told["resume"], told["drops"][0]["given_up"]) == (one.resume, True)
 

@@ -68,7 +68,7 @@ class ScriptedTarget:
 
 @dataclass
 class Updates:
-    """Remembers what it is told."""
+    """Records reports."""
 
     seen: list[tuple[str, DropState | None]] = field(default_factory=list)
     moves: list[Transfer] = field(default_factory=list)
@@ -117,7 +117,7 @@ def test_specs_are_dropped_before_images(write: Write, trip: Trip) -> None:
     assert target.dropped == [("z.jpg.yaml", b"spec"), ("a.jpg", b"image")]
 
 
-def test_who_interrupts_when_the_manifest_is_there_is_told_what_it_says(
+def test_an_interrupt_after_the_manifest_arrived_reports_it(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def collect_then_interrupt(*arguments: Any) -> Path:
@@ -134,7 +134,7 @@ def test_who_interrupts_when_the_manifest_is_there_is_told_what_it_says(
     assert [drop.state for drop in trip.followed] == [DropState.SKIPPED]
 
 
-def test_an_image_is_followed_until_its_result_lies_in_the_folder(trip: Trip) -> None:
+def test_an_image_is_followed_until_its_result_is_in_the_folder(trip: Trip) -> None:
     key, output = "été 2026/a.jpg", "été 2026/a.jpg@2x.png"
     last = step(manifest(key, DELIVERED, output=output)) | {output: b"pixels"}
     target = ScriptedTarget(
@@ -318,7 +318,7 @@ def test_other_bytes_at_a_results_place_are_not_the_result(trip: Trip) -> None:
     target.can_retry = False
     drop = trip(target, "a.jpg")["a.jpg"]
     assert target.retried == ["a.jpg"]
-    assert "a.png: the paid result is no longer there" in (drop.trouble or "")
+    assert "a.png: the paid result no longer exists" in (drop.trouble or "")
 
 
 def test_images_of_an_earlier_run_are_followed_without_dropping_them(trip: Trip) -> None:
@@ -364,7 +364,7 @@ def test_an_image_whose_vendor_says_nothing_is_given_up_when_patience_is_at_its_
     assert len(trip.updates.seen) == 3  # dropped, stuck, given up
 
 
-def test_patience_begins_anew_only_when_the_vendor_has_said_something(trip: Trip) -> None:
+def test_patience_restarts_only_after_a_conclusive_answer(trip: Trip) -> None:
     stuck = step(manifest("a.jpg", DropState.RENDERING, reason=WHY))
     other = step(manifest("a.jpg", DropState.RENDERING, reason=OTHER))
     well = step(manifest("a.jpg", DropState.RENDERING))
@@ -430,7 +430,7 @@ def test_a_result_is_not_written_where_its_key_leads_out(trip: Trip, output: str
 
 
 @pytest.mark.parametrize("body", [b"{}", b" " * (MOST_MANIFEST_BYTES + 1), b"\xff", b"[" * 10**6])
-def test_what_is_no_manifest_is_trouble_of_that_image_only(trip: Trip, body: bytes) -> None:
+def test_an_unreadable_manifest_is_trouble_of_that_image_only(trip: Trip, body: bytes) -> None:
     target = ScriptedTarget(
         [
             {manifest_key("a.jpg"): body},
@@ -441,11 +441,11 @@ def test_what_is_no_manifest_is_trouble_of_that_image_only(trip: Trip, body: byt
 
     drops = trip(target, "a.jpg", "b.jpg")
 
-    assert "not a manifest" in str(drops["a.jpg"].trouble)
+    assert "not a readable manifest" in str(drops["a.jpg"].trouble)
     assert drops["b.jpg"].is_as_asked
 
 
-def test_a_result_that_is_longer_than_told_is_not_taken(trip: Trip) -> None:
+def test_a_result_longer_than_announced_is_refused(trip: Trip) -> None:
     last = step(manifest("a.jpg", DELIVERED, output="a.png")) | {"a.png": PIXELS * 2}
 
     drop = trip(ScriptedTarget([last]), "a.jpg")["a.jpg"]

@@ -1,4 +1,4 @@
-"""The one sequence of a run, whatever its place: plan, agree, bind, bring, tell."""
+"""The sequence of a run in any place: plan, agree, bind, bring, report."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,13 +72,13 @@ def test_a_price_that_is_not_agreed_to_leaves_the_folder_free_for_any_place(
     with pytest.raises(PriceUnconfirmed, match=r"Images: 1\. They cost up to 25") as raised:
         run(options, place)
 
-    assert ("Each image that comes later is charged" in raised.value.message) is is_watching
+    assert ("Each image added later is also charged" in raised.value.message) is is_watching
     assert capsys.readouterr().out == "Warning: the budget is short.\n"
     assert StateFolder(out).api_name() is None
     assert [*place.planned[0].images] == ["cat.png"]
 
 
-def test_what_a_stack_failed_on_is_told_with_the_last_reason_in_its_log(tmp_path: Path) -> None:
+def test_a_failed_image_is_reported_with_the_last_reason_in_the_log(tmp_path: Path) -> None:
     log = tmp_path / "stack.log"
     raised = {"key": "a.png", "exception_name": "KeyError", "exception": "Trace\nKeyError: 'x'"}
     log.write_text("\n".join(["no JSON", json.dumps({"key": "a.png"}), json.dumps(raised), "{}"]))

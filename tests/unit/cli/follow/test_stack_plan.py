@@ -96,7 +96,7 @@ def test_images_from_before_the_stack_are_planned_by_their_beginnings(world: Wor
     assert world.bucket.reads == {}
 
 
-def test_what_will_be_lost_is_told_before_it_is_paid(world: World) -> None:
+def test_losses_are_reported_before_paying(world: World) -> None:
     moving = encoded(pixels(), "WEBP", save_all=True, append_images=[pixels().rotate(90)])
     world.put("a/moving.webp", moving)
     world.put("a/long.jpg", encoded(pixels(), "JPEG", comment="of it") + bytes(300_000))
@@ -200,7 +200,7 @@ def test_rules_and_presets_are_planned_as_they_are_then_paid(world: World, tmp_p
     assert planned(world) == []
 
 
-def test_only_what_lies_below_is_looked_at_page_by_page(world: World) -> None:
+def test_only_objects_under_the_prefix_are_looked_at_page_by_page(world: World) -> None:
     for number in range(5):
         world.put(f"a/{number}.png", png(shade=number))
     world.put("b/0.png", png())

@@ -141,7 +141,7 @@ class End(Exception):
 def test_what_comes_later_is_dropped_and_followed(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system tells of nothing here: the rescans find it all."""
+    """The system reports nothing here: the rescans find everything."""
     monkeypatch.setattr("watchfiles.watch", lambda *_, **__: iter(()))
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -1,4 +1,4 @@
-"""The page of a folder of results: what is on it, read as a browser reads it."""
+"""The contents of the page of a folder of results, read as by a browser."""
 
 import base64
 import hashlib
@@ -244,7 +244,7 @@ def test_a_skipped_image_is_done_and_says_why(results: Results) -> None:
     assert "Correct it." in page.text()
 
 
-def test_a_missing_result_is_told_and_how_to_get_it(results: Results) -> None:
+def test_a_missing_result_is_reported_with_how_to_get_it(results: Results) -> None:
     results.add(manifest("a b.jpg", DELIVERED, output="a b.png"))
     (results.out / "a b.png").unlink()
     assert "Sync the results bucket again." in results.page().text()
@@ -386,13 +386,13 @@ def test_a_bucket_may_be_synced_whole_or_below_a_prefix_or_into_a_folder(
     assert {f"{place}@2x.png", f"{place}.dropscale.json"} < results.page().addresses()
 
 
-def test_what_is_no_manifest_is_left_out_and_told(
+def test_an_unreadable_manifest_is_left_out_and_reported(
     results: Results, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results.add(manifest("a.jpg", REJECTED, reason=REASON))
     results.write("out/b.jpg.dropscale.json", "{")
     assert len(results.page().cards) == 1
-    assert "b.jpg.dropscale.json: not a manifest" in capsys.readouterr().err
+    assert "b.jpg.dropscale.json: is not a readable manifest" in capsys.readouterr().err
 
 
 def test_a_page_that_is_not_ours_is_left_alone(
@@ -400,7 +400,7 @@ def test_a_page_that_is_not_ours_is_left_alone(
 ) -> None:
     results.add(manifest("a.jpg", REJECTED, reason=REASON))
     page = results.write("out/index.html", "<h1>Mine</h1>")
-    with pytest.raises(PageUnwritable, match="not dropscale's"):
+    with pytest.raises(PageUnwritable, match="not written by dropscale"):
         make_gallery(results.out, ())
     with LivePage.kept_up(results.out) as live:
         pass
@@ -410,7 +410,7 @@ def test_a_page_that_is_not_ours_is_left_alone(
 
 
 def test_a_folder_without_results_is_refused(results: Results) -> None:
-    with pytest.raises(NoResults, match="no results here"):
+    with pytest.raises(NoResults, match="contains no results"):
         make_gallery(results.out, ())
 
 
@@ -429,7 +429,7 @@ def test_a_live_page_keeps_up_and_knows_more_than_the_manifests(results: Results
     page = ParsedPage(file.read_text())
     assert "data-live" not in page.all("body")[0].attributes
     assert "Correct it." in page.text(0)
-    assert "Nothing was heard of it." in page.text(1)
+    assert "The stack reported nothing about it." in page.text(1)
     assert page.cards[1][0].attributes["data-state"] == "dropped"
 
 

@@ -67,19 +67,21 @@ def test_it_stands_upright(thumbnails: Thumbnails, write: Write) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", png()[:40]])
-def test_what_is_no_image_has_none(content: bytes, thumbnails: Thumbnails, write: Write) -> None:
+def test_a_file_that_is_not_an_image_has_no_thumbnail(
+    content: bytes, thumbnails: Thumbnails, write: Write
+) -> None:
     assert thumbnails.of(write("a.png", content)) is None
     assert list(thumbnails.folder.iterdir()) == []
 
 
-def test_a_file_that_is_not_there_or_not_what_it_should_be_has_none(
+def test_a_missing_or_changed_file_has_no_thumbnail(
     thumbnails: Thumbnails, write: Write, tmp_path: Path
 ) -> None:
     assert thumbnails.of(tmp_path / "nowhere.png") is None
     assert thumbnails.of(write("a.png", png()), sha256="0" * 64) is None
 
 
-def test_it_is_made_once_and_anew_for_another_image_at_the_place(
+def test_a_thumbnail_is_made_once_and_again_for_another_image_at_the_path(
     thumbnails: Thumbnails, write: Write
 ) -> None:
     file = write("a.png", png(8, 6))

@@ -1,4 +1,4 @@
-"""Whose value is each field's, as `explain` tells it."""
+"""The source of each field's value, as shown by `explain`."""
 
 import json
 from collections.abc import Callable
@@ -97,7 +97,7 @@ def test_a_value_of_a_preset_tells_where_it_stands_there_and_in_which(
     ]
 
 
-def test_each_rendition_is_told(write: Write, explained: Explain) -> None:
+def test_each_rendition_is_explained(write: Write, explained: Explain) -> None:
     write("dropscale.yaml", "renditions: [{}]\nscale_factor: 4")
     write("cat.jpg")
     write("cat.jpg.yaml", "renditions:\n- style: {mode: preserve}\n- scale_factor: 2")
@@ -110,7 +110,7 @@ def test_each_rendition_is_told(write: Write, explained: Explain) -> None:
     assert [each["value"] for each in second["scale_factor"]["overrides"]] == [4, 2]
 
 
-def test_a_spec_that_stands_alone_is_told_without_its_signature(
+def test_a_stand_alone_spec_is_explained_without_its_signature(
     write: Write, explained: Explain
 ) -> None:
     write("job.yaml", "assets: {image_file_path: https://example.com/a.png?key=secret}")
@@ -127,7 +127,7 @@ def test_the_cascade_begins_where_one_says(path: str, write: Write, explained: E
     assert explained(path, "a")["fields"]["scale_factor"]["value"] == 2
 
 
-def test_faults_are_told_instead(write: Write, explained: Explain) -> None:
+def test_faults_are_shown_instead(write: Write, explained: Explain) -> None:
     write("cat.jpg")
     write("cat.jpg.yaml", "scale_factor: 3")
     (fault,) = explained("cat.jpg", code=1)["faults"]
@@ -135,7 +135,7 @@ def test_faults_are_told_instead(write: Write, explained: Explain) -> None:
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "package.json", "dropscale.yaml", "."])
-def test_what_is_no_drop_is_wrong_usage(name: str, write: Write) -> None:
+def test_a_path_that_is_not_a_drop_is_wrong_usage(name: str, write: Write) -> None:
     if name != ".":
         write(name, '{"name": "x"}')
     with pytest.raises(click.UsageError, match="neither an image nor a spec"):

@@ -76,7 +76,7 @@ def test_every_rendition_has_a_row_with_what_it_adds_to_the_price(
     assert "secret" not in "".join(lines)
 
 
-def test_what_is_refused_is_told_with_the_reason_once(write: Write, shown: Plan) -> None:
+def test_refused_files_are_listed_once_with_the_reason(write: Write, shown: Plan) -> None:
     write("a/dropscale.yaml", "scale_factor: 3")
     for number in range(7):
         write(f"a/{number}.png", png(shade=number))
@@ -137,7 +137,7 @@ def test_json_has_every_drop(write: Write, outcome: Callable[[], dict[str, Any]]
     )
 
 
-def test_pictures_that_the_upscaler_does_not_take_are_told_with_what_to_do(
+def test_pictures_that_the_upscaler_does_not_accept_are_listed_with_advice(
     write: Write, shown: Plan, outcome: Callable[[], dict[str, Any]]
 ) -> None:
     write("a.png", png())
@@ -215,7 +215,7 @@ def test_what_earlier_runs_left_unpaid_is_part_of_the_price(
     assert plan_of(find_drops(cat, tmp_path / "out"), ledger).credits == price
 
 
-def test_what_a_result_will_lack_is_told_before_it_is_paid(
+def test_what_a_result_will_lack_is_reported_before_paying(
     write: Write, shown: Plan, outcome: Callable[[], dict[str, Any]]
 ) -> None:
     still = originals.pixels()

@@ -54,7 +54,7 @@ def test_init_writes_the_starter_and_never_overwrites(
     path = folder / "dropscale.yaml"
     assert path.read_text() == starter.starter_text()
     path.write_text("scale_factor: 4")
-    with pytest.raises(UnusablePath, match="is there already"):
+    with pytest.raises(UnusablePath, match="exists already"):
         starter.write_starter(folder)
     assert path.read_text() == "scale_factor: 4"
 
@@ -75,7 +75,7 @@ def test_the_modeline_names_the_schema_that_is_written(
     assert starter.starter_text().startswith(starter.MODELINE + "\n")
 
 
-def test_the_schema_never_overwrites_another_file_unless_told(tmp_path: Path) -> None:
+def test_the_schema_overwrites_another_file_only_with_force(tmp_path: Path) -> None:
     path = tmp_path / starter.SCHEMA_NAME
     starter.write_schema(tmp_path, force=False)
     starter.write_schema(tmp_path, force=False)

@@ -87,7 +87,7 @@ def lines(
     ],
     ids=["faults", "two", "short", "clash", "no image yet"],
 )
-def test_every_fault_is_told_at_its_place(
+def test_every_fault_is_reported_at_its_place(
     files: dict[str, str], expected: list[str], lines: Validate
 ) -> None:
     code, found = lines(files)
@@ -147,7 +147,7 @@ def test_a_prompt_that_any_image_below_uses_is_no_warning_for_that_image(
     [
         ("package.json", '{"nam": 1}', "package.json:1:2: nam: there is no such field; "),
         ("notes.yaml", "name: x", "notes.yaml:1:1: names no image; "),
-        ("notes.txt", "scale_factor: 4", "notes.txt:1:1: is no spec, by its name; "),
+        ("notes.txt", "scale_factor: 4", "notes.txt:1:1: has a name that is not a spec's; "),
         ("job.yaml", b"\xff\xfea", "job.yaml:1:1: the file is UTF-16"),
         ("dropscale.yaml", "scale_factor: 3", "dropscale.yaml:1:15: scale_factor: "),
     ],
@@ -159,7 +159,7 @@ def test_a_file_that_is_named_is_taken_for_a_spec(
     assert (code, line[: len(expected)]) == (1, expected)
 
 
-def test_a_sidecar_that_is_named_is_judged_together_with_what_lies_around_it(
+def test_a_named_sidecar_is_checked_with_the_files_around_it(
     lines: Validate,
 ) -> None:
     files = {
@@ -176,11 +176,11 @@ def test_the_cascade_begins_where_one_says(lines: Validate) -> None:
     files = {"dropscale.yaml": "scale_factor: 3", "a/cat.jpg": "", "a/cat.jpg.yaml": "{}"}
     assert lines(files, "a", root=Path("a")) == (0, [])
     assert lines({}, "a")[0] == 1
-    with pytest.raises(click.UsageError, match=r"does not lie below 'a'"):
+    with pytest.raises(click.UsageError, match=r"is not inside 'a'"):
         lines({}, ".", root=Path("a"))
 
 
-def test_what_lies_elsewhere_begins_a_cascade_of_its_own(
+def test_a_path_elsewhere_begins_its_own_cascade(
     lines: Validate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines({"dropscale.yaml": "scale_factor: 3", "a/cat.jpg.yaml": "{nam: x}", "b/x": ""}, "a")

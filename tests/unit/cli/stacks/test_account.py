@@ -21,12 +21,12 @@ from tests.unit.magichour.scripted_server import Reply, ScriptedServer, json_rep
 
 ACCOUNT = {"id": "a", "credits": 100, "tier": "creator", "subscription": None}
 NO_4X = (
-    "4x is asked, and tier free does not have it: such images are rejected, free. "
-    "Ask for 2x, or upgrade to Creator, Pro or Business."
+    "4x is requested, but tier free does not include it: such images are rejected, free. Ask for "
+    "2x, or upgrade to Creator, Pro or Business."
 )
 TOO_DEAR = (
-    "This costs up to 200 credits, and 100 are left: what goes beyond them waits. "
-    "Ask for less, or buy credits."
+    "This costs up to 200 credits, but 100 are left: images beyond that wait. Ask for less, or "
+    "buy credits."
 )
 
 
@@ -58,8 +58,8 @@ def key_for(vendor: ScriptedServer) -> dict[str, str]:
             {},
             demand(slots=4),
             [
-                "Tier creator runs 3 jobs at once, and MaxConcurrentJobs is 4. "
-                "Set MaxConcurrentJobs to 3."
+                "Tier creator runs 3 jobs at once, but MaxConcurrentJobs is 4. Set "
+                "MaxConcurrentJobs to 3."
             ],
         ),
         ({"tier": "pro"}, demand(slots=5), []),

@@ -36,7 +36,7 @@ def faults(kms_key_arn: str = "", **facts: Any) -> list[str]:
     return list(table_faults(cast(AwsTarget, target)))
 
 
-def test_a_ledger_has_none() -> None:
+def test_a_ledger_has_no_faults() -> None:
     assert faults() == []
     assert faults(KEY, SSEDescription={"KMSMasterKeyArn": KEY}) == []
 
@@ -45,12 +45,12 @@ def test_a_ledger_has_none() -> None:
     ("facts", "words"),
     [
         ({"KeySchema": keys("id", "sk")}, "keys"),
-        ({"GlobalSecondaryIndexes": []}, "no index sweep"),
+        ({"GlobalSecondaryIndexes": []}, "no index named sweep"),
         ({"GlobalSecondaryIndexes": [index(KeySchema=keys("sweep", "due"))]}, "index sweep has"),
         ({"GlobalSecondaryIndexes": [index(IndexStatus="CREATING")]}, "CREATING"),
         ({"TableStatus": "ARCHIVED"}, "ARCHIVED"),
         ({"SSEDescription": {"InaccessibleEncryptionDateTime": 1}}, "cannot be used"),
-        ({"SSEDescription": {"KMSMasterKeyArn": f"{KEY}-before"}}, "KmsKeyArn another"),
+        ({"SSEDescription": {"KMSMasterKeyArn": f"{KEY}-before"}}, "KmsKeyArn is another"),
     ],
     ids=str,
 )

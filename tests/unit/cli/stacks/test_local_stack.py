@@ -24,7 +24,7 @@ def test_a_stack_that_cannot_start_is_no_crash(
         pass
 
 
-def test_an_error_in_use_is_none_in_the_start() -> None:
+def test_an_error_in_use_is_not_an_error_of_the_start() -> None:
     with pytest.raises(OSError, match="mine"), local_cloud(API, {}, log=None):
         raise OSError("mine")
 

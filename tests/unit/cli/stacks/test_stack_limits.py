@@ -10,9 +10,9 @@ from dropscale_cli.stacks.account import limit_warnings
 NOW = datetime(2026, 11, 29, 23, tzinfo=UTC)
 SPENT = {"day#2026-11-29": 4_900, "month#2026-11": 19_000}
 TODAY = (
-    "Warning: This costs up to 1,050 credits, and the stack may spend 100 more today "
-    "(DailyCreditLimit is 5,000); what goes beyond that waits. "
-    "Raise it: sam deploy --parameter-overrides DailyCreditLimit=…"
+    "Warning: This costs up to 1,050 credits, but the stack may spend only 100 more today "
+    "(DailyCreditLimit is 5,000); images beyond that wait. "
+    "To raise it: sam deploy --parameter-overrides DailyCreditLimit=…"
 )
 
 
@@ -24,11 +24,15 @@ TODAY = (
         (0, Budget(daily=1), []),
         (1_050, Budget(daily=5_000), [TODAY]),
         (1_050, Budget(daily=5_000, monthly=20_050), [TODAY]),
-        (1, Budget(monthly=10_000), ["may spend 0 more this month (MonthlyCreditLimit is 10,000)"]),
+        (
+            1,
+            Budget(monthly=10_000),
+            ["may spend only 0 more this month (MonthlyCreditLimit is 10,000)"],
+        ),
         (9_000, Budget(1, 1), ["DailyCreditLimit=…", "MonthlyCreditLimit=…"]),
     ],
 )
-def test_a_price_above_what_is_left_is_warned_of(
+def test_a_price_above_the_remaining_budget_is_a_warning(
     price: int, budget: Budget, begins: list[str]
 ) -> None:
     warnings = list(limit_warnings(price, budget, SPENT.__getitem__, NOW))

@@ -1,3 +1,3 @@
-"""Stands for what a layer ships."""
+"""Stands for a layer's package."""
 
 STAMP = "from the layer"
