@@ -281,7 +281,7 @@ def table_mutants() -> Iterator[Mutant]:
     for name in TABLES:
         where = f"{_STATES}.{name}"
         table: Any = target(where).value
-        for key in table:
+        for key in sorted(table):
             inner = table[key] if isinstance(table, Mapping) else ()
             entries = [f"{key.name}.{following.name}" for following in inner] or [key.name]
             for entry in sorted(entries):
