@@ -48,11 +48,11 @@ check-dead-code: $(VENV)/.check
 	$(STEP) $(BIN)/vulture
 
 # From shared/, deptry goes by the layer's requirements.txt: what ships must ship what it needs.
-# Deliver alone brings pyvips and pi-heif.
+# Deliver alone brings pyvips and pi-heif, which brings Pillow.
 check-dependencies: $(VENV)/.check
 	$(STEP) $(OFFLINE) sh -ec '$(abspath $(BIN))/deptry shared functions local; cd shared; \
 		$(abspath $(BIN))/deptry dropscale ../functions --known-first-party dropscale \
-		--per-rule-ignores "DEP001=pi_heif|pyvips,DEP003=certifi|httpx|pi_heif|pydantic_core|pyvips|urllib3"'
+		--per-rule-ignores "DEP001=pi_heif|pyvips,DEP003=PIL|certifi|httpx|pi_heif|pydantic_core|pyvips|urllib3"'
 
 check-generated: $(VENV)/.check
 	$(STEP) $(OFFLINE) $(BIN)/python docs/generate.py --check

@@ -53,4 +53,4 @@ def test_a_command_names_the_limit_that_a_stack_has_by_default(cloud: EmbeddedCl
 
     assert list(stack_limit_warnings(target, 5_000)) == []
     (warning,) = stack_limit_warnings(target, 5_001)
-    assert "the stack may spend 5,000 more today (DailyCreditLimit is 5,000)" in warning
+    assert "the stack may spend only 5,000 more today (DailyCreditLimit is 5,000)" in warning

@@ -88,7 +88,7 @@ def test_nothing_else_in_them_is_allowed(action: str, resource: str, is_allowed:
 def test_one_bucket_for_both_is_refused() -> None:
     one = {"ExistingInputBucket": "theirs", "ExistingResultsBucket": "theirs"}
     with (
-        pytest.raises(InvalidParameterError, match="must be two buckets"),
+        pytest.raises(InvalidParameterError, match="must be different buckets"),
         EmbeddedCloud(template=TEMPLATE, parameters=one),
     ):
         pass

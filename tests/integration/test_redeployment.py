@@ -155,7 +155,7 @@ def test_declining_pays_again() -> None:
             old = awaited(cloud, "cat.png", is_delivered)
             before = kept(cloud)
         with deployed(api, "second", before) as cloud:
-            with pytest.raises(LedgerUnchanged, match="paid again"):
+            with pytest.raises(LedgerUnchanged, match="paid for again"):
                 rebuild_ledger(target_of(cloud), declines=True, is_agreed=False)
             assert rebuild_ledger(target_of(cloud), declines=True, is_agreed=True) == 0
             drop(cloud, "cat.png", png())
