@@ -205,9 +205,9 @@ class MemoryLedger:
                 owned = self.owner_record
                 if owned is None or owned.stack_id != stack_id or not owned.is_rebuilt:
                     raise NotOwner
-            case SaveReference(reference):
+            case SaveReference(reference, replaces):
                 there = self.references.get(_name_of(reference))
-                if there is not None and there.fingerprint != reference.fingerprint:
+                if there and there.fingerprint not in {reference.fingerprint, replaces}:
                     raise ProjectTaken
             case RequireOpenGate() if self.gate_record and not self.gate_record.is_open:
                 raise GateClosed

@@ -45,6 +45,7 @@ from dropscale.ledger.store import (
     SaveGate,
     SaveJob,
     SaveOwner,
+    SaveReference,
     SaveWalk,
     SlotsTaken,
     Spend,
@@ -438,6 +439,24 @@ def test_token_and_project_lead_to_the_job(ledger: Ledger) -> None:
     project = KnownProject(project_id="project", fingerprint=job.fingerprint, token="token")
     assert (ledger.attempt("token"), ledger.project("project")) == (attempt, project)
     assert ledger.attempt("another") is None
+
+
+def test_a_reference_replaces_that_of_the_job_it_names_and_of_no_other(ledger: Ledger) -> None:
+    first, second, third = (
+        KnownProject(project_id="project", fingerprint=name)
+        for name in ("first", "second", "third")
+    )
+    ledger.write(SaveReference(first, replaces="nobody"))
+    for replaces in (None, "third"):
+        with pytest.raises(ProjectTaken):
+            ledger.write(SaveReference(second, replaces=replaces))
+    assert ledger.project("project") == first
+
+    ledger.write(SaveReference(second, replaces="first"))
+    ledger.write(SaveReference(second, replaces="first"))
+    assert ledger.project("project") == second
+    with pytest.raises(ProjectTaken):
+        ledger.write(SaveReference(third, replaces="first"))
 
 
 @pytest.mark.parametrize("step", ["submitted", "with_orphan"])

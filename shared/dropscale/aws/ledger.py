@@ -281,8 +281,8 @@ class DynamoLedger:
                 return self._put(job, _job_key(job.fingerprint), listing_of(job))
             case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 return self._put(record, _KEY_OF_ONLY[type(record)])
-            case SaveReference(reference):
-                return self._put_reference(reference)
+            case SaveReference(reference, replaces):
+                return self._put_reference(reference, replaces or reference.fingerprint)
             case Attach(fingerprint, drop_id):
                 item = _item(_attachment_key(fingerprint, drop_id))
                 return {"Put": {"TableName": self._table, "Item": item}}
@@ -322,16 +322,17 @@ class DynamoLedger:
         put["ConditionExpression"] = "seq = :before"
         return self._on_table("Put", put, _item({":before": record.seq - 1}))
 
-    def _put_reference(self, reference: Reference) -> Any:
+    def _put_reference(self, reference: Reference, replaces: str) -> Any:
         if isinstance(reference, Attempt):
             key = _attempt_key(reference.token)
         else:
             key = _project_key(reference.project_id)
         put = {
             "Item": _item(reference.model_dump(mode="json", exclude_none=True) | key),
-            "ConditionExpression": "attribute_not_exists(pk) OR fingerprint = :fingerprint",
+            "ConditionExpression": "attribute_not_exists(pk) OR fingerprint IN (:own, :replaced)",
         }
-        return self._on_table("Put", put, _item({":fingerprint": reference.fingerprint}))
+        values = {":own": reference.fingerprint, ":replaced": replaces}
+        return self._on_table("Put", put, _item(values))
 
     def _count_slot(self, step: int, limit: int | None) -> Any:
         update: dict[str, Any] = {"Key": _item(_SLOTS), "UpdateExpression": "ADD taken :step"}

@@ -118,9 +118,13 @@ Reference = Attempt | KnownProject
 
 @dataclass(frozen=True)
 class SaveReference:
-    """Write a reference to a job; fails if it refers to another job already."""
+    """Write a reference to a job; fails if it refers to another job already.
+
+    `replaces`: the fingerprint of another job to which it may refer.
+    """
 
     reference: Reference
+    replaces: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,16 @@ from enum import StrEnum
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop
-from dropscale.ledger.jobs import AttemptName, Job
+from dropscale.ledger.jobs import AttemptName, Job, KnownProject
 from dropscale.ledger.states import DropState, JobState, WaitReason
-from dropscale.ledger.store import Ledger, ProjectTaken, amend_drop, amend_job, is_named_by
+from dropscale.ledger.store import (
+    Ledger,
+    ProjectTaken,
+    SaveReference,
+    amend_drop,
+    amend_job,
+    is_named_by,
+)
 from dropscale.magichour.models import Project
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectUnnamed
 from dropscale.pipeline.parts.follow import FollowJob
@@ -72,7 +79,7 @@ class Resolve:
             NotFound: the vendor has no such project.
         """
         project, now = self.upscaler.project(project_id), self.clock()
-        found = self._adoptable_job(drop, project, trust)
+        found, holder = self._adoptable_job(drop, project, trust)
         is_trusted = trust is Trust.ANYWAY
 
         def adopt(job: Job) -> Job:
@@ -92,7 +99,10 @@ class Resolve:
                 is_trusted=is_trusted,
             )
 
+        known = KnownProject(project_id=project_id, fingerprint=found.fingerprint)
         try:
+            if holder is not None:
+                self.ledger.write(SaveReference(known, replaces=holder))
             adopted = amend_job(self.ledger, found.fingerprint, adopt)
         except ProjectTaken:
             raise ForeignProject.known(project_id) from None
@@ -133,10 +143,19 @@ class Resolve:
     def _amend_unknown(self, job: Job, step: Callable[[Job], Job]) -> Job:
         return amend_job(self.ledger, job.fingerprint, step, only=JobState.UNKNOWN)
 
-    def _adoptable_job(self, drop: Drop, project: Project, trust: Trust) -> Job:
-        """Return the job of a project: one that is at it, one that it names, or one without any."""
+    def _adoptable_job(self, drop: Drop, project: Project, trust: Trust) -> tuple[Job, str | None]:
+        """Return the job of a project: one that is at it, one that it names, or one without any.
+
+        Also return the fingerprint of another job that holds it although the name is this job's:
+        the vendor has answered that job's create with the id of a project whose own answer was
+        lost.
+        """
         jobs, known = self._jobs(drop), self.ledger.project(project.id)
         if known is not None:
+            if not self._is_held_rightly(known.fingerprint, project):
+                for job in jobs:
+                    if job.state in _ADOPTING and is_named_by(self.ledger, job, project.name):
+                        return job, known.fingerprint
             jobs = [job for job in jobs if job.fingerprint == known.fingerprint]
             if not jobs:
                 raise ForeignProject.known(project.id)
@@ -147,13 +166,21 @@ class Resolve:
         says = [is_named_by(self.ledger, job, project.name) for job in lacking]
         named = [job for job, is_named in zip(lacking, says, strict=True) if is_named]
         if named:
-            return named[0]
+            return named[0], None
         if False in says and trust is not Trust.ANYWAY:
             raise ForeignProject.unless_trusted(project.id)
         job = _likeliest(drop, lacking)
         if known is None and trust is Trust.NAME:
             raise ProjectUnnamed.of(project.id, project.name, job.project_name)
-        return job
+        return job, None
+
+    def _is_held_rightly(self, fingerprint: str, project: Project) -> bool:
+        """Whether a project is its job's by its name, or because a person said so."""
+        holder = self.ledger.job(fingerprint)
+        return holder is not None and (
+            holder.trusted_project == project.id
+            or is_named_by(self.ledger, holder, project.name) is True
+        )
 
     def _unknown_jobs(self, drop: Drop) -> list[Job]:
         unknown = [job for job in self._jobs(drop) if job.state is JobState.UNKNOWN]

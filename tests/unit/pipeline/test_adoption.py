@@ -7,6 +7,7 @@ import pytest
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job, KnownProject
 from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.store import SaveReference
 from dropscale.magichour import errors
 from dropscale.pipeline.parts.delivery_errors import ForeignProject
 from dropscale.pipeline.resolve import NothingToResolve, Trust
@@ -103,6 +104,48 @@ def test_the_project_that_a_job_is_at_is_looked_at_anew_or_taken_against_its_nam
 
     job = ended.only_job
     assert (job.state, job.trusted_project, job.orphans) == (state, trusted, ())
+
+
+@pytest.fixture
+def mistaken(unknown: World) -> World:
+    """One whose vendor answered another image's create with the id of the lost create's project."""
+    lost = unknown.only_job.project_name
+    unknown.drop("dog.png", png(shade=7))
+    unknown.upscaler.finish(name=lost)
+    return unknown
+
+
+def test_a_project_that_another_job_holds_is_adopted_by_the_job_that_it_names(
+    mistaken: World,
+) -> None:
+    mistaken.adopt("cat.png", "project-1", Trust.NAME)
+    mistaken.run_executions()
+
+    assert mistaken.row("cat.png").state is DropState.DELIVERED
+    assert mistaken.row("dog.png").state is not DropState.DELIVERED
+    known = mistaken.ledger.project("project-1")
+    assert known is not None
+    assert known.fingerprint == jobs_of(mistaken, "cat.png")[0].fingerprint
+    assert len(mistaken.upscaler.creates) == 1
+
+
+def test_a_project_that_a_person_gave_to_another_job_stays_there(mistaken: World) -> None:
+    mistaken.adopt("dog.png", "project-1", Trust.ANYWAY)
+
+    with pytest.raises(ForeignProject):
+        mistaken.adopt("cat.png", "project-1", Trust.ANYWAY)
+
+
+def test_a_project_that_names_a_job_with_a_result_stays_where_it_is(mistaken: World) -> None:
+    mistaken.adopt("cat.png", "project-1", Trust.NAME)
+    mistaken.run_executions()
+    cat, dog = (jobs_of(mistaken, key)[0] for key in ("cat.png", "dog.png"))
+    taken = KnownProject(project_id="project-1", fingerprint=dog.fingerprint)
+    mistaken.ledger.write(SaveReference(taken, replaces=cat.fingerprint))
+
+    with pytest.raises(ForeignProject):
+        mistaken.adopt("cat.png", "project-1", Trust.NAME)
+    assert jobs_of(mistaken, "cat.png")[0] == cat
 
 
 def test_a_project_that_is_given_to_another_job_meanwhile_is_refused(unknown: World) -> None:
