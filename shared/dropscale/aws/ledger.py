@@ -282,7 +282,7 @@ class DynamoLedger:
             case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 return self._put(record, _KEY_OF_ONLY[type(record)])
             case SaveReference(reference, replaces):
-                return self._put_reference(reference, replaces or reference.fingerprint)
+                return self._put_reference(reference, replaces)
             case Attach(fingerprint, drop_id):
                 item = _item(_attachment_key(fingerprint, drop_id))
                 return {"Put": {"TableName": self._table, "Item": item}}

@@ -120,11 +120,11 @@ Reference = Attempt | KnownProject
 class SaveReference:
     """Write a reference to a job; fails if it refers to another job already.
 
-    `replaces`: the fingerprint of another job to which it may refer.
+    `replaces`: the fingerprint of another job to which it may refer; empty: none.
     """
 
     reference: Reference
-    replaces: str | None = None
+    replaces: str = ""
 
 
 @dataclass(frozen=True)

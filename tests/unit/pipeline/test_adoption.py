@@ -106,6 +106,15 @@ def test_the_project_that_a_job_is_at_is_looked_at_anew_or_taken_against_its_nam
     assert (job.state, job.trusted_project, job.orphans) == (state, trusted, ())
 
 
+def test_a_project_that_the_job_holds_stays_as_it_is_known(ended: World) -> None:
+    known = ended.ledger.project("project-1")
+    assert known is not None
+    assert known.token
+
+    ended.adopt("cat.png", "project-1", Trust.NAME)
+    assert ended.ledger.project("project-1") == known
+
+
 @pytest.fixture
 def mistaken(unknown: World) -> World:
     """One whose vendor answered another image's create with the id of the lost create's project."""
