@@ -40,7 +40,7 @@ def vendor() -> Iterator[ScriptedServer]:
 
 def processes_with_the_key(but: int) -> tuple[set[str], set[bytes]]:
     """Where the key shows in /proc; and the command lines that were looked at."""
-    found, commands = set(), set()
+    found, commands = dict[Path, bytes](), set()
     for process in PROC.glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_bytes()
@@ -49,8 +49,15 @@ def processes_with_the_key(but: int) -> tuple[set[str], set[bytes]]:
             continue  # it has ended, or is another's
         commands.add(command)
         if KEY.encode() in command or (KEY.encode() in environment and int(process.name) != but):
-            found.add(f"{process.name}: {command!r}")
-    return found, commands
+            found[process] = command
+    # Between fork and exec, a child of the command is a copy of it, environment included.
+    with suppress(OSError):
+        copied = (PROC / str(but) / "cmdline").read_bytes()
+        found = {
+            path: line for path, line in found.items() if line != copied or KEY.encode() in line
+        }
+    told = {f"{path.name}: {line!r}" for path, line in found.items()}
+    return told, commands
 
 
 def ended(process: "subprocess.Popen[str]") -> bool:
