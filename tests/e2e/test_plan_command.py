@@ -45,12 +45,23 @@ renditions: [{style: {mode: preserve}}, {style: {mode: creative}}]
     "pairs/one/prompted.png.yaml": "renditions: [{scale_factor: 2, style: {mode: creative}}]",
     "broken/dropscale.yaml": "scale_facter: 4",
     "broken/cow.png": png(shade=9),
+    "ruled/dropscale.yaml": """
+presets: {web: {output: {format: jpeg}}, best: {scale_factor: 4, style: {mode: preserve}}}
+preset: web
+rules: [{if: {below_width: 9}, preset: best}]
+""",
+    "ruled/small.png": png(shade=10),
+    "ruled/wide.png": png(16, 6, shade=11),
+    "ruled/deep/small.png": png(shade=12),
 }
 PRICES = {
     "again.png": 50,
     "fresh.png": 50,
     "pairs/cat.png": 25 + 50,
     "pairs/one/dog.png": 100,
+    "ruled/small.png": 100,
+    "ruled/wide.png": 50,
+    "ruled/deep/small.png": 100,
 }
 """What each image adds; all others add nothing."""
 
@@ -98,6 +109,17 @@ def test_a_run_charges_what_was_planned_and_the_next_one_what_is_new(folder: Fol
     for drop in planned["drops"]:
         price = sum(rendition["credits"] for rendition in drop["renditions"])
         assert (drop["key"], price) == (drop["key"], PRICES.get(drop["key"], 0))
+
+    totals = {kind: {one.pop("name"): one for one in of} for kind, of in planned["totals"].items()}
+    assert sum(one["credits"] for one in totals.pop("folders").values()) == planned["credits"]
+    web, rule = {"images": 3, "credits": 250}, {"images": 2, "credits": 200}
+    assert totals == {
+        "presets": {
+            "ruled/dropscale.yaml (presets.web)": {**web, "upscales": 3},
+            "ruled/dropscale.yaml (presets.best)": {**rule, "upscales": 2},
+        },
+        "rules": {"ruled/dropscale.yaml (rules[0])": {**rule, "upscales": 2}},
+    }
 
     assert (again := folder.plan(code=1))["credits"] == 0
     assert again["credits_before"] == planned["credits"]

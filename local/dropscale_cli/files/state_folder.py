@@ -158,16 +158,7 @@ class KeptLedger:
         Raises:
             UnusablePath: the journal cannot be read.
         """
-        if not folder.journal.is_file():
-            return cls()
-        from dropscale.aws.ledger import records_in  # noqa: PLC0415 # botocore takes its time
-
-        try:
-            with Journal.opened(folder.journal) as journal:
-                records = list(records_in(row for _, row in journal.rows()))
-        except FileUnusable as error:
-            raise UnusablePath(str(error)) from error
-        return cls.of(records)
+        return cls.of(kept_records(folder))
 
     @classmethod
     def of(cls, records: Iterable[Drop | Job]) -> Self:
@@ -191,18 +182,37 @@ class KeptLedger:
     @property
     def paid(self) -> frozenset[str]:
         """The fingerprints of jobs that will not be paid for automatically."""
-        return frozenset(
-            job.fingerprint
-            for job in self.jobs.values()
-            if job.state is not JobState.READY and not job.is_refunded
-        )
+        return frozenset(job.fingerprint for job in self.jobs.values() if is_paid(job))
 
     @property
     def unpaid_prices(self) -> dict[str, int]:
         """The prices, by fingerprint, of jobs that a stack starts automatically."""
         jobs = self.jobs.values()
-        return {
-            job.fingerprint: job.parameters.credits
-            for job in jobs
-            if job.state is JobState.READY and job.due is not None
-        }
+        return {job.fingerprint: job.parameters.credits for job in jobs if is_left_unpaid(job)}
+
+
+def is_paid(job: Job) -> bool:
+    """Whether a job will not be paid for automatically."""
+    return job.state is not JobState.READY and not job.is_refunded
+
+
+def is_left_unpaid(job: Job) -> bool:
+    """Whether a stack starts a job automatically."""
+    return job.state is JobState.READY and job.due is not None
+
+
+def kept_records(folder: StateFolder) -> Iterator[Drop | Job]:
+    """Yield the records of a folder's ledger; none if no run used the folder.
+
+    Raises:
+        UnusablePath: the journal cannot be read.
+    """
+    if not folder.journal.is_file():
+        return
+    from dropscale.aws.ledger import records_in  # noqa: PLC0415 # botocore takes its time
+
+    try:
+        with Journal.opened(folder.journal) as journal:
+            yield from records_in(row for _, row in journal.rows())
+    except FileUnusable as error:
+        raise UnusablePath(str(error)) from error

@@ -20,7 +20,7 @@ from dropscale_cli.files.drops import Drops
 from dropscale_cli.files.results import collected_file
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.page.gallery import LivePage
-from dropscale_cli.specs.plan import Plan, loss_lines, plan_of
+from dropscale_cli.specs.bill import Bill, bill_for, lines_about
 from dropscale_cli.stacks.local_stack import (
     STACK,
     ChosenApi,
@@ -354,21 +354,20 @@ class _LocalRun:
     api: ChosenApi
 
     @cached_property
-    def _plan(self) -> Plan:
-        return plan_of(self.drops, self.ledger)
+    def _bill(self) -> Bill:
+        return bill_for(self.drops, self.ledger.jobs.values())
 
     @property
     def price(self) -> int:
         """See `PlannedRun.price`."""
-        return self._plan.credits if self.api.is_charged else 0
+        return self._bill.credits if self.api.is_charged else 0
 
     def warnings(self) -> Iterable[str]:
         """See `PlannedRun.warnings`."""
         if not self.api.is_charged:
             return []
-        losses = loss_lines((drop.source.key, drop.losses) for drop in self._plan.drops)
-        account = self.api.account(self.price, self._plan.scale_factors)
-        return [*losses, *(account.lines() if account else [])]
+        account = self.api.account(self.price, self._bill.scale_factors)
+        return [*lines_about(self._bill.losses), *(account.lines() if account else [])]
 
     def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
         """See `PlannedRun.bring`; the stack's buckets are empty, so all files are uploaded."""
