@@ -34,6 +34,7 @@ from dropscale.pipeline.parts.publish import PublishOutput
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.pipeline.parts.start import StartJob, StartPolicy
 from dropscale.pipeline.parts.tag import TagDrop, leave_untagged
+from dropscale.pipeline.parts.waiters import WakeWaiters
 from dropscale.pipeline.reconcile import Reconcile
 from dropscale.pipeline.resolve import Decision, Resolve, Trust
 from dropscale.pipeline.restart import Restart
@@ -45,6 +46,7 @@ from dropscale.specs.merge import stack_defaults
 from dropscale.upscaler import FINAL_STATUSES, Mode, ProjectStatus
 from tests.fakes import (
     Clock,
+    FakeCallbacks,
     FakeExecutions,
     FakeInputBucket,
     FakePixels,
@@ -77,6 +79,7 @@ class World:
     bucket: FakeInputBucket = field(default_factory=FakeInputBucket)
     results: FakeResults = field(default_factory=FakeResults)
     executions: FakeExecutions = field(default_factory=FakeExecutions)
+    callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
     queue: FakeQueue = field(default_factory=FakeQueue)
     upscaler: FakeUpscaler = field(default_factory=FakeUpscaler)
     pixels: FakePixels = field(default_factory=FakePixels)
@@ -104,6 +107,7 @@ class World:
         self.ownership = Ownership(self.ledger, self.results, self.clock, self.stack_id)
         self.gate = GateKeeper(self.ledger, self.upscaler, self.clock, lambda: 0.5)
         self.look = LookAtProject(self.ledger, self.upscaler, self.clock)
+        self.wake_waiters = WakeWaiters(self.ledger, self.callbacks)
         self.follow = FollowJob(
             self.ledger, self.write_manifest, self.executions, self.clock, self.timing
         )
@@ -149,6 +153,8 @@ class World:
             clock=self.clock,
             schedule=self.schedule,
             sleep=sleep,
+            brief_look=self.look,
+            wake_waiters=self.wake_waiters,
         )
         self.deliver_result = Deliver(
             ledger=self.ledger,
@@ -256,6 +262,12 @@ class World:
         drop = self.report_failure(state.model_copy(update={"error": caught}), lambda: PLENTY)
         self._end(state)
         return drop
+
+    def wait(self, state: ExecutionState) -> str | None:
+        """Let an execution enter a wait; return how the look in it ended that, or None."""
+        token = f"token-{next(self._tokens)}"
+        self.check.begin_wait(state, token, self.clock())
+        return self.callbacks.ended.get(token)
 
     def run_executions(self) -> None:
         """Let every execution look once, and end if the look was final or raised."""

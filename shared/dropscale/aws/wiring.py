@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from dropscale.pipeline.parts.ports import SpecFiles
     from dropscale.pipeline.parts.spec_resolver import NamesLike, SpecResolver
     from dropscale.pipeline.parts.start import StartJob
+    from dropscale.pipeline.parts.waiters import WakeWaiters
     from dropscale.pipeline.rebuild import RebuildLedger
     from dropscale.pipeline.resolve import Resolve
     from dropscale.pipeline.restart import Restart
@@ -77,6 +78,9 @@ CALL_SECONDS = 45.0
 _TOKEN_BYTES = 12
 """96 bits, so that an attempt's token cannot be guessed."""
 CHECK_CALL_SECONDS = 15.0
+BRIEF_CALL_SECONDS = 2.0
+"""The time limit of a look in a wait that a token ends: twice this, as its connection may take as
+long, is less than the shortest such wait."""
 
 TRANSFER_SECONDS = 90.0
 """The time limit of an upload, out of the 120 s that the template gives submit."""
@@ -130,8 +134,16 @@ def check(settings: CheckSettings, observe: Observer) -> Check:
     from dropscale.pipeline.parts.poll_schedule import PollSchedule
 
     parts = _Parts(settings, observe, call_seconds=CHECK_CALL_SECONDS)
-    schedule = PollSchedule.up_to(settings.poll_interval_cap_seconds)
-    return Check(parts.ledger, parts.look, parts.write_manifest, _now, schedule, time.sleep)
+    return Check(
+        ledger=parts.ledger,
+        look=parts.look,
+        write_manifest=parts.write_manifest,
+        clock=_now,
+        schedule=PollSchedule.up_to(settings.poll_interval_cap_seconds),
+        sleep=time.sleep,
+        brief_look=replace(parts.look, upscaler=parts.upscaler.within(BRIEF_CALL_SECONDS)),
+        wake_waiters=parts.wake_waiters,
+    )
 
 
 def deliver(settings: StartSettings, observe: Observer) -> Deliver:
@@ -304,6 +316,7 @@ class _Parts:
         call_seconds: float = CALL_SECONDS,
         transfer_seconds: float = TRANSFER_SECONDS,
     ) -> None:
+        self._client = client
         self.s3 = cast("S3Client", client("s3"))
         self.ledger = DynamoLedger(client("dynamodb"), settings.ledger_table)
         where = settings.results_bucket, settings.results_prefix
@@ -328,6 +341,15 @@ class _Parts:
 
         return LookAtProject(self.ledger, self.upscaler, _now)
 
+    @cached_property
+    def wake_waiters(self) -> WakeWaiters:
+        from dropscale.aws.executions import StepFunctionsCallbacks
+        from dropscale.pipeline.parts.waiters import WakeWaiters
+
+        return WakeWaiters(
+            self.ledger, StepFunctionsCallbacks(partial(self._client, "stepfunctions"))
+        )
+
 
 class _StartParts(_Parts):
     """The parts of a function that may start jobs."""
@@ -344,7 +366,6 @@ class _StartParts(_Parts):
             tag = TagDrop(S3InputBucket(self.s3))
             self.write_manifest = replace(self.write_manifest, tag=tag)
         self._settings = settings
-        self._client = client
 
     @cached_property
     def gate(self) -> GateKeeper:
