@@ -76,12 +76,10 @@ def permissions(  # noqa: PLR0912 # one for each shape of call
             yield Permission(f"sqs:{operation}", f"{prefix}:{call['QueueUrl'].rpartition('/')[2]}")
         case "secretsmanager":
             yield Permission(f"secretsmanager:{operation}", call["SecretId"])
-        case "stepfunctions" if "taskToken" in call:
-            # Of the state machine that made the token, which is the stack's only one.
-            machine = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:dropscale-upscale"
-            yield Permission(f"states:{operation}", machine)
         case "stepfunctions":
-            arn = call["executionArn" if "executionArn" in call else "stateMachineArn"]
+            # A task token is of the stack's only machine, but does not name it.
+            machine = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:dropscale-upscale"
+            arn = call.get("executionArn") or call.get("stateMachineArn", machine)
             yield Permission(f"states:{operation}", arn)
         case "events":
             for entry in call["Entries"]:
