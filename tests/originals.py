@@ -18,6 +18,7 @@ MAKE, COPYRIGHT, DATE_TIME_ORIGINAL, MAKER_NOTE = 0x010F, 0x8298, 0x9003, 0x927C
 PIXEL_X_DIMENSION, PIXEL_Y_DIMENSION, GPS_LATITUDE_REF = 0xA002, 0xA003, 1
 CAPTION, CAPTION_DATASET = "A cat on a fence", (2, 120)
 CREATOR = "Ada Example"
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 NOTE = b"maker's own, with offsets"
 SIZE = (48, 32)
 
