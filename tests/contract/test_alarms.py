@@ -181,7 +181,8 @@ def read_metrics(text: str) -> Emitted:
 
 def watched(alarm: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield namespace, name and dimensions of each metric that an alarm watches."""
-    stats = [one["MetricStat"]["Metric"] for one in alarm.get("Metrics", []) if "MetricStat" in one]
+    parts = [one.get("Fn::If", [None, one])[1] for one in alarm.get("Metrics", [])]
+    stats = [one["MetricStat"]["Metric"] for one in parts if "MetricStat" in one]
     for metric in stats or [alarm]:
         dimensions = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
         yield metric["Namespace"], metric["MetricName"], dimensions

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from dropscale import __version__
 from dropscale.aws import wiring
-from dropscale.aws.api_key import SecretApiKey
+from dropscale.aws.stored_secret import StoredSecret
 from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
 from dropscale.pipeline.parts.ownership import MayNotPay
@@ -158,7 +158,7 @@ def _dead_letters(target: AwsTarget) -> Finding:
 
 
 def _key_of(target: AwsTarget) -> str:
-    return SecretApiKey(target.client("secretsmanager"), target.settings.api_key_secret_arn)()
+    return StoredSecret(target.client("secretsmanager"), target.settings.api_key_secret_arn)()
 
 
 def _api_key(target: AwsTarget, stack: str) -> Finding:
