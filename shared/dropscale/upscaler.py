@@ -30,6 +30,9 @@ class ProjectStatus(StrEnum):
 
 FINAL_STATUSES = frozenset({ProjectStatus.COMPLETE, ProjectStatus.ERROR, ProjectStatus.CANCELED})
 
+PROJECT_TYPE = "IMAGE_UPSCALER"
+"""The type of an upscaler's project."""
+
 SCALE_FACTORS = (2, 4)
 
 MODE_BY_ENHANCEMENT = MappingProxyType(

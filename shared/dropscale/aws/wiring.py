@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, cast
 import boto3
 from botocore.config import Config
 
-from dropscale.aws.api_key import SecretApiKey
 from dropscale.aws.buckets import S3InputBucket, S3ResultsBucket
 from dropscale.aws.event_bus import EventBridgeAnnouncer
 from dropscale.aws.ledger import DynamoLedger
@@ -31,7 +30,9 @@ from dropscale.aws.settings import (
     StartSettings,
     SubmitSettings,
     SweepSettings,
+    WebhookSettings,
 )
+from dropscale.aws.stored_secret import StoredSecret
 from dropscale.ledger.drops import Drop
 from dropscale.magichour.calls import CONNECT_TIMEOUT
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
     from dropscale.aws.drop_queue import SqsDropQueue
+    from dropscale.aws.webhook import ReceiveWebhook
     from dropscale.ledger.budget import Budget
+    from dropscale.magichour.webhooks import EventKind
     from dropscale.pipeline.check import Check
     from dropscale.pipeline.deliver import Deliver
     from dropscale.pipeline.fail import Fail
@@ -94,6 +97,10 @@ _CONFIG = Config(
     read_timeout=20,
     # Otherwise botocore builds its user agent again for each request: a tenth of a request's cost.
     user_agent="dropscale",
+)
+_WEBHOOK_CONFIG = _CONFIG.merge(
+    # The vendor waits 10 s, and then sends the event again.
+    Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=2)
 )
 
 
@@ -199,6 +206,25 @@ def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
         ownership=parts.ownership,
         clock=_now,
     )
+
+
+def webhook(settings: WebhookSettings, _observe: Observer) -> ReceiveWebhook:
+    """Compose webhook."""
+    from dropscale.aws.webhook import ReceiveWebhook
+    from dropscale.pipeline.receive_event import ReceiveEvent
+
+    def client(service: str) -> Any:
+        return _session().client(service, config=_WEBHOOK_CONFIG)  # type: ignore[call-overload] # chosen by name
+
+    secret = StoredSecret(
+        client("secretsmanager"), settings.webhook_secret_arn, "the webhook's secret"
+    )
+    ledger = DynamoLedger(client("dynamodb"), settings.ledger_table)
+    return ReceiveWebhook(secret, ReceiveEvent(ledger, _wake_nobody, _now), _now)
+
+
+def _wake_nobody(_fingerprint: str, _project_id: str, _kind: EventKind) -> int:
+    return 0
 
 
 def retry(settings: SweepSettings, client: ClientOf) -> Retry:
@@ -324,7 +350,7 @@ class _Parts:
         self._stack_id = settings.stack_id
         announce = EventBridgeAnnouncer(lambda: client("events"), *where)
         self.write_manifest = WriteManifest(self.ledger, self.results, observe, announce)
-        api_key = SecretApiKey(client("secretsmanager"), settings.api_key_secret_arn)
+        api_key = StoredSecret(client("secretsmanager"), settings.api_key_secret_arn)
         self.upscaler = MagicHourUpscaler(
             api_key, settings.api_base_url, call_seconds, transfer_seconds
         )
