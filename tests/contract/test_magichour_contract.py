@@ -131,19 +131,6 @@ def essence(request: Received) -> tuple[object, ...]:
     return request.method, request.path, body, request.headers.get("Authorization")
 
 
-def test_the_seed_documents_create_sends_what_the_vendors_sends(
-    server: ScriptedServer, ours: magichour.Client, theirs: magic_hour.Client
-) -> None:
-    def create(client: Any) -> list[tuple[object, ...]]:
-        server.received.clear()
-        client.v1.ai_image_upscaler.create(
-            assets={"image_file_path": "api-assets/id/1234.png"}, **SEED_PARAMETERS
-        )
-        return [essence(request) for request in server.received]
-
-    assert create(ours) == create(theirs)
-
-
 def test_the_seed_documents_generate_sends_what_the_vendors_sends(
     server: ScriptedServer,
     ours: magichour.Client,

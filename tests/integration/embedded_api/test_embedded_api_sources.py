@@ -1,6 +1,4 @@
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -8,34 +6,15 @@ import pytest
 from dropscale_embedded.api.picture import ImageFault
 from dropscale_embedded.api.sources import read_image
 from dropscale_embedded.api.storage import Storage
-
-
-class Site(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        if self.path == "/cat.png?size=big":
-            self.send_response(200)
-            self.send_header("Content-Length", "3")
-            self.end_headers()
-            self.wfile.write(b"cat")
-        elif self.path == "/moved.png":
-            self.send_response(302)
-            self.send_header("Location", "/cat.png?size=big")
-            self.end_headers()
-        else:
-            self.send_error(404)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Stay quiet."""
+from tests.unit.magichour.scripted_server import Reply, ScriptedServer
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with ScriptedServer() as server:
+        server.on("GET", "/cat.png", Reply(200, b"cat"))
+        server.on("GET", "/moved.png", Reply(302, headers={"Location": "/cat.png"}))
+        yield server.base_url
 
 
 @pytest.fixture

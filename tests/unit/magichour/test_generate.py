@@ -1,4 +1,7 @@
-"""The whole way: upload, create, wait, download."""
+"""The whole way: upload, create, wait, download.
+
+What the vendor's SDK does too is in `tests/integration/embedded_api/test_conformance.py`.
+"""
 
 from copy import deepcopy
 from pathlib import Path
@@ -165,35 +168,6 @@ def test_an_output_cannot_be_written_outside_the_directory(
     result = client.v1.image_projects.check_result("../p1", True, True, tmp_path / "out")
     [path] = result.downloaded_paths or [""]
     assert Path(path).resolve().parent == tmp_path / "out"
-
-
-@pytest.mark.parametrize("status", ["error", "canceled"])
-def test_a_project_that_failed_is_returned(
-    server: ScriptedServer, client: Client, image: Path, status: str
-) -> None:
-    error = {"code": "invalid_file_format", "message": "not an image"}
-    server.on("GET", PROJECT, project(server, status, error=error, credits_charged=0, name=None))
-    result = generate(client, image)
-    assert result.status == status
-    assert result.error.code == "invalid_file_format"
-    assert (result.credits_charged, result.downloaded_paths) == (0, None)
-
-
-def test_without_waiting_it_looks_once(server: ScriptedServer, client: Client, image: Path) -> None:
-    server.on("GET", PROJECT, project(server, "queued", downloads=None))
-    result = generate(client, image, wait_for_completion=False)
-    assert (result.status, result.downloads, result.downloaded_paths) == ("queued", [], None)
-    assert len(server.sent_to("GET", PROJECT)) == 1
-
-
-def test_without_downloading_the_urls_are_returned(
-    server: ScriptedServer, client: Client, image: Path
-) -> None:
-    serve_output(server)
-    result = generate(client, image, download_outputs=False)
-    assert result.downloads[0].url.endswith("/output.png")
-    assert result.downloaded_paths is None
-    assert server.sent_to("GET", "/output.png") == []
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
