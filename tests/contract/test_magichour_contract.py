@@ -11,10 +11,7 @@ import magic_hour  # type: ignore[import-untyped]  # the SDK ships no py.typed
 import make_api_request
 import pytest
 from magic_hour.types import params  # type: ignore[import-untyped]
-from magic_hour.types.models import (  # type: ignore[import-untyped]
-    V1AiImageUpscalerCreateResponse,
-    V1ImageProjectsGetResponse,
-)
+from magic_hour.types.models import V1AiImageUpscalerCreateResponse, V1ImageProjectsGetResponse  # type: ignore[import-untyped]
 
 from dropscale import magichour
 from dropscale.upscaler import ProjectStatus

@@ -98,9 +98,7 @@ CREATE = [
     Use("older mode", created(style={"mode": "pro"}), '"credits_charged": 25'),
     Use("4x", created(scale_factor=4.0), '"credits_charged": 200'),
     Use(
-        "enhancement",
-        created(style={"enhancement": "Resemblance"}, name="Cat"),
-        '"frame_cost": 25',
+        "enhancement", created(style={"enhancement": "Resemblance"}, name="Cat"), '"frame_cost": 25'
     ),
     Use("prompt", created(style={"mode": "creative", "prompt": "fur"}), "prompt='fur'"),
     Use("no name", created(name=None, style=None), "Image Upscaler - "),

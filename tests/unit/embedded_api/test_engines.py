@@ -11,13 +11,7 @@ import pytest
 from PIL import Image
 
 from dropscale.upscaler import Mode
-from dropscale_embedded.api import (
-    Engine,
-    LanczosEngine,
-    ModelEngine,
-    StubEngine,
-    best_engine,
-)
+from dropscale_embedded.api import Engine, LanczosEngine, ModelEngine, StubEngine, best_engine
 from dropscale_embedded.api.engines import Stopped
 from dropscale_embedded.api.engines.tiles import Pixels, bleed, image_of, pixels_of
 from dropscale_embedded.api.picture import Picture, decode

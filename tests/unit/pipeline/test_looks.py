@@ -38,8 +38,7 @@ def test_a_result_is_found_while_check_waits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cap", "patience", "pauses"),
-    [(1, 0, [1, 3, 3]), (8, 0, [3, 3, 8]), (30, 9, [3, 9, 30])],
+    ("cap", "patience", "pauses"), [(1, 0, [1, 3, 3]), (8, 0, [3, 3, 8]), (30, 9, [3, 9, 30])]
 )
 def test_where_looks_cost_nothing_they_come_often(
     cap: int, patience: int, pauses: list[int]
