@@ -24,6 +24,7 @@ from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServe
 
 PROJECT = "/v1/image-projects/p1"
 CREATE = "/v1/ai-image-upscaler"
+SEEN = ("queued", "rendering", "complete")
 
 
 def project(server: ScriptedServer, status: str, *urls: str, **fields: object) -> Reply:
@@ -77,12 +78,14 @@ def test_the_outputs_are_downloaded(
     assets: LocalAssets = {"image_file_path": str(image)}
     style: Style = {"enhancement": "Balanced"}
     given = deepcopy((assets, style))
+    news: list[Progress] = []
     result = client.v1.ai_image_upscaler.generate(
         assets=assets,
         scale_factor=2.0,
         style=style,
         name="Cat",
         download_directory=str(tmp_path / "new" / "outputs"),
+        progress=news.append,
     )
     assert (assets, style) == given, "the caller's dicts are left alone"
     assert server.sent_to("POST", CREATE)[0].json["assets"] == {
@@ -94,24 +97,11 @@ def test_the_outputs_are_downloaded(
     assert [path.name for path in expected.parent.iterdir()] == ["p1-output.png"]
     assert (result.id, result.status, result.credits_charged) == ("p1", "complete", 50)
     assert result.model_extra == {"future": 1}
-
-
-def test_the_progress_is_reported(
-    server: ScriptedServer, client: Client, image: Path, tmp_path: Path
-) -> None:
-    server.on(
-        "GET", PROJECT, project(server, "queued"), project(server, "complete", "/p1/output.png")
-    )
-    server.on("GET", "/p1/output.png", Reply(200, b"upscaled"))
-    news: list[Progress] = []
-    result = generate(client, image, download_directory=tmp_path, progress=news.append)
-    [path] = result.downloaded_paths
     assert news == [
         Progress(Stage.UPLOADING, bytes_done=8, bytes_total=8),
         Progress(Stage.CREATED, "p1"),
-        Progress(Stage.WAITING, "p1", ProjectStatus.QUEUED),
-        Progress(Stage.WAITING, "p1", ProjectStatus.COMPLETE),
-        Progress(Stage.DOWNLOADING, "p1", path=path, bytes_done=8, bytes_total=8),
+        *(Progress(Stage.WAITING, "p1", ProjectStatus(seen)) for seen in SEEN),
+        Progress(Stage.DOWNLOADING, "p1", path=str(expected), bytes_done=8, bytes_total=8),
     ]
 
 
@@ -126,15 +116,6 @@ def test_a_callers_error_in_progress_leaves_no_part(
     with pytest.raises(LookupError):
         client.v1.image_projects.check_result("p1", True, True, tmp_path, progress=broken)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_download_that_was_cut_off_is_asked_for_once_more(
-    server: ScriptedServer, client: Client, tmp_path: Path
-) -> None:
-    cut_off = Reply(200, b"upscaled", behaviour=Behaviour.RESET_INSIDE_ANSWER)
-    serve_output(server, cut_off, Reply(200, b"upscaled"))
-    assert collected(client, tmp_path) == [b"upscaled"]
-    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"upscaled"]
 
 
 def test_outputs_go_to_the_current_directory_by_default(
@@ -170,24 +151,24 @@ def test_an_output_cannot_be_written_outside_the_directory(
     assert Path(path).resolve().parent == tmp_path / "out"
 
 
-@pytest.mark.parametrize("status", [403, 404, 410])
-def test_an_expired_url_is_fetched_again_once(
-    server: ScriptedServer, client: Client, tmp_path: Path, status: int
+@pytest.mark.parametrize("status", [403, 404, 410, None])
+def test_a_download_that_expired_or_was_cut_off_is_asked_for_once_more(
+    server: ScriptedServer, client: Client, tmp_path: Path, status: int | None
 ) -> None:
+    cut_off = Reply(200, b"upscaled", behaviour=Behaviour.RESET_INSIDE_ANSWER)
+    fails = Reply(status) if status else cut_off
     old, fresh = (project(server, "complete", url) for url in ("/old.png", "/fresh.png"))
     server.on("GET", PROJECT, old, fresh)
-    server.on("GET", "/old.png", Reply(status))
+    server.on("GET", "/old.png", fails)
     server.on("GET", "/fresh.png", Reply(200, b"upscaled"))
     assert collected(client, tmp_path) == [b"upscaled"]
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"upscaled"]
     assert len(server.sent_to("GET", PROJECT)) == 2
 
-
-def test_a_url_that_stays_expired_fails(
-    server: ScriptedServer, client: Client, tmp_path: Path
-) -> None:
-    serve_output(server, Reply(410))
+    serve_output(server, fails)
+    server.received.clear()
     with pytest.raises(TransferFailed):
-        collected(client, tmp_path)
+        collected(client, tmp_path / "again")
     assert len(server.sent_to("GET", PROJECT)) == 2
 
 
