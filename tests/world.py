@@ -19,6 +19,7 @@ from dropscale.magichour.webhooks import EventKind
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.fail import Fail
+from dropscale.pipeline.forget import Forget
 from dropscale.pipeline.parts.accept import AcceptDrop
 from dropscale.pipeline.parts.account import AskForAccount
 from dropscale.pipeline.parts.adopt import AdoptProject
@@ -209,6 +210,9 @@ class World:
             write_manifest=self.write_manifest,
             clock=self.clock,
         )
+        self._forget = Forget(
+            self.ledger, self.upscaler, self.results, self.write_manifest, self.clock
+        )
         self.restart = Restart(self.ledger, self.follow, self.clock)
 
     def wake(self, fingerprint: str, project_id: str, kind: EventKind) -> int:
@@ -333,6 +337,10 @@ class World:
     def decide(self, key: str, decision: Decision) -> None:
         """Let a person decide on an unknown outcome."""
         self._resolve.decide(self.row(key), decision, lambda: PLENTY)
+
+    def forget(self, key: str) -> list[str]:
+        """Let a person delete the vendor's copy of a result."""
+        return self._forget(self.row(key))
 
     def _end(self, state: ExecutionState) -> None:
         rendition = self.ledger.drops[state.drop_id].renditions[state.rendition_id]

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from dropscale.pipeline.check import Check
     from dropscale.pipeline.deliver import Deliver
     from dropscale.pipeline.fail import Fail
+    from dropscale.pipeline.forget import Forget
     from dropscale.pipeline.parts.follow import FollowJob
     from dropscale.pipeline.parts.gate import GateKeeper
     from dropscale.pipeline.parts.look import LookAtProject
@@ -265,6 +266,19 @@ def resolve(settings: StartSettings, client: ClientOf) -> Resolve:
     parts = _StartParts(settings, client=client)
     parts.ownership.require()
     return Resolve(parts.ledger, parts.upscaler, parts.start, parts.follow, _now)
+
+
+def forget(settings: StartSettings, client: ClientOf) -> Forget:
+    """Compose forget, for the command line; `client` makes its AWS clients.
+
+    Raises:
+        MayNotPay: this stack may not change the ledger.
+    """
+    from dropscale.pipeline.forget import Forget
+
+    parts = _StartParts(settings, client=client)
+    parts.ownership.require()
+    return Forget(parts.ledger, parts.upscaler, parts.results, parts.write_manifest, _now)
 
 
 def restart(settings: StartSettings, client: ClientOf) -> Restart:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -28,6 +29,8 @@ class ManifestJob(BaseModel):
     credits_charged: int | None
     output: Output | None
     downloads: tuple[Download, ...]
+    forgotten_at: Instant | None = None
+    """When `dropscale forget` deleted the project, and so the result, at the vendor."""
 
 
 class Manifest(BaseModel):
@@ -86,6 +89,7 @@ def manifest_of(drop: Drop, *more: CodedWarning) -> Manifest:
             *drop.warnings,
             *_warnings_of_renditions(drop),
             *_unknown_charges(drop),
+            *_forgotten(drop),
             *more,
         ),
         reason=drop.reason,
@@ -107,6 +111,22 @@ def _unknown_charges(drop: Drop) -> Iterator[CodedWarning]:
             yield CodedWarning(WarningCode.EARLIER_CHARGE, told)
 
 
+def _forgotten(drop: Drop) -> Iterator[CodedWarning]:
+    """Yield what is deleted at the vendor and what is not, once for each time."""
+    projects: dict[datetime, dict[str, None]] = {}
+    for rendition in drop.renditions.values():
+        if rendition.forgotten_at is not None:
+            found = projects.setdefault(rendition.forgotten_at, {})
+            found[str(rendition.project_id)] = None
+    for at, names in projects.items():
+        yield CodedWarning(
+            WarningCode.FORGOTTEN,
+            f"{', '.join(names)} was deleted at Magic Hour at {at:%Y-%m-%d %H:%M} UTC, so only the "
+            "results bucket has the result. No call deletes an upload: Magic Hour keeps the image "
+            "that was sent for up to seven days",
+        )
+
+
 def _jobs(drop: Drop) -> Iterator[ManifestJob]:
     """Yield the renditions; if several share a job, only one has its credits."""
     told: set[str] = set()
@@ -123,4 +143,5 @@ def _jobs(drop: Drop) -> Iterator[ManifestJob]:
             credits_charged=charged,
             output=rendition.output,
             downloads=rendition.downloads,
+            forgotten_at=rendition.forgotten_at,
         )
