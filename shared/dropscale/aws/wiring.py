@@ -294,6 +294,11 @@ def input_bucket(settings: InputSettings, client: ClientOf) -> S3InputBucket:
     return S3InputBucket(client("s3"), settings.input_prefix)
 
 
+def results_bucket(settings: Settings, client: ClientOf) -> S3ResultsBucket:
+    """Compose the results bucket, for the command line."""
+    return S3ResultsBucket(client("s3"), settings.results_bucket, settings.results_prefix)
+
+
 def drop_queue(settings: SweepSettings, client: ClientOf) -> SqsDropQueue:
     """Compose the queue that feeds submit, for the command line."""
     from dropscale.aws.drop_queue import SqsDropQueue

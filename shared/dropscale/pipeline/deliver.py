@@ -153,12 +153,12 @@ class Deliver:
         job = self.ledger.job(rendition.fingerprint)
         if job is not None and job.forgetting_since is not None and isinstance(gone, NotFound):
             return ResultGone(
-                f"project {rendition.project_id} was deleted at the vendor by `dropscale forget`, "
-                f"begun at {job.forgetting_since:%Y-%m-%d %H:%M} UTC, and no output of it is in "
-                "the results bucket",
+                "its result was deleted at the vendor by `dropscale forget` at "
+                f"{job.forgetting_since:%Y-%m-%d %H:%M} UTC, and no output of it is left",
                 fix=(
-                    "If a version of an output is left, restore it in the results bucket and run "
-                    "`dropscale retry KEY`. Another `revision` in the spec pays for a new attempt."
+                    "If you have its output, put it back (in a versioned bucket, restore it) and "
+                    "run `dropscale retry KEY`. Another `revision` in the spec pays for a new "
+                    "attempt."
                 ),
             )
         if job is None or not job.is_gone(self.clock()):

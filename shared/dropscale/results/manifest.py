@@ -121,9 +121,9 @@ def _forgotten(drop: Drop) -> Iterator[CodedWarning]:
     for at, names in projects.items():
         yield CodedWarning(
             WarningCode.FORGOTTEN,
-            f"{', '.join(names)} was deleted at Magic Hour at {at:%Y-%m-%d %H:%M} UTC, so only the "
-            "results bucket has the result. No call deletes an upload: Magic Hour keeps the image "
-            "that was sent for up to seven days",
+            f"{', '.join(names)} was deleted at Magic Hour at {at:%Y-%m-%d %H:%M} UTC, so the "
+            "result is only where it was delivered. No call deletes an upload: Magic Hour keeps "
+            "the image that was sent for up to seven days",
         )
 
 
