@@ -421,6 +421,8 @@ def _aligned(table: Table) -> Iterator[str]:
             blank = " " * (width - cell_len(cell))
             padded.append(f"{blank}{cell}" if head in table.right else f"{cell}{blank}")
         yield "  ".join(padded) + "\n"
+    if table.caption is not None:
+        yield f"{printable(table.caption)}\n"
 
 
 def _rich_table(table: Table) -> rich.table.Table:

@@ -14,6 +14,8 @@ _QUEUE = _TEMPLATE["Resources"]["DropQueue"]["Properties"]
 
 MACHINE: dict[str, Any] = yaml.safe_load((_ROOT / "functions/upscale.asl.yaml").read_text())
 VISIBILITY_SECONDS: int = _QUEUE["VisibilityTimeout"]
+BY_HAND = "forget"
+"""The command that is played like a function."""
 MAX_RECEIVES: int = _QUEUE["RedrivePolicy"]["maxReceiveCount"]
 
 
@@ -23,7 +25,9 @@ def parameter(name: str) -> Any:
 
 
 def time_out(function: str) -> int:
-    """Return a function's time-out in seconds."""
+    """Return a function's time-out in seconds; a person's command has none."""
+    if function == BY_HAND:
+        return 10**6
     resource = _TEMPLATE["Resources"][f"{function.capitalize()}Function"]
     seconds: int = resource["Properties"]["Timeout"]
     return seconds

@@ -14,7 +14,7 @@ from tests.chaos.judge import Judge
 from tests.chaos.misbehaviour import ACCOUNT_TROUBLES, CREATES, DOWNLOADS, LOOKS, WELL, Fault
 from tests.chaos.scenarios import Put
 from tests.chaos.simulated_stack import SimulatedStack
-from tests.chaos.stories import RENDITIONS, Story, drawn, wish_of
+from tests.chaos.stories import RENDITIONS, Story, drawn, drawn_with_forgetting, wish_of
 from tests.chaos.vendor import Entry, Plan, Spell, Trouble, Vendor
 from tests.fakes import Clock, png
 
@@ -54,6 +54,11 @@ def judge_of(vendor: Vendor, images: Sequence[bytes] = (png(),), every: float = 
 @pytest.mark.parametrize("seed", range(SEED, SEED + STORIES))
 def test_no_story_of_misbehaviour_breaks_a_promise(seed: int) -> None:
     assert drawn(seed).violations() == []
+
+
+@pytest.mark.parametrize("seed", range(12, 28))
+def test_no_deletion_at_the_vendor_loses_a_result(seed: int) -> None:
+    assert drawn_with_forgetting(seed).violations() == []
 
 
 @pytest.mark.parametrize("fault", CREATES.values(), ids=str)
