@@ -82,7 +82,9 @@ def permissions(  # noqa: PLR0912 # one for each shape of call
         case "secretsmanager":
             yield Permission(f"secretsmanager:{operation}", call["SecretId"])
         case "stepfunctions":
-            arn = call["executionArn" if "executionArn" in call else "stateMachineArn"]
+            # A task token is of the stack's only machine, but does not name it.
+            machine = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:dropscale-upscale"
+            arn = call.get("executionArn") or call.get("stateMachineArn", machine)
             yield Permission(f"states:{operation}", arn)
         case "events":
             for entry in call["Entries"]:

@@ -16,14 +16,14 @@ from typing import Any
 from greenlet import greenlet
 
 from dropscale.ledger.budget import Budget
-from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.execution import CallbackInput, ExecutionState
 from dropscale.pipeline.parts.follow import Timing
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.ports import ExecutionStatus
 from tests.chaos.deployment import MAX_RECEIVES, VISIBILITY_SECONDS, parameter, time_out
 from tests.chaos.indexed_ledger import IndexedLedger
 from tests.chaos.outside_calls import Invocation, InvocationTask, Killed, Mishap, OutsideCalls
-from tests.chaos.state_machine import StateMachine
+from tests.chaos.state_machine import StateMachine, Tokens
 from tests.chaos.vendor import Vendor
 from tests.chaos.virtual_time import Signal, VirtualTime
 from tests.fakes import FakeInputBucket, FakeResults
@@ -102,7 +102,10 @@ class SimulatedStack:
         self.dead_letters: list[Message] = []
         self.errors: list[Exception] = []
         self.transitions = 0
-        self._machine = StateMachine(self.time, self.random, self._invoke, self._count_transition)
+        self.tokens = Tokens(self.time)
+        self._machine = StateMachine(
+            self.time, self.random, self._invoke, self.tokens, self._count_transition
+        )
         self._visible: deque[Message] = deque()
         self._submits = 0
         self._is_awake = False
@@ -119,6 +122,7 @@ class SimulatedStack:
             bucket=through("bucket", self.bucket),
             results=through("results", self.results),
             executions=through("executions", _Executions(self)),
+            callbacks=through("callbacks", self.tokens),
             queue=through("queue", _DropQueue(self)),
             upscaler=through("upscaler", vendor),
         )
@@ -266,6 +270,9 @@ class SimulatedStack:
         match function:
             case "submit":
                 return world.submit_object(BUCKET, event, remaining)
+            case "check" if "task_token" in event:
+                wait = CallbackInput.model_validate(event)
+                return world.check.begin_wait(wait.state, wait.task_token, wait.entered)
             case "check":
                 return world.check(ExecutionState.model_validate(event)).to_json()
             case "deliver":

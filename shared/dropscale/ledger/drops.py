@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import accumulate
@@ -15,11 +15,16 @@ from dropscale.errors import DropscaleError
 from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.rows import IllegalTransition, Instant, Record, Row, cut
 from dropscale.ledger.states import (
+    AT_VENDOR_STATES,
     COLLECTABLE_STATES,
+    OPEN_STATES,
     RENDITION_TRANSITIONS,
+    UNSUCCESSFUL_STATES,
+    WAITS_FOR_OTHERS,
     DropState,
     WaitReason,
     combined_state,
+    precedence,
 )
 from dropscale.specs.effective import EffectiveSpec, OutputSettings
 
@@ -32,6 +37,8 @@ _SUPERSEDED_SIZE = 40_000
 _MOST_WARNINGS, _WARNING_SIZE = 16, 600
 _MOST_RENDITION_WARNINGS, _RENDITION_WARNING_SIZE = 8, 400
 _REASON_SIZE, _RENDITION_REASON_SIZE, _CODE_SIZE = 8000, 3000, 100
+_FIX_SIZE = 27_000
+"""Room for what to do about each of the eight renditions, which may need eight commands."""
 _DOWNLOADS_SIZE, _EXPIRY_SIZE = 8000, 100
 
 
@@ -50,17 +57,12 @@ class Reason(Record):
 
     code: Annotated[str, AfterValidator(partial(cut, longest=_CODE_SIZE))]
     message: Annotated[str, AfterValidator(partial(cut, longest=_REASON_SIZE))]
-    fix: Annotated[str, AfterValidator(partial(cut, longest=_REASON_SIZE))]
+    fix: Annotated[str, AfterValidator(partial(cut, longest=_FIX_SIZE))]
 
     @classmethod
     def of(cls, error: DropscaleError) -> Self:
         """Return the reason that an error states; its class name is the code."""
         return cls(code=type(error).__name__, message=error.message, fix=error.fix)
-
-    def joined(self, others: Iterable[Self | None]) -> Self:
-        """Return it with the fixes of `others` that have the same code added to its own."""
-        fixes = dict.fromkeys(one.fix for one in (self, *others) if one and one.code == self.code)
-        return type(self)(code=self.code, message=self.message, fix=" ".join(fixes))
 
     def of_rendition(self) -> Self:
         """Return it cut to the size that one of several renditions may store."""
@@ -234,7 +236,24 @@ class Rendition(Record):
         its result is no longer wanted.
         """
         is_its_own = self.is_watched(project_id, generation)
+        changes["warnings"] = (*self._lasting_warnings, *changes.get("warnings", ()))
         return self.move(state, **changes) if is_its_own else self
+
+    def is_in_progress(self, *, waits: bool) -> bool:
+        """Whether the pipeline will still change it, if its drop's spec `waits` for results."""
+        is_left = self.state in AT_VENDOR_STATES and not (waits or self.is_collected)
+        return self.state in OPEN_STATES and not is_left
+
+    @property
+    def _lasting_warnings(self) -> tuple[CodedWarning, ...]:
+        return tuple(one for one in self.warnings if one.code is WarningCode.EARLIER_PROJECT)
+
+    def warn(self, warning: CodedWarning) -> Self:
+        """Return it with a warning that stays with whatever is then reported of its project."""
+        if warning in self.warnings:
+            return self
+        warnings = (*self.warnings, warning)
+        return self.model_copy(update={**_bounded({"warnings": warnings})})
 
     def with_destination(self, directory: str | None, output_settings: OutputSettings) -> Self:
         """Return it with another folder or other settings for its output."""
@@ -288,6 +307,7 @@ class _DropFacts(TypedDict, total=False):
     source: Source
     spec: EffectiveSpec
     warnings: tuple[CodedWarning, ...]
+    batch: str | None
 
 
 class _DropChanges(_DropFacts, total=False):
@@ -324,6 +344,10 @@ class Drop(Row):
     timeline: tuple[TimelineEntry, ...] = ()
     due: Instant | None = None
     """Since when its manifest is out of date; None: the manifest shows this state."""
+    batch: str | None = None
+    """The path of the batch that it is in, as in `EffectiveSpec.batch`; None: it is in none."""
+    has_news: bool = False
+    """Whether its outcome has changed since its batch was last woken."""
 
     @staticmethod
     def id_of(bucket: str, key: str) -> str:
@@ -366,6 +390,14 @@ class Drop(Row):
         return any(entry.state not in COLLECTABLE_STATES for entry in self.timeline)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it goes on without a file, a person or another day: its batch waits for it."""
+        if any(map(self._is_under_way, self.renditions.values())):
+            return True
+        is_waiting = self.state in OPEN_STATES and self.wait not in WAITS_FOR_OTHERS
+        return is_waiting and not self.is_evaluated
+
+    @property
     def is_at_vendor(self) -> bool:
         """Whether the job of any of its renditions is, was or may be at the vendor."""
         return any(
@@ -384,6 +416,11 @@ class Drop(Row):
     def wants(self, fingerprint: str) -> bool:
         """Whether it (still) wants that job's result."""
         return any(one.wants_result for one in self.renditions_of(fingerprint))
+
+    def _is_under_way(self, rendition: Rendition) -> bool:
+        if rendition.state is DropState.WAITING:
+            return rendition.wait not in WAITS_FOR_OTHERS
+        return rendition.state in AT_VENDOR_STATES and self.watches(rendition)
 
     def watches(self, rendition: Rendition) -> bool:
         """Whether an execution must follow a rendition to its result."""
@@ -405,13 +442,16 @@ class Drop(Row):
     ) -> Self:
         """Take these renditions; the drop's state, wait and reason are derived from them."""
         state = combined_state(rendition.state for rendition in renditions.values())
-        telling, *others = (r for r in renditions.values() if r.state is state)
+        telling = [one for one in renditions.values() if one.state is state]
+        spec = facts.get("spec", self.spec)
+        waits = spec is None or spec.wait_for_completion
+        is_over = not any(one.is_in_progress(waits=waits) for one in renditions.values())
         changes: _DropChanges = {
             **facts,
             "renditions": renditions,
-            "wait": telling.wait,
-            "wait_until": telling.wait_until,
-            "reason": telling.reason and telling.reason.joined(one.reason for one in others),
+            "wait": telling[0].wait,
+            "wait_until": telling[0].wait_until,
+            "reason": _reason_of((is_over and _without_result(renditions)) or telling),
         }
         return self._step(state, now, changes)
 
@@ -435,7 +475,43 @@ class Drop(Row):
             bounded["warnings"] = self.bounded_warnings(warnings)
         if renditions := changes.get("renditions"):
             bounded["renditions"] = _with_latest_superseded(renditions)
-        return self._take_step({**step, **bounded})
+        after = self._take_step({**step, **bounded})
+        if after.batch is None or after._outcome == self._outcome:
+            return after
+        return after.model_copy(update={"has_news": True})
+
+    @property
+    def _outcome(self) -> tuple[object, ...]:
+        """What the report of its batch shows of it."""
+        renditions = [
+            (one.state, one.wait, one.output, one.credits_charged)
+            for one in self.renditions.values()
+        ]
+        return self.batch, self.state, self.wait, self.source.sha256, renditions
+
+
+def _without_result(renditions: Mapping[str, Rendition]) -> list[Rendition]:
+    """Return the renditions that need a person, the most urgent first."""
+    needy = [one for one in renditions.values() if one.state in UNSUCCESSFUL_STATES and one.reason]
+    return sorted(needy, key=lambda one: precedence(one.state))
+
+
+def _reason_of(renditions: Sequence[Rendition]) -> Reason | None:
+    """Return the first one's reason, its fix with what to do about each of the others added."""
+    if not renditions or (reason := renditions[0].reason) is None:
+        return None
+    fixes = {reason.fix: reason.fix}
+    for other in renditions[1:]:
+        if other.reason is not None:
+            fixes.setdefault(other.reason.fix, _fix_for(other, other.reason, reason))
+    return reason.model_copy(update={"fix": cut(" ".join(fixes.values()), _FIX_SIZE)})
+
+
+def _fix_for(rendition: Rendition, reason: Reason, said: Reason) -> str:
+    if reason.code == said.code:
+        return reason.fix
+    parameters, message = rendition.parameters, cut(reason.message, 300).rstrip(".")
+    return f"The {parameters.scale_factor}x {parameters.mode} rendition: {message}. {reason.fix}"
 
 
 def _is_dispensable(superseded: Rendition) -> bool:
