@@ -48,6 +48,7 @@ from dropscale.ledger.store import (
     TakeSlot,
     listing_of,
 )
+from dropscale.ledger.waiters import Waiter
 from dropscale.ledger.walk import Walk
 from dropscale.magichour.errors import NotFound
 from dropscale.magichour.models import Account, CreatedProject, Project
@@ -120,6 +121,7 @@ class MemoryLedger:
         self.taken = 0
         self.credits: dict[str, int] = {}
         self.noted: dict[str, Names] = {}
+        self.waiters: dict[tuple[str, ...], Waiter] = {}
 
     def drop(self, drop_id: str) -> Drop | None:
         return self.drops.get(drop_id)
@@ -202,6 +204,23 @@ class MemoryLedger:
         if known.seq == drop.seq:
             self.drops[drop.id] = known.model_copy(update={"due": None})
 
+    def save_waiter(self, waiter: Waiter) -> bool:
+        known = self.waiters.get(_waiter_key(waiter))
+        if known is not None and waiter.is_older_than(known):
+            return False
+        self.waiters[_waiter_key(waiter)] = waiter
+        return True
+
+    def list_waiters(self, fingerprint: str, project_id: str, limit: int) -> list[Waiter]:
+        asked = (fingerprint, project_id)
+        rows = [self.waiters[key] for key in sorted(self.waiters)]
+        return [row for row in rows if (row.fingerprint, row.project_id) == asked][:limit]
+
+    def remove_waiter(self, waiter: Waiter) -> None:
+        known = self.waiters.get(_waiter_key(waiter))
+        if known is not None and not waiter.is_older_than(known):
+            del self.waiters[_waiter_key(waiter)]
+
     def _require(self, change: Change) -> None:
         match change:
             case SaveDrop(drop):
@@ -255,6 +274,10 @@ class MemoryLedger:
                 self.credits[window] = self.credits_spent(window) + credits
             case RequireOpenGate() | RequireOwner():
                 pass
+
+
+def _waiter_key(waiter: Waiter) -> tuple[str, ...]:
+    return waiter.fingerprint, waiter.drop_id, waiter.rendition_id
 
 
 def _with_hints(job: Job, of: Job) -> Job:
@@ -481,6 +504,27 @@ class FakeExecutions:
 
 
 @dataclass
+class FakeCallbacks:
+    """Remembers which waits were ended, and how; a token works once, if it is not in `dead`."""
+
+    ended: dict[str, str] = field(default_factory=dict)
+    dead: set[str] = field(default_factory=set)
+
+    def deliver(self, token: str) -> bool:
+        return self._end(token, "deliver")
+
+    def look(self, token: str) -> bool:
+        return self._end(token, "look")
+
+    def _end(self, token: str, how: str) -> bool:
+        is_live = token not in self.dead
+        if is_live:
+            self.ended[token] = how
+            self.dead.add(token)
+        return is_live
+
+
+@dataclass
 class FakeQueue:
     """Remembers the keys it was sent."""
 
@@ -511,6 +555,7 @@ class FakeUpscaler:
         self.credits: int | None = 1000
         self.before_answer: Callable[[], object] = lambda: None
         """Called once, when a create was taken and its answer is still on its way."""
+        self.before_look: Callable[[], object] = lambda: None
 
     def upload(self, file: BinaryIO, extension: str) -> str:
         error, self.fail_upload = self.fail_upload, None
@@ -531,6 +576,7 @@ class FakeUpscaler:
         return CreatedProject(id=project_id, credits_charged=50)
 
     def project(self, project_id: str) -> Project:
+        self.before_look()
         if project_id in self.fail_project:
             raise self.fail_project[project_id]
         if project_id not in self.projects:

@@ -13,7 +13,6 @@ from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState
-from dropscale.magichour.webhooks import EventKind
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.fail import Fail
@@ -36,6 +35,7 @@ from dropscale.pipeline.parts.publish import PublishOutput
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.pipeline.parts.start import StartJob, StartPolicy
 from dropscale.pipeline.parts.tag import TagDrop, leave_untagged
+from dropscale.pipeline.parts.waiters import WakeWaiters
 from dropscale.pipeline.receive_event import ReceiveEvent
 from dropscale.pipeline.reconcile import Reconcile
 from dropscale.pipeline.resolve import Decision, Resolve, Trust
@@ -48,6 +48,7 @@ from dropscale.specs.merge import stack_defaults
 from dropscale.upscaler import FINAL_STATUSES, Mode, ProjectStatus
 from tests.fakes import (
     Clock,
+    FakeCallbacks,
     FakeExecutions,
     FakeInputBucket,
     FakePixels,
@@ -80,6 +81,7 @@ class World:
     bucket: FakeInputBucket = field(default_factory=FakeInputBucket)
     results: FakeResults = field(default_factory=FakeResults)
     executions: FakeExecutions = field(default_factory=FakeExecutions)
+    callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
     queue: FakeQueue = field(default_factory=FakeQueue)
     upscaler: FakeUpscaler = field(default_factory=FakeUpscaler)
     pixels: FakePixels = field(default_factory=FakePixels)
@@ -107,6 +109,7 @@ class World:
         self.ownership = Ownership(self.ledger, self.results, self.clock, self.stack_id)
         self.gate = GateKeeper(self.ledger, self.upscaler, self.clock, lambda: 0.5)
         self.look = LookAtProject(self.ledger, self.upscaler, self.clock)
+        self.wake_waiters = WakeWaiters(self.ledger, self.callbacks)
         self.follow = FollowJob(
             self.ledger, self.write_manifest, self.executions, self.clock, self.timing
         )
@@ -153,6 +156,8 @@ class World:
             clock=self.clock,
             schedule=self.schedule,
             sleep=sleep,
+            brief_look=self.look,
+            wake_waiters=self.wake_waiters,
         )
         self.deliver_result = Deliver(
             ledger=self.ledger,
@@ -183,7 +188,7 @@ class World:
             clock=self.clock,
         )
 
-        self.receive_event = ReceiveEvent(self.ledger, self.wake, self.clock)
+        self.receive_event = ReceiveEvent(self.ledger, self.wake_waiters, self.clock)
         self._resolve = Resolve(self.ledger, self.upscaler, self.start, self.follow, self.clock)
         self._retry = Retry(
             ledger=self.ledger,
@@ -196,10 +201,6 @@ class World:
             clock=self.clock,
         )
         self.restart = Restart(self.ledger, self.follow, self.clock)
-
-    def wake(self, fingerprint: str, project_id: str, kind: EventKind) -> int:
-        """Wake nobody: executions here look when a test says so."""
-        return 0
 
     def set_slots(self, slots: int | None) -> None:
         """Change how many jobs may be at the vendor at once; None: the account's number."""
@@ -265,6 +266,12 @@ class World:
         drop = self.report_failure(state.model_copy(update={"error": caught}), lambda: PLENTY)
         self._end(state)
         return drop
+
+    def wait(self, state: ExecutionState) -> str | None:
+        """Let an execution enter a wait; return how the look in it ended that, or None."""
+        token = f"token-{next(self._tokens)}"
+        self.check.begin_wait(state, token, self.clock())
+        return self.callbacks.ended.get(token)
 
     def run_executions(self) -> None:
         """Let every execution look once, and end if the look was final or raised."""

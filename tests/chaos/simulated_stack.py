@@ -7,7 +7,7 @@ was killed; five times, then the dead-letter queue takes them.
 import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from math import ceil
@@ -17,14 +17,14 @@ from greenlet import greenlet
 
 from dropscale.ledger.budget import Budget
 from dropscale.magichour.webhooks import ProjectEvent
-from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.execution import CallbackInput, ExecutionState
 from dropscale.pipeline.parts.follow import Timing
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.ports import ExecutionStatus
 from tests.chaos.deployment import MAX_RECEIVES, VISIBILITY_SECONDS, parameter, time_out
 from tests.chaos.indexed_ledger import IndexedLedger
 from tests.chaos.outside_calls import Invocation, InvocationTask, Killed, Mishap, OutsideCalls
-from tests.chaos.state_machine import StateMachine
+from tests.chaos.state_machine import StateMachine, Tokens
 from tests.chaos.vendor import Vendor
 from tests.chaos.virtual_time import Signal, VirtualTime
 from tests.chaos.webhooks import FUNCTION_SECONDS, EventSender, Webhooks
@@ -106,7 +106,10 @@ class SimulatedStack:
         self.dead_letters: list[Message] = []
         self.errors: list[Exception] = []
         self.transitions = 0
-        self._machine = StateMachine(self.time, self.random, self._invoke, self._count_transition)
+        self.tokens = Tokens(self.time)
+        self._machine = StateMachine(
+            self.time, self.random, self._invoke, self.tokens, self._count_transition
+        )
         self._visible: deque[Message] = deque()
         self._submits = 0
         self._is_awake = False
@@ -115,7 +118,7 @@ class SimulatedStack:
         self.world = World(
             slots=setting.slots,
             budget=setting.budget,
-            timing=setting.timing,
+            timing=replace(setting.timing, webhooks=setting.webhooks is not None),
             schedule=setting.schedule,
             clock=self.clock,
             sleep=self.time.sleep,
@@ -123,6 +126,7 @@ class SimulatedStack:
             bucket=through("bucket", self.bucket),
             results=through("results", self.results),
             executions=through("executions", _Executions(self)),
+            callbacks=through("callbacks", self.tokens),
             queue=through("queue", _DropQueue(self)),
             upscaler=through("upscaler", vendor),
         )
@@ -279,6 +283,9 @@ class SimulatedStack:
         match function:
             case "submit":
                 return world.submit_object(BUCKET, event, remaining)
+            case "check" if "task_token" in event:
+                wait = CallbackInput.model_validate(event)
+                return world.check.begin_wait(wait.state, wait.task_token, wait.entered)
             case "check":
                 return world.check(ExecutionState.model_validate(event)).to_json()
             case "deliver":

@@ -56,6 +56,7 @@ from dropscale.ledger.store import (
     amend_job,
     job_changes,
 )
+from dropscale.ledger.waiters import Waiter
 from dropscale.ledger.walk import Walk
 from dropscale.specs.effective import EffectiveSpec, OutputFormat, OutputSettings, SizeLimits
 from dropscale.upscaler import Mode
@@ -349,6 +350,52 @@ def test_what_was_swept_or_paid_by_is_not_new(ledger: Ledger, change: Change) ->
     assert ledger.is_new()
     ledger.write(change)
     assert not ledger.is_new()
+
+
+def a_waiter(generation: int = 0, seconds: float = 0, drop_id: str = "d") -> Waiter:
+    return Waiter(
+        fingerprint="f",
+        drop_id=drop_id,
+        rendition_id="r",
+        generation=generation,
+        entered=NOW + timedelta(seconds=seconds),
+        project_id="p",
+        token=f"{drop_id} {generation} {seconds}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier"),
+    [(a_waiter(1), a_waiter(0, 60)), (a_waiter(0, 0.001), a_waiter(0, -60))],
+    ids=["generation", "time"],
+)
+def test_the_latest_entry_of_a_waiter_counts(
+    ledger: Ledger, later: Waiter, earlier: Waiter
+) -> None:
+    assert ledger.save_waiter(earlier)
+    assert ledger.save_waiter(later)
+    assert ledger.save_waiter(later), "as after an answer that was lost"
+    assert not ledger.save_waiter(earlier)
+    ledger.remove_waiter(earlier)
+    (kept,) = ledger.list_waiters("f", "p", 9)
+    assert kept.token == later.token
+
+    ledger.remove_waiter(later)
+    ledger.remove_waiter(later)
+    assert ledger.list_waiters("f", "p", 9) == []
+
+
+def test_only_the_waiters_of_a_project_are_listed_and_no_more_than_asked(ledger: Ledger) -> None:
+    ledger.write(Attach("f", "d"))
+    for number in range(5):
+        ledger.save_waiter(a_waiter(drop_id=f"{number}"))
+    other = a_waiter(drop_id="0").model_copy(update={"project_id": "other", "rendition_id": "s"})
+    ledger.save_waiter(other)
+
+    assert [waiter.drop_id for waiter in ledger.list_waiters("f", "p", 3)] == ["0", "1", "2"]
+    (found,) = ledger.list_waiters("f", "other", 3)
+    assert found.model_dump(mode="json") == other.model_dump(mode="json")
+    assert ledger.list_attached("f") == ["d"]
 
 
 def test_detached_drops_share_the_job_no_more(ledger: Ledger) -> None:

@@ -1,10 +1,11 @@
 """The ledger's storage in one DynamoDB table.
 
 Rows, by partition and sort key: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`,
-`job#<fingerprint>`/`drop#<id>` (attached), `attempt#<token>`/`attempt`,
-`project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`, `walk`/`walk`, `owner`/`owner`,
-`account`/`account`, `budget#<window>`/`budget`, `name#<id>`/`name`. Records with something due
-carry `sweep` and `sweep_at`, the keys of the sparse index `sweep`.
+`job#<fingerprint>`/`drop#<id>` (attached), `job#<fingerprint>`/`waiter#<drop>#<rendition>`,
+`attempt#<token>`/`attempt`, `project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`,
+`walk`/`walk`, `owner`/`owner`, `account`/`account`, `budget#<window>`/`budget`,
+`name#<id>`/`name`. Records with something due carry `sweep` and `sweep_at`, the keys of the sparse
+index `sweep`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
@@ -59,6 +61,7 @@ from dropscale.ledger.store import (
     TakeSlot,
     listing_of,
 )
+from dropscale.ledger.waiters import Waiter
 from dropscale.ledger.walk import Walk
 
 if TYPE_CHECKING:
@@ -100,10 +103,10 @@ _SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
 class DynamoLedger:
     """A `dropscale.ledger.store.Ledger` on DynamoDB.
 
-    Every write is a transaction, even of one record, and has a token. While it is not known whether
-    a write was made, it is repeated with the same token and the same bytes, by which DynamoDB
-    recognises it for ten minutes, so that it does not count as another process's change. Only a
-    write that was certainly not made is tried with a new token.
+    Every write of a record is a transaction, even of one alone, and has a token. While it is not
+    known whether a write was made, it is repeated with the same token and the same bytes, by which
+    DynamoDB recognises it for ten minutes, so that it does not count as another process's change.
+    Only a write that was certainly not made is tried with a new token.
     """
 
     def __init__(
@@ -281,6 +284,45 @@ class DynamoLedger:
         except self._client.exceptions.ConditionalCheckFailedException:
             return
 
+    def save_waiter(self, waiter: Waiter) -> bool:
+        """See `Ledger.save_waiter`."""
+        row = waiter.model_dump(mode="json") | _waiter_key(waiter)
+        return self._unless_newer(waiter, self._client.put_item, Item=_item(row))
+
+    def list_waiters(self, fingerprint: str, project_id: str, limit: int) -> list[Waiter]:
+        """See `Ledger.list_waiters`."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :waiter)",
+            FilterExpression="project_id = :project",
+            ExpressionAttributeValues=_item(
+                {":pk": f"job#{fingerprint}", ":waiter": "waiter#", ":project": project_id}
+            ),
+            PaginationConfig={"MaxItems": limit},
+        )
+        return [_record(Waiter, row) for page in pages for row in page["Items"]]
+
+    def remove_waiter(self, waiter: Waiter) -> None:
+        """See `Ledger.remove_waiter`."""
+        key = _item(_waiter_key(waiter))
+        self._unless_newer(waiter, self._client.delete_item, Key=key)
+
+    def _unless_newer(self, waiter: Waiter, write: Callable[..., Any], **what: Any) -> bool:
+        """Write to a waiter's row; False: not so, as it has entered after this."""
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            write(
+                TableName=self._table,
+                ConditionExpression="attribute_not_exists(pk) OR generation < :generation"
+                " OR (generation = :generation AND entered <= :entered)",
+                ExpressionAttributeValues=_item(
+                    {":generation": waiter.generation, ":entered": _text(waiter.entered)}
+                ),
+                **what,
+            )
+            return True
+        return False
+
     def _count(self, key: Mapping[str, str], counter: str) -> int:
         found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
         return int(found["Item"][counter]["N"]) if "Item" in found else 0
@@ -440,6 +482,11 @@ def _project_key(project_id: str) -> dict[str, str]:
 
 def _attachment_key(fingerprint: str, drop_id: str) -> dict[str, str]:
     return {"pk": f"job#{fingerprint}", "sk": f"drop#{drop_id}"}
+
+
+def _waiter_key(waiter: Waiter) -> dict[str, str]:
+    sort_key = f"waiter#{waiter.drop_id}#{waiter.rendition_id}"
+    return {"pk": f"job#{waiter.fingerprint}", "sk": sort_key}
 
 
 def _name_key(name_id: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
 from dropscale.ledger.owner import Owner
 from dropscale.ledger.states import ASKED_AGAIN, JobState
+from dropscale.ledger.waiters import Waiter
 from dropscale.ledger.walk import Walk
 
 _AMEND_ATTEMPTS = 10
@@ -353,6 +354,15 @@ class Ledger(Protocol):
 
     def note_manifest_written(self, drop: Drop) -> None:
         """Note that the manifest shows this drop, unless the drop has changed since."""
+
+    def save_waiter(self, waiter: Waiter) -> bool:
+        """Write a waiter; False: the stored one has entered later, and stays."""
+
+    def list_waiters(self, fingerprint: str, project_id: str, limit: int) -> list[Waiter]:
+        """Return at most `limit` of a job's waiters that wait for that project."""
+
+    def remove_waiter(self, waiter: Waiter) -> None:
+        """Remove a waiter, unless it has entered again after this."""
 
 
 @dataclass(frozen=True)

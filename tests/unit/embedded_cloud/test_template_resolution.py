@@ -210,6 +210,21 @@ def test_a_parameter_that_the_template_does_not_have(load: Load) -> None:
             r"Resources\.Thing\.Events\.Q: property FilterCriteria",
         ),
         (
+            template_with(
+                {"FunctionUrlConfig": {"AuthType": "AWS_IAM"}}, "AWS::Serverless::Function"
+            ),
+            UnsupportedTemplateError,
+            r"Resources\.Thing\.FunctionUrlConfig: AuthType",
+        ),
+        (
+            template_with(
+                {"FunctionUrlConfig": {"AuthType": "NONE", "Cors": {"AllowOrigins": ["*"]}}},
+                "AWS::Serverless::Function",
+            ),
+            UnsupportedTemplateError,
+            r"Resources\.Thing\.FunctionUrlConfig: property Cors",
+        ),
+        (
             template_with({"QueueName": {"Fn::ImportValue": "x"}}),
             UnsupportedTemplateError,
             r"Resources\.Thing.*Fn::ImportValue",

@@ -28,11 +28,15 @@ def most_events(name: str) -> int:
     state = STATES[name]
     if state["Type"] != "Task":
         return 2
-    retries: int = sum(rule["MaxAttempts"] for rule in state["Retry"])
+    if state["Resource"].endswith(".waitForTaskToken"):
+        return 6  # after the function's start, its answer and how the wait ends
+    retries: int = sum(rule["MaxAttempts"] for rule in state.get("Retry", []))
     return 2 + 3 * (1 + retries)
 
 
-LAP = sum(map(most_events, ("WaitForRender", "CheckProject", "ChooseByStatus")))
+WAIT = sum(map(most_events, ("ChooseByStatus", "AwaitEvent", "WaitForRender")))
+LAP = WAIT + most_events("CheckProject")
+UNTIMELY_WAKE = most_events("Deliver") + most_events("ChooseAfterDelivery")
 REST = sum(map(most_events, STATES)) + 2
 
 

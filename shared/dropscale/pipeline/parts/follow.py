@@ -12,7 +12,7 @@ from dropscale.ledger.store import MOST_DROPS, Ledger, amend_drop, amend_job
 from dropscale.pipeline.parts.execution import ExecutionState
 from dropscale.pipeline.parts.gate import Waiting
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
-from dropscale.pipeline.parts.poll_schedule import NEXT_DROPS
+from dropscale.pipeline.parts.poll_schedule import NEXT_DROPS, SHORTEST_CALLBACK
 from dropscale.pipeline.parts.ports import Clock, Executions
 from dropscale.upscaler import ProjectStatus
 
@@ -24,10 +24,14 @@ _WITHOUT_RESULT = frozenset({JobState.ERROR, JobState.CANCELED})
 
 @dataclass(frozen=True)
 class Timing:
-    """When a job is first looked at, and when its deadline is. In seconds."""
+    """When a job is first looked at, and when its deadline is. In seconds.
+
+    With `webhooks` executions wait for the vendor's events, and look when none comes.
+    """
 
     first_check: int
     deadline: int
+    webhooks: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,7 @@ class FollowJob:
         first_look = since + timedelta(seconds=self.timing.first_check)
         seconds = int((first_look - now).total_seconds())
         has_verdict = job.state in VERDICTS
+        shortest = SHORTEST_CALLBACK if self.timing.webhooks else 1
         return ExecutionState(
             drop_id=drop.id,
             rendition_id=rendition.id,
@@ -175,8 +180,9 @@ class FollowJob:
             project_id=project_id,
             status=ProjectStatus.QUEUED,
             started_at=int(since.timestamp()),
-            wait_seconds=1 if has_verdict else min(max(1, seconds), deadline),
+            wait_seconds=1 if has_verdict else min(max(shortest, seconds), deadline),
             deadline=int(now.timestamp()) + deadline,
+            webhooks=self.timing.webhooks,
         )
 
 

@@ -276,6 +276,19 @@ class Executions(Protocol):
         """Return whether the execution of a name runs, has ended, or never existed."""
 
 
+class TaskCallbacks(Protocol):
+    """Ends the waits of executions, by their task tokens.
+
+    A token may be dead: its wait was ended before, its time is up, or its execution has ended.
+    """
+
+    def deliver(self, token: str) -> bool:
+        """Let the execution of a token go on to deliver; False: the token is dead."""
+
+    def look(self, token: str) -> bool:
+        """Let the execution of a token look again; False: the token is dead."""
+
+
 class DropQueue(Protocol):
     """The queue that feeds submit."""
 
