@@ -115,10 +115,11 @@ class SimulatedStack:
         self._is_awake = False
         self._changes_seen, self._last_change_at = 0, self.clock.now
         through = self.calls.through
+        has_webhooks = setting.timing.webhooks or setting.webhooks is not None
         self.world = World(
             slots=setting.slots,
             budget=setting.budget,
-            timing=replace(setting.timing, webhooks=setting.webhooks is not None),
+            timing=replace(setting.timing, webhooks=has_webhooks),
             schedule=setting.schedule,
             clock=self.clock,
             sleep=self.time.sleep,
