@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.account import KnownAccount
+from dropscale.ledger.batches import Batch, BatchLine, batch_id
 from dropscale.ledger.drops import Drop, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
@@ -28,6 +29,7 @@ from dropscale.ledger.store import (
     Detach,
     FreeSlot,
     GateClosed,
+    LeaveBatch,
     LedgerConflict,
     Names,
     NotOwner,
@@ -36,6 +38,7 @@ from dropscale.ledger.store import (
     RequireOpenGate,
     RequireOwner,
     SaveAccount,
+    SaveBatch,
     SaveDrop,
     SaveGate,
     SaveHints,
@@ -122,6 +125,8 @@ class MemoryLedger:
         self.credits: dict[str, int] = {}
         self.noted: dict[str, Names] = {}
         self.waiters: dict[tuple[str, ...], Waiter] = {}
+        self.batches: dict[str, Batch] = {}
+        self.lines: dict[str, dict[str, BatchLine]] = {}
 
     def drop(self, drop_id: str) -> Drop | None:
         return self.drops.get(drop_id)
@@ -168,9 +173,20 @@ class MemoryLedger:
         listed = [
             *((listing_of(drop), drop.id) for drop in self.drops.values()),
             *((listing_of(job), job.fingerprint) for job in self.jobs.values()),
+            *((listing_of(batch), batch.id) for batch in self.batches.values()),
         ]
         records = [(at[1], name) for at, name in listed if at and at[0] is agenda]
         return [name for due, name in sorted(records) if due < before][:limit]
+
+    def batch(self, batch_id: str) -> Batch | None:
+        return self.batches.get(batch_id)
+
+    def has_open_drops(self, batch_id: str) -> bool:
+        return any(line.is_open for line in self.lines.get(batch_id, {}).values())
+
+    def batch_lines(self, batch_id: str, after: str | None, limit: int) -> list[BatchLine]:
+        lines = sorted(self.lines.get(batch_id, {}).items())
+        return [line for drop_id, line in lines if drop_id > (after or "")][:limit]
 
     def credits_spent(self, window: str) -> int:
         return self.credits.get(window, 0)
@@ -202,7 +218,7 @@ class MemoryLedger:
     def note_manifest_written(self, drop: Drop) -> None:
         known = self.drops[drop.id]
         if known.seq == drop.seq:
-            self.drops[drop.id] = known.model_copy(update={"due": None})
+            self.drops[drop.id] = known.model_copy(update={"due": None, "has_news": False})
 
     def save_waiter(self, waiter: Waiter) -> bool:
         known = self.waiters.get(_waiter_key(waiter))
@@ -227,6 +243,8 @@ class MemoryLedger:
                 _require_next(self.drops.get(drop.id), drop)
             case SaveJob(job) | SaveHints(job):
                 _require_next(self.jobs.get(job.fingerprint), job)
+            case SaveBatch(batch):
+                _require_next(self.batches.get(batch.id), batch)
             case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 _require_next(getattr(self, _ONLY[type(record)]), record)
             case RequireOwner(stack_id):
@@ -245,14 +263,21 @@ class MemoryLedger:
                 if limit is not None and self.credits_spent(window) + credits > limit:
                     raise BudgetSpent(window)
 
-    def _make(self, change: Change) -> None:
+    def _make(self, change: Change) -> None:  # noqa: C901, PLR0912 - one for each kind of change
         match change:
             case SaveDrop(drop):
                 self.drops[drop.id] = drop
+                if drop.batch is not None:
+                    name = batch_id(drop.source.bucket, drop.batch)
+                    self.lines.setdefault(name, {})[drop.id] = BatchLine.of(drop)
             case SaveJob(job) | SaveHints(job):
                 known = self.jobs.get(job.fingerprint, job)
                 is_whole = isinstance(change, SaveJob)
                 self.jobs[job.fingerprint] = job if is_whole else _with_hints(known, job)
+            case SaveBatch(batch):
+                self.batches[batch.id] = batch
+            case LeaveBatch(name, drop_id):
+                self.lines[name].pop(drop_id, None)
             case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 setattr(self, _ONLY[type(record)], record)
             case SaveReference(reference):
@@ -415,6 +440,7 @@ class FakeResults:
 
     outputs: dict[str, tuple[bytes, OutputLabels]] = field(default_factory=dict)
     manifests: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    reports: dict[str, bytes] = field(default_factory=dict)
 
     def put(self, key: str, body: bytes) -> None:
         """Put what is not dropscale's."""
@@ -464,6 +490,9 @@ class FakeResults:
             return False
         self.manifests[key] = (rank, body)
         return True
+
+    def put_report(self, key: str, body: bytes, content_type: str) -> bool:
+        return self.reports.setdefault(key, body) is body
 
 
 @dataclass

@@ -10,6 +10,7 @@ from typing import Protocol, Self, TypeVar
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.account import KnownAccount
+from dropscale.ledger.batches import Batch, BatchLine
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
@@ -76,7 +77,10 @@ class NotOwner(Exception):
 
 @dataclass(frozen=True)
 class SaveDrop:
-    """Write a drop if the stored one has the previous `seq`; `seq` 1: if there is none."""
+    """Write a drop if the stored one has the previous `seq`; `seq` 1: if there is none.
+
+    With it goes its line in its batch, if it is in one.
+    """
 
     drop: Drop
 
@@ -121,6 +125,21 @@ class SaveOwner:
     """Write the owner if the stored one has the previous `seq`; `seq` 1: if there is none."""
 
     owner: Owner
+
+
+@dataclass(frozen=True)
+class SaveBatch:
+    """Write a batch if the stored one has the previous `seq`; `seq` 1: if there is none."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True)
+class LeaveBatch:
+    """Delete a drop's line in a batch."""
+
+    batch_id: str
+    drop_id: str
 
 
 Reference = Attempt | KnownProject
@@ -198,6 +217,8 @@ Change = (
     | SaveWalk
     | SaveAccount
     | SaveOwner
+    | SaveBatch
+    | LeaveBatch
     | SaveReference
     | Attach
     | Detach
@@ -223,6 +244,7 @@ class Agenda(StrEnum):
     DROPS = "drop"
     DENIED_DROPS = "drop#access"
     """Drops whose wait is in `ASKED_AGAIN`, and whose manifests say so."""
+    BATCHES = "batch"
 
 
 _AGENDA_BY_JOB_STATE = MappingProxyType(
@@ -243,8 +265,10 @@ LAID_ASIDE = datetime(9999, 1, 1, tzinfo=UTC)
 """The time under which records are listed that are never due but are counted."""
 
 
-def listing_of(record: Drop | Job) -> tuple[Agenda, datetime] | None:
+def listing_of(record: Drop | Job | Batch) -> tuple[Agenda, datetime] | None:
     """Return the agenda that lists a record, and when it is due there; None: not listed."""
+    if isinstance(record, Batch):
+        return (Agenda.BATCHES, record.due) if record.due else None
     if isinstance(record, Job):
         is_listed = record.due or record.state is JobState.UNKNOWN
         agenda = _AGENDA_BY_JOB_STATE[record.state]
@@ -322,6 +346,15 @@ class Ledger(Protocol):
         This read may lag behind the latest writes.
         """
 
+    def batch(self, batch_id: str) -> Batch | None:
+        """Return a batch; None: not known."""
+
+    def has_open_drops(self, batch_id: str) -> bool:
+        """Whether a drop of a batch is open. This read may lag behind the latest writes."""
+
+    def batch_lines(self, batch_id: str, after: str | None, limit: int) -> list[BatchLine]:
+        """Return the lines of a batch, at most `limit`, sorted by drop; only those `after` one."""
+
     def write(self, *changes: Change) -> None:
         """Make all changes or none.
 
@@ -353,7 +386,10 @@ class Ledger(Protocol):
         """
 
     def note_manifest_written(self, drop: Drop) -> None:
-        """Note that the manifest shows this drop, unless the drop has changed since."""
+        """Note that the manifest shows this drop, unless the drop has changed since.
+
+        Its batch, if it is in one, knows of it then, too.
+        """
 
     def save_waiter(self, waiter: Waiter) -> bool:
         """Write a waiter; False: the stored one has entered later, and stays."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from dropscale.errors import DropscaleError
+from dropscale.ledger.batches import Batch
 from dropscale.ledger.drops import Drop, Rendition, Source
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import ASKED_AGAIN, VERDICTS, JobState, WaitReason
@@ -39,6 +40,7 @@ from dropscale.pipeline.parts.ports import (
     InputBucket,
     RemainingTime,
 )
+from dropscale.pipeline.parts.settle_batches import SettleBatch
 from dropscale.pipeline.parts.start import StartJob, StartOutcome
 from dropscale.upscaler import FINAL_STATUSES
 
@@ -53,7 +55,7 @@ _ABANDONED_LOOK = timedelta(days=1)
 _LAST_LOOK = timedelta(days=30)
 """How long an abandoned job's project is looked at, once a day."""
 
-_Record = TypeVar("_Record", Job, Drop)
+_Record = TypeVar("_Record", Job, Drop, Batch)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Sweep:
     follow: FollowJob
     gate: GateKeeper
     write_manifest: WriteManifest
+    settle_batch: SettleBatch
     ask_for_account: Callable[[], None]
     reconcile: Callable[[RemainingTime], int]
     ownership: Ownership
@@ -92,6 +95,7 @@ class Sweep:
             run.each("looked_at", self._due_jobs(agenda), self._look_at)
         run.each("looked_at_again", self._denied_drops(), self._ask_for_access)
         run.each("projected", self._stale_drops(), self._write_manifest)
+        run.each("batches", self._due_batches(), self.settle_batch)
         with run.collecting_problems():
             run.done["reconciled"] += self.reconcile(remaining)
         if run.problems:
@@ -330,6 +334,10 @@ class Sweep:
     def _denied_drops(self) -> Iterable[Drop]:
         denied = self.ledger.list_due(Agenda.DENIED_DROPS, self.clock(), _BATCH)
         return (drop for drop_id in denied if (drop := self.ledger.drop(drop_id)))
+
+    def _due_batches(self) -> Iterable[Batch]:
+        due = self.ledger.list_due(Agenda.BATCHES, self.clock(), _BATCH)
+        return (batch for batch_id in due if (batch := self.ledger.batch(batch_id)))
 
     def _due_jobs(self, agenda: Agenda) -> Iterable[Job]:
         for fingerprint in self.ledger.list_due(agenda, self.clock(), _BATCH):

@@ -74,6 +74,8 @@ def test_messages_reach_the_function_in_lambdas_shape() -> None:
         "Attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1700000000000"},
         "MessageAttributes": {"from": {"DataType": "String", "StringValue": "sweeper"}},
     }
+    sent_by: dict[str, Any] = {"stringValue": "sweeper", "dataType": "String"}
+    sent_by |= {"stringListValues": [], "binaryListValues": []}
     assert sqs_event([message], mapping) == {
         "Records": [
             {
@@ -81,14 +83,7 @@ def test_messages_reach_the_function_in_lambdas_shape() -> None:
                 "receiptHandle": "r1",
                 "body": "hello",
                 "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1700000000000"},
-                "messageAttributes": {
-                    "from": {
-                        "stringValue": "sweeper",
-                        "stringListValues": [],
-                        "binaryListValues": [],
-                        "dataType": "String",
-                    }
-                },
+                "messageAttributes": {"from": sent_by},
                 "md5OfBody": "5d41402abc4b2a76b9719d911017c592",
                 "eventSource": "aws:sqs",
                 "eventSourceARN": ARN,

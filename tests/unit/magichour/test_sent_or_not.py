@@ -124,10 +124,7 @@ def test_who_is_reached_past_the_proxy(
 
 
 def test_what_a_proxy_refuses_was_not_sent(
-    monkeypatch: pytest.MonkeyPatch,
-    server: ScriptedServer,
-    connect: Connect,
-    closed_port_url: str,
+    monkeypatch: pytest.MonkeyPatch, server: ScriptedServer, connect: Connect, closed_port_url: str
 ) -> None:
     for proxy in (server.base_url, server.base_url.replace("http", "https"), closed_port_url):
         monkeypatch.setenv("HTTPS_PROXY", proxy)
@@ -270,10 +267,7 @@ class Surprise(Exception):
 
 @pytest.mark.parametrize("error", [Surprise, ValueError, OSError, RecursionError, MemoryError])
 def test_the_unforeseen_is_judged_by_what_was_sent(
-    monkeypatch: pytest.MonkeyPatch,
-    server: ScriptedServer,
-    client: Client,
-    error: type[Exception],
+    monkeypatch: pytest.MonkeyPatch, server: ScriptedServer, client: Client, error: type[Exception]
 ) -> None:
     def fail(*_arguments: object, **_options: object) -> None:
         raise error

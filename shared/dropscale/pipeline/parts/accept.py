@@ -8,6 +8,7 @@ from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.ledger.store import Attach, Change, Ledger, SaveDrop, SaveJob, job_changes
+from dropscale.pipeline.parts.batches import leaves_batch
 from dropscale.pipeline.parts.decline import leave_job
 from dropscale.pipeline.parts.evaluate import UpscaleRequest
 from dropscale.pipeline.parts.poll_schedule import REVIEW
@@ -45,8 +46,9 @@ class AcceptDrop:
             source=request.source,
             spec=spec,
             warnings=request.warnings,
+            batch=spec.batch,
         )
-        changes.append(SaveDrop(accepted))
+        changes += [SaveDrop(accepted), *leaves_batch(drop, accepted)]
         labels = [one.name or request.source.key for one in spec.wanted_renditions]
         by_job = {one.fingerprint: (one, label) for one, label in zip(wanted, labels, strict=True)}
         for fingerprint, (rendition, label) in by_job.items():

@@ -188,6 +188,9 @@ class ResultsBucket(Protocol):
     def put_manifest(self, key: str, body: bytes, rank: int, over: str | None) -> bool:
         """Write a manifest in place of that with the ETag `over` (None: of none); False: not so."""
 
+    def put_report(self, key: str, body: bytes, content_type: str) -> bool:
+        """Write a batch's report; False, having written nothing, if there is an object already."""
+
 
 @dataclass(frozen=True)
 class FinishedResult:
