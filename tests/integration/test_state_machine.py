@@ -20,6 +20,7 @@ from dropscale.magichour.webhooks import EventKind
 from dropscale.pipeline.parts.delivery_errors import ProjectNotComplete
 from dropscale.upscaler import ProjectStatus
 from tests.aws_calls.call_log import CallLog
+from tests.chaos.deployment import FIRST_STATE, FIRST_STATE_WITH_WEBHOOKS
 from tests.integration.upscale_machine import (
     DEADLINE_SECONDS,
     VENDOR_ERROR,
@@ -332,7 +333,7 @@ def steps(ended: Ended) -> Iterator[Transition]:
 
 def transitions() -> set[Transition]:
     """Return every transition of the definition; None stands for its start and its end."""
-    found: set[Transition] = {(None, ASL["StartAt"])}
+    found: set[Transition] = {(None, FIRST_STATE), (None, FIRST_STATE_WITH_WEBHOOKS)}
     for name, state in STATES.items():
         ways = [state, *state.get("Choices", []), *state.get("Catch", [])]
         found |= {(name, way["Next"]) for way in ways if "Next" in way}
