@@ -20,6 +20,7 @@ from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import Row
 from dropscale.ledger.store import (
+    MOST_NOTED,
     Agenda,
     Attach,
     BudgetSpent,
@@ -37,6 +38,7 @@ from dropscale.ledger.store import (
     SaveAccount,
     SaveDrop,
     SaveGate,
+    SaveHints,
     SaveJob,
     SaveOwner,
     SaveReference,
@@ -190,6 +192,13 @@ class MemoryLedger:
         self.noted[name_id] = Names(known.images | names.images, known.specs | names.specs)
         return self.noted[name_id]
 
+    def note_project(self, token: str, project_id: str) -> None:
+        attempt = self.attempt(token)
+        if attempt is None or project_id in attempt.noted or len(attempt.noted) >= MOST_NOTED:
+            return
+        noted = attempt.model_copy(update={"noted": (*attempt.noted, project_id)})
+        self.references[_name_of(attempt)] = noted
+
     def note_manifest_written(self, drop: Drop) -> None:
         known = self.drops[drop.id]
         if known.seq == drop.seq:
@@ -216,7 +225,7 @@ class MemoryLedger:
         match change:
             case SaveDrop(drop):
                 _require_next(self.drops.get(drop.id), drop)
-            case SaveJob(job):
+            case SaveJob(job) | SaveHints(job):
                 _require_next(self.jobs.get(job.fingerprint), job)
             case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 _require_next(getattr(self, _ONLY[type(record)]), record)
@@ -240,11 +249,16 @@ class MemoryLedger:
         match change:
             case SaveDrop(drop):
                 self.drops[drop.id] = drop
-            case SaveJob(job):
-                self.jobs[job.fingerprint] = job
+            case SaveJob(job) | SaveHints(job):
+                known = self.jobs.get(job.fingerprint, job)
+                is_whole = isinstance(change, SaveJob)
+                self.jobs[job.fingerprint] = job if is_whole else _with_hints(known, job)
             case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 setattr(self, _ONLY[type(record)], record)
             case SaveReference(reference):
+                there = self.references.get(_name_of(reference))
+                if isinstance(reference, Attempt) and isinstance(there, Attempt):
+                    reference = reference.model_copy(update={"noted": there.noted})
                 self.references[_name_of(reference)] = reference
             case Attach(fingerprint, drop_id):
                 attached = self.attachments.setdefault(fingerprint, [])
@@ -264,6 +278,11 @@ class MemoryLedger:
 
 def _waiter_key(waiter: Waiter) -> tuple[str, ...]:
     return waiter.fingerprint, waiter.drop_id, waiter.rendition_id
+
+
+def _with_hints(job: Job, of: Job) -> Job:
+    written = {name: getattr(of, name) for name in ("seq", "hints", "hinted_at", "due")}
+    return job.model_copy(update=written)
 
 
 def _require_next(known: Row | None, row: Row) -> None:

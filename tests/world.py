@@ -13,11 +13,13 @@ from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState
+from dropscale.magichour.webhooks import EventKind
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.fail import Fail
 from dropscale.pipeline.parts.accept import AcceptDrop
 from dropscale.pipeline.parts.account import AskForAccount
+from dropscale.pipeline.parts.adopt import AdoptProject
 from dropscale.pipeline.parts.advance import AdvanceDrop
 from dropscale.pipeline.parts.decline import DeclineDrop
 from dropscale.pipeline.parts.evaluate import EvaluateDrop
@@ -35,6 +37,7 @@ from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.pipeline.parts.start import StartJob, StartPolicy
 from dropscale.pipeline.parts.tag import TagDrop, leave_untagged
 from dropscale.pipeline.parts.waiters import WakeWaiters
+from dropscale.pipeline.receive_event import ReceiveEvent
 from dropscale.pipeline.reconcile import Reconcile
 from dropscale.pipeline.resolve import Decision, Resolve, Trust
 from dropscale.pipeline.restart import Restart
@@ -117,6 +120,7 @@ class World:
             follow=self.follow,
             gate=self.gate,
             ownership=self.ownership,
+            adopt=AdoptProject(self.ledger, self.upscaler, self.follow, self.clock),
             clock=self.clock,
             sleep=sleep,
             new_token=lambda: f"{next(self._tokens):024x}",
@@ -185,6 +189,7 @@ class World:
             clock=self.clock,
         )
 
+        self.receive_event = ReceiveEvent(self.ledger, self.wake, self.clock)
         self._resolve = Resolve(self.ledger, self.upscaler, self.start, self.follow, self.clock)
         self._retry = Retry(
             ledger=self.ledger,
@@ -197,6 +202,10 @@ class World:
             clock=self.clock,
         )
         self.restart = Restart(self.ledger, self.follow, self.clock)
+
+    def wake(self, fingerprint: str, project_id: str, kind: EventKind) -> int:
+        """Wake nobody: executions here look when a test says so."""
+        return 0
 
     def set_slots(self, slots: int | None) -> None:
         """Change how many jobs may be at the vendor at once; None: the account's number."""

@@ -7,7 +7,15 @@ from datetime import datetime
 
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.store import LAID_ASIDE, Agenda, Change, SaveDrop, SaveJob, listing_of
+from dropscale.ledger.store import (
+    LAID_ASIDE,
+    Agenda,
+    Change,
+    SaveDrop,
+    SaveHints,
+    SaveJob,
+    listing_of,
+)
 from tests.fakes import MemoryLedger
 
 _Entry = tuple[datetime, str]
@@ -39,12 +47,12 @@ class IndexedLedger(MemoryLedger):
         self._move(before, self.drops[drop.id])
 
     def _make(self, change: Change) -> None:
-        self.changes += isinstance(change, SaveDrop | SaveJob)
+        self.changes += isinstance(change, SaveDrop | SaveJob | SaveHints)
         self.watch(change)
         match change:
             case SaveDrop(drop):
                 self._move(self.drops.get(drop.id), drop)
-            case SaveJob(job):
+            case SaveJob(job) | SaveHints(job):
                 self._move(self.jobs.get(job.fingerprint), job)
         super()._make(change)
 

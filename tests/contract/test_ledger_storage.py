@@ -25,6 +25,7 @@ from dropscale.ledger.rows import SCHEMA, NewerSchema, Row
 from dropscale.ledger.states import ASKED_AGAIN, DropState, JobState, WaitReason
 from dropscale.ledger.store import (
     END_OF_TIME,
+    MOST_NOTED,
     Agenda,
     Attach,
     BudgetSpent,
@@ -43,6 +44,7 @@ from dropscale.ledger.store import (
     SaveAccount,
     SaveDrop,
     SaveGate,
+    SaveHints,
     SaveJob,
     SaveOwner,
     SaveReference,
@@ -486,6 +488,57 @@ def test_token_and_project_lead_to_the_job(ledger: Ledger) -> None:
     project = KnownProject(project_id="project", fingerprint=job.fingerprint, token="token")
     assert (ledger.attempt("token"), ledger.project("project")) == (attempt, project)
     assert ledger.attempt("another") is None
+
+
+def test_an_attempt_notes_each_project_once_and_keeps_its_notes(ledger: Ledger) -> None:
+    job = a_job()
+    claimed = job.claim("token", NOW, [])
+    ledger.write(SaveJob(job))
+    ledger.note_project("token", "early")
+    assert ledger.attempt("token") is None
+    ledger.write(*job_changes(job, claimed))
+
+    for project_id in ("a", "b", "a"):
+        ledger.note_project("token", project_id)
+    ledger.write(*job_changes(claimed, claimed.record_project("a", None, NOW, NOW)))
+    for number in range(MOST_NOTED):
+        ledger.note_project("token", str(number))
+
+    attempt = ledger.attempt("token")
+    assert attempt is not None
+    assert (attempt.project_id, attempt.noted) == ("a", ("a", "b", "0", "1", "2"))
+
+
+@pytest.mark.parametrize("state", [JobState.READY, JobState.UNKNOWN, JobState.SUBMITTING])
+def test_hints_are_written_and_nothing_else_of_their_job(ledger: Ledger, state: JobState) -> None:
+    job = a_job().model_copy(update={"state": state})
+    ledger.write(SaveJob(job))
+    later = NOW + timedelta(hours=1)
+    hinted = job.take_hint("token", later)
+
+    ledger.write(SaveHints(hinted.model_copy(update={"state": JobState.COMPLETE})))
+    with pytest.raises(LedgerConflict):
+        ledger.write(SaveHints(hinted))
+    with pytest.raises(LedgerConflict):
+        ledger.write(SaveJob(job.look_again(NOW)))
+
+    assert rounded(ledger.job(job.fingerprint)) == rounded(hinted)
+    assert hinted.due == (job.due if state is JobState.SUBMITTING else later)
+
+
+def test_a_ready_job_with_hints_is_listed_apart_until_they_are_heeded(ledger: Ledger) -> None:
+    job = a_job(age=60)
+    hinted = job.take_hint("token", NOW)
+    heeded = hinted.heed_hints([], [], NOW, job.created_at)
+    changes: list[Change] = [SaveJob(job), SaveHints(hinted), SaveJob(heeded)]
+    listed: list[Agenda] = []
+
+    for change in changes:
+        ledger.write(change)
+        for agenda in (Agenda.READY_JOBS, Agenda.HINTED_JOBS):
+            listed += [agenda for _ in ledger.list_due(agenda, END_OF_TIME, 9)]
+
+    assert listed == [Agenda.READY_JOBS, Agenda.HINTED_JOBS, Agenda.READY_JOBS]
 
 
 def test_a_reference_replaces_that_of_the_job_it_names_and_of_no_other(ledger: Ledger) -> None:

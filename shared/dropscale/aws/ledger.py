@@ -51,6 +51,7 @@ from dropscale.ledger.store import (
     SaveAccount,
     SaveDrop,
     SaveGate,
+    SaveHints,
     SaveJob,
     SaveOwner,
     SaveReference,
@@ -95,7 +96,7 @@ _PASSING_REASONS = frozenset(
     {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
 """Cancellation reasons of transactions that may succeed a moment later."""
-_SAVES = SaveDrop | SaveJob | SaveGate | SaveWalk | SaveOwner | SaveAccount
+_SAVES = SaveDrop | SaveJob | SaveHints | SaveGate | SaveWalk | SaveOwner | SaveAccount
 _SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
 
 
@@ -250,6 +251,21 @@ class DynamoLedger:
         )
         return _names(found["Attributes"])
 
+    def note_project(self, token: str, project_id: str) -> None:
+        """See `Ledger.note_project`."""
+        values = {":one": [project_id], ":id": project_id, ":none": []}
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_item(_attempt_key(token)),
+                UpdateExpression="SET noted = list_append(if_not_exists(noted, :none), :one)",
+                ConditionExpression="attribute_exists(pk) AND attribute_not_exists(noted[4]) "
+                "AND NOT contains(noted, :id)",
+                ExpressionAttributeValues=_item(values),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
+
     def note_manifest_written(self, drop: Drop) -> None:
         """See `Ledger.note_manifest_written`."""
         update = "REMOVE sweep, sweep_at, due"
@@ -321,6 +337,8 @@ class DynamoLedger:
                 return self._put(drop, _drop_key(drop.id), listing_of(drop))
             case SaveJob(job):
                 return self._put(job, _job_key(job.fingerprint), listing_of(job))
+            case SaveHints(job):
+                return self._update_hints(job)
             case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 return self._put(record, _KEY_OF_ONLY[type(record)])
             case SaveReference(reference, replaces):
@@ -364,17 +382,37 @@ class DynamoLedger:
         put["ConditionExpression"] = "seq = :before"
         return self._on_table("Put", put, _item({":before": record.seq - 1}))
 
-    def _put_reference(self, reference: Reference, replaces: str) -> Any:
-        if isinstance(reference, Attempt):
-            key = _attempt_key(reference.token)
-        else:
-            key = _project_key(reference.project_id)
-        put = {
-            "Item": _item(reference.model_dump(mode="json", exclude_none=True) | key),
-            "ConditionExpression": "attribute_not_exists(pk) OR fingerprint IN (:own, :replaced)",
+    def _update_hints(self, job: Job) -> Any:
+        """Return the update of a job that needs the right to no other attribute of it."""
+        listing = listing_of(job)
+        row = job.model_dump(mode="json", include={"seq", "hints", "hinted_at", "due"})
+        row |= {"sweep": listing[0], "sweep_at": _text(listing[1])} if listing else {}
+        update = {
+            "Key": _item(_job_key(job.fingerprint)),
+            "UpdateExpression": "SET " + ", ".join(f"{name} = :{name}" for name in row),
+            "ConditionExpression": "seq = :before",
         }
+        values = {f":{name}": value for name, value in row.items()}
+        return self._on_table("Update", update, _item(values | {":before": job.seq - 1}))
+
+    def _put_reference(self, reference: Reference, replaces: str) -> Any:
+        condition = "attribute_not_exists(pk) OR fingerprint IN (:own, :replaced)"
         values = {":own": reference.fingerprint, ":replaced": replaces}
-        return self._on_table("Put", put, _item(values))
+        row = reference.model_dump(mode="json", exclude_none=True, exclude={"noted"})
+        if isinstance(reference, KnownProject):
+            put = {
+                "Item": _item(row | _project_key(reference.project_id)),
+                "ConditionExpression": condition,
+            }
+            return self._on_table("Put", put, _item(values))
+        update = {  # not a put, which would remove what events have noted
+            "Key": _item(_attempt_key(reference.token)),
+            "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in row),
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {f"#{name}": name for name in row},
+        }
+        named = {f":{name}": value for name, value in row.items()}
+        return self._on_table("Update", update, _item(values | named))
 
     def _count_slot(self, step: int, limit: int | None) -> Any:
         update: dict[str, Any] = {"Key": _item(_SLOTS), "UpdateExpression": "ADD taken :step"}

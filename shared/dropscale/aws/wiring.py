@@ -420,6 +420,7 @@ class _StartParts(_Parts):
 
     @cached_property
     def start(self) -> StartJob:
+        from dropscale.pipeline.parts.adopt import AdoptProject
         from dropscale.pipeline.parts.start import StartJob, StartPolicy
 
         policy = StartPolicy(
@@ -433,6 +434,7 @@ class _StartParts(_Parts):
             follow=self.follow,
             gate=self.gate,
             ownership=self.ownership,
+            adopt=AdoptProject(self.ledger, self.upscaler, self.follow, _now),
             clock=_now,
             sleep=time.sleep,
             new_token=lambda: secrets.token_hex(_TOKEN_BYTES),

@@ -235,12 +235,24 @@ class Rendition(Record):
         its result is no longer wanted.
         """
         is_its_own = self.is_watched(project_id, generation)
+        changes["warnings"] = (*self._lasting_warnings, *changes.get("warnings", ()))
         return self.move(state, **changes) if is_its_own else self
 
     def is_in_progress(self, *, waits: bool) -> bool:
         """Whether the pipeline will still change it, if its drop's spec `waits` for results."""
         is_left = self.state in AT_VENDOR_STATES and not (waits or self.is_collected)
         return self.state in OPEN_STATES and not is_left
+
+    @property
+    def _lasting_warnings(self) -> tuple[CodedWarning, ...]:
+        return tuple(one for one in self.warnings if one.code is WarningCode.EARLIER_PROJECT)
+
+    def warn(self, warning: CodedWarning) -> Self:
+        """Return it with a warning that stays with whatever is then reported of its project."""
+        if warning in self.warnings:
+            return self
+        warnings = (*self.warnings, warning)
+        return self.model_copy(update={**_bounded({"warnings": warnings})})
 
     def with_destination(self, directory: str | None, output_settings: OutputSettings) -> Self:
         """Return it with another folder or other settings for its output."""

@@ -20,6 +20,9 @@ from dropscale.ledger.walk import Walk
 
 _AMEND_ATTEMPTS = 10
 
+MOST_NOTED = 5
+"""How many projects an attempt's row notes; `aws/ledger.py` counts them in an expression."""
+
 MOST_DROPS = 200
 """How many of a job's drops are processed at once; the sweep continues with the others."""
 
@@ -81,6 +84,13 @@ class SaveDrop:
 @dataclass(frozen=True)
 class SaveJob:
     """Write a job if the stored one has the previous `seq`; `seq` 1: if there is none."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class SaveHints:
+    """Write only a job's hints and when it is due, if the stored one has the previous `seq`."""
 
     job: Job
 
@@ -183,6 +193,7 @@ class RequireOwner:
 Change = (
     SaveDrop
     | SaveJob
+    | SaveHints
     | SaveGate
     | SaveWalk
     | SaveAccount
@@ -202,6 +213,8 @@ class Agenda(StrEnum):
     """The lists of due records that the sweep reads, by kind."""
 
     READY_JOBS = "job#ready"
+    HINTED_JOBS = "job#hinted"
+    """Ready jobs with hints: not paid for before these are looked at."""
     SUBMITTING_JOBS = "job#submitting"
     SUBMITTED_JOBS = "job#submitted"
     ENDED_JOBS = "job#ended"
@@ -235,6 +248,8 @@ def listing_of(record: Drop | Job) -> tuple[Agenda, datetime] | None:
     if isinstance(record, Job):
         is_listed = record.due or record.state is JobState.UNKNOWN
         agenda = _AGENDA_BY_JOB_STATE[record.state]
+        if agenda is Agenda.READY_JOBS and record.hints:
+            agenda = Agenda.HINTED_JOBS
         return (agenda, record.due or LAID_ASIDE) if is_listed else None
     if record.due:
         return Agenda.DROPS, record.due
@@ -329,6 +344,12 @@ class Ledger(Protocol):
         """Add keys to a name; return all keys noted under it then.
 
         If two callers do so at once, at least one sees the other's keys.
+        """
+
+    def note_project(self, token: str, project_id: str) -> None:
+        """Add a project to those noted in an attempt's row, if there is such an attempt.
+
+        Each is noted once, and `MOST_NOTED` at most.
         """
 
     def note_manifest_written(self, drop: Drop) -> None:

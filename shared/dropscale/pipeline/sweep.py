@@ -86,6 +86,7 @@ class Sweep:
         with run.collecting_problems():
             self.ask_for_account()
         run.each("expired", self._due_jobs(Agenda.SUBMITTING_JOBS), self._expire)
+        run.each("settled", self._due_jobs(Agenda.HINTED_JOBS), self._settle_by_projects)
         with run.collecting_problems():
             self._start_ready_jobs(run)
         for agenda in (Agenda.ENDED_JOBS, Agenda.UNKNOWN_JOBS, Agenda.SUBMITTED_JOBS):
@@ -117,8 +118,15 @@ class Sweep:
             yield Measurement(name, "Count", self.ledger.credits_spent(window))
 
     def _expire(self, job: Job) -> bool:
-        """Mark an attempt whose function has ended as unknown: it may have been paid."""
+        """Mark an attempt whose function has ended as unknown: it may have been paid.
+
+        If events have named its project, it is adopted.
+        """
         now = self.clock()
+        found = self.start.adopt.noted(job)
+        if found.has_project:
+            self.follow.update_drops(found)
+            return True
 
         def expire(job: Job) -> Job:
             is_dead = job.due is not None and job.due < now
@@ -183,9 +191,15 @@ class Sweep:
         self.queue.send(source.bucket, source.key)
         return True
 
+    def _settle_by_projects(self, job: Job) -> bool:
+        """Adopt a project of a job's own that events named, or that is complete after all."""
+        return self.start.adopt(job).project_id != job.project_id
+
     def _look_at(self, job: Job) -> bool:
         """Make sure that a job's (next) drops are watched or know how it ended."""
-        job = self._free_slot_of_overdue(job)
+        if self._settle_by_projects(job):
+            return True
+        job = self._free_slot_of_overdue(self.ledger.job(job.fingerprint) or job)
         page, began_at = self._next_drops(job), job.cursor
         drops = [drop for drop in map(self.ledger.drop, page) if drop and is_followed(drop, job)]
         if job.state in {JobState.UNKNOWN, JobState.ABANDONED} and not job.has_project:
@@ -300,6 +314,9 @@ class Sweep:
 
     def _look_again(self, job: Job, due: datetime | None) -> None:
         """Plan the next round, unless the job has changed meanwhile: then its due time stays."""
+        if job.hints:
+            again = self.clock() + REVIEW
+            due = again if due is None else min(due, again)
         with suppress(LedgerConflict):
             self.ledger.write(SaveJob(job.end_round(due)))
 

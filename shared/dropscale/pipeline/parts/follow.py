@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.drops import Drop, Reason, Rendition
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import AT_VENDOR_STATES, VERDICTS, DropState, JobState
@@ -45,7 +46,23 @@ class Undelivered:
     """A result has been complete for seven days, and could not be delivered."""
 
 
-News = Waiting | Refused | Undelivered | None
+@dataclass(frozen=True)
+class EarlierProjects:
+    """Projects of earlier attempts that exist although the job is at another one."""
+
+    project_ids: tuple[str, ...]
+
+    def warning(self, job: Job) -> CodedWarning:
+        """Return what the drops of their job say about them."""
+        names = ", ".join(self.project_ids)
+        return CodedWarning(
+            WarningCode.EARLIER_PROJECT,
+            f"an earlier attempt, whose answer was lost, made {names}, which may have been charged "
+            f"besides {job.project_id}. If that brings no result, this one is delivered",
+        )
+
+
+News = Waiting | Refused | Undelivered | EarlierProjects | None
 """What the job's state alone does not say about its drops."""
 
 
@@ -119,6 +136,8 @@ class FollowJob:
             if rendition.state is DropState.SUPERSEDED:
                 return _note_what_is_unknown(rendition, job)
             after = rendition_after(rendition, job, news)
+            if isinstance(news, EarlierProjects):
+                after = after.warn(news.warning(job))
             if job.state in _WITHOUT_RESULT and not drop.watches(after):
                 return _end_without_result(after, job)
             is_same = after.generation == rendition.generation
@@ -204,9 +223,14 @@ def is_followed(drop: Drop, job: Job) -> bool:
 
 
 def _comes_back(rendition: Rendition, job: Job) -> bool:
-    """Whether only a missing project ended it, and there is one now: by an answer, or adopted."""
+    """Whether only a missing project ended it, and there is one now: by an answer, or adopted.
+
+    Or its project failed, and one of an earlier attempt serves in its place.
+    """
     if not job.has_project or job.state is JobState.ABANDONED:
         return False
+    if rendition.project_id not in {None, job.project_id} and rendition.attempt == job.attempt:
+        return rendition.state in {DropState.FAILED, DropState.CANCELED}
     reason = rendition.reason
     return rendition.state is DropState.FAILED and reason is not None and reason.code == _GIVEN_UP
 
