@@ -4,8 +4,8 @@ All in processes of their own, in turns, so that a busy machine slows all alike;
 it ships, built for this machine, and nothing else. The floor is what no function can do without:
 a boto3 session and one client. "Composed" adds what the first invocation makes: clients and use
 case. An event is a signed one in the webhook's handler, with AWS's answers made in the process: the
-first with all that comes before it. Times are medians of CPU time, with the interpreter's start. Exits with 1 if a handler is over
-its limit.
+first with all that comes before it. Times are medians of CPU time, with the interpreter's start.
+Exits with 1 if a handler is over its limit.
 
     python -m tests.bench.imports
 """
@@ -62,7 +62,7 @@ def main() -> int:
     for name, milliseconds in medians.items():
         ratio, limit = milliseconds / medians[FLOOR], LIMITS.get(name)
         over = over or (limit is not None and ratio > limit)
-        print(f"{name:34}{milliseconds:6.0f}{ratio:9.2f}{limit or '':>7}")  # noqa: T201 # likewise
+        print(f"{name:34}{milliseconds:6.1f}{ratio:9.2f}{limit or '':>7}")  # noqa: T201 # likewise
     return int(over)
 
 
