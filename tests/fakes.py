@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.account import KnownAccount
-from dropscale.ledger.drops import Drop, Source
+from dropscale.ledger.drops import Claim, Drop, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
@@ -24,14 +24,17 @@ from dropscale.ledger.store import (
     Attach,
     BudgetSpent,
     Change,
+    ClaimName,
     Detach,
     FreeSlot,
     GateClosed,
     LedgerConflict,
     Names,
+    NameTaken,
     NotOwner,
     ProjectTaken,
     Reference,
+    ReleaseName,
     RequireOpenGate,
     RequireOwner,
     SaveAccount,
@@ -101,6 +104,7 @@ _ONLY: dict[type[Row], str] = {
 
 
 _SHARES = Attach | Detach
+_CLAIMS = ClaimName | ReleaseName
 
 
 class MemoryLedger:
@@ -118,6 +122,7 @@ class MemoryLedger:
         self.taken = 0
         self.credits: dict[str, int] = {}
         self.noted: dict[str, Names] = {}
+        self.claims: dict[str, Claim] = {}
 
     def drop(self, drop_id: str) -> Drop | None:
         return self.drops.get(drop_id)
@@ -138,6 +143,9 @@ class MemoryLedger:
     def project(self, project_id: str) -> KnownProject | None:
         found = self.references.get((KnownProject, project_id))
         return found if isinstance(found, KnownProject) else None
+
+    def claim(self, name: str) -> Claim | None:
+        return self.claims.get(name)
 
     def gate(self) -> Gate | None:
         return self.gate_record
@@ -173,8 +181,9 @@ class MemoryLedger:
 
     def write(self, *changes: Change) -> None:
         assert changes, "DynamoDB refuses a transaction of nothing"
-        shares = [(one.fingerprint, one.drop_id) for one in changes if isinstance(one, _SHARES)]
-        assert len(shares) == len(set(shares)), "DynamoDB refuses two changes of one row"
+        rows = [(one.fingerprint, one.drop_id) for one in changes if isinstance(one, _SHARES)]
+        rows += [("", one.claim.name) for one in changes if isinstance(one, _CLAIMS)]
+        assert len(rows) == len(set(rows)), "DynamoDB refuses two changes of one row"
         for change in changes:
             self._require(change)
         for change in changes:
@@ -193,7 +202,7 @@ class MemoryLedger:
         if known.seq == drop.seq:
             self.drops[drop.id] = known.model_copy(update={"due": None})
 
-    def _require(self, change: Change) -> None:
+    def _require(self, change: Change) -> None:  # noqa: C901, PLR0912 # each kind of change
         match change:
             case SaveDrop(drop):
                 _require_next(self.drops.get(drop.id), drop)
@@ -209,6 +218,10 @@ class MemoryLedger:
                 there = self.references.get(_name_of(reference))
                 if there and there.fingerprint not in {reference.fingerprint, replaces}:
                     raise ProjectTaken
+            case ClaimName(claim) | ReleaseName(claim):
+                if self.claims.get(claim.name, claim).drop_id != claim.drop_id:
+                    taken = isinstance(change, ClaimName)
+                    raise NameTaken(claim.name) if taken else LedgerConflict(claim.name)
             case RequireOpenGate() if self.gate_record and not self.gate_record.is_open:
                 raise GateClosed
             case TakeSlot(limit) if limit is not None and self.taken >= limit:
@@ -233,6 +246,9 @@ class MemoryLedger:
                     attached.append(drop_id)
             case Detach(fingerprint, drop_id):
                 self.attachments[fingerprint].remove(drop_id)
+            case ClaimName(claim) | ReleaseName(claim):
+                self.claims.pop(claim.name, None)
+                self.claims |= {claim.name: claim} if isinstance(change, ClaimName) else {}
             case TakeSlot():
                 self.taken += 1
             case FreeSlot():

@@ -78,8 +78,7 @@ def _output_violations(stack: SimulatedStack, drop: Drop, rendition: Rendition) 
     stored = stack.results.outputs.get(output.key)
     if stored is None or stored[0] != stack.vendor.result(job.project_id):
         yield f"{drop.source.key}: delivered, but its output is not the project's result"
-    key, directory = drop.source.key, rendition.directory
-    if output.key != output_key(key, rendition.parameters, output.type, directory):
+    if output.key != output_key(drop.source.key, rendition, output.type):
         yield f"{drop.source.key}: delivered to {output.key}, not to where its spec says"
 
 

@@ -2,9 +2,9 @@
 
 Rows, by partition and sort key: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`,
 `job#<fingerprint>`/`drop#<id>` (attached), `attempt#<token>`/`attempt`,
-`project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`, `walk`/`walk`, `owner`/`owner`,
-`account`/`account`, `budget#<window>`/`budget`, `name#<id>`/`name`. Records with something due
-carry `sweep` and `sweep_at`, the keys of the sparse index `sweep`.
+`project#<id>`/`project`, `output#<id>`/`output`, `slots`/`slots`, `gate`/`gate`, `walk`/`walk`,
+`owner`/`owner`, `account`/`account`, `budget#<window>`/`budget`, `name#<id>`/`name`. Records with
+something due carry `sweep` and `sweep_at`, the keys of the sparse index `sweep`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
 from dropscale.ledger.account import KnownAccount
-from dropscale.ledger.drops import Drop
+from dropscale.ledger.drops import Claim, Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
@@ -36,14 +36,17 @@ from dropscale.ledger.store import (
     Attach,
     BudgetSpent,
     Change,
+    ClaimName,
     Detach,
     FreeSlot,
     GateClosed,
     LedgerConflict,
     Names,
+    NameTaken,
     NotOwner,
     ProjectTaken,
     Reference,
+    ReleaseName,
     RequireOpenGate,
     RequireOwner,
     SaveAccount,
@@ -149,6 +152,10 @@ class DynamoLedger:
     def project(self, project_id: str) -> KnownProject | None:
         """See `Ledger.project`."""
         return self._get(KnownProject, _project_key(project_id))
+
+    def claim(self, name: str) -> Claim | None:
+        """See `Ledger.claim`."""
+        return self._get(Claim, _claim_key(name))
 
     def gate(self) -> Gate | None:
         """See `Ledger.gate`."""
@@ -289,6 +296,8 @@ class DynamoLedger:
             case Detach(fingerprint, drop_id):
                 key = _item(_attachment_key(fingerprint, drop_id))
                 return {"Delete": {"TableName": self._table, "Key": key}}
+            case ClaimName() | ReleaseName():
+                return self._hold_name(change)
             case TakeSlot(limit):
                 return self._count_slot(1, limit)
             case FreeSlot():
@@ -333,6 +342,15 @@ class DynamoLedger:
         }
         values = {":own": reference.fingerprint, ":replaced": replaces}
         return self._on_table("Put", put, _item(values))
+
+    def _hold_name(self, change: ClaimName | ReleaseName) -> Any:
+        claim, key = change.claim, _claim_key(change.claim.name)
+        is_own = {"ConditionExpression": "attribute_not_exists(pk) OR drop_id = :own"}
+        own = _item({":own": claim.drop_id})
+        if isinstance(change, ReleaseName):
+            return self._on_table("Delete", {"Key": _item(key), **is_own}, own)
+        row = _item(claim.model_dump(mode="json") | key)
+        return self._on_table("Put", {"Item": row, **is_own}, own)
 
     def _count_slot(self, step: int, limit: int | None) -> Any:
         update: dict[str, Any] = {"Key": _item(_SLOTS), "UpdateExpression": "ADD taken :step"}
@@ -400,6 +418,10 @@ def _project_key(project_id: str) -> dict[str, str]:
     return {"pk": f"project#{project_id}", "sk": "project"}
 
 
+def _claim_key(name: str) -> dict[str, str]:
+    return {"pk": f"output#{Claim.id_of(name)}", "sk": "output"}
+
+
 def _attachment_key(fingerprint: str, drop_id: str) -> dict[str, str]:
     return {"pk": f"job#{fingerprint}", "sk": f"drop#{drop_id}"}
 
@@ -451,10 +473,13 @@ def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
         return error
     if any(isinstance(change, RequireOwner) for change in failed):
         return NotOwner()
-    if any(isinstance(change, _SAVES) for change in failed):
+    if any(isinstance(change, _SAVES | ReleaseName) for change in failed):
         return LedgerConflict("another process changed a record")
     if any(isinstance(change, SaveReference) for change in failed):
         return ProjectTaken()
+    for change in failed:
+        if isinstance(change, ClaimName):
+            return NameTaken(change.claim.name)
     if any(isinstance(change, RequireOpenGate) for change in failed):
         return GateClosed()
     if any(isinstance(change, TakeSlot) for change in failed):

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, mo
 from dropscale.coded_warning import CodedWarning, WarningCode, read_warning
 from dropscale.errors import DropscaleError
 from dropscale.ledger.jobs import Parameters
-from dropscale.ledger.rows import IllegalTransition, Instant, Record, Row, cut
+from dropscale.ledger.rows import SCHEMA, IllegalTransition, Instant, Record, Row, cut
 from dropscale.ledger.states import (
     COLLECTABLE_STATES,
     RENDITION_TRANSITIONS,
@@ -116,6 +116,21 @@ class Output(Record):
     """Its mean colour difference from the original (CIEDE2000); None: not measured."""
 
 
+class Claim(Record):
+    """That an output's name, without its ending, belongs to a drop."""
+
+    name: str
+    drop_id: str
+    key: str
+    """The key of that drop."""
+    schema_number: int = SCHEMA
+
+    @staticmethod
+    def id_of(name: str) -> str:
+        """Return the id of the row of a name."""
+        return hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
 class Download(Record):
     """One of the vendor's download URLs, for drops whose spec turns downloads off."""
 
@@ -189,7 +204,10 @@ class Rendition(Record):
         output_settings: OutputSettings,
     ) -> Self:
         """Return a new rendition, which waits for its job to start."""
-        facts = json.dumps([fingerprint, output_settings.model_dump(mode="json")])
+        settings = output_settings.model_dump(mode="json")
+        if output_settings.name is None:  # Ids from before there were names must not change.
+            del settings["name"]
+        facts = json.dumps([fingerprint, settings])
         return cls(
             id=hashlib.sha256(facts.encode()).hexdigest()[:32],
             fingerprint=fingerprint,
@@ -203,6 +221,11 @@ class Rendition(Record):
     def wants_result(self) -> bool:
         """Whether its result is still wanted."""
         return self.state in COLLECTABLE_STATES
+
+    @property
+    def may_have_output(self) -> bool:
+        """Whether its output may be in the results bucket, or on its way there."""
+        return bool(self.project_id or self.output or self.earlier_output)
 
     def is_watched(self, project_id: str, generation: int) -> bool:
         """Whether the execution of that generation is to bring the result of that project."""

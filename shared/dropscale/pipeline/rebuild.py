@@ -25,6 +25,7 @@ from dropscale.ledger.store import (
     SaveDrop,
     job_changes,
 )
+from dropscale.pipeline.parts.plan import planned_rendition
 from dropscale.pipeline.parts.ports import Clock, ResultsBucket
 from dropscale.results.manifest import Manifest, ManifestJob
 from dropscale.results.output_key import parameters_in
@@ -104,7 +105,7 @@ class RebuildLedger:
         now, fingerprint = self.clock(), found.labels.fingerprint
         # The vendor has no project of this made-up id; the result comes from the bucket.
         project_id = found.labels.project_id or f"kept-{fingerprint[:24]}"
-        scale_factor, mode = parameters_in(key)
+        scale_factor, mode = parameters_in(found.labels.upscale or key)
         job = Job(
             fingerprint=fingerprint,
             state=JobState.COMPLETE,
@@ -180,9 +181,8 @@ def _renditions(manifest: Manifest) -> Iterable[Rendition]:
         spec = wanted[told.fingerprint].pop(0) if wanted[told.fingerprint] else None
         if spec is None:  # of an earlier spec, which the manifest does not have
             spec = EffectiveRendition(scale_factor=told.scale_factor, mode=told.mode)
-        planned = Rendition.planned(
-            told.fingerprint, Parameters.of(spec), spec.download_directory, spec.output
-        )
+        presets = manifest.spec.preset if manifest.spec else ()
+        planned = planned_rendition(manifest.source.key, told.fingerprint, spec, presets)
         yield planned.model_copy(
             update={
                 "state": told.state,

@@ -10,6 +10,7 @@ from dropscale.ledger.drops import Drop, Reason
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Change, Detach, Ledger, SaveDrop, SaveJob
+from dropscale.pipeline.parts.claim_names import releases_of
 from dropscale.pipeline.parts.evaluate import Declined
 from dropscale.pipeline.parts.ports import Clock
 
@@ -89,7 +90,7 @@ class DeclineDrop:
             },
         )
         departures = [change for job in leaving for change in leave_job(drop.id, job)]
-        self.ledger.write(SaveDrop(after), *departures)
+        self.ledger.write(SaveDrop(after), *departures, *releases_of(drop, after))
         return after
 
 
