@@ -27,12 +27,13 @@ _KINDS = ("create", "project", "download", "upload", "account")
 _USUAL = Parameters(scale_factor=2, mode=Mode.BALANCED)
 _FINE = Parameters(scale_factor=2, mode=Mode.PRESERVE)
 _LARGE = Parameters(scale_factor=4, mode=Mode.BALANCED)
+RENDITIONS = b"renditions: [{style: {mode: preserve}}, {scale_factor: 4}]", [_FINE, _LARGE]
 _SIDECARS: Sequence[tuple[bytes | None, Sequence[Parameters]]] = (
     (None, [_USUAL]),
     (None, [_USUAL]),
     (None, [_USUAL]),
     (b"scale_factor: 4", [_LARGE]),
-    (b"renditions: [{style: {mode: preserve}}, {scale_factor: 4}]", [_FINE, _LARGE]),
+    RENDITIONS,
     (b"download_outputs: false", [_USUAL]),
     (b"wait_for_completion: false", [_USUAL]),
 )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import accumulate
@@ -15,11 +15,15 @@ from dropscale.errors import DropscaleError
 from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.rows import SCHEMA, IllegalTransition, Instant, Record, Row, cut
 from dropscale.ledger.states import (
+    AT_VENDOR_STATES,
     COLLECTABLE_STATES,
+    OPEN_STATES,
     RENDITION_TRANSITIONS,
+    UNSUCCESSFUL_STATES,
     DropState,
     WaitReason,
     combined_state,
+    precedence,
 )
 from dropscale.specs.effective import EffectiveSpec, OutputSettings
 
@@ -32,6 +36,8 @@ _SUPERSEDED_SIZE = 40_000
 _MOST_WARNINGS, _WARNING_SIZE = 16, 600
 _MOST_RENDITION_WARNINGS, _RENDITION_WARNING_SIZE = 8, 400
 _REASON_SIZE, _RENDITION_REASON_SIZE, _CODE_SIZE = 8000, 3000, 100
+_FIX_SIZE = 27_000
+"""Room for what to do about each of the eight renditions, which may need eight commands."""
 _DOWNLOADS_SIZE, _EXPIRY_SIZE = 8000, 100
 
 
@@ -50,17 +56,12 @@ class Reason(Record):
 
     code: Annotated[str, AfterValidator(partial(cut, longest=_CODE_SIZE))]
     message: Annotated[str, AfterValidator(partial(cut, longest=_REASON_SIZE))]
-    fix: Annotated[str, AfterValidator(partial(cut, longest=_REASON_SIZE))]
+    fix: Annotated[str, AfterValidator(partial(cut, longest=_FIX_SIZE))]
 
     @classmethod
     def of(cls, error: DropscaleError) -> Self:
         """Return the reason that an error states; its class name is the code."""
         return cls(code=type(error).__name__, message=error.message, fix=error.fix)
-
-    def joined(self, others: Iterable[Self | None]) -> Self:
-        """Return it with the fixes of `others` that have the same code added to its own."""
-        fixes = dict.fromkeys(one.fix for one in (self, *others) if one and one.code == self.code)
-        return type(self)(code=self.code, message=self.message, fix=" ".join(fixes))
 
     def of_rendition(self) -> Self:
         """Return it cut to the size that one of several renditions may store."""
@@ -259,6 +260,11 @@ class Rendition(Record):
         is_its_own = self.is_watched(project_id, generation)
         return self.move(state, **changes) if is_its_own else self
 
+    def is_in_progress(self, *, waits: bool) -> bool:
+        """Whether the pipeline will still change it, if its drop's spec `waits` for results."""
+        is_left = self.state in AT_VENDOR_STATES and not (waits or self.is_collected)
+        return self.state in OPEN_STATES and not is_left
+
     def with_destination(self, directory: str | None, output_settings: OutputSettings) -> Self:
         """Return it with another folder or other settings for its output."""
         return self.model_copy(update={"directory": directory, "output_settings": output_settings})
@@ -428,13 +434,16 @@ class Drop(Row):
     ) -> Self:
         """Take these renditions; the drop's state, wait and reason are derived from them."""
         state = combined_state(rendition.state for rendition in renditions.values())
-        telling, *others = (r for r in renditions.values() if r.state is state)
+        telling = [one for one in renditions.values() if one.state is state]
+        spec = facts.get("spec", self.spec)
+        waits = spec is None or spec.wait_for_completion
+        is_over = not any(one.is_in_progress(waits=waits) for one in renditions.values())
         changes: _DropChanges = {
             **facts,
             "renditions": renditions,
-            "wait": telling.wait,
-            "wait_until": telling.wait_until,
-            "reason": telling.reason and telling.reason.joined(one.reason for one in others),
+            "wait": telling[0].wait,
+            "wait_until": telling[0].wait_until,
+            "reason": _reason_of((is_over and _without_result(renditions)) or telling),
         }
         return self._step(state, now, changes)
 
@@ -459,6 +468,30 @@ class Drop(Row):
         if renditions := changes.get("renditions"):
             bounded["renditions"] = _with_latest_superseded(renditions)
         return self._take_step({**step, **bounded})
+
+
+def _without_result(renditions: Mapping[str, Rendition]) -> list[Rendition]:
+    """Return the renditions that need a person, the most urgent first."""
+    needy = [one for one in renditions.values() if one.state in UNSUCCESSFUL_STATES and one.reason]
+    return sorted(needy, key=lambda one: precedence(one.state))
+
+
+def _reason_of(renditions: Sequence[Rendition]) -> Reason | None:
+    """Return the first one's reason, its fix with what to do about each of the others added."""
+    if not renditions or (reason := renditions[0].reason) is None:
+        return None
+    fixes = {reason.fix: reason.fix}
+    for other in renditions[1:]:
+        if other.reason is not None:
+            fixes.setdefault(other.reason.fix, _fix_for(other, other.reason, reason))
+    return reason.model_copy(update={"fix": cut(" ".join(fixes.values()), _FIX_SIZE)})
+
+
+def _fix_for(rendition: Rendition, reason: Reason, said: Reason) -> str:
+    if reason.code == said.code:
+        return reason.fix
+    parameters, message = rendition.parameters, cut(reason.message, 300).rstrip(".")
+    return f"The {parameters.scale_factor}x {parameters.mode} rendition: {message}. {reason.fix}"
 
 
 def _is_dispensable(superseded: Rendition) -> bool:

@@ -46,10 +46,10 @@ def generate(client: Client, image: Path, **options: Any) -> Any:
     )
 
 
-def serve_output(server: ScriptedServer) -> None:
+def serve_output(server: ScriptedServer, *replies: Reply) -> None:
     """Let the project be complete, with one output."""
     server.on("GET", PROJECT, project(server, "complete", "/output.png"))
-    server.on("GET", "/output.png", Reply(200, b"upscaled"))
+    server.on("GET", "/output.png", *(replies or [Reply(200, b"upscaled")]))
 
 
 def collected(client: Client, folder: Path) -> list[bytes]:
@@ -61,20 +61,14 @@ def collected(client: Client, folder: Path) -> list[bytes]:
 def test_the_outputs_are_downloaded(
     server: ScriptedServer, client: Client, image: Path, tmp_path: Path
 ) -> None:
+    more = {"credits_charged": 50, "future": 1, "downloaded_paths": "the vendor's"}
     server.on(
         "GET",
         PROJECT,
         project(server, "queued"),
         Reply(503, b'{"message": "busy"}'),
         project(server, "rendering"),
-        project(
-            server,
-            "complete",
-            "/p1/output.png?signature=s",
-            credits_charged=50,
-            future=1,
-            downloaded_paths="the vendor's",
-        ),
+        project(server, "complete", "/p1/output.png?signature=s", **more),
     )
     server.on("GET", "/p1/output.png", Reply(200, b"upscaled"))
     assets: LocalAssets = {"image_file_path": str(image)}
@@ -134,9 +128,8 @@ def test_a_callers_error_in_progress_leaves_no_part(
 def test_a_download_that_was_cut_off_is_asked_for_once_more(
     server: ScriptedServer, client: Client, tmp_path: Path
 ) -> None:
-    server.on("GET", PROJECT, project(server, "complete", "/output.png"))
     cut_off = Reply(200, b"upscaled", behaviour=Behaviour.RESET_INSIDE_ANSWER)
-    server.on("GET", "/output.png", cut_off, Reply(200, b"upscaled"))
+    serve_output(server, cut_off, Reply(200, b"upscaled"))
     assert collected(client, tmp_path) == [b"upscaled"]
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"upscaled"]
 
@@ -196,7 +189,7 @@ def test_without_waiting_it_looks_once(server: ScriptedServer, client: Client, i
 def test_without_downloading_the_urls_are_returned(
     server: ScriptedServer, client: Client, image: Path
 ) -> None:
-    server.on("GET", PROJECT, project(server, "complete", "/output.png"))
+    serve_output(server)
     result = generate(client, image, download_outputs=False)
     assert result.downloads[0].url.endswith("/output.png")
     assert result.downloaded_paths is None
@@ -218,8 +211,7 @@ def test_an_expired_url_is_fetched_again_once(
 def test_a_url_that_stays_expired_fails(
     server: ScriptedServer, client: Client, tmp_path: Path
 ) -> None:
-    server.on("GET", PROJECT, project(server, "complete", "/old.png"))
-    server.on("GET", "/old.png", Reply(410))
+    serve_output(server, Reply(410))
     with pytest.raises(TransferFailed):
         collected(client, tmp_path)
     assert len(server.sent_to("GET", PROJECT)) == 2
@@ -259,8 +251,7 @@ def test_answers_that_pass_are_looked_at_again(
 def test_a_failed_download_leaves_no_file_and_names_the_project(
     server: ScriptedServer, client: Client, image: Path, tmp_path: Path
 ) -> None:
-    server.on("GET", PROJECT, project(server, "complete", "/output.png"))
-    server.on("GET", "/output.png", Reply(200, b"part", {"Content-Length": "100"}))
+    serve_output(server, Reply(200, b"part", {"Content-Length": "100"}))
     with pytest.raises(TransferFailed) as caught:
         generate(client, image, download_directory=tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
