@@ -25,7 +25,8 @@ from dropscale.ledger.states import (
     combined_state,
     precedence,
 )
-from dropscale.specs.effective import EffectiveSpec, OutputSettings
+from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings
+from dropscale.specs.output_name import NamedOutput
 
 # The most that a drop's row holds, so that it always stays below DynamoDB's 400 KB; sizes in
 # bytes. What people write is limited, and refused, where it is read (`specs/values.py`).
@@ -218,6 +219,21 @@ class Rendition(Record):
             wait=WaitReason.SLOT,
         )
 
+    @classmethod
+    def requested(
+        cls, key: str, fingerprint: str, wanted: EffectiveRendition, presets: tuple[str, ...] = ()
+    ) -> Self:
+        """Return the rendition, of the job with that fingerprint, that the drop at `key` requests.
+
+        `presets` are those that its spec uses.
+        """
+        settings = wanted.output
+        if settings.name is not None:
+            named = NamedOutput(key, wanted.scale_factor, wanted.mode, presets, fingerprint)
+            settings = settings.model_copy(update={"name": named.render(settings.name)})
+        parameters = Parameters.of(wanted)
+        return cls.planned(fingerprint, parameters, wanted.download_directory, settings)
+
     @property
     def wants_result(self) -> bool:
         """Whether its result is still wanted."""
@@ -409,6 +425,11 @@ class Drop(Row):
     def renditions_of(self, fingerprint: str) -> list[Rendition]:
         """Return its renditions that belong to a job."""
         return [one for one in self.renditions.values() if one.fingerprint == fingerprint]
+
+    def credits_of(self, fingerprint: str) -> int | None:
+        """Return what was charged for a job, as far as any of its renditions knows."""
+        known = [one.credits_charged for one in self.renditions_of(fingerprint)]
+        return max((one for one in known if one is not None), default=None)
 
     def wants(self, fingerprint: str) -> bool:
         """Whether it (still) wants that job's result."""

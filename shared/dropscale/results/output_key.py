@@ -7,7 +7,7 @@ from dropscale import upscaler
 from dropscale.ledger.drops import Rendition
 from dropscale.specs.effective import OutputFormat
 from dropscale.specs.keys import MAX_KEY_BYTES
-from dropscale.specs.output_name import CUT_DIGITS, default_suffix, without_case
+from dropscale.specs.output_name import CUT_DIGITS, default_suffix, is_like_default, without_case
 from dropscale.upscaler import Mode
 
 MOST_PREFIX_BYTES = 200
@@ -15,6 +15,7 @@ MOST_PREFIX_BYTES = 200
 
 _ROOM = MAX_KEY_BYTES - MOST_PREFIX_BYTES
 _LONGEST_ENDING = 12
+_ENDINGS = frozenset(upscaler.EXTENSION_BY_TYPE.values())
 
 
 def output_key(input_key: str, rendition: Rendition, image_type: str) -> str:
@@ -44,6 +45,16 @@ def claimed_name(input_key: str, rendition: Rendition) -> str:
     return path if rendition.output_settings.name is None else without_case(path)
 
 
+def names_claimed_for(key: str) -> list[str]:
+    """Return what may be claimed for an output, judging by its key: it can have two endings."""
+    stem, _, ending = key.rpartition(".")
+    paths = [stem] if ending in _ENDINGS else []
+    stem, _, ending = stem.rpartition(".")
+    paths += [stem] if paths and ending in _ENDINGS else []
+    names = [(path, path.rpartition("/")[2]) for path in paths]
+    return [path if is_like_default(name) else without_case(path) for path, name in names]
+
+
 def output_path(input_key: str, rendition: Rendition) -> str:
     """Return the key of an output without its ending, of which a long default one cuts more."""
     name = rendition.output_settings.name
@@ -51,6 +62,14 @@ def output_path(input_key: str, rendition: Rendition) -> str:
         return _below(rendition, input_key) + upscale_label(rendition)
     folder, slash, _ = input_key.rpartition("/")
     return fitting_key(_below(rendition, folder + slash + name), "", _LONGEST_ENDING)
+
+
+def foreseen_key(input_key: str, rendition: Rendition) -> str:
+    """Return the key of an output before it is made, for people; `.*`: its type is not known."""
+    settings = rendition.output_settings
+    if settings.format is not OutputFormat.KEEP:
+        return output_key(input_key, rendition, settings.format.value)
+    return output_path(input_key, rendition) + ".*"
 
 
 def _below(rendition: Rendition, key: str) -> str:

@@ -7,8 +7,7 @@ from dropscale.image.header import require_upscalable
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Rendition, Source
 from dropscale.ledger.jobs import Parameters
-from dropscale.specs.effective import EffectiveRendition, EffectiveSpec
-from dropscale.specs.output_name import NamedOutput
+from dropscale.specs.effective import EffectiveSpec
 
 _NO_BUDGET = Budget()
 
@@ -40,22 +39,11 @@ def plan_renditions(
     planned = {}
     for wanted in spec.wanted_renditions:
         fingerprint = Parameters.of(wanted).fingerprint(source.identity)
-        rendition = planned_rendition(source.key, fingerprint, wanted, spec.preset)
+        rendition = Rendition.requested(source.key, fingerprint, wanted, spec.preset)
         planned[rendition.id] = rendition
     prices = {one.fingerprint: one.parameters.credits for one in planned.values()}
     _require_affordable(list(prices.values()), source.key, spec, budget)
     return planned
-
-
-def planned_rendition(
-    key: str, fingerprint: str, wanted: EffectiveRendition, presets: tuple[str, ...]
-) -> Rendition:
-    """Return the rendition, of the job with that fingerprint, that the drop at `key` requests."""
-    parameters, output = Parameters.of(wanted), wanted.output
-    if output.name is not None:
-        named = NamedOutput(key, wanted.scale_factor, wanted.mode, presets, fingerprint)
-        output = output.model_copy(update={"name": named.render(output.name)})
-    return Rendition.planned(fingerprint, parameters, wanted.download_directory, output)
 
 
 def _require_smaller(source: Source, spec: EffectiveSpec) -> None:
