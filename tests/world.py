@@ -15,7 +15,6 @@ from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState
-from dropscale.magichour.webhooks import EventKind
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.fail import Fail
@@ -197,7 +196,7 @@ class World:
             clock=self.clock,
         )
 
-        self.receive_event = ReceiveEvent(self.ledger, self.wake, self.clock)
+        self.receive_event = ReceiveEvent(self.ledger, self.wake_waiters, self.clock)
         self._resolve = Resolve(self.ledger, self.upscaler, self.start, self.follow, self.clock)
         self._retry = Retry(
             ledger=self.ledger,
@@ -210,10 +209,6 @@ class World:
             clock=self.clock,
         )
         self.restart = Restart(self.ledger, self.follow, self.clock)
-
-    def wake(self, fingerprint: str, project_id: str, kind: EventKind) -> int:
-        """Wake nobody: executions here look when a test says so."""
-        return 0
 
     def set_slots(self, slots: int | None) -> None:
         """Change how many jobs may be at the vendor at once; None: the account's number."""

@@ -80,7 +80,7 @@ Needed = dict[str, set[Permission]]
 @pytest.fixture(scope="module")
 def policies() -> Policies:
     key = "arn:aws:kms:us-east-1:123456789012:key/one"
-    return Policies({"KmsKeyArn": key, "TagDrops": "true"})
+    return Policies({"KmsKeyArn": key, "TagDrops": "true", "Webhooks": "enabled"})
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Ends the waits of executions when the vendor tells of their project.
 
-The row of a waiter is written when the wait begins, and removed by its execution when that goes on,
-or by whoever finds that its token is dead.
+The row of a waiter is written when the wait begins, and removed by its execution when that goes on.
+A row that is left behind does no harm: its token is dead, and a later wait has the same row.
 """
 
 from dataclasses import dataclass
@@ -36,14 +36,9 @@ class WakeWaiters:
         return sum(self.wake(waiter, kind) for waiter in waiting)
 
     def wake(self, waiter: Waiter, kind: EventKind) -> bool:
-        """End one wait; return False if it was over. Its row is removed then."""
-        if kind is EventKind.COMPLETED:
-            is_woken = self.callbacks.deliver(waiter.token)
-        else:
-            is_woken = self.callbacks.look(waiter.token)
-        if not is_woken:
-            self.ledger.remove_waiter(waiter)
-        return is_woken
+        """End one wait; return False if it was over."""
+        is_complete = kind is EventKind.COMPLETED
+        return (self.callbacks.deliver if is_complete else self.callbacks.look)(waiter.token)
 
 
 def waiter_of(state: ExecutionState, token: str, entered: datetime) -> Waiter:
