@@ -4,8 +4,8 @@ All in processes of their own, in turns, so that a busy machine slows all alike;
 it ships, built for this machine, and nothing else. The floor is what no function can do without:
 a boto3 session and one client. "Composed" adds what the first invocation makes: clients and use
 case. An event is a signed one in the webhook's handler, with AWS's answers made in the process: the
-first with all that comes before it. Times are medians of CPU time, with the interpreter's start. Exits with 1 if a handler is over
-its limit.
+first with all that comes before it. Times are medians of CPU time, with the interpreter's start.
+Exits with 1 if a handler is over its limit.
 
     python -m tests.bench.imports
 """
