@@ -110,15 +110,14 @@ def effective_spec(layer: Layer, key: str) -> EffectiveSpec:
         SpecInvalid: the drop's outputs cannot have the names that it gives them, two of them would
             have the same name, or the prompts are too long.
     """
-    items: Sequence[Setting] = layer["renditions"].value if "renditions" in layer else ()
+    items: Sequence[Setting] = (layer["renditions"].value if "renditions" in layer else ()) or ()
     rest = {field: setting for field, setting in layer.items() if field != "renditions"}
-    layers = [rest | item.value for item in items or ()]
+    layers = [rest | item.value for item in items]
     renditions = [EffectiveRendition(**_values(each)) for each in layers]
-    faults = dict.fromkeys(_faults_of_names(layers or [rest], key))
-    faults |= dict.fromkeys([*_clashes(layers, items or (), key)])
-    faults |= dict.fromkeys([*_beyond_all_prompts(renditions, items or ())])
-    if faults:
-        raise SpecInvalid(list(faults))
+    faults = list(dict.fromkeys(_faults_of_names(layers or [rest], items, key)))
+    faults = faults or [*_clashes(layers, items, key)]
+    if faults := [*faults, *_beyond_all_prompts(renditions, items)]:
+        raise SpecInvalid(faults)
     values = _values(layer) | {"batch": batch_in(layer)}
     limits = {field: values.pop(f"skip_if.{field}", None) for field in SizeLimits.model_fields}
     return EffectiveSpec(
@@ -264,13 +263,17 @@ def _shortened(origin: str, longest: int) -> str:
     return "…" + encoded[3 - longest :].decode("utf-8", "ignore")
 
 
-def _faults_of_names(layers: Sequence[Layer], key: str) -> Iterator[Fault]:
+def _faults_of_names(
+    layers: Sequence[Layer], items: Sequence[Setting], key: str
+) -> Iterator[Fault]:
     """Yield what is wrong with the names that layers give outputs of the drop at `key`."""
-    for layer in layers:
+    for index, layer in enumerate(layers):
         given = layer.get("output.name")
         if given is not None and given.value is not None:
+            is_own = items and "output.name" in items[index].value
+            field = f"renditions[{index}].output.name" if is_own else "output.name"
             for what, hint in _named(layer, key).faults_of(given.value):
-                yield given.origin.error("output.name", what, hint)
+                yield given.origin.error(field, what, hint)
 
 
 def _named(layer: Layer, key: str) -> NamedOutput:
