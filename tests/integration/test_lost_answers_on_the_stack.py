@@ -1,4 +1,4 @@
-"""A paid create whose answer is lost, on the embedded stack: an event settles it without a person."""
+"""A paid create whose answer is lost, on the embedded stack: an event settles it alone."""
 
 import json
 import time
