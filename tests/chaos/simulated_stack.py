@@ -16,6 +16,7 @@ from typing import Any
 from greenlet import greenlet
 
 from dropscale.ledger.budget import Budget
+from dropscale.magichour.webhooks import ProjectEvent
 from dropscale.pipeline.parts.execution import CallbackInput, ExecutionState
 from dropscale.pipeline.parts.follow import Timing
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
@@ -152,6 +153,10 @@ class SimulatedStack:
         message = Message(key)
         self.time.after(delay + parameter("SettleSeconds"), partial(self._show, message))
 
+    def send_event(self, event: ProjectEvent, seconds: float) -> None:
+        """Let the vendor's webhook send an event so much later."""
+        self.time.after(seconds, partial(self._invoke, "webhook", event))
+
     def settle(self, within: timedelta) -> bool:
         """Let time pass until nothing is left to do; return whether that happened."""
         until = self.clock.now + within
@@ -279,6 +284,8 @@ class SimulatedStack:
                 return world.deliver_result(ExecutionState.model_validate(event), remaining).id
             case "fail":
                 return world.report_failure(ExecutionState.model_validate(event), remaining).id
+            case "webhook":
+                return world.receive_event(event)
             case "sweep":
                 return world.sweep_once(remaining)
 
