@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.account import KnownAccount
-from dropscale.ledger.drops import Drop, Source
+from dropscale.ledger.batches import Batch, BatchLine, batch_id
+from dropscale.ledger.drops import Claim, Drop, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
@@ -25,17 +26,22 @@ from dropscale.ledger.store import (
     Attach,
     BudgetSpent,
     Change,
+    ClaimName,
     Detach,
     FreeSlot,
     GateClosed,
+    LeaveBatch,
     LedgerConflict,
     Names,
+    NameTaken,
     NotOwner,
     ProjectTaken,
     Reference,
+    ReleaseName,
     RequireOpenGate,
     RequireOwner,
     SaveAccount,
+    SaveBatch,
     SaveDrop,
     SaveGate,
     SaveHints,
@@ -104,6 +110,7 @@ _ONLY: dict[type[Row], str] = {
 
 
 _SHARES = Attach | Detach
+_CLAIMS = ClaimName | ReleaseName
 
 
 class MemoryLedger:
@@ -122,6 +129,9 @@ class MemoryLedger:
         self.credits: dict[str, int] = {}
         self.noted: dict[str, Names] = {}
         self.waiters: dict[tuple[str, ...], Waiter] = {}
+        self.batches: dict[str, Batch] = {}
+        self.lines: dict[str, dict[str, BatchLine]] = {}
+        self.claims: dict[str, Claim] = {}
 
     def drop(self, drop_id: str) -> Drop | None:
         return self.drops.get(drop_id)
@@ -142,6 +152,9 @@ class MemoryLedger:
     def project(self, project_id: str) -> KnownProject | None:
         found = self.references.get((KnownProject, project_id))
         return found if isinstance(found, KnownProject) else None
+
+    def claim(self, name: str) -> Claim | None:
+        return self.claims.get(name)
 
     def gate(self) -> Gate | None:
         return self.gate_record
@@ -168,17 +181,29 @@ class MemoryLedger:
         listed = [
             *((listing_of(drop), drop.id) for drop in self.drops.values()),
             *((listing_of(job), job.fingerprint) for job in self.jobs.values()),
+            *((listing_of(batch), batch.id) for batch in self.batches.values()),
         ]
         records = [(at[1], name) for at, name in listed if at and at[0] is agenda]
         return [name for due, name in sorted(records) if due < before][:limit]
+
+    def batch(self, batch_id: str) -> Batch | None:
+        return self.batches.get(batch_id)
+
+    def has_open_drops(self, batch_id: str) -> bool:
+        return any(line.is_open for line in self.lines.get(batch_id, {}).values())
+
+    def batch_lines(self, batch_id: str, after: str | None, limit: int) -> list[BatchLine]:
+        lines = sorted(self.lines.get(batch_id, {}).items())
+        return [line for drop_id, line in lines if drop_id > (after or "")][:limit]
 
     def credits_spent(self, window: str) -> int:
         return self.credits.get(window, 0)
 
     def write(self, *changes: Change) -> None:
         assert changes, "DynamoDB refuses a transaction of nothing"
-        shares = [(one.fingerprint, one.drop_id) for one in changes if isinstance(one, _SHARES)]
-        assert len(shares) == len(set(shares)), "DynamoDB refuses two changes of one row"
+        rows = [(one.fingerprint, one.drop_id) for one in changes if isinstance(one, _SHARES)]
+        rows += [("", one.claim.name) for one in changes if isinstance(one, _CLAIMS)]
+        assert len(rows) == len(set(rows)), "DynamoDB refuses two changes of one row"
         for change in changes:
             self._require(change)
         for change in changes:
@@ -202,7 +227,7 @@ class MemoryLedger:
     def note_manifest_written(self, drop: Drop) -> None:
         known = self.drops[drop.id]
         if known.seq == drop.seq:
-            self.drops[drop.id] = known.model_copy(update={"due": None})
+            self.drops[drop.id] = known.model_copy(update={"due": None, "has_news": False})
 
     def save_waiter(self, waiter: Waiter) -> bool:
         known = self.waiters.get(_waiter_key(waiter))
@@ -221,12 +246,14 @@ class MemoryLedger:
         if known is not None and not waiter.is_older_than(known):
             del self.waiters[_waiter_key(waiter)]
 
-    def _require(self, change: Change) -> None:
+    def _require(self, change: Change) -> None:  # noqa: C901, PLR0912 # each kind of change
         match change:
             case SaveDrop(drop):
                 _require_next(self.drops.get(drop.id), drop)
             case SaveJob(job) | SaveHints(job):
                 _require_next(self.jobs.get(job.fingerprint), job)
+            case SaveBatch(batch):
+                _require_next(self.batches.get(batch.id), batch)
             case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 _require_next(getattr(self, _ONLY[type(record)]), record)
             case RequireOwner(stack_id):
@@ -237,6 +264,10 @@ class MemoryLedger:
                 there = self.references.get(_name_of(reference))
                 if there and there.fingerprint not in {reference.fingerprint, replaces}:
                     raise ProjectTaken
+            case ClaimName(claim) | ReleaseName(claim):
+                if self.claims.get(claim.name, claim).drop_id != claim.drop_id:
+                    taken = isinstance(change, ClaimName)
+                    raise NameTaken(claim.name) if taken else LedgerConflict(claim.name)
             case RequireOpenGate() if self.gate_record and not self.gate_record.is_open:
                 raise GateClosed
             case TakeSlot(limit) if limit is not None and self.taken >= limit:
@@ -245,14 +276,21 @@ class MemoryLedger:
                 if limit is not None and self.credits_spent(window) + credits > limit:
                     raise BudgetSpent(window)
 
-    def _make(self, change: Change) -> None:
+    def _make(self, change: Change) -> None:  # noqa: C901, PLR0912 - one for each kind of change
         match change:
             case SaveDrop(drop):
                 self.drops[drop.id] = drop
+                if drop.batch is not None:
+                    name = batch_id(drop.source.bucket, drop.batch)
+                    self.lines.setdefault(name, {})[drop.id] = BatchLine.of(drop)
             case SaveJob(job) | SaveHints(job):
                 known = self.jobs.get(job.fingerprint, job)
                 is_whole = isinstance(change, SaveJob)
                 self.jobs[job.fingerprint] = job if is_whole else _with_hints(known, job)
+            case SaveBatch(batch):
+                self.batches[batch.id] = batch
+            case LeaveBatch(name, drop_id):
+                self.lines[name].pop(drop_id, None)
             case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 setattr(self, _ONLY[type(record)], record)
             case SaveReference(reference):
@@ -266,6 +304,9 @@ class MemoryLedger:
                     attached.append(drop_id)
             case Detach(fingerprint, drop_id):
                 self.attachments[fingerprint].remove(drop_id)
+            case ClaimName(claim) | ReleaseName(claim):
+                self.claims.pop(claim.name, None)
+                self.claims |= {claim.name: claim} if isinstance(change, ClaimName) else {}
             case TakeSlot():
                 self.taken += 1
             case FreeSlot():
@@ -415,6 +456,7 @@ class FakeResults:
 
     outputs: dict[str, tuple[bytes, OutputLabels]] = field(default_factory=dict)
     manifests: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    reports: dict[str, bytes] = field(default_factory=dict)
 
     def put(self, key: str, body: bytes) -> None:
         """Put what is not dropscale's."""
@@ -464,6 +506,9 @@ class FakeResults:
             return False
         self.manifests[key] = (rank, body)
         return True
+
+    def put_report(self, key: str, body: bytes, content_type: str) -> bool:
+        return self.reports.setdefault(key, body) is body
 
 
 @dataclass

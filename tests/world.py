@@ -4,16 +4,17 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
 from cachetools import TTLCache
 
+from dropscale.ledger.batches import Batch, Settlement
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState
-from dropscale.magichour.webhooks import EventKind
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.fail import Fail
@@ -33,6 +34,7 @@ from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.ownership import Ownership
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.publish import PublishOutput
+from dropscale.pipeline.parts.settle_batches import SettleBatch
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.pipeline.parts.start import StartJob, StartPolicy
 from dropscale.pipeline.parts.tag import TagDrop, leave_untagged
@@ -90,6 +92,7 @@ class World:
     listens: bool = True
     """Whether the event bus takes announcements."""
     tags_drops: bool = False
+    batch_quiet: timedelta = timedelta(minutes=5)
 
     def __post_init__(self) -> None:
         self._tokens = count(1 if self.stack_id == "stack" else 1 << 32)
@@ -100,6 +103,7 @@ class World:
         sleep = self.sleep or (lambda seconds: self.clock.advance(seconds=seconds))
         self.observed: list[DropState] = []
         self.announced: list[Drop] = []
+        self.settled: list[tuple[str, Settlement]] = []
         self.write_manifest = WriteManifest(
             self.ledger,
             self.results,
@@ -138,7 +142,7 @@ class World:
             locate=LocateDrop(self.bucket, self.ledger, self.suffixes),
             evaluate=EvaluateDrop(self.bucket, self.resolve_specs, self.budget),
             accept=AcceptDrop(self.ledger, self.clock),
-            decline=DeclineDrop(self.ledger, self.clock),
+            decline=DeclineDrop(self.ledger, self.clock, self.resolve_specs.batch_of),
             advance=AdvanceDrop(
                 ledger=self.ledger,
                 upscaler=self.upscaler,
@@ -185,11 +189,14 @@ class World:
             follow=self.follow,
             gate=self.gate,
             write_manifest=self.write_manifest,
+            settle_batch=SettleBatch(
+                self.ledger, self.results, self.announce_batch, self.clock, self.batch_quiet
+            ),
             ownership=self.ownership,
             clock=self.clock,
         )
 
-        self.receive_event = ReceiveEvent(self.ledger, self.wake, self.clock)
+        self.receive_event = ReceiveEvent(self.ledger, self.wake_waiters, self.clock)
         self._resolve = Resolve(self.ledger, self.upscaler, self.start, self.follow, self.clock)
         self._retry = Retry(
             ledger=self.ledger,
@@ -202,10 +209,6 @@ class World:
             clock=self.clock,
         )
         self.restart = Restart(self.ledger, self.follow, self.clock)
-
-    def wake(self, fingerprint: str, project_id: str, kind: EventKind) -> int:
-        """End the waits that executions have begun here."""
-        return self.wake_waiters(fingerprint, project_id, kind)
 
     def set_slots(self, slots: int | None) -> None:
         """Change how many jobs may be at the vendor at once; None: the account's number."""
@@ -220,6 +223,12 @@ class World:
         """Take an announcement, unless nobody listens."""
         if self.listens:
             self.announced.append(drop)
+        return self.listens
+
+    def announce_batch(self, batch: Batch, settlement: Settlement) -> bool:
+        """Take the announcement of a settlement, unless nobody listens."""
+        if self.listens:
+            self.settled.append((batch.path, settlement))
         return self.listens
 
     def put(self, key: str, body: bytes | str) -> None:

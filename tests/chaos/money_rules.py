@@ -254,7 +254,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             ("pipeline.sweep._LAST_LOOK", "", "timedelta(days=1)"),
             ("pipeline.sweep._LAST_LOOK", "", "timedelta(days=365)"),
             ("pipeline.sweep._ABANDONED_LOOK", "", "timedelta(days=20)"),
-            ("pipeline.sweep._LONGEST_LOOK", "", "timedelta(days=3)"),
+            (f"{_PARTS}.poll_schedule._LONGEST_LOOK", "", "timedelta(days=3)"),
             (f"{_PARTS}.look._NO_ANSWERS", "Unreachable", NOTHING),
             (f"{_PARTS}.look._NO_ANSWERS", "ConnectionLost", NOTHING),
             (f"{_PARTS}.look._NO_ANSWERS", "Misconfigured", NOTHING),

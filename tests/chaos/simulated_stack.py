@@ -7,7 +7,7 @@ was killed; five times, then the dead-letter queue takes them.
 import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from math import ceil
@@ -27,6 +27,7 @@ from tests.chaos.outside_calls import Invocation, InvocationTask, Killed, Mishap
 from tests.chaos.state_machine import StateMachine, Tokens
 from tests.chaos.vendor import Vendor
 from tests.chaos.virtual_time import Signal, VirtualTime
+from tests.chaos.webhooks import FUNCTION_SECONDS, EventSender, Webhooks
 from tests.fakes import FakeInputBucket, FakeResults
 from tests.world import BUCKET, World
 
@@ -57,6 +58,8 @@ class Setting:
     start: datetime | None = None
     sweeps: int = 1
     """How many sweeps run at once, each time."""
+    webhooks: Webhooks | None = None
+    """How the vendor's events come; None: it sends none."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +115,11 @@ class SimulatedStack:
         self._is_awake = False
         self._changes_seen, self._last_change_at = 0, self.clock.now
         through = self.calls.through
+        has_webhooks = setting.timing.webhooks or setting.webhooks is not None
         self.world = World(
             slots=setting.slots,
             budget=setting.budget,
-            timing=setting.timing,
+            timing=replace(setting.timing, webhooks=has_webhooks),
             schedule=setting.schedule,
             clock=self.clock,
             sleep=self.time.sleep,
@@ -127,6 +131,10 @@ class SimulatedStack:
             queue=through("queue", _DropQueue(self)),
             upscaler=through("upscaler", vendor),
         )
+        if setting.webhooks is not None:
+            chance = random.Random(seed)
+            sender = EventSender(vendor, setting.webhooks, chance, self.happen, self._receive_event)
+            vendor.on_made = sender.follow
         self.wake()
 
     def wake(self) -> None:
@@ -209,6 +217,10 @@ class SimulatedStack:
         message.is_deleted = message.is_deleted or invocation.error is None
         self._receive()
 
+    def _receive_event(self, event: ProjectEvent, answered: Callable[[bool], None]) -> None:
+        self._invoke("webhook", event, lambda invocation: answered(invocation.error is None))
+        self.wake()
+
     def _tick(self) -> None:
         """Sweep, if anything is due; then again in the first minute in which something can be.
 
@@ -238,7 +250,8 @@ class SimulatedStack:
         then: Callable[[Invocation], None] = lambda _: None,
     ) -> Invocation:
         began = self.clock.now
-        deadline = began + timedelta(seconds=time_out(function))
+        seconds = FUNCTION_SECONDS if function == "webhook" else time_out(function)
+        deadline = began + timedelta(seconds=seconds)
         invocation = Invocation(function, event, deadline, Signal(self.time))
 
         def remaining() -> float:
@@ -288,6 +301,8 @@ class SimulatedStack:
                 return world.receive_event(event)
             case "sweep":
                 return world.sweep_once(remaining)
+            case "webhook":
+                return world.receive_event(event)
 
 
 @dataclass(frozen=True)

@@ -14,20 +14,28 @@ from operator import getitem
 from typing import Any, NamedTuple, Self
 
 import pytest
+from pydantic import BaseModel
 
 from dropscale.aws import invocation
 from dropscale.aws.settings import Settings
+from dropscale.ledger.batches import Batch, Settlement, Totals
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop
-from dropscale.ledger.states import WaitReason
+from dropscale.ledger.states import DropState, WaitReason
 from dropscale.magichour import errors
 from dropscale.pipeline.parts.measurements import Measurement, measurements_of
 from dropscale.pipeline.sweep import Sweep
-from dropscale.results.announcement import DETAIL_TYPES, SOURCE, announcement_of
+from dropscale.results.announcement import (
+    BATCH_DETAIL_TYPE,
+    DETAIL_TYPES,
+    SOURCE,
+    announcement_of,
+    batch_announcement_of,
+)
 from dropscale.upscaler import ProjectStatus
 from functions.sweep import app as sweep_function
 from tests.contract.test_template import PARAMETERS, RESOURCES, ROOT, TEMPLATE, of_type
-from tests.fakes import png
+from tests.fakes import Clock, png
 from tests.lambda_context import FakeLambdaContext
 from tests.world import World
 
@@ -326,15 +334,34 @@ def test_the_dashboards_metrics_are_emitted(emit: Emit) -> None:
     assert {name for name in shown - seen - waits if not counted_by_state.fullmatch(name)} == set()
 
 
-def test_each_drop_of_an_unknown_outcome_sends_a_mail() -> None:
+def unknown_outcome() -> BaseModel:
     world = World()
     unknown(world)
-    told = announcement_of(world.announced[-1], "results", "prefix/").model_dump(mode="json")
-    rule = RESOURCES["UnknownOutcomeRule"]["Properties"]
+    return announcement_of(world.announced[-1], "results", "prefix/")
+
+
+def settled_batch() -> BaseModel:
+    batch = Batch.first("input", "cat.png")
+    settlement = Settlement(id="1", quiet_since=Clock()(), parts=1, totals=Totals())
+    return batch_announcement_of(batch, settlement, "results", "prefix/")
+
+
+@pytest.mark.parametrize(
+    ("name", "detail_type", "detail"),
+    [
+        ("UnknownOutcomeRule", DETAIL_TYPES[DropState.UNKNOWN], unknown_outcome),
+        ("BatchSettledRule", BATCH_DETAIL_TYPE, settled_batch),
+    ],
+)
+def test_each_unknown_outcome_and_each_settled_batch_send_a_mail(
+    name: str, detail_type: str, detail: Callable[[], BaseModel]
+) -> None:
+    told = detail().model_dump(mode="json")
+    rule = RESOURCES[name]["Properties"]
     pattern, (target,) = rule["EventPattern"], rule["Targets"]
 
     assert (pattern["source"], target["Arn"]) == ([SOURCE], {"Ref": "AlarmTopic"})
-    assert pattern["detail-type"] == [DETAIL_TYPES[world.announced[-1].state]]
+    assert pattern["detail-type"] == [detail_type]
     assert pattern["detail"]["results"].keys() == told["results"].keys()
     paths = target["InputTransformer"]["InputPathsMap"]
     values: list[Any] = [reduce(getitem, path.split(".")[2:], told) for path in paths.values()]

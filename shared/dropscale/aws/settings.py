@@ -90,6 +90,8 @@ class WebhookSettings(Settings):
 class SweepSettings(StartSettings, InputSettings):
     """The settings of sweep."""
 
+    batch_quiet_seconds: int = 300
+    """For how long none of a batch's drops must be open."""
     drop_queue_url: str
 
 

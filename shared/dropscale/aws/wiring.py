@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -114,13 +114,12 @@ def submit(settings: SubmitSettings, observe: Observer) -> Submit:
 
     parts = _StartParts(settings, observe)
     bucket = S3InputBucket(parts.s3, settings.input_prefix)
+    resolve = specs(settings, bucket, noting_images(parts.ledger))
     return Submit(
         locate=LocateDrop(bucket, parts.ledger, settings.sidecar_suffixes),
-        evaluate=EvaluateDrop(
-            bucket, specs(settings, bucket, noting_images(parts.ledger)), parts.budget
-        ),
+        evaluate=EvaluateDrop(bucket, resolve, parts.budget),
         accept=AcceptDrop(parts.ledger, _now),
-        decline=DeclineDrop(parts.ledger, _now),
+        decline=DeclineDrop(parts.ledger, _now, resolve.batch_of),
         advance=AdvanceDrop(
             ledger=parts.ledger,
             upscaler=parts.upscaler,
@@ -185,12 +184,14 @@ def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
     """Compose sweep."""
     from dropscale.aws.drop_queue import SqsDropQueue
     from dropscale.pipeline.parts.account import AskForAccount
+    from dropscale.pipeline.parts.settle_batches import SettleBatch
     from dropscale.pipeline.reconcile import Reconcile
     from dropscale.pipeline.sweep import Sweep
 
     parts = _StartParts(settings, observe)
     bucket = S3InputBucket(parts.s3, settings.input_prefix)
     queue = SqsDropQueue(_client("sqs"), settings.drop_queue_url)
+    quiet = timedelta(seconds=settings.batch_quiet_seconds)
     return Sweep(
         ledger=parts.ledger,
         bucket=bucket,
@@ -200,6 +201,9 @@ def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
         follow=parts.follow,
         gate=parts.gate,
         write_manifest=parts.write_manifest,
+        settle_batch=SettleBatch(
+            parts.ledger, parts.results, parts.announcer.announce_batch, _now, quiet
+        ),
         ask_for_account=AskForAccount(parts.ledger, parts.upscaler, _now),
         reconcile=Reconcile(parts.ledger, bucket, queue, _now, settings.input_bucket),
         ownership=parts.ownership,
@@ -346,8 +350,8 @@ class _Parts:
         where = settings.results_bucket, settings.results_prefix
         self.results = S3ResultsBucket(self.s3, *where)
         self._stack_id = settings.stack_id
-        announce = EventBridgeAnnouncer(lambda: client("events"), *where)
-        self.write_manifest = WriteManifest(self.ledger, self.results, observe, announce)
+        self.announcer = EventBridgeAnnouncer(lambda: client("events"), *where)
+        self.write_manifest = WriteManifest(self.ledger, self.results, observe, self.announcer)
         api_key = StoredSecret(client("secretsmanager"), settings.api_key_secret_arn)
         self.upscaler = MagicHourUpscaler(
             api_key, settings.api_base_url, call_seconds, transfer_seconds

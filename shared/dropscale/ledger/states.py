@@ -102,6 +102,17 @@ class WaitReason(StrEnum):
     UNREADABLE = "unreadable"
 
 
+WAITS_FOR_OTHERS = frozenset(
+    {
+        WaitReason.SIDECAR,
+        WaitReason.ACCESS,
+        WaitReason.LEDGER,
+        WaitReason.BUDGET,
+        WaitReason.ACCOUNT,
+    }
+)
+"""Waits that only a file, a person or another day can end."""
+
 ASKED_AGAIN = frozenset({WaitReason.ACCESS, WaitReason.LEDGER})
 """Waits whose end causes no event: submit has to look again."""
 

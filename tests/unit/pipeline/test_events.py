@@ -14,6 +14,7 @@ from dropscale.ledger.store import MOST_NOTED, Change, LedgerConflict, RequireOp
 from dropscale.magichour import errors
 from dropscale.magichour.webhooks import EventKind, ProjectEvent
 from dropscale.pipeline.parts.start import StartOutcome
+from dropscale.pipeline.receive_event import ReceiveEvent
 from dropscale.pipeline.resolve import Decision
 from tests.fakes import MemoryLedger, png
 from tests.world import PLENTY, World
@@ -150,8 +151,7 @@ def test_what_no_answer_settles_at_first_is_settled_by_a_later_one(world: World)
     assert world.only_job.state is JobState.UNKNOWN
 
     del world.upscaler.fail_project["lost"]
-    world.sweep(hours=1)
-    world.run_executions()
+    world.pass_hours(2)
 
     assert world.row("cat.png").state is DropState.DELIVERED
 
@@ -373,10 +373,10 @@ def test_events_of_other_tools_and_strange_ids_change_nothing(
     drop(world, LOST)
     told = world.only_job.project_name if name == "own" else name
     before = (world.only_job, dict(world.ledger.references))
+    wake = mock.Mock()
 
-    with mock.patch.object(world, "wake") as wake:
-        world.compose()
-        assert tell(world, told, project_id) == 0
+    receive = ReceiveEvent(world.ledger, wake, world.clock)
+    assert receive(ProjectEvent(EventKind.COMPLETED, project_id, told)) == 0
 
     assert (world.only_job, world.ledger.references) == before
     wake.assert_not_called()
@@ -396,9 +396,10 @@ def test_who_waits_for_a_known_project_is_woken_or_else_the_sweep_looks(
 ) -> None:
     world.drop("cat.png", png())
     job = world.only_job
-    with mock.patch.object(world, "wake", return_value=woken) as wake:
-        world.compose()
-        assert tell(world, None, "project-1", kind) == woken
+    wake = mock.Mock(return_value=woken)
+
+    receive = ReceiveEvent(world.ledger, wake, world.clock)
+    assert receive(ProjectEvent(kind, "project-1")) == woken
 
     wake.assert_called_once_with(job.fingerprint, "project-1", kind)
     assert (world.only_job.due == world.clock()) is is_due

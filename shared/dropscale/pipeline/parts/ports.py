@@ -141,6 +141,8 @@ class OutputLabels:
     sha256: str | None
     project_id: str | None = field(default=None, compare=False)
     """The project that it came from; used to rebuild a ledger."""
+    upscale: str | None = field(default=None, compare=False)
+    """How it was made, see `upscale_label`; None: its name says so."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,9 @@ class ResultsBucket(Protocol):
 
     def put_manifest(self, key: str, body: bytes, rank: int, over: str | None) -> bool:
         """Write a manifest in place of that with the ETag `over` (None: of none); False: not so."""
+
+    def put_report(self, key: str, body: bytes, content_type: str) -> bool:
+        """Write a batch's report; False, having written nothing, if there is an object already."""
 
 
 @dataclass(frozen=True)
