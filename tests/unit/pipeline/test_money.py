@@ -18,7 +18,7 @@ from dropscale.pipeline.resolve import Decision
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.rows import a_drop, at, rendition
-from tests.world import World
+from tests.world import PLENTY, World
 
 CREATE = "POST /v1/ai-image-upscaler"
 UPLOAD = "POST /v1/files/upload-urls"
@@ -500,6 +500,17 @@ def test_news_of_an_earlier_attempt_does_not_touch_who_was_told_of_a_later_one(
     world.follow.update_drop(told.id, before)
 
     assert world.row("cat.png") == told
+
+
+@pytest.mark.parametrize("state", sorted(set(JobState) - {JobState.READY}))
+def test_a_start_leaves_a_job_that_is_not_ready_as_it_is(world: World, state: JobState) -> None:
+    world.drop("cat.png", png())
+    job = world.only_job.model_copy(update={"state": state})
+    world.ledger.jobs[job.fingerprint] = job
+    world.ledger.attachments.clear()  # Nobody wants it.
+
+    assert world.start(job.fingerprint, lambda: PLENTY) is StartOutcome.LEFT
+    assert world.only_job is job
 
 
 def test_nothing_is_paid_with_too_little_time_left(world: World) -> None:
