@@ -100,6 +100,12 @@ def told_after_a_refusal(world: World) -> None:
     tell(world, made(world))
 
 
+def told_after_a_rejection(world: World) -> None:
+    drop(world, errors.InvalidRequest("POST /v1/ai-image-upscaler", status=400))
+    assert world.row("cat.png").state is DropState.REJECTED
+    tell(world, made(world))
+
+
 def told_before_a_refusal(world: World) -> None:
     drop(world, REFUSED, lambda: tell(world, made(world)))
 
@@ -114,6 +120,7 @@ def told_before_a_refusal(world: World) -> None:
         told_after_giving_up,
         told_after_pay_again,
         told_after_a_refusal,
+        told_after_a_rejection,
         told_before_a_refusal,
     ],
 )
