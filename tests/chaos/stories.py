@@ -35,6 +35,7 @@ _SIDECARS: Sequence[tuple[bytes | None, Sequence[Parameters]]] = (
     (None, [_USUAL]),
     (b"scale_factor: 4", [_LARGE]),
     RENDITIONS,
+    (b"renditions: [{output: {format: png}}, {output: {format: jpeg}}]", [_USUAL]),
     (b"download_outputs: false", [_USUAL]),
     (b"wait_for_completion: false", [_USUAL]),
 )

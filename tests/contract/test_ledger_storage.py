@@ -17,7 +17,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 from dropscale.aws.ledger import DynamoLedger, records_in
 from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.account import KnownAccount
-from dropscale.ledger.drops import Drop, Output, Rendition, Source
+from dropscale.ledger.drops import Claim, Drop, Output, Rendition, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject, Parameters
 from dropscale.ledger.owner import Owner
@@ -30,6 +30,7 @@ from dropscale.ledger.store import (
     Attach,
     BudgetSpent,
     Change,
+    ClaimName,
     Detach,
     FreeSlot,
     GateClosed,
@@ -37,8 +38,10 @@ from dropscale.ledger.store import (
     LedgerConflict,
     Limits,
     Names,
+    NameTaken,
     NotOwner,
     ProjectTaken,
+    ReleaseName,
     RequireOpenGate,
     RequireOwner,
     SaveAccount,
@@ -630,6 +633,24 @@ def test_all_records_are_listed(dynamo: DynamoLedger) -> None:
     dynamo.write(SaveDrop(drop), SaveJob(job), Attach(job.fingerprint, drop.id), TakeSlot(3))
 
     assert list(dynamo.records()) == [dynamo.drop(drop.id), dynamo.job(job.fingerprint)]
+
+
+def test_an_output_name_belongs_to_one_drop_until_that_releases_it(ledger: Ledger) -> None:
+    own, other = (Claim(name="a/é_2x", drop_id=name, key=f"é{name}") for name in "12")
+    job = a_job()
+    ledger.write(ClaimName(own))
+    ledger.write(ClaimName(own))
+
+    assert (ledger.claim(own.name), ledger.claim("a/e_2x")) == (own, None)
+    with pytest.raises(NameTaken) as taken:
+        ledger.write(SaveJob(job), ClaimName(other))
+    assert (taken.value.name, ledger.job(job.fingerprint)) == (own.name, None)
+    with pytest.raises(LedgerConflict):
+        ledger.write(ReleaseName(other))
+    ledger.write(ReleaseName(own))
+    ledger.write(ReleaseName(own), ClaimName(Claim(name="b", drop_id="1", key="b")))
+    ledger.write(SaveJob(job), ClaimName(other))
+    assert ledger.claim(own.name) == other
 
 
 def test_names_are_gathered_and_who_comes_second_sees_the_first(ledger: Ledger) -> None:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, mo
 from dropscale.coded_warning import CodedWarning, WarningCode, read_warning
 from dropscale.errors import DropscaleError
 from dropscale.ledger.jobs import Parameters
-from dropscale.ledger.rows import IllegalTransition, Instant, Record, Row, cut
+from dropscale.ledger.rows import SCHEMA, IllegalTransition, Instant, Record, Row, cut
 from dropscale.ledger.states import (
     AT_VENDOR_STATES,
     COLLECTABLE_STATES,
@@ -26,7 +26,8 @@ from dropscale.ledger.states import (
     combined_state,
     precedence,
 )
-from dropscale.specs.effective import EffectiveSpec, OutputSettings
+from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings
+from dropscale.specs.output_name import NamedOutput
 
 # The most that a drop's row holds, so that it always stays below DynamoDB's 400 KB; sizes in
 # bytes. What people write is limited, and refused, where it is read (`specs/values.py`).
@@ -118,6 +119,21 @@ class Output(Record):
     """Its mean colour difference from the original (CIEDE2000); None: not measured."""
 
 
+class Claim(Record):
+    """That an output's name, without its ending, belongs to a drop."""
+
+    name: str
+    drop_id: str
+    key: str
+    """The key of that drop."""
+    schema_number: int = SCHEMA
+
+    @staticmethod
+    def id_of(name: str) -> str:
+        """Return the id of the row of a name."""
+        return hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
 class Download(Record):
     """One of the vendor's download URLs, for drops whose spec turns downloads off."""
 
@@ -191,7 +207,10 @@ class Rendition(Record):
         output_settings: OutputSettings,
     ) -> Self:
         """Return a new rendition, which waits for its job to start."""
-        facts = json.dumps([fingerprint, output_settings.model_dump(mode="json")])
+        settings = output_settings.model_dump(mode="json")
+        if output_settings.name is None:  # Ids from before there were names must not change.
+            del settings["name"]
+        facts = json.dumps([fingerprint, settings])
         return cls(
             id=hashlib.sha256(facts.encode()).hexdigest()[:32],
             fingerprint=fingerprint,
@@ -201,10 +220,30 @@ class Rendition(Record):
             wait=WaitReason.SLOT,
         )
 
+    @classmethod
+    def requested(
+        cls, key: str, fingerprint: str, wanted: EffectiveRendition, presets: tuple[str, ...] = ()
+    ) -> Self:
+        """Return the rendition, of the job with that fingerprint, that the drop at `key` requests.
+
+        `presets` are those that its spec uses.
+        """
+        settings = wanted.output
+        if settings.name is not None:
+            named = NamedOutput(key, wanted.scale_factor, wanted.mode, presets, fingerprint)
+            settings = settings.model_copy(update={"name": named.render(settings.name)})
+        parameters = Parameters.of(wanted)
+        return cls.planned(fingerprint, parameters, wanted.download_directory, settings)
+
     @property
     def wants_result(self) -> bool:
         """Whether its result is still wanted."""
         return self.state in COLLECTABLE_STATES
+
+    @property
+    def may_have_output(self) -> bool:
+        """Whether its output may be in the results bucket, or on its way there."""
+        return bool(self.project_id or self.output or self.earlier_output)
 
     def is_watched(self, project_id: str, generation: int) -> bool:
         """Whether the execution of that generation is to bring the result of that project."""
@@ -412,6 +451,11 @@ class Drop(Row):
     def renditions_of(self, fingerprint: str) -> list[Rendition]:
         """Return its renditions that belong to a job."""
         return [one for one in self.renditions.values() if one.fingerprint == fingerprint]
+
+    def credits_of(self, fingerprint: str) -> int | None:
+        """Return what was charged for a job, as far as any of its renditions knows."""
+        known = [one.credits_charged for one in self.renditions_of(fingerprint)]
+        return max((one for one in known if one is not None), default=None)
 
     def wants(self, fingerprint: str) -> bool:
         """Whether it (still) wants that job's result."""

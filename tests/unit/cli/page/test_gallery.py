@@ -170,15 +170,6 @@ def test_a_run_remembers_where_the_originals_lie(results: Results, write: Write)
     assert {"../of a.jpg/a.jpg", "../of b.jpg/b.jpg"} < results.page().addresses()
 
 
-def test_what_did_not_come_out_says_why_and_what_to_do(results: Results) -> None:
-    results.add(manifest("b.jpg", REJECTED, reason=REASON))
-    page = results.page()
-    assert page.states == ["rejected"]
-    assert "b.jpg.yaml: is bad" in page.text()
-    assert "Correct it." in page.text()
-    assert page.all("button", 0) == []
-
-
 def test_a_rendition_shows_what_the_spec_says_of_it(results: Results) -> None:
     wanted = [
         EffectiveRendition(
@@ -274,10 +265,16 @@ def test_an_image_is_done_when_each_of_its_renditions_is(results: Results) -> No
     assert (page.title, len(page.cards)) == ("1 of 2 done", 4)
 
 
-def test_filters_offer_each_state_and_each_folder_with_all_below(results: Results) -> None:
+def test_what_did_not_come_out_says_why_and_can_be_filtered_by_state_and_folder(
+    results: Results,
+) -> None:
     for key in ("a.jpg", "x/b.jpg", "x/y/c.jpg"):
         results.add(manifest(key, REJECTED, reason=REASON))
     page = results.page()
+    assert page.states == ["rejected"] * 3
+    for said in ("b.jpg.yaml: is bad", "Correct it."):
+        assert said in page.text()
+    assert page.all("button", 0) == []
     radios = [one.attributes for one in page.all("input") if one.attributes["type"] == "radio"]
     states = [radio["value"] for radio in radios]
     assert states == ["", "rejected"]
