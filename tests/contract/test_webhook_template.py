@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from dropscale.ledger.jobs import Job
 from dropscale_embedded.cloud.names import StackContext
 from dropscale_embedded.cloud.template import Stack, read_template, resolve_template
 from tests.aws_calls.call_log import Permission
@@ -66,11 +67,17 @@ def test_its_role_reads_one_secret_and_can_neither_start_nor_settle_a_job() -> N
         needed = Permission(f"dynamodb:{action}", TABLE, row)
         return any(one.allows(needed) for one in statements)
 
+    for row in ("attempt#", "job#"):
+        assert may("GetItem", row)
+        assert may("UpdateItem", row)
+        assert not may("PutItem", row)
     # Each start and each end of a job changes the slots in the same transaction.
-    assert may("PutItem", "job#")
-    assert may("GetItem", "attempt#")
     for row in ("slots", "budget#", "gate", "drop#", "owner", ""):
         assert not may("PutItem", row), row
         assert not may("UpdateItem", row), row
+    (role,) = RESOURCES["WebhookRole"]["Properties"]["Policies"]
+    (notes,) = (one for one in role["PolicyDocument"]["Statement"] if one["Sid"] == "Notes")
+    written = notes["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"]
+    assert Job.model_fields.keys() & {*written} == {"seq", "hints", "hinted_at", "due"}
     services = {action.partition(":")[0] for one in statements for action in one.actions}
     assert services == {"dynamodb", "secretsmanager", "logs", "states"}
