@@ -8,6 +8,7 @@ from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.results.manifest import manifest_key, manifest_of
 from dropscale.results.output_key import claimed_name, output_key
 from tests.chaos.simulated_stack import SimulatedStack
+from tests.chaos.webhooks import named_by_events
 from tests.world import BUCKET
 
 _WITH_REASON = {
@@ -85,8 +86,11 @@ def _output_violations(stack: SimulatedStack, drop: Drop, rendition: Rendition) 
 
 def _is_unknown_rightly(stack: SimulatedStack, drop: Drop) -> bool:
     """Whether an answer was truly lost: then unknown is the only honest state."""
+    named = named_by_events(stack.vendor, stack.setting.webhooks, stack.clock.now)
+    settled = {entry.fingerprint for entry in named}
     return drop.state is DropState.UNKNOWN and any(
         stack.ledger.jobs[rendition.fingerprint].state is JobState.UNKNOWN
+        and rendition.fingerprint[:8] not in settled
         for rendition in drop.renditions.values()
         if rendition.state is DropState.UNKNOWN
     )

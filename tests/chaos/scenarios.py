@@ -16,6 +16,7 @@ from tests.chaos.misbehaviour import LOST, THROTTLED, UNAUTHORIZED, UNAVAILABLE,
 from tests.chaos.outside_calls import Mishap
 from tests.chaos.simulated_stack import Mishaps, Setting, SimulatedStack
 from tests.chaos.vendor import Plan, Vendor
+from tests.chaos.webhooks import Webhooks
 from tests.fakes import Clock, png
 
 _REST = timedelta(days=10)
@@ -233,6 +234,13 @@ SCENARIOS: Sequence[Scenario] = (
         [Put("a.png", png()), Put("b.png", png(), at=_HOUR)],
         {"a.png": frozenset(), "b.png": frozenset()},
         replies=[LOST],
+    ),
+    Scenario(
+        "the answer is lost, and events name the project",
+        [Put("a.png", png()), Put("b.png", png(), at=_HOUR)],
+        {"a.png": _DELIVERED, "b.png": _DELIVERED},
+        replies=[LOST],
+        setting=Setting(webhooks=Webhooks(late=0.3, repeated=0.3)),
     ),
     Scenario(
         "past its deadline",

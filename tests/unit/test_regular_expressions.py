@@ -93,6 +93,7 @@ WORST: dict[str, tuple[Use | str, Sequence[str]]] = {
         _public,
         [*NAMES, *filled("a.a-", "a" * 63 + ".", after="!")],
     ),
+    "dropscale.pipeline.receive_event._ID": ("fullmatch", filled("a", "a-", "1")),
     "dropscale.ledger.jobs._NAME": (
         "search",
         filled("[01234567-1-a", "-1", "1", before="[01234567-1-"),

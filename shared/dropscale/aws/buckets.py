@@ -262,6 +262,10 @@ class S3ResultsBucket:
         metadata = {"since": str(since), "seq": str(seq)}
         return self._put(key, body, "application/json", metadata, over)
 
+    def put_report(self, key: str, body: bytes, content_type: str) -> bool:
+        """See `ResultsBucket.put_report`."""
+        return self._put(key, body, content_type, {}, None)
+
     def _pages(self) -> Iterator[list[str]]:
         found = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=self._prefix

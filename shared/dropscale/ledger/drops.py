@@ -20,6 +20,7 @@ from dropscale.ledger.states import (
     OPEN_STATES,
     RENDITION_TRANSITIONS,
     UNSUCCESSFUL_STATES,
+    WAITS_FOR_OTHERS,
     DropState,
     WaitReason,
     combined_state,
@@ -274,12 +275,24 @@ class Rendition(Record):
         its result is no longer wanted.
         """
         is_its_own = self.is_watched(project_id, generation)
+        changes["warnings"] = (*self._lasting_warnings, *changes.get("warnings", ()))
         return self.move(state, **changes) if is_its_own else self
 
     def is_in_progress(self, *, waits: bool) -> bool:
         """Whether the pipeline will still change it, if its drop's spec `waits` for results."""
         is_left = self.state in AT_VENDOR_STATES and not (waits or self.is_collected)
         return self.state in OPEN_STATES and not is_left
+
+    @property
+    def _lasting_warnings(self) -> tuple[CodedWarning, ...]:
+        return tuple(one for one in self.warnings if one.code is WarningCode.EARLIER_PROJECT)
+
+    def warn(self, warning: CodedWarning) -> Self:
+        """Return it with a warning that stays with whatever is then reported of its project."""
+        if warning in self.warnings:
+            return self
+        warnings = (*self.warnings, warning)
+        return self.model_copy(update={**_bounded({"warnings": warnings})})
 
     def with_destination(self, directory: str | None, output_settings: OutputSettings) -> Self:
         """Return it with another folder or other settings for its output."""
@@ -333,6 +346,7 @@ class _DropFacts(TypedDict, total=False):
     source: Source
     spec: EffectiveSpec
     warnings: tuple[CodedWarning, ...]
+    batch: str | None
 
 
 class _DropChanges(_DropFacts, total=False):
@@ -369,6 +383,10 @@ class Drop(Row):
     timeline: tuple[TimelineEntry, ...] = ()
     due: Instant | None = None
     """Since when its manifest is out of date; None: the manifest shows this state."""
+    batch: str | None = None
+    """The path of the batch that it is in, as in `EffectiveSpec.batch`; None: it is in none."""
+    has_news: bool = False
+    """Whether its outcome has changed since its batch was last woken."""
 
     @staticmethod
     def id_of(bucket: str, key: str) -> str:
@@ -411,6 +429,14 @@ class Drop(Row):
         return any(entry.state not in COLLECTABLE_STATES for entry in self.timeline)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it goes on without a file, a person or another day: its batch waits for it."""
+        if any(map(self._is_under_way, self.renditions.values())):
+            return True
+        is_waiting = self.state in OPEN_STATES and self.wait not in WAITS_FOR_OTHERS
+        return is_waiting and not self.is_evaluated
+
+    @property
     def is_at_vendor(self) -> bool:
         """Whether the job of any of its renditions is, was or may be at the vendor."""
         return any(
@@ -434,6 +460,11 @@ class Drop(Row):
     def wants(self, fingerprint: str) -> bool:
         """Whether it (still) wants that job's result."""
         return any(one.wants_result for one in self.renditions_of(fingerprint))
+
+    def _is_under_way(self, rendition: Rendition) -> bool:
+        if rendition.state is DropState.WAITING:
+            return rendition.wait not in WAITS_FOR_OTHERS
+        return rendition.state in AT_VENDOR_STATES and self.watches(rendition)
 
     def watches(self, rendition: Rendition) -> bool:
         """Whether an execution must follow a rendition to its result."""
@@ -488,7 +519,19 @@ class Drop(Row):
             bounded["warnings"] = self.bounded_warnings(warnings)
         if renditions := changes.get("renditions"):
             bounded["renditions"] = _with_latest_superseded(renditions)
-        return self._take_step({**step, **bounded})
+        after = self._take_step({**step, **bounded})
+        if after.batch is None or after._outcome == self._outcome:
+            return after
+        return after.model_copy(update={"has_news": True})
+
+    @property
+    def _outcome(self) -> tuple[object, ...]:
+        """What the report of its batch shows of it."""
+        renditions = [
+            (one.state, one.wait, one.output, one.credits_charged)
+            for one in self.renditions.values()
+        ]
+        return self.batch, self.state, self.wait, self.source.sha256, renditions
 
 
 def _without_result(renditions: Mapping[str, Rendition]) -> list[Rendition]:

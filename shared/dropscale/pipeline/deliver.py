@@ -17,6 +17,7 @@ from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, ResultsBucket, Upscaler
 from dropscale.pipeline.parts.publish import Published, PublishOutput
 from dropscale.pipeline.parts.start import StartJob
+from dropscale.pipeline.parts.waiters import end_wait
 from dropscale.upscaler import ProjectStatus
 
 _Missing = NotFound | ProjectNotComplete
@@ -48,6 +49,7 @@ class Deliver:
             MagicHourError: the result could not be fetched.
             LedgerConflict: the drop, or its spec, changed meanwhile; call again.
         """
+        end_wait(self.ledger, state)
         drop, job = self.ledger.drop(state.drop_id), self.ledger.job(state.fingerprint)
         if drop is None or job is None:
             raise NotInLedger.of("drop", state.drop_id)

@@ -233,6 +233,7 @@ def _drop_of(
         wait_until=now if is_waiting else None,
         reason=manifest.reason,
         warnings=manifest.warnings,
+        batch=manifest.spec.batch if manifest.spec else None,
         timeline=manifest.timeline,
         due=now if manifest.state in OPEN_STATES else None,
     )

@@ -80,7 +80,12 @@ class Manifest(BaseModel):
 
 def json_schema() -> str:
     """Return the JSON Schema (2020-12) of the manifest, as text."""
-    schema = Manifest.model_json_schema(mode="serialization")
+    return schema_text(Manifest)
+
+
+def schema_text(model: type[BaseModel]) -> str:
+    """Return the JSON Schema (2020-12) of what is written of a model, as text."""
+    schema = model.model_json_schema(mode="serialization")
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return json.dumps(dialect | schema, indent=2)
 

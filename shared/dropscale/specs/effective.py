@@ -87,6 +87,8 @@ class EffectiveSpec(EffectiveRendition):
     wait_for_completion: bool = True
     download_outputs: bool = True
     max_credits: int | None = None
+    batch: str | None = None
+    """The batch's name after the folder of the spec that names it: `photos/spring-catalog`."""
     skip_if: SizeLimits = SizeLimits()
     renditions: tuple[EffectiveRendition, ...] = ()
 

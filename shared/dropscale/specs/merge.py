@@ -118,11 +118,20 @@ def effective_spec(layer: Layer, key: str) -> EffectiveSpec:
     faults = faults or [*_clashes(layers, items, key)]
     if faults := [*faults, *_beyond_all_prompts(renditions, items)]:
         raise SpecInvalid(faults)
-    values = _values(layer)
+    values = _values(layer) | {"batch": batch_in(layer)}
     limits = {field: values.pop(f"skip_if.{field}", None) for field in SizeLimits.model_fields}
     return EffectiveSpec(
         **values | {"skip_if": SizeLimits(**limits), "renditions": tuple(renditions)}
     )
+
+
+def batch_in(layer: Layer) -> str | None:
+    """Return the batch that a layer names, below the folder of that spec; None: it names none."""
+    named = layer.get("batch")
+    if named is None or named.value is None:
+        return None
+    folder, slash, _ = named.origin.source.rpartition("/")
+    return f"{folder}{slash}{named.value}"
 
 
 def warnings_about(layers: Sequence[Layer]) -> list[Fault]:

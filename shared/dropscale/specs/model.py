@@ -273,6 +273,14 @@ class Spec(PresetSpec):
             "Later rules override earlier ones. In a folder's spec only."
         ),
     )
+    batch: values.BatchName = Field(
+        None,
+        examples=["spring-catalog"],
+        description=(
+            "A name for the images of this folder and below: once all are done, a report and an "
+            "event tell. In a folder's spec only."
+        ),
+    )
 
 
 def json_schema() -> dict[str, Any]:

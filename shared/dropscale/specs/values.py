@@ -32,6 +32,8 @@ MAX_PATTERN = 200
 MAX_PRESETS_TAKEN = 8
 MAX_PRESET_NAME = 40
 """In characters."""
+MAX_BATCH_NAME = 100
+"""In characters."""
 
 MAX_PROMPT = 4000
 MAX_LABEL = 200
@@ -198,12 +200,25 @@ def _folder_below_results(value: str) -> str:
         raise wrong("must be a folder below the results", hint)
     if {"", ".", ".."} & set(folder.split("/")):
         raise wrong("cannot have empty, '.' or '..' parts", hint)
-    for character in value:
-        if not character.isprintable() and character not in ALLOWED_BLANKS:
-            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
+    _require_visible(value)
     if len(folder.encode()) > _LONGEST_FOLDER:
         raise wrong(f"is longer than {_LONGEST_FOLDER} bytes", "make it shorter")
     return str(PurePosixPath(folder))
+
+
+def _batch_name(value: object) -> str:
+    name = _text(value, MAX_BATCH_NAME)
+    if not name.strip(" .") or set("/\\:") & set(name):
+        hint = "allowed is a name such as spring-catalog, without '/', '\\' and ':'"
+        raise wrong(f"{shown(name)} cannot be a batch's name", hint)
+    _require_visible(name)
+    return name
+
+
+def _require_visible(value: str) -> None:
+    for character in value:
+        if not character.isprintable() and character not in ALLOWED_BLANKS:
+            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
 
 
 def _output_name(text: str) -> str:
@@ -380,6 +395,19 @@ PresetNames = Annotated[
     WithJsonSchema({"anyOf": [PRESET_NAME_SCHEMA, _PRESET_LIST_SCHEMA]}),
 ]
 
+
+BatchName = Annotated[
+    str | None,
+    BeforeValidator(_optional(_batch_name)),
+    WithJsonSchema(
+        _TEXT_SCHEMA
+        | {
+            "pattern": rf"^(?!.*:)(?=.*[^ .]){_PART}$",
+            "patternErrorMessage": "must be a name, without '/', '\\' and ':'",
+            "maxLength": MAX_BATCH_NAME,
+        }
+    ),
+]
 
 _PATTERN_SCHEMA: dict[str, JsonValue] = _TEXT_SCHEMA | {
     "type": ["string", "number"],

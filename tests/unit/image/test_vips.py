@@ -1,4 +1,7 @@
-"""What libvips sees of a result beside its original, by a process of its own or, sooner, here."""
+"""What libvips sees of a result beside its original, by a process of its own or, sooner, here.
+
+That it sees turned pixels and lost alpha is in `tests/unit/pipeline/test_fidelity.py`.
+"""
 
 import io
 import os
@@ -15,7 +18,7 @@ from dropscale.image.header import read_header
 from dropscale.image.pixels import MAX_DELTA_E, Comparison, ImageFile, PixelsUnreadable
 from dropscale.image.vips import Vips
 from tests import heic, originals
-from tests.originals import SRGB, encoded, grey16, pixels, with_alpha
+from tests.originals import SRGB, encoded, grey16, pixels
 
 PLENTY_OF_BYTES, SECONDS = 400 * 1024 * 1024, 30.0
 SIZE = (96, 64)
@@ -76,21 +79,6 @@ def test_it_is_seen_whether_a_result_is_still_in_its_originals_colours(
 
     assert (kept.keeps_profile, converted.keeps_profile) == (True, False)
     assert delta_e_of(kept) < 1 < delta_e_of(mistaken)
-
-
-@HERE
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_it_is_seen_whether_a_result_was_turned(orientation: int) -> None:
-    view = pixels(SIZE)
-    stored = originals.as_stored(view, orientation)
-    original = encoded(stored, "JPEG", quality=95)
-
-    upright = compare(encoded(enlarged(view)), original, orientation)
-    as_stored = compare(encoded(enlarged(stored)), original, orientation)
-
-    assert upright.is_upright
-    assert as_stored.is_upright is (orientation == 1)
-    assert max(delta_e_of(upright), delta_e_of(as_stored)) < 1
 
 
 @HERE
@@ -165,22 +153,6 @@ def test_shifted_colours_are_beyond_the_bound(name: str) -> None:
         result = encoded(enlarged(SHIFTS[name](view)))
 
     assert delta_e_of(compare(result, original)) > MAX_DELTA_E
-
-
-@HERE
-@pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_lost_alpha_is_seen_and_what_it_hid_is_not_compared(mode: str) -> None:
-    view = pixels(SIZE)
-    original = with_alpha(view, mode)
-    flattened = Image.new(mode[:-1], SIZE, "black")
-    flattened.paste(view.convert(mode[:-1]), mask=original.getchannel("A"))
-
-    lost = compare(encoded(enlarged(flattened)), encoded(original))
-    kept = compare(encoded(enlarged(original)), encoded(original))
-    opaque = compare(encoded(view), encoded(view.convert("RGBA")))  # it hides nothing
-
-    assert [each.lost_alpha for each in (lost, kept, opaque)] == [True, False, False]
-    assert delta_e_of(lost) < 1
 
 
 @HERE

@@ -3,12 +3,7 @@
 import pytest
 
 from dropscale import __version__
-from dropscale.magichour import (
-    Client,
-    CreatedProject,
-    CreateOutcomeUnknown,
-    Unreachable,
-)
+from dropscale.magichour import Client, CreatedProject, CreateOutcomeUnknown, Unreachable
 from tests.unit.magichour.conftest import TOKEN, Connect
 from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServer, json_reply
 

@@ -1,4 +1,7 @@
-"""The whole way: upload, create, wait, download."""
+"""The whole way: upload, create, wait, download.
+
+What the vendor's SDK does too is in `tests/integration/embedded_api/test_conformance.py`.
+"""
 
 from copy import deepcopy
 from pathlib import Path
@@ -21,6 +24,7 @@ from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServe
 
 PROJECT = "/v1/image-projects/p1"
 CREATE = "/v1/ai-image-upscaler"
+SEEN = ("queued", "rendering", "complete")
 
 
 def project(server: ScriptedServer, status: str, *urls: str, **fields: object) -> Reply:
@@ -74,12 +78,14 @@ def test_the_outputs_are_downloaded(
     assets: LocalAssets = {"image_file_path": str(image)}
     style: Style = {"enhancement": "Balanced"}
     given = deepcopy((assets, style))
+    news: list[Progress] = []
     result = client.v1.ai_image_upscaler.generate(
         assets=assets,
         scale_factor=2.0,
         style=style,
         name="Cat",
         download_directory=str(tmp_path / "new" / "outputs"),
+        progress=news.append,
     )
     assert (assets, style) == given, "the caller's dicts are left alone"
     assert server.sent_to("POST", CREATE)[0].json["assets"] == {
@@ -91,24 +97,11 @@ def test_the_outputs_are_downloaded(
     assert [path.name for path in expected.parent.iterdir()] == ["p1-output.png"]
     assert (result.id, result.status, result.credits_charged) == ("p1", "complete", 50)
     assert result.model_extra == {"future": 1}
-
-
-def test_the_progress_is_reported(
-    server: ScriptedServer, client: Client, image: Path, tmp_path: Path
-) -> None:
-    server.on(
-        "GET", PROJECT, project(server, "queued"), project(server, "complete", "/p1/output.png")
-    )
-    server.on("GET", "/p1/output.png", Reply(200, b"upscaled"))
-    news: list[Progress] = []
-    result = generate(client, image, download_directory=tmp_path, progress=news.append)
-    [path] = result.downloaded_paths
     assert news == [
         Progress(Stage.UPLOADING, bytes_done=8, bytes_total=8),
         Progress(Stage.CREATED, "p1"),
-        Progress(Stage.WAITING, "p1", ProjectStatus.QUEUED),
-        Progress(Stage.WAITING, "p1", ProjectStatus.COMPLETE),
-        Progress(Stage.DOWNLOADING, "p1", path=path, bytes_done=8, bytes_total=8),
+        *(Progress(Stage.WAITING, "p1", ProjectStatus(seen)) for seen in SEEN),
+        Progress(Stage.DOWNLOADING, "p1", path=str(expected), bytes_done=8, bytes_total=8),
     ]
 
 
@@ -123,15 +116,6 @@ def test_a_callers_error_in_progress_leaves_no_part(
     with pytest.raises(LookupError):
         client.v1.image_projects.check_result("p1", True, True, tmp_path, progress=broken)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_download_that_was_cut_off_is_asked_for_once_more(
-    server: ScriptedServer, client: Client, tmp_path: Path
-) -> None:
-    cut_off = Reply(200, b"upscaled", behaviour=Behaviour.RESET_INSIDE_ANSWER)
-    serve_output(server, cut_off, Reply(200, b"upscaled"))
-    assert collected(client, tmp_path) == [b"upscaled"]
-    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"upscaled"]
 
 
 def test_outputs_go_to_the_current_directory_by_default(
@@ -167,53 +151,24 @@ def test_an_output_cannot_be_written_outside_the_directory(
     assert Path(path).resolve().parent == tmp_path / "out"
 
 
-@pytest.mark.parametrize("status", ["error", "canceled"])
-def test_a_project_that_failed_is_returned(
-    server: ScriptedServer, client: Client, image: Path, status: str
+@pytest.mark.parametrize("status", [403, 404, 410, None])
+def test_a_download_that_expired_or_was_cut_off_is_asked_for_once_more(
+    server: ScriptedServer, client: Client, tmp_path: Path, status: int | None
 ) -> None:
-    error = {"code": "invalid_file_format", "message": "not an image"}
-    server.on("GET", PROJECT, project(server, status, error=error, credits_charged=0, name=None))
-    result = generate(client, image)
-    assert result.status == status
-    assert result.error.code == "invalid_file_format"
-    assert (result.credits_charged, result.downloaded_paths) == (0, None)
-
-
-def test_without_waiting_it_looks_once(server: ScriptedServer, client: Client, image: Path) -> None:
-    server.on("GET", PROJECT, project(server, "queued", downloads=None))
-    result = generate(client, image, wait_for_completion=False)
-    assert (result.status, result.downloads, result.downloaded_paths) == ("queued", [], None)
-    assert len(server.sent_to("GET", PROJECT)) == 1
-
-
-def test_without_downloading_the_urls_are_returned(
-    server: ScriptedServer, client: Client, image: Path
-) -> None:
-    serve_output(server)
-    result = generate(client, image, download_outputs=False)
-    assert result.downloads[0].url.endswith("/output.png")
-    assert result.downloaded_paths is None
-    assert server.sent_to("GET", "/output.png") == []
-
-
-@pytest.mark.parametrize("status", [403, 404, 410])
-def test_an_expired_url_is_fetched_again_once(
-    server: ScriptedServer, client: Client, tmp_path: Path, status: int
-) -> None:
+    cut_off = Reply(200, b"upscaled", behaviour=Behaviour.RESET_INSIDE_ANSWER)
+    fails = Reply(status) if status else cut_off
     old, fresh = (project(server, "complete", url) for url in ("/old.png", "/fresh.png"))
     server.on("GET", PROJECT, old, fresh)
-    server.on("GET", "/old.png", Reply(status))
+    server.on("GET", "/old.png", fails)
     server.on("GET", "/fresh.png", Reply(200, b"upscaled"))
     assert collected(client, tmp_path) == [b"upscaled"]
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"upscaled"]
     assert len(server.sent_to("GET", PROJECT)) == 2
 
-
-def test_a_url_that_stays_expired_fails(
-    server: ScriptedServer, client: Client, tmp_path: Path
-) -> None:
-    serve_output(server, Reply(410))
+    serve_output(server, fails)
+    server.received.clear()
     with pytest.raises(TransferFailed):
-        collected(client, tmp_path)
+        collected(client, tmp_path / "again")
     assert len(server.sent_to("GET", PROJECT)) == 2
 
 

@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServe
 
 IMAGE = bytes(range(256)) * 4096  # 1 MiB: many chunks
 UPLOAD_URLS = "/v1/files/upload-urls"
+CUT_OFF = Behaviour.RESET_INSIDE_ANSWER
 
 
 def offer_upload(server: ScriptedServer, *, extension: str = "png") -> str:
@@ -98,23 +100,6 @@ def test_a_file_the_api_would_refuse_is_refused_before(
     assert server.received == []
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        Reply(403, b"<Error/>"),
-        Reply(307, headers={"Location": "/elsewhere"}),
-        Reply(behaviour=Behaviour.RESET_AFTER_REQUEST),
-    ],
-)
-def test_a_failed_upload(server: ScriptedServer, client: Client, reply: Reply) -> None:
-    offer_upload(server)
-    server.on("PUT", "/storage/1.png", reply)
-    with pytest.raises(TransferFailed) as caught:
-        client.v1.files.upload_file(io.BytesIO(IMAGE), "png")
-    assert caught.value.request == "PUT 127.0.0.1"
-    assert len(server.received) == 2
-
-
 def test_download_writes_the_body_and_counts_it(server: ScriptedServer, client: Client) -> None:
     server.on("GET", "/out.png", Reply(200, IMAGE))
     file = io.BytesIO()
@@ -123,34 +108,36 @@ def test_download_writes_the_body_and_counts_it(server: ScriptedServer, client: 
     assert "Authorization" not in server.received[0].headers
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        Reply(200, IMAGE, {"Content-Length": str(len(IMAGE) + 1)}),
-        Reply(200, IMAGE, behaviour=Behaviour.RESET_INSIDE_ANSWER),
-        Reply(200, IMAGE, {"Transfer-Encoding": "chunked"}, Behaviour.RESET_INSIDE_ANSWER),
-        Reply(behaviour=Behaviour.RESET_AFTER_REQUEST),
-    ],
-)
-def test_a_download_that_is_cut_off(server: ScriptedServer, client: Client, reply: Reply) -> None:
-    server.on("GET", "/out.png", reply)
-    with pytest.raises(TransferFailed) as caught:
-        client.download(f"{server.base_url}/out.png", io.BytesIO())
-    assert not caught.value.expired
+FAILED = [
+    ("PUT", Reply(403, b"<Error/>"), 403),
+    ("PUT", Reply(307, headers={"Location": "/elsewhere"}), 307),
+    ("PUT", Reply(behaviour=Behaviour.RESET_AFTER_REQUEST), None),
+    ("GET", Reply(behaviour=Behaviour.RESET_AFTER_REQUEST), None),
+    ("GET", Reply(200, IMAGE, {"Content-Length": str(len(IMAGE) + 1)}), None),
+    ("GET", Reply(200, IMAGE, behaviour=CUT_OFF), None),
+    ("GET", Reply(200, IMAGE, {"Transfer-Encoding": "chunked"}, CUT_OFF), None),
+    *(
+        ("GET", Reply(status, b"no", {"Location": "/elsewhere"}), status)
+        for status in (302, 403, 404, 410, 500)
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("status", "expired"), [(403, True), (404, True), (410, True), (500, False), (302, False)]
-)
-def test_a_refused_download(
-    server: ScriptedServer, client: Client, status: int, expired: bool
+@pytest.mark.parametrize(("method", "reply", "status"), FAILED)
+def test_a_failed_transfer(
+    server: ScriptedServer, client: Client, method: str, reply: Reply, status: int | None
 ) -> None:
-    server.on("GET", "/out.png", Reply(status, b"no", {"Location": "/elsewhere"}))
+    offer_upload(server)
+    server.on(method, "/storage/1.png", reply)
     file = io.BytesIO()
+    upload = partial(client.v1.files.upload_file, io.BytesIO(IMAGE), "png")
+    download = partial(client.download, f"{server.base_url}/storage/1.png", file)
     with pytest.raises(TransferFailed) as caught:
-        client.download(f"{server.base_url}/out.png", file)
-    assert (caught.value.status, caught.value.expired) == (status, expired)
-    assert file.getvalue() == b""
+        upload() if method == "PUT" else download()
+    assert (caught.value.request, caught.value.status) == (f"{method} 127.0.0.1", status)
+    assert caught.value.expired is (status in {403, 404, 410})
+    assert status is None or file.getvalue() == b""
+    assert len(server.sent_to(method, "/storage/1.png")) == 1
 
 
 class BadDisk(io.BytesIO):

@@ -106,22 +106,18 @@ def test_a_result_in_the_originals_space_gets_a_profile_that_means_the_same(
 
 
 @pytest.mark.parametrize("told", TOLD)
-def test_a_result_that_was_made_srgb_gets_none(told: str) -> None:
+def test_a_result_that_was_made_srgb_gets_none_and_a_shifted_one_is_not_called_good(
+    told: str,
+) -> None:
     done = finish(TOLD[told](muted()), encoded(enlarged(muted())))
-
     assert "icc_profile" not in done.image.info
     assert done.delta_e < 1.5
 
-
-@pytest.mark.parametrize("told", TOLD)
-def test_a_shifted_picture_is_not_called_good(told: str) -> None:
     strong = Image.fromarray(255 - np.asarray(pixels(SIZE)) // 2)
     honest = finish(TOLD[told](strong), encoded(enlarged(strong)))
-    wrong = by_cicp(enlarged(strong), BT2020)  # it is in another space than it says
-
-    done = finish(TOLD[told](strong), wrong)
-
-    assert done.delta_e > honest.delta_e + 2
+    # It is in another space than it says.
+    wrong = finish(TOLD[told](strong), by_cicp(enlarged(strong), BT2020))
+    assert wrong.delta_e > honest.delta_e + 2
 
 
 @pytest.mark.parametrize("wanted", OutputFormat)

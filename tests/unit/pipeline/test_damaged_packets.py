@@ -98,25 +98,20 @@ def test_what_can_be_read_of_a_damaged_file_is_given_back() -> None:
 
 
 def with_extension(main: str, extension: bytes, guid: str, damage: str = "") -> bytes:
+    pointer = {"no pointer": "", "small letters": guid.lower()}.get(damage, guid)
+    told = f'xmpNote:HasExtendedXMP="{pointer}"' if pointer else ""
     packet = f"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
  xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""
  xmlns:xmpNote="{NOTE}" xmlns:ps="http://ns.adobe.com/photoshop/1.0/" ps:Credit="{main}"
- xmpNote:HasExtendedXMP="{guid}"/></rdf:RDF></x:xmpmeta>""".encode()
+ {told}/></rdf:RDF></x:xmpmeta>""".encode()
+    named = b"0" * 32 if damage == "of another" else guid.encode()
     parts = [
-        EXTENSION
-        + struct.pack(">32sII", guid.encode(), len(extension), at)
-        + extension[at : at + 60_000]
+        EXTENSION + struct.pack(">32sII", named, len(extension), at) + extension[at : at + 60_000]
         for at in range(0, len(extension), 60_000)
     ]
-    kept = {"": parts, "missing": parts[1:], "doubled": [*parts, parts[0]], "all": []}
-    kept["turned"] = parts[::-1]
-    kept["of another"] = [part.replace(guid.encode(), b"0" * 32) for part in parts]
-    if damage in {"no pointer", "small letters"}:
-        kept[damage] = parts
-        told = f'xmpNote:HasExtendedXMP="{guid}"'.encode()
-        small = told.replace(guid.encode(), guid.lower().encode())
-        packet = packet.replace(told, b"" if damage == "no pointer" else small)
-    return with_segments(encoded(pixels(SIZE), "JPEG"), 0xE1, [MAIN + packet, *kept[damage]])
+    kept = {"missing": parts[1:], "doubled": [*parts, parts[0]], "turned": parts[::-1], "all": []}
+    segments = [MAIN + packet, *kept.get(damage, parts)]
+    return with_segments(encoded(pixels(SIZE), "JPEG"), 0xE1, segments)
 
 
 def long_xmp() -> tuple[bytes, str]:

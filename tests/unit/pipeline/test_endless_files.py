@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import pytest
 
-from dropscale.image.header import DamagedImage, read_header
 from dropscale.image.metadata.files import read_metadata
 from dropscale.image.metadata.model import MalformedMetadata
 from dropscale.image.timed_file import OutOfTime, timed
@@ -88,16 +87,6 @@ def test_a_file_is_used_until_its_time_is_over() -> None:
     for use in (lambda: file.read(1), lambda: file.seek(0), lambda: file.write(b"")):
         with pytest.raises(OutOfTime, match="in time"):
             use()
-
-
-def test_a_header_is_looked_for_so_far_and_no_further() -> None:
-    brands = b"\0\0\0\x18ftypavif\0\0\0\0avifmif1"
-    entries = struct.pack(">I4sI", 60 * MILLION, b"meta", 0) + bytes(60 * MILLION)
-    began = time.process_time()
-
-    with pytest.raises(DamagedImage):
-        read_header(io.BytesIO(brands + entries), KEY)
-    assert time.process_time() - began < 1
 
 
 def test_fields_that_share_their_bytes_take_no_memory_each() -> None:

@@ -17,6 +17,7 @@ from dropscale.ledger.store import (
     SaveJob,
     job_changes,
 )
+from dropscale.pipeline.parts.batches import leaves_batch
 from dropscale.pipeline.parts.claim_names import (
     OutputNameTaken,
     claims_of,
@@ -61,8 +62,10 @@ class AcceptDrop:
             source=request.source,
             spec=spec,
             warnings=request.warnings,
+            batch=spec.batch,
         )
-        changes += [SaveDrop(accepted), *claims_of(drop, wanted), *releases_of(drop, accepted)]
+        changes += [SaveDrop(accepted), *leaves_batch(drop, accepted)]
+        changes += [*claims_of(drop, wanted), *releases_of(drop, accepted)]
         labels = [one.name or request.source.key for one in spec.wanted_renditions]
         by_job = {one.fingerprint: (one, label) for one, label in zip(wanted, labels, strict=True)}
         for fingerprint, (rendition, label) in by_job.items():
