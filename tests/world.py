@@ -10,7 +10,6 @@ from typing import Any
 
 from cachetools import TTLCache
 
-from dropscale.ledger.batches import Batch, Settlement
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
@@ -48,6 +47,7 @@ from dropscale.specs.merge import stack_defaults
 from dropscale.upscaler import FINAL_STATUSES, Mode, ProjectStatus
 from tests.fakes import (
     Clock,
+    FakeEvents,
     FakeExecutions,
     FakeInputBucket,
     FakePixels,
@@ -83,6 +83,7 @@ class World:
     queue: FakeQueue = field(default_factory=FakeQueue)
     upscaler: FakeUpscaler = field(default_factory=FakeUpscaler)
     pixels: FakePixels = field(default_factory=FakePixels)
+    events: FakeEvents = field(default_factory=FakeEvents)
     stack_id: str = "stack"
     listens: bool = True
     """Whether the event bus takes announcements."""
@@ -98,7 +99,6 @@ class World:
         sleep = self.sleep or (lambda seconds: self.clock.advance(seconds=seconds))
         self.observed: list[DropState] = []
         self.announced: list[Drop] = []
-        self.settled: list[tuple[str, Settlement]] = []
         self.write_manifest = WriteManifest(
             self.ledger,
             self.results,
@@ -181,7 +181,7 @@ class World:
             gate=self.gate,
             write_manifest=self.write_manifest,
             settle_batch=SettleBatch(
-                self.ledger, self.results, self.announce_batch, self.clock, self.batch_quiet
+                self.ledger, self.results, self.events.announce_batch, self.clock, self.batch_quiet
             ),
             ownership=self.ownership,
             clock=self.clock,
@@ -213,12 +213,6 @@ class World:
         """Take an announcement, unless nobody listens."""
         if self.listens:
             self.announced.append(drop)
-        return self.listens
-
-    def announce_batch(self, batch: Batch, settlement: Settlement) -> bool:
-        """Take the announcement of a settlement, unless nobody listens."""
-        if self.listens:
-            self.settled.append((batch.path, settlement))
         return self.listens
 
     def put(self, key: str, body: bytes | str) -> None:

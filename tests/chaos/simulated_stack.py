@@ -26,7 +26,7 @@ from tests.chaos.outside_calls import Invocation, InvocationTask, Killed, Mishap
 from tests.chaos.state_machine import StateMachine
 from tests.chaos.vendor import Vendor
 from tests.chaos.virtual_time import Signal, VirtualTime
-from tests.fakes import FakeInputBucket, FakeResults
+from tests.fakes import FakeEvents, FakeInputBucket, FakeResults
 from tests.world import BUCKET, World
 
 _LIVELY = timedelta(minutes=5)
@@ -98,6 +98,7 @@ class SimulatedStack:
         self._running, self._running_since = 0, self.clock.now
         self.last_event_at = self.clock.now
         self.ledger, self.bucket, self.results = IndexedLedger(), FakeInputBucket(), FakeResults()
+        self.events = FakeEvents()
         self.executions: dict[str, ExecutionStatus] = {}
         self.dead_letters: list[Message] = []
         self.errors: list[Exception] = []
@@ -120,6 +121,8 @@ class SimulatedStack:
             results=through("results", self.results),
             executions=through("executions", _Executions(self)),
             queue=through("queue", _DropQueue(self)),
+            events=through("events", self.events),
+            batch_quiet=timedelta(seconds=parameter("BatchQuietSeconds")),
             upscaler=through("upscaler", vendor),
         )
         self.wake()
