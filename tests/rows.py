@@ -46,9 +46,10 @@ def at(state: JobState, **facts: Any) -> Job:
     return ready().model_copy(update={"state": state, **history, **facts})
 
 
-def a_drop(*renditions: Rendition) -> Drop:
+def a_drop(*renditions: Rendition, **facts: Any) -> Drop:
     source = Source(bucket="in", key="a.png", etag="e")
-    return Drop(id="d", source=source).evaluate({one.id: one for one in renditions}, NOW)
+    drop = Drop(id="d", source=source, **facts)
+    return drop.evaluate({one.id: one for one in renditions}, NOW)
 
 
 def rendition(name: str, state: DropState = DropState.SUBMITTED, **facts: Any) -> Rendition:

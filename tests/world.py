@@ -19,6 +19,7 @@ from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.fail import Fail
 from dropscale.pipeline.parts.accept import AcceptDrop
 from dropscale.pipeline.parts.account import AskForAccount
+from dropscale.pipeline.parts.adopt import AdoptProject
 from dropscale.pipeline.parts.advance import AdvanceDrop
 from dropscale.pipeline.parts.decline import DeclineDrop
 from dropscale.pipeline.parts.evaluate import EvaluateDrop
@@ -36,6 +37,8 @@ from dropscale.pipeline.parts.settle_batches import SettleBatch
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.pipeline.parts.start import StartJob, StartPolicy
 from dropscale.pipeline.parts.tag import TagDrop, leave_untagged
+from dropscale.pipeline.parts.waiters import WakeWaiters
+from dropscale.pipeline.receive_event import ReceiveEvent
 from dropscale.pipeline.reconcile import Reconcile
 from dropscale.pipeline.resolve import Decision, Resolve, Trust
 from dropscale.pipeline.restart import Restart
@@ -47,6 +50,7 @@ from dropscale.specs.merge import stack_defaults
 from dropscale.upscaler import FINAL_STATUSES, Mode, ProjectStatus
 from tests.fakes import (
     Clock,
+    FakeCallbacks,
     FakeEvents,
     FakeExecutions,
     FakeInputBucket,
@@ -80,6 +84,7 @@ class World:
     bucket: FakeInputBucket = field(default_factory=FakeInputBucket)
     results: FakeResults = field(default_factory=FakeResults)
     executions: FakeExecutions = field(default_factory=FakeExecutions)
+    callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
     queue: FakeQueue = field(default_factory=FakeQueue)
     upscaler: FakeUpscaler = field(default_factory=FakeUpscaler)
     pixels: FakePixels = field(default_factory=FakePixels)
@@ -109,6 +114,7 @@ class World:
         self.ownership = Ownership(self.ledger, self.results, self.clock, self.stack_id)
         self.gate = GateKeeper(self.ledger, self.upscaler, self.clock, lambda: 0.5)
         self.look = LookAtProject(self.ledger, self.upscaler, self.clock)
+        self.wake_waiters = WakeWaiters(self.ledger, self.callbacks)
         self.follow = FollowJob(
             self.ledger, self.write_manifest, self.executions, self.clock, self.timing
         )
@@ -118,6 +124,7 @@ class World:
             follow=self.follow,
             gate=self.gate,
             ownership=self.ownership,
+            adopt=AdoptProject(self.ledger, self.upscaler, self.follow, self.clock),
             clock=self.clock,
             sleep=sleep,
             new_token=lambda: f"{next(self._tokens):024x}",
@@ -154,6 +161,8 @@ class World:
             clock=self.clock,
             schedule=self.schedule,
             sleep=sleep,
+            brief_look=self.look,
+            wake_waiters=self.wake_waiters,
         )
         self.deliver_result = Deliver(
             ledger=self.ledger,
@@ -187,6 +196,7 @@ class World:
             clock=self.clock,
         )
 
+        self.receive_event = ReceiveEvent(self.ledger, self.wake_waiters, self.clock)
         self._resolve = Resolve(self.ledger, self.upscaler, self.start, self.follow, self.clock)
         self._retry = Retry(
             ledger=self.ledger,
@@ -264,6 +274,12 @@ class World:
         drop = self.report_failure(state.model_copy(update={"error": caught}), lambda: PLENTY)
         self._end(state)
         return drop
+
+    def wait(self, state: ExecutionState) -> str | None:
+        """Let an execution enter a wait; return how the look in it ended that, or None."""
+        token = f"token-{next(self._tokens)}"
+        self.check.begin_wait(state, token, self.clock())
+        return self.callbacks.ended.get(token)
 
     def run_executions(self) -> None:
         """Let every execution look once, and end if the look was final or raised."""

@@ -14,6 +14,7 @@ from dropscale.ledger.store import (
     Change,
     SaveBatch,
     SaveDrop,
+    SaveHints,
     SaveJob,
     listing_of,
 )
@@ -49,12 +50,12 @@ class IndexedLedger(MemoryLedger):
         self._move(before, self.drops[drop.id])
 
     def _make(self, change: Change) -> None:
-        self.changes += isinstance(change, SaveDrop | SaveJob)
+        self.changes += isinstance(change, SaveDrop | SaveJob | SaveHints)
         self.watch(change)
         match change:
             case SaveDrop(drop):
                 self._move(self.drops.get(drop.id), drop)
-            case SaveJob(job):
+            case SaveJob(job) | SaveHints(job):
                 self._move(self.jobs.get(job.fingerprint), job)
             case SaveBatch(batch):
                 self._move(self.batches.get(batch.id), batch)

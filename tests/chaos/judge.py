@@ -1,7 +1,7 @@
 """The outside judge: compares what people got with what they paid for by the vendor's book.
 
 It knows the book, the two buckets and the command line: it reads manifests as a person does, and
-runs the free command that one names. What the ledger thinks of itself does not count here.
+runs the free commands that they name. What the ledger thinks of itself does not count here.
 """
 
 import json
@@ -18,6 +18,7 @@ from dropscale.results.manifest import manifest_key
 from tests.chaos.invariants import bugs
 from tests.chaos.simulated_stack import SimulatedStack
 from tests.chaos.vendor import Entry
+from tests.chaos.webhooks import named_by_events
 
 BOUND = timedelta(hours=26)
 """The time after the last fault in which everything automatic has happened: abandoned jobs are
@@ -32,7 +33,7 @@ _DROP_AGAIN = re.compile(r"\bDrop (the image|it) again", re.IGNORECASE)
 _PROJECT_NAME = re.compile(r'"([^"]* \[[0-9a-f]{8}-[0-9]+(?:-[0-9a-f]+)?\])"')
 
 _REFUSED = {"rejected", "skipped"}
-"""States of a refused drop: it wants nothing any more."""
+"""States of a refused drop or rendition: it wants nothing any more."""
 _OPEN = {"waiting", "submitted", "rendering"}
 
 
@@ -63,13 +64,14 @@ class Judge:
     def verdict(self) -> list[str]:
         """Let the bounded time pass, do what the manifests say, and return what does not hold."""
         self._rest()
+        unsettled = [*self._unsettled()]
         for _ in range(_ROUNDS):
             owed = [wish for wish in self.wishes if self._is_owed(wish)]
             if not sum([self._helps_itself(wish) for wish in owed]):
                 break
             self.stack.happen(0, lambda: None)
             self._rest()
-        return [*self._violations()]
+        return [*unsettled, *self._violations()]
 
     def _rest(self) -> None:
         """Let time pass until the bound after the last fault; a new project can bring new ones."""
@@ -88,6 +90,17 @@ class Judge:
         yield from (f"paid twice: {projects}" for projects in self.stack.vendor.paid_twice())
         yield from self._count_violations()
         yield from bugs(self.stack)
+
+    def _unsettled(self) -> Iterator[str]:
+        """Yield what stays unknown although an event has named its project, and nobody helped."""
+        stack = self.stack
+        named = named_by_events(stack.vendor, stack.setting.webhooks, stack.clock.now)
+        for wish in self.wishes:
+            for job in (self._manifest(wish.key) or {"jobs": []})["jobs"]:
+                attempt = f"{job['fingerprint'][:8]}-{job['attempt']}-"
+                if job["state"] == "unknown":
+                    mine = (entry for entry in named if entry.token.startswith(attempt))
+                    yield from (f"{wish.key}: unknown, and {entry.id} is told" for entry in mine)
 
     def _drop_violations(self, wish: Wish) -> Iterator[str]:
         manifest = self._manifest(wish.key)
@@ -157,11 +170,14 @@ class Judge:
         return [
             entry
             for fingerprint in wish.fingerprints
-            if not (fingerprint in jobs and self._is_delivered(wish, jobs[fingerprint]))
+            if not (fingerprint in jobs and self._is_settled(wish, jobs[fingerprint]))
             for entry in self._results_of(fingerprint)
         ]
 
-    def _is_delivered(self, wish: Wish, job: Mapping[str, Any]) -> bool:
+    def _is_settled(self, wish: Wish, job: Mapping[str, Any]) -> bool:
+        """Return whether a rendition has its result, or was refused with a reason."""
+        if job["state"] in _REFUSED:
+            return True
         if wish.wants_urls and job["downloads"]:
             ids = [url["url"].rpartition("/")[2] for url in job["downloads"]]
             return any(entry.id in ids for entry in self._results_of(job["fingerprint"]))
@@ -182,29 +198,28 @@ class Judge:
         return [entry for entry in mine if entry.has_result(now)]
 
     def _helps_itself(self, wish: Wish) -> bool:
-        """Run the free command that the manifest names; return whether it names one."""
+        """Run every free command that the manifest names; return whether it names one."""
         manifest = self._manifest(wish.key)
         if manifest is None or not self._is_owed(wish):
             return False
-        fix, world = _fix(manifest), self.stack.world
+        fix, world, key = _fix(manifest), self.stack.world, wish.key
         names = {found[1] for found in _PROJECT_NAME.finditer(fix)}
         found = [entry for entry in self.stack.vendor.book.values() if entry.name in names]
-        if _ADOPT.search(fix) and found:
-            return self._does(f"adopt {wish.key}", world.adopt, wish.key, found[0].id)
+        before = len(self.commands)
+        for entry in found if _ADOPT.search(fix) else ():
+            self._does(f"adopt {key}", world.adopt, key, entry.id)
         if _RETRY.search(fix) or (wish.is_collected and manifest["state"] == "submitted"):
-            return self._does(f"retry {wish.key}", world.retry, wish.key)
-        if _DROP_AGAIN.search(fix):
-            body = self.stack.bucket.objects[wish.key]
-            return self._does(f"drop {wish.key}", self.stack.put, wish.key, body)
-        return False
+            self._does(f"retry {key}", world.retry, key)
+        elif _DROP_AGAIN.search(fix):
+            self._does(f"drop {key}", self.stack.put, key, self.stack.bucket.objects[key])
+        return len(self.commands) > before
 
-    def _does(self, name: str, command: Any, *given: Any) -> bool:
+    def _does(self, name: str, command: Any, *given: Any) -> None:
         self.commands.append(name)
         try:
             command(*given)
         except (DropscaleError, MagicHourError, LedgerConflict) as error:
             self.commands[-1] += f" ({type(error).__name__}: {error})"
-        return True
 
     def _manifest(self, key: str) -> Mapping[str, Any] | None:
         found = self.stack.results.manifests.get(manifest_key(key))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
+from itertools import combinations_with_replacement
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.chaos.judge import Judge
 from tests.chaos.misbehaviour import ACCOUNT_TROUBLES, CREATES, DOWNLOADS, LOOKS, WELL, Fault
 from tests.chaos.scenarios import Put
 from tests.chaos.simulated_stack import SimulatedStack
-from tests.chaos.stories import Story, drawn, wish_of
+from tests.chaos.stories import RENDITIONS, Story, drawn, wish_of
 from tests.chaos.vendor import Entry, Plan, Spell, Trouble, Vendor
 from tests.fakes import Clock, png
 
@@ -26,6 +27,20 @@ _SLOTS = PLACES["creator"]
 _DEADLINE = timedelta(seconds=parameter("JobDeadlineSeconds"))
 _SWEEP = timedelta(minutes=15)
 """By then a sweep has come: where nothing changes, the simulated schedule is a slow one."""
+
+
+_FATES = {
+    "delivered": (WELL, Plan()),
+    "lost": (CREATES["answer lost"], Plan()),
+    "unpaid": (CREATES["page with 401"], Plan()),
+    "error": (WELL, Plan(verdict=ProjectStatus.ERROR)),
+    "kept": (WELL, Plan(verdict=ProjectStatus.ERROR, refunds=False)),
+    "canceled": (WELL, Plan(verdict=ProjectStatus.CANCELED)),
+    "late": (WELL, Plan(60 * _DAY)),
+    "gone": (WELL, Plan(gone=23.0)),
+    "refused": (CREATES["422"], Plan()),
+}
+"""What may become of a rendition: the answer to its create, and its project's way."""
 
 
 def judge_of(vendor: Vendor, images: Sequence[bytes] = (png(),), every: float = 1.0) -> Judge:
@@ -142,6 +157,29 @@ def test_who_wants_urls_gets_what_another_drop_got_where_there_are_none(fault: F
         puts=[Put("0.png", image), Put("1.png.yaml", links, at=9e3), Put("1.png", image, at=9e3)],
         wishes=[wish_of("0.png", image), wish_of("1.png", image, links)],
         plans=[Plan(looks=[Spell(fault, 600, 10_800)])],
+    )
+
+    assert story.violations() == []
+
+
+@pytest.mark.parametrize("again", [None, 9e3])
+@pytest.mark.parametrize("fates", [*combinations_with_replacement(_FATES, 2)], ids="+".join)
+def test_who_follows_a_manifest_gets_every_rendition(
+    fates: Sequence[str], again: float | None
+) -> None:
+    spec, wanted = RENDITIONS
+    wish = partial(wish_of, image=png(), spec=spec, wanted=wanted)
+    times = {"0.png": 0.0} if again is None else {"0.png": 0.0, "1.png": again}
+    story = Story(
+        SEED,
+        puts=[
+            put
+            for key, at in times.items()
+            for put in (Put(f"{key}.yaml", spec, at), Put(key, png(), at))
+        ],
+        wishes=[wish(key) for key in times],
+        replies=[_FATES[fate][0] for fate in fates],
+        plans=[plan for fault, plan in map(_FATES.__getitem__, fates) if fault.makes],
     )
 
     assert story.violations() == []

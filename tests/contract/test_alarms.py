@@ -60,6 +60,8 @@ SILENCE = {
     "ThrottleAlarm": "notBreaching",
     "QueueAgeAlarm": "notBreaching",
     "ExecutionAlarm": "notBreaching",
+    "WebhookAlarm": "notBreaching",
+    "WebhookSilenceAlarm": "notBreaching",
 }
 """What no data mean: of counts that nothing happened; of what the sweeper measures each minute
 nothing; that the sweeper itself is silent is the alarm."""
@@ -69,6 +71,8 @@ OF_AWS = {
     ("AWS/Lambda", "Errors"): "FunctionName",
     ("AWS/Lambda", "Invocations"): "FunctionName",
     ("AWS/Lambda", "Throttles"): "FunctionName",
+    # https://docs.aws.amazon.com/lambda/latest/dg/urls-monitoring.html
+    ("AWS/Lambda", "Url5xxCount"): "FunctionName",
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
     ("AWS/SQS", "ApproximateAgeOfOldestMessage"): "QueueName",
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): "QueueName",
@@ -189,13 +193,17 @@ def read_metrics(text: str) -> Emitted:
 
 def watched(alarm: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield namespace, name and dimensions of each metric that an alarm watches."""
-    stats = [one["MetricStat"]["Metric"] for one in alarm.get("Metrics", []) if "MetricStat" in one]
+    parts = [one.get("Fn::If", [None, one])[1] for one in alarm.get("Metrics", [])]
+    stats = [one["MetricStat"]["Metric"] for one in parts if "MetricStat" in one]
     for metric in stats or [alarm]:
         dimensions = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
         yield metric["Namespace"], metric["MetricName"], dimensions
 
 
 def own_metric(alarm: dict[str, Any]) -> Metric | None:
+    """Return the metric of ours whose values are compared; None: there is none, or they are two."""
+    if len([name for _, name, _ in watched(alarm)]) > 1:
+        return None
     for namespace, name, dimensions in watched(alarm):
         if namespace == "dropscale":
             values = {"Ref": "AWS::StackName"}
@@ -284,6 +292,17 @@ def test_an_alarm_watches_metrics_that_aws_has_and_reaches_its_receiver(name: st
             (part,) = dimensions.values()
             logical_id = part["Ref"] if "Ref" in part else part["Fn::GetAtt"][0]
             assert logical_id in RESOURCES
+
+
+def test_submitted_drops_without_events_are_noticed(emit: Emit) -> None:
+    metrics = ALARMS["WebhookSilenceAlarm"]["Metrics"]
+    told = [name for namespace, name, _ in watched(ALARMS["WebhookSilenceAlarm"])]
+
+    assert metrics[0]["Expression"] == "IF(FILL(submitted, 0) > 0 AND FILL(events, 0) == 0, 1, 0)"
+    assert [one["Id"] for one in metrics[1:]] == ["submitted", "events"]
+    assert told == ["drops_submitted", "webhook_events"]
+    assert emit(delivered)[Metric.own("drops_submitted")]
+    assert Metric.own("webhook_events") not in emit(delivered)
 
 
 def test_silence_means_what_was_decided() -> None:

@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -79,7 +80,7 @@ Needed = dict[str, set[Permission]]
 @pytest.fixture(scope="module")
 def policies() -> Policies:
     key = "arn:aws:kms:us-east-1:123456789012:key/one"
-    return Policies({"KmsKeyArn": key, "TagDrops": "true"})
+    return Policies({"KmsKeyArn": key, "TagDrops": "true", "Webhooks": "enabled"})
 
 
 @pytest.fixture(scope="module")
@@ -294,4 +295,4 @@ def singles(statements: list[Statement]) -> Iterator[Statement]:
     for statement in statements:
         for action in statement.actions:
             for resource in statement.resources:
-                yield Statement(statement.sid, (action,), (resource,))
+                yield replace(statement, actions=(action,), resources=(resource,))

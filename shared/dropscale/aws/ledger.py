@@ -1,11 +1,12 @@
 """The ledger's storage in one DynamoDB table.
 
 Rows, by partition and sort key: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`,
-`job#<fingerprint>`/`drop#<id>` (attached), `attempt#<token>`/`attempt`,
-`project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`, `walk`/`walk`, `owner`/`owner`,
-`account`/`account`, `budget#<window>`/`budget`, `name#<id>`/`name`, `batch#<id>`/`batch`,
-`batch#<id>`/`drop#<id>` (a drop's line). Records with something due carry `sweep` and `sweep_at`,
-the keys of the sparse index `sweep`; so do the lines of open drops, listed by batch.
+`job#<fingerprint>`/`drop#<id>` (attached), `job#<fingerprint>`/`waiter#<drop>#<rendition>`,
+`attempt#<token>`/`attempt`, `project#<id>`/`project`, `output#<id>`/`output`, `slots`/`slots`,
+`gate`/`gate`, `walk`/`walk`, `owner`/`owner`, `account`/`account`, `budget#<window>`/`budget`,
+`name#<id>`/`name`, `batch#<id>`/`batch`, `batch#<id>`/`drop#<id>` (a drop's line). Records with
+something due carry `sweep` and `sweep_at`, the keys of the sparse index `sweep`; so do the lines
+of open drops, listed by batch.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
@@ -28,7 +30,7 @@ from pydantic import BaseModel
 
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.batches import Batch, BatchLine, batch_id
-from dropscale.ledger.drops import Drop
+from dropscale.ledger.drops import Claim, Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
@@ -39,21 +41,25 @@ from dropscale.ledger.store import (
     Attach,
     BudgetSpent,
     Change,
+    ClaimName,
     Detach,
     FreeSlot,
     GateClosed,
     LeaveBatch,
     LedgerConflict,
     Names,
+    NameTaken,
     NotOwner,
     ProjectTaken,
     Reference,
+    ReleaseName,
     RequireOpenGate,
     RequireOwner,
     SaveAccount,
     SaveBatch,
     SaveDrop,
     SaveGate,
+    SaveHints,
     SaveJob,
     SaveOwner,
     SaveReference,
@@ -63,6 +69,7 @@ from dropscale.ledger.store import (
     TakeSlot,
     listing_of,
 )
+from dropscale.ledger.waiters import Waiter
 from dropscale.ledger.walk import Walk
 
 if TYPE_CHECKING:
@@ -97,17 +104,17 @@ _PASSING_REASONS = frozenset(
     {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
 """Cancellation reasons of transactions that may succeed a moment later."""
-_SAVES = SaveDrop | SaveJob | SaveBatch | SaveGate | SaveWalk | SaveOwner | SaveAccount
+_SAVES = SaveDrop | SaveJob | SaveHints | SaveBatch | SaveGate | SaveWalk | SaveOwner | SaveAccount
 _SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
 
 
 class DynamoLedger:
     """A `dropscale.ledger.store.Ledger` on DynamoDB.
 
-    Every write is a transaction, even of one record, and has a token. While it is not known whether
-    a write was made, it is repeated with the same token and the same bytes, by which DynamoDB
-    recognises it for ten minutes, so that it does not count as another process's change. Only a
-    write that was certainly not made is tried with a new token.
+    Every write of a record is a transaction, even of one alone, and has a token. While it is not
+    known whether a write was made, it is repeated with the same token and the same bytes, by which
+    DynamoDB recognises it for ten minutes, so that it does not count as another process's change.
+    Only a write that was certainly not made is tried with a new token.
     """
 
     def __init__(
@@ -154,6 +161,10 @@ class DynamoLedger:
     def project(self, project_id: str) -> KnownProject | None:
         """See `Ledger.project`."""
         return self._get(KnownProject, _project_key(project_id))
+
+    def claim(self, name: str) -> Claim | None:
+        """See `Ledger.claim`."""
+        return self._get(Claim, _claim_key(name))
 
     def gate(self) -> Gate | None:
         """See `Ledger.gate`."""
@@ -277,6 +288,21 @@ class DynamoLedger:
         )
         return _names(found["Attributes"])
 
+    def note_project(self, token: str, project_id: str) -> None:
+        """See `Ledger.note_project`."""
+        values = {":one": [project_id], ":id": project_id, ":none": []}
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_item(_attempt_key(token)),
+                UpdateExpression="SET noted = list_append(if_not_exists(noted, :none), :one)",
+                ConditionExpression="attribute_exists(pk) AND attribute_not_exists(noted[4]) "
+                "AND NOT contains(noted, :id)",
+                ExpressionAttributeValues=_item(values),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
+
     def note_manifest_written(self, drop: Drop) -> None:
         """See `Ledger.note_manifest_written`."""
         update = "REMOVE sweep, sweep_at, due, has_news"
@@ -295,6 +321,45 @@ class DynamoLedger:
         except self._client.exceptions.ConditionalCheckFailedException:
             return
 
+    def save_waiter(self, waiter: Waiter) -> bool:
+        """See `Ledger.save_waiter`."""
+        row = waiter.model_dump(mode="json") | _waiter_key(waiter)
+        return self._unless_newer(waiter, self._client.put_item, Item=_item(row))
+
+    def list_waiters(self, fingerprint: str, project_id: str, limit: int) -> list[Waiter]:
+        """See `Ledger.list_waiters`."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :waiter)",
+            FilterExpression="project_id = :project",
+            ExpressionAttributeValues=_item(
+                {":pk": f"job#{fingerprint}", ":waiter": "waiter#", ":project": project_id}
+            ),
+            PaginationConfig={"MaxItems": limit},
+        )
+        return [_record(Waiter, row) for page in pages for row in page["Items"]]
+
+    def remove_waiter(self, waiter: Waiter) -> None:
+        """See `Ledger.remove_waiter`."""
+        key = _item(_waiter_key(waiter))
+        self._unless_newer(waiter, self._client.delete_item, Key=key)
+
+    def _unless_newer(self, waiter: Waiter, write: Callable[..., Any], **what: Any) -> bool:
+        """Write to a waiter's row; False: not so, as it has entered after this."""
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            write(
+                TableName=self._table,
+                ConditionExpression="attribute_not_exists(pk) OR generation < :generation"
+                " OR (generation = :generation AND entered <= :entered)",
+                ExpressionAttributeValues=_item(
+                    {":generation": waiter.generation, ":entered": _text(waiter.entered)}
+                ),
+                **what,
+            )
+            return True
+        return False
+
     def _count(self, key: Mapping[str, str], counter: str) -> int:
         found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
         return int(found["Item"][counter]["N"]) if "Item" in found else 0
@@ -303,10 +368,12 @@ class DynamoLedger:
         found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
         return _record(record, found["Item"]) if "Item" in found else None
 
-    def _action(self, change: Change) -> Any:  # noqa: PLR0911 # one for each kind of change
+    def _action(self, change: Change) -> Any:  # noqa: C901, PLR0911, PLR0912 # one for each kind of change
         match change:
             case SaveDrop(record) | SaveJob(record) | SaveBatch(record):
                 return self._put(record, _key_of(record), listing_of(record))
+            case SaveHints(job):
+                return self._update_hints(job)
             case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 return self._put(record, _KEY_OF_ONLY[type(record)])
             case LeaveBatch(batch_id, drop_id):
@@ -320,6 +387,8 @@ class DynamoLedger:
             case Detach(fingerprint, drop_id):
                 key = _item(_attachment_key(fingerprint, drop_id))
                 return {"Delete": {"TableName": self._table, "Key": key}}
+            case ClaimName() | ReleaseName():
+                return self._hold_name(change)
             case TakeSlot(limit):
                 return self._count_slot(1, limit)
             case FreeSlot():
@@ -362,17 +431,46 @@ class DynamoLedger:
             row |= {"sweep": _open_drops(name), "sweep_at": _text(drop.due or END_OF_TIME)}
         return self._on_table("Put", {"Item": _item(row)})
 
-    def _put_reference(self, reference: Reference, replaces: str) -> Any:
-        if isinstance(reference, Attempt):
-            key = _attempt_key(reference.token)
-        else:
-            key = _project_key(reference.project_id)
-        put = {
-            "Item": _item(reference.model_dump(mode="json", exclude_none=True) | key),
-            "ConditionExpression": "attribute_not_exists(pk) OR fingerprint IN (:own, :replaced)",
+    def _update_hints(self, job: Job) -> Any:
+        """Return the update of a job that needs the right to no other attribute of it."""
+        listing = listing_of(job)
+        row = job.model_dump(mode="json", include={"seq", "hints", "hinted_at", "due"})
+        row |= {"sweep": listing[0], "sweep_at": _text(listing[1])} if listing else {}
+        update = {
+            "Key": _item(_job_key(job.fingerprint)),
+            "UpdateExpression": "SET " + ", ".join(f"{name} = :{name}" for name in row),
+            "ConditionExpression": "seq = :before",
         }
+        values = {f":{name}": value for name, value in row.items()}
+        return self._on_table("Update", update, _item(values | {":before": job.seq - 1}))
+
+    def _put_reference(self, reference: Reference, replaces: str) -> Any:
+        condition = "attribute_not_exists(pk) OR fingerprint IN (:own, :replaced)"
         values = {":own": reference.fingerprint, ":replaced": replaces}
-        return self._on_table("Put", put, _item(values))
+        row = reference.model_dump(mode="json", exclude_none=True, exclude={"noted"})
+        if isinstance(reference, KnownProject):
+            put = {
+                "Item": _item(row | _project_key(reference.project_id)),
+                "ConditionExpression": condition,
+            }
+            return self._on_table("Put", put, _item(values))
+        update = {  # not a put, which would remove what events have noted
+            "Key": _item(_attempt_key(reference.token)),
+            "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in row),
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {f"#{name}": name for name in row},
+        }
+        named = {f":{name}": value for name, value in row.items()}
+        return self._on_table("Update", update, _item(values | named))
+
+    def _hold_name(self, change: ClaimName | ReleaseName) -> Any:
+        claim, key = change.claim, _claim_key(change.claim.name)
+        is_own = {"ConditionExpression": "attribute_not_exists(pk) OR drop_id = :own"}
+        own = _item({":own": claim.drop_id})
+        if isinstance(change, ReleaseName):
+            return self._on_table("Delete", {"Key": _item(key), **is_own}, own)
+        row = _item(claim.model_dump(mode="json") | key)
+        return self._on_table("Put", {"Item": row, **is_own}, own)
 
     def _count_slot(self, step: int, limit: int | None) -> Any:
         update: dict[str, Any] = {"Key": _item(_SLOTS), "UpdateExpression": "ADD taken :step"}
@@ -446,8 +544,17 @@ def _project_key(project_id: str) -> dict[str, str]:
     return {"pk": f"project#{project_id}", "sk": "project"}
 
 
+def _claim_key(name: str) -> dict[str, str]:
+    return {"pk": f"output#{Claim.id_of(name)}", "sk": "output"}
+
+
 def _attachment_key(fingerprint: str, drop_id: str) -> dict[str, str]:
     return {"pk": f"job#{fingerprint}", "sk": f"drop#{drop_id}"}
+
+
+def _waiter_key(waiter: Waiter) -> dict[str, str]:
+    sort_key = f"waiter#{waiter.drop_id}#{waiter.rendition_id}"
+    return {"pk": f"job#{waiter.fingerprint}", "sk": sort_key}
 
 
 def _batch_key(batch_id: str) -> dict[str, str]:
@@ -514,10 +621,13 @@ def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
         return error
     if any(isinstance(change, RequireOwner) for change in failed):
         return NotOwner()
-    if any(isinstance(change, _SAVES) for change in failed):
+    if any(isinstance(change, _SAVES | ReleaseName) for change in failed):
         return LedgerConflict("another process changed a record")
     if any(isinstance(change, SaveReference) for change in failed):
         return ProjectTaken()
+    for change in failed:
+        if isinstance(change, ClaimName):
+            return NameTaken(change.claim.name)
     if any(isinstance(change, RequireOpenGate) for change in failed):
         return GateClosed()
     if any(isinstance(change, TakeSlot) for change in failed):

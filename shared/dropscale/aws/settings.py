@@ -47,6 +47,7 @@ class StartSettings(Settings):
     daily_credit_limit: int
     monthly_credit_limit: int
     tag_drops: bool = False
+    webhooks: Literal["enabled", "disabled"] = "disabled"
 
 
 class InputSettings(Settings):
@@ -78,6 +79,12 @@ class CheckSettings(Settings):
     """The settings of check."""
 
     poll_interval_cap_seconds: int
+
+
+class WebhookSettings(Settings):
+    """The settings of webhook; it may not read the API key."""
+
+    webhook_secret_arn: str
 
 
 class SweepSettings(StartSettings, InputSettings):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import accumulate
@@ -13,18 +13,21 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, mo
 from dropscale.coded_warning import CodedWarning, WarningCode, read_warning
 from dropscale.errors import DropscaleError
 from dropscale.ledger.jobs import Parameters
-from dropscale.ledger.rows import IllegalTransition, Instant, Record, Row, cut
+from dropscale.ledger.rows import SCHEMA, IllegalTransition, Instant, Record, Row, cut
 from dropscale.ledger.states import (
     AT_VENDOR_STATES,
     COLLECTABLE_STATES,
     OPEN_STATES,
     RENDITION_TRANSITIONS,
+    UNSUCCESSFUL_STATES,
     WAITS_FOR_OTHERS,
     DropState,
     WaitReason,
     combined_state,
+    precedence,
 )
-from dropscale.specs.effective import EffectiveSpec, OutputSettings
+from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings
+from dropscale.specs.output_name import NamedOutput
 
 # The most that a drop's row holds, so that it always stays below DynamoDB's 400 KB; sizes in
 # bytes. What people write is limited, and refused, where it is read (`specs/values.py`).
@@ -35,6 +38,8 @@ _SUPERSEDED_SIZE = 40_000
 _MOST_WARNINGS, _WARNING_SIZE = 16, 600
 _MOST_RENDITION_WARNINGS, _RENDITION_WARNING_SIZE = 8, 400
 _REASON_SIZE, _RENDITION_REASON_SIZE, _CODE_SIZE = 8000, 3000, 100
+_FIX_SIZE = 27_000
+"""Room for what to do about each of the eight renditions, which may need eight commands."""
 _DOWNLOADS_SIZE, _EXPIRY_SIZE = 8000, 100
 
 
@@ -53,17 +58,12 @@ class Reason(Record):
 
     code: Annotated[str, AfterValidator(partial(cut, longest=_CODE_SIZE))]
     message: Annotated[str, AfterValidator(partial(cut, longest=_REASON_SIZE))]
-    fix: Annotated[str, AfterValidator(partial(cut, longest=_REASON_SIZE))]
+    fix: Annotated[str, AfterValidator(partial(cut, longest=_FIX_SIZE))]
 
     @classmethod
     def of(cls, error: DropscaleError) -> Self:
         """Return the reason that an error states; its class name is the code."""
         return cls(code=type(error).__name__, message=error.message, fix=error.fix)
-
-    def joined(self, others: Iterable[Self | None]) -> Self:
-        """Return it with the fixes of `others` that have the same code added to its own."""
-        fixes = dict.fromkeys(one.fix for one in (self, *others) if one and one.code == self.code)
-        return type(self)(code=self.code, message=self.message, fix=" ".join(fixes))
 
     def of_rendition(self) -> Self:
         """Return it cut to the size that one of several renditions may store."""
@@ -117,6 +117,21 @@ class Output(Record):
     sha256: str
     delta_e: float | None = None
     """Its mean colour difference from the original (CIEDE2000); None: not measured."""
+
+
+class Claim(Record):
+    """That an output's name, without its ending, belongs to a drop."""
+
+    name: str
+    drop_id: str
+    key: str
+    """The key of that drop."""
+    schema_number: int = SCHEMA
+
+    @staticmethod
+    def id_of(name: str) -> str:
+        """Return the id of the row of a name."""
+        return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 class Download(Record):
@@ -192,7 +207,10 @@ class Rendition(Record):
         output_settings: OutputSettings,
     ) -> Self:
         """Return a new rendition, which waits for its job to start."""
-        facts = json.dumps([fingerprint, output_settings.model_dump(mode="json")])
+        settings = output_settings.model_dump(mode="json")
+        if output_settings.name is None:  # Ids from before there were names must not change.
+            del settings["name"]
+        facts = json.dumps([fingerprint, settings])
         return cls(
             id=hashlib.sha256(facts.encode()).hexdigest()[:32],
             fingerprint=fingerprint,
@@ -202,10 +220,30 @@ class Rendition(Record):
             wait=WaitReason.SLOT,
         )
 
+    @classmethod
+    def requested(
+        cls, key: str, fingerprint: str, wanted: EffectiveRendition, presets: tuple[str, ...] = ()
+    ) -> Self:
+        """Return the rendition, of the job with that fingerprint, that the drop at `key` requests.
+
+        `presets` are those that its spec uses.
+        """
+        settings = wanted.output
+        if settings.name is not None:
+            named = NamedOutput(key, wanted.scale_factor, wanted.mode, presets, fingerprint)
+            settings = settings.model_copy(update={"name": named.render(settings.name)})
+        parameters = Parameters.of(wanted)
+        return cls.planned(fingerprint, parameters, wanted.download_directory, settings)
+
     @property
     def wants_result(self) -> bool:
         """Whether its result is still wanted."""
         return self.state in COLLECTABLE_STATES
+
+    @property
+    def may_have_output(self) -> bool:
+        """Whether its output may be in the results bucket, or on its way there."""
+        return bool(self.project_id or self.output or self.earlier_output)
 
     def is_watched(self, project_id: str, generation: int) -> bool:
         """Whether the execution of that generation is to bring the result of that project."""
@@ -237,7 +275,24 @@ class Rendition(Record):
         its result is no longer wanted.
         """
         is_its_own = self.is_watched(project_id, generation)
+        changes["warnings"] = (*self._lasting_warnings, *changes.get("warnings", ()))
         return self.move(state, **changes) if is_its_own else self
+
+    def is_in_progress(self, *, waits: bool) -> bool:
+        """Whether the pipeline will still change it, if its drop's spec `waits` for results."""
+        is_left = self.state in AT_VENDOR_STATES and not (waits or self.is_collected)
+        return self.state in OPEN_STATES and not is_left
+
+    @property
+    def _lasting_warnings(self) -> tuple[CodedWarning, ...]:
+        return tuple(one for one in self.warnings if one.code is WarningCode.EARLIER_PROJECT)
+
+    def warn(self, warning: CodedWarning) -> Self:
+        """Return it with a warning that stays with whatever is then reported of its project."""
+        if warning in self.warnings:
+            return self
+        warnings = (*self.warnings, warning)
+        return self.model_copy(update={**_bounded({"warnings": warnings})})
 
     def with_destination(self, directory: str | None, output_settings: OutputSettings) -> Self:
         """Return it with another folder or other settings for its output."""
@@ -397,6 +452,11 @@ class Drop(Row):
         """Return its renditions that belong to a job."""
         return [one for one in self.renditions.values() if one.fingerprint == fingerprint]
 
+    def credits_of(self, fingerprint: str) -> int | None:
+        """Return what was charged for a job, as far as any of its renditions knows."""
+        known = [one.credits_charged for one in self.renditions_of(fingerprint)]
+        return max((one for one in known if one is not None), default=None)
+
     def wants(self, fingerprint: str) -> bool:
         """Whether it (still) wants that job's result."""
         return any(one.wants_result for one in self.renditions_of(fingerprint))
@@ -426,13 +486,16 @@ class Drop(Row):
     ) -> Self:
         """Take these renditions; the drop's state, wait and reason are derived from them."""
         state = combined_state(rendition.state for rendition in renditions.values())
-        telling, *others = (r for r in renditions.values() if r.state is state)
+        telling = [one for one in renditions.values() if one.state is state]
+        spec = facts.get("spec", self.spec)
+        waits = spec is None or spec.wait_for_completion
+        is_over = not any(one.is_in_progress(waits=waits) for one in renditions.values())
         changes: _DropChanges = {
             **facts,
             "renditions": renditions,
-            "wait": telling.wait,
-            "wait_until": telling.wait_until,
-            "reason": telling.reason and telling.reason.joined(one.reason for one in others),
+            "wait": telling[0].wait,
+            "wait_until": telling[0].wait_until,
+            "reason": _reason_of((is_over and _without_result(renditions)) or telling),
         }
         return self._step(state, now, changes)
 
@@ -469,6 +532,30 @@ class Drop(Row):
             for one in self.renditions.values()
         ]
         return self.batch, self.state, self.wait, self.source.sha256, renditions
+
+
+def _without_result(renditions: Mapping[str, Rendition]) -> list[Rendition]:
+    """Return the renditions that need a person, the most urgent first."""
+    needy = [one for one in renditions.values() if one.state in UNSUCCESSFUL_STATES and one.reason]
+    return sorted(needy, key=lambda one: precedence(one.state))
+
+
+def _reason_of(renditions: Sequence[Rendition]) -> Reason | None:
+    """Return the first one's reason, its fix with what to do about each of the others added."""
+    if not renditions or (reason := renditions[0].reason) is None:
+        return None
+    fixes = {reason.fix: reason.fix}
+    for other in renditions[1:]:
+        if other.reason is not None:
+            fixes.setdefault(other.reason.fix, _fix_for(other, other.reason, reason))
+    return reason.model_copy(update={"fix": cut(" ".join(fixes.values()), _FIX_SIZE)})
+
+
+def _fix_for(rendition: Rendition, reason: Reason, said: Reason) -> str:
+    if reason.code == said.code:
+        return reason.fix
+    parameters, message = rendition.parameters, cut(reason.message, 300).rstrip(".")
+    return f"The {parameters.scale_factor}x {parameters.mode} rendition: {message}. {reason.fix}"
 
 
 def _is_dispensable(superseded: Rendition) -> bool:

@@ -11,14 +11,18 @@ from typing import Protocol, Self, TypeVar
 from dropscale.errors import DropscaleError
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.batches import Batch, BatchLine
-from dropscale.ledger.drops import Drop
+from dropscale.ledger.drops import Claim, Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
 from dropscale.ledger.owner import Owner
 from dropscale.ledger.states import ASKED_AGAIN, JobState
+from dropscale.ledger.waiters import Waiter
 from dropscale.ledger.walk import Walk
 
 _AMEND_ATTEMPTS = 10
+
+MOST_NOTED = 5
+"""How many projects an attempt's row notes; `aws/ledger.py` counts them in an expression."""
 
 MOST_DROPS = 200
 """How many of a job's drops are processed at once; the sweep continues with the others."""
@@ -63,6 +67,18 @@ class ProjectTaken(Exception):
     """The project belongs to another job: the vendor has used one id twice."""
 
 
+class NameTaken(Exception):
+    """The name of an output belongs to another drop.
+
+    Attributes:
+        name: that name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
 class GateClosed(Exception):
     """The vendor currently accepts no jobs from this account."""
 
@@ -84,6 +100,13 @@ class SaveDrop:
 @dataclass(frozen=True)
 class SaveJob:
     """Write a job if the stored one has the previous `seq`; `seq` 1: if there is none."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class SaveHints:
+    """Write only a job's hints and when it is due, if the stored one has the previous `seq`."""
 
     job: Job
 
@@ -163,6 +186,20 @@ class Detach:
 
 
 @dataclass(frozen=True)
+class ClaimName:
+    """Let an output's name belong to a drop; fails if it belongs to another."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True)
+class ReleaseName:
+    """Withdraw a drop's claim on a name; fails if it belongs to another."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True)
 class TakeSlot:
     """Take one of `limit` slots; None: take it even beyond the limit."""
 
@@ -201,6 +238,7 @@ class RequireOwner:
 Change = (
     SaveDrop
     | SaveJob
+    | SaveHints
     | SaveGate
     | SaveWalk
     | SaveAccount
@@ -210,6 +248,8 @@ Change = (
     | SaveReference
     | Attach
     | Detach
+    | ClaimName
+    | ReleaseName
     | TakeSlot
     | FreeSlot
     | Spend
@@ -222,6 +262,8 @@ class Agenda(StrEnum):
     """The lists of due records that the sweep reads, by kind."""
 
     READY_JOBS = "job#ready"
+    HINTED_JOBS = "job#hinted"
+    """Ready jobs with hints: not paid for before these are looked at."""
     SUBMITTING_JOBS = "job#submitting"
     SUBMITTED_JOBS = "job#submitted"
     ENDED_JOBS = "job#ended"
@@ -258,6 +300,8 @@ def listing_of(record: Drop | Job | Batch) -> tuple[Agenda, datetime] | None:
     if isinstance(record, Job):
         is_listed = record.due or record.state is JobState.UNKNOWN
         agenda = _AGENDA_BY_JOB_STATE[record.state]
+        if agenda is Agenda.READY_JOBS and record.hints:
+            agenda = Agenda.HINTED_JOBS
         return (agenda, record.due or LAID_ASIDE) if is_listed else None
     if record.due:
         return Agenda.DROPS, record.due
@@ -300,6 +344,9 @@ class Ledger(Protocol):
 
     def project(self, project_id: str) -> KnownProject | None:
         """Return a project and its job; None: not known."""
+
+    def claim(self, name: str) -> Claim | None:
+        """Return the claim on an output's name; None: it belongs to no drop."""
 
     def gate(self) -> Gate | None:
         """Return the gate; None: never closed."""
@@ -348,6 +395,7 @@ class Ledger(Protocol):
             SlotsTaken: a `TakeSlot` found none free.
             BudgetSpent: a `Spend` found too little left.
             ProjectTaken: a `SaveReference` found a reference to another job.
+            NameTaken: a `ClaimName` found the claim of another drop.
             LedgerConflict: another process changed a record.
         """
 
@@ -363,11 +411,26 @@ class Ledger(Protocol):
         If two callers do so at once, at least one sees the other's keys.
         """
 
+    def note_project(self, token: str, project_id: str) -> None:
+        """Add a project to those noted in an attempt's row, if there is such an attempt.
+
+        Each is noted once, and `MOST_NOTED` at most.
+        """
+
     def note_manifest_written(self, drop: Drop) -> None:
         """Note that the manifest shows this drop, unless the drop has changed since.
 
         Its batch, if it is in one, knows of it then, too.
         """
+
+    def save_waiter(self, waiter: Waiter) -> bool:
+        """Write a waiter; False: the stored one has entered later, and stays."""
+
+    def list_waiters(self, fingerprint: str, project_id: str, limit: int) -> list[Waiter]:
+        """Return at most `limit` of a job's waiters that wait for that project."""
+
+    def remove_waiter(self, waiter: Waiter) -> None:
+        """Remove a waiter, unless it has entered again after this."""
 
 
 @dataclass(frozen=True)

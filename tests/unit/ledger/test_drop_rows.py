@@ -1,11 +1,14 @@
 """The renditions in a drop's row, and their size limits."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.drops import Download, Output, Reason, Rendition
-from dropscale.ledger.states import DropState, WaitReason
+from dropscale.ledger.states import OPEN_STATES, UNSUCCESSFUL_STATES, DropState, WaitReason
+from dropscale.specs.model import MAX_RENDITIONS
 from tests.rows import BALANCED, LATER, NOW, a_drop, rendition, spec
 
 OUTPUT = Output(key="a@2x.png", type="png", width=2, height=2, bytes=9, sha256="5")
@@ -59,15 +62,29 @@ def test_a_rendition_that_is_wanted_once_more_begins_anew_and_keeps_its_last_out
     assert again.move(DropState.FAILED).want_again().earlier_output == OUTPUT
 
 
-def test_a_reason_says_all_that_is_to_be_done_about_the_same() -> None:
-    told = Reason(code="c", message="m", fix="One.")
-    others = [
-        None,
-        Reason(code="c", message="n", fix="Two."),
-        Reason(code="d", message="", fix="3"),
-    ]
+_STATES = [state for state in DropState if state is not DropState.SUPERSEDED]
+_FIXES = st.sampled_from(["Do this.", "Do that.", "n" * 9000])
 
-    assert told.joined([*others, told]) == Reason(code="c", message="m", fix="One. Two.")
+
+@given(
+    st.lists(st.tuples(st.sampled_from(_STATES), st.sampled_from("cd"), _FIXES), min_size=1),
+    st.booleans(),
+)
+def test_the_fix_of_a_drop_names_what_each_rendition_without_a_result_needs(
+    told: list[tuple[DropState, str, str]], waits: bool
+) -> None:
+    renditions = [
+        rendition(str(number), state, reason=Reason(code=code, message="m", fix=fix).of_rendition())
+        for number, (state, code, fix) in enumerate(told[:MAX_RENDITIONS])
+    ]
+    needy = [one for one in renditions if one.state in UNSUCCESSFUL_STATES]
+    drop = a_drop(*renditions, spec=spec(wait_for_completion=waits))
+
+    said = drop.reason.fix if drop.reason else ""
+    pending = OPEN_STATES if waits else {DropState.WAITING}
+    assert said
+    if pending.isdisjoint(one.state for one in renditions):
+        assert all(one.reason and one.reason.fix in said for one in needy)
 
 
 def test_what_a_rendition_is_told_fits_into_its_drops_row() -> None:

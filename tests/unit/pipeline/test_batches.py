@@ -220,11 +220,12 @@ def test_news_at_any_moment_before_a_settlement_makes_another_one(
     assert not world.events.settled
     interrupted = Interrupted(getattr(world, adapter), method)
     interrupted.happens = [lambda: world.drop("photos/late.gif", b"GIF89a")]
+    parts: Any = {"ledger": world.ledger, "results": world.results, adapter: interrupted}
     settle = SettleBatch(
-        **{"ledger": world.ledger, "results": world.results, adapter: interrupted},
         announce=world.events.announce_batch,
         clock=world.clock,
         quiet=world.batch_quiet,
+        **parts,
     )
     world.clock.advance(minutes=1)
     (batch,) = world.ledger.batches.values()
