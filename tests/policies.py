@@ -143,5 +143,24 @@ class Policies:
         return None
 
 
+def policies_in_use() -> Policies:
+    """Return the policies of a stack with every option that allows its functions more."""
+    key = "arn:aws:kms:us-east-1:123456789012:key/one"
+    return Policies({"KmsKeyArn": key, "TagDrops": "true", "Webhooks": "enabled"})
+
+
+def refused_calls(needed: Mapping[str, set[Permission]]) -> dict[str, set[Permission]]:
+    """Return what functions called although their roles do not allow it, by function."""
+    if not needed:
+        return {}
+    policies, refused = policies_in_use(), dict[str, set[Permission]]()
+    for function, permissions in needed.items():
+        statements = policies.of_function(function)
+        allowed = {one for one in permissions if any(each.allows(one) for each in statements)}
+        if permissions - allowed:
+            refused[function] = permissions - allowed
+    return refused
+
+
 def _listed(value: Any) -> tuple[str, ...]:
     return tuple(value) if isinstance(value, list) else (str(value),)

@@ -45,8 +45,9 @@ class CallLog:
         needed: dict[str, set[Permission]] = {}
         with self._path.open(encoding="utf-8") as lines:
             for line in lines:
-                function, *permission, attributes = json.loads(line)
-                needed.setdefault(function, set()).add(Permission(*permission, tuple(attributes)))
+                function, action, resource, row, attributes = json.loads(line)
+                permission = Permission(action, resource, row, tuple(attributes))
+                needed.setdefault(function, set()).add(permission)
         return needed
 
 
