@@ -28,7 +28,7 @@ from tests.chaos.state_machine import StateMachine, Tokens
 from tests.chaos.vendor import Vendor
 from tests.chaos.virtual_time import Signal, VirtualTime
 from tests.chaos.webhooks import FUNCTION_SECONDS, EventSender, Webhooks
-from tests.fakes import FakeInputBucket, FakeResults
+from tests.fakes import FakeEvents, FakeInputBucket, FakeResults
 from tests.world import BUCKET, World
 
 _LIVELY = timedelta(minutes=5)
@@ -102,6 +102,7 @@ class SimulatedStack:
         self._running, self._running_since = 0, self.clock.now
         self.last_event_at = self.clock.now
         self.ledger, self.bucket, self.results = IndexedLedger(), FakeInputBucket(), FakeResults()
+        self.events = FakeEvents()
         self.executions: dict[str, ExecutionStatus] = {}
         self.dead_letters: list[Message] = []
         self.errors: list[Exception] = []
@@ -129,6 +130,8 @@ class SimulatedStack:
             executions=through("executions", _Executions(self)),
             callbacks=through("callbacks", self.tokens),
             queue=through("queue", _DropQueue(self)),
+            events=through("events", self.events),
+            batch_quiet=timedelta(seconds=parameter("BatchQuietSeconds")),
             upscaler=through("upscaler", vendor),
         )
         if setting.webhooks is not None:
