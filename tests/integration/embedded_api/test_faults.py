@@ -26,11 +26,13 @@ from dropscale.magichour import (
     Unavailable,
     UnknownProjectStatus,
 )
+from dropscale.magichour.webhooks import EventKind
 from dropscale.upscaler import ProjectStatus
 from dropscale_embedded.api import EmbeddedApi, EntryKind, FaultPlan, StubEngine, parse_fault_plan
-from dropscale_embedded.api.faults import Call, Latency, Reset, Rule
+from dropscale_embedded.api.faults import Call, Latency, Outcome, Reset, Rule
 from tests.fakes import png
 from tests.integration.embedded_api.conftest import DEADLINE_SECONDS, Caller
+from tests.integration.embedded_api.webhook_receiver import Sent, receiving
 
 DOCUMENTATION = (Path(__file__).parents[3] / "docs/embedded-api.md").read_text()
 PLANS = {
@@ -95,6 +97,8 @@ class User:
                 return self.upload
             case Call.ACCOUNT:
                 return v1.account.list
+            case Call.WEBHOOK:
+                raise AssertionError("no client calls it")
 
     def under(self, plan: FaultPlan) -> Any:
         """Do the call of the plan's only rule under the plan."""
@@ -182,6 +186,27 @@ DOWNLOADS: dict[str, Callable[[bytes], bool]] = {
 }
 """By title: what is true of the bytes that come, without an error."""
 
+STARTED, COMPLETED = EventKind.STARTED, EventKind.COMPLETED
+WEBHOOKS: dict[str, tuple[list[EventKind | None], Callable[[list[Sent]], bool]]] = {
+    "Event lost": ([COMPLETED], lambda _: True),
+    "Event late": ([COMPLETED, STARTED], lambda _: True),
+    "Event sent twice": ([STARTED, COMPLETED, COMPLETED], lambda _: True),
+    "Event replayed": (
+        [STARTED, COMPLETED, COMPLETED],
+        lambda sent: sent[1].signature == sent[2].signature,
+    ),
+    "Retries with the first signature": (
+        [STARTED, COMPLETED, STARTED],
+        lambda sent: sent[0].signature == sent[2].signature,
+    ),
+    "Forged event": ([STARTED, None, COMPLETED], lambda _: True),
+    "Event without a name": (
+        [STARTED, COMPLETED],
+        lambda sent: bool(sent[0].event and sent[0].event.name) and not sent[1].event.name,  # type: ignore[union-attr]
+    ),
+}
+"""By title: the events that arrive, and what is true of them."""
+
 
 def opened(data: bytes) -> Image.Image:
     with Image.open(io.BytesIO(data)) as image:
@@ -198,7 +223,7 @@ def test_the_documentation_has_an_example_of_every_fault_and_each_is_tested() ->
 
     first = DOCUMENTATION.partition("```yaml\n")[2].partition("```")[0]
     assert len(parse_fault_plan(first.encode(), "docs").rules) == 2
-    assert {*ERRORS, *STATUSES, *ANSWERS, *DOWNLOADS} == {*PLANS}
+    assert {*ERRORS, *STATUSES, *ANSWERS, *DOWNLOADS, *WEBHOOKS} == {*PLANS}
     assert {plan.rules[0].fault.kind for plan in PLANS.values()} == {
         *fault["discriminator"]["mapping"]
     }
@@ -282,6 +307,40 @@ def test_a_refusal_may_be_lost_but_is_not_altered_and_a_wrong_key_is_not_counted
     assert user.api.faults.tallies[0].calls == 0
 
 
+@pytest.mark.parametrize("title", WEBHOOKS)
+def test_a_webhook_receives_what_the_plan_makes_of_events(title: str) -> None:
+    kinds, is_true = WEBHOOKS[title]
+    with (
+        receiving() as receiver,
+        EmbeddedApi(engine=StubEngine(seconds=0.2), faults=PLANS[title]) as api,
+    ):
+        receiver.refuses = int("Retries" in title)
+        receiver.secret = api.create_webhook(receiver.url)
+        user = User(api, Client(token=api.token, base_url=api.base_url))
+        project_id = user.create(user.upload())
+        sent = receiver.wait_for(len(kinds))
+
+        assert [one.kind for one in sent] == kinds
+        assert {one.event.project_id for one in sent if one.event} == {project_id}
+        assert is_true(sent)
+
+
+def test_a_refused_event_is_sent_again_with_a_new_signature() -> None:
+    fails = Rule(call=Call.RENDER, fault=Outcome(status="error"))
+    with (
+        receiving() as receiver,
+        EmbeddedApi(engine=StubEngine(seconds=0), faults=FaultPlan(rules=(fails,))) as api,
+    ):
+        receiver.refuses = 2
+        receiver.secret = api.create_webhook(receiver.url)
+        user = User(api, Client(token=api.token, base_url=api.base_url))
+        user.create(user.upload())
+        sent = receiver.wait_for(3)
+
+    assert {one.kind for one in sent} == {EventKind.ERRORED}
+    assert len({one.signature for one in sent}) == 3
+
+
 @pytest.mark.parametrize("title", DOWNLOADS)
 def test_a_download_that_ends_well_holds_something_else(title: str, user: User) -> None:
     began = time.monotonic()
@@ -290,7 +349,7 @@ def test_a_download_that_ends_well_holds_something_else(title: str, user: User) 
     assert title != "Slow drip" or 1 <= time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("call", [call for call in Call if call is not Call.RENDER])
+@pytest.mark.parametrize("call", [*(set(Call) - {Call.RENDER, Call.WEBHOOK})])
 def test_every_call_can_be_reset(call: Call, user: User) -> None:
     plan = FaultPlan(rules=(Rule(call=call, fault=Reset(moment="after")),))
 

@@ -35,7 +35,16 @@ from moto.stepfunctions.parser import models as interpreter
 from moto.stepfunctions.parser.api import InvocationResponse
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.program.program import Program
+from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (  # noqa: E501 # its name
+    StateTaskServiceCallback,
+)
+from moto.stepfunctions.parser.asl.eval.callback.callback import (
+    CallbackEndpoint,
+    CallbackOutcomeTimedOut,
+    CallbackPoolManager,
+)
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client
 from moto.stepfunctions.parser.backend.execution import Execution
@@ -98,6 +107,8 @@ HOOKED: list[Hooked] = [
             "delete": "bucket_name query key_name",
         }.items()
     ),
+    (StateTaskServiceCallback, "_evaluate_with_timeout", "self env", ExecutionState._eval_state),
+    (CallbackEndpoint, "notify", "self outcome", CallbackPoolManager.notify),
     (Rule, "send_to_targets", "self original_event transform_input", None),
     (Execution, "stop", "self stop_date error cause", None),
     (MotoAPIBackend, "reset", "self", None),
@@ -143,6 +154,20 @@ def test_needless_imports_are_prevented() -> None:
 
 def test_a_retry_waits_by_time_sleep() -> None:
     assert {"time", "sleep"} <= set(retrier_decl.RetrierDecl._eval_body.__code__.co_names)
+
+
+def test_a_task_has_one_token_which_an_event_sets() -> None:
+    """If tries have tokens of their own, or end them, the hooks are not needed any more."""
+    assert "update_task_token" in StateTaskServiceCallback._eval_body.__code__.co_names
+    assert "_evaluate_with_timeout" in ExecutionState._eval_state.__code__.co_names
+    assert "update_task_token" not in ExecutionState._eval_state.__code__.co_names
+    assert "_evaluate_with_timeout" not in vars(StateTaskServiceCallback)
+    pool = CallbackPoolManager(activity_store={})
+    endpoint = pool.add("token")
+    assert (pool._pool, endpoint._notify_event.is_set()) == ({"token": endpoint}, False)
+    endpoint.interrupt_all()
+    assert (endpoint._notify_event.is_set(), endpoint.get_outcome()) == (True, None)
+    assert pool.notify("token", CallbackOutcomeTimedOut("token")), "a dead token is taken"
 
 
 def test_the_interpreter_is_chosen_by_configuration() -> None:

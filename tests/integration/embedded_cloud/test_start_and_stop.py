@@ -63,6 +63,26 @@ Resources:
     return template
 
 
+def await_token(cloud: EmbeddedCloud, seconds: int) -> str:
+    """Start an execution that waits for its token; return the URL of the queue that has it."""
+    states = cloud.client("stepfunctions")
+    queue: str = cloud.client("sqs").create_queue(QueueName="tokens")["QueueUrl"]
+    wait = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Parameters": {"QueueUrl": queue, "MessageBody.$": "$$.Task.Token"},
+        "TimeoutSeconds": seconds,
+        "End": True,
+    }
+    machine = states.create_state_machine(
+        name="tokens",
+        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
+        roleArn="arn:aws:iam::123456789012:role/machine",
+    )
+    states.start_execution(stateMachineArn=machine["stateMachineArn"], name="token")
+    return queue
+
+
 def accept(listener: socket.socket) -> socket.socket:
     calling, _ = listener.accept()
     calling.settimeout(240)
@@ -81,7 +101,7 @@ def ended(calling: socket.socket) -> bool:
 def test_stop_leaves_no_thread_no_process_and_no_port(
     tmp_path: Path, eventually: Eventually
 ) -> None:
-    """Also while one execution is in a long wait, one waits for its retry and one in a task."""
+    """Also while executions are in a long wait, wait for a retry or a token, or are in a task."""
     shutil.copytree(STACK, tmp_path, dirs_exist_ok=True)
     machine = tmp_path / "machine.asl.yaml"
     machine.write_text(machine.read_text().replace("IntervalSeconds: 1", "IntervalSeconds: 600"))
@@ -99,6 +119,9 @@ def test_stop_leaves_no_thread_no_process_and_no_port(
                 name=name,
                 input=json.dumps({"wait_seconds": seconds, "key": name, "do": do}),
             )
+        queue = await_token(cloud, 3600)
+        sqs = cloud.client("sqs")
+        eventually(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
         dynamodb, table = cloud.client("dynamodb"), cloud.outputs["Table"]
         for key in ("retry", "task"):
             eventually(

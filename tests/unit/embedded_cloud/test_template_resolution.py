@@ -154,6 +154,10 @@ def function_with(event: str, properties: dict[str, Any]) -> str:
     return template_with({"Events": events}, "AWS::Serverless::Function")
 
 
+def with_url(config: dict[str, Any]) -> str:
+    return template_with({"FunctionUrlConfig": config}, "AWS::Serverless::Function")
+
+
 QUEUE = "Resources: {Q: {Type: AWS::SQS::Queue%s}}\n"
 NEVER = "Conditions: {Never: !Equals [a, b]}\n"
 UNSUPPORTED = {
@@ -170,6 +174,10 @@ UNSUPPORTED = {
     r"Resources\.Thing\.Events\.E: type SNS": function_with("SNS", {}),
     r"Resources\.Thing\.Events\.E: property FilterCriteria": function_with(
         "SQS", {"FilterCriteria": {}}
+    ),
+    r"Resources\.Thing\.FunctionUrlConfig: AuthType": with_url({"AuthType": "AWS_IAM"}),
+    r"Resources\.Thing\.FunctionUrlConfig: property Cors": with_url(
+        {"AuthType": "NONE", "Cors": {"AllowOrigins": ["*"]}}
     ),
     r"Resources\.Thing.*Fn::ImportValue": template_with({"QueueName": {"Fn::ImportValue": "x"}}),
     r"Outputs\.O: attribute Nope of Q": QUEUE % "" + "Outputs: {O: {Value: !GetAtt Q.Nope}}",

@@ -160,6 +160,7 @@ def test_what_cannot_be_done_without_is_little() -> None:
         **{"Project": project, "ProjectResult": project},
         "Price": {"amount", "currency"},
         "Account": {"id"},
+        "EventPayload": {"id"},
     }
 
 

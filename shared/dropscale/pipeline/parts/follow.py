@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.drops import Drop, Reason, Rendition
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import AT_VENDOR_STATES, VERDICTS, DropState, JobState
@@ -11,7 +12,7 @@ from dropscale.ledger.store import MOST_DROPS, Ledger, amend_drop, amend_job
 from dropscale.pipeline.parts.execution import ExecutionState
 from dropscale.pipeline.parts.gate import Waiting
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
-from dropscale.pipeline.parts.poll_schedule import NEXT_DROPS
+from dropscale.pipeline.parts.poll_schedule import NEXT_DROPS, SHORTEST_CALLBACK
 from dropscale.pipeline.parts.ports import Clock, Executions
 from dropscale.upscaler import ProjectStatus
 
@@ -19,14 +20,19 @@ _GIVEN_UP = "JobAbandoned"
 """The code of drops whose job was abandoned, by a person or after a time."""
 
 _WITHOUT_RESULT = frozenset({JobState.ERROR, JobState.CANCELED})
+_ENDED = frozenset({DropState.FAILED, DropState.CANCELED, DropState.REJECTED})
 
 
 @dataclass(frozen=True)
 class Timing:
-    """When a job is first looked at, and when its deadline is. In seconds."""
+    """When a job is first looked at, and when its deadline is. In seconds.
+
+    With `webhooks` executions wait for the vendor's events, and look when none comes.
+    """
 
     first_check: int
     deadline: int
+    webhooks: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,23 @@ class Undelivered:
     """A result has been complete for seven days, and could not be delivered."""
 
 
-News = Waiting | Refused | Undelivered | None
+@dataclass(frozen=True)
+class EarlierProjects:
+    """Projects of earlier attempts that exist although the job is at another one."""
+
+    project_ids: tuple[str, ...]
+
+    def warning(self, job: Job) -> CodedWarning:
+        """Return what the drops of their job say about them."""
+        names = ", ".join(self.project_ids)
+        return CodedWarning(
+            WarningCode.EARLIER_PROJECT,
+            f"an earlier attempt, whose answer was lost, made {names}, which may have been charged "
+            f"besides {job.project_id}. If that brings no result, this one is delivered",
+        )
+
+
+News = Waiting | Refused | Undelivered | EarlierProjects | None
 """What the job's state alone does not say about its drops."""
 
 
@@ -115,6 +137,8 @@ class FollowJob:
             if rendition.state is DropState.SUPERSEDED:
                 return _note_what_is_unknown(rendition, job)
             after = rendition_after(rendition, job, news)
+            if isinstance(news, EarlierProjects):
+                after = after.warn(news.warning(job))
             if job.state in _WITHOUT_RESULT and not drop.watches(after):
                 return _end_without_result(after, job)
             is_same = after.generation == rendition.generation
@@ -147,6 +171,7 @@ class FollowJob:
         first_look = since + timedelta(seconds=self.timing.first_check)
         seconds = int((first_look - now).total_seconds())
         has_verdict = job.state in VERDICTS
+        shortest = SHORTEST_CALLBACK if self.timing.webhooks else 1
         return ExecutionState(
             drop_id=drop.id,
             rendition_id=rendition.id,
@@ -156,8 +181,9 @@ class FollowJob:
             project_id=project_id,
             status=ProjectStatus.QUEUED,
             started_at=int(since.timestamp()),
-            wait_seconds=1 if has_verdict else min(max(1, seconds), deadline),
+            wait_seconds=1 if has_verdict else min(max(shortest, seconds), deadline),
             deadline=int(now.timestamp()) + deadline,
+            webhooks=self.timing.webhooks,
         )
 
 
@@ -178,7 +204,9 @@ def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
         case Refused(reason) if job.state is JobState.READY:  # else it is tried again
             # The project of one that is not fresh has no result.
             return rendition.move(
-                DropState.REJECTED if is_fresh else DropState.FAILED, reason=reason
+                DropState.REJECTED if is_fresh else DropState.FAILED,
+                attempt=job.attempt,
+                reason=reason,
             )
         case Waiting(wait, until, cause) if is_fresh:
             return rendition.move(DropState.WAITING, wait=wait, wait_until=until, reason=cause)
@@ -198,11 +226,14 @@ def is_followed(drop: Drop, job: Job) -> bool:
 
 
 def _comes_back(rendition: Rendition, job: Job) -> bool:
-    """Whether only a missing project ended it, and there is one now: by an answer, or adopted."""
+    """Whether it ended without a project or at another, and the same attempt's job has one now.
+
+    An answer came late, or one was adopted: in place of what was given up, refused or failed.
+    """
     if not job.has_project or job.state is JobState.ABANDONED:
         return False
-    reason = rendition.reason
-    return rendition.state is DropState.FAILED and reason is not None and reason.code == _GIVEN_UP
+    is_replaced = rendition.attempt == job.attempt and rendition.project_id != job.project_id
+    return is_replaced and rendition.state in _ENDED
 
 
 def _take_project(rendition: Rendition, job: Job, news: News, *, is_fresh: bool) -> Rendition:
