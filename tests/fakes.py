@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.account import KnownAccount
-from dropscale.ledger.batches import Batch, BatchLine, batch_id
+from dropscale.ledger.batches import Batch, BatchLine, Settlement, batch_id
 from dropscale.ledger.drops import Claim, Drop, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
@@ -509,6 +509,19 @@ class FakeResults:
 
     def put_report(self, key: str, body: bytes, content_type: str) -> bool:
         return self.reports.setdefault(key, body) is body
+
+
+@dataclass
+class FakeEvents:
+    """The event bus for batches: the paths and settlements it was told of, if it listens."""
+
+    settled: list[tuple[str, Settlement]] = field(default_factory=list)
+    listens: bool = True
+
+    def announce_batch(self, batch: Batch, settlement: Settlement) -> bool:
+        if self.listens:
+            self.settled.append((batch.path, settlement))
+        return self.listens
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import Any
 
 import app  # type: ignore[import-not-found] # the webhook's handler is on the path
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.handlers import BUILTIN_HANDLERS
 
 _SECRET = "whsec_1"
@@ -35,7 +36,7 @@ class _Context:
 def _answer(request: Any, **_: Any) -> AWSResponse:
     operation = request.headers["X-Amz-Target"].decode().rpartition(".")[2]
     body = json.dumps(_ANSWERS.get(operation, {})).encode()
-    return AWSResponse(request.url, 200, {}, _Body(body))
+    return AWSResponse(request.url, 200, HTTPHeaders(), _Body(body))
 
 
 def _event(number: int) -> dict[str, Any]:

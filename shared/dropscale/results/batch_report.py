@@ -27,7 +27,8 @@ _COLUMNS = (
     "message",
     "fix",
 )
-_FORMULA_SIGNS = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 # the wide ones count, too
+_FORMULA_SIGNS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+"""The wide ones of East Asian keyboards count, too."""
 
 
 class ReportImage(BaseModel):
@@ -136,7 +137,7 @@ def json_schema() -> str:
 
 def _images(lines: Sequence[BatchLine]) -> Iterator[ReportImage]:
     counted: set[str] = set()
-    for line in lines:
+    for line in sorted(lines, key=lambda line: line.key):
         jobs = [job for job in line.jobs if job.fingerprint not in counted]
         counted |= {job.fingerprint for job in jobs}
         own = {job.fingerprint: job for job in jobs}.values()
