@@ -11,7 +11,7 @@ from typing import Any
 from cachetools import TTLCache
 
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.drops import Drop
+from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState
 from dropscale.pipeline.check import Check
@@ -324,6 +324,10 @@ class World:
         self._resolve.decide(self.row(key), decision, lambda: PLENTY)
 
     def _end(self, state: ExecutionState) -> None:
-        rendition = self.ledger.drops[state.drop_id].renditions[state.rendition_id]
-        ended = rendition.model_copy(update={"generation": state.generation})
+        ended = Rendition(
+            id=state.rendition_id,
+            fingerprint=state.fingerprint,
+            parameters=self.ledger.jobs[state.fingerprint].parameters,
+            generation=state.generation,
+        )
         self.executions.ended.add(self.follow.execution_name(state.drop_id, ended))

@@ -164,6 +164,10 @@ class SimulatedStack:
         message = Message(key)
         self.time.after(delay + parameter("SettleSeconds"), partial(self._show, message))
 
+    def send_event(self, event: ProjectEvent, seconds: float) -> None:
+        """Let the vendor's webhook send an event so much later."""
+        self.time.after(seconds, partial(self._invoke, "webhook", event))
+
     def settle(self, within: timedelta) -> bool:
         """Let time pass until nothing is left to do; return whether that happened."""
         until = self.clock.now + within
@@ -296,6 +300,8 @@ class SimulatedStack:
                 return world.deliver_result(ExecutionState.model_validate(event), remaining).id
             case "fail":
                 return world.report_failure(ExecutionState.model_validate(event), remaining).id
+            case "webhook":
+                return world.receive_event(event)
             case "sweep":
                 return world.sweep_once(remaining)
             case "webhook":

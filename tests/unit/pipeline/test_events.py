@@ -100,6 +100,12 @@ def told_after_a_refusal(world: World) -> None:
     tell(world, made(world))
 
 
+def told_after_a_rejection(world: World) -> None:
+    drop(world, errors.InvalidRequest("POST /v1/ai-image-upscaler", status=400))
+    assert world.row("cat.png").state is DropState.REJECTED
+    tell(world, made(world))
+
+
 def told_before_a_refusal(world: World) -> None:
     drop(world, REFUSED, lambda: tell(world, made(world)))
 
@@ -114,6 +120,7 @@ def told_before_a_refusal(world: World) -> None:
         told_after_giving_up,
         told_after_pay_again,
         told_after_a_refusal,
+        told_after_a_rejection,
         told_before_a_refusal,
     ],
 )
@@ -281,6 +288,34 @@ def test_a_project_of_an_attempt_before_the_one_being_paid_is_kept_and_named(wor
     assert warning["code"] == WarningCode.EARLIER_PROJECT
     assert world.only_job.project_id == "project-1"
     assert set(world.ledger.credits.values()) == {100}
+
+
+def test_the_project_of_a_late_answer_is_named_like_one_of_an_event(world: World) -> None:
+    def pay_again_meanwhile() -> None:
+        world.clock.advance(minutes=17)
+        world.sweep()
+        world.decide("cat.png", Decision.PAY_AGAIN)
+
+    world.upscaler.before_answer = pay_again_meanwhile
+    world.drop("cat.png", png())
+
+    (orphan,) = world.only_job.orphans
+    (warning,) = world.manifest("cat.png")["warnings"]
+    assert (warning["code"], orphan in warning["message"]) == (WarningCode.EARLIER_PROJECT, True)
+
+
+def test_a_hint_that_stays_open_delays_no_deadline(world: World) -> None:
+    drop(world, LOST)
+    name = made(world)
+    world.decide("cat.png", Decision.PAY_AGAIN)
+    world.upscaler.fail_project["lost"] = OUTAGE
+    tell(world, name)
+    world.sweep(minutes=55)
+
+    job = world.only_job
+    assert job.hints != ()
+    assert job.submitted_at is not None
+    assert job.due == job.submitted_at + timedelta(seconds=world.timing.deadline)
 
 
 @pytest.mark.parametrize("status", ["error", "canceled"])

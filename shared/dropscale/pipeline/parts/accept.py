@@ -91,6 +91,7 @@ class AcceptDrop:
     ) -> tuple[dict[str, Rendition], list[Change]]:
         """Withdraw the drop's other renditions; those of unpaid jobs are removed entirely."""
         taken = {before.id for _, before in matches if before}
+        done = {planned.fingerprint for planned, _ in matches}  # These it does not leave.
         kept: dict[str, Rendition] = {}
         changes: list[Change] = []
         for other in drop.renditions.values():
@@ -101,8 +102,9 @@ class AcceptDrop:
                 is_unknown = job is not None and job.state is JobState.UNKNOWN
                 reason = other.reason if is_unknown else None
                 kept[other.id] = other.move(DropState.SUPERSEDED, reason=reason)
-            else:
+            elif job.fingerprint not in done:
                 changes += leave_job(drop.id, job)
+                done.add(job.fingerprint)  # Others of this job leave it with this one.
         return kept, changes
 
     def _prepare_job(
