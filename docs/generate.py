@@ -17,7 +17,7 @@ from dropscale.ledger.states import (
     DropState,
     JobState,
 )
-from dropscale.results import announcement, manifest
+from dropscale.results import announcement, batch_report, manifest
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.specs.merge import stack_defaults
 from dropscale.specs.model import json_schema as spec_schema
@@ -163,6 +163,8 @@ def template() -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "ledger.md": ledger_page,
     "events.schema.json": lambda: announcement.json_schema() + "\n",
+    "batch-event.schema.json": lambda: announcement.batch_json_schema() + "\n",
+    "batch-report.schema.json": lambda: batch_report.json_schema() + "\n",
     "manifest.schema.json": lambda: manifest.json_schema() + "\n",
     "spec.md": spec_page,
     "../template.yaml": template,

@@ -14,29 +14,37 @@ from typing import Any, BinaryIO
 
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.account import KnownAccount
-from dropscale.ledger.drops import Drop, Source
+from dropscale.ledger.batches import Batch, BatchLine, batch_id
+from dropscale.ledger.drops import Claim, Drop, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import Row
 from dropscale.ledger.store import (
+    MOST_NOTED,
     Agenda,
     Attach,
     BudgetSpent,
     Change,
+    ClaimName,
     Detach,
     FreeSlot,
     GateClosed,
+    LeaveBatch,
     LedgerConflict,
     Names,
+    NameTaken,
     NotOwner,
     ProjectTaken,
     Reference,
+    ReleaseName,
     RequireOpenGate,
     RequireOwner,
     SaveAccount,
+    SaveBatch,
     SaveDrop,
     SaveGate,
+    SaveHints,
     SaveJob,
     SaveOwner,
     SaveReference,
@@ -46,6 +54,7 @@ from dropscale.ledger.store import (
     TakeSlot,
     listing_of,
 )
+from dropscale.ledger.waiters import Waiter
 from dropscale.ledger.walk import Walk
 from dropscale.magichour.errors import NotFound
 from dropscale.magichour.models import Account, CreatedProject, Project
@@ -101,6 +110,7 @@ _ONLY: dict[type[Row], str] = {
 
 
 _SHARES = Attach | Detach
+_CLAIMS = ClaimName | ReleaseName
 
 
 class MemoryLedger:
@@ -118,6 +128,10 @@ class MemoryLedger:
         self.taken = 0
         self.credits: dict[str, int] = {}
         self.noted: dict[str, Names] = {}
+        self.waiters: dict[tuple[str, ...], Waiter] = {}
+        self.batches: dict[str, Batch] = {}
+        self.lines: dict[str, dict[str, BatchLine]] = {}
+        self.claims: dict[str, Claim] = {}
 
     def drop(self, drop_id: str) -> Drop | None:
         return self.drops.get(drop_id)
@@ -138,6 +152,9 @@ class MemoryLedger:
     def project(self, project_id: str) -> KnownProject | None:
         found = self.references.get((KnownProject, project_id))
         return found if isinstance(found, KnownProject) else None
+
+    def claim(self, name: str) -> Claim | None:
+        return self.claims.get(name)
 
     def gate(self) -> Gate | None:
         return self.gate_record
@@ -164,17 +181,29 @@ class MemoryLedger:
         listed = [
             *((listing_of(drop), drop.id) for drop in self.drops.values()),
             *((listing_of(job), job.fingerprint) for job in self.jobs.values()),
+            *((listing_of(batch), batch.id) for batch in self.batches.values()),
         ]
         records = [(at[1], name) for at, name in listed if at and at[0] is agenda]
         return [name for due, name in sorted(records) if due < before][:limit]
+
+    def batch(self, batch_id: str) -> Batch | None:
+        return self.batches.get(batch_id)
+
+    def has_open_drops(self, batch_id: str) -> bool:
+        return any(line.is_open for line in self.lines.get(batch_id, {}).values())
+
+    def batch_lines(self, batch_id: str, after: str | None, limit: int) -> list[BatchLine]:
+        lines = sorted(self.lines.get(batch_id, {}).items())
+        return [line for drop_id, line in lines if drop_id > (after or "")][:limit]
 
     def credits_spent(self, window: str) -> int:
         return self.credits.get(window, 0)
 
     def write(self, *changes: Change) -> None:
         assert changes, "DynamoDB refuses a transaction of nothing"
-        shares = [(one.fingerprint, one.drop_id) for one in changes if isinstance(one, _SHARES)]
-        assert len(shares) == len(set(shares)), "DynamoDB refuses two changes of one row"
+        rows = [(one.fingerprint, one.drop_id) for one in changes if isinstance(one, _SHARES)]
+        rows += [("", one.claim.name) for one in changes if isinstance(one, _CLAIMS)]
+        assert len(rows) == len(set(rows)), "DynamoDB refuses two changes of one row"
         for change in changes:
             self._require(change)
         for change in changes:
@@ -188,17 +217,43 @@ class MemoryLedger:
         self.noted[name_id] = Names(known.images | names.images, known.specs | names.specs)
         return self.noted[name_id]
 
+    def note_project(self, token: str, project_id: str) -> None:
+        attempt = self.attempt(token)
+        if attempt is None or project_id in attempt.noted or len(attempt.noted) >= MOST_NOTED:
+            return
+        noted = attempt.model_copy(update={"noted": (*attempt.noted, project_id)})
+        self.references[_name_of(attempt)] = noted
+
     def note_manifest_written(self, drop: Drop) -> None:
         known = self.drops[drop.id]
         if known.seq == drop.seq:
-            self.drops[drop.id] = known.model_copy(update={"due": None})
+            self.drops[drop.id] = known.model_copy(update={"due": None, "has_news": False})
 
-    def _require(self, change: Change) -> None:
+    def save_waiter(self, waiter: Waiter) -> bool:
+        known = self.waiters.get(_waiter_key(waiter))
+        if known is not None and waiter.is_older_than(known):
+            return False
+        self.waiters[_waiter_key(waiter)] = waiter
+        return True
+
+    def list_waiters(self, fingerprint: str, project_id: str, limit: int) -> list[Waiter]:
+        asked = (fingerprint, project_id)
+        rows = [self.waiters[key] for key in sorted(self.waiters)]
+        return [row for row in rows if (row.fingerprint, row.project_id) == asked][:limit]
+
+    def remove_waiter(self, waiter: Waiter) -> None:
+        known = self.waiters.get(_waiter_key(waiter))
+        if known is not None and not waiter.is_older_than(known):
+            del self.waiters[_waiter_key(waiter)]
+
+    def _require(self, change: Change) -> None:  # noqa: C901, PLR0912 # each kind of change
         match change:
             case SaveDrop(drop):
                 _require_next(self.drops.get(drop.id), drop)
-            case SaveJob(job):
+            case SaveJob(job) | SaveHints(job):
                 _require_next(self.jobs.get(job.fingerprint), job)
+            case SaveBatch(batch):
+                _require_next(self.batches.get(batch.id), batch)
             case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 _require_next(getattr(self, _ONLY[type(record)]), record)
             case RequireOwner(stack_id):
@@ -209,6 +264,10 @@ class MemoryLedger:
                 there = self.references.get(_name_of(reference))
                 if there and there.fingerprint not in {reference.fingerprint, replaces}:
                     raise ProjectTaken
+            case ClaimName(claim) | ReleaseName(claim):
+                if self.claims.get(claim.name, claim).drop_id != claim.drop_id:
+                    taken = isinstance(change, ClaimName)
+                    raise NameTaken(claim.name) if taken else LedgerConflict(claim.name)
             case RequireOpenGate() if self.gate_record and not self.gate_record.is_open:
                 raise GateClosed
             case TakeSlot(limit) if limit is not None and self.taken >= limit:
@@ -217,15 +276,27 @@ class MemoryLedger:
                 if limit is not None and self.credits_spent(window) + credits > limit:
                     raise BudgetSpent(window)
 
-    def _make(self, change: Change) -> None:
+    def _make(self, change: Change) -> None:  # noqa: C901, PLR0912 - one for each kind of change
         match change:
             case SaveDrop(drop):
                 self.drops[drop.id] = drop
-            case SaveJob(job):
-                self.jobs[job.fingerprint] = job
+                if drop.batch is not None:
+                    name = batch_id(drop.source.bucket, drop.batch)
+                    self.lines.setdefault(name, {})[drop.id] = BatchLine.of(drop)
+            case SaveJob(job) | SaveHints(job):
+                known = self.jobs.get(job.fingerprint, job)
+                is_whole = isinstance(change, SaveJob)
+                self.jobs[job.fingerprint] = job if is_whole else _with_hints(known, job)
+            case SaveBatch(batch):
+                self.batches[batch.id] = batch
+            case LeaveBatch(name, drop_id):
+                self.lines[name].pop(drop_id, None)
             case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 setattr(self, _ONLY[type(record)], record)
             case SaveReference(reference):
+                there = self.references.get(_name_of(reference))
+                if isinstance(reference, Attempt) and isinstance(there, Attempt):
+                    reference = reference.model_copy(update={"noted": there.noted})
                 self.references[_name_of(reference)] = reference
             case Attach(fingerprint, drop_id):
                 attached = self.attachments.setdefault(fingerprint, [])
@@ -233,6 +304,9 @@ class MemoryLedger:
                     attached.append(drop_id)
             case Detach(fingerprint, drop_id):
                 self.attachments[fingerprint].remove(drop_id)
+            case ClaimName(claim) | ReleaseName(claim):
+                self.claims.pop(claim.name, None)
+                self.claims |= {claim.name: claim} if isinstance(change, ClaimName) else {}
             case TakeSlot():
                 self.taken += 1
             case FreeSlot():
@@ -241,6 +315,15 @@ class MemoryLedger:
                 self.credits[window] = self.credits_spent(window) + credits
             case RequireOpenGate() | RequireOwner():
                 pass
+
+
+def _waiter_key(waiter: Waiter) -> tuple[str, ...]:
+    return waiter.fingerprint, waiter.drop_id, waiter.rendition_id
+
+
+def _with_hints(job: Job, of: Job) -> Job:
+    written = {name: getattr(of, name) for name in ("seq", "hints", "hinted_at", "due")}
+    return job.model_copy(update=written)
 
 
 def _require_next(known: Row | None, row: Row) -> None:
@@ -373,6 +456,7 @@ class FakeResults:
 
     outputs: dict[str, tuple[bytes, OutputLabels]] = field(default_factory=dict)
     manifests: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    reports: dict[str, bytes] = field(default_factory=dict)
 
     def put(self, key: str, body: bytes) -> None:
         """Put what is not dropscale's."""
@@ -423,6 +507,9 @@ class FakeResults:
         self.manifests[key] = (rank, body)
         return True
 
+    def put_report(self, key: str, body: bytes, content_type: str) -> bool:
+        return self.reports.setdefault(key, body) is body
+
 
 @dataclass
 class FakePixels:
@@ -462,6 +549,27 @@ class FakeExecutions:
 
 
 @dataclass
+class FakeCallbacks:
+    """Remembers which waits were ended, and how; a token works once, if it is not in `dead`."""
+
+    ended: dict[str, str] = field(default_factory=dict)
+    dead: set[str] = field(default_factory=set)
+
+    def deliver(self, token: str) -> bool:
+        return self._end(token, "deliver")
+
+    def look(self, token: str) -> bool:
+        return self._end(token, "look")
+
+    def _end(self, token: str, how: str) -> bool:
+        is_live = token not in self.dead
+        if is_live:
+            self.ended[token] = how
+            self.dead.add(token)
+        return is_live
+
+
+@dataclass
 class FakeQueue:
     """Remembers the keys it was sent."""
 
@@ -492,6 +600,7 @@ class FakeUpscaler:
         self.credits: int | None = 1000
         self.before_answer: Callable[[], object] = lambda: None
         """Called once, when a create was taken and its answer is still on its way."""
+        self.before_look: Callable[[], object] = lambda: None
 
     def upload(self, file: BinaryIO, extension: str) -> str:
         error, self.fail_upload = self.fail_upload, None
@@ -512,6 +621,7 @@ class FakeUpscaler:
         return CreatedProject(id=project_id, credits_charged=50)
 
     def project(self, project_id: str) -> Project:
+        self.before_look()
         if project_id in self.fail_project:
             raise self.fail_project[project_id]
         if project_id not in self.projects:

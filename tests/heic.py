@@ -154,11 +154,7 @@ def _entries(items: Sequence[Item]) -> list[bytes]:
     ends = {b"mime": b"\0application/rdf+xml\0"}
     return [
         full_box(
-            b"infe",
-            struct.pack(">HH", number, 0),
-            item.type,
-            ends.get(item.type, b"\0"),
-            version=2,
+            b"infe", struct.pack(">HH", number, 0), item.type, ends.get(item.type, b"\0"), version=2
         )
         for number, item in enumerate(items, start=1)
     ]

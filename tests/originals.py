@@ -10,12 +10,15 @@ from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from tests.fakes import png_chunk
+
 ORIENTATION, THUMBNAIL_MARK = 0x0112, b"a thumbnail"
 EXIF_DIRECTORY, GPS_DIRECTORY = 0x8769, 0x8825
 MAKE, COPYRIGHT, DATE_TIME_ORIGINAL, MAKER_NOTE = 0x010F, 0x8298, 0x9003, 0x927C
 PIXEL_X_DIMENSION, PIXEL_Y_DIMENSION, GPS_LATITUDE_REF = 0xA002, 0xA003, 1
 CAPTION, CAPTION_DATASET = "A cat on a fence", (2, 120)
 CREATOR = "Ada Example"
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 NOTE = b"maker's own, with offsets"
 SIZE = (48, 32)
 
@@ -34,29 +37,31 @@ _COLORANTS = {
 """Red, green and blue as XYZ, adapted to D50."""
 
 
-def profile(name: str) -> bytes:
-    """Return a small ICC profile of a wide colour space, by name (ICC.1:2001-04, gamma 2.2)."""
+def profile(name: str, gamma: float = 2.2) -> bytes:
+    """Return a small ICC profile of a wide colour space, or of grey (ICC.1:2001-04)."""
 
     def xyz(*values: float) -> bytes:
         return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in values))
 
     text = name.encode() + b"\0"
     description = struct.pack(">4s4xI", b"desc", len(text)) + text + bytes(78)
-    curve = struct.pack(">4s4xIH", b"curv", 1, round(2.2 * 256))
-    red, green, blue = _COLORANTS[name]
-    tags = {b"desc": description, b"cprt": b"text\0\0\0\0none\0", b"wtpt": xyz(0.9642, 1, 0.8249)}
-    tags |= {b"rXYZ": xyz(*red), b"gXYZ": xyz(*green), b"bXYZ": xyz(*blue)}
-    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    curve, white = struct.pack(">4s4xIH", b"curv", 1, round(gamma * 256)), xyz(0.9642, 1, 0.8249)
+    tags = {b"desc": description, b"cprt": b"text\0\0\0\0none\0", b"wtpt": white}
+    if name == "grey":
+        tags[b"kTRC"] = curve
+    else:
+        named = zip((b"rXYZ", b"gXYZ", b"bXYZ"), _COLORANTS[name], strict=True)
+        tags |= {tag: xyz(*colorant) for tag, colorant in named}
+        tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
     at = 128 + 4 + 12 * len(tags)
     table, data = struct.pack(">I", len(tags)), b""
     for tag, value in tags.items():
         table += struct.pack(">4sII", tag, at + len(data), len(value))
         data += value + bytes(-len(value) % 4)
-    size = at + len(data)
-    head = struct.pack(">I4x4s4s4s4s", size, b"\x02\x40\0\0", b"mntr", b"RGB ", b"XYZ ")
+    space = b"GRAY" if name == "grey" else b"RGB "
+    head = struct.pack(">I4x4s4s4s4s", at + len(data), b"\2\x40\0\0", b"mntr", space, b"XYZ ")
     head = head.ljust(36, b"\0") + b"acsp"
-    illuminant = struct.pack(">3i", 63190, 65536, 54061)
-    return (head.ljust(68, b"\0") + illuminant).ljust(128, b"\0") + table + data
+    return (head.ljust(68, b"\0") + white[8:]).ljust(128, b"\0") + table + data
 
 
 def pixels(size: tuple[int, int] = SIZE) -> Image.Image:
@@ -66,6 +71,11 @@ def pixels(size: tuple[int, int] = SIZE) -> Image.Image:
     planes = [x, y * (1 - x), 0.2 + 0.6 * np.abs(np.sin(5 * x + 2 * y))]
     planes[0] = np.where((x < 0.3) & (y < 0.3), 0.95, planes[0])
     return Image.fromarray(np.rint(np.stack(planes, axis=2) * 255).astype(np.uint8))
+
+
+def grey16(size: tuple[int, int] = SIZE) -> Image.Image:
+    """Return the picture in grey of 16 bits."""
+    return pixels(size).convert("L").convert("I;16").point(lambda value: value * 257)
 
 
 def exif(orientation: int = 1, size: tuple[int, int] = SIZE) -> bytes:
@@ -123,6 +133,11 @@ def photo(
         options = {"tiffinfo": tiff_tags(orientation), "icc_profile": icc_profile}
     body = encoded(image, image_format, **options)
     return with_iptc(body) if image_format == "JPEG" else body
+
+
+def with_png_chunk(png: bytes, name: bytes, data: bytes) -> bytes:
+    """Return a PNG file with a chunk behind its first one."""
+    return png[:33] + png_chunk(name, data) + png[33:]
 
 
 def tiff_tags(orientation: int) -> ImageFileDirectory_v2:

@@ -30,11 +30,14 @@ class Statement:
     sid: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
+    leading_keys: tuple[str, ...] = ("*",)
 
     def allows(self, permission: Permission) -> bool:
         """Return whether a call is permitted here."""
-        return permission.action in self.actions and any(
-            fnmatchcase(permission.resource, pattern) for pattern in self.resources
+        return (
+            permission.action in self.actions
+            and any(fnmatchcase(permission.resource, pattern) for pattern in self.resources)
+            and any(fnmatchcase(permission.leading_key, pattern) for pattern in self.leading_keys)
         )
 
 
@@ -111,8 +114,12 @@ class Policies:
         document = self._resolver.resolve(policy["PolicyDocument"], "PolicyDocument")
         for statement in document["Statement"]:
             assert statement["Effect"] == "Allow"
+            rows = statement.get("Condition", {}).get("ForAllValues:StringLike", {})
             yield Statement(
-                statement["Sid"], _listed(statement["Action"]), _listed(statement["Resource"])
+                statement["Sid"],
+                _listed(statement["Action"]),
+                _listed(statement["Resource"]),
+                _listed(rows.get("dynamodb:LeadingKeys", "*")),
             )
 
     def _chosen(self, value: Any) -> Any:
@@ -134,7 +141,7 @@ class Policies:
 def policies_in_use() -> Policies:
     """Return the policies of a stack with every option that allows its functions more."""
     key = "arn:aws:kms:us-east-1:123456789012:key/one"
-    return Policies({"KmsKeyArn": key, "TagDrops": "true"})
+    return Policies({"KmsKeyArn": key, "TagDrops": "true", "Webhooks": "enabled"})
 
 
 def refused_calls(needed: Mapping[str, set[Permission]]) -> dict[str, set[Permission]]:

@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
 from cachetools import TTLCache
 
+from dropscale.ledger.batches import Batch, Settlement
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
@@ -18,6 +20,7 @@ from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.fail import Fail
 from dropscale.pipeline.parts.accept import AcceptDrop
 from dropscale.pipeline.parts.account import AskForAccount
+from dropscale.pipeline.parts.adopt import AdoptProject
 from dropscale.pipeline.parts.advance import AdvanceDrop
 from dropscale.pipeline.parts.decline import DeclineDrop
 from dropscale.pipeline.parts.evaluate import EvaluateDrop
@@ -31,9 +34,12 @@ from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.ownership import Ownership
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.publish import PublishOutput
+from dropscale.pipeline.parts.settle_batches import SettleBatch
 from dropscale.pipeline.parts.spec_resolver import SpecResolver
 from dropscale.pipeline.parts.start import StartJob, StartPolicy
 from dropscale.pipeline.parts.tag import TagDrop, leave_untagged
+from dropscale.pipeline.parts.waiters import WakeWaiters
+from dropscale.pipeline.receive_event import ReceiveEvent
 from dropscale.pipeline.reconcile import Reconcile
 from dropscale.pipeline.resolve import Decision, Resolve, Trust
 from dropscale.pipeline.restart import Restart
@@ -45,6 +51,7 @@ from dropscale.specs.merge import stack_defaults
 from dropscale.upscaler import FINAL_STATUSES, Mode, ProjectStatus
 from tests.fakes import (
     Clock,
+    FakeCallbacks,
     FakeExecutions,
     FakeInputBucket,
     FakePixels,
@@ -77,6 +84,7 @@ class World:
     bucket: FakeInputBucket = field(default_factory=FakeInputBucket)
     results: FakeResults = field(default_factory=FakeResults)
     executions: FakeExecutions = field(default_factory=FakeExecutions)
+    callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
     queue: FakeQueue = field(default_factory=FakeQueue)
     upscaler: FakeUpscaler = field(default_factory=FakeUpscaler)
     pixels: FakePixels = field(default_factory=FakePixels)
@@ -84,6 +92,7 @@ class World:
     listens: bool = True
     """Whether the event bus takes announcements."""
     tags_drops: bool = False
+    batch_quiet: timedelta = timedelta(minutes=5)
 
     def __post_init__(self) -> None:
         self._tokens = count(1 if self.stack_id == "stack" else 1 << 32)
@@ -94,6 +103,7 @@ class World:
         sleep = self.sleep or (lambda seconds: self.clock.advance(seconds=seconds))
         self.observed: list[DropState] = []
         self.announced: list[Drop] = []
+        self.settled: list[tuple[str, Settlement]] = []
         self.write_manifest = WriteManifest(
             self.ledger,
             self.results,
@@ -104,6 +114,7 @@ class World:
         self.ownership = Ownership(self.ledger, self.results, self.clock, self.stack_id)
         self.gate = GateKeeper(self.ledger, self.upscaler, self.clock, lambda: 0.5)
         self.look = LookAtProject(self.ledger, self.upscaler, self.clock)
+        self.wake_waiters = WakeWaiters(self.ledger, self.callbacks)
         self.follow = FollowJob(
             self.ledger, self.write_manifest, self.executions, self.clock, self.timing
         )
@@ -113,6 +124,7 @@ class World:
             follow=self.follow,
             gate=self.gate,
             ownership=self.ownership,
+            adopt=AdoptProject(self.ledger, self.upscaler, self.follow, self.clock),
             clock=self.clock,
             sleep=sleep,
             new_token=lambda: f"{next(self._tokens):024x}",
@@ -130,7 +142,7 @@ class World:
             locate=LocateDrop(self.bucket, self.ledger, self.suffixes),
             evaluate=EvaluateDrop(self.bucket, self.resolve_specs, self.budget),
             accept=AcceptDrop(self.ledger, self.clock),
-            decline=DeclineDrop(self.ledger, self.clock),
+            decline=DeclineDrop(self.ledger, self.clock, self.resolve_specs.batch_of),
             advance=AdvanceDrop(
                 ledger=self.ledger,
                 upscaler=self.upscaler,
@@ -149,6 +161,8 @@ class World:
             clock=self.clock,
             schedule=self.schedule,
             sleep=sleep,
+            brief_look=self.look,
+            wake_waiters=self.wake_waiters,
         )
         self.deliver_result = Deliver(
             ledger=self.ledger,
@@ -175,10 +189,14 @@ class World:
             follow=self.follow,
             gate=self.gate,
             write_manifest=self.write_manifest,
+            settle_batch=SettleBatch(
+                self.ledger, self.results, self.announce_batch, self.clock, self.batch_quiet
+            ),
             ownership=self.ownership,
             clock=self.clock,
         )
 
+        self.receive_event = ReceiveEvent(self.ledger, self.wake_waiters, self.clock)
         self._resolve = Resolve(self.ledger, self.upscaler, self.start, self.follow, self.clock)
         self._retry = Retry(
             ledger=self.ledger,
@@ -205,6 +223,12 @@ class World:
         """Take an announcement, unless nobody listens."""
         if self.listens:
             self.announced.append(drop)
+        return self.listens
+
+    def announce_batch(self, batch: Batch, settlement: Settlement) -> bool:
+        """Take the announcement of a settlement, unless nobody listens."""
+        if self.listens:
+            self.settled.append((batch.path, settlement))
         return self.listens
 
     def put(self, key: str, body: bytes | str) -> None:
@@ -256,6 +280,12 @@ class World:
         drop = self.report_failure(state.model_copy(update={"error": caught}), lambda: PLENTY)
         self._end(state)
         return drop
+
+    def wait(self, state: ExecutionState) -> str | None:
+        """Let an execution enter a wait; return how the look in it ended that, or None."""
+        token = f"token-{next(self._tokens)}"
+        self.check.begin_wait(state, token, self.clock())
+        return self.callbacks.ended.get(token)
 
     def run_executions(self) -> None:
         """Let every execution look once, and end if the look was final or raised."""

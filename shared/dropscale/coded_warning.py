@@ -11,6 +11,7 @@ class WarningCode(StrEnum):
     # specs and charges
     SPEC = "Spec"
     EARLIER_CHARGE = "EarlierCharge"
+    EARLIER_PROJECT = "EarlierProject"
     # the result's pixels
     WRONG_SIZE = "WrongSize"
     NOT_VERIFIED = "NotVerified"

@@ -28,7 +28,13 @@ class ProjectStatus(StrEnum):
     CANCELED = "canceled"
 
 
+PROJECT_TYPE = "IMAGE_UPSCALER"
+"""The type of an upscaler's project; the account's other tools make others."""
+
 FINAL_STATUSES = frozenset({ProjectStatus.COMPLETE, ProjectStatus.ERROR, ProjectStatus.CANCELED})
+
+PROJECT_TYPE = "IMAGE_UPSCALER"
+"""The type of an upscaler's project."""
 
 SCALE_FACTORS = (2, 4)
 

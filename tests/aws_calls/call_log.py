@@ -12,10 +12,14 @@ ACCOUNT, REGION = "123456789012", "us-east-1"
 
 
 class Permission(NamedTuple):
-    """An action on one resource: what a call asks IAM for."""
+    """An action on one resource: what a call asks IAM for.
+
+    `leading_key` is the kind of a row's partition key, such as `job#`; "": the call names none.
+    """
 
     action: str
     resource: str
+    leading_key: str = ""
 
 
 class CallLog:
@@ -35,8 +39,8 @@ class CallLog:
         needed: dict[str, set[Permission]] = {}
         with self._path.open(encoding="utf-8") as lines:
             for line in lines:
-                function, action, resource = json.loads(line)
-                needed.setdefault(function, set()).add(Permission(action, resource))
+                function, *permission = json.loads(line)
+                needed.setdefault(function, set()).add(Permission(*permission))
         return needed
 
 
@@ -64,20 +68,23 @@ def permissions(  # noqa: PLR0912 # one for each shape of call
             for item in call["TransactItems"]:
                 ((kind, change),) = item.items()
                 action = "ConditionCheckItem" if kind == "ConditionCheck" else f"{kind}Item"
-                yield Permission(f"dynamodb:{action}", f"{prefix}:table/{change['TableName']}")
+                table = f"{prefix}:table/{change['TableName']}"
+                yield Permission(f"dynamodb:{action}", table, _leading_key(change))
         case "dynamodb" if operation == "BatchGetItem":
             for table in call["RequestItems"]:
                 yield Permission(f"dynamodb:{operation}", f"{prefix}:table/{table}")
         case "dynamodb":
             index = f"/index/{call['IndexName']}" if "IndexName" in call else ""
             table = f"{prefix}:table/{call['TableName']}"
-            yield Permission(f"dynamodb:{operation}", f"{table}{index}")
+            yield Permission(f"dynamodb:{operation}", f"{table}{index}", _leading_key(call))
         case "sqs":
             yield Permission(f"sqs:{operation}", f"{prefix}:{call['QueueUrl'].rpartition('/')[2]}")
         case "secretsmanager":
             yield Permission(f"secretsmanager:{operation}", call["SecretId"])
         case "stepfunctions":
-            arn = call["executionArn" if "executionArn" in call else "stateMachineArn"]
+            # A task token is of the stack's only machine, but does not name it.
+            machine = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:dropscale-upscale"
+            arn = call.get("executionArn") or call.get("stateMachineArn", machine)
             yield Permission(f"states:{operation}", arn)
         case "events":
             for entry in call["Entries"]:
@@ -85,3 +92,10 @@ def permissions(  # noqa: PLR0912 # one for each shape of call
                 yield Permission(f"events:{operation}", f"{prefix}:event-bus/{bus}")
         case _:
             raise KeyError(f"say what {service}:{operation} asks IAM for")
+
+
+def _leading_key(call: Mapping[str, Any]) -> str:
+    values = call.get("ExpressionAttributeValues", {})
+    named = call.get("Item") or call.get("Key") or {"pk": values.get(":pk", {"S": ""})}
+    kind, mark, _ = named["pk"]["S"].partition("#")
+    return f"{kind}{mark}"

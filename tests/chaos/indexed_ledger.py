@@ -5,12 +5,23 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 
+from dropscale.ledger.batches import Batch
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.jobs import Job
-from dropscale.ledger.store import LAID_ASIDE, Agenda, Change, SaveDrop, SaveJob, listing_of
+from dropscale.ledger.store import (
+    LAID_ASIDE,
+    Agenda,
+    Change,
+    SaveBatch,
+    SaveDrop,
+    SaveHints,
+    SaveJob,
+    listing_of,
+)
 from tests.fakes import MemoryLedger
 
 _Entry = tuple[datetime, str]
+_Listed = Drop | Job | Batch
 
 
 class IndexedLedger(MemoryLedger):
@@ -39,16 +50,18 @@ class IndexedLedger(MemoryLedger):
         self._move(before, self.drops[drop.id])
 
     def _make(self, change: Change) -> None:
-        self.changes += isinstance(change, SaveDrop | SaveJob)
+        self.changes += isinstance(change, SaveDrop | SaveJob | SaveHints | SaveBatch)
         self.watch(change)
         match change:
             case SaveDrop(drop):
                 self._move(self.drops.get(drop.id), drop)
-            case SaveJob(job):
+            case SaveJob(job) | SaveHints(job):
                 self._move(self.jobs.get(job.fingerprint), job)
+            case SaveBatch(batch):
+                self._move(self.batches.get(batch.id), batch)
         super()._make(change)
 
-    def _move(self, before: Drop | Job | None, after: Drop | Job) -> None:
+    def _move(self, before: _Listed | None, after: _Listed) -> None:
         if before is not None and (left := _entry(before)):
             entries = self._index[left[0]]
             del entries[bisect_left(entries, left[1])]
@@ -56,7 +69,7 @@ class IndexedLedger(MemoryLedger):
             insort(self._index[entered[0]], entered[1])
 
 
-def _entry(record: Drop | Job) -> tuple[Agenda, _Entry] | None:
+def _entry(record: _Listed) -> tuple[Agenda, _Entry] | None:
     """Return where a record is listed, and as what."""
     listing = listing_of(record)
     name = record.fingerprint if isinstance(record, Job) else record.id

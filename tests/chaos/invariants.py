@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
 from dropscale.results.manifest import manifest_key, manifest_of
-from dropscale.results.output_key import output_key
+from dropscale.results.output_key import claimed_name, output_key
 from tests.chaos.simulated_stack import SimulatedStack
+from tests.chaos.webhooks import named_by_events
 from tests.world import BUCKET
 
 _WITH_REASON = {
@@ -27,6 +28,7 @@ def violations(
     """Yield what does not hold; `allowed` names every image, and how it may have ended."""
     for key, states in allowed.items():
         yield from _drop_violations(stack, key, states)
+    yield from _name_violations(stack)
     yield from _money_violations(stack)
     yield from _job_violations(stack)
     for message in stack.dead_letters:
@@ -78,18 +80,37 @@ def _output_violations(stack: SimulatedStack, drop: Drop, rendition: Rendition) 
     stored = stack.results.outputs.get(output.key)
     if stored is None or stored[0] != stack.vendor.result(job.project_id):
         yield f"{drop.source.key}: delivered, but its output is not the project's result"
-    key, directory = drop.source.key, rendition.directory
-    if output.key != output_key(key, rendition.parameters, output.type, directory):
+    if output.key != output_key(drop.source.key, rendition, output.type):
         yield f"{drop.source.key}: delivered to {output.key}, not to where its spec says"
 
 
 def _is_unknown_rightly(stack: SimulatedStack, drop: Drop) -> bool:
     """Whether an answer was truly lost: then unknown is the only honest state."""
+    named = named_by_events(stack.vendor, stack.setting.webhooks, stack.clock.now)
+    settled = {entry.fingerprint for entry in named}
     return drop.state is DropState.UNKNOWN and any(
         stack.ledger.jobs[rendition.fingerprint].state is JobState.UNKNOWN
+        and rendition.fingerprint[:8] not in settled
         for rendition in drop.renditions.values()
         if rendition.state is DropState.UNKNOWN
     )
+
+
+def _name_violations(stack: SimulatedStack) -> Iterator[str]:
+    """Each output that there is, or will be, has a name that its drop alone has claimed."""
+    claims, drops = stack.ledger.claims, stack.ledger.drops.values()
+    owners = {
+        claimed_name(drop.source.key, one): drop
+        for drop in drops
+        for one in drop.renditions.values()
+    }
+    for name, drop in owners.items():
+        if name not in claims or claims[name].drop_id != drop.id:
+            yield f"{drop.source.key}: its output's name {name} is not its own"
+    at_vendor = {drop.id for drop in drops if drop.is_at_vendor}
+    for name in claims.keys() - owners.keys():
+        if claims[name].drop_id not in at_vendor:
+            yield f"{name}: belongs to {claims[name].key} for ever, and no output can have it"
 
 
 def _money_violations(stack: SimulatedStack) -> Iterator[str]:

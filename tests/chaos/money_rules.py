@@ -34,10 +34,17 @@ _GATE = f"{_PARTS}.gate.GateKeeper"
 _OWN = f"{_PARTS}.ownership.Ownership"
 _LOOK = f"{_PARTS}.look.LookAtProject"
 _ACCEPT = f"{_PARTS}.accept"
+_ADOPT = f"{_PARTS}.adopt"
+_RECEIVE = "pipeline.receive_event.ReceiveEvent"
 _FOLLOW = f"{_PARTS}.follow"
 _SWEEP = "pipeline.sweep.Sweep"
 _CREATE = "magichour.calls.CreateCall"
 _HTTP = "magichour.transport"
+
+_ADOPTING = {
+    "_WITHOUT_PROJECT": ("UNKNOWN", "SUBMITTING", "ABANDONED"),
+    "_WANTING": ("READY", "ERROR", "CANCELED", "ABANDONED"),
+}
 
 FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
     {
@@ -46,7 +53,7 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
             f"{_START}._is_wanted",
             f"{_START}._have_image_sent",
             f"{_START}.pass_over",
-            f"{_START}._adopt_orphan",
+            f"{_ADOPT}.AdoptProject.orphan",
             f"{_PARTS}.advance.AdvanceDrop.__call__",
             f"{_PARTS}.advance.AdvanceDrop._advance_job",
             f"{_PARTS}.decline.DeclineDrop.__call__",
@@ -69,6 +76,17 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
         4: (
             f"{_START}._end_attempt",
             f"{_SWEEP}._expire",
+            f"{_SWEEP}._settle_by_projects",
+            f"{_SWEEP}._look_again",
+            f"{_START}._end_as_unknown",
+            f"{_START}._show_unknown",
+            *(f"{_ADOPT}.AdoptProject.{name}" for name in ("__call__", "noted", "_heed")),
+            f"{_ADOPT}.AdoptProject._unknown_projects",
+            f"{_ADOPT}.AdoptProject._take",
+            *(f"{_ADOPT}.{name}" for name in ("_is_of", "_may_be_of", "_serves")),
+            f"{_ADOPT}._due_after_looks",
+            *(f"{_RECEIVE}.{name}" for name in ("__call__", "_attempt", "_hint", "_make_due")),
+            f"{_RECEIVE}._change",
             f"{_FOLLOW}.rendition_after",
             f"{_FOLLOW}._comes_back",
             f"{_FOLLOW}.is_followed",
@@ -183,6 +201,18 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
                 "job.return_to_ready(self.clock())",
             ),
             (f"{_SWEEP}._expire", "Call(record_unknown)", "job.return_to_ready(now)"),
+            (f"{_RECEIVE}._hint", "Expr(_change)", "moved before Expr(note_project)"),
+            (f"{_RECEIVE}._change", "Call(SaveHints)", "RequireOpenGate()"),
+            ("pipeline.receive_event._LONGEST_TOKEN", "", "10**6"),
+            (f"{_ADOPT}._PATIENCE", "", "timedelta(days=1)"),
+            (f"{_ADOPT}._PATIENCE", "", "timedelta(days=365)"),
+            (f"{_ADOPT}._WITHOUT_RESULT", "ERROR", NOTHING),
+            (f"{_ADOPT}._WITHOUT_RESULT", "CANCELED", NOTHING),
+            *(
+                (f"{_ADOPT}.{name}", state, NOTHING)
+                for name, states in _ADOPTING.items()
+                for state in states
+            ),
         ),
         5: (
             (f"{_START}._pay", "If(probe)[1]", "moved before Try(submitted)"),
@@ -224,7 +254,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             ("pipeline.sweep._LAST_LOOK", "", "timedelta(days=1)"),
             ("pipeline.sweep._LAST_LOOK", "", "timedelta(days=365)"),
             ("pipeline.sweep._ABANDONED_LOOK", "", "timedelta(days=20)"),
-            ("pipeline.sweep._LONGEST_LOOK", "", "timedelta(days=3)"),
+            (f"{_PARTS}.poll_schedule._LONGEST_LOOK", "", "timedelta(days=3)"),
             (f"{_PARTS}.look._NO_ANSWERS", "Unreachable", NOTHING),
             (f"{_PARTS}.look._NO_ANSWERS", "ConnectionLost", NOTHING),
             (f"{_PARTS}.look._NO_ANSWERS", "Misconfigured", NOTHING),
@@ -233,7 +263,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             (f"{_PARTS}.look.PASSING", "ForeignProject", NOTHING),
         ),
         10: (
-            (f"{_START}._adopt_orphan", "Call(partial)", "lambda job: job"),
+            (f"{_ADOPT}.AdoptProject.orphan", "Call(partial)", "lambda job: job"),
             (f"{_ACCEPT}.AcceptDrop._prepare_job", "Call(take_drop)", "job.renew(now)"),
             ("pipeline.retry.Retry._try_again", "Call(take_drop)", "job.renew(now)"),
             ("pipeline.resolve.Resolve.decide", "Call(give_up)", "job.pay_again(now)"),

@@ -47,6 +47,8 @@ _PUTS = (
     "_spend",
     "write",
     "note_manifest_written",
+    "note_project",
+    "_update_hints",
 )
 _WRITES = (*(f"DynamoLedger.{name}" for name in _PUTS), "_may_pass", "_refusal")
 

@@ -27,6 +27,7 @@ SECONDS = MappingProxyType(
         "bucket": 0.04,
         "results": 0.04,
         "executions": 0.03,
+        "callbacks": 0.03,
         "queue": 0.02,
         "upscaler.upload": 1.0,
         "upscaler.create": 1.5,

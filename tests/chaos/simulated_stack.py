@@ -7,7 +7,7 @@ was killed; five times, then the dead-letter queue takes them.
 import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from math import ceil
@@ -16,16 +16,18 @@ from typing import Any
 from greenlet import greenlet
 
 from dropscale.ledger.budget import Budget
-from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.magichour.webhooks import ProjectEvent
+from dropscale.pipeline.parts.execution import CallbackInput, ExecutionState
 from dropscale.pipeline.parts.follow import Timing
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.ports import ExecutionStatus
 from tests.chaos.deployment import MAX_RECEIVES, VISIBILITY_SECONDS, parameter, time_out
 from tests.chaos.indexed_ledger import IndexedLedger
 from tests.chaos.outside_calls import Invocation, InvocationTask, Killed, Mishap, OutsideCalls
-from tests.chaos.state_machine import StateMachine
+from tests.chaos.state_machine import StateMachine, Tokens
 from tests.chaos.vendor import Vendor
 from tests.chaos.virtual_time import Signal, VirtualTime
+from tests.chaos.webhooks import FUNCTION_SECONDS, EventSender, Webhooks
 from tests.fakes import FakeInputBucket, FakeResults
 from tests.world import BUCKET, World
 
@@ -56,6 +58,8 @@ class Setting:
     start: datetime | None = None
     sweeps: int = 1
     """How many sweeps run at once, each time."""
+    webhooks: Webhooks | None = None
+    """How the vendor's events come; None: it sends none."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +106,20 @@ class SimulatedStack:
         self.dead_letters: list[Message] = []
         self.errors: list[Exception] = []
         self.transitions = 0
-        self._machine = StateMachine(self.time, self.random, self._invoke, self._count_transition)
+        self.tokens = Tokens(self.time)
+        self._machine = StateMachine(
+            self.time, self.random, self._invoke, self.tokens, self._count_transition
+        )
         self._visible: deque[Message] = deque()
         self._submits = 0
         self._is_awake = False
         self._changes_seen, self._last_change_at = 0, self.clock.now
         through = self.calls.through
+        has_webhooks = setting.timing.webhooks or setting.webhooks is not None
         self.world = World(
             slots=setting.slots,
             budget=setting.budget,
-            timing=setting.timing,
+            timing=replace(setting.timing, webhooks=has_webhooks),
             schedule=setting.schedule,
             clock=self.clock,
             sleep=self.time.sleep,
@@ -119,9 +127,14 @@ class SimulatedStack:
             bucket=through("bucket", self.bucket),
             results=through("results", self.results),
             executions=through("executions", _Executions(self)),
+            callbacks=through("callbacks", self.tokens),
             queue=through("queue", _DropQueue(self)),
             upscaler=through("upscaler", vendor),
         )
+        if setting.webhooks is not None:
+            chance = random.Random(seed)
+            sender = EventSender(vendor, setting.webhooks, chance, self.happen, self._receive_event)
+            vendor.on_made = sender.follow
         self.wake()
 
     def wake(self) -> None:
@@ -200,6 +213,10 @@ class SimulatedStack:
         message.is_deleted = message.is_deleted or invocation.error is None
         self._receive()
 
+    def _receive_event(self, event: ProjectEvent, answered: Callable[[bool], None]) -> None:
+        self._invoke("webhook", event, lambda invocation: answered(invocation.error is None))
+        self.wake()
+
     def _tick(self) -> None:
         """Sweep, if anything is due; then again in the first minute in which something can be.
 
@@ -229,7 +246,8 @@ class SimulatedStack:
         then: Callable[[Invocation], None] = lambda _: None,
     ) -> Invocation:
         began = self.clock.now
-        deadline = began + timedelta(seconds=time_out(function))
+        seconds = FUNCTION_SECONDS if function == "webhook" else time_out(function)
+        deadline = began + timedelta(seconds=seconds)
         invocation = Invocation(function, event, deadline, Signal(self.time))
 
         def remaining() -> float:
@@ -266,6 +284,9 @@ class SimulatedStack:
         match function:
             case "submit":
                 return world.submit_object(BUCKET, event, remaining)
+            case "check" if "task_token" in event:
+                wait = CallbackInput.model_validate(event)
+                return world.check.begin_wait(wait.state, wait.task_token, wait.entered)
             case "check":
                 return world.check(ExecutionState.model_validate(event)).to_json()
             case "deliver":
@@ -274,6 +295,8 @@ class SimulatedStack:
                 return world.report_failure(ExecutionState.model_validate(event), remaining).id
             case "sweep":
                 return world.sweep_once(remaining)
+            case "webhook":
+                return world.receive_event(event)
 
 
 @dataclass(frozen=True)

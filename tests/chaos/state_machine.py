@@ -3,14 +3,17 @@
 import json
 import random
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
+from greenlet import greenlet
+
 from dropscale.pipeline.parts.execution import ErrorReport
-from tests.chaos.deployment import MACHINE
+from tests.chaos.deployment import FIRST_STATE, FIRST_STATE_WITH_WEBHOOKS, MACHINE
 from tests.chaos.outside_calls import Invocation, Killed
-from tests.chaos.virtual_time import VirtualTime
+from tests.chaos.virtual_time import Signal, VirtualTime
 
 Invoke = Callable[[str, Any], Invocation]
 
@@ -21,6 +24,42 @@ class TaskFailed(Exception):
 
     error: str
     cause: str
+
+
+@dataclass
+class _Wait:
+    """A wait that a task token ends, once; `failure` None: in success."""
+
+    ended: Signal
+    failure: TaskFailed | None = None
+
+
+@dataclass
+class Tokens:
+    """A `dropscale.pipeline.parts.ports.TaskCallbacks`: the tokens of all waits that go on."""
+
+    time: VirtualTime
+    _waits: dict[str, _Wait] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    def begin(self) -> tuple[str, _Wait]:
+        token, wait = f"token-{next(self._numbers)}", _Wait(Signal(self.time))
+        self._waits[token] = wait
+        return token, wait
+
+    def deliver(self, token: str) -> bool:
+        return self.end(token, None)
+
+    def look(self, token: str) -> bool:
+        return self.end(token, TaskFailed("LookAgain", ""))
+
+    def end(self, token: str, failure: TaskFailed | None) -> bool:
+        wait = self._waits.pop(token, None)
+        if wait is None:
+            return False
+        wait.failure = failure
+        wait.ended.set()
+        return True
 
 
 @dataclass(frozen=True)
@@ -34,11 +73,12 @@ class StateMachine:
     time: VirtualTime
     random: random.Random
     invoke: Invoke
+    tokens: Tokens
     count: Callable[[], None]
 
     def run(self, data: Any) -> None:
         """Run one execution to its end, in the current task."""
-        name: str | None = MACHINE["StartAt"]
+        name: str | None = FIRST_STATE_WITH_WEBHOOKS if data["webhooks"] else FIRST_STATE
         self.count()
         while name is not None:
             self.count()
@@ -60,18 +100,23 @@ class StateMachine:
         return state.get("Next"), data
 
     def _task(self, state: Any, data: Any) -> tuple[str | None, Any]:
-        retries = [0] * len(state["Retry"])
+        retries = [0] * len(state.get("Retry", []))
+        is_callback = state["Resource"].endswith(".waitForTaskToken")
         while True:
             try:
-                answer = self._attempted(state, data)
+                answer = (self._awaited if is_callback else self._attempted)(state, data)
                 # The only other path there is throws the answer away.
                 keeps_input = state.get("ResultPath", "$") is None
                 return state.get("Next"), data if keeps_input else answer
             except TaskFailed as failed:
-                if self._is_retried(state["Retry"], failed.error, retries):
+                if self._is_retried(state.get("Retry", []), failed.error, retries):
                     continue
                 for catch in state.get("Catch", []):
-                    # The only catcher there is takes States.ALL and puts the error in $.error.
+                    if not {failed.error, "States.ALL"} & {*catch["ErrorEquals"]}:
+                        continue
+                    if catch["ResultPath"] is None:
+                        return catch["Next"], data
+                    # The only other path there is puts the error in $.error.
                     caught = {"Error": failed.error, "Cause": failed.cause}
                     return catch["Next"], {**data, "error": caught}
                 return None, data
@@ -88,12 +133,35 @@ class StateMachine:
                 return True
         return False
 
+    def _awaited(self, state: Any, data: Any) -> None:
+        """Wait until somebody ends the wait by its token."""
+        token, wait = self.tokens.begin()
+        entered = self.time.clock.now.isoformat()
+        event = {"state": data, "task_token": token, "entered": entered}
+        seconds = data[state["TimeoutSecondsPath"].removeprefix("$.")]
+
+        def start() -> None:
+            try:
+                self._answer(state, event, seconds)
+            except TaskFailed as failed:
+                self.tokens.end(token, failed)
+
+        self.time.spawn(greenlet(start))
+        if not wait.ended.wait(seconds) and self.tokens.end(token, None):
+            raise TaskFailed("States.Timeout", "")
+        if wait.failure is not None:
+            raise wait.failure
+
     def _attempted(self, state: Any, data: Any) -> Any:
+        return self._answer(state, data, state["TimeoutSeconds"])
+
+    def _answer(self, state: Any, event: Any, seconds: float) -> Any:
+        """Return a function's answer, if it comes in time."""
         function = state["Parameters"]["FunctionName"].removeprefix("${").lower()
         invocation = self.invoke(
-            function.removesuffix("functionarn}"), json.loads(json.dumps(data))
+            function.removesuffix("functionarn}"), json.loads(json.dumps(event))
         )
-        if not invocation.ended.wait(state["TimeoutSeconds"]):
+        if not invocation.ended.wait(seconds):
             raise TaskFailed("States.Timeout", "")
         if isinstance(invocation.error, Killed):
             raise TaskFailed("Runtime.ExitError", '{"errorMessage": "the runtime exited"}')
@@ -119,4 +187,8 @@ def _holds(rule: Any, data: Any) -> bool:
     found = data
     for name in rule["Variable"].removeprefix("$.").split("."):
         found = found.get(name) if found else None
-    return found is not None if "IsPresent" in rule else bool(found == rule["StringEquals"])
+    if "IsPresent" in rule:
+        return found is not None
+    if "NumericGreaterThanEquals" in rule:
+        return bool(found >= rule["NumericGreaterThanEquals"])
+    return bool(found == rule.get("StringEquals", rule.get("BooleanEquals")))

@@ -14,20 +14,28 @@ from operator import getitem
 from typing import Any, NamedTuple, Self
 
 import pytest
+from pydantic import BaseModel
 
 from dropscale.aws import invocation
 from dropscale.aws.settings import Settings
+from dropscale.ledger.batches import Batch, Settlement, Totals
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop
-from dropscale.ledger.states import WaitReason
+from dropscale.ledger.states import DropState, WaitReason
 from dropscale.magichour import errors
 from dropscale.pipeline.parts.measurements import Measurement, measurements_of
 from dropscale.pipeline.sweep import Sweep
-from dropscale.results.announcement import DETAIL_TYPES, SOURCE, announcement_of
+from dropscale.results.announcement import (
+    BATCH_DETAIL_TYPE,
+    DETAIL_TYPES,
+    SOURCE,
+    announcement_of,
+    batch_announcement_of,
+)
 from dropscale.upscaler import ProjectStatus
 from functions.sweep import app as sweep_function
 from tests.contract.test_template import PARAMETERS, RESOURCES, ROOT, TEMPLATE, of_type
-from tests.fakes import png
+from tests.fakes import Clock, png
 from tests.lambda_context import FakeLambdaContext
 from tests.world import World
 
@@ -52,6 +60,8 @@ SILENCE = {
     "ThrottleAlarm": "notBreaching",
     "QueueAgeAlarm": "notBreaching",
     "ExecutionAlarm": "notBreaching",
+    "WebhookAlarm": "notBreaching",
+    "WebhookSilenceAlarm": "notBreaching",
 }
 """What no data mean: of counts that nothing happened; of what the sweeper measures each minute
 nothing; that the sweeper itself is silent is the alarm."""
@@ -61,6 +71,8 @@ OF_AWS = {
     ("AWS/Lambda", "Errors"): "FunctionName",
     ("AWS/Lambda", "Invocations"): "FunctionName",
     ("AWS/Lambda", "Throttles"): "FunctionName",
+    # https://docs.aws.amazon.com/lambda/latest/dg/urls-monitoring.html
+    ("AWS/Lambda", "Url5xxCount"): "FunctionName",
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
     ("AWS/SQS", "ApproximateAgeOfOldestMessage"): "QueueName",
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): "QueueName",
@@ -181,13 +193,17 @@ def read_metrics(text: str) -> Emitted:
 
 def watched(alarm: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield namespace, name and dimensions of each metric that an alarm watches."""
-    stats = [one["MetricStat"]["Metric"] for one in alarm.get("Metrics", []) if "MetricStat" in one]
+    parts = [one.get("Fn::If", [None, one])[1] for one in alarm.get("Metrics", [])]
+    stats = [one["MetricStat"]["Metric"] for one in parts if "MetricStat" in one]
     for metric in stats or [alarm]:
         dimensions = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
         yield metric["Namespace"], metric["MetricName"], dimensions
 
 
 def own_metric(alarm: dict[str, Any]) -> Metric | None:
+    """Return the metric of ours whose values are compared; None: there is none, or they are two."""
+    if len([name for _, name, _ in watched(alarm)]) > 1:
+        return None
     for namespace, name, dimensions in watched(alarm):
         if namespace == "dropscale":
             values = {"Ref": "AWS::StackName"}
@@ -278,6 +294,17 @@ def test_an_alarm_watches_metrics_that_aws_has_and_reaches_its_receiver(name: st
             assert logical_id in RESOURCES
 
 
+def test_submitted_drops_without_events_are_noticed(emit: Emit) -> None:
+    metrics = ALARMS["WebhookSilenceAlarm"]["Metrics"]
+    told = [name for namespace, name, _ in watched(ALARMS["WebhookSilenceAlarm"])]
+
+    assert metrics[0]["Expression"] == "IF(FILL(submitted, 0) > 0 AND FILL(events, 0) == 0, 1, 0)"
+    assert [one["Id"] for one in metrics[1:]] == ["submitted", "events"]
+    assert told == ["drops_submitted", "webhook_events"]
+    assert emit(delivered)[Metric.own("drops_submitted")]
+    assert Metric.own("webhook_events") not in emit(delivered)
+
+
 def test_silence_means_what_was_decided() -> None:
     assert {name: alarm["TreatMissingData"] for name, alarm in ALARMS.items()} == SILENCE
 
@@ -307,15 +334,34 @@ def test_the_dashboards_metrics_are_emitted(emit: Emit) -> None:
     assert {name for name in shown - seen - waits if not counted_by_state.fullmatch(name)} == set()
 
 
-def test_each_drop_of_an_unknown_outcome_sends_a_mail() -> None:
+def unknown_outcome() -> BaseModel:
     world = World()
     unknown(world)
-    told = announcement_of(world.announced[-1], "results", "prefix/").model_dump(mode="json")
-    rule = RESOURCES["UnknownOutcomeRule"]["Properties"]
+    return announcement_of(world.announced[-1], "results", "prefix/")
+
+
+def settled_batch() -> BaseModel:
+    batch = Batch.first("input", "cat.png")
+    settlement = Settlement(id="1", quiet_since=Clock()(), parts=1, totals=Totals())
+    return batch_announcement_of(batch, settlement, "results", "prefix/")
+
+
+@pytest.mark.parametrize(
+    ("name", "detail_type", "detail"),
+    [
+        ("UnknownOutcomeRule", DETAIL_TYPES[DropState.UNKNOWN], unknown_outcome),
+        ("BatchSettledRule", BATCH_DETAIL_TYPE, settled_batch),
+    ],
+)
+def test_each_unknown_outcome_and_each_settled_batch_send_a_mail(
+    name: str, detail_type: str, detail: Callable[[], BaseModel]
+) -> None:
+    told = detail().model_dump(mode="json")
+    rule = RESOURCES[name]["Properties"]
     pattern, (target,) = rule["EventPattern"], rule["Targets"]
 
     assert (pattern["source"], target["Arn"]) == ([SOURCE], {"Ref": "AlarmTopic"})
-    assert pattern["detail-type"] == [DETAIL_TYPES[world.announced[-1].state]]
+    assert pattern["detail-type"] == [detail_type]
     assert pattern["detail"]["results"].keys() == told["results"].keys()
     paths = target["InputTransformer"]["InputPathsMap"]
     values: list[Any] = [reduce(getitem, path.split(".")[2:], told) for path in paths.values()]

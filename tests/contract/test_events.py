@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -73,6 +74,19 @@ def test_check_answers_the_input_of_the_next_state(monkeypatch: pytest.MonkeyPat
     answer = check.handler(event("check"), FakeLambdaContext())
 
     assert answer == {**event("check"), "wait_seconds": 7}
+
+
+def test_check_begins_the_wait_that_its_token_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    use_case = SimpleNamespace(begin_wait=lambda *what: seen.extend(what))
+    monkeypatch.setattr(check, "_check", lambda: use_case)
+    sample = event("check-wait")
+
+    assert check.handler(sample, FakeLambdaContext()) == {}
+    state, token, entered = seen
+    assert isinstance(state, ExecutionState)
+    assert state.to_json() == sample["state"]
+    assert (token, entered) == (sample["task_token"], datetime.fromisoformat(sample["entered"]))
 
 
 @pytest.mark.parametrize(

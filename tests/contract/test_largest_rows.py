@@ -80,7 +80,10 @@ def largest_specs(character: str) -> tuple[str, bytes, bytes]:
             "revision": label[:-1] + str(number),
             "download_directory": as_long_as(240, character) + str(number),
             "style": {"prompt": character * share + str(number), "mode": "creative"},
-            "output": {"format": "jpeg", "quality": 90, "metadata": "strip"},
+            "output": {
+                "name": character * 180 + f"{{stem}}{number}{{ext}}",
+                **{"format": "jpeg", "quality": 90, "metadata": "strip"},
+            },
         }
         for number in range(MAX_RENDITIONS)
     ]
@@ -94,7 +97,8 @@ def effective(key: str, folder: bytes, sidecar: bytes) -> EffectiveSpec:
     outer = parse_folder_spec(folder, key.rpartition("/")[0] + "/dropscale.yaml")
     own = parse_sidecar(sidecar, f"{key}.yaml", key)
     assert outer is not None
-    return effective_spec(merge([stack_defaults(2, Mode.CREATIVE), outer.layer, own.layer]))
+    merged = merge([stack_defaults(2, Mode.CREATIVE), outer.layer, own.layer])
+    return effective_spec(merged, key)
 
 
 def endings(rendition: Rendition, key: str, text: str) -> Iterator[Rendition]:

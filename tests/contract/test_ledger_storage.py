@@ -17,7 +17,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 from dropscale.aws.ledger import DynamoLedger, records_in
 from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.account import KnownAccount
-from dropscale.ledger.drops import Drop, Output, Rendition, Source
+from dropscale.ledger.drops import Claim, Drop, Output, Rendition, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject, Parameters
 from dropscale.ledger.owner import Owner
@@ -25,10 +25,12 @@ from dropscale.ledger.rows import SCHEMA, NewerSchema, Row
 from dropscale.ledger.states import ASKED_AGAIN, DropState, JobState, WaitReason
 from dropscale.ledger.store import (
     END_OF_TIME,
+    MOST_NOTED,
     Agenda,
     Attach,
     BudgetSpent,
     Change,
+    ClaimName,
     Detach,
     FreeSlot,
     GateClosed,
@@ -36,13 +38,16 @@ from dropscale.ledger.store import (
     LedgerConflict,
     Limits,
     Names,
+    NameTaken,
     NotOwner,
     ProjectTaken,
+    ReleaseName,
     RequireOpenGate,
     RequireOwner,
     SaveAccount,
     SaveDrop,
     SaveGate,
+    SaveHints,
     SaveJob,
     SaveOwner,
     SaveReference,
@@ -54,6 +59,7 @@ from dropscale.ledger.store import (
     amend_job,
     job_changes,
 )
+from dropscale.ledger.waiters import Waiter
 from dropscale.ledger.walk import Walk
 from dropscale.specs.effective import EffectiveSpec, OutputFormat, OutputSettings, SizeLimits
 from dropscale.upscaler import Mode
@@ -349,6 +355,52 @@ def test_what_was_swept_or_paid_by_is_not_new(ledger: Ledger, change: Change) ->
     assert not ledger.is_new()
 
 
+def a_waiter(generation: int = 0, seconds: float = 0, drop_id: str = "d") -> Waiter:
+    return Waiter(
+        fingerprint="f",
+        drop_id=drop_id,
+        rendition_id="r",
+        generation=generation,
+        entered=NOW + timedelta(seconds=seconds),
+        project_id="p",
+        token=f"{drop_id} {generation} {seconds}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier"),
+    [(a_waiter(1), a_waiter(0, 60)), (a_waiter(0, 0.001), a_waiter(0, -60))],
+    ids=["generation", "time"],
+)
+def test_the_latest_entry_of_a_waiter_counts(
+    ledger: Ledger, later: Waiter, earlier: Waiter
+) -> None:
+    assert ledger.save_waiter(earlier)
+    assert ledger.save_waiter(later)
+    assert ledger.save_waiter(later), "as after an answer that was lost"
+    assert not ledger.save_waiter(earlier)
+    ledger.remove_waiter(earlier)
+    (kept,) = ledger.list_waiters("f", "p", 9)
+    assert kept.token == later.token
+
+    ledger.remove_waiter(later)
+    ledger.remove_waiter(later)
+    assert ledger.list_waiters("f", "p", 9) == []
+
+
+def test_only_the_waiters_of_a_project_are_listed_and_no_more_than_asked(ledger: Ledger) -> None:
+    ledger.write(Attach("f", "d"))
+    for number in range(5):
+        ledger.save_waiter(a_waiter(drop_id=f"{number}"))
+    other = a_waiter(drop_id="0").model_copy(update={"project_id": "other", "rendition_id": "s"})
+    ledger.save_waiter(other)
+
+    assert [waiter.drop_id for waiter in ledger.list_waiters("f", "p", 3)] == ["0", "1", "2"]
+    (found,) = ledger.list_waiters("f", "other", 3)
+    assert found.model_dump(mode="json") == other.model_dump(mode="json")
+    assert ledger.list_attached("f") == ["d"]
+
+
 def test_detached_drops_share_the_job_no_more(ledger: Ledger) -> None:
     ledger.write(Attach("f", "one"), Attach("f", "two"))
     ledger.write(Detach("f", "one"), Attach("f", "two"))
@@ -441,6 +493,57 @@ def test_token_and_project_lead_to_the_job(ledger: Ledger) -> None:
     assert ledger.attempt("another") is None
 
 
+def test_an_attempt_notes_each_project_once_and_keeps_its_notes(ledger: Ledger) -> None:
+    job = a_job()
+    claimed = job.claim("token", NOW, [])
+    ledger.write(SaveJob(job))
+    ledger.note_project("token", "early")
+    assert ledger.attempt("token") is None
+    ledger.write(*job_changes(job, claimed))
+
+    for project_id in ("a", "b", "a"):
+        ledger.note_project("token", project_id)
+    ledger.write(*job_changes(claimed, claimed.record_project("a", None, NOW, NOW)))
+    for number in range(MOST_NOTED):
+        ledger.note_project("token", str(number))
+
+    attempt = ledger.attempt("token")
+    assert attempt is not None
+    assert (attempt.project_id, attempt.noted) == ("a", ("a", "b", "0", "1", "2"))
+
+
+@pytest.mark.parametrize("state", [JobState.READY, JobState.UNKNOWN, JobState.SUBMITTING])
+def test_hints_are_written_and_nothing_else_of_their_job(ledger: Ledger, state: JobState) -> None:
+    job = a_job().model_copy(update={"state": state})
+    ledger.write(SaveJob(job))
+    later = NOW + timedelta(hours=1)
+    hinted = job.take_hint("token", later)
+
+    ledger.write(SaveHints(hinted.model_copy(update={"state": JobState.COMPLETE})))
+    with pytest.raises(LedgerConflict):
+        ledger.write(SaveHints(hinted))
+    with pytest.raises(LedgerConflict):
+        ledger.write(SaveJob(job.look_again(NOW)))
+
+    assert rounded(ledger.job(job.fingerprint)) == rounded(hinted)
+    assert hinted.due == (job.due if state is JobState.SUBMITTING else later)
+
+
+def test_a_ready_job_with_hints_is_listed_apart_until_they_are_heeded(ledger: Ledger) -> None:
+    job = a_job(age=60)
+    hinted = job.take_hint("token", NOW)
+    heeded = hinted.heed_hints([], [], NOW, job.created_at)
+    changes: list[Change] = [SaveJob(job), SaveHints(hinted), SaveJob(heeded)]
+    listed: list[Agenda] = []
+
+    for change in changes:
+        ledger.write(change)
+        for agenda in (Agenda.READY_JOBS, Agenda.HINTED_JOBS):
+            listed += [agenda for _ in ledger.list_due(agenda, END_OF_TIME, 9)]
+
+    assert listed == [Agenda.READY_JOBS, Agenda.HINTED_JOBS, Agenda.READY_JOBS]
+
+
 def test_a_reference_replaces_that_of_the_job_it_names_and_of_no_other(ledger: Ledger) -> None:
     first, second, third = (
         KnownProject(project_id="project", fingerprint=name)
@@ -530,6 +633,24 @@ def test_all_records_are_listed(dynamo: DynamoLedger) -> None:
     dynamo.write(SaveDrop(drop), SaveJob(job), Attach(job.fingerprint, drop.id), TakeSlot(3))
 
     assert list(dynamo.records()) == [dynamo.drop(drop.id), dynamo.job(job.fingerprint)]
+
+
+def test_an_output_name_belongs_to_one_drop_until_that_releases_it(ledger: Ledger) -> None:
+    own, other = (Claim(name="a/é_2x", drop_id=name, key=f"é{name}") for name in "12")
+    job = a_job()
+    ledger.write(ClaimName(own))
+    ledger.write(ClaimName(own))
+
+    assert (ledger.claim(own.name), ledger.claim("a/e_2x")) == (own, None)
+    with pytest.raises(NameTaken) as taken:
+        ledger.write(SaveJob(job), ClaimName(other))
+    assert (taken.value.name, ledger.job(job.fingerprint)) == (own.name, None)
+    with pytest.raises(LedgerConflict):
+        ledger.write(ReleaseName(other))
+    ledger.write(ReleaseName(own))
+    ledger.write(ReleaseName(own), ClaimName(Claim(name="b", drop_id="1", key="b")))
+    ledger.write(SaveJob(job), ClaimName(other))
+    assert ledger.claim(own.name) == other
 
 
 def test_names_are_gathered_and_who_comes_second_sees_the_first(ledger: Ledger) -> None:

@@ -11,10 +11,7 @@ import magic_hour  # type: ignore[import-untyped]  # the SDK ships no py.typed
 import make_api_request
 import pytest
 from magic_hour.types import params  # type: ignore[import-untyped]
-from magic_hour.types.models import (  # type: ignore[import-untyped]
-    V1AiImageUpscalerCreateResponse,
-    V1ImageProjectsGetResponse,
-)
+from magic_hour.types.models import V1AiImageUpscalerCreateResponse, V1ImageProjectsGetResponse  # type: ignore[import-untyped]
 
 from dropscale import magichour
 from dropscale.upscaler import ProjectStatus
@@ -129,19 +126,6 @@ def is_choice(hint: object) -> bool:
 def essence(request: Received) -> tuple[object, ...]:
     body = request.body if request.method == "PUT" else request.body and request.json
     return request.method, request.path, body, request.headers.get("Authorization")
-
-
-def test_the_seed_documents_create_sends_what_the_vendors_sends(
-    server: ScriptedServer, ours: magichour.Client, theirs: magic_hour.Client
-) -> None:
-    def create(client: Any) -> list[tuple[object, ...]]:
-        server.received.clear()
-        client.v1.ai_image_upscaler.create(
-            assets={"image_file_path": "api-assets/id/1234.png"}, **SEED_PARAMETERS
-        )
-        return [essence(request) for request in server.received]
-
-    assert create(ours) == create(theirs)
 
 
 def test_the_seed_documents_generate_sends_what_the_vendors_sends(

@@ -12,10 +12,12 @@ import yaml
 # The package ships no type information.
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
+from dropscale.aws.wiring import BRIEF_CALL_SECONDS
 from dropscale.image.verify import UnreadableResult
 from dropscale.ledger.store import LedgerConflict
 from dropscale.magichour.errors import TRANSIENT, NotFound
 from dropscale.pipeline.parts.delivery_errors import ProjectNotComplete
+from dropscale.pipeline.parts.poll_schedule import SHORTEST_CALLBACK
 from dropscale.upscaler import (
     DEFAULT_BASE_URL,
     FINAL_STATUSES,
@@ -33,7 +35,8 @@ MACHINE = RESOURCES["UpscaleStateMachine"]["Properties"]
 ASL_TEXT = (ROOT / MACHINE["DefinitionUri"]).read_text()
 ASL: dict[str, Any] = yaml.safe_load(ASL_TEXT)
 STATES: dict[str, Any] = ASL["States"]
-TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+TASKS = {name: state for name, state in STATES.items() if "TimeoutSeconds" in state}
+"""The states with a function that answers; what waits for a token has its time in its input."""
 
 
 def of_type(resource_type: str) -> dict[str, Any]:
@@ -310,7 +313,8 @@ class TestStateMachine:
 
     def test_every_state_exists_and_is_reached(self) -> None:
         reached: set[str] = set()
-        ahead = {ASL["StartAt"]}
+        assert ASL["StartAt"] == "${FirstState}"
+        ahead = {*MACHINE["DefinitionSubstitutions"]["FirstState"]["Fn::If"][1:]}
         while ahead:
             reached |= ahead
             ahead = {n for name in ahead for n in successors(STATES[name])} - reached
@@ -321,6 +325,7 @@ class TestStateMachine:
             rule["StringEquals"]: choice["Next"]
             for choice in STATES["ChooseByStatus"]["Choices"]
             for rule in choice.get("Or", [choice])
+            if "StringEquals" in rule
         }
         assert routes == {
             ProjectStatus.COMPLETE: "Deliver",
@@ -375,8 +380,32 @@ class TestStateMachine:
 
     @pytest.mark.parametrize("name", sorted(TASKS.keys() - {"ReportFailure"}))
     def test_whatever_else_goes_wrong_is_reported(self, name: str) -> None:
-        assert TASKS[name]["Catch"] == [
-            {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "ReportFailure"}
+        assert TASKS[name]["Catch"][-1] == {
+            "ErrorEquals": ["States.ALL"],
+            "ResultPath": "$.error",
+            "Next": "ReportFailure",
+        }
+
+    def test_a_wait_that_a_token_ends_is_in_its_input_and_long_enough_for_a_look(self) -> None:
+        """A retry would be a wait with a token that an event has ended already."""
+        (wait,) = (state for state in STATES.values() if "TimeoutSecondsPath" in state)
+        (rule,) = (c for c in STATES["ChooseByStatus"]["Choices"] if c["Next"] == "AwaitEvent")
+        (shortest,) = (
+            r["NumericGreaterThanEquals"]
+            for r in rule["And"]
+            if r["Variable"] == wait["TimeoutSecondsPath"]
+        )
+
+        assert "Retry" not in wait
+        assert wait["Resource"].endswith(":lambda:invoke.waitForTaskToken")
+        assert 2 * BRIEF_CALL_SECONDS < shortest == SHORTEST_CALLBACK
+        assert wait["Catch"] == [
+            {
+                "ErrorEquals": ["States.Timeout", "LookAgain"],
+                "ResultPath": None,
+                "Next": "CheckProject",
+            },
+            {"ErrorEquals": ["States.ALL"], "ResultPath": None, "Next": "WaitForRender"},
         ]
 
     def test_a_reported_failure_fails_the_execution(self) -> None:

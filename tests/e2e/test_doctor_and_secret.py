@@ -15,6 +15,7 @@ ClientOf = Callable[[str], Any]
 Finish = Callable[..., Any]
 Environment = dict[str, str]
 
+KEY, WEBHOOK = "dropscale-ApiKeySecret", "dropscale-WebhookSecret"
 INPUTS, RESULTS = "dropscale-inputbucket", "dropscale-resultsbucket"
 
 
@@ -28,9 +29,7 @@ def examined(finish: Finish, stack: Environment) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def key(client_of: ClientOf) -> str:
-    secrets = client_of("secretsmanager")
-    (secret,) = secrets.list_secrets()["SecretList"]
-    found: str = secrets.get_secret_value(SecretId=secret["ARN"])["SecretString"]
+    found: str = client_of("secretsmanager").get_secret_value(SecretId=KEY)["SecretString"]
     return found
 
 
@@ -38,7 +37,7 @@ def test_a_stack_that_works_is_well(finish: Finish, stack: Environment) -> None:
     ended = finish("doctor", **stack)
 
     assert ended.returncode == 0, ended.stdout
-    assert len(ended.stdout.splitlines()) == 10
+    assert len(ended.stdout.splitlines()) == 11
     assert all(line.startswith("ok ") for line in ended.stdout.splitlines())
 
 
@@ -90,10 +89,9 @@ def test_a_key_is_kept_only_if_the_vendor_takes_it(
             return finish("secret", "set", stdin=file, **stack)
 
     secrets = client_of("secretsmanager")
-    (secret,) = secrets.list_secrets()["SecretList"]
 
     refused = [set_key("wrong\n"), set_key(""), set_key("two words")]
-    assert secrets.get_secret_value(SecretId=secret["ARN"])["SecretString"] == key
+    assert secrets.get_secret_value(SecretId=KEY)["SecretString"] == key
     kept = set_key(f"{key}\n")
 
     assert [(ended.returncode, "Nothing was changed" in ended.stderr) for ended in refused] == [
@@ -106,9 +104,30 @@ def test_a_stack_without_a_key_says_so(
     finish: Finish, stack: Environment, client_of: ClientOf
 ) -> None:
     secrets = client_of("secretsmanager")
-    (secret,) = secrets.list_secrets()["SecretList"]
-    secrets.put_secret_value(SecretId=secret["ARN"], SecretString="not a key of theirs")
+    secrets.put_secret_value(SecretId=KEY, SecretString="not a key of theirs")
 
     found = examined(finish, stack)
 
     assert found["Magic Hour"]["fix"] == "dropscale secret set --stack dropscale"
+
+
+def test_a_webhook_has_a_secret_of_its_own(
+    finish: Finish, stack: Environment, client_of: ClientOf, tmp_path: Any
+) -> None:
+    secrets, given = client_of("secretsmanager"), tmp_path / "secret"
+    assert "no event in 14 days" in examined(finish, stack)["webhooks"]["detail"]
+    secrets.put_secret_value(SecretId=WEBHOOK, SecretString=" ")
+    unset = examined(finish, stack)["webhooks"]
+    assert "https://magichour.ai/developer" in unset["fix"]
+    assert "dropscale secret set --webhook --stack dropscale" in unset["fix"]
+
+    ended = []
+    for text in ("two words", "whsec_1\n"):
+        given.write_text(text)
+        with given.open() as file:
+            ended.append(finish("secret", "set", "--webhook", stdin=file, **stack))
+
+    assert [one.returncode for one in ended] == [1, 0]
+    assert "whsec_1" not in ended[1].stdout + ended[1].stderr
+    assert secrets.get_secret_value(SecretId=WEBHOOK)["SecretString"] == "whsec_1"
+    assert examined(finish, stack)["webhooks"]["ok"]

@@ -22,7 +22,7 @@ from PIL import Image
 
 from dropscale.specs.effective import OutputFormat
 from tests import originals
-from tests.unit.pipeline.test_fidelity import P3, SIZE, TWICE, enlarged, finish
+from tests.unit.pipeline.finishing import P3, SIZE, TWICE, enlarged, finish
 
 SAID = {
     "IFD0:Make": "Camera Works",

@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -285,4 +286,4 @@ def singles(statements: list[Statement]) -> Iterator[Statement]:
     for statement in statements:
         for action in statement.actions:
             for resource in statement.resources:
-                yield Statement(statement.sid, (action,), (resource,))
+                yield replace(statement, actions=(action,), resources=(resource,))

@@ -16,8 +16,11 @@ import yaml
 
 from dropscale.ledger.store import LedgerConflict
 from dropscale.magichour.errors import ServerFault, UnknownProjectStatus
+from dropscale.magichour.webhooks import EventKind
+from dropscale.pipeline.parts.delivery_errors import ProjectNotComplete
 from dropscale.upscaler import ProjectStatus
 from tests.aws_calls.call_log import CallLog
+from tests.chaos.deployment import FIRST_STATE, FIRST_STATE_WITH_WEBHOOKS
 from tests.integration.upscale_machine import (
     DEADLINE_SECONDS,
     VENDOR_ERROR,
@@ -26,6 +29,7 @@ from tests.integration.upscale_machine import (
     UpscaleMachine,
     deployed_machine,
     failing,
+    is_wait,
 )
 
 Run = Callable[[Scenario], Ended]
@@ -35,7 +39,7 @@ ASL: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[2] / "functions/upscale.asl.yaml").read_text()
 )
 STATES: dict[str, Any] = ASL["States"]
-TASKS = [name for name, state in STATES.items() if state["Type"] == "Task"]
+TASKS = [name for name, state in STATES.items() if state["Type"] == "Task" and not is_wait(state)]
 CAUGHT_TASKS = [name for name in TASKS if "Catch" in STATES[name]]
 UNCAUGHT_TASKS = [name for name in TASKS if "Catch" not in STATES[name]]
 
@@ -60,6 +64,16 @@ PASSING = Scenario(
 HISTORY_FULL = Scenario(
     [ProjectStatus.RENDERING],
     {"CheckProject": [failing("HistoryFull")], "ReportFailure": [lambda _: None]},
+)
+WOKEN = Scenario(DELIVERED.vendor[1:], events=[EventKind.COMPLETED])
+NOT_WOKEN = Scenario(DELIVERED.vendor, events=[None])
+WOKEN_TO_LOOK = Scenario(VENDOR_FAILED.vendor, events=[EventKind.ERRORED])
+ENDED_BEFORE = Scenario([ProjectStatus.ERROR], events=[None])
+WOKEN_TOO_SOON = Scenario(
+    [*[ProjectStatus.RENDERING] * 6, ProjectStatus.COMPLETE], events=[EventKind.COMPLETED]
+)
+NOT_WAITING = Scenario(
+    DELIVERED.vendor[2:], {"AwaitEvent": [failing(UNFORESEEN)]}, events=[EventKind.COMPLETED]
 )
 UNKNOWN_TO_THE_MACHINE = Scenario(
     [ProjectStatus.QUEUED], {"CheckProject": [lambda state: {**state, "status": "paused"}]}
@@ -98,10 +112,9 @@ def exhausting_errors(states: list[str]) -> Iterator[pytest.ParameterSet]:
 
 
 CATCHES = {
-    (name, error): disturbed(name, [UNFORESEEN if error == "States.ALL" else error] * 100)
+    name: disturbed(name, [UNFORESEEN])
     for name in CAUGHT_TASKS
-    for catcher in STATES[name]["Catch"]
-    for error in catcher["ErrorEquals"]
+    if ["States.ALL"] in [catcher["ErrorEquals"] for catcher in STATES[name]["Catch"]]
 }
 
 
@@ -175,6 +188,39 @@ def test_waits_and_retries_pass_in_virtual_time(run: Run) -> None:
     assert retried.seconds > run(DELIVERED).seconds
 
 
+@pytest.mark.parametrize(
+    ("scenario", "entered"),
+    [
+        pytest.param(WOKEN, "Choose Await Deliver", id="complete"),
+        pytest.param(NOT_WOKEN, "Choose Await Check Choose Await Deliver", id="lost"),
+        pytest.param(
+            WOKEN_TOO_SOON, "Choose Await Deliver Choose Check Choose Await Deliver", id="too soon"
+        ),
+        pytest.param(NOT_WAITING, "Choose Await Wait Check Choose Deliver", id="without a wait"),
+    ],
+)
+def test_an_event_ends_a_wait_and_without_it_its_time_does(
+    run: Run, scenario: Scenario, entered: str
+) -> None:
+    ended = run(scenario)
+
+    assert ended.verdict == run(DELIVERED).verdict
+    assert len(ended.entered) == len(entered.split())
+    for state, begin in zip(ended.entered, entered.split(), strict=True):
+        assert state.startswith(begin)
+
+
+@pytest.mark.parametrize("scenario", [WOKEN_TO_LOOK, ENDED_BEFORE], ids=["event", "look"])
+def test_an_error_seen_in_a_wait_is_looked_at_before_it_is_reported(
+    run: Run, scenario: Scenario
+) -> None:
+    ended, polled = run(scenario), run(VENDOR_FAILED)
+
+    assert ended.verdict == polled.verdict
+    assert ended.entered[1:3] == ("AwaitEvent", "CheckProject")
+    assert ended.manifest["reason"] == polled.manifest["reason"]
+
+
 @pytest.mark.parametrize(("state", "errors"), [*passing_errors()])
 def test_errors_that_pass_are_retried_and_leave_no_trace(
     run: Run, state: str, errors: list[str]
@@ -207,13 +253,12 @@ def test_errors_that_do_not_pass_where_nothing_catches_them_fail_the_execution(
     assert ended.invocations[state] == len(errors)
 
 
-@pytest.mark.parametrize(("state", "error"), CATCHES)
-def test_every_other_error_is_caught_and_reported(run: Run, state: str, error: str) -> None:
-    ended = run(CATCHES[state, error])
+@pytest.mark.parametrize("state", CAUGHT_TASKS)
+def test_every_other_error_is_caught_and_reported(run: Run, state: str) -> None:
+    ended = run(CATCHES[state])
 
-    name = UNFORESEEN if error == "States.ALL" else error
-    assert ended.verdict == ("FAILED", "UpscaleFailed", "failed", name)
-    assert name in ended.manifest["reason"]["message"]
+    assert ended.verdict == ("FAILED", "UpscaleFailed", "failed", UNFORESEEN)
+    assert UNFORESEEN in ended.manifest["reason"]["message"]
     assert ended.manifest["reason"]["fix"]
 
 
@@ -275,6 +320,8 @@ def test_every_state_and_every_transition_is_visited_by_these_tests(run: Run) ->
     scenarios = [
         *(DELIVERED, VENDOR_FAILED, CANCELED, DRAFT_FOR_EVER, RENDERING_FOR_EVER),
         *(UNKNOWN_TO_CHECK, UNKNOWN_TO_THE_MACHINE, HISTORY_FULL, *CATCHES.values()),
+        *(WOKEN, NOT_WOKEN, WOKEN_TO_LOOK, WOKEN_TOO_SOON, NOT_WAITING),
+        disturbed("Deliver", [ProjectNotComplete.__name__] * 4),
     ]
     visited = {step for scenario in scenarios for step in steps(run(scenario))}
 
@@ -290,7 +337,7 @@ def steps(ended: Ended) -> Iterator[Transition]:
 
 def transitions() -> set[Transition]:
     """Return every transition of the definition; None stands for its start and its end."""
-    found: set[Transition] = {(None, ASL["StartAt"])}
+    found: set[Transition] = {(None, FIRST_STATE), (None, FIRST_STATE_WITH_WEBHOOKS)}
     for name, state in STATES.items():
         ways = [state, *state.get("Choices", []), *state.get("Catch", [])]
         found |= {(name, way["Next"]) for way in ways if "Next" in way}

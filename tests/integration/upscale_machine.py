@@ -33,6 +33,7 @@ from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
 )
+from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackEndpoint, CallbackOutcome
 from moto.stepfunctions.parser.asl.utils import boto_client
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
@@ -47,7 +48,10 @@ from dropscale.aws.settings import (
 from dropscale.ledger.drops import Drop
 from dropscale.magichour.errors import MagicHourError
 from dropscale.magichour.models import Project
+from dropscale.magichour.webhooks import EventKind
+from dropscale.pipeline.check import Check
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
+from dropscale.pipeline.parts.waiters import WakeWaiters
 from dropscale.pipeline.submit import Submit
 from dropscale.results.manifest import manifest_key
 from dropscale.upscaler import ProjectStatus
@@ -63,6 +67,7 @@ from functions.fail import app as fail
 from functions.submit import app as submit
 from functions.sweep import app as sweep
 from tests.aws_calls.call_log import CallLog
+from tests.chaos.deployment import FIRST_STATE_WITH_WEBHOOKS
 from tests.fakes import Clock, FakeUpscaler, png
 from tests.lambda_context import FakeLambdaContext
 
@@ -102,11 +107,13 @@ class Scenario:
         vendor: The steps of a `SteppedVendor`.
         instead: By Task state, what its function does in its first invocations instead of its work.
         task_seconds: TimeoutSeconds of the states in `instead`; None: the definition's own.
+        events: With webhooks, what comes in each wait; None: nothing, until its time is up.
     """
 
     vendor: Sequence[ProjectStatus | MagicHourError]
     instead: Mapping[str, Sequence[Handler]] = field(default_factory=dict)
     task_seconds: int | None = None
+    events: Sequence[EventKind | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,11 @@ class Ended:
         """Status and error of the execution, state and reason of the drop."""
         reason = self.manifest["reason"]
         return self.status, self.error, self.manifest["state"], reason and reason["code"]
+
+
+def is_wait(state: Mapping[str, Any]) -> bool:
+    """Whether a task token ends a Task state."""
+    return str(state["Resource"]).endswith(".waitForTaskToken")
 
 
 class _TaskTimedOut(TimeoutError):
@@ -175,9 +187,18 @@ class SteppedVendor(FakeUpscaler):
 class UpscaleMachine:
     """The state machine of a stack, and what it works on. One execution at a time."""
 
-    def __init__(self, stack: Stack, clock: Clock, vendor: SteppedVendor, submit: Submit) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        clock: Clock,
+        vendor: SteppedVendor,
+        submit: Submit,
+        wake_waiters: WakeWaiters,
+    ) -> None:
         names = {name: resource.identity.name for name, resource in stack.resources.items()}
         self.clock, self.vendor, self._submit = clock, vendor, submit
+        webhooks = replace(submit.advance.follow.timing, webhooks=True)
+        self._submit_with_webhooks = _with_stand_ins(submit, {"timing": webhooks})
         self._arn = stack.resources["UpscaleStateMachine"].identity.ref
         self._input, self._results = names["InputBucket"], names["ResultsBucket"]
         self._ledger = boto3.resource("dynamodb").Table(names["Ledger"])
@@ -185,11 +206,13 @@ class UpscaleMachine:
         described = self._states.describe_state_machine(stateMachineArn=self._arn)
         self._definition: dict[str, Any] = json.loads(described["definition"])
         self._task_by_function = {
-            state["Parameters"]["FunctionName"].rpartition(":")[2]: name
+            (state["Parameters"]["FunctionName"].rpartition(":")[2], is_wait(state)): name
             for name, state in self._definition["States"].items()
             if state["Type"] == "Task"
         }
         self._apps = {names[logical_id]: app for logical_id, (app, _, _) in _FUNCTIONS.items()}
+        self._wake_waiters = wake_waiters
+        self._events: deque[EventKind | None] = deque()
         self._numbers = count(1)
         self._key = ""
         self._instead: dict[str, deque[Handler]] = {}
@@ -203,13 +226,13 @@ class UpscaleMachine:
                     continue
                 batch.delete_item(Key={"pk": item["pk"], "sk": item["sk"]})
         self.vendor.step(*scenario.vendor)
+        submit = self._submit if scenario.events is None else self._submit_with_webhooks
+        self._events = deque(scenario.events or ())
         self._instead = {state: deque(handlers) for state, handlers in scenario.instead.items()}
         self._key = f"{next(self._numbers)}.png"
         self._s3.put_object(Bucket=self._input, Key=self._key, Body=png())
-        with self._task_timeouts(scenario):
-            return self._followed(
-                lambda: self._submit(self._input, self._key, lambda: _LAMBDA_SECONDS)
-            )
+        with self._defined_for(scenario):
+            return self._followed(lambda: submit(self._input, self._key, lambda: _LAMBDA_SECONDS))
 
     def sweep(self) -> Ended:
         """Let the sweeper run once; follow the execution that then is the drop's last."""
@@ -219,9 +242,19 @@ class UpscaleMachine:
         """Return what lies at a key of the results bucket."""
         return self._s3.get_object(Bucket=self._results, Key=key)["Body"].read()
 
+    def wait(self, endpoint: CallbackEndpoint, seconds: float) -> CallbackOutcome | None:
+        """Let the next event of the scenario end a wait, or let its time pass."""
+        if endpoint.get_outcome() is None and (event := self._events and self._events.popleft()):
+            rows = self._ledger.scan()["Items"]
+            (row,) = (row for row in rows if str(row["sk"]).startswith("waiter#"))
+            self._wake_waiters(str(row["fingerprint"]), str(row["project_id"]), event)
+        if endpoint.get_outcome() is None:
+            self.clock.advance(seconds=seconds)
+        return endpoint.get_outcome()
+
     def invoke(self, function_name: str, event: Any) -> Invocation:
         """Run a function."""
-        task = self._task_by_function[function_name]
+        task = self._task_by_function[function_name, "task_token" in event]
         self._invocations[task] += 1
         instead = self._instead.get(task)
         try:
@@ -269,16 +302,18 @@ class UpscaleMachine:
         )
 
     @contextmanager
-    def _task_timeouts(self, scenario: Scenario) -> Iterator[None]:
-        if scenario.task_seconds is None:
+    def _defined_for(self, scenario: Scenario) -> Iterator[None]:
+        states, changed = self._definition["States"], dict[str, Any]()
+        if scenario.task_seconds is not None:
+            short = {"TimeoutSeconds": scenario.task_seconds}
+            states = states | {name: states[name] | short for name in scenario.instead}
+            changed["States"] = states
+        if scenario.events is not None:
+            changed["StartAt"] = FIRST_STATE_WITH_WEBHOOKS
+        if not changed:
             yield
             return
-        states = self._definition["States"]
-        short = {
-            name: states[name] | {"TimeoutSeconds": scenario.task_seconds}
-            for name in scenario.instead
-        }
-        self._define(self._definition | {"States": states | short})
+        self._define(self._definition | changed)
         try:
             yield
         finally:
@@ -309,12 +344,19 @@ def deployed_machine(aws_calls: CallLog) -> Iterator[UpscaleMachine]:
             environment = {name: str(value) for name, value in variables.items()}
             with _logged(aws_calls, logical_id):
                 composed = compose(settings.from_environment(environment), lambda drop: None)
+                if isinstance(composed, Check):
+                    # Its client is else made at its first call.
+                    vars(composed.wake_waiters.callbacks)["_client"] = wiring._client(
+                        "stepfunctions"
+                    )
             # It is the machine that is to wait, each time.
             schedule = PollSchedule(300, patience=0)
             stand_ins = {"clock": clock, "upscaler": vendor, "schedule": schedule}
             use_cases[app] = _with_stand_ins(composed, stand_ins)
             patch.setattr(app, f"_{compose.__name__}", partial(use_cases.get, app))
-        machine = UpscaleMachine(stack, clock, vendor, use_cases[submit])
+        machine = UpscaleMachine(
+            stack, clock, vendor, use_cases[submit], use_cases[check].wake_waiters
+        )
 
         def pass_time(seconds: float) -> None:
             clock.advance(seconds=seconds)
@@ -322,6 +364,10 @@ def deployed_machine(aws_calls: CallLog) -> Iterator[UpscaleMachine]:
         def wait(_: WaitFunction, *, env: object, wait_seconds: int) -> None:
             pass_time(wait_seconds)
 
+        def await_event(endpoint: CallbackEndpoint, timeout: float) -> CallbackOutcome | None:
+            return machine.wait(endpoint, timeout)
+
+        patch.setattr(CallbackEndpoint, "wait", await_event)
         patch.setattr(WaitFunction, "_wait_interval", wait)
         patch.setattr(retrier_decl, "time", SimpleNamespace(sleep=pass_time))
         functions = FunctionsClient(machine.invoke)  # of all clients, tasks use Lambda's alone

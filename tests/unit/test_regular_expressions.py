@@ -76,6 +76,7 @@ WORST: dict[str, tuple[Use | str, Sequence[str]]] = {
         filled("\\", "\\\\", "\\u", "\\ud83d", "\\\\u", "\\ud83d\\", before='{"a": "'),
     ),
     "dropscale.specs.document._CUT": ("match", [*filled(" ", "\t", " #"), *BLANKS]),
+    "dropscale.specs.output_name.PLACEHOLDER": ("findall", filled("{", "{a", "{}", "a")),
     "dropscale.specs.parse._HUMP": ("split", NAMES),
     "dropscale.specs.foreign_syntax._FENCE": ("match", BLANKS),
     "dropscale.specs.foreign_syntax._JSON_BEGINNING": ("match", BLANKS),
@@ -92,6 +93,7 @@ WORST: dict[str, tuple[Use | str, Sequence[str]]] = {
         _public,
         [*NAMES, *filled("a.a-", "a" * 63 + ".", after="!")],
     ),
+    "dropscale.pipeline.receive_event._ID": ("fullmatch", filled("a", "a-", "1")),
     "dropscale.ledger.jobs._NAME": (
         "search",
         filled("[01234567-1-a", "-1", "1", before="[01234567-1-"),

@@ -9,6 +9,7 @@ from typing import Any
 from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
 from dropscale_cli.files.drops import NOTHING_IGNORED, IgnoredFiles
+from dropscale_cli.specs.plan import shared_with
 from dropscale_cli.terminal import Table, Terminal, say_json
 from dropscale_cli.tracking.progress import reason_lines, state_in_words
 from dropscale_cli.tracking.round_trip import FollowedDrop
@@ -61,7 +62,7 @@ class Summary:
         if job.fingerprint in self.paid_before:
             return Charge(job, 0, "paid before")
         if job.fingerprint in first:
-            return Charge(job, 0, f"shared with {first[job.fingerprint]}")
+            return Charge(job, 0, shared_with(first[job.fingerprint], drop.key))
         first[job.fingerprint] = drop.key
         return Charge(job, self._credits_by_job[job.fingerprint])
 

@@ -177,16 +177,16 @@ def _as_json(key: str, resolved: ResolvedSpec) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Return a value as JSON; for renditions, how each is written."""
     if isinstance(value, tuple):
-        return [
-            {as_written(field): _plain(each.value) for field, each in item.value.items()}
-            for item in value
-        ]
+        return [_plain(item.value) for item in value]
+    if isinstance(value, dict):
+        return {as_written(field): _plain(each.value) for field, each in value.items()}
     return value
 
 
 def _in_words(value: Any) -> str:
     if isinstance(value, tuple):
-        return f"{len(value)} of them" if value else "none"
+        names = [item.value for item in value if isinstance(item.value, str)]
+        return ", ".join(names) or (f"{len(value)} of them" if value else "none")
     return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -18,10 +18,12 @@ from dropscale.errors import DropscaleError
 from dropscale.image.carry import foresee_losses
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Rendition, Source
+from dropscale.pipeline.parts.claim_names import PlannedNames
 from dropscale.pipeline.parts.plan import LargeEnough, plan_renditions
 from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale.pipeline.parts.source_image import SourceImage, image_of, require_size
 from dropscale.pipeline.parts.spec_resolver import DropSpecs, SpecResolver
+from dropscale.results.output_key import foreseen_key
 from dropscale.specs.effective import MetadataChoice
 from dropscale.specs.faults import Fault
 from dropscale.specs.keys import SPEC_SUFFIXES
@@ -98,7 +100,7 @@ class Plan:
                 if job in self.ledger.paid:
                     yield Charge(drop, rendition, 0, "paid before")
                 elif job in first:
-                    yield Charge(drop, rendition, 0, f"shared with {first[job]}")
+                    yield Charge(drop, rendition, 0, shared_with(first[job], drop.source.key))
                 else:
                     first[job] = drop.source.key
                     yield Charge(drop, rendition, rendition.parameters.credits)
@@ -131,11 +133,16 @@ class Plan:
         return sum(price for job, price in prices.items() if job in self.ledger.paid)
 
 
+def shared_with(first: str, key: str) -> str:
+    """Return why a job costs nothing at a drop, if the drop with the key `first` pays for it."""
+    return "same upscale" if first == key else f"shared with {first}"
+
+
 def plan_of(drops: Drops, ledger: KeptLedger) -> Plan:
     """Plan all drops on a stack that continues from `ledger`; faulty ones cost nothing."""
     bucket = drops.bucket
-    specs = bucket.specs()
-    planned = [drop for key in drops.to_follow for drop in _plan_drop(key, bucket, specs)]
+    specs, names = bucket.specs(), PlannedNames(ledger.claim)
+    planned = [drop for key in drops.to_follow for drop in _plan_drop(key, bucket, specs, names)]
     return Plan(planned, ledger)
 
 
@@ -144,6 +151,7 @@ def planned_drop(
     version: ObjectVersion,
     specs: SpecResolver,
     image_of: Callable[[DropSpecs], SourceImage],
+    names: PlannedNames,
     budget: Budget = _NO_BUDGET,
 ) -> PlannedDrop | None:
     """Plan one drop, deciding in the order of submit; None if it is another tool's file.
@@ -159,12 +167,15 @@ def planned_drop(
         source = image_of(found).describe(source)
         resolved = found.for_image(source)
         renditions = plan_renditions(source, resolved.effective, budget)
+        names.take(source.key, resolved.effective, renditions.values())
     except DropscaleError as error:
         return PlannedDrop(source, refusal=error)
     return PlannedDrop(source, tuple(renditions.values()), resolved.warnings)
 
 
-def _plan_drop(key: str, bucket: LocalBucket, specs: SpecResolver) -> Iterator[PlannedDrop]:
+def _plan_drop(
+    key: str, bucket: LocalBucket, specs: SpecResolver, names: PlannedNames
+) -> Iterator[PlannedDrop]:
     source = Source(bucket="", key=key, etag="")
     version = bucket.head("", key)
     with ExitStack() as open_objects:
@@ -174,6 +185,7 @@ def _plan_drop(key: str, bucket: LocalBucket, specs: SpecResolver) -> Iterator[P
                 version,
                 specs,
                 lambda found: image_of(bucket, source, found, open_objects),
+                names,
             )
             if planned is not None:
                 with bucket.paths[key].open("rb") as file:
@@ -286,7 +298,8 @@ class _Report:
         }
         more = "".join(f"; {name}: {count}" for name, count in facts.items() if count)
         more += f"; other files ignored: {self.ignored}" if self.ignored else ""
-        upscales, images = len(list(plan.charges)), states.count("planned")
+        jobs = {(one.drop.source.key, one.rendition.fingerprint) for one in plan.charges}
+        upscales, images = len(jobs), states.count("planned")
         what = f"{upscales} upscale{'s' * (upscales != 1)} of {images} image{'s' * (images != 1)}"
         return f"{what}: {plan.credits} credits, {dollars}{more}"
 
@@ -299,6 +312,9 @@ def _row(charge: Charge) -> Iterator[str]:
     told = [f"{parameters.scale_factor}x {parameters.mode}"]
     told += [f"prompt {parameters.prompt!r}"] if parameters.prompt else []
     told += [f"revision {parameters.revision}"] if parameters.revision else []
+    jobs = [one.fingerprint for one in charge.drop.renditions]
+    if charge.rendition.output_settings.name or jobs.count(charge.rendition.fingerprint) > 1:
+        told.append(f"as {PurePosixPath(foreseen_key(source.key, charge.rendition)).name}")
     yield ", ".join(told)
     yield str(charge.credits)
     yield charge.free_because or ""
@@ -341,6 +357,7 @@ def _rendition_as_json(charge: Charge) -> dict[str, Any]:
     return {
         **rendition.parameters.model_dump(mode="json"),
         "download_directory": rendition.directory,
+        "output": rendition.output_settings.model_dump(mode="json"),
         "width": width,
         "height": height,
         "price": rendition.parameters.credits,

@@ -56,6 +56,14 @@ _DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
 
 
 @dataclass(frozen=True)
+class WebhookEndpoint:
+    """The public URL of a stack with webhooks, and the secret that holds the webhook's secret."""
+
+    url: str
+    secret_arn: str
+
+
+@dataclass(frozen=True)
 class AwsTarget:
     """A `Target` through AWS clients.
 
@@ -64,12 +72,14 @@ class AwsTarget:
         version: That of dropscale when the stack was deployed.
         dead_letter_queue_url: The queue of drops that submit could not process.
         settings: The settings that its functions also get.
+        webhook: None: Webhooks is disabled.
     """
 
     client: Callable[[str], Any]
     version: str
     dead_letter_queue_url: str
     settings: CommandSettings
+    webhook: WebhookEndpoint | None = None
 
     @classmethod
     def of_stack(
@@ -90,6 +100,9 @@ class AwsTarget:
             version=outputs["Version"],
             dead_letter_queue_url=outputs["DropDeadLetterQueueUrl"],
             settings=CommandSettings.from_environment(told),
+            webhook=WebhookEndpoint(outputs["WebhookUrl"], outputs["WebhookSecretArn"])
+            if "WebhookUrl" in outputs
+            else None,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""`dropscale doctor` and `dropscale secret set`: check a stack and set its API key."""
+"""`dropscale doctor` and `dropscale secret set`: check a stack and set its secrets."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dropscale import __version__
 from dropscale.aws import wiring
-from dropscale.aws.api_key import SecretApiKey
+from dropscale.aws.stored_secret import StoredSecret
 from dropscale.ledger.budget import Budget
 from dropscale.magichour import Account, Client, MagicHourError, Unauthorized
+from dropscale.magichour.urls import VISIBLE_ASCII
 from dropscale.pipeline.parts.ownership import MayNotPay
 from dropscale_cli.errors import KeyRefused
 from dropscale_cli.options import YES_HELP, ended_by_signals, examples, format_option, stack_option
@@ -28,6 +29,9 @@ from dropscale_cli.stacks.live_check import report_live
 from dropscale_cli.stacks.local_stack import RealApi, chosen_api
 from dropscale_cli.terminal import Commands, Terminal, ask_unseen, on_one_line, say, say_json
 from dropscale_cli.tracking.progress import progress_on
+
+_VENDOR_PAGE = "https://magichour.ai/developer"
+_EVENT_DAYS = 14
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ def examine(target: AwsTarget, stack: str) -> list[Finding]:
         "Magic Hour": lambda: _magic_hour(target, stack),
         "budget": lambda: _budget(target),
         "gate": lambda: _gate(target),
+        "webhooks": lambda: _webhooks(target, stack),
     }
     return [_found(part, check) for part, check in checks.items()]
 
@@ -158,7 +163,7 @@ def _dead_letters(target: AwsTarget) -> Finding:
 
 
 def _key_of(target: AwsTarget) -> str:
-    return SecretApiKey(target.client("secretsmanager"), target.settings.api_key_secret_arn)()
+    return StoredSecret(target.client("secretsmanager"), target.settings.api_key_secret_arn)()
 
 
 def _api_key(target: AwsTarget, stack: str) -> Finding:
@@ -217,6 +222,75 @@ def _gate(target: AwsTarget) -> Finding:
     )
 
 
+def _webhooks(target: AwsTarget, stack: str) -> Finding:
+    if target.webhook is None:
+        return Finding("webhooks", "off: projects are looked at again and again")
+    url = target.webhook.url
+    try:
+        StoredSecret(target.client("secretsmanager"), target.webhook.secret_arn)()
+    except Unauthorized:
+        return Finding(
+            "webhooks",
+            f"no secret is set, so no event counts; the URL is {url}",
+            f"On {_VENDOR_PAGE}, create a webhook for this URL with all image events. Then: "
+            f"dropscale secret set --webhook --stack {stack}",
+        )
+    last = _last_event(target, stack)
+    detail = (
+        f"the last event came on {last:%Y-%m-%d}, in the hour from {last:%H:%M} UTC"
+        if last
+        else f"no event in {_EVENT_DAYS} days. If images were upscaled, compare URL, events and "
+        f"secret with the webhook on {_VENDOR_PAGE}"
+    )
+    return Finding("webhooks", f"{url}: {detail}")
+
+
+def _last_event(target: AwsTarget, stack: str) -> datetime | None:
+    now = datetime.now(UTC)
+    found = target.client("cloudwatch").get_metric_statistics(
+        Namespace="dropscale",
+        MetricName="webhook_events",
+        Dimensions=[{"Name": "service", "Value": stack}],
+        StartTime=now - timedelta(days=_EVENT_DAYS),
+        EndTime=now,
+        Period=3600,
+        Statistics=["Sum"],
+    )
+    return max((point["Timestamp"] for point in found["Datapoints"]), default=None)
+
+
+def set_webhook_secret(stack: str) -> None:
+    """Read a webhook's secret like a key, and store it; only the vendor's events can prove it.
+
+    Raises:
+        KeyRefused: the stack has no webhook, the secret cannot be one, or AWS refuses it.
+        StackUnreachable: the stack does not exist or cannot be reached.
+    """
+    target = deployed_target(stack)
+    if target.webhook is None:
+        raise KeyRefused(
+            "Nothing was changed. The stack has no webhook: deploy it with Webhooks=enabled first."
+        )
+    secret = _given_secret("Secret of the Magic Hour webhook")
+    if not VISIBLE_ASCII.fullmatch(secret):
+        raise KeyRefused("Nothing was changed. A secret is one word.")
+    try:
+        target.client("secretsmanager").put_secret_value(
+            SecretId=target.webhook.secret_arn, SecretString=secret
+        )
+    except ClientError as error:
+        raise KeyRefused(f"Nothing was changed. {error}") from error
+    say(
+        "The webhook's secret is set; it counts within a minute.",
+        f"The webhook on {_VENDOR_PAGE} must send all image events to {target.webhook.url}",
+    )
+
+
+def _given_secret(what: str) -> str:
+    """Return what is typed, without echo, or the first line of standard input."""
+    return (ask_unseen(what) if sys.stdin.isatty() else sys.stdin.readline()).strip()
+
+
 def set_key(stack: str) -> None:
     """Read a key from the terminal, without echo, or from standard input, and store it.
 
@@ -225,10 +299,7 @@ def set_key(stack: str) -> None:
         StackUnreachable: the stack does not exist or cannot be reached.
     """
     target = deployed_target(stack)
-    if sys.stdin.isatty():
-        key = ask_unseen("Magic Hour API key").strip()
-    else:
-        key = sys.stdin.readline().strip()
+    key = _given_secret("Magic Hour API key")
     settings = target.settings
     try:
         account = Client(token=key, base_url=settings.api_base_url).v1.account.list()
@@ -287,19 +358,32 @@ def doctor(
 
 @click.group(cls=Commands)
 def secret() -> None:
-    """Manage the Magic Hour API key of a stack."""
+    """Manage the Magic Hour API key of a stack, and the secret of its webhook."""
 
 
 @secret.command(
     "set",
-    epilog=examples("dropscale secret set", "pass show magic-hour | dropscale secret set"),
+    epilog=examples(
+        "dropscale secret set",
+        "pass show magic-hour | dropscale secret set",
+        "dropscale secret set --webhook",
+    ),
 )
 @stack_option
-def set_secret(*, stack: str) -> None:
+@click.option(
+    "--webhook",
+    "is_webhooks",
+    is_flag=True,
+    help="Set the secret of the Magic Hour webhook instead (docs/webhooks.md).",
+)
+def set_secret(*, stack: str, is_webhooks: bool) -> None:
     """Set a stack's key, after a free call that checks it.
 
     The key is asked for or read from standard input. It is not an argument, because others on this
     machine could see that.
     """
     with ended_by_signals("Nothing was changed."):
-        set_key(stack)
+        if is_webhooks:
+            set_webhook_secret(stack)
+        else:
+            set_key(stack)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,10 +44,16 @@ Server = TypeVar("Server")
 
 @dataclass(frozen=True)
 class MagicHour:
-    """The Magic Hour API that a stack calls."""
+    """The Magic Hour API that a stack calls.
+
+    Attributes:
+        create_webhook: sends all events to a URL, and returns the secret of their signatures;
+            None: only the account's owner can, and the URL would have to be public.
+    """
 
     base_url: str
     api_key: str = field(repr=False)
+    create_webhook: Callable[[str], str] | None = None
 
 
 def embedded_parameters() -> dict[str, str]:
@@ -75,7 +81,7 @@ def embedded_api(server: api.EmbeddedApi) -> Iterator[MagicHour]:
         StartFailed: the port is taken, or the folder cannot be used.
     """
     with _start_server(server, OSError, FileUnusable) as served:
-        yield MagicHour(served.base_url, served.token)
+        yield MagicHour(served.base_url, served.token, served.create_webhook)
 
 
 @contextmanager
@@ -99,6 +105,11 @@ def local_cloud(
     """
 
     def take_up(cloud: EmbeddedCloud) -> None:
+        if magic_hour.create_webhook is not None:
+            secret = magic_hour.create_webhook(cloud.outputs["WebhookUrl"])
+            cloud.client("secretsmanager").put_secret_value(
+                SecretId=cloud.outputs["WebhookSecretArn"], SecretString=secret
+            )
         for source, file in originals:
             if source.version_id:
                 cloud.put_back(source.bucket, source.key, source.version_id, file.read_bytes())
@@ -113,7 +124,11 @@ def local_cloud(
 
             stack = cloud.EmbeddedCloud(
                 template=stack_source() / "template.yaml",
-                parameters={"ApiBaseUrl": magic_hour.base_url, **parameters},
+                parameters={
+                    "ApiBaseUrl": magic_hour.base_url,
+                    "Webhooks": "enabled" if magic_hour.create_webhook else "disabled",
+                    **parameters,
+                },
                 secrets={"ApiKeySecret": magic_hour.api_key},
                 port=port,
                 log=log,

@@ -30,6 +30,7 @@ from dropscale_embedded.api.faults import Call, FaultPlanInvalid
 from dropscale_embedded.api.projects import (
     OutOfCredits,
     PlanRefused,
+    Project,
     Projects,
     TooManyJobs,
     UnknownProject,
@@ -80,10 +81,17 @@ class StorageUrls:
         url = _storage_url(path, query)
         return contract.UploadUrl(upload_url=url, expires_at=expires_at, file_path=path)
 
-    def download(self, path: str) -> contract.Download:
-        """Return the download URL of a storage path; needs a request's context."""
+    def download(self, path: str, base_url: str | None = None) -> contract.Download:
+        """Return the download URL of a storage path; without a base, needs a request's context."""
         query, expires_at = self.signer.sign("GET", path, self.download_lifetime)
-        return contract.Download(url=_storage_url(path, query), expires_at=expires_at)
+        url = _storage_url(path, query, base_url)
+        return contract.Download(url=url, expires_at=expires_at)
+
+    def project(self, project: Project, base_url: str | None = None) -> contract.ProjectAnswer:
+        """Return the vendor's document of a project, with the URL of its output."""
+        complete = project.status == ProjectStatus.COMPLETE
+        downloads = [self.download(output_path(project.id), base_url)] if complete else []
+        return contract.ProjectAnswer.of(project, downloads)
 
 
 def create_app(
@@ -150,10 +158,7 @@ class _Calls:
         return _dump(contract.CreateAnswer(id=project.id, credits_charged=cost, frame_cost=cost))
 
     def get_project(self, project_id: str) -> dict[str, Any]:
-        project = self.projects.get(project_id)
-        complete = project.status == ProjectStatus.COMPLETE
-        downloads = [self.urls.download(output_path(project_id))] if complete else []
-        return _dump(contract.ProjectAnswer.of(project, downloads))
+        return _dump(self.urls.project(self.projects.get(project_id)))
 
     def delete_project(self, project_id: str) -> Response:
         self.projects.delete(project_id)
@@ -182,8 +187,9 @@ def _limit_body() -> None:
         request.max_content_length = _MAX_JSON_BYTES
 
 
-def _storage_url(path: str, query: dict[str, str]) -> str:
-    return f"{request.host_url.rstrip('/')}{STORAGE_PATH}{path}?{urlencode(query)}"
+def _storage_url(path: str, query: dict[str, str], base_url: str | None = None) -> str:
+    base = base_url or request.host_url.rstrip("/")
+    return f"{base}{STORAGE_PATH}{path}?{urlencode(query)}"
 
 
 def _dump(answer: BaseModel) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from pydantic import (
 
 
 class Call(StrEnum):
-    """What can fail: the calls, and the rendering of a created project."""
+    """What can fail: the calls, the rendering of a created project, and events to a webhook."""
 
     UPLOAD_URLS = "upload_urls"
     UPLOAD = "upload"
@@ -38,9 +38,10 @@ class Call(StrEnum):
     DELETE = "delete"
     ACCOUNT = "account"
     DOWNLOAD = "download"
+    WEBHOOK = "webhook"
 
 
-_HTTP_CALLS = frozenset(Call) - {Call.RENDER}
+_HTTP_CALLS = frozenset(Call) - {Call.RENDER, Call.WEBHOOK}
 _CALLS_WITH_A_BODY = _HTTP_CALLS - {Call.UPLOAD, Call.DELETE}  # in their answers
 _NAMELESS_CALLS = frozenset({Call.UPLOAD_URLS, Call.ACCOUNT})
 
@@ -90,14 +91,14 @@ class Answer(_Part):
 
 
 class Altered(_Part):
-    """The API's own answer, with some fields replaced; a refusal is unchanged.
+    """The API's answer, or a webhook's payload, with other fields; a refusal is unchanged.
 
     Attributes:
         fields: JSON values by name, of any type.
         without: the names of fields that are left out.
     """
 
-    calls: ClassVar = _CALLS_WITH_A_BODY - {Call.DOWNLOAD}
+    calls: ClassVar = _CALLS_WITH_A_BODY - {Call.DOWNLOAD} | {Call.WEBHOOK}
     kind: Literal["altered"] = "altered"
     fields: dict[str, JsonValue] = {}
     without: tuple[str, ...] = ()
@@ -173,6 +174,51 @@ class Outcome(_Part):
     code: str = "content_policy_violation"
 
 
+class Lost(_Part):
+    """The event is never sent."""
+
+    calls: ClassVar = frozenset({Call.WEBHOOK})
+    kind: Literal["lost"] = "lost"
+
+
+class Late(_Part):
+    """The event is sent later, and so perhaps after the next one."""
+
+    calls: ClassVar = frozenset({Call.WEBHOOK})
+    kind: Literal["late"] = "late"
+    seconds: Seconds
+
+
+class Repeated(_Part):
+    """The event is sent again, although the first was accepted.
+
+    Attributes:
+        times: how often it is sent in all.
+        seconds: the pause between two.
+        signed: `anew` each time, or `once`, so that the last are old (a replay).
+    """
+
+    calls: ClassVar = frozenset({Call.WEBHOOK})
+    kind: Literal["repeated"] = "repeated"
+    times: Annotated[int, Field(ge=2, le=100)] = 2
+    seconds: Seconds = 0.1
+    signed: Literal["anew", "once"] = "anew"
+
+
+class SignedOnce(_Part):
+    """Retries of the event have the signature and time of the first try."""
+
+    calls: ClassVar = frozenset({Call.WEBHOOK})
+    kind: Literal["signed_once"] = "signed_once"
+
+
+class Forged(_Part):
+    """A copy with another secret's signature is sent first."""
+
+    calls: ClassVar = frozenset({Call.WEBHOOK})
+    kind: Literal["forged"] = "forged"
+
+
 Fault = Annotated[
     Answer
     | Altered
@@ -183,7 +229,12 @@ Fault = Annotated[
     | CutOff
     | Expired
     | WrongOutput
-    | Outcome,
+    | Outcome
+    | Lost
+    | Late
+    | Repeated
+    | SignedOnce
+    | Forged,
     Field(discriminator="kind"),
 ]
 

@@ -24,6 +24,9 @@ from dropscale.upscaler import (
 Clock = Callable[[], datetime]
 """Returns the current time, in UTC."""
 
+Listener = Callable[["Project"], None]
+"""Told each new state of a project, while the account is locked."""
+
 _UNFINISHED = frozenset({ProjectStatus.QUEUED, ProjectStatus.RENDERING})
 
 
@@ -178,8 +181,10 @@ class Projects:
         tier: Tier,
         clock: Clock,
         concurrent_jobs: int | None = None,
+        changed: Listener = lambda _: None,
     ) -> None:
         """Open an account that may have `concurrent_jobs` unfinished jobs; None: any number."""
+        self._changed = changed
         self.book = Book()
         self.tier = tier
         self._concurrent_jobs = concurrent_jobs
@@ -313,6 +318,7 @@ class Projects:
     def _change(self, project_id: str, *entries: Entry, **changes: Any) -> Project:
         project = replace(self._get(project_id), **changes)
         self._record(project, *entries)
+        self._changed(project)
         return project
 
     def _record(self, project: Project | None, *entries: Entry) -> None:

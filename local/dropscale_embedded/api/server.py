@@ -32,6 +32,7 @@ from dropscale_embedded.api.projects import (
 )
 from dropscale_embedded.api.rendering import RenderPool
 from dropscale_embedded.api.storage import Storage, UrlSigner
+from dropscale_embedded.api.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -117,11 +118,16 @@ class EmbeddedApi:
         self._clock = clock
         self._port = port
         self._workers = workers or os.cpu_count() or 1
+        self._webhooks = Webhooks(
+            self.faults,
+            lambda project: self._urls.project(project, self.base_url).model_dump(mode="json"),
+        )
         self._projects = Projects(
             credits_granted=credits_granted,
             tier=tier,
             clock=clock,
             concurrent_jobs=concurrent_jobs or CONCURRENT_JOBS_BY_TIER.get(tier),
+            changed=self._webhooks.announce,
         )
         self._urls = StorageUrls(
             signer=UrlSigner(key=token_bytes(32), clock=clock),
@@ -129,6 +135,13 @@ class EmbeddedApi:
             download_lifetime=download_url_lifetime,
         )
         self._stack = ExitStack()
+
+    def create_webhook(self, url: str) -> str:
+        """Send signed events of all projects to a URL from now on; return the webhook's secret.
+
+        At the vendor, the account's owner does this on the Developer Hub page.
+        """
+        return self._webhooks.create(url)
 
     @property
     def book(self) -> Book:
@@ -154,6 +167,7 @@ class EmbeddedApi:
             kept = folder / "account.sqlite" if self._folder else Path(":memory:")
             account = stack.enter_context(AccountFile.opened(kept))
             unfinished = self._projects.restore(account)
+            stack.enter_context(self._webhooks)
             pool = RenderPool(
                 projects=self._projects,
                 storage=storage,

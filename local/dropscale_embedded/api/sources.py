@@ -50,12 +50,12 @@ def _fetch(url: SplitResult) -> bytes:
     connection = connect(url.hostname or "", url.port, timeout=_FETCH_TIMEOUT_SECONDS)
     try:
         connection.request("GET", f"{url.path}?{url.query}" if url.query else url.path)
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise ImageFault(
-                "invalid_file_format", f"The image URL answers {answer.status}, not 200"
-            )
-        data = answer.read(MAX_IMAGE_BYTES + 1)
+        with connection.getresponse() as answer:
+            if answer.status != 200:
+                raise ImageFault(
+                    "invalid_file_format", f"The image URL answers {answer.status}, not 200"
+                )
+            data = answer.read(MAX_IMAGE_BYTES + 1)
     finally:
         connection.close()
     if len(data) > MAX_IMAGE_BYTES:

@@ -20,6 +20,7 @@ from dropscale_embedded.cloud.aws_clients import ClientFactory, drawn_credential
 from dropscale_embedded.cloud.aws_signatures import SignatureCheck
 from dropscale_embedded.cloud.error_response import refusal_response
 from dropscale_embedded.cloud.errors import AlreadyRunningError
+from dropscale_embedded.cloud.function_urls import function_urls, is_function_url
 from dropscale_embedded.cloud.functions import function_config, layer_folders
 from dropscale_embedded.cloud.journalled_tables import replay
 from dropscale_embedded.cloud.lambda_workers import FunctionConfig, FunctionPool, Invocation
@@ -42,7 +43,7 @@ from dropscale_embedded.journal import Journal
 from dropscale_embedded.workers.processes import StartWorker, base_environment, fork_server
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 _one_per_process = threading.Lock()
 
@@ -186,8 +187,9 @@ class EmbeddedCloud:
             )
         )
         described = stack_descriptions(context, stack)
+        with_urls = function_urls(_names_of_functions_with_a_url(stack), self._invoke)
         started.enter_context(
-            served_moto(listener, lambda moto: self._controlled(described(moto), port))
+            served_moto(listener, lambda moto: self._controlled(with_urls(described(moto)), port))
         )
         started.callback(self._stop)
         create_resources(
@@ -200,10 +202,16 @@ class EmbeddedCloud:
         self._start_event_sources(stack, context)
 
     def _controlled(self, application: "WSGIApplication", port: int) -> "WSGIApplication":
+        check = SignatureCheck(self.credentials, lambda: datetime.now(UTC))
+
+        def authenticate(environ: "WSGIEnvironment") -> None:
+            if not is_function_url(environ):
+                check(environ)
+
         return access_controlled(
             application,
             port=port,
-            authenticate=SignatureCheck(self.credentials, lambda: datetime.now(UTC)),
+            authenticate=authenticate,
             refusal=refusal_response,
         )
 
@@ -267,3 +275,11 @@ class EmbeddedCloud:
         wake_queues()
         for thread in self._threads:
             thread.join()
+
+
+def _names_of_functions_with_a_url(stack: Stack) -> set[str]:
+    return {
+        function.identity.name
+        for function in stack.of_type("AWS::Serverless::Function")
+        if "FunctionUrlConfig" in function.properties
+    }

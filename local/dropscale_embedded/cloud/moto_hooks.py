@@ -31,7 +31,17 @@ from moto.s3 import notifications
 from moto.s3.models import s3_backends
 from moto.s3.responses import S3Response
 from moto.sqs.models import Queue, SQSBackend, sqs_backends
+from moto.stepfunctions.parser.api import TaskTimedOut
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import (
+    ResourceCondition,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (  # noqa: E501 # its name
+    StateTaskServiceCallback,
+)
+from moto.stepfunctions.parser.asl.eval.callback.callback import (
+    CallbackEndpoint,
+)
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client
 
@@ -110,6 +120,8 @@ def hooked_moto(
         (AmazonStateLanguageParser, "parse", _parse_once),
         (boto_client, "boto3", lambda _: interpreter_boto3),
         (retrier_decl, "time", lambda _: interpreter_time),
+        (StateTaskServiceCallback, "_evaluate_with_timeout", _with_a_token_for_each_try),
+        (CallbackEndpoint, "notify", _refuse_dead_tokens),
         (notifications, "send_event", lambda _: _send_event(object_event)),
         (Queue, "wait_for_messages", lambda _: _wait_for_messages(stopping)),
         (SQSBackend, "receive_message", _lock_queue),
@@ -148,6 +160,12 @@ def wake_queues() -> None:
                     queue._messages_lock.notify_all()
 
 
+def end_waits_for_tokens(execution: Any) -> None:
+    """End the waits of an execution that a token would end."""
+    for endpoint in [*execution.exec_worker.env.callback_pool_manager._pool.values()]:
+        endpoint.interrupt_all()
+
+
 def put_deleted_version(bucket: str, key: str, version_id: str, body: bytes) -> None:
     """Put a version of an object below a delete marker; no client can choose a version's id."""
     backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
@@ -179,6 +197,44 @@ def _parse_once(original: Callable[[str], tuple[Any, Any]]) -> Callable[[str], t
         return copy.deepcopy(program), tree
 
     return parse_once
+
+
+def _with_a_token_for_each_try(original: Callable[..., None]) -> Callable[..., None]:
+    """Give each try of a task a token of its own, as AWS does, and end the token with the try.
+
+    moto gives a task one token for all its tries, and takes it even when the task is over.
+    https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#wait-token-contextobject
+    """
+
+    @functools.wraps(original)
+    def evaluate(state: Any, env: Any) -> None:
+        context, pool = env.states.context_object, env.callback_pool_manager
+        if state.resource.condition is not ResourceCondition.WaitForTaskToken:
+            original(state, env)
+            return
+        endpoint = pool.get(context.context_object_data["Task"]["Token"])
+        if endpoint._notify_event.is_set():
+            endpoint = pool.add(context.update_task_token())
+        try:
+            original(state, env)
+        finally:
+            endpoint.interrupt_all()
+
+    return evaluate
+
+
+def _refuse_dead_tokens(original: Callable[..., None]) -> Callable[..., None]:
+    """Take one answer to a token, and none when its try is over."""
+    lock = threading.Lock()
+
+    def notify(endpoint: Any, outcome: Any) -> None:
+        with lock:
+            if endpoint._notify_event.is_set():
+                # moto's own way to say so ends in a TypeError.
+                raise TaskTimedOut("Provided task does not exist anymore", TaskTimedOut.code, 400)
+            original(endpoint, outcome)
+
+    return notify
 
 
 def _send_event(object_event: ObjectEvent) -> Callable[..., None]:

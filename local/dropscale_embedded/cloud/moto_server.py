@@ -24,6 +24,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.serving import make_server
 
 from dropscale_embedded.cloud.errors import PortInUseError
+from dropscale_embedded.cloud.moto_hooks import end_waits_for_tokens
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -109,6 +110,7 @@ def end_executions() -> None:
                 for execution in machine.executions:
                     if execution.status == "RUNNING" and execution.exec_worker.env is not None:
                         execution.stop(datetime.now(UTC), None, "the embedded cloud is stopping")
+                        end_waits_for_tokens(execution)
     deadline = time.monotonic() + _EXECUTIONS_END_SECONDS
     while TMP_THREADS:
         thread = TMP_THREADS.pop()

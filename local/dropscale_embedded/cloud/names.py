@@ -58,6 +58,9 @@ class _Naming:
 
 _HERE = "{region}:{account_id}"
 
+FUNCTION_URL_PATH = "/_function-url/"
+"""The prefix of the paths of all function URLs; no bucket can have this name."""
+
 _NAMING: Mapping[str, _Naming] = {
     "AWS::S3::Bucket": _Naming("BucketName", attributes={"Arn": "arn:{partition}:s3:::{name}"}),
     "AWS::S3::BucketPolicy": _Naming(),
@@ -101,6 +104,11 @@ _NAMING: Mapping[str, _Naming] = {
     ),
     "AWS::Serverless::Function": _Naming(
         "FunctionName", attributes={"Arn": f"arn:{{partition}}:lambda:{_HERE}:function:{{name}}"}
+    ),
+    # What SAM makes of a function's FunctionUrlConfig; its name is the function's.
+    "AWS::Lambda::Url": _Naming(
+        ref=f"arn:{{partition}}:lambda:{_HERE}:function:{{name}}",
+        attributes={"FunctionUrl": "{endpoint_url}" + FUNCTION_URL_PATH + "{name}/"},
     ),
     "AWS::Serverless::StateMachine": _Naming(
         "Name",

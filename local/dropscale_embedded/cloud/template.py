@@ -126,6 +126,8 @@ def resolve_template(
     values = given | context.pseudo_parameters
 
     def identity(logical_id: str) -> ResourceIdentity:
+        if function := urls.get(logical_id):
+            return identify("AWS::Lambda::Url", logical_id, identity(function).name, context)
         resource = declared[logical_id]
         name = resource["Properties"].get(name_property(resource["Type"]))
         if name is not None:
@@ -135,13 +137,19 @@ def resolve_template(
     resolver = Resolver(
         values,
         template.get("Conditions") or {},
-        lambda logical_id: identity(logical_id) if logical_id in wanted else None,
+        lambda logical_id: identity(logical_id) if logical_id in {*wanted, *urls} else None,
     )
     _check_rules(template.get("Rules") or {}, resolver)
     wanted = {
         logical_id
         for logical_id, resource in declared.items()
         if _is_wanted(resource, f"Resources.{logical_id}", resolver)
+    }
+    # SAM gives the URL of a function this logical id.
+    urls = {
+        f"{logical_id}Url": logical_id
+        for logical_id in wanted
+        if "FunctionUrlConfig" in declared[logical_id]["Properties"]
     }
     resources = {
         logical_id: _resolve_resource(logical_id, resource, resolver, identity(logical_id))
@@ -179,6 +187,10 @@ def _resolve_resource(
     where = f"Resources.{logical_id}"
     properties = resolver.resolve(resource["Properties"], where)
     check_known(properties, RESOURCE_TYPES[resource["Type"]], where)
+    if properties.get("FunctionUrlConfig", {}).get("AuthType", "NONE") != "NONE":
+        raise UnsupportedTemplateError(
+            f"{where}.FunctionUrlConfig: AuthType is not supported by the embedded cloud; use NONE"
+        )
     for name, event in properties.get("Events", {}).items():
         if event.get("Type") not in EVENT_TYPES:
             raise UnsupportedTemplateError(

@@ -122,6 +122,7 @@ RESOURCE_TYPES: Mapping[str, Mapping[str, Schema]] = {
         "EphemeralStorage": "no meaning locally: the temporary folder is not limited",
         "Environment": {"Variables": {ANY_NAME: APPLIED}},
         "Events": {ANY_NAME: {"Type": APPLIED, "Properties": APPLIED}},
+        "FunctionUrlConfig": {"AuthType": APPLIED},
         "EventInvokeConfig": "no meaning locally: what a schedule invokes is not repeated",
         "LoggingConfig": _LOGGING,
         "Tracing": _LOGGING,

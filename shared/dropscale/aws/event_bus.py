@@ -1,4 +1,4 @@
-"""Sends events about drops to the account's default event bus."""
+"""Sends events about drops and batches to the account's default event bus."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from dropscale.ledger.batches import Batch, Settlement
 from dropscale.ledger.drops import Drop
-from dropscale.results.announcement import DETAIL_TYPES, SOURCE, announcement_of
+from dropscale.results.announcement import (
+    BATCH_DETAIL_TYPE,
+    DETAIL_TYPES,
+    SOURCE,
+    announcement_of,
+    batch_announcement_of,
+)
 
 if TYPE_CHECKING:
     from types_boto3_events import EventBridgeClient
@@ -43,6 +50,14 @@ class EventBridgeAnnouncer:
         if detail_type is None:
             return True
         detail = announcement_of(drop, *self._results).model_dump_json()
+        return self._send(detail_type, detail, f"drop {drop.id}")
+
+    def announce_batch(self, batch: Batch, settlement: Settlement) -> bool:
+        """Announce a settlement of a batch; False: it failed for now."""
+        detail = batch_announcement_of(batch, settlement, *self._results).model_dump_json()
+        return self._send(BATCH_DETAIL_TYPE, detail, f"batch {batch.id}")
+
+    def _send(self, detail_type: str, detail: str, subject: str) -> bool:
         entry: PutEventsRequestEntryTypeDef = {
             "Source": SOURCE,
             "DetailType": detail_type,
@@ -51,7 +66,7 @@ class EventBridgeAnnouncer:
         try:
             answer = self._client.put_events(Entries=[entry])
         except (BotoCoreError, ClientError):
-            _log.exception("drop %s could not be announced", drop.id)
+            _log.exception("%s could not be announced", subject)
             return False
         return answer["FailedEntryCount"] == 0
 

@@ -1,10 +1,12 @@
 """The ledger's storage in one DynamoDB table.
 
 Rows, by partition and sort key: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`,
-`job#<fingerprint>`/`drop#<id>` (attached), `attempt#<token>`/`attempt`,
-`project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`, `walk`/`walk`, `owner`/`owner`,
-`account`/`account`, `budget#<window>`/`budget`, `name#<id>`/`name`. Records with something due
-carry `sweep` and `sweep_at`, the keys of the sparse index `sweep`.
+`job#<fingerprint>`/`drop#<id>` (attached), `job#<fingerprint>`/`waiter#<drop>#<rendition>`,
+`attempt#<token>`/`attempt`, `project#<id>`/`project`, `output#<id>`/`output`, `slots`/`slots`,
+`gate`/`gate`, `walk`/`walk`, `owner`/`owner`, `account`/`account`, `budget#<window>`/`budget`,
+`name#<id>`/`name`, `batch#<id>`/`batch`, `batch#<id>`/`drop#<id>` (a drop's line). Records with
+something due carry `sweep` and `sweep_at`, the keys of the sparse index `sweep`; so do the lines
+of open drops, listed by batch.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 from uuid import uuid4
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -26,29 +29,37 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
 from dropscale.ledger.account import KnownAccount
-from dropscale.ledger.drops import Drop
+from dropscale.ledger.batches import Batch, BatchLine, batch_id
+from dropscale.ledger.drops import Claim, Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import Row
 from dropscale.ledger.store import (
+    END_OF_TIME,
     Agenda,
     Attach,
     BudgetSpent,
     Change,
+    ClaimName,
     Detach,
     FreeSlot,
     GateClosed,
+    LeaveBatch,
     LedgerConflict,
     Names,
+    NameTaken,
     NotOwner,
     ProjectTaken,
     Reference,
+    ReleaseName,
     RequireOpenGate,
     RequireOwner,
     SaveAccount,
+    SaveBatch,
     SaveDrop,
     SaveGate,
+    SaveHints,
     SaveJob,
     SaveOwner,
     SaveReference,
@@ -58,6 +69,7 @@ from dropscale.ledger.store import (
     TakeSlot,
     listing_of,
 )
+from dropscale.ledger.waiters import Waiter
 from dropscale.ledger.walk import Walk
 
 if TYPE_CHECKING:
@@ -92,17 +104,17 @@ _PASSING_REASONS = frozenset(
     {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
 """Cancellation reasons of transactions that may succeed a moment later."""
-_SAVES = SaveDrop | SaveJob | SaveGate | SaveWalk | SaveOwner | SaveAccount
+_SAVES = SaveDrop | SaveJob | SaveHints | SaveBatch | SaveGate | SaveWalk | SaveOwner | SaveAccount
 _SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
 
 
 class DynamoLedger:
     """A `dropscale.ledger.store.Ledger` on DynamoDB.
 
-    Every write is a transaction, even of one record, and has a token. While it is not known whether
-    a write was made, it is repeated with the same token and the same bytes, by which DynamoDB
-    recognises it for ten minutes, so that it does not count as another process's change. Only a
-    write that was certainly not made is tried with a new token.
+    Every write of a record is a transaction, even of one alone, and has a token. While it is not
+    known whether a write was made, it is repeated with the same token and the same bytes, by which
+    DynamoDB recognises it for ten minutes, so that it does not count as another process's change.
+    Only a write that was certainly not made is tried with a new token.
     """
 
     def __init__(
@@ -150,6 +162,10 @@ class DynamoLedger:
         """See `Ledger.project`."""
         return self._get(KnownProject, _project_key(project_id))
 
+    def claim(self, name: str) -> Claim | None:
+        """See `Ledger.claim`."""
+        return self._get(Claim, _claim_key(name))
+
     def gate(self) -> Gate | None:
         """See `Ledger.gate`."""
         return self._get(Gate, _GATE)
@@ -175,22 +191,45 @@ class DynamoLedger:
         self, fingerprint: str, after: str | None = None, limit: int | None = None
     ) -> list[str]:
         """See `Ledger.list_attached`."""
+        rows = self._drops_below(f"job#{fingerprint}", after, limit, "sk")
+        drop_ids = (row["sk"]["S"].removeprefix("drop#") for row in rows)
+        return [drop_id for drop_id in drop_ids if drop_id != after][:limit]
+
+    def batch(self, batch_id: str) -> Batch | None:
+        """See `Ledger.batch`."""
+        return self._get(Batch, _batch_key(batch_id))
+
+    def has_open_drops(self, batch_id: str) -> bool:
+        """See `Ledger.has_open_drops`."""
+        return bool(self._listed(_open_drops(batch_id), END_OF_TIME, 1))
+
+    def batch_lines(self, batch_id: str, after: str | None, limit: int) -> list[BatchLine]:
+        """See `Ledger.batch_lines`."""
+        rows = self._drops_below(f"batch#{batch_id}", after, limit, "report_line")
+        lines = (BatchLine.model_validate_json(row["report_line"]["S"]) for row in rows)
+        return [line for line in lines if line.drop_id != after][:limit]
+
+    def _drops_below(
+        self, pk: str, after: str | None, limit: int | None, attribute: str
+    ) -> Iterator[dict[str, Any]]:
+        """Yield one attribute of the rows of drops in a partition, from `after` on."""
         first, last = f"drop#{after or ''}", "drop$"  # "$" follows "#"
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             ConsistentRead=True,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-            ExpressionAttributeValues=_item(
-                {":pk": f"job#{fingerprint}", ":first": first, ":last": last}
-            ),
-            ProjectionExpression="sk",
+            ExpressionAttributeValues=_item({":pk": pk, ":first": first, ":last": last}),
+            ProjectionExpression=attribute,
             PaginationConfig={"MaxItems": limit + 1} if limit else {},
         )
-        rows = (row["sk"]["S"].removeprefix("drop#") for page in pages for row in page["Items"])
-        return [drop_id for drop_id in rows if drop_id != after][:limit]
+        for page in pages:
+            yield from page["Items"]
 
     def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
         """See `Ledger.list_due`."""
+        return [row["pk"]["S"].partition("#")[2] for row in self._listed(agenda, before, limit)]
+
+    def _listed(self, agenda: str, before: datetime, limit: int) -> list[dict[str, Any]]:
         found = self._client.query(
             TableName=self._table,
             IndexName="sweep",
@@ -198,7 +237,7 @@ class DynamoLedger:
             ExpressionAttributeValues=_item({":agenda": agenda, ":before": _text(before)}),
             Limit=limit,
         )
-        return [row["pk"]["S"].partition("#")[2] for row in found["Items"]]
+        return found["Items"]
 
     def credits_spent(self, window: str) -> int:
         """See `Ledger.credits_spent`."""
@@ -211,7 +250,9 @@ class DynamoLedger:
 
     def write(self, *changes: Change) -> None:
         """See `Ledger.write`."""
-        actions = [self._action(change) for change in changes]
+        # A drop's line comes last: the answer's reasons are in the order of the actions.
+        lines = [self._put_line(change.drop) for change in changes if _has_line(change)]
+        actions = [*(self._action(change) for change in changes), *lines]
         token, trouble = str(uuid4()), ""
         for attempt in range(_WRITE_ATTEMPTS):
             try:
@@ -247,12 +288,27 @@ class DynamoLedger:
         )
         return _names(found["Attributes"])
 
+    def note_project(self, token: str, project_id: str) -> None:
+        """See `Ledger.note_project`."""
+        values = {":one": [project_id], ":id": project_id, ":none": []}
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_item(_attempt_key(token)),
+                UpdateExpression="SET noted = list_append(if_not_exists(noted, :none), :one)",
+                ConditionExpression="attribute_exists(pk) AND attribute_not_exists(noted[4]) "
+                "AND NOT contains(noted, :id)",
+                ExpressionAttributeValues=_item(values),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
+
     def note_manifest_written(self, drop: Drop) -> None:
         """See `Ledger.note_manifest_written`."""
-        update = "REMOVE sweep, sweep_at, due"
+        update = "REMOVE sweep, sweep_at, due, has_news"
         values: dict[str, Any] = {":seq": drop.seq}
         if listing := listing_of(drop.model_copy(update={"due": None})):
-            update = "SET sweep = :agenda, sweep_at = :at REMOVE due"
+            update = "SET sweep = :agenda, sweep_at = :at REMOVE due, has_news"
             values |= {":agenda": listing[0], ":at": _text(listing[1])}
         try:
             self._client.update_item(
@@ -265,6 +321,45 @@ class DynamoLedger:
         except self._client.exceptions.ConditionalCheckFailedException:
             return
 
+    def save_waiter(self, waiter: Waiter) -> bool:
+        """See `Ledger.save_waiter`."""
+        row = waiter.model_dump(mode="json") | _waiter_key(waiter)
+        return self._unless_newer(waiter, self._client.put_item, Item=_item(row))
+
+    def list_waiters(self, fingerprint: str, project_id: str, limit: int) -> list[Waiter]:
+        """See `Ledger.list_waiters`."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :waiter)",
+            FilterExpression="project_id = :project",
+            ExpressionAttributeValues=_item(
+                {":pk": f"job#{fingerprint}", ":waiter": "waiter#", ":project": project_id}
+            ),
+            PaginationConfig={"MaxItems": limit},
+        )
+        return [_record(Waiter, row) for page in pages for row in page["Items"]]
+
+    def remove_waiter(self, waiter: Waiter) -> None:
+        """See `Ledger.remove_waiter`."""
+        key = _item(_waiter_key(waiter))
+        self._unless_newer(waiter, self._client.delete_item, Key=key)
+
+    def _unless_newer(self, waiter: Waiter, write: Callable[..., Any], **what: Any) -> bool:
+        """Write to a waiter's row; False: not so, as it has entered after this."""
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            write(
+                TableName=self._table,
+                ConditionExpression="attribute_not_exists(pk) OR generation < :generation"
+                " OR (generation = :generation AND entered <= :entered)",
+                ExpressionAttributeValues=_item(
+                    {":generation": waiter.generation, ":entered": _text(waiter.entered)}
+                ),
+                **what,
+            )
+            return True
+        return False
+
     def _count(self, key: Mapping[str, str], counter: str) -> int:
         found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
         return int(found["Item"][counter]["N"]) if "Item" in found else 0
@@ -273,14 +368,17 @@ class DynamoLedger:
         found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
         return _record(record, found["Item"]) if "Item" in found else None
 
-    def _action(self, change: Change) -> Any:  # noqa: PLR0911 # one for each kind of change
+    def _action(self, change: Change) -> Any:  # noqa: C901, PLR0911, PLR0912 # one for each kind of change
         match change:
-            case SaveDrop(drop):
-                return self._put(drop, _drop_key(drop.id), listing_of(drop))
-            case SaveJob(job):
-                return self._put(job, _job_key(job.fingerprint), listing_of(job))
+            case SaveDrop(record) | SaveJob(record) | SaveBatch(record):
+                return self._put(record, _key_of(record), listing_of(record))
+            case SaveHints(job):
+                return self._update_hints(job)
             case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
                 return self._put(record, _KEY_OF_ONLY[type(record)])
+            case LeaveBatch(batch_id, drop_id):
+                key = _item(_line_key(batch_id, drop_id))
+                return {"Delete": {"TableName": self._table, "Key": key}}
             case SaveReference(reference, replaces):
                 return self._put_reference(reference, replaces)
             case Attach(fingerprint, drop_id):
@@ -289,6 +387,8 @@ class DynamoLedger:
             case Detach(fingerprint, drop_id):
                 key = _item(_attachment_key(fingerprint, drop_id))
                 return {"Delete": {"TableName": self._table, "Key": key}}
+            case ClaimName() | ReleaseName():
+                return self._hold_name(change)
             case TakeSlot(limit):
                 return self._count_slot(1, limit)
             case FreeSlot():
@@ -322,17 +422,55 @@ class DynamoLedger:
         put["ConditionExpression"] = "seq = :before"
         return self._on_table("Put", put, _item({":before": record.seq - 1}))
 
-    def _put_reference(self, reference: Reference, replaces: str) -> Any:
-        if isinstance(reference, Attempt):
-            key = _attempt_key(reference.token)
-        else:
-            key = _project_key(reference.project_id)
-        put = {
-            "Item": _item(reference.model_dump(mode="json", exclude_none=True) | key),
-            "ConditionExpression": "attribute_not_exists(pk) OR fingerprint IN (:own, :replaced)",
+    def _put_line(self, drop: Drop) -> Any:
+        """Return the action that writes a drop's line; that of an open drop is listed."""
+        name = batch_id(drop.source.bucket, drop.batch or "")
+        line = BatchLine.of(drop)
+        row = _line_key(name, drop.id) | {"report_line": line.model_dump_json(exclude_none=True)}
+        if line.is_open:
+            row |= {"sweep": _open_drops(name), "sweep_at": _text(drop.due or END_OF_TIME)}
+        return self._on_table("Put", {"Item": _item(row)})
+
+    def _update_hints(self, job: Job) -> Any:
+        """Return the update of a job that needs the right to no other attribute of it."""
+        listing = listing_of(job)
+        row = job.model_dump(mode="json", include={"seq", "hints", "hinted_at", "due"})
+        row |= {"sweep": listing[0], "sweep_at": _text(listing[1])} if listing else {}
+        update = {
+            "Key": _item(_job_key(job.fingerprint)),
+            "UpdateExpression": "SET " + ", ".join(f"{name} = :{name}" for name in row),
+            "ConditionExpression": "seq = :before",
         }
+        values = {f":{name}": value for name, value in row.items()}
+        return self._on_table("Update", update, _item(values | {":before": job.seq - 1}))
+
+    def _put_reference(self, reference: Reference, replaces: str) -> Any:
+        condition = "attribute_not_exists(pk) OR fingerprint IN (:own, :replaced)"
         values = {":own": reference.fingerprint, ":replaced": replaces}
-        return self._on_table("Put", put, _item(values))
+        row = reference.model_dump(mode="json", exclude_none=True, exclude={"noted"})
+        if isinstance(reference, KnownProject):
+            put = {
+                "Item": _item(row | _project_key(reference.project_id)),
+                "ConditionExpression": condition,
+            }
+            return self._on_table("Put", put, _item(values))
+        update = {  # not a put, which would remove what events have noted
+            "Key": _item(_attempt_key(reference.token)),
+            "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in row),
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {f"#{name}": name for name in row},
+        }
+        named = {f":{name}": value for name, value in row.items()}
+        return self._on_table("Update", update, _item(values | named))
+
+    def _hold_name(self, change: ClaimName | ReleaseName) -> Any:
+        claim, key = change.claim, _claim_key(change.claim.name)
+        is_own = {"ConditionExpression": "attribute_not_exists(pk) OR drop_id = :own"}
+        own = _item({":own": claim.drop_id})
+        if isinstance(change, ReleaseName):
+            return self._on_table("Delete", {"Key": _item(key), **is_own}, own)
+        row = _item(claim.model_dump(mode="json") | key)
+        return self._on_table("Put", {"Item": row, **is_own}, own)
 
     def _count_slot(self, step: int, limit: int | None) -> Any:
         update: dict[str, Any] = {"Key": _item(_SLOTS), "UpdateExpression": "ADD taken :step"}
@@ -384,6 +522,12 @@ def _number(value: object) -> int | float:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
+def _key_of(record: Drop | Job | Batch) -> dict[str, str]:
+    if isinstance(record, Drop):
+        return _drop_key(record.id)
+    return _job_key(record.fingerprint) if isinstance(record, Job) else _batch_key(record.id)
+
+
 def _drop_key(drop_id: str) -> dict[str, str]:
     return {"pk": f"drop#{drop_id}", "sk": "drop"}
 
@@ -400,8 +544,34 @@ def _project_key(project_id: str) -> dict[str, str]:
     return {"pk": f"project#{project_id}", "sk": "project"}
 
 
+def _claim_key(name: str) -> dict[str, str]:
+    return {"pk": f"output#{Claim.id_of(name)}", "sk": "output"}
+
+
 def _attachment_key(fingerprint: str, drop_id: str) -> dict[str, str]:
     return {"pk": f"job#{fingerprint}", "sk": f"drop#{drop_id}"}
+
+
+def _waiter_key(waiter: Waiter) -> dict[str, str]:
+    sort_key = f"waiter#{waiter.drop_id}#{waiter.rendition_id}"
+    return {"pk": f"job#{waiter.fingerprint}", "sk": sort_key}
+
+
+def _batch_key(batch_id: str) -> dict[str, str]:
+    return {"pk": f"batch#{batch_id}", "sk": "batch"}
+
+
+def _line_key(batch_id: str, drop_id: str) -> dict[str, str]:
+    return {"pk": f"batch#{batch_id}", "sk": f"drop#{drop_id}"}
+
+
+def _open_drops(batch_id: str) -> str:
+    """Return the agenda that lists a batch's open drops."""
+    return f"batch#{batch_id}"
+
+
+def _has_line(change: Change) -> TypeGuard[SaveDrop]:
+    return isinstance(change, SaveDrop) and change.drop.batch is not None
 
 
 def _name_key(name_id: str) -> dict[str, str]:
@@ -451,10 +621,13 @@ def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
         return error
     if any(isinstance(change, RequireOwner) for change in failed):
         return NotOwner()
-    if any(isinstance(change, _SAVES) for change in failed):
+    if any(isinstance(change, _SAVES | ReleaseName) for change in failed):
         return LedgerConflict("another process changed a record")
     if any(isinstance(change, SaveReference) for change in failed):
         return ProjectTaken()
+    for change in failed:
+        if isinstance(change, ClaimName):
+            return NameTaken(change.claim.name)
     if any(isinstance(change, RequireOpenGate) for change in failed):
         return GateClosed()
     if any(isinstance(change, TakeSlot) for change in failed):

@@ -35,6 +35,10 @@ class MagicHourUpscaler:
         self._timeout = timeout
         self._transfer_timeout = transfer_timeout
 
+    def within(self, timeout: float) -> MagicHourUpscaler:
+        """Return it with another limit of a call, in seconds."""
+        return MagicHourUpscaler(self._token, self._base_url, timeout, self._transfer_timeout)
+
     def upload(self, file: BinaryIO, extension: str) -> str:
         """See `Upscaler.upload`."""
         return self._client().v1.files.upload_file(file, extension)

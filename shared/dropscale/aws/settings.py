@@ -47,6 +47,7 @@ class StartSettings(Settings):
     daily_credit_limit: int
     monthly_credit_limit: int
     tag_drops: bool = False
+    webhooks: Literal["enabled", "disabled"] = "disabled"
 
 
 class InputSettings(Settings):
@@ -80,9 +81,17 @@ class CheckSettings(Settings):
     poll_interval_cap_seconds: int
 
 
+class WebhookSettings(Settings):
+    """The settings of webhook; it may not read the API key."""
+
+    webhook_secret_arn: str
+
+
 class SweepSettings(StartSettings, InputSettings):
     """The settings of sweep."""
 
+    batch_quiet_seconds: int = 300
+    """For how long none of a batch's drops must be open."""
     drop_queue_url: str
 
 

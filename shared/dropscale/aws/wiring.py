@@ -11,14 +11,13 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import cache, cached_property
+from datetime import UTC, datetime, timedelta
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
 
-from dropscale.aws.api_key import SecretApiKey
 from dropscale.aws.buckets import S3InputBucket, S3ResultsBucket
 from dropscale.aws.event_bus import EventBridgeAnnouncer
 from dropscale.aws.ledger import DynamoLedger
@@ -31,7 +30,9 @@ from dropscale.aws.settings import (
     StartSettings,
     SubmitSettings,
     SweepSettings,
+    WebhookSettings,
 )
+from dropscale.aws.stored_secret import StoredSecret
 from dropscale.ledger.drops import Drop
 from dropscale.magichour.calls import CONNECT_TIMEOUT
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
     from dropscale.aws.drop_queue import SqsDropQueue
+    from dropscale.aws.webhook import ReceiveWebhook
     from dropscale.ledger.budget import Budget
     from dropscale.pipeline.check import Check
     from dropscale.pipeline.deliver import Deliver
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from dropscale.pipeline.parts.ports import SpecFiles
     from dropscale.pipeline.parts.spec_resolver import NamesLike, SpecResolver
     from dropscale.pipeline.parts.start import StartJob
+    from dropscale.pipeline.parts.waiters import WakeWaiters
     from dropscale.pipeline.rebuild import RebuildLedger
     from dropscale.pipeline.resolve import Resolve
     from dropscale.pipeline.restart import Restart
@@ -77,6 +80,9 @@ CALL_SECONDS = 45.0
 _TOKEN_BYTES = 12
 """96 bits, so that an attempt's token cannot be guessed."""
 CHECK_CALL_SECONDS = 15.0
+BRIEF_CALL_SECONDS = 2.0
+"""The time limit of a look in a wait that a token ends: twice this, as its connection may take as
+long, is less than the shortest such wait."""
 
 TRANSFER_SECONDS = 90.0
 """The time limit of an upload, out of the 120 s that the template gives submit."""
@@ -91,6 +97,10 @@ _CONFIG = Config(
     # Otherwise botocore builds its user agent again for each request: a tenth of a request's cost.
     user_agent="dropscale",
 )
+_WEBHOOK_CONFIG = _CONFIG.merge(
+    # The vendor waits 10 s, and then sends the event again.
+    Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=2)
+)
 
 
 def submit(settings: SubmitSettings, observe: Observer) -> Submit:
@@ -104,13 +114,12 @@ def submit(settings: SubmitSettings, observe: Observer) -> Submit:
 
     parts = _StartParts(settings, observe)
     bucket = S3InputBucket(parts.s3, settings.input_prefix)
+    resolve = specs(settings, bucket, noting_images(parts.ledger))
     return Submit(
         locate=LocateDrop(bucket, parts.ledger, settings.sidecar_suffixes),
-        evaluate=EvaluateDrop(
-            bucket, specs(settings, bucket, noting_images(parts.ledger)), parts.budget
-        ),
+        evaluate=EvaluateDrop(bucket, resolve, parts.budget),
         accept=AcceptDrop(parts.ledger, _now),
-        decline=DeclineDrop(parts.ledger, _now),
+        decline=DeclineDrop(parts.ledger, _now, resolve.batch_of),
         advance=AdvanceDrop(
             ledger=parts.ledger,
             upscaler=parts.upscaler,
@@ -130,8 +139,16 @@ def check(settings: CheckSettings, observe: Observer) -> Check:
     from dropscale.pipeline.parts.poll_schedule import PollSchedule
 
     parts = _Parts(settings, observe, call_seconds=CHECK_CALL_SECONDS)
-    schedule = PollSchedule.up_to(settings.poll_interval_cap_seconds)
-    return Check(parts.ledger, parts.look, parts.write_manifest, _now, schedule, time.sleep)
+    return Check(
+        ledger=parts.ledger,
+        look=parts.look,
+        write_manifest=parts.write_manifest,
+        clock=_now,
+        schedule=PollSchedule.up_to(settings.poll_interval_cap_seconds),
+        sleep=time.sleep,
+        brief_look=replace(parts.look, upscaler=parts.upscaler.within(BRIEF_CALL_SECONDS)),
+        wake_waiters=parts.wake_waiters,
+    )
 
 
 def deliver(settings: StartSettings, observe: Observer) -> Deliver:
@@ -167,12 +184,14 @@ def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
     """Compose sweep."""
     from dropscale.aws.drop_queue import SqsDropQueue
     from dropscale.pipeline.parts.account import AskForAccount
+    from dropscale.pipeline.parts.settle_batches import SettleBatch
     from dropscale.pipeline.reconcile import Reconcile
     from dropscale.pipeline.sweep import Sweep
 
     parts = _StartParts(settings, observe)
     bucket = S3InputBucket(parts.s3, settings.input_prefix)
     queue = SqsDropQueue(_client("sqs"), settings.drop_queue_url)
+    quiet = timedelta(seconds=settings.batch_quiet_seconds)
     return Sweep(
         ledger=parts.ledger,
         bucket=bucket,
@@ -182,11 +201,32 @@ def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
         follow=parts.follow,
         gate=parts.gate,
         write_manifest=parts.write_manifest,
+        settle_batch=SettleBatch(
+            parts.ledger, parts.results, parts.announcer.announce_batch, _now, quiet
+        ),
         ask_for_account=AskForAccount(parts.ledger, parts.upscaler, _now),
         reconcile=Reconcile(parts.ledger, bucket, queue, _now, settings.input_bucket),
         ownership=parts.ownership,
         clock=_now,
     )
+
+
+def webhook(settings: WebhookSettings, _observe: Observer) -> ReceiveWebhook:
+    """Compose webhook."""
+    from dropscale.aws.executions import StepFunctionsCallbacks
+    from dropscale.aws.webhook import ReceiveWebhook
+    from dropscale.pipeline.parts.waiters import WakeWaiters
+    from dropscale.pipeline.receive_event import ReceiveEvent
+
+    def client(service: str) -> Any:
+        return _session().client(service, config=_WEBHOOK_CONFIG)  # type: ignore[call-overload] # chosen by name
+
+    secret = StoredSecret(
+        client("secretsmanager"), settings.webhook_secret_arn, "the webhook's secret"
+    )
+    ledger = DynamoLedger(client("dynamodb"), settings.ledger_table)
+    wake = WakeWaiters(ledger, StepFunctionsCallbacks(lambda: client("stepfunctions")))
+    return ReceiveWebhook(secret, ReceiveEvent(ledger, wake, _now), _now)
 
 
 def retry(settings: SweepSettings, client: ClientOf) -> Retry:
@@ -304,14 +344,15 @@ class _Parts:
         call_seconds: float = CALL_SECONDS,
         transfer_seconds: float = TRANSFER_SECONDS,
     ) -> None:
+        self._client = client
         self.s3 = cast("S3Client", client("s3"))
         self.ledger = DynamoLedger(client("dynamodb"), settings.ledger_table)
         where = settings.results_bucket, settings.results_prefix
         self.results = S3ResultsBucket(self.s3, *where)
         self._stack_id = settings.stack_id
-        announce = EventBridgeAnnouncer(lambda: client("events"), *where)
-        self.write_manifest = WriteManifest(self.ledger, self.results, observe, announce)
-        api_key = SecretApiKey(client("secretsmanager"), settings.api_key_secret_arn)
+        self.announcer = EventBridgeAnnouncer(lambda: client("events"), *where)
+        self.write_manifest = WriteManifest(self.ledger, self.results, observe, self.announcer)
+        api_key = StoredSecret(client("secretsmanager"), settings.api_key_secret_arn)
         self.upscaler = MagicHourUpscaler(
             api_key, settings.api_base_url, call_seconds, transfer_seconds
         )
@@ -327,6 +368,15 @@ class _Parts:
         from dropscale.pipeline.parts.look import LookAtProject
 
         return LookAtProject(self.ledger, self.upscaler, _now)
+
+    @cached_property
+    def wake_waiters(self) -> WakeWaiters:
+        from dropscale.aws.executions import StepFunctionsCallbacks
+        from dropscale.pipeline.parts.waiters import WakeWaiters
+
+        return WakeWaiters(
+            self.ledger, StepFunctionsCallbacks(partial(self._client, "stepfunctions"))
+        )
 
 
 class _StartParts(_Parts):
@@ -344,7 +394,6 @@ class _StartParts(_Parts):
             tag = TagDrop(S3InputBucket(self.s3))
             self.write_manifest = replace(self.write_manifest, tag=tag)
         self._settings = settings
-        self._client = client
 
     @cached_property
     def gate(self) -> GateKeeper:
@@ -360,7 +409,11 @@ class _StartParts(_Parts):
         settings = self._settings
         arn = settings.state_machine_arn
         executions = StepFunctionsExecutions(self._client("stepfunctions"), arn)
-        timing = Timing(settings.first_check_seconds, settings.job_deadline_seconds)
+        timing = Timing(
+            settings.first_check_seconds,
+            settings.job_deadline_seconds,
+            webhooks=settings.webhooks == "enabled",
+        )
         return FollowJob(self.ledger, self.write_manifest, executions, _now, timing)
 
     @cached_property
@@ -371,6 +424,7 @@ class _StartParts(_Parts):
 
     @cached_property
     def start(self) -> StartJob:
+        from dropscale.pipeline.parts.adopt import AdoptProject
         from dropscale.pipeline.parts.start import StartJob, StartPolicy
 
         policy = StartPolicy(
@@ -384,6 +438,7 @@ class _StartParts(_Parts):
             follow=self.follow,
             gate=self.gate,
             ownership=self.ownership,
+            adopt=AdoptProject(self.ledger, self.upscaler, self.follow, _now),
             clock=_now,
             sleep=time.sleep,
             new_token=lambda: secrets.token_hex(_TOKEN_BYTES),

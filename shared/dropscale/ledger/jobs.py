@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, Self, TypedDict, Unpack
 
@@ -35,6 +35,7 @@ _OPEN_TO_VERDICTS = frozenset(
 """The vendor may revise every verdict except `complete`."""
 
 _MOST_ORPHANS = 20
+_MOST_HINTS = 20
 
 LOOK_PAUSE = timedelta(seconds=3)
 """The interval that the vendor asks for between two looks at a project."""
@@ -123,6 +124,8 @@ class _JobChanges(TypedDict, total=False):
     due: datetime | None
     cursor: str | None
     is_still_wanted: bool
+    hints: tuple[str, ...]
+    hinted_at: datetime | None
 
 
 class Attempt(Record):
@@ -134,6 +137,8 @@ class Attempt(Record):
     attempt: int
     project_id: str | None = None
     """The id of its project, once known."""
+    noted: tuple[str, ...] = ()
+    """The ids of projects to which the vendor's events give its name; none is looked at yet."""
     schema_number: int = SCHEMA
 
 
@@ -215,6 +220,10 @@ class Job(Row):
     """The last of its drops that the current round has processed; None: none yet."""
     is_still_wanted: bool = False
     """Whether this round has found a drop that wants its result, or one was added meanwhile."""
+    hints: tuple[str, ...] = ()
+    """Tokens of attempts for which events have noted projects that are still to be looked at."""
+    hinted_at: Instant | None = None
+    """Since when it has hints."""
 
     @property
     def holds_slot(self) -> bool:
@@ -238,6 +247,13 @@ class Job(Row):
 
     def _short_name(self, attempt: int) -> str:
         return f"{self.fingerprint[:_TOKEN_DIGITS]}-{attempt}"
+
+    @property
+    def doubtful_attempts(self) -> tuple[str, ...]:
+        """Tokens of its attempts that may have a project that it does not know, the last first."""
+        last = AttemptName.found_in(self.name_at_vendor)
+        own = (last.token,) if last and last.token and not self.has_project else ()
+        return tuple(dict.fromkeys((*own, *self.hints)))
 
     def has_given(self, name: "AttemptName") -> bool:
         """Whether a project's name belongs to this job, judging by its own row.
@@ -374,6 +390,28 @@ class Job(Row):
         """Keep the project of an earlier attempt that was paid after all."""
         return self._step(orphans=self._orphans_with(project_id))
 
+    def take_hint(self, token: str, now: datetime) -> Self:
+        """Have the projects looked at that events have noted for one of its attempts.
+
+        While an attempt is being paid, it stays due when that must have ended.
+        """
+        return self._step(
+            hints=tuple(dict.fromkeys((*self.hints, token)))[-_MOST_HINTS:],
+            hinted_at=self.hinted_at or now,
+            due=self.due if self.state is JobState.SUBMITTING else now,
+        )
+
+    def heed_hints(
+        self, orphans: Iterable[str], left: Sequence[str], now: datetime, due: datetime | None
+    ) -> Self:
+        """Record looks at noted projects: those that it keeps as orphans, and the hints `left`."""
+        kept = self
+        for orphan in orphans:
+            kept = kept.model_copy(update={"orphans": kept._orphans_with(orphan)})
+        return kept._step(
+            hints=tuple(left), hinted_at=(self.hinted_at or now) if left else None, due=due
+        )
+
     def record_unknown(self, due: datetime) -> Self:
         """Record that the attempt may have been charged; it is never repeated automatically."""
         return self._step(JobState.UNKNOWN, due=due)
@@ -387,17 +425,20 @@ class Job(Row):
         *,
         is_of_attempt: bool = False,
         is_trusted: bool = False,
+        windows: Iterable[str] = (),
     ) -> Self:
         """Make a project this job's that is not recorded for the current attempt.
 
         `is_of_attempt`: the current attempt created it; if not, that attempt's own credits may be
-        lost. `is_trusted`: a person assigns it, although the project's name differs.
+        lost. `is_trusted`: a person assigns it, although the project's name differs. `windows`: of
+        the budget, to take its credits from; empty: they were never returned.
         """
         is_settled = self.state is JobState.READY or self.is_refunded
         is_left = not is_settled and not is_of_attempt and self.project_id != project_id
         is_another = is_left or self.project_id not in {None, project_id}
         written_off = dict(self.spent) if is_another else self.written_off
-        taken = self.record_project(project_id, charged, now, due)
+        paying = self.model_copy(update={"reserved": dict.fromkeys(windows, 0) or self.reserved})
+        taken = paying.record_project(project_id, charged, now, due)
         orphans = tuple(one for one in self._orphans_with(self.project_id) if one != project_id)
         return taken.model_copy(
             update={

@@ -25,12 +25,12 @@ JOB_TRANSITIONS: Mapping[JobState, Mapping[JobState, str]] = MappingProxyType(
             JobState.SUBMITTED: "an earlier attempt's late answer, or its result is adopted",
         },
         JobState.SUBMITTING: {
-            JobState.SUBMITTED: "the vendor answered with a project",
+            JobState.SUBMITTED: "the vendor answered with a project, or an event named it",
             JobState.READY: "certainly nothing was created: slot and credits returned",
             JobState.UNKNOWN: "it is not known whether it was paid",
         },
         JobState.UNKNOWN: {
-            JobState.SUBMITTED: "the same attempt's late answer, or adopted by a person",
+            JobState.SUBMITTED: "the same attempt's late answer, or its project is adopted",
             JobState.READY: "a person decides to pay again",
             JobState.ABANDONED: "a person gives it up",
         },
@@ -53,7 +53,7 @@ JOB_TRANSITIONS: Mapping[JobState, Mapping[JobState, str]] = MappingProxyType(
             JobState.ERROR: "the vendor calls it an error after all",
         },
         JobState.ABANDONED: {
-            JobState.SUBMITTED: "its result is wanted again, or a person adopts a project",
+            JobState.SUBMITTED: "its result is wanted again, or a project is adopted",
             JobState.COMPLETE: "a later look finds the result",
             JobState.ERROR: "a later look finds that the vendor failed",
             JobState.CANCELED: "a later look finds it canceled",
@@ -101,6 +101,17 @@ class WaitReason(StrEnum):
     ACCOUNT = "account"
     UNREADABLE = "unreadable"
 
+
+WAITS_FOR_OTHERS = frozenset(
+    {
+        WaitReason.SIDECAR,
+        WaitReason.ACCESS,
+        WaitReason.LEDGER,
+        WaitReason.BUDGET,
+        WaitReason.ACCOUNT,
+    }
+)
+"""Waits that only a file, a person or another day can end."""
 
 ASKED_AGAIN = frozenset({WaitReason.ACCESS, WaitReason.LEDGER})
 """Waits whose end causes no event: submit has to look again."""
@@ -196,17 +207,6 @@ AT_VENDOR_STATES = frozenset({DropState.SUBMITTED, DropState.RENDERING})
 
 COLLECTABLE_STATES = OPEN_STATES | {DropState.TIMED_OUT, DropState.UNKNOWN}
 """States in which a rendition still accepts a result, however late it comes."""
-
-UNSUCCESSFUL_STATES = frozenset(
-    {
-        DropState.UNKNOWN,
-        DropState.TIMED_OUT,
-        DropState.FAILED,
-        DropState.CANCELED,
-        DropState.REJECTED,
-    }
-)
-"""States that need a person."""
 
 
 def precedence(state: DropState) -> int:

@@ -10,14 +10,19 @@ from typing import Protocol, Self, TypeVar
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.account import KnownAccount
-from dropscale.ledger.drops import Drop
+from dropscale.ledger.batches import Batch, BatchLine
+from dropscale.ledger.drops import Claim, Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
 from dropscale.ledger.owner import Owner
 from dropscale.ledger.states import ASKED_AGAIN, JobState
+from dropscale.ledger.waiters import Waiter
 from dropscale.ledger.walk import Walk
 
 _AMEND_ATTEMPTS = 10
+
+MOST_NOTED = 5
+"""How many projects an attempt's row notes; `aws/ledger.py` counts them in an expression."""
 
 MOST_DROPS = 200
 """How many of a job's drops are processed at once; the sweep continues with the others."""
@@ -62,6 +67,18 @@ class ProjectTaken(Exception):
     """The project belongs to another job: the vendor has used one id twice."""
 
 
+class NameTaken(Exception):
+    """The name of an output belongs to another drop.
+
+    Attributes:
+        name: that name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
 class GateClosed(Exception):
     """The vendor currently accepts no jobs from this account."""
 
@@ -72,7 +89,10 @@ class NotOwner(Exception):
 
 @dataclass(frozen=True)
 class SaveDrop:
-    """Write a drop if the stored one has the previous `seq`; `seq` 1: if there is none."""
+    """Write a drop if the stored one has the previous `seq`; `seq` 1: if there is none.
+
+    With it goes its line in its batch, if it is in one.
+    """
 
     drop: Drop
 
@@ -80,6 +100,13 @@ class SaveDrop:
 @dataclass(frozen=True)
 class SaveJob:
     """Write a job if the stored one has the previous `seq`; `seq` 1: if there is none."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class SaveHints:
+    """Write only a job's hints and when it is due, if the stored one has the previous `seq`."""
 
     job: Job
 
@@ -112,6 +139,21 @@ class SaveOwner:
     owner: Owner
 
 
+@dataclass(frozen=True)
+class SaveBatch:
+    """Write a batch if the stored one has the previous `seq`; `seq` 1: if there is none."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True)
+class LeaveBatch:
+    """Delete a drop's line in a batch."""
+
+    batch_id: str
+    drop_id: str
+
+
 Reference = Attempt | KnownProject
 """A row that finds a job: by the token in a project's name, or by the project's id."""
 
@@ -141,6 +183,20 @@ class Detach:
 
     fingerprint: str
     drop_id: str
+
+
+@dataclass(frozen=True)
+class ClaimName:
+    """Let an output's name belong to a drop; fails if it belongs to another."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True)
+class ReleaseName:
+    """Withdraw a drop's claim on a name; fails if it belongs to another."""
+
+    claim: Claim
 
 
 @dataclass(frozen=True)
@@ -182,13 +238,18 @@ class RequireOwner:
 Change = (
     SaveDrop
     | SaveJob
+    | SaveHints
     | SaveGate
     | SaveWalk
     | SaveAccount
     | SaveOwner
+    | SaveBatch
+    | LeaveBatch
     | SaveReference
     | Attach
     | Detach
+    | ClaimName
+    | ReleaseName
     | TakeSlot
     | FreeSlot
     | Spend
@@ -201,6 +262,8 @@ class Agenda(StrEnum):
     """The lists of due records that the sweep reads, by kind."""
 
     READY_JOBS = "job#ready"
+    HINTED_JOBS = "job#hinted"
+    """Ready jobs with hints: not paid for before these are looked at."""
     SUBMITTING_JOBS = "job#submitting"
     SUBMITTED_JOBS = "job#submitted"
     ENDED_JOBS = "job#ended"
@@ -209,6 +272,7 @@ class Agenda(StrEnum):
     DROPS = "drop"
     DENIED_DROPS = "drop#access"
     """Drops whose wait is in `ASKED_AGAIN`, and whose manifests say so."""
+    BATCHES = "batch"
 
 
 _AGENDA_BY_JOB_STATE = MappingProxyType(
@@ -229,11 +293,15 @@ LAID_ASIDE = datetime(9999, 1, 1, tzinfo=UTC)
 """The time under which records are listed that are never due but are counted."""
 
 
-def listing_of(record: Drop | Job) -> tuple[Agenda, datetime] | None:
+def listing_of(record: Drop | Job | Batch) -> tuple[Agenda, datetime] | None:
     """Return the agenda that lists a record, and when it is due there; None: not listed."""
+    if isinstance(record, Batch):
+        return (Agenda.BATCHES, record.due) if record.due else None
     if isinstance(record, Job):
         is_listed = record.due or record.state is JobState.UNKNOWN
         agenda = _AGENDA_BY_JOB_STATE[record.state]
+        if agenda is Agenda.READY_JOBS and record.hints:
+            agenda = Agenda.HINTED_JOBS
         return (agenda, record.due or LAID_ASIDE) if is_listed else None
     if record.due:
         return Agenda.DROPS, record.due
@@ -277,6 +345,9 @@ class Ledger(Protocol):
     def project(self, project_id: str) -> KnownProject | None:
         """Return a project and its job; None: not known."""
 
+    def claim(self, name: str) -> Claim | None:
+        """Return the claim on an output's name; None: it belongs to no drop."""
+
     def gate(self) -> Gate | None:
         """Return the gate; None: never closed."""
 
@@ -306,6 +377,15 @@ class Ledger(Protocol):
         This read may lag behind the latest writes.
         """
 
+    def batch(self, batch_id: str) -> Batch | None:
+        """Return a batch; None: not known."""
+
+    def has_open_drops(self, batch_id: str) -> bool:
+        """Whether a drop of a batch is open. This read may lag behind the latest writes."""
+
+    def batch_lines(self, batch_id: str, after: str | None, limit: int) -> list[BatchLine]:
+        """Return the lines of a batch, at most `limit`, sorted by drop; only those `after` one."""
+
     def write(self, *changes: Change) -> None:
         """Make all changes or none.
 
@@ -315,6 +395,7 @@ class Ledger(Protocol):
             SlotsTaken: a `TakeSlot` found none free.
             BudgetSpent: a `Spend` found too little left.
             ProjectTaken: a `SaveReference` found a reference to another job.
+            NameTaken: a `ClaimName` found the claim of another drop.
             LedgerConflict: another process changed a record.
         """
 
@@ -330,8 +411,26 @@ class Ledger(Protocol):
         If two callers do so at once, at least one sees the other's keys.
         """
 
+    def note_project(self, token: str, project_id: str) -> None:
+        """Add a project to those noted in an attempt's row, if there is such an attempt.
+
+        Each is noted once, and `MOST_NOTED` at most.
+        """
+
     def note_manifest_written(self, drop: Drop) -> None:
-        """Note that the manifest shows this drop, unless the drop has changed since."""
+        """Note that the manifest shows this drop, unless the drop has changed since.
+
+        Its batch, if it is in one, knows of it then, too.
+        """
+
+    def save_waiter(self, waiter: Waiter) -> bool:
+        """Write a waiter; False: the stored one has entered later, and stays."""
+
+    def list_waiters(self, fingerprint: str, project_id: str, limit: int) -> list[Waiter]:
+        """Return at most `limit` of a job's waiters that wait for that project."""
+
+    def remove_waiter(self, waiter: Waiter) -> None:
+        """Remove a waiter, unless it has entered again after this."""
 
 
 @dataclass(frozen=True)

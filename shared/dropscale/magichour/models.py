@@ -197,6 +197,14 @@ class Project(_Answer):
         return self.type
 
 
+class EventPayload(_Answer):
+    """What a webhook's payload, which is shaped like a project, says about which one it is."""
+
+    id: Id
+    name: str | None = None
+    type: str | None = None
+
+
 class ProjectResult(Project):
     """A project and the files its outputs were downloaded to; None: not requested."""
 

@@ -1,7 +1,9 @@
 """Check: one look at a project, and when to look again."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop, Reason
@@ -9,11 +11,13 @@ from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop
 from dropscale.magichour.errors import DeadlinePassed, MagicHourError, NotFound
 from dropscale.magichour.models import Project
+from dropscale.magichour.webhooks import EventKind
 from dropscale.pipeline.parts.execution import ExecutionState, HistoryFull, ProjectFailure
 from dropscale.pipeline.parts.look import PASSING, LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.poll_schedule import MOST_LOOKS, PollSchedule, pause_after_failures
 from dropscale.pipeline.parts.ports import Clock
+from dropscale.pipeline.parts.waiters import WakeWaiters, end_wait, waiter_of
 from dropscale.upscaler import FINAL_STATUSES, ProjectStatus
 
 _MOST_WAITING = 5
@@ -36,6 +40,9 @@ class Check:
     clock: Clock
     schedule: PollSchedule
     sleep: Callable[[float], None]
+    brief_look: LookAtProject
+    """Its call takes less time than the shortest wait that a token ends."""
+    wake_waiters: WakeWaiters
 
     def __call__(self, state: ExecutionState) -> ExecutionState:
         """Return the state with the project's status and the next wait.
@@ -47,10 +54,13 @@ class Check:
             HistoryFull: it is not final, and the execution has no room for another look.
             NotFound: the vendor answers 404.
         """
-        state = state.with_findings(looks=state.looks + 1)
+        end_wait(self.ledger, state)
+        # Deliver's attempts, after a wake that came too soon, fill a history as much as a look.
+        looks = state.looks + (1 if state.error is None else 2)
+        state = state.with_findings(looks=looks, error=None)
         begin = self.clock()
         while True:
-            state = self._look(state)
+            state = self._look(state, self.look)
             spent = (self.clock() - begin).total_seconds()
             is_final = state.status in FINAL_STATUSES
             if is_final or state.failures or spent + state.wait_seconds > self.schedule.patience:
@@ -60,9 +70,27 @@ class Check:
                 return state  # Not all of them should wait here.
             self.sleep(state.wait_seconds)
 
-    def _look(self, state: ExecutionState) -> ExecutionState:
+    def begin_wait(self, state: ExecutionState, token: str, entered: datetime) -> None:
+        """Let an event end the wait that an execution has entered, or end it if there is a verdict.
+
+        The token is stored before the look, so that an event can only come before the look, which
+        sees what it tells, or after the token.
+        """
+        waiter = waiter_of(state, token, entered)
+        if not self.ledger.save_waiter(waiter):
+            return
+        # If it shows no verdict, the look that follows the wait says what is wrong.
+        with suppress(NotFound, DeadlinePassed, HistoryFull):
+            status = self._look(state, self.brief_look).status
+            if status in FINAL_STATUSES:
+                is_complete = status is ProjectStatus.COMPLETE
+                kind = EventKind.COMPLETED if is_complete else EventKind.ERRORED
+                if not self.wake_waiters.wake(waiter, kind):
+                    self.ledger.remove_waiter(waiter)  # It went on before this was stored.
+
+    def _look(self, state: ExecutionState, look: LookAtProject) -> ExecutionState:
         try:
-            project = self.look(state.fingerprint, state.project_id)
+            project = look(state.fingerprint, state.project_id)
         except NotFound:
             if not self._was_complete(state):
                 raise
@@ -109,7 +137,8 @@ class Check:
 
     def _next_wait(self, state: ExecutionState, seen: str, shortest: int = 0) -> int:
         now = int(self.clock().timestamp())
-        wait = self.schedule.next_wait(state.started_at, now, state.deadline)
+        next_wait = self.schedule.next_callback if state.webhooks else self.schedule.next_wait
+        wait = next_wait(state.started_at, now, state.deadline)
         if wait < 1:
             raise DeadlinePassed(
                 f"GET project {state.project_id}", project_id=state.project_id, message=seen

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from dropscale.errors import DropscaleError
+from dropscale.ledger.batches import Batch
 from dropscale.ledger.drops import Drop, Rendition, Source
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import ASKED_AGAIN, VERDICTS, JobState, WaitReason
@@ -31,7 +32,7 @@ from dropscale.pipeline.parts.look import PASSING, LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.measurements import Measurement
 from dropscale.pipeline.parts.ownership import Ownership
-from dropscale.pipeline.parts.poll_schedule import NEXT_DROPS, REVIEW
+from dropscale.pipeline.parts.poll_schedule import NEXT_DROPS, REVIEW, pause_at_age
 from dropscale.pipeline.parts.ports import (
     Clock,
     DropQueue,
@@ -39,6 +40,7 @@ from dropscale.pipeline.parts.ports import (
     InputBucket,
     RemainingTime,
 )
+from dropscale.pipeline.parts.settle_batches import SettleBatch
 from dropscale.pipeline.parts.start import StartJob, StartOutcome
 from dropscale.upscaler import FINAL_STATUSES
 
@@ -48,13 +50,12 @@ _COUNTED = 1000
 _SPARE_SECONDS = 60.0
 _REQUEUE_PAUSE = timedelta(minutes=15)
 _MANIFEST_GRACE = timedelta(minutes=1)
-_LONGEST_LOOK = timedelta(hours=1)
 _PATIENCE = timedelta(days=7)
 _ABANDONED_LOOK = timedelta(days=1)
 _LAST_LOOK = timedelta(days=30)
 """How long an abandoned job's project is looked at, once a day."""
 
-_Record = TypeVar("_Record", Job, Drop)
+_Record = TypeVar("_Record", Job, Drop, Batch)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Sweep:
     follow: FollowJob
     gate: GateKeeper
     write_manifest: WriteManifest
+    settle_batch: SettleBatch
     ask_for_account: Callable[[], None]
     reconcile: Callable[[RemainingTime], int]
     ownership: Ownership
@@ -86,12 +88,14 @@ class Sweep:
         with run.collecting_problems():
             self.ask_for_account()
         run.each("expired", self._due_jobs(Agenda.SUBMITTING_JOBS), self._expire)
+        run.each("settled", self._due_jobs(Agenda.HINTED_JOBS), self._settle_by_projects)
         with run.collecting_problems():
             self._start_ready_jobs(run)
         for agenda in (Agenda.ENDED_JOBS, Agenda.UNKNOWN_JOBS, Agenda.SUBMITTED_JOBS):
             run.each("looked_at", self._due_jobs(agenda), self._look_at)
         run.each("looked_at_again", self._denied_drops(), self._ask_for_access)
         run.each("projected", self._stale_drops(), self._write_manifest)
+        run.each("batches", self._due_batches(), self.settle_batch)
         with run.collecting_problems():
             run.done["reconciled"] += self.reconcile(remaining)
         if run.problems:
@@ -117,8 +121,15 @@ class Sweep:
             yield Measurement(name, "Count", self.ledger.credits_spent(window))
 
     def _expire(self, job: Job) -> bool:
-        """Mark an attempt whose function has ended as unknown: it may have been paid."""
+        """Mark an attempt whose function has ended as unknown: it may have been paid.
+
+        If events have named its project, it is adopted.
+        """
         now = self.clock()
+        found = self.start.adopt.noted(job)
+        if found.has_project:
+            self.follow.update_drops(found)
+            return True
 
         def expire(job: Job) -> Job:
             is_dead = job.due is not None and job.due < now
@@ -183,9 +194,15 @@ class Sweep:
         self.queue.send(source.bucket, source.key)
         return True
 
+    def _settle_by_projects(self, job: Job) -> bool:
+        """Adopt a project of a job's own that events named, or that is complete after all."""
+        return self.start.adopt(job).project_id != job.project_id
+
     def _look_at(self, job: Job) -> bool:
         """Make sure that a job's (next) drops are watched or know how it ended."""
-        job = self._free_slot_of_overdue(job)
+        if self._settle_by_projects(job):
+            return True
+        job = self._free_slot_of_overdue(self.ledger.job(job.fingerprint) or job)
         page, began_at = self._next_drops(job), job.cursor
         drops = [drop for drop in map(self.ledger.drop, page) if drop and is_followed(drop, job)]
         if job.state in {JobState.UNKNOWN, JobState.ABANDONED} and not job.has_project:
@@ -271,7 +288,7 @@ class Sweep:
                 self.ledger.write(SaveJob(after))
             return
         has_open_drops = bool(watched) or job.is_still_wanted
-        next_look = now + min(max(age / 4, REVIEW), _LONGEST_LOOK)
+        next_look = now + pause_at_age(age)
         deadline = self._deadline(job)
         if job.state is JobState.ABANDONED and job.abandoned_at is not None:
             is_past = now - job.abandoned_at > _LAST_LOOK
@@ -300,6 +317,9 @@ class Sweep:
 
     def _look_again(self, job: Job, due: datetime | None) -> None:
         """Plan the next round, unless the job has changed meanwhile: then its due time stays."""
+        if job.hinted_at is not None:
+            again = self.clock() + pause_at_age(self.clock() - job.hinted_at)
+            due = again if due is None else min(due, again)
         with suppress(LedgerConflict):
             self.ledger.write(SaveJob(job.end_round(due)))
 
@@ -314,6 +334,10 @@ class Sweep:
     def _denied_drops(self) -> Iterable[Drop]:
         denied = self.ledger.list_due(Agenda.DENIED_DROPS, self.clock(), _BATCH)
         return (drop for drop_id in denied if (drop := self.ledger.drop(drop_id)))
+
+    def _due_batches(self) -> Iterable[Batch]:
+        due = self.ledger.list_due(Agenda.BATCHES, self.clock(), _BATCH)
+        return (batch for batch_id in due if (batch := self.ledger.batch(batch_id)))
 
     def _due_jobs(self, agenda: Agenda) -> Iterable[Job]:
         for fingerprint in self.ledger.list_due(agenda, self.clock(), _BATCH):

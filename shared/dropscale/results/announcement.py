@@ -1,14 +1,16 @@
-"""The detail of the EventBridge events about drops."""
+"""The detail of the EventBridge events about drops and batches."""
 
-import json
 from types import MappingProxyType
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from dropscale.ledger.batches import Batch, Settlement
 from dropscale.ledger.drops import Drop, Output, Reason
+from dropscale.ledger.rows import Instant
 from dropscale.ledger.states import DropState, WaitReason
-from dropscale.results.manifest import manifest_key
+from dropscale.results.batch_report import ReportTotals, report_keys
+from dropscale.results.manifest import manifest_key, schema_text
 
 SOURCE = "dropscale"
 
@@ -75,14 +77,61 @@ def announcement_of(drop: Drop, bucket: str, prefix: str = "") -> Announcement:
         manifest=StoredObject(bucket=bucket, key=prefix + manifest_key(source.key)),
         results=ResultsLocation(bucket=bucket, prefix=prefix),
         outputs=tuple(r.output for r in renditions if r.output is not None),
-        credits_charged=sum({r.fingerprint: r.credits_charged or 0 for r in renditions}.values()),
+        credits_charged=sum(drop.credits_of(job) or 0 for job in drop.fingerprints),
         waiting_for=drop.wait,
         reason=drop.reason,
     )
 
 
+BATCH_DETAIL_TYPE = "Upscale Batch Settled"
+
+
+class BatchAnnouncement(BaseModel):
+    """The detail of `Upscale Batch Settled`: no image of a batch is open any more.
+
+    An event may come twice, and late: `batch` and `settlement` identify it.
+    """
+
+    model_config = ConfigDict(title="dropscale batch event detail")
+
+    version: Literal[1] = 1
+    batch: str
+    settlement: str
+    quiet_since: Instant
+    input_bucket: str
+    report: StoredObject
+    table: StoredObject
+    results: ResultsLocation
+    parts: int
+    totals: ReportTotals
+
+
+def batch_announcement_of(
+    batch: Batch, settlement: Settlement, bucket: str, prefix: str = ""
+) -> BatchAnnouncement:
+    """Return the event detail for a settlement; `report` and `table` are the report's last part."""
+    report, table = (
+        StoredObject(bucket=bucket, key=prefix + key)
+        for key in report_keys(batch.path, settlement.id, settlement.parts)
+    )
+    return BatchAnnouncement(
+        batch=batch.path,
+        settlement=settlement.id,
+        quiet_since=settlement.quiet_since,
+        input_bucket=batch.bucket,
+        report=report,
+        table=table,
+        results=ResultsLocation(bucket=bucket, prefix=prefix),
+        parts=settlement.parts,
+        totals=ReportTotals.of(settlement.totals),
+    )
+
+
 def json_schema() -> str:
     """Return the JSON Schema (2020-12) of the events' detail, as text."""
-    schema = Announcement.model_json_schema(mode="serialization")
-    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return json.dumps(dialect | schema, indent=2)
+    return schema_text(Announcement)
+
+
+def batch_json_schema() -> str:
+    """Return the JSON Schema (2020-12) of the detail of `Upscale Batch Settled`, as text."""
+    return schema_text(BatchAnnouncement)

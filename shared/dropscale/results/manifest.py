@@ -7,11 +7,20 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from dropscale.coded_warning import CodedWarning, WarningCode, read_warning
-from dropscale.ledger.drops import Download, Drop, Output, Reason, Source, TimelineEntry
+from dropscale.ledger.drops import (
+    Download,
+    Drop,
+    Output,
+    Reason,
+    Rendition,
+    Source,
+    TimelineEntry,
+)
+from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.rows import Instant
 from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
 from dropscale.results.output_key import fitting_key
-from dropscale.specs.effective import EffectiveSpec
+from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings
 from dropscale.specs.keys import MANIFEST_SUFFIX
 from dropscale.upscaler import Mode
 
@@ -26,6 +35,8 @@ class ManifestJob(BaseModel):
     mode: Mode
     state: DropState
     credits_charged: int | None
+    written: OutputSettings | None = None
+    """How its output is to be written; None: an earlier version did not say."""
     output: Output | None
     downloads: tuple[Download, ...]
 
@@ -54,10 +65,27 @@ class Manifest(BaseModel):
             return not self.spec.wait_for_completion
         return self.state not in OPEN_STATES
 
+    def wanted_of(self, job: ManifestJob) -> EffectiveRendition | None:
+        """Return what the spec wants by a job; None: the spec does not want it, or no longer."""
+        identity = self.source.identity
+        for wanted in self.spec.wanted_renditions if self.spec and identity else ():
+            fingerprint = Parameters.of(wanted).fingerprint(str(identity))
+            if fingerprint == job.fingerprint:
+                presets = self.spec.preset if self.spec else ()
+                planned = Rendition.requested(self.source.key, fingerprint, wanted, presets)
+                if job.written in {None, planned.output_settings}:
+                    return wanted
+        return None
+
 
 def json_schema() -> str:
     """Return the JSON Schema (2020-12) of the manifest, as text."""
-    schema = Manifest.model_json_schema(mode="serialization")
+    return schema_text(Manifest)
+
+
+def schema_text(model: type[BaseModel]) -> str:
+    """Return the JSON Schema (2020-12) of what is written of a model, as text."""
+    schema = model.model_json_schema(mode="serialization")
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return json.dumps(dialect | schema, indent=2)
 
@@ -106,7 +134,8 @@ def _jobs(drop: Drop) -> Iterator[ManifestJob]:
     """Yield the renditions; if several share a job, only one has its credits."""
     told: set[str] = set()
     for rendition in drop.renditions.values():
-        charged = None if rendition.fingerprint in told else rendition.credits_charged
+        is_first = rendition.fingerprint not in told
+        charged = drop.credits_of(rendition.fingerprint) if is_first else None
         told.add(rendition.fingerprint)
         yield ManifestJob(
             fingerprint=rendition.fingerprint,
@@ -116,6 +145,7 @@ def _jobs(drop: Drop) -> Iterator[ManifestJob]:
             mode=rendition.parameters.mode,
             state=rendition.state,
             credits_charged=charged,
+            written=rendition.output_settings,
             output=rendition.output,
             downloads=rendition.downloads,
         )

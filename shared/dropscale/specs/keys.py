@@ -13,6 +13,8 @@ from dropscale import upscaler
 FOLDER_SPEC_NAME = "dropscale.yaml"
 SPEC_SUFFIXES = (".yaml", ".yml", ".json")
 MANIFEST_SUFFIX = ".dropscale.json"
+BATCH_REPORT_SUFFIX = ".dropscale-batch.json"
+BATCH_TABLE_SUFFIX = ".dropscale-batch.csv"
 MAX_KEY_BYTES = 1024
 """The longest key in S3, in bytes of UTF-8; reading a longer one returns 400, not 404.
 
@@ -71,7 +73,7 @@ def kind_by_name(key: str, suffixes: Sequence[str] = SPEC_SUFFIXES) -> KeyKind:
         return KeyKind.OTHER
     if means_folder_spec(key):
         return KeyKind.FOLDER_SPEC if _is_spec_named(name, _FOLDER_SPEC_STEM) else KeyKind.MISNAMED
-    if key.endswith(MANIFEST_SUFFIX):
+    if key.endswith((MANIFEST_SUFFIX, BATCH_REPORT_SUFFIX)):
         return KeyKind.OTHER
     if _has_image_extension(name):
         return KeyKind.IMAGE

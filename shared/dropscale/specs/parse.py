@@ -53,7 +53,7 @@ _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _LONGEST_WORD = 40
 """In a longer value, unusual characters may be intended."""
 _SHORTEST_BEGINNING = 3
-_OF_FOLDERS = frozenset({"presets", "rules"})
+_OF_FOLDERS = frozenset({"presets", "rules", "batch"})
 _OF_DROPS = set(Spec.model_fields) - _OF_FOLDERS
 _MARKS = _OF_DROPS - {"name", "revision", "preset"}
 """Fields that are not known from other tools' files."""

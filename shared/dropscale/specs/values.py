@@ -24,12 +24,15 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from dropscale import upscaler
 from dropscale.specs.effective import MetadataChoice, OutputFormat
 from dropscale.specs.foreign_syntax import ALLOWED_BLANKS, code_point
+from dropscale.specs.output_name import ENDING, PLACEHOLDER, PLACEHOLDERS
 from dropscale.upscaler import Mode
 
 MAX_QUALITY = 100
 MAX_PATTERN = 200
 MAX_PRESETS_TAKEN = 8
 MAX_PRESET_NAME = 40
+"""In characters."""
+MAX_BATCH_NAME = 100
 """In characters."""
 
 MAX_PROMPT = 4000
@@ -197,12 +200,49 @@ def _folder_below_results(value: str) -> str:
         raise wrong("must be a folder below the results", hint)
     if {"", ".", ".."} & set(folder.split("/")):
         raise wrong("cannot have empty, '.' or '..' parts", hint)
-    for character in value:
-        if not character.isprintable() and character not in ALLOWED_BLANKS:
-            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
+    _require_visible(value)
     if len(folder.encode()) > _LONGEST_FOLDER:
         raise wrong(f"is longer than {_LONGEST_FOLDER} bytes", "make it shorter")
     return str(PurePosixPath(folder))
+
+
+def _batch_name(value: object) -> str:
+    name = _text(value, MAX_BATCH_NAME)
+    if not name.strip(" .") or set("/\\:") & set(name):
+        hint = "allowed is a name such as spring-catalog, without '/', '\\' and ':'"
+        raise wrong(f"{shown(name)} cannot be a batch's name", hint)
+    _require_visible(name)
+    return name
+
+
+def _require_visible(value: str) -> None:
+    for character in value:
+        if not character.isprintable() and character not in ALLOWED_BLANKS:
+            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
+
+
+def _output_name(text: str) -> str:
+    if {"/", "\\"} & set(text):
+        hint = "write a file's name; download_directory chooses another folder"
+        raise wrong("cannot have a folder: an output stays in its image's", hint)
+    allowed = f"allowed are {', '.join(f'{{{name}}}' for name in PLACEHOLDERS)}"
+    for name in PLACEHOLDER.findall(text):
+        if name not in PLACEHOLDERS:
+            meant = closest(name, PLACEHOLDERS)
+            did_you_mean = f"did you mean {{{meant}}}? " if meant else ""
+            raise wrong(f"{{{name}}} is not a placeholder", did_you_mean + allowed)
+    if {"{", "}"} & set(PLACEHOLDER.sub("", text)):
+        raise wrong("has a brace that belongs to no placeholder", allowed)
+    name = text.removesuffix(ENDING)
+    if name == text or ENDING in name:
+        hint = f"write {ENDING} once, at the end; it becomes '.png' or what the file's type is"
+        raise wrong(f"must end in {ENDING}, its only one", hint)
+    if not name.strip(" ."):
+        raise wrong(f"has no name before {ENDING}", f"write one, such as '{{stem}}_web{ENDING}'")
+    for character in text:
+        if not character.isprintable():
+            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
+    return text
 
 
 def _bytes(value: object) -> object:
@@ -263,6 +303,14 @@ _FOLDER_SCHEMA = {
     rf"(?=.{{1,{_LONGEST_FOLDER}}}/?$)({_PART}/)*{_PART}/?$",
     "patternErrorMessage": "must be a folder below the results, such as 'print/large'",
 }
+_NAMED = "|".join(name for name in PLACEHOLDERS if f"{{{name}}}" != ENDING)
+_NAME_SCHEMA: dict[str, JsonValue] = {
+    "type": ["string", "null"],
+    "maxLength": MAX_LABEL,
+    "pattern": r"^(?![ .]*\{ext\}$)"
+    rf"([^{{}}/\\\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202f]|\{{({_NAMED})\}})+\{{ext\}}$",
+    "patternErrorMessage": "must be a name such as '{stem}_{scale}x{ext}'",
+}
 """The YAML language server shows `patternErrorMessage`."""
 
 ScaleFactor = Annotated[Literal[2, 4], BeforeValidator(_scale_factor)]
@@ -303,6 +351,12 @@ Label = Annotated[
 ImagePath = Annotated[
     str, BeforeValidator(partial(_text, longest=MAX_IMAGE_PATH)), Field(max_length=MAX_IMAGE_PATH)
 ]
+OutputName = Annotated[
+    str | None,
+    BeforeValidator(_optional(partial(_text, longest=MAX_LABEL))),
+    AfterValidator(_optional(_output_name)),
+    WithJsonSchema(_NAME_SCHEMA),
+]
 Folder = Annotated[
     str | None,
     BeforeValidator(_optional(_text)),
@@ -341,6 +395,19 @@ PresetNames = Annotated[
     WithJsonSchema({"anyOf": [PRESET_NAME_SCHEMA, _PRESET_LIST_SCHEMA]}),
 ]
 
+
+BatchName = Annotated[
+    str | None,
+    BeforeValidator(_optional(_batch_name)),
+    WithJsonSchema(
+        _TEXT_SCHEMA
+        | {
+            "pattern": rf"^(?!.*:)(?=.*[^ .]){_PART}$",
+            "patternErrorMessage": "must be a name, without '/', '\\' and ':'",
+            "maxLength": MAX_BATCH_NAME,
+        }
+    ),
+]
 
 _PATTERN_SCHEMA: dict[str, JsonValue] = _TEXT_SCHEMA | {
     "type": ["string", "number"],

@@ -88,18 +88,14 @@ def test_many_at_once_are_many_files(tmp_path: Path) -> None:
 
 
 def test_draft_meets_the_deadline() -> None:
-    async def run(api: EmbeddedApi) -> None:
-        polling = Polling(interval=0.01, deadline=0.05)
-        client = AsyncClient(token=api.token, base_url=api.base_url, polling=polling)
-        await client.v1.ai_image_upscaler.generate(
-            assets={"image_file_path": PHOTO}, scale_factor=2
-        )
-
     plan = parse_fault_plan(
         b"rules: [{call: render, fault: {kind: outcome, status: draft}}]", "draft"
     )
-    with (
-        EmbeddedApi(engine=StubEngine(0), faults=plan) as api,
-        pytest.raises(DeadlinePassed, match="last seen: draft"),
-    ):
-        asyncio.run(run(api))
+    polling = Polling(interval=0.01, deadline=0.05)
+    with EmbeddedApi(engine=StubEngine(0), faults=plan) as api:
+        client = AsyncClient(token=api.token, base_url=api.base_url, polling=polling)
+        generating = client.v1.ai_image_upscaler.generate(
+            assets={"image_file_path": PHOTO}, scale_factor=2
+        )
+        with pytest.raises(DeadlinePassed, match="last seen: draft"):
+            asyncio.run(generating)

@@ -21,64 +21,30 @@ GUIDE = Path(__file__).parents[3] / "docs/client.md"
 V1 = Path(magic_hour.__file__).parent / "resources/v1"
 
 # As the vendor documented them before `mode`; its SDK 0.90 brings the later ones along.
-OLDER = """
-```python
-from magic_hour import Client
+_OLDER = """
+from magic_hour import {client}
 from os import getenv
 
-client = Client(token=getenv("API_TOKEN"))
-res = client.v1.ai_image_upscaler.generate(
-    assets={"image_file_path": "/path/to/1234.png"},
+client = {client}(token=getenv("API_TOKEN"))
+res = {call}(
+    assets={{"image_file_path": "{path}"}},
     scale_factor=2.0,
-    style={"enhancement": "Balanced"},
-    name="Image Upscaler image",
-    wait_for_completion=True,
-    download_outputs=True,
-    download_directory="outputs"
+    style={{"enhancement": "Balanced"}},
+    name="Image Upscaler image",{more}
 )
-```
-```python
-from magic_hour import AsyncClient
-from os import getenv
-
-client = AsyncClient(token=getenv("API_TOKEN"))
-res = await client.v1.ai_image_upscaler.generate(
-    assets={"image_file_path": "/path/to/1234.png"},
-    scale_factor=2.0,
-    style={"enhancement": "Balanced"},
-    name="Image Upscaler image",
-    wait_for_completion=True,
-    download_outputs=True,
-    download_directory="outputs"
-)
-```
-```python
-from magic_hour import Client
-from os import getenv
-
-client = Client(token=getenv("API_TOKEN"))
-res = client.v1.ai_image_upscaler.create(
-    assets={"image_file_path": "api-assets/id/1234.png"},
-    scale_factor=2.0,
-    style={"enhancement": "Balanced"},
-    name="Image Upscaler image",
-)
-
-```
-```python
-from magic_hour import AsyncClient
-from os import getenv
-
-client = AsyncClient(token=getenv("API_TOKEN"))
-res = await client.v1.ai_image_upscaler.create(
-    assets={"image_file_path": "api-assets/id/1234.png"},
-    scale_factor=2.0,
-    style={"enhancement": "Balanced"},
-    name="Image Upscaler image",
-)
-
-```
 """
+_MORE = """
+    wait_for_completion=True,
+    download_outputs=True,
+    download_directory="outputs\""""
+OLDER = [
+    _OLDER.format(client=client, call=f"{wait}client.v1.ai_image_upscaler.{call}", **rest)
+    for client, wait in (("Client", ""), ("AsyncClient", "await "))
+    for call, rest in (
+        ("generate", {"path": "/path/to/1234.png", "more": _MORE}),
+        ("create", {"path": "api-assets/id/1234.png", "more": ""}),
+    )
+]
 
 
 def examples(document: str) -> list[str]:
@@ -88,15 +54,15 @@ def examples(document: str) -> list[str]:
 
 VENDOR_EXAMPLES = {
     f"{name} {number}": example
-    for name, document in {
+    for name, found in {
         "older": OLDER,
         **{
-            path.parent.relative_to(V1).as_posix(): path.read_text()
+            path.parent.relative_to(V1).as_posix(): examples(path.read_text())
             for part in ("account", "ai_image_upscaler", "files", "image_projects")
             for path in (V1 / part).rglob("README.md")
         },
     }.items()
-    for number, example in enumerate(examples(document))
+    for number, example in enumerate(found)
     if "import" in example  # the others show answers
 }
 

@@ -6,6 +6,7 @@ ours do better.
 """
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,63 +58,59 @@ def get_deleted(client: Any, _folder: Path) -> object:
     return client.v1.image_projects.get(id=project)
 
 
+def created(**fields: Any) -> Callable[[Any, Path], object]:
+    return lambda client, _: create(client, **fields)
+
+
+def generated(**fields: Any) -> Callable[[Any, Path], object]:
+    return lambda client, folder: generate(client, folder, **fields)
+
+
+def uploaded(file: Any) -> Callable[[Any, Path], object]:
+    return lambda client, _: client.v1.files.upload_file(file)
+
+
+def given_urls(*items: tuple[str, str]) -> Callable[[Any, Path], object]:
+    asked = [{"type_": kind, "extension": extension} for kind, extension in items]
+    return lambda client, _: client.v1.files.upload_urls.create(items=asked)
+
+
+def account(client: Any, _folder: Path) -> object:
+    return client.v1.account.list()
+
+
 UPLOAD = [
-    Use("str", lambda c, _: c.v1.files.upload_file(str(PHOTO)), "api-assets/<id>/image.jpg"),
-    Use("Path", lambda c, _: c.v1.files.upload_file(PHOTO), "api-assets/<id>/image.jpg"),
+    Use("str", uploaded(str(PHOTO)), "api-assets/<id>/image.jpg"),
+    Use("Path", uploaded(PHOTO), "api-assets/<id>/image.jpg"),
     Use("open file", upload_open_file, "api-assets/<id>/image.jpg"),
     Use("BytesIO", upload_named_bytes, "api-assets/<id>/image.jpg"),
-    Use("URL", lambda c, _: c.v1.files.upload_file("https://a.example/b.png?c=1"), "b.png?c=1"),
-    Use("asset", lambda c, _: c.v1.files.upload_file("api-assets/1/a.png"), "api-assets/1/a.png"),
+    Use("URL", uploaded("https://a.example/b.png?c=1"), "b.png?c=1"),
+    Use("asset", uploaded("api-assets/1/a.png"), "api-assets/1/a.png"),
     Use("missing", lambda c, d: c.v1.files.upload_file(d / "a.png"), "FileNotFoundError"),
     Use("no extension", lambda c, d: c.v1.files.upload_file(io.BytesIO(b"x")), "ValueError"),
-    Use(
-        "refused",
-        lambda c, _: c.v1.files.upload_file(PHOTO),
-        "403",
-        "[{call: upload, fault: {kind: expired}}]",
-    ),
-    Use(
-        "URLs",
-        lambda c, _: c.v1.files.upload_urls.create(
-            items=[
-                {"type_": "image", "extension": "png"},
-                {"type_": "video", "extension": "mp4"},
-                {"type_": "audio", "extension": "ogg"},
-            ]
-        ),
-        "image.ogg",
-    ),
-    Use(
-        "bad URLs",
-        lambda c, _: c.v1.files.upload_urls.create(items=[{"type_": "image", "extension": "exe"}]),
-        "422",
-    ),
+    Use("refused", uploaded(PHOTO), "403", "[{call: upload, fault: {kind: expired}}]"),
+    Use("URLs", given_urls(("image", "png"), ("video", "mp4"), ("audio", "ogg")), "image.ogg"),
+    Use("bad URLs", given_urls(("image", "exe")), "422"),
 ]
 CREATE = [
-    Use("defaults", lambda c, _: create(c), '"credits_charged": 50'),
-    Use("mode", lambda c, _: create(c, style={"mode": "preserve"}), '"credits_charged": 25'),
-    Use("older mode", lambda c, _: create(c, style={"mode": "pro"}), '"credits_charged": 25'),
-    Use("4x", lambda c, _: create(c, scale_factor=4.0), '"credits_charged": 200'),
+    Use("defaults", created(), '"credits_charged": 50'),
+    Use("mode", created(style={"mode": "preserve"}), '"credits_charged": 25'),
+    Use("older mode", created(style={"mode": "pro"}), '"credits_charged": 25'),
+    Use("4x", created(scale_factor=4.0), '"credits_charged": 200'),
     Use(
-        "enhancement",
-        lambda c, _: create(c, style={"enhancement": "Resemblance"}, name="Cat"),
-        '"frame_cost": 25',
+        "enhancement", created(style={"enhancement": "Resemblance"}, name="Cat"), '"frame_cost": 25'
     ),
-    Use(
-        "prompt",
-        lambda c, _: create(c, style={"mode": "creative", "prompt": "fur"}),
-        "prompt='fur'",
-    ),
-    Use("no name", lambda c, _: create(c, name=None, style=None), "Image Upscaler - "),
-    Use("nothing uploaded", lambda c, _: create(c, image="api-assets/1/a.png"), "422"),
-    Use("no image", lambda c, _: create(c, image="https://a.example/b"), "400"),
-    Use("no credits", lambda c, _: create(c), "402", options={"credits_granted": 49}),
-    Use("free 4x", lambda c, _: create(c, scale_factor=4), "402", options={"tier": Tier.FREE}),
+    Use("prompt", created(style={"mode": "creative", "prompt": "fur"}), "prompt='fur'"),
+    Use("no name", created(name=None, style=None), "Image Upscaler - "),
+    Use("nothing uploaded", created(image="api-assets/1/a.png"), "422"),
+    Use("no image", created(image="https://a.example/b"), "400"),
+    Use("no credits", created(), "402", options={"credits_granted": 49}),
+    Use("free 4x", created(scale_factor=4), "402", options={"tier": Tier.FREE}),
     Use("full", create_twice, "429", held("queued"), options={"tier": Tier.FREE}),
-    Use("throttled", lambda c, _: create(c), "429", answered("create", 429)),
-    Use("unavailable", lambda c, _: create(c), "503", answered("create", 503)),
-    Use("failed", lambda c, _: create(c), "500", answered("create", 500)),
-    Use("proxy", lambda c, _: create(c), "(502, None)", answered("create", 502, "html")),
+    Use("throttled", created(), "429", answered("create", 429)),
+    Use("unavailable", created(), "503", answered("create", 503)),
+    Use("failed", created(), "500", answered("create", 500)),
+    Use("proxy", created(), "(502, None)", answered("create", 502, "html")),
 ]
 PROJECT = [
     *(
@@ -135,39 +132,20 @@ PROJECT = [
     Use("download", lambda c, d: check(c, d, True, True), '"downloaded_paths": ["<bytes>'),
 ]
 GENERATE = [
-    Use("balanced", lambda c, d: generate(c, d, style={"enhancement": "Balanced"}), "<bytes>"),
-    Use("4x", lambda c, d: generate(c, d, scale_factor=4, style={"mode": "creative"}), "<bytes>"),
-    Use(
-        "not waiting",
-        lambda c, d: generate(c, d, wait_for_completion=False),
-        '"status": "queued"',
-        held("queued"),
-    ),
-    Use(
-        "no download",
-        lambda c, d: generate(c, d, download_outputs=False),
-        '"downloaded_paths": null',
-    ),
+    Use("balanced", generated(style={"enhancement": "Balanced"}), "<bytes>"),
+    Use("4x", generated(scale_factor=4, style={"mode": "creative"}), "<bytes>"),
+    Use("not waiting", generated(wait_for_completion=False), '"status": "queued"', held("queued")),
+    Use("no download", generated(download_outputs=False), '"downloaded_paths": null'),
     Use("no image", generate_of_no_image, "invalid_file_format"),
     Use("canceled", generate, '"status": "canceled"', held("canceled")),
     Use("error", generate, "content_policy_violation", held("error")),
     Use("key", generate, "401", answered("upload_urls", 401)),
-    Use(
-        "cut off",
-        generate,
-        "(None, None)",
-        "[{call: download, fault: {kind: truncated}}]",
-    ),
+    Use("cut off", generate, "(None, None)", "[{call: download, fault: {kind: truncated}}]"),
 ]
 ACCOUNT = [
-    Use("paid", lambda c, _: c.v1.account.list(), '"name": "Business"'),
-    Use(
-        "free",
-        lambda c, _: c.v1.account.list(),
-        '"subscription": null',
-        options={"tier": Tier.FREE},
-    ),
-    Use("throttled", lambda c, _: c.v1.account.list(), "429", answered("account", 429)),
+    Use("paid", account, '"name": "Business"'),
+    Use("free", account, '"subscription": null', options={"tier": Tier.FREE}),
+    Use("throttled", account, "429", answered("account", 429)),
 ]
 TABLE = {
     f"{group}: {use.name}": use

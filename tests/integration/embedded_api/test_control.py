@@ -63,16 +63,9 @@ def test_a_plan_can_be_read_back_and_put_again(call: Caller, control: Any) -> No
     assert second == {"plan": first["plan"], "tallies": [{"calls": 0, "faults": 0}]}
 
 
-def test_deleted_faults_happen_no_more(call: Caller, control: Any) -> None:
-    control("PUT", "faults", data=UNAVAILABLE_TWICE)
-
-    assert control("DELETE", "faults").status_code == 204
-
-    assert call("GET", "/v1/account").status_code == 200
-    assert control("GET", "faults").json() == {"plan": {"seed": 0, "rules": []}, "tallies": []}
-
-
-def test_an_unusable_plan_changes_nothing(call: Caller, control: Any) -> None:
+def test_an_unusable_plan_changes_nothing_and_deleted_faults_happen_no_more(
+    call: Caller, control: Any
+) -> None:
     control("PUT", "faults", data=UNAVAILABLE_TWICE)
 
     refused = control("PUT", "faults", json={"rules": [], "sead": 1})
@@ -80,3 +73,6 @@ def test_an_unusable_plan_changes_nothing(call: Caller, control: Any) -> None:
     assert refused.status_code == 400
     assert refused.json() == {"message": "body: sead: Extra inputs are not permitted"}
     assert call("GET", "/v1/account").status_code == 503
+    assert control("DELETE", "faults").status_code == 204
+    assert call("GET", "/v1/account").status_code == 200
+    assert control("GET", "faults").json() == {"plan": {"seed": 0, "rules": []}, "tallies": []}

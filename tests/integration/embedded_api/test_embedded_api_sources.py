@@ -1,6 +1,4 @@
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -8,34 +6,15 @@ import pytest
 from dropscale_embedded.api.picture import ImageFault
 from dropscale_embedded.api.sources import read_image
 from dropscale_embedded.api.storage import Storage
-
-
-class Site(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        if self.path == "/cat.png?size=big":
-            self.send_response(200)
-            self.send_header("Content-Length", "3")
-            self.end_headers()
-            self.wfile.write(b"cat")
-        elif self.path == "/moved.png":
-            self.send_response(302)
-            self.send_header("Location", "/cat.png?size=big")
-            self.end_headers()
-        else:
-            self.send_error(404)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Stay quiet."""
+from tests.unit.magichour.scripted_server import Reply, ScriptedServer
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with ScriptedServer() as server:
+        server.on("GET", "/cat.png", Reply(200, b"cat"))
+        server.on("GET", "/moved.png", Reply(302, headers={"Location": "/cat.png"}))
+        yield server.base_url
 
 
 @pytest.fixture
@@ -48,12 +27,22 @@ def test_a_url_of_this_machine_is_fetched(site: str, storage: Storage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "message"),
-    [("/missing.png", "answers 404"), ("/moved.png", "answers 302")],
+    ("url", "message"),
+    [
+        ("{site}/missing.png", "answers 404"),
+        ("{site}/moved.png", "answers 302"),
+        ("http://127.0.0.1:1/cat.png", "could not be read"),
+        ("http://127.0.0.1:99999/c.png", "could not be read"),
+        ("http://[::1]:1/a b.png", "could not be read"),
+    ],
 )
-def test_only_the_url_itself_counts(site: str, storage: Storage, path: str, message: str) -> None:
-    with pytest.raises(ImageFault, match=message):
-        read_image(site + path, storage)
+def test_any_other_url_is_an_invalid_file(
+    site: str, storage: Storage, url: str, message: str
+) -> None:
+    with pytest.raises(ImageFault, match=message) as caught:
+        read_image(url.format(site=site), storage)
+
+    assert caught.value.code == "invalid_file_format"
 
 
 @pytest.mark.parametrize(
@@ -75,16 +64,6 @@ def test_nothing_is_fetched_from_outside(
     monkeypatch.setattr("socket.create_connection", connect)
 
     with pytest.raises(ImageFault, match="fetches nothing from outside") as caught:
-        read_image(url, storage)
-
-    assert caught.value.code == "invalid_file_format"
-
-
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:1/cat.png", "http://127.0.0.1:99999/c.png", "http://[::1]:1/a b.png"]
-)
-def test_an_unreachable_or_malformed_url_is_an_invalid_file(storage: Storage, url: str) -> None:
-    with pytest.raises(ImageFault, match="could not be read") as caught:
         read_image(url, storage)
 
     assert caught.value.code == "invalid_file_format"

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,13 @@ from dropscale.magichour import (
     Unavailable,
     UnknownProjectStatus,
 )
+from dropscale.magichour.webhooks import EventKind
 from dropscale.upscaler import ProjectStatus
 from dropscale_embedded.api import EmbeddedApi, EntryKind, FaultPlan, StubEngine, parse_fault_plan
-from dropscale_embedded.api.faults import Call, Latency, Reset, Rule
+from dropscale_embedded.api.faults import Call, Latency, Outcome, Reset, Rule
 from tests.fakes import png
 from tests.integration.embedded_api.conftest import DEADLINE_SECONDS, Caller
+from tests.integration.embedded_api.webhook_receiver import Sent, receiving
 
 DOCUMENTATION = (Path(__file__).parents[3] / "docs/embedded-api.md").read_text()
 PLANS = {
@@ -94,6 +97,8 @@ class User:
                 return self.upload
             case Call.ACCOUNT:
                 return v1.account.list
+            case Call.WEBHOOK:
+                raise AssertionError("no client calls it")
 
     def under(self, plan: FaultPlan) -> Any:
         """Do the call of the plan's only rule under the plan."""
@@ -160,18 +165,12 @@ NOTHING_YET: SomeAnswer = (200, {"status": "complete", "downloads": []})
 COMPLETE: SomeAnswer = (200, {"status": "complete"})
 ANSWERS: dict[str, list[SomeAnswer]] = {
     "No subscription": [(402, {"code": "subscription_required", "message": "Renew it"})],
-    "Not on this plan": [
-        (402, {"code": "plan_upgrade_required", "message": "Payment Required"}),
-    ],
+    "Not on this plan": [(402, {"code": "plan_upgrade_required", "message": "Payment Required"})],
     "A refusal that is not the vendor's": [(403, {"error": "blocked"})],
     "A project that is not found for two looks": [NOT_FOUND, NOT_FOUND, COMPLETE],
     "Fields of other types": [(200, {"credits_charged": "fifty"})],
     "An unknown status for two looks": [PAUSED, PAUSED, COMPLETE],
-    "Complete without downloads for two looks": [
-        NOTHING_YET,
-        NOTHING_YET,
-        COMPLETE,
-    ],
+    "Complete without downloads for two looks": [NOTHING_YET, NOTHING_YET, COMPLETE],
 }
 """By title: the answers to the same call, one after the other, with some of their fields."""
 
@@ -187,6 +186,27 @@ DOWNLOADS: dict[str, Callable[[bytes], bool]] = {
 }
 """By title: what is true of the bytes that come, without an error."""
 
+STARTED, COMPLETED = EventKind.STARTED, EventKind.COMPLETED
+WEBHOOKS: dict[str, tuple[list[EventKind | None], Callable[[list[Sent]], bool]]] = {
+    "Event lost": ([COMPLETED], lambda _: True),
+    "Event late": ([COMPLETED, STARTED], lambda _: True),
+    "Event sent twice": ([STARTED, COMPLETED, COMPLETED], lambda _: True),
+    "Event replayed": (
+        [STARTED, COMPLETED, COMPLETED],
+        lambda sent: sent[1].signature == sent[2].signature,
+    ),
+    "Retries with the first signature": (
+        [STARTED, COMPLETED, STARTED],
+        lambda sent: sent[0].signature == sent[2].signature,
+    ),
+    "Forged event": ([STARTED, None, COMPLETED], lambda _: True),
+    "Event without a name": (
+        [STARTED, COMPLETED],
+        lambda sent: bool(sent[0].event and sent[0].event.name) and not sent[1].event.name,  # type: ignore[union-attr]
+    ),
+}
+"""By title: the events that arrive, and what is true of them."""
+
 
 def opened(data: bytes) -> Image.Image:
     with Image.open(io.BytesIO(data)) as image:
@@ -201,16 +221,12 @@ def whole(data: bytes) -> bool:
 def test_the_documentation_has_an_example_of_every_fault_and_each_is_tested() -> None:
     fault = FaultPlan.model_json_schema()["$defs"]["Rule"]["properties"]["fault"]
 
-    assert {*ERRORS, *STATUSES, *ANSWERS, *DOWNLOADS} == {*PLANS}
+    first = DOCUMENTATION.partition("```yaml\n")[2].partition("```")[0]
+    assert len(parse_fault_plan(first.encode(), "docs").rules) == 2
+    assert {*ERRORS, *STATUSES, *ANSWERS, *DOWNLOADS, *WEBHOOKS} == {*PLANS}
     assert {plan.rules[0].fault.kind for plan in PLANS.values()} == {
         *fault["discriminator"]["mapping"]
     }
-
-
-def test_the_first_example_of_the_documentation_is_a_plan() -> None:
-    example = DOCUMENTATION.partition("```yaml\n")[2].partition("```")[0]
-
-    assert len(parse_fault_plan(example.encode(), "docs").rules) == 2
 
 
 def test_the_python_example_of_the_documentation_runs(
@@ -237,6 +253,8 @@ def test_the_client_sees_the_error_and_the_book_the_charge(title: str, user: Use
 
     assert type(caught.value) is error
     assert user.charges() - before == charges
+    if isinstance(caught.value, Throttled):
+        assert caught.value.retry_after == pytest.approx(7, abs=1)  # dates have whole seconds
 
 
 @pytest.mark.parametrize("title", STATUSES)
@@ -273,29 +291,65 @@ def test_an_answer_is_what_the_plan_makes_of_it(title: str, user: User) -> None:
         assert answers[-1].json()["downloads"]
 
 
-def test_a_refusal_is_not_altered(user: User) -> None:
+def test_a_refusal_may_be_lost_but_is_not_altered_and_a_wrong_key_is_not_counted(
+    user: User,
+) -> None:
+    user.api.faults.use(PLANS["Reset after the job is created"])
+    with pytest.raises(CreateOutcomeUnknown):
+        user.create("no such path")
+
     user.api.faults.use(PLANS["Fields of other types"])
-
     refused = Caller(user.api).create("no such path")
-
     assert (refused.status_code, refused.json().keys()) == (400, {"message"})
+
+    user.api.faults.use(PLANS["Wrong key"])
+    Caller(user.api)("GET", "/v1/account", headers={"Authorization": "Bearer wrong"})
+    assert user.api.faults.tallies[0].calls == 0
+
+
+@pytest.mark.parametrize("title", WEBHOOKS)
+def test_a_webhook_receives_what_the_plan_makes_of_events(title: str) -> None:
+    kinds, is_true = WEBHOOKS[title]
+    with (
+        receiving() as receiver,
+        EmbeddedApi(engine=StubEngine(seconds=0.2), faults=PLANS[title]) as api,
+    ):
+        receiver.refuses = int("Retries" in title)
+        receiver.secret = api.create_webhook(receiver.url)
+        user = User(api, Client(token=api.token, base_url=api.base_url))
+        project_id = user.create(user.upload())
+        sent = receiver.wait_for(len(kinds))
+
+        assert [one.kind for one in sent] == kinds
+        assert {one.event.project_id for one in sent if one.event} == {project_id}
+        assert is_true(sent)
+
+
+def test_a_refused_event_is_sent_again_with_a_new_signature() -> None:
+    fails = Rule(call=Call.RENDER, fault=Outcome(status="error"))
+    with (
+        receiving() as receiver,
+        EmbeddedApi(engine=StubEngine(seconds=0), faults=FaultPlan(rules=(fails,))) as api,
+    ):
+        receiver.refuses = 2
+        receiver.secret = api.create_webhook(receiver.url)
+        user = User(api, Client(token=api.token, base_url=api.base_url))
+        user.create(user.upload())
+        sent = receiver.wait_for(3)
+
+    assert {one.kind for one in sent} == {EventKind.ERRORED}
+    assert len({one.signature for one in sent}) == 3
 
 
 @pytest.mark.parametrize("title", DOWNLOADS)
 def test_a_download_that_ends_well_holds_something_else(title: str, user: User) -> None:
-    assert DOWNLOADS[title](user.under(PLANS[title]))
-
-
-def test_a_drip_takes_its_time(user: User) -> None:
-    project_id = user.finished()
-    user.api.faults.use(PLANS["Slow drip"])
     began = time.monotonic()
-    user.download(project_id)
 
-    assert 1 <= time.monotonic() - began < 5
+    assert DOWNLOADS[title](user.under(PLANS[title]))
+    assert title != "Slow drip" or 1 <= time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("call", [call for call in Call if call is not Call.RENDER])
+@pytest.mark.parametrize("call", [*(set(Call) - {Call.RENDER, Call.WEBHOOK})])
 def test_every_call_can_be_reset(call: Call, user: User) -> None:
     plan = FaultPlan(rules=(Rule(call=call, fault=Reset(moment="after")),))
 
@@ -314,21 +368,6 @@ def test_a_reset_is_a_reset_and_no_fault_of_the_server(capfd: pytest.CaptureFixt
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("title", ["Throttled", "Throttled until a date"])
-def test_both_forms_of_retry_after_say_the_same(title: str, user: User) -> None:
-    with pytest.raises(Throttled) as caught:
-        user.under(PLANS[title])
-
-    assert caught.value.retry_after == pytest.approx(7, abs=1)  # dates have whole seconds
-
-
-def test_a_refusal_can_be_lost_too(user: User) -> None:
-    user.api.faults.use(PLANS["Reset after the job is created"])
-
-    with pytest.raises(CreateOutcomeUnknown):
-        user.create("no such path")
-
-
 def test_names_and_paths_choose(user: User) -> None:
     def failed(call: str, match: str, act: Callable[[], object]) -> bool:
         fault = {"kind": "answer", "status": 500}
@@ -342,27 +381,18 @@ def test_names_and_paths_choose(user: User) -> None:
             user.api.faults.use(FaultPlan())
         return False
 
-    path = user.upload()
-    project_id = user.finished()
-    project = user.client.v1.image_projects.get
-    assert failed("upload", "api-assets/*.png", user.upload)
-    assert not failed("upload", "*.jpg", user.upload)
-    assert failed("create", "c?t", lambda: user.create(path))
-    assert failed("create", path, lambda: user.create(path))
-    assert not failed("create", "dog", lambda: user.create(path))
-    assert failed("project", "cat", lambda: project(id=project_id))
-    assert failed("project", project_id, lambda: project(id=project_id))
-    assert not failed("project", "dog", lambda: project(id=project_id))
-    assert failed("download", "cat", lambda: user.download(project_id))
-    assert failed("download", "*/output.png", lambda: user.download(project_id))
-
-
-def test_a_call_with_a_wrong_key_is_not_counted(user: User) -> None:
-    user.api.faults.use(PLANS["Wrong key"])
-
-    Caller(user.api)("GET", "/v1/account", headers={"Authorization": "Bearer wrong"})
-
-    assert user.api.faults.tallies[0].calls == 0
+    path, project_id = user.upload(), user.finished()
+    look = partial(user.client.v1.image_projects.get, id=project_id)
+    create, download = partial(user.create, path), partial(user.download, project_id)
+    table: list[tuple[str, Callable[[], object], tuple[str, ...], tuple[str, ...]]] = [
+        ("upload", user.upload, ("api-assets/*.png",), ("*.jpg",)),
+        ("create", create, ("c?t", path), ("dog",)),
+        ("project", look, ("cat", project_id), ("dog",)),
+        ("download", download, ("cat", "*/output.png"), ()),
+    ]
+    for call, act, matching, others in table:
+        assert [failed(call, match, act) for match in matching] == [True] * len(matching)
+        assert [failed(call, match, act) for match in others] == [False] * len(others)
 
 
 def test_closing_the_api_does_not_wait_for_what_it_holds_back() -> None:

@@ -32,29 +32,21 @@ def test_a_project_that_was_not_finished_is_rendered_later_for_the_same_credits(
         assert api.book.credits_spent == 100
 
 
-def test_outputs_and_deletions_last(tmp_path: Path, photo: bytes) -> None:
+def test_outputs_failures_and_deletions_last(tmp_path: Path, photo: bytes) -> None:
     with api_on(tmp_path, StubEngine(0)) as api:
         call = Caller(api)
         path = call.upload(photo)
         kept, deleted = (call.create(path).json()["id"] for _ in range(2))
-        call.finish(kept)
-        call.finish(deleted)
+        failed = call.create(call.upload(b"no image")).json()["id"]
+        before = [call.finish(project) for project in (kept, deleted, failed)][-1]
         call("DELETE", f"/v1/image-projects/{deleted}")
     with api_on(tmp_path, GatedEngine()) as api:
         call = Caller(api)
         assert call.project(kept)["status"] == "complete"
         assert call("GET", f"/v1/image-projects/{deleted}").status_code == 404
-        assert len(api.book.entries(EntryKind.CHARGE)) == 2
-
-
-def test_an_image_that_failed_stays_failed_and_is_not_charged(tmp_path: Path) -> None:
-    with api_on(tmp_path, StubEngine(0)) as api:
-        call = Caller(api)
-        failed = call.create(call.upload(b"no image")).json()["id"]
-        before = call.finish(failed)
-    with api_on(tmp_path, GatedEngine()) as api:
-        assert Caller(api).project(failed) == before
-        assert api.book.credits_spent == 0
+        assert call.project(failed) == before
+        assert len(api.book.entries(EntryKind.CHARGE)) == 3
+        assert api.book.credits_spent == 100, "what failed is not charged"
 
 
 def test_files_are_kept_for_seven_days(tmp_path: Path, photo: bytes) -> None:

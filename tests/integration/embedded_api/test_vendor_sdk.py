@@ -28,11 +28,27 @@ def sdk(api: EmbeddedApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
         yield Client(token=api.token, base_url=api.base_url, httpx_client=connections)
 
 
-def test_generate_as_the_vendor_documents_it(sdk: Client, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "style", "mode", "size", "credits_"),
+    [
+        ("été 2026/rocket.jpg", {"enhancement": "Balanced"}, "RGB", (576, 384), 50),
+        ("cup.png", {"mode": "preserve"}, "RGBA", (400, 360), 25),
+        ("camera.png", {"mode": "preserve"}, "L", (448, 448), 25),
+    ],
+)
+def test_generate_as_the_vendor_documents_it(
+    sdk: Client,
+    tmp_path: Path,
+    name: str,
+    style: dict[str, str],
+    mode: str,
+    size: tuple[int, int],
+    credits_: int,
+) -> None:
     result = sdk.v1.ai_image_upscaler.generate(
-        assets={"image_file_path": str(EXAMPLES / "été 2026" / "rocket.jpg")},
+        assets={"image_file_path": str(EXAMPLES / name)},
         scale_factor=2.0,
-        style={"enhancement": "Balanced"},
+        style=style,
         name="Image Upscaler image",
         wait_for_completion=True,
         download_outputs=True,
@@ -40,26 +56,7 @@ def test_generate_as_the_vendor_documents_it(sdk: Client, tmp_path: Path) -> Non
     )
 
     assert (result.status, result.name) == ("complete", "Image Upscaler image")
-    assert result.credits_charged == 50
+    assert result.credits_charged == credits_
     [path] = result.downloaded_paths or []
     with Image.open(path) as image:
-        assert (image.format, image.mode, image.size) == ("PNG", "RGB", (576, 384))
-
-
-@pytest.mark.parametrize(
-    ("name", "mode", "size"),
-    [("cup.png", "RGBA", (400, 360)), ("camera.png", "L", (448, 448))],
-)
-def test_alpha_and_grey_survive(
-    sdk: Client, tmp_path: Path, name: str, mode: str, size: tuple[int, int]
-) -> None:
-    result = sdk.v1.ai_image_upscaler.generate(
-        assets={"image_file_path": str(EXAMPLES / name)},
-        scale_factor=2,
-        style={"mode": "preserve"},
-        download_directory=str(tmp_path),
-    )
-
-    [path] = result.downloaded_paths or []
-    with Image.open(path) as image:
-        assert (image.mode, image.size) == (mode, size)
+        assert (image.format, image.mode, image.size) == ("PNG", mode, size)

@@ -319,3 +319,59 @@ def test_outputs_and_credentials_serve_a_plain_boto3_client(cloud: EmbeddedCloud
 def test_one_cloud_per_process(cloud: EmbeddedCloud) -> None:
     with pytest.raises(AlreadyRunningError), EmbeddedCloud(template=STACK / "template.yaml"):
         pass
+
+
+def test_each_try_of_a_task_has_a_token_that_works_once(
+    cloud: EmbeddedCloud, eventually: Eventually
+) -> None:
+    states, sqs = cloud.client("stepfunctions"), cloud.client("sqs")
+    queue = sqs.create_queue(QueueName="tokens")["QueueUrl"]
+    told = {"token.$": "$$.Task.Token", "entered.$": "$$.State.EnteredTime"}
+    retrier = {"ErrorEquals": ["Again"], "IntervalSeconds": 1, "MaxAttempts": 1, "BackoffRate": 1.0}
+    wait = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Parameters": {"QueueUrl": queue, "MessageBody": told},
+        "TimeoutSecondsPath": "$.seconds",
+        "ResultPath": None,
+        "Retry": [retrier],
+        "Catch": [{"ErrorEquals": ["States.Timeout"], "ResultPath": None, "Next": "Rest"}],
+        "End": True,
+    }
+    rest = {"Type": "Wait", "Seconds": 600, "End": True}
+    machine = states.create_state_machine(
+        name="tokens",
+        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait, "Rest": rest}}),
+        roleArn="arn:aws:iam::123456789012:role/machine",
+    )["stateMachineArn"]
+
+    def token() -> str:
+        found = eventually(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=found[0]["ReceiptHandle"])
+        return str(json.loads(found[0]["Body"])["token"])
+
+    def is_dead(token: str) -> bool:
+        try:
+            states.send_task_success(taskToken=token, output="{}")
+        except (states.exceptions.TaskTimedOut, states.exceptions.InvalidToken):
+            return True
+        return False
+
+    def start(name: str, seconds: int) -> Callable[[], str]:
+        told = json.dumps({"seconds": seconds})
+        arn = states.start_execution(stateMachineArn=machine, name=name, input=told)["executionArn"]
+        return lambda: states.get_execution_history(executionArn=arn)["events"][-1]["type"]
+
+    last_event = start("tried-twice", 600)
+    first = token()
+    states.send_task_failure(taskToken=first, error="Again")
+    second = token()
+    assert is_dead(first)
+    assert not is_dead(second)
+    assert is_dead(second)
+    eventually(lambda: last_event() == "ExecutionSucceeded")
+
+    last_event = start("out-of-time", 1)
+    late = token()
+    eventually(lambda: last_event() == "WaitStateEntered")
+    assert is_dead(late)

@@ -47,31 +47,40 @@ def held_stack(folder: Path, listener: socket.socket) -> Path:
         "        calling.sendall(b'done')\n"
     )
     template = folder / "template.yaml"
-    template.write_text(
-        json.dumps(
-            {
-                "Resources": {
-                    "Held": {
-                        "Type": "AWS::Serverless::Function",
-                        "Properties": {
-                            "CodeUri": "held/",
-                            "Handler": "app.handler",
-                            "Runtime": "python3.13",
-                            "Timeout": 60,
-                            "Environment": {"Variables": {"PORT": listener.getsockname()[1]}},
-                            "Events": {
-                                "Once": {
-                                    "Type": "ScheduleV2",
-                                    "Properties": {"ScheduleExpression": "rate(1 day)"},
-                                }
-                            },
-                        },
-                    }
-                }
-            }
-        )
-    )
+    template.write_text(f"""
+Resources:
+  Held:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: held/
+      Handler: app.handler
+      Runtime: python3.13
+      Timeout: 60
+      Environment: {{Variables: {{PORT: {listener.getsockname()[1]}}}}}
+      Events:
+        Once: {{Type: ScheduleV2, Properties: {{ScheduleExpression: rate(1 day)}}}}
+""")
     return template
+
+
+def await_token(cloud: EmbeddedCloud, seconds: int) -> str:
+    """Start an execution that waits for its token; return the URL of the queue that has it."""
+    states = cloud.client("stepfunctions")
+    queue: str = cloud.client("sqs").create_queue(QueueName="tokens")["QueueUrl"]
+    wait = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Parameters": {"QueueUrl": queue, "MessageBody.$": "$$.Task.Token"},
+        "TimeoutSeconds": seconds,
+        "End": True,
+    }
+    machine = states.create_state_machine(
+        name="tokens",
+        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
+        roleArn="arn:aws:iam::123456789012:role/machine",
+    )
+    states.start_execution(stateMachineArn=machine["stateMachineArn"], name="token")
+    return queue
 
 
 def accept(listener: socket.socket) -> socket.socket:
@@ -92,7 +101,7 @@ def ended(calling: socket.socket) -> bool:
 def test_stop_leaves_no_thread_no_process_and_no_port(
     tmp_path: Path, eventually: Eventually
 ) -> None:
-    """Also while one execution is in a long wait, one waits for its retry and one in a task."""
+    """Also while executions are in a long wait, wait for a retry or a token, or are in a task."""
     shutil.copytree(STACK, tmp_path, dirs_exist_ok=True)
     machine = tmp_path / "machine.asl.yaml"
     machine.write_text(machine.read_text().replace("IntervalSeconds: 1", "IntervalSeconds: 600"))
@@ -110,6 +119,9 @@ def test_stop_leaves_no_thread_no_process_and_no_port(
                 name=name,
                 input=json.dumps({"wait_seconds": seconds, "key": name, "do": do}),
             )
+        queue = await_token(cloud, 3600)
+        sqs = cloud.client("sqs")
+        eventually(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
         dynamodb, table = cloud.client("dynamodb"), cloud.outputs["Table"]
         for key in ("retry", "task"):
             eventually(
@@ -227,32 +239,23 @@ def test_ctrl_c_lets_a_handler_finish_and_ends_quietly(
     assert log.read_text() == ""
 
 
-def test_a_port_that_is_taken(listener: socket.socket) -> None:
-    port = listener.getsockname()[1]
-    with (
-        pytest.raises(PortInUseError, match=f"port {port} .*in use"),
-        EmbeddedCloud(template=STACK / "template.yaml", port=port),
-    ):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "complaint"),
-    [
-        ({"parameters": {"DelaySeconds": "901"}}, InvalidParameterError, "at most 900"),
-        ({"secrets": {"Nope": "x"}}, InvalidParameterError, "no secret Nope"),
-    ],
-)
 def test_a_refused_start_leaves_nothing_behind(
-    options: dict[str, Any], error: type[Exception], complaint: str, eventually: Eventually
+    listener: socket.socket, eventually: Eventually
 ) -> None:
     before = set(threading.enumerate())
-    with (
-        pytest.raises(error, match=complaint),
-        EmbeddedCloud(template=STACK / "template.yaml", **options),
-    ):
-        pass
-    eventually(lambda: set(threading.enumerate()) <= before)
+    port = listener.getsockname()[1]
+    refused: list[tuple[type[Exception], str, dict[str, Any]]] = [
+        (InvalidParameterError, "at most 900", {"parameters": {"DelaySeconds": "901"}}),
+        (InvalidParameterError, "no secret Nope", {"secrets": {"Nope": "x"}}),
+        (PortInUseError, f"port {port} .*in use", {"port": port}),
+    ]
+    for error, complaint, options in refused:
+        with (
+            pytest.raises(error, match=complaint),
+            EmbeddedCloud(template=STACK / "template.yaml", **options),
+        ):
+            pass
+        eventually(lambda: set(threading.enumerate()) <= before)
     with EmbeddedCloud(template=STACK / "template.yaml"):
         pass
 

@@ -11,13 +11,7 @@ import pytest
 from PIL import Image
 
 from dropscale.upscaler import Mode
-from dropscale_embedded.api import (
-    Engine,
-    LanczosEngine,
-    ModelEngine,
-    StubEngine,
-    best_engine,
-)
+from dropscale_embedded.api import Engine, LanczosEngine, ModelEngine, StubEngine, best_engine
 from dropscale_embedded.api.engines import Stopped
 from dropscale_embedded.api.engines.tiles import Pixels, bleed, image_of, pixels_of
 from dropscale_embedded.api.picture import Picture, decode
@@ -30,14 +24,11 @@ def model() -> ModelEngine:
     return ModelEngine()
 
 
-@pytest.fixture(scope="module", params=["model", "lanczos", "stub"])
+@pytest.fixture(params=["model", "lanczos", "stub"])
 def engine(request: pytest.FixtureRequest, model: ModelEngine) -> Engine:
-    engines: dict[str, Engine] = {
-        "model": model,
-        "lanczos": LanczosEngine(),
-        "stub": StubEngine(seconds=0),
-    }
-    return engines[request.param]
+    if request.param == "model":
+        return model
+    return LanczosEngine() if request.param == "lanczos" else StubEngine(seconds=0)
 
 
 @dataclass(frozen=True)
@@ -188,13 +179,10 @@ def test_an_engine_gives_up_when_the_api_stops(engine: Engine) -> None:
         engine.upscale(picture, scale_factor=2, mode=Mode.BALANCED, stopping=stopping)
 
 
-def test_the_best_engine_is_the_model() -> None:
-    assert isinstance(best_engine(), ModelEngine)
-
-
-def test_without_ncnn_the_best_engine_says_that_no_model_runs(
+def test_the_best_engine_is_the_model_or_says_that_none_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    assert isinstance(best_engine(), ModelEngine)
     monkeypatch.delitem(sys.modules, "dropscale_embedded.api.engines.model")
     monkeypatch.setitem(sys.modules, "ncnn", None)
 

@@ -45,12 +45,8 @@ def test_a_create_takes_the_price_and_queues() -> None:
     charge = projects.book.entries(EntryKind.CHARGE)[0]
     assert (charge.project_id, charge.credits, charge.at) == (project.id, 100, NOW)
     assert (charge.name, charge.image_path) == ("cat", "api-assets/a/image.png")
-
-
-def test_a_project_without_a_name_gets_the_vendors_default() -> None:
-    project = account().create(BALANCED_2X, image_path="x", name=None)
-
-    assert project.name == "Image Upscaler - 2026-07-01 12:30:05"
+    nameless = projects.create(BALANCED_2X, image_path="x", name=None)
+    assert nameless.name == "Image Upscaler - 2026-07-01 12:30:05"
 
 
 def test_an_answer_given_earlier_does_not_change() -> None:
@@ -106,9 +102,8 @@ def test_a_deleted_project_is_unknown_to_everyone() -> None:
 
     projects.delete(project.id)
 
-    for call in (projects.get, projects.start, projects.complete, projects.delete):
+    calls = (projects.get, projects.start, projects.complete, projects.delete)
+    for call in (*calls, lambda job: projects.fail(job, FAULT)):
         with pytest.raises(UnknownProject, match=project.id):
             call(project.id)
-    with pytest.raises(UnknownProject):
-        projects.fail(project.id, FAULT)
     assert projects.book.credits_spent == 50

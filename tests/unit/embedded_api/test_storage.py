@@ -30,30 +30,20 @@ def test_a_signed_url_opens_its_path_until_it_expires(signer: UrlSigner, clock: 
         signer.check("PUT", PATH, query)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "changes"),
-    [
-        pytest.param("GET", PATH, {}, id="another method"),
-        pytest.param("PUT", "api-assets/b/image.png", {}, id="another path"),
-        pytest.param("PUT", PATH, {"expires": "9999999999.0"}, id="a later end"),
-        pytest.param("PUT", PATH, {"signature": ""}, id="no signature"),
-        pytest.param("PUT", PATH, {"signature": "é"}, id="a strange signature"),
-    ],
-)
-def test_a_signed_url_opens_nothing_else(
-    signer: UrlSigner, method: str, path: str, changes: dict[str, str]
-) -> None:
+def test_a_signed_url_opens_nothing_else(signer: UrlSigner, clock: Clock) -> None:
     query, _ = signer.sign("PUT", PATH, timedelta(minutes=5))
+    another = UrlSigner(key=b"another", clock=clock).sign("PUT", PATH, timedelta(minutes=5))[0]
 
-    with pytest.raises(SignatureRefused, match="does not match"):
-        signer.check(method, path, query | changes)
-
-
-def test_another_server_signs_differently(signer: UrlSigner, clock: Clock) -> None:
-    query, _ = UrlSigner(key=b"another", clock=clock).sign("PUT", PATH, timedelta(minutes=5))
-
-    with pytest.raises(SignatureRefused):
-        signer.check("PUT", PATH, query)
+    for method, path, wrong in [
+        ("GET", PATH, query),
+        ("PUT", "api-assets/b/image.png", query),
+        ("PUT", PATH, query | {"expires": "9999999999.0"}),
+        ("PUT", PATH, query | {"signature": ""}),
+        ("PUT", PATH, query | {"signature": "é"}),
+        ("PUT", PATH, another),
+    ]:
+        with pytest.raises(SignatureRefused, match="does not match"):
+            signer.check(method, path, wrong)
 
 
 @pytest.mark.parametrize("path", [PATH, "../../outside", "/etc/outside", "x" * 5000])

@@ -19,11 +19,8 @@ PART = Reply(200, b"upscaled" * 1000, behaviour=Behaviour.HANG_INSIDE_ANSWER)
 @pytest.fixture
 def client(server: ScriptedServer) -> AsyncClient:
     item = {"upload_url": f"{server.base_url}/put", "file_path": "api-assets/1.png"}
-    project = {
-        "id": "p1",
-        "status": "complete",
-        "downloads": [{"url": server.base_url + OUTPUT[1]}],
-    }
+    downloads = [{"url": server.base_url + OUTPUT[1]}]
+    project = {"id": "p1", "status": "complete", "downloads": downloads}
     server.on(*UPLOAD_URLS, json_reply({"items": [item]}))
     server.on(*UPLOAD, Reply())
     server.on(*CREATE, json_reply({"id": "p1"}))
@@ -56,23 +53,6 @@ async def assert_nothing_is_left(server: ScriptedServer, folder: Path) -> None:
     await until(lambda: server.open_connections == 0)
 
 
-async def cancelled_at(
-    server: ScriptedServer,
-    client: AsyncClient,
-    folder: Path,
-    call: tuple[str, str],
-) -> BaseException:
-    task = generating(client, folder)
-    await until(lambda: bool(server.sent_to(*call)))
-    if call == OUTPUT:
-        await until(lambda: any((folder / "out").iterdir()))
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError) as caught:
-        await task
-    await assert_nothing_is_left(server, folder)
-    return caught.value
-
-
 @pytest.mark.parametrize(
     ("call", "reply", "note"),
     [
@@ -92,9 +72,19 @@ def test_wherever_it_was(
     reply: Reply,
     note: str | None,
 ) -> None:
+    async def cancel() -> BaseException:
+        task = generating(client, tmp_path)
+        await until(lambda: bool(server.sent_to(*call)))
+        if call == OUTPUT:
+            await until(lambda: any((tmp_path / "out").iterdir()))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        await assert_nothing_is_left(server, tmp_path)
+        return caught.value
+
     server.on(*call, reply)
-    error = asyncio.run(cancelled_at(server, client, tmp_path, call))
-    notes = getattr(error, "__notes__", [])
+    notes = getattr(asyncio.run(cancel()), "__notes__", [])
     assert [note in text for text in notes if note] == ([True] if note else [])
     assert bool(notes) == bool(note)
 
@@ -118,15 +108,3 @@ def test_at_any_step_after_any_request(
             await cancel_after(steps)
 
     asyncio.run(sweep())
-
-
-def test_a_time_limit_is_a_cancellation(
-    server: ScriptedServer, client: AsyncClient, tmp_path: Path
-) -> None:
-    async def limited() -> None:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(generating(client, tmp_path), timeout=0.05)
-        await assert_nothing_is_left(server, tmp_path)
-
-    server.on(*PROJECT, NEVER)
-    asyncio.run(limited())

@@ -5,7 +5,6 @@ The servers are real, on their own sockets, because the end of a wait is tested.
 
 import gzip
 import io
-import json
 import socket
 import threading
 import time
@@ -15,7 +14,7 @@ from contextlib import suppress
 
 import pytest
 
-from dropscale.magichour import Client
+from dropscale.magichour import Assets, Client
 from dropscale.magichour import base_transport as transports
 from dropscale.magichour.calls import MAX_ANSWER
 from dropscale.magichour.client import run
@@ -119,41 +118,24 @@ def hurried(connect: Connect) -> Callable[[str], Client]:
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_a_call_ends_however_its_answer_drips(
-    name: str, serve: Callable[[Pieces], str], hurried: Callable[[str], Client]
-) -> None:
-    client = hurried(serve(ANSWERS[name]))
-    began = time.monotonic()
-
-    with pytest.raises(ConnectionLost):
-        client.v1.account.list()
-
-    assert time.monotonic() - began < MOST_SECONDS
-
-
-@pytest.mark.parametrize("name", ["headers", "body", "chunks"])
-def test_a_create_whose_answer_drips_has_an_unknown_outcome(
-    name: str, serve: Callable[[Pieces], str], hurried: Callable[[str], Client]
-) -> None:
-    client = hurried(serve(ANSWERS[name]))
-
-    with pytest.raises(CreateOutcomeUnknown):
-        client.v1.ai_image_upscaler.create(
-            assets={"image_file_path": "api-assets/a/b.png"}, scale_factor=2
-        )
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_a_download_ends_however_it_drips(
+def test_calls_and_downloads_end_however_an_answer_drips(
     name: str, serve: Callable[[Pieces], str], hurried: Callable[[str], Client]
 ) -> None:
     url = serve(ANSWERS[name])
-    began = time.monotonic()
-
-    with pytest.raises(TransferFailed):
-        hurried(url).download(f"{url}/1.png", io.BytesIO())
-
-    assert time.monotonic() - began < MOST_SECONDS
+    client = hurried(url)
+    assets: Assets = {"image_file_path": "api-assets/a/b.png"}
+    ends: list[tuple[type[Exception], Callable[[], object]]] = [
+        (ConnectionLost, client.v1.account.list),
+        (TransferFailed, lambda: client.download(f"{url}/1.png", io.BytesIO())),
+    ]
+    if name in {"headers", "body", "chunks"}:
+        create = client.v1.ai_image_upscaler.create
+        ends.append((CreateOutcomeUnknown, lambda: create(assets=assets, scale_factor=2)))
+    for error, act in ends:
+        began = time.monotonic()
+        with pytest.raises(error):
+            act()
+        assert time.monotonic() - began < MOST_SECONDS
 
 
 def test_an_upload_ends_that_is_taken_drop_by_drop(hurried: Callable[[str], Client]) -> None:
@@ -236,47 +218,33 @@ def test_an_answer_that_inflates_without_end_is_too_long(
 def test_an_answer_is_asked_for_as_it_is_and_read_even_if_it_is_compressed(
     server: ScriptedServer, client: Client
 ) -> None:
-    body = gzip.compress(json.dumps({"id": "a", "credits": 7}).encode())
-    server.on("GET", "/v1/account", Reply(200, body, {"Content-Encoding": "gzip"}))
+    def answer(body: bytes) -> None:
+        server.on("GET", "/v1/account", Reply(200, body, {"Content-Encoding": "gzip"}))
 
+    answer(gzip.compress(b'{"id": "a", "credits": 7}'))
     assert client.v1.account.list().credits == 7
     assert server.received[0].headers["Accept-Encoding"] == "identity"
+    for cannot_be_inflated in (b"no gzip", gzip.compress(b'{"id": "a"}')[:-12]):
+        answer(cannot_be_inflated)
+        with pytest.raises(ConnectionLost):
+            client.v1.account.list()
 
 
-@pytest.mark.parametrize(
-    "body", [b"no gzip", gzip.compress(b'{"id": "a"}')[:-12]], ids=["no gzip", "cut off"]
-)
-def test_what_cannot_be_inflated_is_no_answer(
-    body: bytes, server: ScriptedServer, client: Client
+def test_a_compressed_file_is_inflated_and_any_is_fetched_so_far_and_no_further(
+    server: ScriptedServer, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.on("GET", "/v1/account", Reply(200, body, {"Content-Encoding": "gzip"}))
-
-    with pytest.raises(ConnectionLost):
-        client.v1.account.list()
-
-
-@pytest.mark.parametrize("is_bomb", [True, False])
-def test_a_file_is_fetched_so_far_and_no_further(
-    is_bomb: bool, server: ScriptedServer, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    gzipped = {"Content-Encoding": "gzip"}
+    image, file = bytes(range(256)) * 3900, io.BytesIO()
+    server.on("GET", "/1.png", Reply(200, gzip.compress(image), gzipped))
     monkeypatch.setattr(transports, "MAX_DOWNLOAD", 1_000_000)
-    headers = {"Content-Encoding": "gzip"} if is_bomb else {}
-    server.on("GET", "/1.png", Reply(200, BOMB if is_bomb else bytes(1_000_001), headers))
-    file = io.BytesIO()
-
-    with pytest.raises(TransferFailed, match="longer than 1000000 bytes"):
-        client.download(f"{server.base_url}/1.png", file)
-
-    assert len(file.getvalue()) <= 1_000_000
-
-
-def test_a_file_that_came_compressed_is_inflated(server: ScriptedServer, client: Client) -> None:
-    image = bytes(range(256)) * 4000
-    server.on("GET", "/1.png", Reply(200, gzip.compress(image), {"Content-Encoding": "gzip"}))
-    file = io.BytesIO()
-
     assert client.download(f"{server.base_url}/1.png", file) == len(image)
     assert file.getvalue() == image
+
+    for reply in (Reply(200, BOMB, gzipped), Reply(200, bytes(1_000_001))):
+        server.on("GET", "/1.png", reply)
+        with pytest.raises(TransferFailed, match="longer than 1000000 bytes"):
+            client.download(f"{server.base_url}/1.png", file := io.BytesIO())
+        assert len(file.getvalue()) <= 1_000_000
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""The whole way: upload, create, wait, download."""
+"""The whole way: upload, create, wait, download.
+
+What the vendor's SDK does too is in `tests/integration/embedded_api/test_conformance.py`.
+"""
 
 from copy import deepcopy
 from pathlib import Path
@@ -21,6 +24,7 @@ from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServe
 
 PROJECT = "/v1/image-projects/p1"
 CREATE = "/v1/ai-image-upscaler"
+SEEN = ("queued", "rendering", "complete")
 
 
 def project(server: ScriptedServer, status: str, *urls: str, **fields: object) -> Reply:
@@ -46,10 +50,10 @@ def generate(client: Client, image: Path, **options: Any) -> Any:
     )
 
 
-def serve_output(server: ScriptedServer) -> None:
+def serve_output(server: ScriptedServer, *replies: Reply) -> None:
     """Let the project be complete, with one output."""
     server.on("GET", PROJECT, project(server, "complete", "/output.png"))
-    server.on("GET", "/output.png", Reply(200, b"upscaled"))
+    server.on("GET", "/output.png", *(replies or [Reply(200, b"upscaled")]))
 
 
 def collected(client: Client, folder: Path) -> list[bytes]:
@@ -61,31 +65,27 @@ def collected(client: Client, folder: Path) -> list[bytes]:
 def test_the_outputs_are_downloaded(
     server: ScriptedServer, client: Client, image: Path, tmp_path: Path
 ) -> None:
+    more = {"credits_charged": 50, "future": 1, "downloaded_paths": "the vendor's"}
     server.on(
         "GET",
         PROJECT,
         project(server, "queued"),
         Reply(503, b'{"message": "busy"}'),
         project(server, "rendering"),
-        project(
-            server,
-            "complete",
-            "/p1/output.png?signature=s",
-            credits_charged=50,
-            future=1,
-            downloaded_paths="the vendor's",
-        ),
+        project(server, "complete", "/p1/output.png?signature=s", **more),
     )
     server.on("GET", "/p1/output.png", Reply(200, b"upscaled"))
     assets: LocalAssets = {"image_file_path": str(image)}
     style: Style = {"enhancement": "Balanced"}
     given = deepcopy((assets, style))
+    news: list[Progress] = []
     result = client.v1.ai_image_upscaler.generate(
         assets=assets,
         scale_factor=2.0,
         style=style,
         name="Cat",
         download_directory=str(tmp_path / "new" / "outputs"),
+        progress=news.append,
     )
     assert (assets, style) == given, "the caller's dicts are left alone"
     assert server.sent_to("POST", CREATE)[0].json["assets"] == {
@@ -97,24 +97,11 @@ def test_the_outputs_are_downloaded(
     assert [path.name for path in expected.parent.iterdir()] == ["p1-output.png"]
     assert (result.id, result.status, result.credits_charged) == ("p1", "complete", 50)
     assert result.model_extra == {"future": 1}
-
-
-def test_the_progress_is_reported(
-    server: ScriptedServer, client: Client, image: Path, tmp_path: Path
-) -> None:
-    server.on(
-        "GET", PROJECT, project(server, "queued"), project(server, "complete", "/p1/output.png")
-    )
-    server.on("GET", "/p1/output.png", Reply(200, b"upscaled"))
-    news: list[Progress] = []
-    result = generate(client, image, download_directory=tmp_path, progress=news.append)
-    [path] = result.downloaded_paths
     assert news == [
         Progress(Stage.UPLOADING, bytes_done=8, bytes_total=8),
         Progress(Stage.CREATED, "p1"),
-        Progress(Stage.WAITING, "p1", ProjectStatus.QUEUED),
-        Progress(Stage.WAITING, "p1", ProjectStatus.COMPLETE),
-        Progress(Stage.DOWNLOADING, "p1", path=path, bytes_done=8, bytes_total=8),
+        *(Progress(Stage.WAITING, "p1", ProjectStatus(seen)) for seen in SEEN),
+        Progress(Stage.DOWNLOADING, "p1", path=str(expected), bytes_done=8, bytes_total=8),
     ]
 
 
@@ -129,16 +116,6 @@ def test_a_callers_error_in_progress_leaves_no_part(
     with pytest.raises(LookupError):
         client.v1.image_projects.check_result("p1", True, True, tmp_path, progress=broken)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_download_that_was_cut_off_is_asked_for_once_more(
-    server: ScriptedServer, client: Client, tmp_path: Path
-) -> None:
-    server.on("GET", PROJECT, project(server, "complete", "/output.png"))
-    cut_off = Reply(200, b"upscaled", behaviour=Behaviour.RESET_INSIDE_ANSWER)
-    server.on("GET", "/output.png", cut_off, Reply(200, b"upscaled"))
-    assert collected(client, tmp_path) == [b"upscaled"]
-    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"upscaled"]
 
 
 def test_outputs_go_to_the_current_directory_by_default(
@@ -174,54 +151,24 @@ def test_an_output_cannot_be_written_outside_the_directory(
     assert Path(path).resolve().parent == tmp_path / "out"
 
 
-@pytest.mark.parametrize("status", ["error", "canceled"])
-def test_a_project_that_failed_is_returned(
-    server: ScriptedServer, client: Client, image: Path, status: str
+@pytest.mark.parametrize("status", [403, 404, 410, None])
+def test_a_download_that_expired_or_was_cut_off_is_asked_for_once_more(
+    server: ScriptedServer, client: Client, tmp_path: Path, status: int | None
 ) -> None:
-    error = {"code": "invalid_file_format", "message": "not an image"}
-    server.on("GET", PROJECT, project(server, status, error=error, credits_charged=0, name=None))
-    result = generate(client, image)
-    assert result.status == status
-    assert result.error.code == "invalid_file_format"
-    assert (result.credits_charged, result.downloaded_paths) == (0, None)
-
-
-def test_without_waiting_it_looks_once(server: ScriptedServer, client: Client, image: Path) -> None:
-    server.on("GET", PROJECT, project(server, "queued", downloads=None))
-    result = generate(client, image, wait_for_completion=False)
-    assert (result.status, result.downloads, result.downloaded_paths) == ("queued", [], None)
-    assert len(server.sent_to("GET", PROJECT)) == 1
-
-
-def test_without_downloading_the_urls_are_returned(
-    server: ScriptedServer, client: Client, image: Path
-) -> None:
-    server.on("GET", PROJECT, project(server, "complete", "/output.png"))
-    result = generate(client, image, download_outputs=False)
-    assert result.downloads[0].url.endswith("/output.png")
-    assert result.downloaded_paths is None
-    assert server.sent_to("GET", "/output.png") == []
-
-
-@pytest.mark.parametrize("status", [403, 404, 410])
-def test_an_expired_url_is_fetched_again_once(
-    server: ScriptedServer, client: Client, tmp_path: Path, status: int
-) -> None:
+    cut_off = Reply(200, b"upscaled", behaviour=Behaviour.RESET_INSIDE_ANSWER)
+    fails = Reply(status) if status else cut_off
     old, fresh = (project(server, "complete", url) for url in ("/old.png", "/fresh.png"))
     server.on("GET", PROJECT, old, fresh)
-    server.on("GET", "/old.png", Reply(status))
+    server.on("GET", "/old.png", fails)
     server.on("GET", "/fresh.png", Reply(200, b"upscaled"))
     assert collected(client, tmp_path) == [b"upscaled"]
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"upscaled"]
     assert len(server.sent_to("GET", PROJECT)) == 2
 
-
-def test_a_url_that_stays_expired_fails(
-    server: ScriptedServer, client: Client, tmp_path: Path
-) -> None:
-    server.on("GET", PROJECT, project(server, "complete", "/old.png"))
-    server.on("GET", "/old.png", Reply(410))
+    serve_output(server, fails)
+    server.received.clear()
     with pytest.raises(TransferFailed):
-        collected(client, tmp_path)
+        collected(client, tmp_path / "again")
     assert len(server.sent_to("GET", PROJECT)) == 2
 
 
@@ -259,8 +206,7 @@ def test_answers_that_pass_are_looked_at_again(
 def test_a_failed_download_leaves_no_file_and_names_the_project(
     server: ScriptedServer, client: Client, image: Path, tmp_path: Path
 ) -> None:
-    server.on("GET", PROJECT, project(server, "complete", "/output.png"))
-    server.on("GET", "/output.png", Reply(200, b"part", {"Content-Length": "100"}))
+    serve_output(server, Reply(200, b"part", {"Content-Length": "100"}))
     with pytest.raises(TransferFailed) as caught:
         generate(client, image, download_directory=tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

@@ -31,7 +31,10 @@ def seen_as(status: ProjectStatus, **fields: object) -> Project:
     return Project.model_validate({"id": "p1", "status": status, **fields})
 
 
-EMPTY = seen_as(ProjectStatus.COMPLETE)
+QUEUED, RENDERING, COMPLETE, ERROR, CANCELED = (
+    ProjectStatus(name) for name in ("queued", "rendering", "complete", "error", "canceled")
+)
+EMPTY = seen_as(COMPLETE)
 DOWNLOADS = [{"url": "https://storage.example/output.png"}]
 
 
@@ -60,69 +63,61 @@ def wait(
     return run(wait_until_final(look, clock.sleep, "p1", polling))
 
 
+FAULT = ServerFault("GET /v1/image-projects/p1", status=500)
+WAITS: dict[str, tuple[list[ProjectStatus | Project | MagicHourError], list[float]]] = {
+    **{final: ([QUEUED, RENDERING, final], [3.0, 3.0]) for final in (COMPLETE, ERROR, CANCELED)},
+    "errors back off up to a bound and restart after an answer": (
+        [*[FAULT] * 5, RENDERING, FAULT, COMPLETE],
+        [4.5, 9.0, 18.0, 22.5, 22.5, 3.0, 4.5],
+    ),
+    **{
+        f"no verdict: {type(passing).__name__}": (
+            [passing, passing, EMPTY, RENDERING, COMPLETE],
+            [4.5, 9.0, 18.0, 3.0],
+        )
+        for passing in (ServerFault("GET"), UnknownProjectStatus("GET"), EMPTY)
+    },
+    "a deleted project has no downloads to wait for": ([seen_as(COMPLETE, enabled=False)], []),
+    "the API may ask for a longer pause": (
+        [Throttled("GET /v1/image-projects/p1", status=429, retry_after=60.0), COMPLETE],
+        [60.0],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_the_pauses_until_a_final_status(name: str) -> None:
+    clock, (seen, pauses) = Clock(), WAITS[name]
+    done = wait(clock, *seen)
+    assert clock.pauses == pauses
+    assert done.status is (seen[-1] if isinstance(seen[-1], ProjectStatus) else COMPLETE)
+    assert bool(done.downloads) is ("deleted" not in name)
+
+
 @pytest.mark.parametrize(
-    "final", [ProjectStatus.COMPLETE, ProjectStatus.ERROR, ProjectStatus.CANCELED]
+    ("seen", "deadline", "last", "pauses"),
+    [
+        (ProjectStatus.DRAFT, 10.0, "draft", [3.0, 3.0, 3.0, 1.0]),
+        (RENDERING, 10.0, "rendering", [3.0, 3.0, 3.0, 1.0]),
+        (EMPTY, 20.0, "complete, without downloads", [4.5, 9.0, 6.5]),
+        (FAULT, 60.0, "ServerFault", [4.5, 9.0, 18.0, 22.5, 6.0]),
+    ],
 )
-def test_a_final_status_ends_the_wait(final: ProjectStatus) -> None:
+def test_the_deadline_ends_what_never_becomes_final(
+    seen: ProjectStatus | Project | MagicHourError, deadline: float, last: str, pauses: list[float]
+) -> None:
     clock = Clock()
-    assert wait(clock, ProjectStatus.QUEUED, ProjectStatus.RENDERING, final).status is final
-    assert clock.pauses == [3.0, 3.0]
-
-
-@pytest.mark.parametrize("status", [ProjectStatus.DRAFT, ProjectStatus.RENDERING])
-def test_the_deadline_ends_what_never_becomes_final(status: ProjectStatus) -> None:
-    clock = Clock()
-    with pytest.raises(DeadlinePassed, match=f"last seen: {status}") as caught:
-        wait(clock, status, deadline=10.0)
-    assert clock.pauses == [3.0, 3.0, 3.0, 1.0]
+    with pytest.raises(DeadlinePassed, match=f"last seen: {last}") as caught:
+        wait(clock, seen, deadline=deadline)
+    assert clock.pauses == pauses
     assert caught.value.project_id == "p1"
     assert "image_projects.check_result(id='p1', " in str(caught.value)
-
-
-def test_transient_errors_back_off_up_to_a_bound_and_restart_after_an_answer() -> None:
-    clock = Clock()
-    fault = ServerFault("GET /v1/image-projects/p1", status=500)
-    wait(clock, *[fault] * 5, ProjectStatus.RENDERING, fault, ProjectStatus.COMPLETE)
-    assert clock.pauses == [4.5, 9.0, 18.0, 22.5, 22.5, 3.0, 4.5]
-
-
-@pytest.mark.parametrize("passing", [ServerFault("GET"), UnknownProjectStatus("GET"), EMPTY])
-def test_passing_answers_are_no_verdicts(passing: Project | MagicHourError) -> None:
-    clock = Clock()
-    done = wait(clock, passing, passing, EMPTY, ProjectStatus.RENDERING, ProjectStatus.COMPLETE)
-    assert done.downloads
-    assert clock.pauses == [4.5, 9.0, 18.0, 3.0]
-
-
-def test_a_complete_project_whose_downloads_never_come_meets_the_deadline() -> None:
-    with pytest.raises(DeadlinePassed, match="last seen: complete, without downloads"):
-        wait(Clock(), EMPTY)
-
-
-def test_a_deleted_project_has_no_downloads_to_wait_for() -> None:
-    clock = Clock()
-    assert wait(clock, seen_as(ProjectStatus.COMPLETE, enabled=False)).downloads == []
-    assert clock.pauses == []
-
-
-def test_the_api_may_ask_for_a_longer_pause() -> None:
-    clock = Clock()
-    throttled = Throttled("GET /v1/image-projects/p1", status=429, retry_after=60.0)
-    wait(clock, throttled, ProjectStatus.COMPLETE)
-    assert clock.pauses == [60.0]
-
-
-def test_errors_that_never_end_meet_the_deadline() -> None:
-    clock = Clock()
-    with pytest.raises(DeadlinePassed, match="last seen: ServerFault"):
-        wait(clock, ServerFault("GET /v1/image-projects/p1"), deadline=100_000.0)
-    assert max(clock.pauses) == 22.5
 
 
 def test_other_errors_end_the_wait_at_once() -> None:
     clock = Clock()
     with pytest.raises(NotFound):
-        wait(clock, ProjectStatus.QUEUED, NotFound("GET /v1/image-projects/p1", status=404))
+        wait(clock, QUEUED, NotFound("GET /v1/image-projects/p1", status=404))
     assert clock.pauses == [3.0]
 
 
@@ -131,9 +126,9 @@ def test_the_interval_comes_from_the_environment_as_it_is_when_the_wait_begins(
 ) -> None:
     clock = Clock()
     monkeypatch.setenv("MAGIC_HOUR_POLL_INTERVAL", "0.25")
-    wait(clock, ProjectStatus.QUEUED, ProjectStatus.COMPLETE, interval=None)
+    wait(clock, QUEUED, COMPLETE, interval=None)
     monkeypatch.delenv("MAGIC_HOUR_POLL_INTERVAL")
-    wait(clock, ProjectStatus.QUEUED, ProjectStatus.COMPLETE, interval=None)
+    wait(clock, QUEUED, COMPLETE, interval=None)
     assert clock.pauses == [0.25, 3.0]
 
 
@@ -141,4 +136,4 @@ def test_the_interval_comes_from_the_environment_as_it_is_when_the_wait_begins(
 def test_a_wrong_interval_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("MAGIC_HOUR_POLL_INTERVAL", value)
     with pytest.raises(ValueError, match=f"MAGIC_HOUR_POLL_INTERVAL is '{value}'"):
-        wait(Clock(), ProjectStatus.COMPLETE, interval=None)
+        wait(Clock(), COMPLETE, interval=None)

@@ -1,11 +1,10 @@
-"""HTTPS: whom the clients trust."""
+"""HTTPS: whom the clients trust. That they trust nobody else is in `test_sent_or_not.py`."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dropscale.magichour import Unreachable
 from tests.certificate import folder_of, server_context, write_certificate
 from tests.unit.magichour.conftest import Connect
 from tests.unit.magichour.scripted_server import ScriptedServer, json_reply
@@ -43,9 +42,3 @@ def test_each_variable_names_a_file_or_a_folder_for_both_clients(
     monkeypatch.setenv(variable, str(path))
     client = connect(token="t", base_url=https_server.base_url)
     assert [client.v1.account.list().credits for _ in range(2)] == [7, 7]
-
-
-def test_others_are_not(https_server: ScriptedServer, connect: Connect) -> None:
-    with pytest.raises(Unreachable):
-        connect(token="t", base_url=https_server.base_url).v1.account.list()
-    assert https_server.received == []

@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.unit.magichour.scripted_server import Behaviour, Reply, ScriptedServe
 
 IMAGE = bytes(range(256)) * 4096  # 1 MiB: many chunks
 UPLOAD_URLS = "/v1/files/upload-urls"
+CUT_OFF = Behaviour.RESET_INSIDE_ANSWER
 
 
 def offer_upload(server: ScriptedServer, *, extension: str = "png") -> str:
@@ -58,23 +60,6 @@ def test_the_callers_file_keeps_its_position(server: ScriptedServer, client: Cli
     assert server.received[1].body == IMAGE
 
 
-def test_a_file_in_text_mode_is_refused(client: Client, tmp_path: Path) -> None:
-    (tmp_path / "cat.png").write_bytes(IMAGE)
-    with (
-        (tmp_path / "cat.png").open(encoding="latin-1") as file,
-        pytest.raises(ValueError, match="text mode"),
-    ):
-        client.v1.files.upload_file(file)  # type: ignore[arg-type]
-
-
-def test_upload_urls_take_the_vendors_name_of_the_type(
-    server: ScriptedServer, client: Client
-) -> None:
-    offer_upload(server)
-    client.v1.files.upload_urls.create(items=[{"type_": "image", "extension": "png"}])
-    assert server.received[0].json == {"items": [{"type": "image", "extension": "png"}]}
-
-
 def test_a_netrc_file_adds_no_credentials_to_a_signed_url(
     server: ScriptedServer, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -99,35 +84,20 @@ def test_only_local_files_are_uploaded(
     assert server.received == []
 
 
-@pytest.mark.parametrize("name", ["cat.gif", "cat", "cat.png.txt"])
-def test_an_extension_the_api_refuses_is_refused_before(
-    server: ScriptedServer, client: Client, tmp_path: Path, name: str
+def test_a_file_the_api_would_refuse_is_refused_before(
+    server: ScriptedServer, client: Client, tmp_path: Path
 ) -> None:
-    (tmp_path / name).write_bytes(IMAGE)
-    with pytest.raises(ValueError, match="the API accepts png, jpg"):
-        client.v1.files.upload_file(tmp_path / name)
-    with pytest.raises(ValueError, match="the API accepts png, jpg"):
-        client.v1.files.upload_file(io.BytesIO(IMAGE))
+    wrong = [tmp_path / name for name in ("cat.gif", "cat", "cat.png.txt")]
+    for path in (*wrong, right := tmp_path / "cat.png"):
+        path.write_bytes(IMAGE)
+    for file in (*wrong, io.BytesIO(IMAGE)):
+        with pytest.raises(ValueError, match="the API accepts png, jpg"):
+            client.v1.files.upload_file(file)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="empty"):
         client.v1.files.upload_file(io.BytesIO(), "png")
+    with right.open(encoding="latin-1") as text, pytest.raises(ValueError, match="text mode"):
+        client.v1.files.upload_file(text)  # type: ignore[arg-type]
     assert server.received == []
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        Reply(403, b"<Error/>"),
-        Reply(307, headers={"Location": "/elsewhere"}),
-        Reply(behaviour=Behaviour.RESET_AFTER_REQUEST),
-    ],
-)
-def test_a_failed_upload(server: ScriptedServer, client: Client, reply: Reply) -> None:
-    offer_upload(server)
-    server.on("PUT", "/storage/1.png", reply)
-    with pytest.raises(TransferFailed) as caught:
-        client.v1.files.upload_file(io.BytesIO(IMAGE), "png")
-    assert caught.value.request == "PUT 127.0.0.1"
-    assert len(server.received) == 2
 
 
 def test_download_writes_the_body_and_counts_it(server: ScriptedServer, client: Client) -> None:
@@ -138,69 +108,65 @@ def test_download_writes_the_body_and_counts_it(server: ScriptedServer, client: 
     assert "Authorization" not in server.received[0].headers
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        Reply(200, IMAGE, {"Content-Length": str(len(IMAGE) + 1)}),
-        Reply(200, IMAGE, behaviour=Behaviour.RESET_INSIDE_ANSWER),
-        Reply(200, IMAGE, {"Transfer-Encoding": "chunked"}, Behaviour.RESET_INSIDE_ANSWER),
-        Reply(behaviour=Behaviour.RESET_AFTER_REQUEST),
-    ],
-)
-def test_a_download_that_is_cut_off(server: ScriptedServer, client: Client, reply: Reply) -> None:
-    server.on("GET", "/out.png", reply)
-    with pytest.raises(TransferFailed) as caught:
-        client.download(f"{server.base_url}/out.png", io.BytesIO())
-    assert not caught.value.expired
+FAILED = [
+    ("PUT", Reply(403, b"<Error/>"), 403),
+    ("PUT", Reply(307, headers={"Location": "/elsewhere"}), 307),
+    ("PUT", Reply(behaviour=Behaviour.RESET_AFTER_REQUEST), None),
+    ("GET", Reply(behaviour=Behaviour.RESET_AFTER_REQUEST), None),
+    ("GET", Reply(200, IMAGE, {"Content-Length": str(len(IMAGE) + 1)}), None),
+    ("GET", Reply(200, IMAGE, behaviour=CUT_OFF), None),
+    ("GET", Reply(200, IMAGE, {"Transfer-Encoding": "chunked"}, CUT_OFF), None),
+    *(
+        ("GET", Reply(status, b"no", {"Location": "/elsewhere"}), status)
+        for status in (302, 403, 404, 410, 500)
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("status", "expired"), [(403, True), (404, True), (410, True), (500, False), (302, False)]
-)
-def test_a_refused_download(
-    server: ScriptedServer, client: Client, status: int, expired: bool
+@pytest.mark.parametrize(("method", "reply", "status"), FAILED)
+def test_a_failed_transfer(
+    server: ScriptedServer, client: Client, method: str, reply: Reply, status: int | None
 ) -> None:
-    server.on("GET", "/out.png", Reply(status, b"no", {"Location": "/elsewhere"}))
+    offer_upload(server)
+    server.on(method, "/storage/1.png", reply)
     file = io.BytesIO()
+    upload = partial(client.v1.files.upload_file, io.BytesIO(IMAGE), "png")
+    download = partial(client.download, f"{server.base_url}/storage/1.png", file)
     with pytest.raises(TransferFailed) as caught:
-        client.download(f"{server.base_url}/out.png", file)
-    assert (caught.value.status, caught.value.expired) == (status, expired)
-    assert file.getvalue() == b""
+        upload() if method == "PUT" else download()
+    assert (caught.value.request, caught.value.status) == (f"{method} 127.0.0.1", status)
+    assert caught.value.expired is (status in {403, 404, 410})
+    assert status is None or file.getvalue() == b""
+    assert len(server.sent_to(method, "/storage/1.png")) == 1
 
 
-def test_a_full_disk_is_not_a_failed_transfer(server: ScriptedServer, client: Client) -> None:
-    class FullDisk(io.BytesIO):
-        def write(self, _data: object) -> int:
-            raise OSError(28, "No space left on device")
+class BadDisk(io.BytesIO):
+    def write(self, _data: object) -> int:
+        raise OSError(28, "No space left on device")
 
-    server.on("GET", "/out.png", Reply(200, IMAGE))
-    with pytest.raises(OSError, match="No space left"):
-        client.download(f"{server.base_url}/out.png", FullDisk())
+    def read(self, _size: int | None = -1) -> bytes:
+        raise OSError(5, "Input/output error")
 
 
-def test_a_file_that_cannot_be_read_is_not_a_failed_transfer(
+def test_a_fault_of_the_disk_is_not_a_failed_transfer(
     server: ScriptedServer, client: Client
 ) -> None:
-    class BadDisk(io.BytesIO):
-        def read(self, _size: int | None = -1) -> bytes:
-            raise OSError(5, "Input/output error")
-
+    server.on("GET", "/out.png", Reply(200, IMAGE))
+    with pytest.raises(OSError, match="No space left"):
+        client.download(f"{server.base_url}/out.png", BadDisk())
     offer_upload(server)
     with pytest.raises(OSError, match="Input/output error"):
         client.v1.files.upload_file(BadDisk(IMAGE), "png")
 
 
-@pytest.mark.parametrize(
-    "url", ["http://example.com/a.png", "file:///etc/passwd", "out.png", "http://[::1/a.png"]
-)
-def test_only_safe_urls_are_fetched(client: Client, url: str) -> None:
-    with pytest.raises(UnsafeUrl):
-        client.download(url, io.BytesIO())
+UNSAFE = ("http://example.com/a.png", "file:///etc/passwd", "out.png", "http://[::1/a.png")
 
 
-def test_a_public_api_cannot_send_us_to_loopback_over_http(
-    server: ScriptedServer, connect: Connect
+def test_only_safe_urls_are_fetched_and_none_of_loopback_for_a_public_api(
+    server: ScriptedServer, client: Client, connect: Connect
 ) -> None:
-    with pytest.raises(UnsafeUrl):
-        connect(token="t").download(f"{server.base_url}/out.png", io.BytesIO())
+    loopback = f"{server.base_url}/out.png"
+    for user, url in [*((client, url) for url in UNSAFE), (connect(token="t"), loopback)]:
+        with pytest.raises(UnsafeUrl):
+            user.download(url, io.BytesIO())
     assert server.received == []

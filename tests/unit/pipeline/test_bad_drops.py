@@ -10,32 +10,45 @@ from tests.world import World
 
 
 @pytest.mark.parametrize(
-    ("body", "code"),
+    ("key", "body", "code", "words"),
     [
-        (b"", "EmptyImage"),
-        (b"<html>not an image</html>", "NotAnImage"),
-        (png()[:20], "DamagedImage"),
-        (png(4097, 1), "ImageTooLarge"),
+        ("cat.png", b"", "EmptyImage", "empty"),
+        ("cat.psd", b"", "EmptyImage", "empty"),
+        ("cat.png", b"<html>not an image</html>", "NotAnImage", "not an image"),
+        ("cat.png", png()[:20], "DamagedImage", "damaged"),
+        ("cat.png", png(4097, 1), "ImageTooLarge", "4097 x 1 pixels"),
+        ("cat.gif", b"GIF89a....", "UnsupportedImage", "cat.gif is a GIF file"),
+        ("cat.jpg", b"GIF89a....", "UnsupportedImage", "cat.jpg is a GIF file"),
+        ("cat.NEF", b"II*\0\xff\xff\xff\0", "UnsupportedImage", "camera raw file (NEF)"),
+        ("cat.gif", png(), "UnsupportedImage", "is png by its content"),
     ],
 )
 def test_a_bad_image_is_rejected_before_anything_is_sent(
-    world: World, body: bytes, code: str
+    world: World, key: str, body: bytes, code: str, words: str
 ) -> None:
-    world.drop("cat.png", body)
+    world.drop(key, body)
 
-    manifest = world.manifest("cat.png")
+    manifest = world.manifest(key)
     assert (manifest["state"], manifest["reason"]["code"]) == ("rejected", code)
+    assert words in manifest["reason"]["message"]
     assert manifest["reason"]["fix"]
+    assert code != "UnsupportedImage" or "rop" not in manifest["reason"]["fix"]
     assert (world.upscaler.uploads, world.upscaler.creates) == ([], [])
 
 
-def test_an_image_that_is_too_large_has_its_size_in_the_manifest(world: World) -> None:
-    body = png(4097, 1)
-    world.drop("cat.png", body)
-
+def test_an_image_that_is_too_large_has_its_sizes_in_the_manifest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.drop("cat.png", body := png(4097, 1))
     source = world.manifest("cat.png")["source"]
     assert (source["width"], source["height"], source["bytes"]) == (4097, 1, len(body))
     assert source["type"] == "png"
+
+    monkeypatch.setattr("dropscale.pipeline.parts.source_image.MAX_IMAGE_BYTES", 10)
+    world.drop("dog.png", png())
+    manifest = world.manifest("dog.png")
+    assert manifest["reason"]["code"] == "ImageTooLarge"
+    assert manifest["source"]["bytes"] == len(png())
 
 
 def test_what_is_large_enough_is_skipped_even_if_it_is_too_large(world: World) -> None:
@@ -43,19 +56,6 @@ def test_what_is_large_enough_is_skipped_even_if_it_is_too_large(world: World) -
     world.drop("cat.png", png(4097, 1))
 
     assert world.manifest("cat.png")["state"] == "skipped"
-
-
-def test_an_object_of_too_many_bytes_has_their_count_in_the_manifest(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dropscale.pipeline.parts.source_image.MAX_IMAGE_BYTES", 10)
-    world.drop("cat.png", png())
-
-    manifest = world.manifest("cat.png")
-    assert (manifest["reason"]["code"], manifest["source"]["bytes"]) == (
-        "ImageTooLarge",
-        len(png()),
-    )
 
 
 @pytest.mark.parametrize(("limit", "state"), [(40, "skipped"), (41, "submitted")])
@@ -68,28 +68,6 @@ def test_skip_if_means_the_picture_as_it_is_seen(world: World, limit: int, state
     manifest = world.manifest("cat.png")
     assert (manifest["source"]["width"], manifest["source"]["height"]) == (20, 40)
     assert manifest["state"] == state
-
-
-@pytest.mark.parametrize(
-    ("key", "body", "code", "words"),
-    [
-        ("cat.gif", b"GIF89a....", "UnsupportedImage", "cat.gif is a GIF file"),
-        ("cat.jpg", b"GIF89a....", "UnsupportedImage", "cat.jpg is a GIF file"),
-        ("cat.NEF", b"II*\0\xff\xff\xff\0", "UnsupportedImage", "camera raw file (NEF)"),
-        ("cat.gif", png(), "UnsupportedImage", "is png by its content"),
-        ("cat.psd", b"", "EmptyImage", "empty"),
-    ],
-)
-def test_pictures_that_the_upscaler_does_not_take_are_rejected_by_name_with_what_to_do(
-    world: World, key: str, body: bytes, code: str, words: str
-) -> None:
-    world.drop(key, body)
-
-    manifest = world.manifest(key)
-    assert (manifest["state"], manifest["reason"]["code"]) == ("rejected", code)
-    assert words in manifest["reason"]["message"]
-    assert "rop" not in manifest["reason"]["fix"]
-    assert world.upscaler.uploads == []
 
 
 @pytest.mark.parametrize(

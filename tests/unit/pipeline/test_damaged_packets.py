@@ -4,7 +4,6 @@ import hashlib
 import io
 import struct
 from collections.abc import Sequence
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -15,26 +14,16 @@ from dropscale.image.metadata.model import MalformedMetadata
 from dropscale.specs.effective import OutputFormat
 from tests import originals
 from tests.originals import encoded, pixels
-from tests.unit.pipeline.test_fidelity import (
-    SIZE,
-    Finished,
-    enlarged,
-    finish,
-)
+from tests.unit.pipeline.finishing import P3, SIZE, enlarged, finish
 
 pytestmark = pytest.mark.usefixtures("decoding_here")
 
-P3 = originals.profile("Display P3")
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 NOTE = "http://ns.adobe.com/xmp/note/"
 EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 MAIN = b"http://ns.adobe.com/xap/1.0/\0"
 LONG = "a mask " * 20_000
 DOCUMENT_NAME, HOST_COMPUTER, RATING = 0x010D, 0x013C, 0x4746
-
-
-def finished(original: bytes, **settings: Any) -> Finished:
-    return finish(original, encoded(enlarged(pixels(SIZE)), "PNG"), **settings)
 
 
 def with_segments(jpeg: bytes, marker: int, bodies: Sequence[bytes]) -> bytes:
@@ -72,7 +61,7 @@ def test_a_profile_in_parts_is_put_together(parts: list[bytes]) -> None:
     view = originals.in_space(pixels(SIZE), P3)
     original = with_segments(encoded(view, "JPEG"), 0xE2, parts)
 
-    done = finish(original, encoded(enlarged(view), "PNG"))
+    done = finish(original, encoded(enlarged(view)))
 
     assert done.image.info["icc_profile"] == P3
     assert done.warnings == ()
@@ -80,67 +69,49 @@ def test_a_profile_in_parts_is_put_together(parts: list[bytes]) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "wanted"),
-    [*((damage, "keep") for damage in DAMAGED)]
+    [(damage, "keep") for damage in (*DAMAGED, "PNG", "WEBP", "TIFF")]
     + [("doubled", wanted) for wanted in ("jpeg", "webp", "avif")],
 )
 def test_a_damaged_profile_is_not_passed_on(damage: str, wanted: str) -> None:
-    original = with_segments(encoded(pixels(SIZE), "JPEG"), 0xE2, DAMAGED[damage])
+    if damage in DAMAGED:
+        original = with_segments(encoded(pixels(SIZE), "JPEG"), 0xE2, DAMAGED[damage])
+    else:  # a format whose profile has the wrong length
+        original = encoded(pixels(SIZE), damage, icc_profile=P3[:-30])
 
-    done = finished(original, format=wanted)
-
-    assert "icc_profile" not in done.image.info
-    assert [each for each in done.warnings if "profile is damaged" in each]
-
-
-@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
-def test_a_profile_of_the_wrong_length_is_not_passed_on(kind: str) -> None:
-    done = finished(encoded(pixels(SIZE), kind, icc_profile=P3[:-30]))
+    done = finish(original, format=wanted)
 
     assert "icc_profile" not in done.image.info
     assert [each for each in done.warnings if "profile is damaged" in each]
 
 
-def test_a_profile_that_cannot_be_unpacked_is_told_and_all_else_is_given_back() -> None:
+def test_what_can_be_read_of_a_damaged_file_is_given_back() -> None:
+    for kind in ("PNG", "WEBP"):
+        cut_off = finish(originals.photo(kind, icc_profile=P3, image=pixels(SIZE))[:-40])
+        assert cut_off.image.info["icc_profile"] == P3
+        assert "MetadataDamaged" in cut_off.codes
+
     body = originals.photo("PNG", icc_profile=P3, image=pixels(SIZE))
     at = body.index(b"iCCP") + 30
-    broken = body[:at] + b"\xff" * 8 + body[at + 8 :]
-
-    done = finished(broken)
-
+    done = finish(body[:at] + b"\xff" * 8 + body[at + 8 :])  # it cannot be unpacked
     assert done.codes == ["ProfileDamaged"]
     assert done.image.getexif()[originals.MAKE] == "Camera Works"
 
 
-@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_what_stands_before_the_end_of_a_file_that_is_cut_off_is_given_back(kind: str) -> None:
-    body = originals.photo(kind, icc_profile=P3, image=pixels(SIZE))
-
-    done = finished(body[:-40])
-
-    assert done.image.info["icc_profile"] == P3
-    assert "MetadataDamaged" in done.codes
-
-
 def with_extension(main: str, extension: bytes, guid: str, damage: str = "") -> bytes:
+    pointer = {"no pointer": "", "small letters": guid.lower()}.get(damage, guid)
+    told = f'xmpNote:HasExtendedXMP="{pointer}"' if pointer else ""
     packet = f"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
  xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""
  xmlns:xmpNote="{NOTE}" xmlns:ps="http://ns.adobe.com/photoshop/1.0/" ps:Credit="{main}"
- xmpNote:HasExtendedXMP="{guid}"/></rdf:RDF></x:xmpmeta>""".encode()
+ {told}/></rdf:RDF></x:xmpmeta>""".encode()
+    named = b"0" * 32 if damage == "of another" else guid.encode()
     parts = [
-        EXTENSION
-        + struct.pack(">32sII", guid.encode(), len(extension), at)
-        + extension[at : at + 60_000]
+        EXTENSION + struct.pack(">32sII", named, len(extension), at) + extension[at : at + 60_000]
         for at in range(0, len(extension), 60_000)
     ]
-    kept = {"": parts, "missing": parts[1:], "doubled": [*parts, parts[0]], "all": []}
-    kept["turned"] = parts[::-1]
-    kept["of another"] = [part.replace(guid.encode(), b"0" * 32) for part in parts]
-    if damage in {"no pointer", "small letters"}:
-        kept[damage] = parts
-        told = f'xmpNote:HasExtendedXMP="{guid}"'.encode()
-        small = told.replace(guid.encode(), guid.lower().encode())
-        packet = packet.replace(told, b"" if damage == "no pointer" else small)
-    return with_segments(encoded(pixels(SIZE), "JPEG"), 0xE1, [MAIN + packet, *kept[damage]])
+    kept = {"missing": parts[1:], "doubled": [*parts, parts[0]], "turned": parts[::-1], "all": []}
+    segments = [MAIN + packet, *kept.get(damage, parts)]
+    return with_segments(encoded(pixels(SIZE), "JPEG"), 0xE1, segments)
 
 
 def long_xmp() -> tuple[bytes, str]:
@@ -179,7 +150,7 @@ def packets_in(jpeg: bytes) -> tuple[bytes, bytes, str]:
 @pytest.mark.parametrize("damage", ["", "turned", "small letters"])
 @pytest.mark.parametrize("wanted", OutputFormat)
 def test_extended_xmp_is_kept_whole(wanted: str, damage: str) -> None:
-    done = finished(with_extension("Ada", *long_xmp(), damage), format=wanted)
+    done = finish(with_extension("Ada", *long_xmp(), damage), format=wanted)
 
     assert done.warnings == ()
     if wanted == "jpeg":
@@ -200,7 +171,7 @@ def test_extended_xmp_is_kept_whole(wanted: str, damage: str) -> None:
 def test_damaged_extended_xmp_is_dropped_without_a_dangling_pointer(
     wanted: str, damage: str
 ) -> None:
-    done = finished(with_extension("Ada", *long_xmp(), damage), format=wanted)
+    done = finish(with_extension("Ada", *long_xmp(), damage), format=wanted)
 
     assert b"Ada" in done.image.info["xmp"]
     assert b"HasExtendedXMP" not in done.image.info["xmp"]
@@ -213,7 +184,7 @@ def test_long_xmp_of_a_png_becomes_extended_in_a_jpeg() -> None:
     )
     original = encoded(pixels(SIZE), "WEBP", xmp=packet)
 
-    done = finished(original, format="jpeg")
+    done = finish(original, format="jpeg")
 
     main, extension, _ = packets_in(done.body)
     assert LONG.encode() in extension
@@ -225,7 +196,7 @@ def test_long_xmp_of_a_png_becomes_extended_in_a_jpeg() -> None:
 def test_xmp_is_read_in_every_encoding_of_unicode(encoding: str) -> None:
     packet = originals.xmp(6).decode().encode(encoding)
 
-    done = finished(encoded(pixels(SIZE), "WEBP", xmp=packet))
+    done = finish(encoded(pixels(SIZE), "WEBP", xmp=packet))
 
     told = told_by(done.image.info["xmp"])
     assert told["Credit"] == originals.CREATOR
@@ -247,7 +218,7 @@ def test_xmp_is_read_in_every_encoding_of_unicode(encoding: str) -> None:
 def test_xmp_that_is_no_good_xml_is_dropped_with_a_warning(packet: bytes) -> None:
     original = encoded(pixels(SIZE), "WEBP", xmp=packet, exif=originals.exif())
 
-    done = finished(original)
+    done = finish(original)
 
     assert "xmp" not in done.image.info
     assert done.image.getexif()[originals.MAKE] == "Camera Works"
@@ -278,7 +249,7 @@ def test_a_tiffs_tags_are_kept_and_every_directory_is_in_order() -> None:
     tags[originals.EXIF_DIRECTORY] = {originals.DATE_TIME_ORIGINAL: "2026:11:26 10:00:00"}
     original = encoded(pixels(SIZE), "TIFF", tiffinfo=tags)
 
-    done = finished(original)
+    done = finish(original)
 
     told = done.image.getexif()
     assert (told[DOCUMENT_NAME], told[HOST_COMPUTER]) == ("Contact sheet", "Studio")

@@ -6,22 +6,18 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
-from contextlib import ExitStack
 
 import pytest
 
-from dropscale.coded_warning import CodedWarning
-from dropscale.image.header import DamagedImage, read_header
 from dropscale.image.metadata.files import read_metadata
 from dropscale.image.metadata.model import MalformedMetadata
 from dropscale.image.timed_file import OutOfTime, timed
 from dropscale.image.verify import verify_result
-from dropscale.pipeline.parts import finish
-from dropscale.pipeline.parts.finish import FinishResult
-from dropscale.specs.effective import OutputSettings
+from dropscale.pipeline.parts import finish as steps
 from tests import originals
-from tests.fakes import FakeInputBucket, png_chunk
-from tests.unit.pipeline.test_finish import KEY, NOTHING_TO_SEE, P3, result, source_of
+from tests.fakes import png_chunk
+from tests.unit.pipeline.finishing import KEY, NOT_SEEN, P3, finish
+from tests.unit.pipeline.test_finish import result
 
 MILLION = 1_000_000
 PARTS = 300_000
@@ -62,54 +58,26 @@ FILES: dict[str, Callable[[], bytes]] = {
 }
 
 
-def finished(original: bytes, came: bytes) -> tuple[bytes, tuple[CodedWarning, ...]]:
-    bucket = FakeInputBucket()
-    source = source_of(bucket, original)
-    file = io.BytesIO(came)
-    with ExitStack() as files:
-        header = verify_result(file, KEY)
-        done = FinishResult(bucket, NOTHING_TO_SEE)(
-            file,
-            header,
-            source,
-            OutputSettings(),
-            files,
-            lambda: finish._RESERVED_SECONDS + SECONDS,
-        )
-        done.file.seek(0)
-        return done.file.read(), done.warnings
-
-
+@pytest.mark.parametrize("which", ["result", "original"])
 @pytest.mark.parametrize("name", FILES)
-def test_a_result_without_end_is_published_as_it_came(name: str) -> None:
-    came = FILES[name]()
-    original = originals.photo("JPEG", icc_profile=P3)
+def test_a_file_without_end_costs_no_result_and_little_time(name: str, which: str) -> None:
+    endless = FILES[name]()
+    came = endless if which == "result" else result("png")
+    original = endless if which == "original" else originals.photo("JPEG", icc_profile=P3)
     began = time.process_time()
 
-    body, warnings = finished(original, came)
+    done = finish(original, came, NOT_SEEN, seconds=steps._RESERVED_SECONDS + SECONDS)
 
     assert time.process_time() - began < MOST_SECONDS
-    assert body == came or "resources" in name
-    assert warnings or "resources" in name
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_an_original_without_end_costs_no_result(name: str) -> None:
-    original = FILES[name]()
-    came = result("png")
-    began = time.process_time()
-
-    body, warnings = finished(original, came)
-
-    assert time.process_time() - began < MOST_SECONDS
-    assert verify_result(io.BytesIO(body), KEY) == verify_result(io.BytesIO(came), KEY)
-    assert warnings or "resources" in name
+    assert verify_result(io.BytesIO(done.body), KEY) == verify_result(io.BytesIO(came), KEY)
+    if "resources" not in name:
+        assert done.warnings
+        assert which == "original" or done.body == came
 
 
 def test_a_file_is_used_until_its_time_is_over() -> None:
     now = 0.0
     file = timed(io.BytesIO(b"abc"), 10.0, most_bytes=2, clock=lambda: now)
-
     assert file.read(2) == b"ab"
     assert file.read() == b"c"
     file.seek(0)
@@ -121,19 +89,8 @@ def test_a_file_is_used_until_its_time_is_over() -> None:
             use()
 
 
-def test_a_header_is_looked_for_so_far_and_no_further() -> None:
-    brands = b"\0\0\0\x18ftypavif\0\0\0\0avifmif1"
-    entries = struct.pack(">I4sI", 60 * MILLION, b"meta", 0) + bytes(60 * MILLION)
-    began = time.process_time()
-
-    with pytest.raises(DamagedImage):
-        read_header(io.BytesIO(brands + entries), KEY)
-    assert time.process_time() - began < 1
-
-
 def test_fields_that_share_their_bytes_take_no_memory_each() -> None:
-    """A thousand fields of 10 MB in a file of 10 MB."""
-    size, count = 10 * MILLION, 1000
+    size, count = 10 * MILLION, 1000  # a thousand fields of 10 MB in a file of 10 MB
     table = 8 + 2 + 12 + 4
     value_at = table + 2 + 12 * count + 4
     fields = b"".join(struct.pack("<HHII", 0x9000 + n, 7, size, value_at) for n in range(count))

@@ -15,31 +15,24 @@ from tests.fakes import Clock, png
 from tests.world import World
 
 
-def test_check_waits_a_little_itself() -> None:
+@pytest.mark.parametrize("finishes", [False, True])
+def test_check_waits_a_little_itself_until_a_result_is_there(finishes: bool) -> None:
     world = World(schedule=PollSchedule(30, patience=9))
+    if finishes:
+        world.sleep = lambda _: world.upscaler.finish()
+        world.compose()
     world.drop("a.png", png())
     (state,) = world.running()
     begin = world.clock()
 
     found = world.check(state)
 
-    assert found.status is ProjectStatus.QUEUED
-    assert world.clock() - begin == timedelta(seconds=9)
-
-
-def test_a_result_is_found_while_check_waits() -> None:
-    world = World(schedule=PollSchedule(30, patience=9))
-    world.sleep = lambda _: world.upscaler.finish()
-    world.compose()
-    world.drop("a.png", png())
-    (state,) = world.running()
-
-    assert world.check(state).status is ProjectStatus.COMPLETE
+    assert found.status is (ProjectStatus.COMPLETE if finishes else ProjectStatus.QUEUED)
+    assert world.clock() - begin == timedelta(seconds=0 if finishes else 9)
 
 
 @pytest.mark.parametrize(
-    ("cap", "patience", "pauses"),
-    [(1, 0, [1, 3, 3]), (8, 0, [3, 3, 8]), (30, 9, [3, 9, 30])],
+    ("cap", "patience", "pauses"), [(1, 0, [1, 3, 3]), (8, 0, [3, 3, 8]), (30, 9, [3, 9, 30])]
 )
 def test_where_looks_cost_nothing_they_come_often(
     cap: int, patience: int, pauses: list[int]
@@ -50,32 +43,29 @@ def test_where_looks_cost_nothing_they_come_often(
     assert [schedule.next_wait(0, age, 3600) for age in (20, 60, 600)] == pauses
 
 
-def test_the_next_job_starts_before_the_download() -> None:
+def two_jobs(**failures: Exception) -> World:
+    """Return a world whose one slot the first of two jobs is about to leave."""
     world = World(slots=1)
     world.drop("a.png", png())
     world.drop("b.png", png(9, 9))
     world.upscaler.finish()
     world.clock.advance(seconds=22)
-    world.upscaler.fail_download = OSError("on its way")
+    for name, error in failures.items():
+        setattr(world.upscaler, name, error)
     (state,) = world.running()
-
-    with pytest.raises(OSError, match="on its way"):
+    with pytest.raises(OSError, match="no luck"):
         world.deliver(state)
+    return world
+
+
+def test_the_next_job_starts_before_the_download() -> None:
+    world = two_jobs(fail_download=OSError("no luck"))
 
     assert len(world.upscaler.creates) == 2
 
 
 def test_a_delivery_does_not_suffer_from_the_next_start() -> None:
-    world = World(slots=1)
-    world.drop("a.png", png())
-    world.drop("b.png", png(9, 9))
-    world.upscaler.finish()
-    world.clock.advance(seconds=22)
-    world.upscaler.fail_create = OSError("no such thing")
-    (state,) = world.running()
-
-    with pytest.raises(OSError, match="no such thing"):
-        world.deliver(state)
+    world = two_jobs(fail_create=OSError("no luck"))
 
     assert world.row("a.png").state is DropState.DELIVERED
     (second,) = world.row("b.png").renditions.values()

@@ -7,12 +7,28 @@ from datetime import datetime
 from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
-from dropscale.ledger.store import Attach, Change, Ledger, SaveDrop, SaveJob, job_changes
+from dropscale.ledger.store import (
+    Attach,
+    Change,
+    Ledger,
+    LedgerConflict,
+    NameTaken,
+    SaveDrop,
+    SaveJob,
+    job_changes,
+)
+from dropscale.pipeline.parts.batches import leaves_batch
+from dropscale.pipeline.parts.claim_names import (
+    OutputNameTaken,
+    claims_of,
+    origin_of_name,
+    releases_of,
+)
 from dropscale.pipeline.parts.decline import leave_job
 from dropscale.pipeline.parts.evaluate import UpscaleRequest
 from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock
-from dropscale.results.output_key import output_key
+from dropscale.results.output_key import claimed_name, output_key
 
 _LABEL_LENGTH = 120
 
@@ -31,6 +47,7 @@ class AcceptDrop:
         """Write a drop's planned renditions; writes nothing if the drop already has them.
 
         Raises:
+            OutputNameTaken: another drop has claimed the name of one of its outputs.
             LedgerConflict: another process changed the drop, or one of the jobs.
         """
         if request.renditions is None:
@@ -45,16 +62,29 @@ class AcceptDrop:
             source=request.source,
             spec=spec,
             warnings=request.warnings,
+            batch=spec.batch,
         )
-        changes.append(SaveDrop(accepted))
+        changes += [SaveDrop(accepted), *leaves_batch(drop, accepted)]
+        changes += [*claims_of(drop, wanted), *releases_of(drop, accepted)]
         labels = [one.name or request.source.key for one in spec.wanted_renditions]
         by_job = {one.fingerprint: (one, label) for one, label in zip(wanted, labels, strict=True)}
         for fingerprint, (rendition, label) in by_job.items():
             changes.append(Attach(fingerprint, drop.id))
             is_wanted = accepted.wants(fingerprint)
             changes += self._prepare_job(rendition, label, now, is_wanted=is_wanted)
-        self.ledger.write(*changes)
+        try:
+            self.ledger.write(*changes)
+        except NameTaken as taken:
+            raise self._name_clash(accepted, wanted, taken.name) from taken
         return accepted
+
+    def _name_clash(self, drop: Drop, wanted: Sequence[Rendition], name: str) -> Exception:
+        """Return the error for a name that belongs to another drop."""
+        key, taken = drop.source.key, self.ledger.claim(name)
+        if taken is None or drop.spec is None:
+            return LedgerConflict(f"the name {name} was released meanwhile")
+        index = next(at for at, one in enumerate(wanted) if claimed_name(key, one) == name)
+        return OutputNameTaken.of(key, taken.key, wanted[index], origin_of_name(drop.spec, index))
 
     def _leave_others(
         self, drop: Drop, matches: Sequence[_Match]
@@ -110,7 +140,7 @@ def renew_rendition(drop: Drop, before: Rendition | None, planned: Rendition) ->
         return moved
     if before.output is not None and before.state is not DropState.SUPERSEDED:
         image_type = before.output.type
-        key = output_key(drop.source.key, planned.parameters, image_type, planned.directory)
+        key = output_key(drop.source.key, planned, image_type)
         if key == before.output.key and before.output_settings == planned.output_settings:
             return before
     return moved.want_again()

@@ -10,6 +10,8 @@ from dropscale.ledger.drops import Drop, Reason
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Change, Detach, Ledger, SaveDrop, SaveJob
+from dropscale.pipeline.parts.batches import BatchOf, leaves_batch, stay
+from dropscale.pipeline.parts.claim_names import releases_of
 from dropscale.pipeline.parts.evaluate import Declined
 from dropscale.pipeline.parts.ports import Clock
 
@@ -32,6 +34,7 @@ class DeclineDrop:
 
     ledger: Ledger
     clock: Clock
+    batch_of: BatchOf = stay
 
     def __call__(self, drop: Drop, declined: Declined) -> Drop:
         """Move a declined drop to its new state, in one transaction.
@@ -66,10 +69,11 @@ class DeclineDrop:
     def _write(self, drop: Drop, declined: Declined, leaving: Sequence[Job]) -> Drop:
         warnings = drop.warnings if declined.warnings is None else declined.warnings
         declined = replace(declined, warnings=warnings)
+        batch = self.batch_of(drop)
         stands = (
             Declined(drop.state, drop.source, drop.reason, drop.wait, drop.warnings) == declined
         )
-        if stands and drop.seq and not leaving:
+        if stands and drop.seq and not leaving and drop.batch == batch:
             return drop
         left = {job.fingerprint for job in leaving}
         now = self.clock()
@@ -82,6 +86,7 @@ class DeclineDrop:
             reason=declined.reason,
             wait=declined.wait,
             warnings=warnings,
+            batch=batch,
             renditions={
                 name: rendition
                 for name, rendition in drop.renditions.items()
@@ -89,6 +94,7 @@ class DeclineDrop:
             },
         )
         departures = [change for job in leaving for change in leave_job(drop.id, job)]
+        departures += [*leaves_batch(drop, after), *releases_of(drop, after)]
         self.ledger.write(SaveDrop(after), *departures)
         return after
 

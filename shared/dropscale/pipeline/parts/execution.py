@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Self, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -71,6 +72,7 @@ class _Findings(TypedDict, total=False):
     looks: int
     credits_charged: int | None
     project_error: ProjectFailure | None
+    error: None
 
 
 class ExecutionState(BaseModel):
@@ -95,6 +97,8 @@ class ExecutionState(BaseModel):
     looks: int = 0
     """How many looks this execution has taken."""
     deadline: int
+    webhooks: bool = False
+    """Whether it waits for webhooks; False: it only polls."""
     credits_charged: int | None = None
     project_error: ProjectFailure | None = None
     error: CaughtError | None = None
@@ -123,6 +127,17 @@ class ExecutionState(BaseModel):
     def to_json(self) -> dict[str, Any]:
         """Return it as the state machine expects it."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+class CallbackInput(BaseModel):
+    """The input of check in a wait that a task token ends."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: ExecutionState
+    task_token: str
+    entered: datetime
+    """When the execution entered this wait, by the state machine's clock."""
 
 
 @contextmanager

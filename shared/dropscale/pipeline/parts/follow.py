@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.drops import Drop, Reason, Rendition
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import AT_VENDOR_STATES, VERDICTS, DropState, JobState
@@ -11,7 +12,7 @@ from dropscale.ledger.store import MOST_DROPS, Ledger, amend_drop, amend_job
 from dropscale.pipeline.parts.execution import ExecutionState
 from dropscale.pipeline.parts.gate import Waiting
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
-from dropscale.pipeline.parts.poll_schedule import NEXT_DROPS
+from dropscale.pipeline.parts.poll_schedule import NEXT_DROPS, SHORTEST_CALLBACK
 from dropscale.pipeline.parts.ports import Clock, Executions
 from dropscale.upscaler import ProjectStatus
 
@@ -23,10 +24,14 @@ _WITHOUT_RESULT = frozenset({JobState.ERROR, JobState.CANCELED})
 
 @dataclass(frozen=True)
 class Timing:
-    """When a job is first looked at, and when its deadline is. In seconds."""
+    """When a job is first looked at, and when its deadline is. In seconds.
+
+    With `webhooks` executions wait for the vendor's events, and look when none comes.
+    """
 
     first_check: int
     deadline: int
+    webhooks: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,23 @@ class Undelivered:
     """A result has been complete for seven days, and could not be delivered."""
 
 
-News = Waiting | Refused | Undelivered | None
+@dataclass(frozen=True)
+class EarlierProjects:
+    """Projects of earlier attempts that exist although the job is at another one."""
+
+    project_ids: tuple[str, ...]
+
+    def warning(self, job: Job) -> CodedWarning:
+        """Return what the drops of their job say about them."""
+        names = ", ".join(self.project_ids)
+        return CodedWarning(
+            WarningCode.EARLIER_PROJECT,
+            f"an earlier attempt, whose answer was lost, made {names}, which may have been charged "
+            f"besides {job.project_id}. If that brings no result, this one is delivered",
+        )
+
+
+News = Waiting | Refused | Undelivered | EarlierProjects | None
 """What the job's state alone does not say about its drops."""
 
 
@@ -115,6 +136,8 @@ class FollowJob:
             if rendition.state is DropState.SUPERSEDED:
                 return _note_what_is_unknown(rendition, job)
             after = rendition_after(rendition, job, news)
+            if isinstance(news, EarlierProjects):
+                after = after.warn(news.warning(job))
             if job.state in _WITHOUT_RESULT and not drop.watches(after):
                 return _end_without_result(after, job)
             is_same = after.generation == rendition.generation
@@ -147,6 +170,7 @@ class FollowJob:
         first_look = since + timedelta(seconds=self.timing.first_check)
         seconds = int((first_look - now).total_seconds())
         has_verdict = job.state in VERDICTS
+        shortest = SHORTEST_CALLBACK if self.timing.webhooks else 1
         return ExecutionState(
             drop_id=drop.id,
             rendition_id=rendition.id,
@@ -156,8 +180,9 @@ class FollowJob:
             project_id=project_id,
             status=ProjectStatus.QUEUED,
             started_at=int(since.timestamp()),
-            wait_seconds=1 if has_verdict else min(max(1, seconds), deadline),
+            wait_seconds=1 if has_verdict else min(max(shortest, seconds), deadline),
             deadline=int(now.timestamp()) + deadline,
+            webhooks=self.timing.webhooks,
         )
 
 
@@ -198,9 +223,14 @@ def is_followed(drop: Drop, job: Job) -> bool:
 
 
 def _comes_back(rendition: Rendition, job: Job) -> bool:
-    """Whether only a missing project ended it, and there is one now: by an answer, or adopted."""
+    """Whether only a missing project ended it, and there is one now: by an answer, or adopted.
+
+    Or its project failed, and one of an earlier attempt serves in its place.
+    """
     if not job.has_project or job.state is JobState.ABANDONED:
         return False
+    if rendition.project_id not in {None, job.project_id} and rendition.attempt == job.attempt:
+        return rendition.state in {DropState.FAILED, DropState.CANCELED}
     reason = rendition.reason
     return rendition.state is DropState.FAILED and reason is not None and reason.code == _GIVEN_UP
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dropscale.coded_warning import CodedWarning
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.store import Ledger
+from dropscale.pipeline.parts.batches import wake_batch
 from dropscale.pipeline.parts.ports import ResultsBucket
 from dropscale.pipeline.parts.tag import leave_untagged
 from dropscale.results.manifest import manifest_key, manifest_of
@@ -55,7 +56,8 @@ class WriteManifest:
                     self.observe(drop)
                 # Its writer may have been interrupted before the announcement. If that fails, the
                 # drop stays due, and the sweep announces it.
-                if rank > drop.rank or self.announce(drop):
+                is_announced = rank > drop.rank or self.announce(drop)
+                if wake_batch(self.ledger, drop) and is_announced:
                     self.ledger.note_manifest_written(drop)
                 return
         raise ManifestContended(f"the manifest {key} is being written by others at the same time")

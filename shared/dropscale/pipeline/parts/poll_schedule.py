@@ -11,6 +11,7 @@ REVIEW = timedelta(minutes=2)
 NEXT_DROPS = timedelta(seconds=30)
 """When the sweep continues with a job of many drops: in its next run."""
 
+_LONGEST_LOOK = timedelta(hours=1)
 _LONGEST_PAUSE = 300
 _LONGEST_ASKED = 3600.0
 
@@ -20,6 +21,12 @@ MOST_LOOKS = 200
 
 A look takes 9 of them, and 87 if each of its retries is needed.
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+"""
+
+SHORTEST_CALLBACK = 5
+"""The shortest wait that a task token ends; the state machine polls after a shorter one.
+
+Longer than check's own look in it may take (`dropscale.aws.wiring.BRIEF_CALL_SECONDS`).
 """
 
 _MOST_PAUSES = 1500
@@ -59,11 +66,26 @@ class PollSchedule:
 
         The last look is at the deadline. Times are in epoch seconds.
         """
-        age = now - started_at
-        grown = max(self.shortest, round(self.share * age))
+        grown = max(self.shortest, round(self.share * (now - started_at)))
+        return max(0, min(grown, self._longest(started_at, now, deadline), deadline - now))
+
+    def next_callback(self, started_at: int, now: int, deadline: int) -> int:
+        """Return the seconds until the next look if none of the vendor's events comes before it.
+
+        Polling only stands in for events that get lost, so each pause is the longest.
+        """
+        longest = self._longest(started_at, now, deadline)
+        return max(0, min(max(longest, SHORTEST_CALLBACK), deadline - now))
+
+    def _longest(self, started_at: int, now: int, deadline: int) -> int:
         most = min(deadline - started_at, _LONGEST_DEADLINE)
-        lifted = min(math.ceil(most / _MOST_PAUSES), age // _YOUNG_SECONDS + 1)
-        return max(0, min(grown, max(self.cap, lifted), deadline - now))
+        lifted = min(math.ceil(most / _MOST_PAUSES), (now - started_at) // _YOUNG_SECONDS + 1)
+        return max(self.cap, lifted)
+
+
+def pause_at_age(age: timedelta) -> timedelta:
+    """Return the pause between two looks of the sweep at what has been open for so long."""
+    return min(max(age / 4, REVIEW), _LONGEST_LOOK)
 
 
 def pause_after_failures(failures: int, retry_after: float | None) -> int:

@@ -141,6 +141,8 @@ class OutputLabels:
     sha256: str | None
     project_id: str | None = field(default=None, compare=False)
     """The project that it came from; used to rebuild a ledger."""
+    upscale: str | None = field(default=None, compare=False)
+    """How it was made, see `upscale_label`; None: its name says so."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,9 @@ class ResultsBucket(Protocol):
 
     def put_manifest(self, key: str, body: bytes, rank: int, over: str | None) -> bool:
         """Write a manifest in place of that with the ETag `over` (None: of none); False: not so."""
+
+    def put_report(self, key: str, body: bytes, content_type: str) -> bool:
+        """Write a batch's report; False, having written nothing, if there is an object already."""
 
 
 @dataclass(frozen=True)
@@ -274,6 +279,19 @@ class Executions(Protocol):
 
     def status(self, name: str) -> ExecutionStatus:
         """Return whether the execution of a name runs, has ended, or never existed."""
+
+
+class TaskCallbacks(Protocol):
+    """Ends the waits of executions, by their task tokens.
+
+    A token may be dead: its wait was ended before, its time is up, or its execution has ended.
+    """
+
+    def deliver(self, token: str) -> bool:
+        """Let the execution of a token go on to deliver; False: the token is dead."""
+
+    def look(self, token: str) -> bool:
+        """Let the execution of a token look again; False: the token is dead."""
 
 
 class DropQueue(Protocol):

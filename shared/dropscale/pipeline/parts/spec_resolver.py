@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from dropscale.errors import DropscaleError
-from dropscale.ledger.drops import Source
+from dropscale.ledger.drops import Drop, Source
 from dropscale.pipeline.parts.ports import MOST_KEYS, SpecFiles
 from dropscale.specs.cascade import ImageFacts, cascade, layers_for, unmet_elsewhere
 from dropscale.specs.document import MAX_BYTES
@@ -28,7 +28,7 @@ from dropscale.specs.keys import (
     sidecar_keys_of,
     sidecar_prefixes_of,
 )
-from dropscale.specs.merge import Layer, effective_spec, merge, warnings_about
+from dropscale.specs.merge import Layer, batch_in, effective_spec, merge, warnings_about
 from dropscale.specs.parse import (
     ImageUnnamed,
     ImageUnread,
@@ -87,12 +87,13 @@ class ResolvedSpec:
 
 @dataclass(frozen=True)
 class DropSpecs:
-    """All specs of a drop, outermost first, before it is decided which rules apply.
+    """All specs of the drop at `key`, outermost first, before it is decided which rules apply.
 
     `image_path` is the location of a stand-alone spec's image, `image_identity` the same without
     its signature; both are None for an image in the input bucket.
     """
 
+    key: str
     parts: Sequence[Layer | Rule]
     warnings: Sequence[Fault]
     image_path: str | None = None
@@ -123,7 +124,8 @@ class DropSpecs:
     def _resolve(self, image: ImageFacts, unmet: Iterable[Fault] = ()) -> ResolvedSpec:
         layers = layers_for(image, self.parts)
         warnings = [*self.warnings, *warnings_about(layers), *unmet]
-        return ResolvedSpec(effective_spec(merge(layers)), layers, warnings, self.image_identity)
+        effective = effective_spec(merge(layers), self.key)
+        return ResolvedSpec(effective, layers, warnings, self.image_identity)
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,20 @@ class SpecResolver:
             case KeyKind.MISNAMED:
                 raise SpecMisnamed([_misnamed_folder_spec(key)])
         return self._resolve_image(bucket, key)
+
+    def batch_of(self, drop: Drop) -> str | None:
+        """Return the batch that a drop's folders put it into; only their specs are read.
+
+        While one of these cannot be read, or is faulty, the drop stays in the batch that it is in.
+        """
+        bucket, key = drop.source.bucket, drop.source.key
+        try:
+            specs = [self._read_folder_spec(bucket, folder) for folder in folders_of(key)]
+        except DropscaleError:
+            return drop.batch
+        if any(isinstance(spec, SpecInvalid) for spec in specs):
+            return drop.batch
+        return batch_in(merge([spec.layer for spec in specs if isinstance(spec, SpecFile)]))
 
     def _resolve_image(self, bucket: str, key: str) -> DropSpecs:
         listed = self._names_like(bucket, key)
@@ -258,6 +274,7 @@ class SpecResolver:
             raise error([fault for one in invalid for fault in one.faults])
         files = [one for one in parsed if isinstance(one, SpecFile)]
         specs = DropSpecs(
+            key,
             parts=[self.defaults, *cascade(files)],
             warnings=[*warnings, *(warning for file in files for warning in file.warnings)],
             image_path=files[-1].image_path if files else None,

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from functools import partial
 
 from dropscale.ledger.budget import Budget, window_end
 from dropscale.ledger.drops import Reason
@@ -40,12 +39,12 @@ from dropscale.ledger.store import (
 )
 from dropscale.magichour import errors
 from dropscale.magichour.models import CreatedProject
-from dropscale.pipeline.parts.follow import FollowJob, Refused
+from dropscale.pipeline.parts.adopt import AdoptProject
+from dropscale.pipeline.parts.follow import EarlierProjects, FollowJob, Refused
 from dropscale.pipeline.parts.gate import GateKeeper, Waiting
 from dropscale.pipeline.parts.ownership import Ownership
 from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime, Upscaler
-from dropscale.upscaler import ProjectStatus
 
 ACCOUNT_ERRORS = (errors.Unauthorized, errors.OutOfCredits, errors.Misconfigured)
 REJECTING_ERRORS = (errors.InvalidRequest, errors.PlanRefused, errors.NotFound)
@@ -62,7 +61,6 @@ _UNAVAILABLE_SECONDS = 30.0
 _LONGEST_ASKED_SECONDS = 3600.0
 _CANDIDATES = 6
 _AT_ONCE = 2
-_ORPHAN_LOOKS = 3
 
 
 class ProjectUnrecorded(Exception):
@@ -101,6 +99,7 @@ class StartJob:
     follow: FollowJob
     gate: GateKeeper
     ownership: Ownership
+    adopt: AdoptProject
     clock: Clock
     sleep: Callable[[float], None]
     new_token: Callable[[], str]
@@ -127,10 +126,12 @@ class StartJob:
         if job.upload is None or not job.upload.is_fresh(self.clock()):
             self._have_image_sent(job)
             return StartOutcome.LEFT
+        path = job.upload.path
         if not self._is_wanted(job):
             self.pass_over(job)
             return StartOutcome.LEFT
-        if self._adopt_orphan(job):
+        job = self.adopt(job)
+        if job.state is not JobState.READY or job.hints:
             return StartOutcome.LEFT
         if remaining() < self._seconds_to_pay:
             return StartOutcome.WAITING
@@ -154,7 +155,7 @@ class StartJob:
         if min(remaining(), lease) < self._seconds_to_pay:
             self._end_attempt(claimed, lambda job: job.return_to_ready(self.clock()))
             return StartOutcome.WAITING
-        outcome = self._pay(claimed, job.upload.path, probe, remaining, drop_id)
+        outcome = self._pay(claimed, path, probe, remaining, drop_id)
         if outcome is StartOutcome.STARTED and places < most:
             self.gate.widen(most)
         return outcome
@@ -216,28 +217,6 @@ class StartJob:
         drops = map(self.ledger.drop, page)
         return any(drop and drop.wants(job.fingerprint) for drop in drops)
 
-    def _adopt_orphan(self, job: Job) -> bool:
-        """Adopt a project of an earlier attempt that is complete after all; looking is free."""
-        for project_id in job.orphans[-_ORPHAN_LOOKS:]:
-            try:
-                project = self.upscaler.project(project_id)
-            except errors.MagicHourError:
-                continue
-            if project.status is not ProjectStatus.COMPLETE or not project.downloads:
-                continue
-            now, charged = self.clock(), project.credits_charged
-            adopted = amend_job(
-                self.ledger,
-                job.fingerprint,
-                partial(
-                    Job.adopt, project_id=project_id, charged=charged, now=now, due=now + REVIEW
-                ),
-                only=JobState.READY,
-            )
-            self.follow.update_drops(adopted)
-            return True
-        return False
-
     def _explain_wait(self, error: GateClosed | SlotsTaken | BudgetSpent) -> Waiting:
         if isinstance(error, BudgetSpent):
             until = window_end(error.window)
@@ -298,26 +277,40 @@ class StartJob:
             self.follow.update_drops(refused, Refused(refusal_of(error)), drop_id)
             return StartOutcome.REJECTED
         except errors.CreateOutcomeUnknown as error:
-            later = self.clock() + REVIEW
-            unknown = self._end_attempt(job, lambda job: job.record_unknown(later))
+            unknown = self._end_as_unknown(job, remaining)
             if error.status is not None:
                 # The next job would get the same answer.
                 self.gate.close(WaitReason.UNREADABLE, error)
             else:
                 self.gate.end_probe(probe, _UNAVAILABLE_SECONDS)
-            self.follow.update_drops(unknown, first=drop_id)
-            return StartOutcome.UNKNOWN
+            return self._show_unknown(unknown, drop_id)
         try:
             submitted = self._record_project(job, created, remaining)
         except ProjectTaken:
-            later = self.clock() + REVIEW
-            unknown = self._end_attempt(job, lambda job: job.record_unknown(later))
-            self.follow.update_drops(unknown, first=drop_id)
-            return StartOutcome.UNKNOWN
+            return self._show_unknown(self._end_as_unknown(job, remaining), drop_id)
         if probe:
             self.gate.open(probe)
-        self.follow.update_drops(submitted, first=drop_id)
+        is_late = created.id in submitted.orphans
+        news = EarlierProjects((created.id,)) if is_late else None
+        self.follow.update_drops(submitted, news, first=drop_id)
         return StartOutcome.STARTED
+
+    def _end_as_unknown(self, claimed: Job, remaining: RemainingTime) -> Job:
+        """End an attempt with an unknown outcome: at its project, if events have named that.
+
+        What they name later makes the job due.
+        """
+        if remaining() >= self._seconds_to_pay:
+            with suppress(LedgerConflict):
+                job = self.adopt.noted(self.ledger.job(claimed.fingerprint) or claimed)
+                if job.has_project:
+                    return job
+        later = self.clock() + REVIEW
+        return self._end_attempt(claimed, lambda job: job.record_unknown(later))
+
+    def _show_unknown(self, job: Job, drop_id: str | None) -> StartOutcome:
+        self.follow.update_drops(job, first=drop_id)
+        return StartOutcome.STARTED if job.has_project else StartOutcome.UNKNOWN
 
     def _close_gate(
         self, job: Job, reason: WaitReason, error: errors.MagicHourError, drop_id: str | None

@@ -200,6 +200,28 @@ def test_rules_and_presets_are_planned_as_they_are_then_paid(world: World, tmp_p
     assert planned(world) == []
 
 
+def test_output_names_that_clash_are_foreseen_also_with_what_was_accepted(world: World) -> None:
+    files = "renditions: [{output: {format: png}}, {output: {format: jpeg}}]"
+    world.put("a/dropscale.yaml", "output: {name: '{stem}{ext}'}\n" + files)
+    for number, key in enumerate(("a/cat.jpg", "a/cat.png", "a/dog.png")):
+        world.put(key, png(shade=number))
+    world.drop("a/dog.jpg", png(shade=9))
+
+    changes = {change.key: change for change in planned(world)}
+    for key in changes:
+        world.submit(key)
+    world.finish_all()
+
+    taken = {"a/cat.png": "a/cat.jpg", "a/dog.png": "a/dog.jpg"}
+    for key, other in taken.items():
+        told = changes.pop(key).then
+        assert told.startswith(f"rejected: {key} and {other} would have the same output name")
+        assert world.manifest(key)["reason"]["message"] in told
+    assert [(one.then, one.credits) for one in changes.values()] == [("2 of 2x balanced", 50)]
+    assert len(world.upscaler.creates) == 2
+    assert planned(world) == []
+
+
 def test_only_objects_under_the_prefix_are_looked_at_page_by_page(world: World) -> None:
     for number in range(5):
         world.put(f"a/{number}.png", png(shade=number))

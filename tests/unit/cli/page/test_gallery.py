@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 import time
 from collections.abc import Callable
@@ -73,6 +74,14 @@ class ParsedPage(HTMLParser):
     def text(self, card: int = 0) -> str:
         return " ".join(" ".join(element.text for element in self.cards[card]).split())
 
+    @property
+    def states(self) -> list[str | None]:
+        return [card[0].attributes["data-state"] for card in self.cards]
+
+    @property
+    def title(self) -> str:
+        return self.all("h1")[0].text.strip()
+
     def all(self, tag: str, card: int | None = None) -> list[Element]:
         elements = self.elements if card is None else self.cards[card]
         return [element for element in elements if element.tag == tag]
@@ -98,6 +107,14 @@ class Results:
         name = place or manifest_key(manifest.source.key)
         self.write(f"out/{name}", manifest.model_dump_json())
 
+    def state(self, bound_to: str | None = None) -> StateFolder:
+        """Make the state folder that a run leaves, bound to a vendor."""
+        state = StateFolder(self.out)
+        state.make()
+        if bound_to:
+            state.bind(bound_to)
+        return state
+
     def page(self, *originals: Path) -> ParsedPage:
         return ParsedPage(write_page(self.out, list(drops_in(self.out)), originals).read_text())
 
@@ -119,15 +136,8 @@ def test_a_result_is_shown_beside_its_original(results: Results, write: Write) -
         f"../photos/{key}", f"{key}@2x.png", f"{key}.dropscale.json"
     } < page.addresses()  # fmt: skip
     text = page.text()
-    sizes, parameters = "8 \N{MULTIPLICATION SIGN} 6 → 16 \N{MULTIPLICATION SIGN} 12", "balanced"
-    for fact in (
-        "a b#?.jpg",
-        "été 2026",
-        "delivered",
-        sizes,
-        parameters,
-        "50 credits",
-    ):
+    sizes = "8 \N{MULTIPLICATION SIGN} 6 → 16 \N{MULTIPLICATION SIGN} 12"
+    for fact in ("a b#?.jpg", "été 2026", "delivered", sizes, "balanced", "50 credits"):
         assert fact in text
     (slider,) = [one for one in page.all("input", 0) if one.attributes["type"] == "range"]
     assert slider.attributes["aria-label"] == "Original and result of a b#?.jpg"
@@ -137,42 +147,27 @@ def test_a_result_is_shown_beside_its_original(results: Results, write: Write) -
         assert (results.out / str(thumbnail)).is_file()
 
 
-def test_without_the_original_the_result_stands_alone(results: Results) -> None:
-    results.add(manifest("a.jpg", DELIVERED, output="a.png"))
-    page = results.page()
-    assert "no original here" in page.text()
-    assert len(page.all("img", 0)) == 1
-    assert page.all("input", 0) == []
-
-
-def test_another_image_at_the_originals_place_is_not_the_original(
-    results: Results, write: Write
-) -> None:
+def test_a_result_without_its_original_stands_alone(results: Results, write: Write) -> None:
     told = manifest("a.jpg", DELIVERED, output="a.png")
     source = told.source.model_copy(update={"bytes": len(png()), "sha256": "0" * 64})
     results.add(told.model_copy(update={"source": source}))
-    for content in (png(9), png()):  # one of another size, one with other bytes
-        folder = write("photos/a.jpg", content).parent
-        assert len(results.page(folder).all("img", 0)) == 1
+    photo = write("photos/a.jpg", png(9))  # of another size
+    for folders in ([], [photo.parent]):
+        page = results.page(*folders)
+        assert "no original here" in page.text()
+        assert len(page.all("img", 0)) == 1
+        assert page.all("input", 0) == []
+    photo.write_bytes(png())  # with other bytes
+    assert len(results.page(photo.parent).all("img", 0)) == 1
 
 
 def test_a_run_remembers_where_the_originals_lie(results: Results, write: Write) -> None:
     results.add(manifest("a.jpg", DELIVERED, output="a.png"))
     results.add(manifest("b.jpg", DELIVERED, output="b.png"))
-    state = StateFolder(results.out)
-    state.make()
+    state = results.state()
     for key in ("a.jpg", "b.jpg"):
         state.remember_originals(write(f"of {key}/{key}", png()).parent)
     assert {"../of a.jpg/a.jpg", "../of b.jpg/b.jpg"} < results.page().addresses()
-
-
-def test_what_did_not_come_out_says_why_and_what_to_do(results: Results) -> None:
-    results.add(manifest("b.jpg", REJECTED, reason=REASON))
-    page = results.page()
-    assert page.cards[0][0].attributes["data-state"] == "rejected"
-    assert "b.jpg.yaml: is bad" in page.text()
-    assert "Correct it." in page.text()
-    assert page.all("button", 0) == []
 
 
 def test_a_rendition_shows_what_the_spec_says_of_it(results: Results) -> None:
@@ -217,11 +212,11 @@ def test_each_rendition_has_its_card_and_the_reason_is_that_of_the_failed_one(
     done = manifest("a.jpg", DELIVERED, output="a.jpg@4x.png", fingerprint="g").jobs
     results.add(told.model_copy(update={"jobs": (*told.jobs, *done)}))
     page = results.page()
-    assert [card[0].attributes["data-state"] for card in page.cards] == ["failed", "delivered"]
+    assert page.states == ["failed", "delivered"]
     assert ["Correct it." in page.text(card) for card in (0, 1)] == [True, False]
     (results.out / "a.jpg@4x.png").unlink()
     page = results.page()
-    assert [card[0].attributes["data-state"] for card in page.cards] == ["failed", "missing"]
+    assert page.states == ["failed", "missing"]
     assert ["Correct it." in page.text(card) for card in (0, 1)] == [True, False]
     assert "Sync the results bucket" in page.text(1)
 
@@ -231,29 +226,22 @@ def test_a_decision_on_the_whole_image_has_a_card_beside_those_of_its_renditions
 ) -> None:
     old = manifest("a.jpg", DELIVERED, output="a.png")
     results.add(old.model_copy(update={"state": REJECTED, "reason": REASON}))
-    page = results.page()
-    assert [card[0].attributes["data-state"] for card in page.cards] == ["delivered", "rejected"]
-    assert "Correct it." in page.text(1)
-
-
-def test_a_skipped_image_is_done_and_says_why(results: Results) -> None:
-    skipped = manifest("a.jpg", DropState.SKIPPED, reason=REASON)
+    skipped = manifest("b.jpg", DropState.SKIPPED, reason=REASON)
     results.add(skipped.model_copy(update={"jobs": ()}))
     page = results.page()
-    assert "1 of 1 done" in page.all("h1")[0].text
-    assert "Correct it." in page.text()
+    assert page.states == ["delivered", "rejected", "skipped"]
+    assert ["Correct it." in page.text(card) for card in range(3)] == [False, True, True]
+    assert page.title == "1 of 2 done", "a skipped image is done"
 
 
 def test_a_missing_result_is_reported_with_how_to_get_it(results: Results) -> None:
     results.add(manifest("a b.jpg", DELIVERED, output="a b.png"))
     (results.out / "a b.png").unlink()
     assert "Sync the results bucket again." in results.page().text()
-    state = StateFolder(results.out)
-    state.make()
-    state.bind("https://vendor")
+    results.state("https://vendor")
     page = results.page()
     assert f"dropscale retry 'a b.jpg' --out {results.out}" in page.text()
-    assert "0 of 1 done" in page.all("h1")[0].text
+    assert page.title == "0 of 1 done"
 
 
 def test_totals_count_a_shared_job_once_and_say_whether_it_was_charged(results: Results) -> None:
@@ -264,9 +252,7 @@ def test_totals_count_a_shared_job_once_and_say_whether_it_was_charged(results: 
     assert "2 of 3 done" in text
     assert "<b>100</b> credits" in text
     assert "charged)" not in text
-    state = StateFolder(results.out)
-    state.make()
-    state.bind("the embedded API, engine stub")
+    results.state("the embedded API, engine stub")
     assert "(not charged: embedded API)" in results.page().html
 
 
@@ -276,13 +262,19 @@ def test_an_image_is_done_when_each_of_its_renditions_is(results: Results) -> No
         jobs = [told.jobs[0].model_copy(update={"state": state}) for state in states]
         results.add(told.model_copy(update={"jobs": tuple(jobs)}))
     page = results.page()
-    assert (page.all("h1")[0].text.strip(), len(page.cards)) == ("1 of 2 done", 4)
+    assert (page.title, len(page.cards)) == ("1 of 2 done", 4)
 
 
-def test_filters_offer_each_state_and_each_folder_with_all_below(results: Results) -> None:
+def test_what_did_not_come_out_says_why_and_can_be_filtered_by_state_and_folder(
+    results: Results,
+) -> None:
     for key in ("a.jpg", "x/b.jpg", "x/y/c.jpg"):
         results.add(manifest(key, REJECTED, reason=REASON))
     page = results.page()
+    assert page.states == ["rejected"] * 3
+    for said in ("b.jpg.yaml: is bad", "Correct it."):
+        assert said in page.text()
+    assert page.all("button", 0) == []
     radios = [one.attributes for one in page.all("input") if one.attributes["type"] == "radio"]
     states = [radio["value"] for radio in radios]
     assert states == ["", "rejected"]
@@ -293,16 +285,10 @@ def test_filters_offer_each_state_and_each_folder_with_all_below(results: Result
 
 def test_seconds_are_those_of_the_last_passage(results: Results) -> None:
     start = datetime(2026, 11, 26, tzinfo=UTC)
-    passage = (
-        ("waiting", 0),
-        ("delivered", 5),
-        ("waiting", 60),
-        ("rendering", 62),
-        ("delivered", 67),
-    )
+    passage = {0: "waiting", 5: "delivered", 60: "waiting", 62: "rendering", 67: "delivered"}
     timeline = tuple(
         TimelineEntry(state=DropState(state), at=start + timedelta(seconds=second))
-        for state, second in passage
+        for second, state in passage.items()
     )
     told = manifest("a.jpg", DELIVERED, output="a.png")
     results.add(told.model_copy(update={"timeline": timeline}))
@@ -332,19 +318,13 @@ def test_nothing_in_a_manifest_is_taken_for_markup(results: Results, write: Writ
 )
 def test_no_key_leads_out_of_the_folder(key: str, results: Results, write: Write) -> None:
     write("secret.png", png())
-    told = manifest("a.jpg", DELIVERED, output="a.png")
-    (job,) = told.jobs
-    assert job.output
-    stray = job.model_copy(update={"output": job.output.model_copy(update={"key": key})})
-    results.add(manifest("a.jpg", DELIVERED, output="a.png"))
-    results.write(
-        "out/a.jpg.dropscale.json", told.model_copy(update={"jobs": (stray,)}).model_dump_json()
-    )
+    results.add(told := manifest("a.jpg", DELIVERED, output="a.png"))
+    document = told.model_dump_json().replace('"a.png"', json.dumps(key))
+    results.write("out/a.jpg.dropscale.json", document)
     page = results.page()
     assert "is not in this folder" in page.text()
-    assert page.addresses() == {"a.jpg.dropscale.json"} | {
-        address for address in page.addresses() if address.startswith("data:image/svg")
-    }
+    outside = {each for each in page.addresses() if not each.startswith("data:image/svg")}
+    assert outside == {"a.jpg.dropscale.json"}
 
 
 def test_only_https_downloads_become_links(results: Results) -> None:
@@ -395,9 +375,11 @@ def test_an_unreadable_manifest_is_left_out_and_reported(
     assert "b.jpg.dropscale.json: is not a readable manifest" in capsys.readouterr().err
 
 
-def test_a_page_that_is_not_ours_is_left_alone(
+def test_no_page_is_written_of_nothing_nor_over_one_that_is_not_ours(
     results: Results, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    with pytest.raises(NoResults, match="contains no results"):
+        make_gallery(results.out, ())
     results.add(manifest("a.jpg", REJECTED, reason=REASON))
     page = results.write("out/index.html", "<h1>Mine</h1>")
     with pytest.raises(PageUnwritable, match="not written by dropscale"):
@@ -407,11 +389,6 @@ def test_a_page_that_is_not_ours_is_left_alone(
     assert live.path is None
     assert "Warning: " in capsys.readouterr().err
     assert page.read_text() == "<h1>Mine</h1>"
-
-
-def test_a_folder_without_results_is_refused(results: Results) -> None:
-    with pytest.raises(NoResults, match="contains no results"):
-        make_gallery(results.out, ())
 
 
 def test_a_live_page_keeps_up_and_knows_more_than_the_manifests(results: Results) -> None:
@@ -430,7 +407,7 @@ def test_a_live_page_keeps_up_and_knows_more_than_the_manifests(results: Results
     assert "data-live" not in page.all("body")[0].attributes
     assert "Correct it." in page.text(0)
     assert "The stack reported nothing about it." in page.text(1)
-    assert page.cards[1][0].attributes["data-state"] == "dropped"
+    assert page.states[1] == "dropped"
 
 
 def eventually(condition: Callable[[], bool]) -> None:

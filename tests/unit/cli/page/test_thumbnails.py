@@ -1,7 +1,6 @@
 """Thumbnails of real image files."""
 
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +21,25 @@ def thumbnails(tmp_path: Path) -> Thumbnails:
     return Thumbnails(folder)
 
 
-def image(image_format: str, size: tuple[int, int] = (1280, 640), **facts: object) -> bytes:
-    file = BytesIO()
-    Image.new("RGB", size, "red").save(file, image_format, **facts)
-    return file.getvalue()
+def shown(thumbnails: Thumbnails, file: Path) -> Image.Image:
+    """Return the thumbnail of a file, decoded."""
+    thumbnail = thumbnails.of(file)
+    assert thumbnail
+    with Image.open(thumbnail) as small:
+        small.load()
+        return small
+
+
+def red(size: tuple[int, int] = (1280, 640)) -> Image.Image:
+    return Image.new("RGB", size, "red")
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "JPEG2000"])
 def test_what_the_upscaler_takes_is_shown_small(
     image_format: str, thumbnails: Thumbnails, write: Write
 ) -> None:
-    thumbnail = thumbnails.of(write("a.jpg[page=1]", image(image_format)))
-    assert thumbnail
-    with Image.open(thumbnail) as small:
-        assert (small.format, small.size) == ("WEBP", (LONG_SIDE, LONG_SIDE // 2))
+    small = shown(thumbnails, write("a.jpg[page=1]", originals.encoded(red(), image_format)))
+    assert (small.format, small.size) == ("WEBP", (LONG_SIDE, LONG_SIDE // 2))
 
 
 def test_a_phones_photo_is_shown_upright_and_in_srgb(thumbnails: Thumbnails, write: Write) -> None:
@@ -43,27 +47,17 @@ def test_a_phones_photo_is_shown_upright_and_in_srgb(thumbnails: Thumbnails, wri
     space = originals.profile("Display P3")
     wide = originals.in_space(originals.as_stored(view, 6), space)
 
-    thumbnail = thumbnails.of(write("a.heic", heic.photo(wide, heic.icc_of(space), heic.irot(3))))
-    assert thumbnail
-    with Image.open(thumbnail) as small:
-        shown = np.asarray(small.convert("RGB"), dtype=float)
-    assert np.abs(shown - np.asarray(view, dtype=float)).mean() < 5
+    small = shown(thumbnails, write("a.heic", heic.photo(wide, heic.icc_of(space), heic.irot(3))))
+    values = np.asarray(small.convert("RGB"), dtype=float)
+    assert np.abs(values - np.asarray(view, dtype=float)).mean() < 5
 
 
-def test_a_small_image_is_not_enlarged(thumbnails: Thumbnails, write: Write) -> None:
-    thumbnail = thumbnails.of(write("a.png", png(8, 6)))
-    assert thumbnail
-    with Image.open(thumbnail) as small:
-        assert small.size == (8, 6)
-
-
-def test_it_stands_upright(thumbnails: Thumbnails, write: Write) -> None:
-    lying = Image.Exif()
-    lying[0x0112] = 6
-    thumbnail = thumbnails.of(write("a.jpg", image("JPEG", (30, 20), exif=lying)))
-    assert thumbnail
-    with Image.open(thumbnail) as small:
-        assert small.size == (20, 30)
+def test_a_small_image_is_not_enlarged_and_stands_upright(
+    thumbnails: Thumbnails, write: Write
+) -> None:
+    assert shown(thumbnails, write("a.png", png(8, 6))).size == (8, 6)
+    lying = originals.encoded(red((30, 20)), "JPEG", exif=originals.exif(6))
+    assert shown(thumbnails, write("a.jpg", lying)).size == (20, 30)
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", png()[:40]])

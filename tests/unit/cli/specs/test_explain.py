@@ -60,7 +60,7 @@ def test_each_field_tells_whose_value_it_is_and_what_it_overrides(
 def test_every_field_of_the_model_is_there(write: Write, explained: Explain) -> None:
     write("cat.jpg")
     fields = {field.partition(".")[0] for field in explained("cat.jpg")["fields"]}
-    assert fields == Spec.model_fields.keys() - {"assets", "preset", "presets", "rules"}
+    assert fields == Spec.model_fields.keys() - {"assets", "presets", "rules"}
     assert {"style.mode", "style.prompt"} <= explained("cat.jpg")["fields"].keys()
     assert Style.model_fields.keys() == {"mode", "enhancement", "prompt"}
 

@@ -205,6 +205,30 @@ def test_what_an_earlier_run_has_paid_is_not_paid_again(
     assert plan_of(find_drops(tmp_path, tmp_path / "out"), ledger).credits == price
 
 
+def test_files_of_one_upscale_are_priced_once_and_a_name_that_is_taken_is_free(
+    write: Write, shown: Plan, outcome: Callable[[], dict[str, Any]]
+) -> None:
+    names = "output: {format: png}}, {output: {format: jpeg, name: '{stem}-web{ext}'}"
+    write("dropscale.yaml", f"max_credits: 50\nrenditions: [{{{names}}}]")
+    write("cat.jpg", png())
+    write("cat.png", png(shade=1))
+
+    code, lines = shown()
+    assert (code, rows(lines)) == (
+        1,
+        [
+            ["cat.jpg", "8x6 → 16x12", "2x balanced, as cat.jpg@2x.png", "50"],
+            ["cat.jpg", "8x6 → 16x12", "2x balanced, as cat-web.jpg", "0", "same upscale"],
+        ],
+    )
+    at = lines.index("cat.png: rejected")
+    assert "cat.png and cat.jpg would have the same output name, cat-web " in lines[at + 1]
+    assert lines[-1].startswith("1 upscale of 1 image: 50 credits")
+    told = outcome()["drops"]
+    assert [one["output"]["name"] for one in told[0]["renditions"]] == [None, "cat-web"]
+    assert told[1]["reason"]["code"] == "OutputNameTaken"
+
+
 @pytest.mark.parametrize(("due", "price"), [(NOW, 100), (None, 50)])
 def test_what_earlier_runs_left_unpaid_is_part_of_the_price(
     due: datetime | None, price: int, write: Write, tmp_path: Path

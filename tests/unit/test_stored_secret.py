@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dropscale.aws.api_key import SecretApiKey
+from dropscale.aws.stored_secret import StoredSecret
 from dropscale.magichour.errors import Unauthorized
 
 
@@ -26,7 +26,7 @@ class Secrets:
 
 def read(**secret: object) -> str:
     client: Any = Secrets(**secret)
-    return SecretApiKey(client, "arn")()
+    return StoredSecret(client, "arn")()
 
 
 @pytest.mark.parametrize(

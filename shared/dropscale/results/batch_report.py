@@ -1,0 +1,167 @@
+"""The report of a settled batch: what became of its images, as JSON and as a table in CSV."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from dropscale.ledger.batches import Batch, BatchLine, Totals
+from dropscale.ledger.drops import Reason
+from dropscale.ledger.rows import Instant
+from dropscale.ledger.states import DropState, WaitReason
+from dropscale.results.manifest import schema_text
+from dropscale.results.output_key import fitting_key
+from dropscale.specs.keys import BATCH_REPORT_SUFFIX, BATCH_TABLE_SUFFIX
+
+_COLUMNS = (
+    "key",
+    "state",
+    "waiting_for",
+    "credits",
+    "refunded",
+    "seconds",
+    "outputs",
+    "code",
+    "message",
+    "fix",
+)
+_FORMULA_SIGNS = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 # the wide ones count, too
+
+
+class ReportImage(BaseModel):
+    """One image of a batch. A job that images share counts for the first of them only."""
+
+    key: str
+    state: DropState
+    waiting_for: WaitReason | None
+    reason: Reason | None
+    outputs: tuple[str, ...]
+    credits: int
+    refunded: int
+    seconds: float
+
+
+class ReportTotals(BaseModel):
+    """The sums of a report and of its earlier parts.
+
+    `pending` images wait for a sidecar, a person or the budget, or are `unknown` or `timed_out`.
+    """
+
+    images: int
+    delivered: int
+    skipped: int
+    failed: int
+    pending: int
+    credits: int
+    refunded: int
+    seconds: float
+
+    @classmethod
+    def of(cls, totals: Totals) -> Self:
+        """Return the sums as the report shows them."""
+        return cls.model_validate({name: getattr(totals, name) for name in cls.model_fields})
+
+
+class BatchReport(BaseModel):
+    """The file `<batch>.<settlement>.dropscale-batch.json` in the results bucket.
+
+    Of more than 10,000 images there are several parts; the last one has the sums of all.
+    """
+
+    model_config = ConfigDict(title="dropscale batch report")
+
+    version: Literal[1] = 1
+    batch: str
+    settlement: str
+    quiet_since: Instant
+    part: int
+    is_last: bool
+    totals: ReportTotals
+    images: tuple[ReportImage, ...]
+
+    @classmethod
+    def of(
+        cls, batch: Batch, lines: Sequence[BatchLine], totals: Totals, part: int, *, is_last: bool
+    ) -> Self:
+        """Return one part of the report of a batch that is quiet; `totals` include these lines."""
+        if batch.quiet_since is None:
+            raise ValueError("only a quiet batch is reported on")
+        return cls(
+            batch=batch.path,
+            settlement=batch.settlement_id,
+            quiet_since=batch.quiet_since,
+            part=part,
+            is_last=is_last,
+            totals=ReportTotals.of(totals),
+            images=tuple(_images(lines)),
+        )
+
+    def as_json(self) -> bytes:
+        """Return it as JSON, indented, in UTF-8."""
+        return self.model_dump_json(indent=2).encode()
+
+    def as_csv(self) -> bytes:
+        """Return it as a table for spreadsheets, in UTF-8 with a byte-order mark.
+
+        A cell that a spreadsheet could take for a formula begins with an apostrophe:
+        https://owasp.org/www-community/attacks/CSV_Injection.
+        """
+        text = io.StringIO()
+        table = csv.writer(text)
+        table.writerow(_COLUMNS)
+        for image in self.images:
+            table.writerow(map(_cell, _cells(image)))
+        return text.getvalue().encode("utf-8-sig")
+
+
+def report_keys(path: str, settlement: str, part: int = 1) -> tuple[str, str]:
+    """Return the keys of one part of a batch's report, as JSON and as CSV.
+
+    No output and no manifest ends like them.
+    """
+    number = f".{part}" if part > 1 else ""
+    report, table = (
+        fitting_key(path, f".{settlement}{number}{suffix}")
+        for suffix in (BATCH_REPORT_SUFFIX, BATCH_TABLE_SUFFIX)
+    )
+    return report, table
+
+
+def json_schema() -> str:
+    """Return the JSON Schema (2020-12) of the report, as text."""
+    return schema_text(BatchReport)
+
+
+def _images(lines: Sequence[BatchLine]) -> Iterator[ReportImage]:
+    counted: set[str] = set()
+    for line in lines:
+        jobs = [job for job in line.jobs if job.fingerprint not in counted]
+        counted |= {job.fingerprint for job in jobs}
+        own = {job.fingerprint: job for job in jobs}.values()
+        yield ReportImage(
+            key=line.key,
+            state=line.state,
+            waiting_for=line.waiting_for,
+            reason=line.reason,
+            outputs=line.outputs,
+            credits=sum(job.credits for job in own),
+            refunded=sum(job.refunded for job in own),
+            seconds=round(line.seconds, 3),
+        )
+
+
+def _cells(image: ReportImage) -> Iterator[object]:
+    yield from (image.key, image.state, image.waiting_for, image.credits, image.refunded)
+    yield from (image.seconds, " ".join(image.outputs))
+    reason = image.reason
+    yield from (reason.code, reason.message, reason.fix) if reason else ("", "", "")
+
+
+def _cell(value: object) -> object:
+    """Return a value for a cell: text on one line that no spreadsheet takes for a formula."""
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r", " ").replace("\n", " ")
+    return f"'{text}" if text.lstrip().startswith(_FORMULA_SIGNS) else text
