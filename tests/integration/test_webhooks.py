@@ -25,7 +25,7 @@ def signed(body: bytes, age: float = 0, secret: str = SECRET) -> list[tuple[str,
     text = timestamp.encode() + b"." + body
     signature = hmac.new(secret.encode(), text, hashlib.sha256).hexdigest()
     return [
-        (SIGNATURE_HEADER.title(), signature.hexdigest()),
+        (SIGNATURE_HEADER.title(), signature),
         (TIMESTAMP_HEADER.upper(), timestamp),
     ]
 
