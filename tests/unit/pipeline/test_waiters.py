@@ -98,6 +98,7 @@ def test_whatever_events_come_the_result_is_delivered_once(
     events=st.lists(st.tuples(st.floats(0, 120), st.sampled_from(EventKind)), max_size=6),
 )
 @example(seconds=60, verdict=COMPLETE, events=[(5, COMPLETED)])
+@example(seconds=10, verdict=ERROR, events=[(5, COMPLETED)])
 def test_events_decide_nothing(seconds: float, verdict: ProjectStatus, events: Events) -> None:
     ends = {COMPLETE: DropState.DELIVERED, ERROR: DropState.FAILED}
     stack = played(Plan(seconds, verdict), events)
