@@ -1,4 +1,4 @@
-"""However many parts a file has, finishing a result ends in time, and costs no result."""
+"""Files with endless parts: finishing ends in time, and no result is lost."""
 
 import io
 import struct
@@ -22,9 +22,9 @@ from tests.unit.pipeline.test_finish import result
 MILLION = 1_000_000
 PARTS = 300_000
 SECONDS = 0.05
-"""What each step is given."""
+"""The time limit of each step."""
 MOST_SECONDS = 3.0
-"""All steps, and what they do besides reading parts."""
+"""The limit of all steps together."""
 
 
 def png_with(chunks: bytes) -> bytes:
