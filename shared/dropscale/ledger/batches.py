@@ -72,6 +72,12 @@ class LineJob(Record):
         )
 
 
+def once_each(jobs: Iterable[LineJob]) -> list[LineJob]:
+    """Return each job once: as told by that of its renditions that knows its cost."""
+    by_cost = sorted(jobs, key=lambda job: (job.credits, job.refunded))
+    return list({job.fingerprint: job for job in by_cost}.values())
+
+
 class BatchLine(Record):
     """What a batch's report says about one drop, as of the drop's latest step."""
 
@@ -158,15 +164,15 @@ class Totals(Record):
         sums = {name: getattr(self, name) for name in ("delivered", "skipped", "failed", "pending")}
         for line in lines:
             sums[_COUNTED_AS.get(line.state, "pending")] += 1
-        jobs = {job.fingerprint: job for line in lines for job in line.jobs}
+        jobs = once_each(job for line in lines for job in line.jobs)
         began = [at for at in (self.began, *(line.began for line in lines)) if at]
         ended = [at for at in (self.ended, *(line.ended for line in lines)) if at]
         return self.model_copy(
             update={
                 **sums,
                 "images": self.images + len(lines),
-                "credits": self.credits + sum(job.credits for job in jobs.values()),
-                "refunded": self.refunded + sum(job.refunded for job in jobs.values()),
+                "credits": self.credits + sum(job.credits for job in jobs),
+                "refunded": self.refunded + sum(job.refunded for job in jobs),
                 "began": min(began, default=None),
                 "ended": max(ended, default=None),
             }

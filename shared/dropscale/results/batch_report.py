@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from dropscale.ledger.batches import Batch, BatchLine, Totals
+from dropscale.ledger.batches import Batch, BatchLine, Totals, once_each
 from dropscale.ledger.drops import Reason
 from dropscale.ledger.rows import Instant
 from dropscale.ledger.states import DropState, WaitReason
@@ -140,7 +140,7 @@ def _images(lines: Sequence[BatchLine]) -> Iterator[ReportImage]:
     for line in sorted(lines, key=lambda line: line.key):
         jobs = [job for job in line.jobs if job.fingerprint not in counted]
         counted |= {job.fingerprint for job in jobs}
-        own = {job.fingerprint: job for job in jobs}.values()
+        own = once_each(jobs)
         yield ReportImage(
             key=line.key,
             state=line.state,

@@ -5,6 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dropscale.ledger.states import DropState
+from dropscale.ledger.store import LedgerConflict
 from dropscale.results.announcement import announcement_of
 from dropscale.results.output_key import claimed_name, names_claimed_for
 from tests.fakes import png
@@ -108,6 +109,17 @@ def test_the_default_name_in_another_folder_is_claimed_too(world: World) -> None
     world.drop("print/cat.png", png(9))
 
     assert "print/cat.png and cat.png" in reason(world, "print/cat.png")
+
+
+def test_of_several_names_the_one_that_is_taken_is_told(world: World) -> None:
+    world.put("dropscale.yaml", f"preset: []\n{FILES}")
+    world.drop("cat.jpg", png())
+    world.drop("cat.png", png(9))
+    assert reason(world, "cat.png").endswith("name, cat-web (dropscale.yaml:2:69)")
+
+    world.ledger.claim = lambda name: None  # type: ignore[method-assign] # released meanwhile
+    with pytest.raises(LedgerConflict):
+        world.submit("cat.png")
 
 
 def test_files_of_one_upscale_are_paid_once_and_each_is_delivered(world: World) -> None:
