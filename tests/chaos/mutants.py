@@ -75,6 +75,9 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "magichour.base_transport.Transport.send: Attribute(query)[0] -> true": (
             "an empty query is none to HTTP"
         ),
+        "pipeline.parts.adopt.AdoptProject.__call__: Compare(state) -> true": (
+            "it saves updates of drops that show no wait"
+        ),
         "pipeline.parts.start.StartJob.__call__: Compare(places) -> true": (
             "it saves a look at the gate: one that is as wide as can be is not widened"
         ),

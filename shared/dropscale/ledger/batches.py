@@ -72,12 +72,6 @@ class LineJob(Record):
         )
 
 
-def once_each(jobs: Iterable[LineJob]) -> list[LineJob]:
-    """Return each job once: as told by that of its renditions that knows its cost."""
-    by_cost = sorted(jobs, key=lambda job: (job.credits, job.refunded))
-    return list({job.fingerprint: job for job in by_cost}.values())
-
-
 class BatchLine(Record):
     """What a batch's report says about one drop, as of the drop's latest step."""
 
@@ -130,6 +124,22 @@ def short_reason(reason: Reason | None) -> Reason | None:
     return reason.model_copy(update={"message": message, "fix": fix})
 
 
+def jobs_in(lines: Iterable[BatchLine]) -> dict[str, LineJob]:
+    """Return the jobs of some lines, each once, by fingerprint.
+
+    A drop that no longer wants a job's result knows less of its cost than the others.
+    """
+    found: dict[str, LineJob] = {}
+    for job in (job for line in lines for job in line.jobs):
+        known = found.get(job.fingerprint, job)
+        most = {
+            "credits": max(job.credits, known.credits),
+            "refunded": max(job.refunded, known.refunded),
+        }
+        found[job.fingerprint] = job.model_copy(update=most)
+    return found
+
+
 def span_of(timeline: Sequence[TimelineEntry]) -> tuple[datetime | None, datetime | None]:
     """Return when a drop was last wanted anew, and when its state last changed."""
     if not timeline:
@@ -164,15 +174,15 @@ class Totals(Record):
         sums = {name: getattr(self, name) for name in ("delivered", "skipped", "failed", "pending")}
         for line in lines:
             sums[_COUNTED_AS.get(line.state, "pending")] += 1
-        jobs = once_each(job for line in lines for job in line.jobs)
+        jobs = jobs_in(lines)
         began = [at for at in (self.began, *(line.began for line in lines)) if at]
         ended = [at for at in (self.ended, *(line.ended for line in lines)) if at]
         return self.model_copy(
             update={
                 **sums,
                 "images": self.images + len(lines),
-                "credits": self.credits + sum(job.credits for job in jobs),
-                "refunded": self.refunded + sum(job.refunded for job in jobs),
+                "credits": self.credits + sum(job.credits for job in jobs.values()),
+                "refunded": self.refunded + sum(job.refunded for job in jobs.values()),
                 "began": min(began, default=None),
                 "ended": max(ended, default=None),
             }

@@ -151,6 +151,12 @@ def test_an_output_cannot_be_written_outside_the_directory(
     assert Path(path).resolve().parent == tmp_path / "out"
 
 
+def test_without_waiting_it_looks_once(server: ScriptedServer, client: Client, image: Path) -> None:
+    server.on("GET", PROJECT, project(server, "queued"))
+    assert generate(client, image, wait_for_completion=False).status == "queued"
+    assert len(server.sent_to("GET", PROJECT)) == 1
+
+
 @pytest.mark.parametrize("status", [403, 404, 410, None])
 def test_a_download_that_expired_or_was_cut_off_is_asked_for_once_more(
     server: ScriptedServer, client: Client, tmp_path: Path, status: int | None

@@ -15,7 +15,8 @@ from dropscale.ledger.states import DropState
 from dropscale.magichour.errors import CreateOutcomeUnknown
 from dropscale.pipeline.parts.refusals import AccessDenied
 from dropscale.pipeline.parts.settle_batches import SettleBatch
-from dropscale.results.batch_report import BatchReport, report_keys
+from dropscale.results.batch_report import BatchReport, line_of, report_keys
+from dropscale.results.manifest import manifest_of
 from dropscale.specs.keys import KeyKind, kind_of
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import Clock, FakeResults, MemoryLedger, png
@@ -67,6 +68,8 @@ def test_a_batch_is_settled_once_when_none_of_its_drops_is_open() -> None:
     ((path, settlement),) = world.events.settled
     (report,) = reports(world)
     (table,) = tables(world)
+    for line in world.ledger.lines[Batch.first(BUCKET, path).id].values():
+        assert line == line_of(manifest_of(world.ledger.drops[line.drop_id]))
     assert path == report["batch"] == world.manifest("photos/a.png")["spec"]["batch"]
     assert path == "photos/spring"
     assert report["settlement"] == settlement.id
