@@ -66,7 +66,7 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "pipeline.sweep.Sweep._expire: Compare(due)[0] -> true": (
             f"{_TYPES}whatever is being paid is due"
         ),
-        "aws.ledger._refusal: Call(isinstance)[5] -> true": (
+        "aws.ledger._refusal: Call(isinstance)[6] -> true": (
             f"{_TYPES}by then only a budget is left that can have refused"
         ),
         "ledger.store.listing_of: Attribute(wait_until)[0] -> true": (
