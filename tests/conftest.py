@@ -16,20 +16,15 @@ settings.register_profile("tests", deadline=None, max_examples=40)
 settings.register_profile("chaos", deadline=None, max_examples=400)
 settings.load_profile("tests")
 
-# What the functions call is recorded in these, and compared with their policies in the last one.
-_RECORDED = "tests/integration/test_"
-
 
 class _FilesTogether(LoadFileScheduling):  # type: ignore[misc] # xdist ships no types
-    """Gives whole files to a process, as their fixtures are; and what is recorded to one.
+    """Gives whole files to a process, as their fixtures are.
 
     The steps of `make check` are tested one by one, each long and by itself.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith("tests/gate/"):
-            return nodeid
-        return _RECORDED if nodeid.startswith(_RECORDED) else nodeid.partition("::")[0]
+        return nodeid if nodeid.startswith("tests/gate/") else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -41,7 +36,7 @@ def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let what takes longest begin first, so that nobody waits for it in the end."""
-    first = (_RECORDED, "tests/e2e/")
+    first = ("tests/e2e/", "tests/integration/")
     items.sort(key=lambda item: not item.nodeid.startswith(first))
 
 

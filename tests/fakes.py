@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.account import KnownAccount
-from dropscale.ledger.batches import Batch, BatchLine, batch_id
-from dropscale.ledger.drops import Drop, Source
+from dropscale.ledger.batches import Batch, BatchLine, Settlement, batch_id
+from dropscale.ledger.drops import Claim, Drop, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
@@ -26,15 +26,18 @@ from dropscale.ledger.store import (
     Attach,
     BudgetSpent,
     Change,
+    ClaimName,
     Detach,
     FreeSlot,
     GateClosed,
     LeaveBatch,
     LedgerConflict,
     Names,
+    NameTaken,
     NotOwner,
     ProjectTaken,
     Reference,
+    ReleaseName,
     RequireOpenGate,
     RequireOwner,
     SaveAccount,
@@ -107,6 +110,7 @@ _ONLY: dict[type[Row], str] = {
 
 
 _SHARES = Attach | Detach
+_CLAIMS = ClaimName | ReleaseName
 
 
 class MemoryLedger:
@@ -127,6 +131,7 @@ class MemoryLedger:
         self.waiters: dict[tuple[str, ...], Waiter] = {}
         self.batches: dict[str, Batch] = {}
         self.lines: dict[str, dict[str, BatchLine]] = {}
+        self.claims: dict[str, Claim] = {}
 
     def drop(self, drop_id: str) -> Drop | None:
         return self.drops.get(drop_id)
@@ -147,6 +152,9 @@ class MemoryLedger:
     def project(self, project_id: str) -> KnownProject | None:
         found = self.references.get((KnownProject, project_id))
         return found if isinstance(found, KnownProject) else None
+
+    def claim(self, name: str) -> Claim | None:
+        return self.claims.get(name)
 
     def gate(self) -> Gate | None:
         return self.gate_record
@@ -193,8 +201,9 @@ class MemoryLedger:
 
     def write(self, *changes: Change) -> None:
         assert changes, "DynamoDB refuses a transaction of nothing"
-        shares = [(one.fingerprint, one.drop_id) for one in changes if isinstance(one, _SHARES)]
-        assert len(shares) == len(set(shares)), "DynamoDB refuses two changes of one row"
+        rows = [(one.fingerprint, one.drop_id) for one in changes if isinstance(one, _SHARES)]
+        rows += [("", one.claim.name) for one in changes if isinstance(one, _CLAIMS)]
+        assert len(rows) == len(set(rows)), "DynamoDB refuses two changes of one row"
         for change in changes:
             self._require(change)
         for change in changes:
@@ -222,7 +231,7 @@ class MemoryLedger:
 
     def save_waiter(self, waiter: Waiter) -> bool:
         known = self.waiters.get(_waiter_key(waiter))
-        if known is not None and waiter.is_older_than(known):
+        if known is not None and _is_older(waiter, known):
             return False
         self.waiters[_waiter_key(waiter)] = waiter
         return True
@@ -234,10 +243,10 @@ class MemoryLedger:
 
     def remove_waiter(self, waiter: Waiter) -> None:
         known = self.waiters.get(_waiter_key(waiter))
-        if known is not None and not waiter.is_older_than(known):
+        if known is not None and not _is_older(waiter, known):
             del self.waiters[_waiter_key(waiter)]
 
-    def _require(self, change: Change) -> None:
+    def _require(self, change: Change) -> None:  # noqa: C901, PLR0912 # each kind of change
         match change:
             case SaveDrop(drop):
                 _require_next(self.drops.get(drop.id), drop)
@@ -255,6 +264,10 @@ class MemoryLedger:
                 there = self.references.get(_name_of(reference))
                 if there and there.fingerprint not in {reference.fingerprint, replaces}:
                     raise ProjectTaken
+            case ClaimName(claim) | ReleaseName(claim):
+                if self.claims.get(claim.name, claim).drop_id != claim.drop_id:
+                    taken = isinstance(change, ClaimName)
+                    raise NameTaken(claim.name) if taken else LedgerConflict(claim.name)
             case RequireOpenGate() if self.gate_record and not self.gate_record.is_open:
                 raise GateClosed
             case TakeSlot(limit) if limit is not None and self.taken >= limit:
@@ -291,6 +304,9 @@ class MemoryLedger:
                     attached.append(drop_id)
             case Detach(fingerprint, drop_id):
                 self.attachments[fingerprint].remove(drop_id)
+            case ClaimName(claim) | ReleaseName(claim):
+                self.claims.pop(claim.name, None)
+                self.claims |= {claim.name: claim} if isinstance(change, ClaimName) else {}
             case TakeSlot():
                 self.taken += 1
             case FreeSlot():
@@ -299,6 +315,11 @@ class MemoryLedger:
                 self.credits[window] = self.credits_spent(window) + credits
             case RequireOpenGate() | RequireOwner():
                 pass
+
+
+def _is_older(waiter: Waiter, other: Waiter) -> bool:
+    """Whether the other one is a later entry into the same wait."""
+    return (waiter.generation, waiter.entered) < (other.generation, other.entered)
 
 
 def _waiter_key(waiter: Waiter) -> tuple[str, ...]:
@@ -493,6 +514,19 @@ class FakeResults:
 
     def put_report(self, key: str, body: bytes, content_type: str) -> bool:
         return self.reports.setdefault(key, body) is body
+
+
+@dataclass
+class FakeEvents:
+    """The event bus for batches: the paths and settlements it was told of, if it listens."""
+
+    settled: list[tuple[str, Settlement]] = field(default_factory=list)
+    listens: bool = True
+
+    def announce_batch(self, batch: Batch, settlement: Settlement) -> bool:
+        if self.listens:
+            self.settled.append((batch.path, settlement))
+        return self.listens
 
 
 @dataclass

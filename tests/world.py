@@ -10,12 +10,10 @@ from typing import Any
 
 from cachetools import TTLCache
 
-from dropscale.ledger.batches import Batch, Settlement
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.drops import Drop
+from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState
-from dropscale.magichour.webhooks import EventKind
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.fail import Fail
@@ -54,6 +52,7 @@ from dropscale.upscaler import FINAL_STATUSES, Mode, ProjectStatus
 from tests.fakes import (
     Clock,
     FakeCallbacks,
+    FakeEvents,
     FakeExecutions,
     FakeInputBucket,
     FakePixels,
@@ -90,6 +89,7 @@ class World:
     queue: FakeQueue = field(default_factory=FakeQueue)
     upscaler: FakeUpscaler = field(default_factory=FakeUpscaler)
     pixels: FakePixels = field(default_factory=FakePixels)
+    events: FakeEvents = field(default_factory=FakeEvents)
     stack_id: str = "stack"
     listens: bool = True
     """Whether the event bus takes announcements."""
@@ -105,7 +105,6 @@ class World:
         sleep = self.sleep or (lambda seconds: self.clock.advance(seconds=seconds))
         self.observed: list[DropState] = []
         self.announced: list[Drop] = []
-        self.settled: list[tuple[str, Settlement]] = []
         self.write_manifest = WriteManifest(
             self.ledger,
             self.results,
@@ -192,13 +191,13 @@ class World:
             gate=self.gate,
             write_manifest=self.write_manifest,
             settle_batch=SettleBatch(
-                self.ledger, self.results, self.announce_batch, self.clock, self.batch_quiet
+                self.ledger, self.results, self.events.announce_batch, self.clock, self.batch_quiet
             ),
             ownership=self.ownership,
             clock=self.clock,
         )
 
-        self.receive_event = ReceiveEvent(self.ledger, self.wake, self.clock)
+        self.receive_event = ReceiveEvent(self.ledger, self.wake_waiters, self.clock)
         self._resolve = Resolve(self.ledger, self.upscaler, self.start, self.follow, self.clock)
         self._retry = Retry(
             ledger=self.ledger,
@@ -215,10 +214,6 @@ class World:
         )
         self.restart = Restart(self.ledger, self.follow, self.clock)
 
-    def wake(self, fingerprint: str, project_id: str, kind: EventKind) -> int:
-        """Wake nobody: executions here look when a test says so."""
-        return 0
-
     def set_slots(self, slots: int | None) -> None:
         """Change how many jobs may be at the vendor at once; None: the account's number."""
         self.slots = slots
@@ -232,12 +227,6 @@ class World:
         """Take an announcement, unless nobody listens."""
         if self.listens:
             self.announced.append(drop)
-        return self.listens
-
-    def announce_batch(self, batch: Batch, settlement: Settlement) -> bool:
-        """Take the announcement of a settlement, unless nobody listens."""
-        if self.listens:
-            self.settled.append((batch.path, settlement))
         return self.listens
 
     def put(self, key: str, body: bytes | str) -> None:
@@ -343,6 +332,10 @@ class World:
         return self._forget(self.row(key))
 
     def _end(self, state: ExecutionState) -> None:
-        rendition = self.ledger.drops[state.drop_id].renditions[state.rendition_id]
-        ended = rendition.model_copy(update={"generation": state.generation})
+        ended = Rendition(
+            id=state.rendition_id,
+            fingerprint=state.fingerprint,
+            parameters=self.ledger.jobs[state.fingerprint].parameters,
+            generation=state.generation,
+        )
         self.executions.ended.add(self.follow.execution_name(state.drop_id, ended))

@@ -13,6 +13,10 @@ _TEMPLATE: dict[str, Any] = yaml_parse((_ROOT / "template.yaml").read_text())
 _QUEUE = _TEMPLATE["Resources"]["DropQueue"]["Properties"]
 
 MACHINE: dict[str, Any] = yaml.safe_load((_ROOT / "functions/upscale.asl.yaml").read_text())
+_SUBSTITUTED = _TEMPLATE["Resources"]["UpscaleStateMachine"]["Properties"][
+    "DefinitionSubstitutions"
+]
+FIRST_STATE_WITH_WEBHOOKS, FIRST_STATE = _SUBSTITUTED["FirstState"]["Fn::If"][1:]
 VISIBILITY_SECONDS: int = _QUEUE["VisibilityTimeout"]
 BY_HAND = "forget"
 """The command that is played like a function."""

@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
+from dropscale.ledger.batches import BatchLine, batch_id
 from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
+from dropscale.results.batch_report import BatchReport, report_keys
 from dropscale.results.manifest import manifest_key, manifest_of
-from dropscale.results.output_key import output_key
+from dropscale.results.output_key import claimed_name, output_key
 from tests.chaos.simulated_stack import SimulatedStack
+from tests.chaos.webhooks import named_by_events
 from tests.world import BUCKET
 
 _WITH_REASON = {
@@ -27,8 +30,10 @@ def violations(
     """Yield what does not hold; `allowed` names every image, and how it may have ended."""
     for key, states in allowed.items():
         yield from _drop_violations(stack, key, states)
+    yield from _name_violations(stack)
     yield from _money_violations(stack)
     yield from _job_violations(stack)
+    yield from _batch_violations(stack)
     for message in stack.dead_letters:
         yield f"{message.key}: its message is in the dead-letter queue"
     yield from bugs(stack)
@@ -78,18 +83,37 @@ def _output_violations(stack: SimulatedStack, drop: Drop, rendition: Rendition) 
     stored = stack.results.outputs.get(output.key)
     if stored is None or stored[0] != stack.vendor.result(job.project_id):
         yield f"{drop.source.key}: delivered, but its output is not the project's result"
-    key, directory = drop.source.key, rendition.directory
-    if output.key != output_key(key, rendition.parameters, output.type, directory):
+    if output.key != output_key(drop.source.key, rendition, output.type):
         yield f"{drop.source.key}: delivered to {output.key}, not to where its spec says"
 
 
 def _is_unknown_rightly(stack: SimulatedStack, drop: Drop) -> bool:
     """Whether an answer was truly lost: then unknown is the only honest state."""
+    named = named_by_events(stack.vendor, stack.setting.webhooks, stack.clock.now)
+    settled = {entry.fingerprint for entry in named}
     return drop.state is DropState.UNKNOWN and any(
         stack.ledger.jobs[rendition.fingerprint].state is JobState.UNKNOWN
+        and rendition.fingerprint[:8] not in settled
         for rendition in drop.renditions.values()
         if rendition.state is DropState.UNKNOWN
     )
+
+
+def _name_violations(stack: SimulatedStack) -> Iterator[str]:
+    """Each output that there is, or will be, has a name that its drop alone has claimed."""
+    claims, drops = stack.ledger.claims, stack.ledger.drops.values()
+    owners = {
+        claimed_name(drop.source.key, one): drop
+        for drop in drops
+        for one in drop.renditions.values()
+    }
+    for name, drop in owners.items():
+        if name not in claims or claims[name].drop_id != drop.id:
+            yield f"{drop.source.key}: its output's name {name} is not its own"
+    at_vendor = {drop.id for drop in drops if drop.is_at_vendor}
+    for name in claims.keys() - owners.keys():
+        if claims[name].drop_id not in at_vendor:
+            yield f"{name}: belongs to {claims[name].key} for ever, and no output can have it"
 
 
 def _money_violations(stack: SimulatedStack) -> Iterator[str]:
@@ -127,3 +151,43 @@ def _job_violations(stack: SimulatedStack) -> Iterator[str]:
             yield f"job {job.fingerprint[:8]} ({job.state}) is due for ever"
         if job.project_id and job.fingerprint not in shown:
             yield f"job {job.fingerprint[:8]} is paid, and no drop shows it"
+
+
+def _batch_violations(stack: SimulatedStack) -> Iterator[str]:
+    """Yield what is wrong with batches: the last report of each tells how its drops are now."""
+    ledger = stack.ledger
+    lines = {name: list(told.values()) for name, told in ledger.lines.items() if told}
+    of_drops = {
+        (batch_id(BUCKET, drop.batch), BatchLine.of(drop))
+        for drop in ledger.drops.values()
+        if drop.batch is not None
+    }
+    if of_drops != {(name, line) for name in lines for line in lines[name]}:
+        yield "the lines of batches are not those of their drops"
+    for batch in ledger.batches.values():
+        if batch.due is not None or batch.unannounced is not None:
+            yield f"batch {batch.path} never settles"
+    told = {batch_id(BUCKET, path): settlement for path, settlement in stack.events.settled}
+    for name in lines.keys() - told.keys():
+        yield f"batch {name} was never settled"
+    for name in lines.keys() & told.keys():
+        yield from _report_violations(stack, name, told[name].id, lines[name])
+    if len(set(stack.events.settled)) != len({(p, s.id) for p, s in stack.events.settled}):
+        yield "one settlement was told in two ways"
+
+
+def _report_violations(
+    stack: SimulatedStack, name: str, settlement: str, lines: Collection[BatchLine]
+) -> Iterator[str]:
+    path, reports = stack.ledger.batches[name].path, stack.results.reports
+    report_key, table_key = report_keys(path, settlement)
+    if report_key not in reports or table_key not in reports:
+        yield f"batch {path} has no report of its last settlement"
+        return
+    report = BatchReport.model_validate_json(reports[report_key])
+    told = {image.key: (image.state, image.outputs) for image in report.images}
+    if told != {line.key: (line.state, line.outputs) for line in lines}:
+        yield f"batch {path}: its last report is not how its drops ended"
+    rows = reports[table_key].decode("utf-8-sig").splitlines()
+    if len(rows) != len(lines) + 1:
+        yield f"batch {path}: its table has not a row for each image"

@@ -18,6 +18,7 @@ from dropscale.results.manifest import manifest_key
 from tests.chaos.invariants import bugs
 from tests.chaos.simulated_stack import SimulatedStack
 from tests.chaos.vendor import Entry
+from tests.chaos.webhooks import named_by_events
 
 BOUND = timedelta(hours=26)
 """The time after the last fault in which everything automatic has happened: abandoned jobs are
@@ -63,13 +64,14 @@ class Judge:
     def verdict(self) -> list[str]:
         """Let the bounded time pass, do what the manifests say, and return what does not hold."""
         self._rest()
+        unsettled = [*self._unsettled()]
         for _ in range(_ROUNDS):
             owed = [wish for wish in self.wishes if self._is_owed(wish)]
             if not sum([self._helps_itself(wish) for wish in owed]):
                 break
             self.stack.happen(0, lambda: None)
             self._rest()
-        return [*self._violations()]
+        return [*unsettled, *self._violations()]
 
     def _rest(self) -> None:
         """Let time pass until the bound after the last fault; a new project can bring new ones."""
@@ -88,6 +90,17 @@ class Judge:
         yield from (f"paid twice: {projects}" for projects in self.stack.vendor.paid_twice())
         yield from self._count_violations()
         yield from bugs(self.stack)
+
+    def _unsettled(self) -> Iterator[str]:
+        """Yield what stays unknown although an event has named its project, and nobody helped."""
+        stack = self.stack
+        named = named_by_events(stack.vendor, stack.setting.webhooks, stack.clock.now)
+        for wish in self.wishes:
+            for job in (self._manifest(wish.key) or {"jobs": []})["jobs"]:
+                attempt = f"{job['fingerprint'][:8]}-{job['attempt']}-"
+                if job["state"] == "unknown":
+                    mine = (entry for entry in named if entry.token.startswith(attempt))
+                    yield from (f"{wish.key}: unknown, and {entry.id} is told" for entry in mine)
 
     def _drop_violations(self, wish: Wish) -> Iterator[str]:
         manifest = self._manifest(wish.key)

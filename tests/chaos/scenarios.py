@@ -16,6 +16,7 @@ from tests.chaos.misbehaviour import LOST, THROTTLED, UNAUTHORIZED, UNAVAILABLE,
 from tests.chaos.outside_calls import Mishap
 from tests.chaos.simulated_stack import Mishaps, Setting, SimulatedStack
 from tests.chaos.vendor import Plan, Vendor
+from tests.chaos.webhooks import Webhooks
 from tests.fakes import Clock, png
 
 _REST = timedelta(days=10)
@@ -23,6 +24,8 @@ _REST = timedelta(days=10)
 
 _DELIVERED = frozenset({DropState.DELIVERED})
 _HOUR = 3600.0
+_NAMED = b"output: {name: '{stem}{ext}'}"
+_TWO_FILES = b"renditions: [{output: {format: png}}, {output: {format: jpeg}}]"
 _TWO_RENDITIONS = b"renditions: [{style: {mode: preserve}}, {scale_factor: 4}]"
 
 
@@ -100,6 +103,8 @@ def _allowed(
     return {key: states | {DropState.FAILED} for key, states in scenario.ends.items()}
 
 
+_BATCH = b"batch: spring"
+
 SCENARIOS: Sequence[Scenario] = (
     Scenario("one drop", [Put("a.png", png())], {"a.png": _DELIVERED}),
     Scenario(
@@ -142,6 +147,26 @@ SCENARIOS: Sequence[Scenario] = (
         ],
         {"a.png": _DELIVERED},
         setting=Setting(slots=1),
+    ),
+    Scenario(
+        "two files of one upscale, of two images with one name",
+        [
+            Put("dropscale.yaml", b"\n".join((_NAMED, _TWO_FILES))),
+            Put("cat.jpg", png(), at=2),
+            Put("cat.png", png(shade=9), at=2),
+        ],
+        dict.fromkeys(("cat.jpg", "cat.png"), _DELIVERED | {DropState.REJECTED}),
+    ),
+    Scenario(
+        "a name that is given up while it renders, and that another image then wants",
+        [
+            Put("a.png", png()),
+            Put("a.png.yaml", b"output: {name: 'x{ext}'}"),
+            Put("a.png.yaml", b"output: {name: 'y{ext}'}", at=25),
+            Put("b.png.yaml", b"output: {name: 'X{ext}'}", at=25),
+            Put("b.png", png(shade=9), at=26),
+        ],
+        {"a.png": _DELIVERED, "b.png": _DELIVERED | {DropState.REJECTED}},
     ),
     Scenario(
         "refused by a later spec",
@@ -213,6 +238,13 @@ SCENARIOS: Sequence[Scenario] = (
         replies=[LOST],
     ),
     Scenario(
+        "the answer is lost, and events name the project",
+        [Put("a.png", png()), Put("b.png", png(), at=_HOUR)],
+        {"a.png": _DELIVERED, "b.png": _DELIVERED},
+        replies=[LOST],
+        setting=Setting(webhooks=Webhooks(late=0.3, repeated=0.3)),
+    ),
+    Scenario(
         "past its deadline",
         [Put("a.png", png()), Put("b.png", png(shade=9), at=30)],
         {"a.png": _DELIVERED, "b.png": _DELIVERED},
@@ -242,5 +274,29 @@ SCENARIOS: Sequence[Scenario] = (
         dict.fromkeys(("a.png", "b.png", "c.png"), _DELIVERED),
         setting=Setting(slots=1),
         owners={17.0: "another", 1200.0: "stack"},
+    ),
+    Scenario(
+        "a batch, and one that comes after its settlement",
+        [
+            Put("b/dropscale.yaml", _BATCH),
+            Put("b/a.png", png(), at=5),
+            Put("b/text.png", b"no image", at=6),
+            Put("b/c.png", png(), at=_HOUR),
+        ],
+        {
+            "b/a.png": _DELIVERED,
+            "b/text.png": frozenset({DropState.REJECTED}),
+            "b/c.png": _DELIVERED,
+        },
+    ),
+    Scenario(
+        "a batch that an image leaves",
+        [
+            Put("b/dropscale.yaml", _BATCH),
+            Put("b/a.png", png(), at=5),
+            Put("b/dropscale.yaml", b"batch: summer", at=200),
+            Put("b/a.png", png(), at=_HOUR),
+        ],
+        {"b/a.png": _DELIVERED},
     ),
 )

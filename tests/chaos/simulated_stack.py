@@ -7,7 +7,7 @@ was killed; five times, then the dead-letter queue takes them.
 import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from math import ceil
@@ -17,6 +17,7 @@ from greenlet import greenlet
 
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop
+from dropscale.magichour.webhooks import ProjectEvent
 from dropscale.pipeline.parts.execution import CallbackInput, ExecutionState
 from dropscale.pipeline.parts.follow import Timing
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
@@ -27,7 +28,8 @@ from tests.chaos.outside_calls import Invocation, InvocationTask, Killed, Mishap
 from tests.chaos.state_machine import StateMachine, Tokens
 from tests.chaos.vendor import Vendor
 from tests.chaos.virtual_time import Signal, VirtualTime
-from tests.fakes import FakeInputBucket, FakeResults
+from tests.chaos.webhooks import FUNCTION_SECONDS, EventSender, Webhooks
+from tests.fakes import FakeEvents, FakeInputBucket, FakeResults
 from tests.world import BUCKET, World
 
 _LIVELY = timedelta(minutes=5)
@@ -57,6 +59,8 @@ class Setting:
     start: datetime | None = None
     sweeps: int = 1
     """How many sweeps run at once, each time."""
+    webhooks: Webhooks | None = None
+    """How the vendor's events come; None: it sends none."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ class SimulatedStack:
         self._running, self._running_since = 0, self.clock.now
         self.last_event_at = self.clock.now
         self.ledger, self.bucket, self.results = IndexedLedger(), FakeInputBucket(), FakeResults()
+        self.events = FakeEvents()
         self.executions: dict[str, ExecutionStatus] = {}
         self.dead_letters: list[Message] = []
         self.errors: list[Exception] = []
@@ -112,10 +117,11 @@ class SimulatedStack:
         self._is_awake = False
         self._changes_seen, self._last_change_at = 0, self.clock.now
         through = self.calls.through
+        has_webhooks = setting.timing.webhooks or setting.webhooks is not None
         self.world = World(
             slots=setting.slots,
             budget=setting.budget,
-            timing=setting.timing,
+            timing=replace(setting.timing, webhooks=has_webhooks),
             schedule=setting.schedule,
             clock=self.clock,
             sleep=self.time.sleep,
@@ -125,8 +131,14 @@ class SimulatedStack:
             executions=through("executions", _Executions(self)),
             callbacks=through("callbacks", self.tokens),
             queue=through("queue", _DropQueue(self)),
+            events=through("events", self.events),
+            batch_quiet=timedelta(seconds=parameter("BatchQuietSeconds")),
             upscaler=through("upscaler", vendor),
         )
+        if setting.webhooks is not None:
+            chance = random.Random(seed)
+            sender = EventSender(vendor, setting.webhooks, chance, self.happen, self._receive_event)
+            vendor.on_made = sender.follow
         self.wake()
 
     def wake(self) -> None:
@@ -156,6 +168,10 @@ class SimulatedStack:
     def forget(self, key: str) -> None:
         """Let a person delete the vendor's copies of a drop's results, or try to."""
         self._invoke(BY_HAND, key)
+
+    def send_event(self, event: ProjectEvent, seconds: float) -> None:
+        """Let the vendor's webhook send an event so much later."""
+        self.time.after(seconds, partial(self._invoke, "webhook", event))
 
     def settle(self, within: timedelta) -> bool:
         """Let time pass until nothing is left to do; return whether that happened."""
@@ -209,6 +225,10 @@ class SimulatedStack:
         message.is_deleted = message.is_deleted or invocation.error is None
         self._receive()
 
+    def _receive_event(self, event: ProjectEvent, answered: Callable[[bool], None]) -> None:
+        self._invoke("webhook", event, lambda invocation: answered(invocation.error is None))
+        self.wake()
+
     def _tick(self) -> None:
         """Sweep, if anything is due; then again in the first minute in which something can be.
 
@@ -238,7 +258,8 @@ class SimulatedStack:
         then: Callable[[Invocation], None] = lambda _: None,
     ) -> Invocation:
         began = self.clock.now
-        deadline = began + timedelta(seconds=time_out(function))
+        seconds = FUNCTION_SECONDS if function == "webhook" else time_out(function)
+        deadline = began + timedelta(seconds=seconds)
         invocation = Invocation(function, event, deadline, Signal(self.time))
 
         def remaining() -> float:
@@ -288,6 +309,8 @@ class SimulatedStack:
                 return world.forget(event)
             case "sweep":
                 return world.sweep_once(remaining)
+            case "webhook":
+                return world.receive_event(event)
 
 
 @dataclass(frozen=True)

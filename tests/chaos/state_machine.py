@@ -11,7 +11,7 @@ from typing import Any
 from greenlet import greenlet
 
 from dropscale.pipeline.parts.execution import ErrorReport
-from tests.chaos.deployment import MACHINE
+from tests.chaos.deployment import FIRST_STATE, FIRST_STATE_WITH_WEBHOOKS, MACHINE
 from tests.chaos.outside_calls import Invocation, Killed
 from tests.chaos.virtual_time import Signal, VirtualTime
 
@@ -78,7 +78,7 @@ class StateMachine:
 
     def run(self, data: Any) -> None:
         """Run one execution to its end, in the current task."""
-        name: str | None = MACHINE["StartAt"]
+        name: str | None = FIRST_STATE_WITH_WEBHOOKS if data["webhooks"] else FIRST_STATE
         self.count()
         while name is not None:
             self.count()

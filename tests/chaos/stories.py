@@ -17,6 +17,7 @@ from tests.chaos.outside_calls import STALL_SECONDS, Mishap
 from tests.chaos.scenarios import Put
 from tests.chaos.simulated_stack import Mishaps, Setting, SimulatedStack
 from tests.chaos.vendor import Plan, Spell, Trouble, Vendor
+from tests.chaos.webhooks import Webhooks
 from tests.fakes import Clock, png
 
 _T = TypeVar("_T")
@@ -34,6 +35,7 @@ _SIDECARS: Sequence[tuple[bytes | None, Sequence[Parameters]]] = (
     (None, [_USUAL]),
     (b"scale_factor: 4", [_LARGE]),
     RENDITIONS,
+    (b"renditions: [{output: {format: png}}, {output: {format: jpeg}}]", [_USUAL]),
     (b"download_outputs: false", [_USUAL]),
     (b"wait_for_completion: false", [_USUAL]),
 )
@@ -76,6 +78,7 @@ class Story:
 
     def __str__(self) -> str:
         lines = [f"seed {self.seed}, {self.setting.slots} slots, {self.setting.sweeps} sweeps"]
+        lines += [f"  webhooks: {self.setting.webhooks}"] * bool(self.setting.webhooks)
         lines += [f"  at {put.at:.0f} s: {put.key} {_shown(put.body)}" for put in self.puts]
         told = (f for f in fields(self) if f.name not in {"seed", "puts", "wishes", "setting"})
         lines += [
@@ -90,6 +93,7 @@ def drawn(seed: int) -> Story:
     """Draw a story; it has something of everything now and then, and never much of all."""
     chance = random.Random(seed)
     puts, wishes = _dropped(chance)
+    webhooks = _webhooks(random.Random(-seed))
     late = (30.0, 5 * _MINUTE, 2 * _HOUR, 3 * _DAY)
     return Story(
         seed,
@@ -99,6 +103,7 @@ def drawn(seed: int) -> Story:
             slots=chance.choice((1, 3)),
             budget=chance.choice((Budget(), Budget(), Budget(daily=250))),
             sweeps=chance.choice((1, 1, 2)),
+            webhooks=webhooks,
         ),
         replies=[_sometimes(chance, 0.4, CREATES.values(), WELL) for _ in range(6)],
         plans=[_plan(chance) for _ in range(6)],
@@ -128,6 +133,20 @@ def drawn_with_forgetting(seed: int) -> Story:
         for wish in chance.choices(story.wishes, k=chance.choice((1, 2, 4)))
     ]
     return replace(story, forgets=forgets)
+
+
+def _webhooks(chance: random.Random) -> Webhooks | None:
+    """Draw how events come: to half of the stories none do, to most others all, at some time."""
+    if chance.random() < 0.5:
+        return None
+    return Webhooks(
+        lost=chance.choice((0.0, 0.0, 0.0, 0.5)),
+        late=chance.choice((0.0, 0.3)),
+        latest=chance.choice((30.0, _HOUR, 23 * _HOUR)),
+        repeated=chance.choice((0.0, 0.3)),
+        skipped=chance.choice((0.0, 0.5)),
+        forged=chance.choice((0.0, 0.5)),
+    )
 
 
 def wish_of(
@@ -235,10 +254,19 @@ def _shorter(story: Story) -> Iterator[Story]:
     for index, plan in enumerate(story.plans):
         for simpler in _simpler(plan):
             yield replace(story, plans=_with(story.plans, index, simpler))
-    if story.setting.sweeps > 1:
-        yield replace(story, setting=replace(story.setting, sweeps=1))
-    if story.setting.budget != Budget():
-        yield replace(story, setting=replace(story.setting, budget=Budget()))
+    for setting in _simpler_settings(story.setting):
+        yield replace(story, setting=setting)
+
+
+def _simpler_settings(setting: Setting) -> Iterator[Setting]:
+    if setting.sweeps > 1:
+        yield replace(setting, sweeps=1)
+    if setting.budget != Budget():
+        yield replace(setting, budget=Budget())
+    if setting.webhooks is not None:
+        yield replace(setting, webhooks=None)
+        if setting.webhooks != Webhooks():
+            yield replace(setting, webhooks=Webhooks())
 
 
 def _simpler(plan: Plan) -> Iterator[Plan]:

@@ -2,7 +2,7 @@
 
 import heapq
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import repeat
@@ -133,6 +133,8 @@ class Vendor:
     refusals: int = 0
     claimed: int = 0
     """Credits that it reported as charged for projects that it did not create."""
+    on_made: Callable[["Entry"], None] = lambda _: None
+    """Receives each new project."""
     _uploads: int = 0
     _running: list[datetime] = field(default_factory=list)
 
@@ -245,6 +247,7 @@ class Vendor:
         entry = Entry(f"project-{len(self.book) + 1}", name, price, self.clock(), plan)
         self.book[entry.id] = entry
         heapq.heappush(self._running, entry.ends_at)
+        self.on_made(entry)
         return entry
 
 
@@ -257,6 +260,7 @@ def _told(entry: Entry, now: datetime) -> Mapping[str, Any]:
     told: dict[str, Any] = {
         "id": entry.id,
         "name": entry.name,
+        "type": upscaler.PROJECT_TYPE,
         "status": entry.plan.verdict if entry.ends_at <= now else ProjectStatus.RENDERING,
         "enabled": True,
         "credits_charged": 0 if entry.is_refunded(now) else entry.credits,

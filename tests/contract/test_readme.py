@@ -67,7 +67,7 @@ def test_every_spec_in_the_documents_is_one_of_its_kind(
     assert spec
     assert spec.layer
     layers = [stack_defaults(2, Mode.BALANCED), spec.layer]
-    assert effective_spec(merge(layers)).wanted_renditions
+    assert effective_spec(merge(layers), "cat.jpg").wanted_renditions
 
 
 def test_the_documents_show_each_kind_of_spec() -> None:

@@ -313,7 +313,8 @@ class TestStateMachine:
 
     def test_every_state_exists_and_is_reached(self) -> None:
         reached: set[str] = set()
-        ahead = {ASL["StartAt"]}
+        assert ASL["StartAt"] == "${FirstState}"
+        ahead = {*MACHINE["DefinitionSubstitutions"]["FirstState"]["Fn::If"][1:]}
         while ahead:
             reached |= ahead
             ahead = {n for name in ahead for n in successors(STATES[name])} - reached

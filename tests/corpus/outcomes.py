@@ -122,7 +122,10 @@ def _lines(specs: DropSpecs | None, key: str, defaults: Layer) -> Iterator[str]:
 
 def _settings(layer: Layer, prefix: str = "") -> Iterator[str]:
     for name, setting in layer.items():
-        if name != "renditions":
+        if name == "preset":
+            names = json.dumps([each.value for each in setting.value], ensure_ascii=False)
+            yield f"{prefix}{name}: {names}  # {setting.origin}"
+        elif name != "renditions":
             value = json.dumps(setting.value, ensure_ascii=False)
             yield f"{prefix}{name}: {value}  # {setting.origin}"
         elif setting.value:

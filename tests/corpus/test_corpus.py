@@ -32,6 +32,9 @@ NOT_FOR_A_SCHEMA = re.compile(
             " has an invisible character",  # patterns know no classes of characters
             ": is the same upscale as",  # renditions are compared when all specs are merged
             ": would have the output name of",
+            ": has {preset}, and ",
+            ": has {folder}, and ",
+            " is like the default name of",
             " has a prompt with which all prompts together have ",
         )
     )

@@ -20,9 +20,17 @@ def test_a_forgotten_result_is_deleted_and_still_delivered_again(
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     (photos / "forgotten.png").write_bytes(png(shade=77))
-    on_stack = ["--stack", "dropscale"] if where == "stack" else []
-    run = ["run", photos, "--out", out, "--format", "json", *(on_stack or ["--engine", "stub"])]
-    forget = ["forget", "forgotten.png", *(on_stack or ["--out", out])]
+    on_stack: list[str | Path] = ["--stack", "dropscale"] if where == "stack" else []
+    run: list[str | Path] = [
+        "run",
+        photos,
+        "--out",
+        out,
+        "--format",
+        "json",
+        *(on_stack or ["--engine", "stub"]),
+    ]
+    forget: list[str | Path] = ["forget", "forgotten.png", *(on_stack or ["--out", out])]
     variables = stack if on_stack else {}
 
     assert finish(*run, **variables).returncode == 0

@@ -43,6 +43,13 @@ renditions: [{style: {mode: preserve}}, {style: {mode: creative}}]
     "pairs/one/dog.png.json": '{"style": {"enhancement": "Resemblance"}}',
     "pairs/one/prompted.png": png(shade=6),
     "pairs/one/prompted.png.yaml": "renditions: [{scale_factor: 2, style: {mode: creative}}]",
+    "named/dropscale.yaml": """
+preset: web
+presets: {web: {output: {name: "{stem}-{preset}{ext}"}}}
+renditions: [{output: {format: png}}, {output: {format: jpeg}}, {output: {name: "{hash}{ext}"}}]
+""",
+    "named/cat.png": png(shade=20),
+    "named/dog/cat.png": png(shade=22),
     "broken/dropscale.yaml": "scale_facter: 4",
     "broken/cow.png": png(shade=9),
     "ruled/dropscale.yaml": """
@@ -62,6 +69,8 @@ PRICES = {
     "ruled/small.png": 100,
     "ruled/wide.png": 50,
     "ruled/deep/small.png": 100,
+    "named/cat.png": 50,
+    "named/dog/cat.png": 50,
 }
 """What each image adds; all others add nothing."""
 
@@ -110,9 +119,15 @@ def test_a_run_charges_what_was_planned_and_the_next_one_what_is_new(folder: Fol
         price = sum(rendition["credits"] for rendition in drop["renditions"])
         assert (drop["key"], price) == (drop["key"], PRICES.get(drop["key"], 0))
 
+    files = next(drop["files"] for drop in came["drops"] if drop["key"] == "named/cat.png")
+    assert [Path(file).name for file in files[:2]] == ["cat-web.png", "cat-web.jpg"]
+    assert all(Path(file).is_file() for file in files)
     totals = {kind: {one.pop("name"): one for one in of} for kind, of in planned["totals"].items()}
     assert sum(one["credits"] for one in totals.pop("folders").values()) == planned["credits"]
     web, rule = {"images": 3, "credits": 250}, {"images": 2, "credits": 200}
+    assert totals["presets"].pop("named/dropscale.yaml (presets.web)") == {
+        "images": 2, "upscales": 2, "credits": 100
+    }  # fmt: skip
     assert totals == {
         "presets": {
             "ruled/dropscale.yaml (presets.web)": {**web, "upscales": 3},

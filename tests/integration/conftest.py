@@ -1,7 +1,7 @@
-"""Every integration test's AWS calls are recorded, and compared with the template's policies last.
+"""Every integration test's AWS calls are recorded, and must be allowed by the template's policies.
 
 A function's calls are those of its worker processes on the embedded cloud, and those of its use
-case in `deployed_machine`.
+case in `deployed_machine`. Each test process compares its own, after its last test.
 """
 
 import os
@@ -16,12 +16,9 @@ import pytest
 from dropscale_embedded.cloud import cloud, functions
 from dropscale_embedded.cloud.lambda_workers import FunctionConfig
 from tests.aws_calls.call_log import CallLog
+from tests.policies import refused_calls
 
 _RECORDING = Path(__file__).parents[1] / "aws_calls"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name == "test_permissions.py")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,7 +28,10 @@ def aws_calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CallLog]:
     with pytest.MonkeyPatch.context() as patch:
         configure = partial(_recorded, functions.function_config, path)
         patch.setattr(cloud, "function_config", configure)
-        yield CallLog(path)
+        calls = CallLog(path)
+        yield calls
+    refused = refused_calls(calls.read())
+    assert not refused, f"tests of this process made calls that no policy allows: {refused}"
 
 
 def _recorded(configure: Any, path: Path, *args: Any, **kwargs: Any) -> FunctionConfig:

@@ -1,4 +1,4 @@
-"""Folder specs, renditions, skipped images and specs that stand alone, on the embedded stack."""
+"""Folder specs, renditions, named outputs and specs that stand alone, on the embedded stack."""
 
 import io
 import time
@@ -15,6 +15,7 @@ from dropscale.results.manifest import Manifest, manifest_key
 from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine
 from dropscale_embedded.cloud import EmbeddedCloud
 from tests.fakes import png
+from tests.originals import encoded, pixels
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 SETTLE_SECONDS = 3
@@ -29,6 +30,11 @@ DEADLINE_SECONDS = 240.0
 FOLDER_SPEC = b"""
 skip_if: {min_width: 500, min_megapixels: 0.0005}
 renditions: [{style: {mode: preserve}}, {scale_factor: 4}]
+"""
+NAMES = b"""
+renditions:
+- output: {format: png, name: "{stem}-master{ext}"}
+- output: {format: jpeg, name: "{stem}{ext}"}
 """
 SIDECAR = b"name: Cat\nrenditions: [{style: {mode: creative}}]"
 OF_ONE_IMAGE: dict[str, Any] = {
@@ -71,6 +77,9 @@ def manifests(api: EmbeddedApi) -> Iterator[dict[str, Manifest]]:
             "twice/dropscale.yaml": FOLDER_SPEC,
             "twice/below/cat.png": png(shade=100),
             "twice/large.png": png(500, 2, shade=101),
+            "named/dropscale.yaml": NAMES,
+            "named/cat.jpg": encoded(pixels((8, 6)), "JPEG"),
+            "named/cat.png": png(shade=103),
             "job.yaml": f"assets: {{image_file_path: {uploaded}}}".encode(),
             "package.json": b'{"name": "another tool\'s"}',
         }
@@ -80,6 +89,7 @@ def manifests(api: EmbeddedApi) -> Iterator[dict[str, Manifest]]:
         for key, body in dropped.items():
             s3.put_object(Bucket=inputs, Key=key, Body=body)
         expected = {"twice/below/cat.png", "twice/large.png", "job.yaml"}
+        expected |= {"named/cat.jpg", "named/cat.png"}
         expected |= {f"{folder}/cat.png" for folder in ORDERS}
         yield awaited(cloud, expected)
 
@@ -111,6 +121,21 @@ def test_an_image_has_as_many_results_as_its_folder_says(manifests: dict[str, Ma
     ]
 
 
+def test_one_upscale_gives_two_files_and_an_image_that_would_have_their_names_is_rejected(
+    manifests: dict[str, Manifest],
+) -> None:
+    both = [manifests["named/cat.jpg"], manifests["named/cat.png"]]
+    (won,) = (one for one in both if one.state is DropState.DELIVERED)
+    (lost,) = (one for one in both if one.state is DropState.REJECTED)
+
+    keys = ["named/cat-master.png", "named/cat.jpg"]
+    assert [job.output and job.output.key for job in won.jobs] == keys
+    assert [job.credits_charged for job in won.jobs] == [50, None]
+    assert lost.reason is not None
+    assert (lost.reason.code, lost.jobs) == ("OutputNameTaken", ())
+    assert {"named/cat.jpg", "named/cat.png"} <= set(lost.reason.message.split())
+
+
 def test_a_large_image_is_skipped(manifests: dict[str, Manifest]) -> None:
     manifest = manifests["twice/large.png"]
     assert (manifest.state, manifest.jobs) == (DropState.SKIPPED, ())
@@ -140,4 +165,4 @@ def test_every_order_within_the_settle_time_gives_the_same(
 
 def test_each_job_is_charged_once(api: EmbeddedApi, manifests: dict[str, Manifest]) -> None:
     jobs = {job.fingerprint for manifest in manifests.values() for job in manifest.jobs}
-    assert len(api.book.entries(EntryKind.CHARGE)) == len(jobs) == 2 + 1 + len(ORDERS)
+    assert len(api.book.entries(EntryKind.CHARGE)) == len(jobs) == 2 + 1 + 1 + len(ORDERS)

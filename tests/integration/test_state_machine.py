@@ -20,6 +20,7 @@ from dropscale.magichour.webhooks import EventKind
 from dropscale.pipeline.parts.delivery_errors import ProjectNotComplete
 from dropscale.upscaler import ProjectStatus
 from tests.aws_calls.call_log import CallLog
+from tests.chaos.deployment import FIRST_STATE, FIRST_STATE_WITH_WEBHOOKS
 from tests.integration.upscale_machine import (
     DEADLINE_SECONDS,
     VENDOR_ERROR,
@@ -67,6 +68,7 @@ HISTORY_FULL = Scenario(
 WOKEN = Scenario(DELIVERED.vendor[1:], events=[EventKind.COMPLETED])
 NOT_WOKEN = Scenario(DELIVERED.vendor, events=[None])
 WOKEN_TO_LOOK = Scenario(VENDOR_FAILED.vendor, events=[EventKind.ERRORED])
+ENDED_BEFORE = Scenario([ProjectStatus.ERROR], events=[None])
 WOKEN_TOO_SOON = Scenario(
     [*[ProjectStatus.RENDERING] * 6, ProjectStatus.COMPLETE], events=[EventKind.COMPLETED]
 )
@@ -208,8 +210,11 @@ def test_an_event_ends_a_wait_and_without_it_its_time_does(
         assert state.startswith(begin)
 
 
-def test_an_error_that_an_event_tells_is_looked_at_before_it_is_reported(run: Run) -> None:
-    ended, polled = run(WOKEN_TO_LOOK), run(VENDOR_FAILED)
+@pytest.mark.parametrize("scenario", [WOKEN_TO_LOOK, ENDED_BEFORE], ids=["event", "look"])
+def test_an_error_seen_in_a_wait_is_looked_at_before_it_is_reported(
+    run: Run, scenario: Scenario
+) -> None:
+    ended, polled = run(scenario), run(VENDOR_FAILED)
 
     assert ended.verdict == polled.verdict
     assert ended.entered[1:3] == ("AwaitEvent", "CheckProject")
@@ -332,7 +337,7 @@ def steps(ended: Ended) -> Iterator[Transition]:
 
 def transitions() -> set[Transition]:
     """Return every transition of the definition; None stands for its start and its end."""
-    found: set[Transition] = {(None, ASL["StartAt"])}
+    found: set[Transition] = {(None, FIRST_STATE), (None, FIRST_STATE_WITH_WEBHOOKS)}
     for name, state in STATES.items():
         ways = [state, *state.get("Choices", []), *state.get("Catch", [])]
         found |= {(name, way["Next"]) for way in ways if "Next" in way}

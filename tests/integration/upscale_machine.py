@@ -67,6 +67,7 @@ from functions.fail import app as fail
 from functions.submit import app as submit
 from functions.sweep import app as sweep
 from tests.aws_calls.call_log import CallLog
+from tests.chaos.deployment import FIRST_STATE_WITH_WEBHOOKS
 from tests.fakes import Clock, FakeUpscaler, png
 from tests.lambda_context import FakeLambdaContext
 
@@ -230,7 +231,7 @@ class UpscaleMachine:
         self._instead = {state: deque(handlers) for state, handlers in scenario.instead.items()}
         self._key = f"{next(self._numbers)}.png"
         self._s3.put_object(Bucket=self._input, Key=self._key, Body=png())
-        with self._task_timeouts(scenario):
+        with self._defined_for(scenario):
             return self._followed(lambda: submit(self._input, self._key, lambda: _LAMBDA_SECONDS))
 
     def sweep(self) -> Ended:
@@ -301,16 +302,18 @@ class UpscaleMachine:
         )
 
     @contextmanager
-    def _task_timeouts(self, scenario: Scenario) -> Iterator[None]:
-        if scenario.task_seconds is None:
+    def _defined_for(self, scenario: Scenario) -> Iterator[None]:
+        states, changed = self._definition["States"], dict[str, Any]()
+        if scenario.task_seconds is not None:
+            short = {"TimeoutSeconds": scenario.task_seconds}
+            states = states | {name: states[name] | short for name in scenario.instead}
+            changed["States"] = states
+        if scenario.events is not None:
+            changed["StartAt"] = FIRST_STATE_WITH_WEBHOOKS
+        if not changed:
             yield
             return
-        states = self._definition["States"]
-        short = {
-            name: states[name] | {"TimeoutSeconds": scenario.task_seconds}
-            for name in scenario.instead
-        }
-        self._define(self._definition | {"States": states | short})
+        self._define(self._definition | changed)
         try:
             yield
         finally:

@@ -176,7 +176,7 @@ def locally(case: Case, folder: Path) -> Outcome:
         path.write_bytes(body)
     key = unicodedata.normalize("NFC", case.image)
     with Bill.after([]) as bill:
-        drops = list(planned_drops(drops_by_folder(folder, folder / "out")))
+        drops = list(planned_drops(drops_by_folder(folder, folder / "out"), bill.names))
         for drop in drops:
             bill.add(drop)
     (image,) = [drop for drop in drops if drop.source.key == key]

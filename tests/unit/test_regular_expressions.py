@@ -76,6 +76,7 @@ WORST: dict[str, tuple[Use | str, Sequence[str]]] = {
         filled("\\", "\\\\", "\\u", "\\ud83d", "\\\\u", "\\ud83d\\", before='{"a": "'),
     ),
     "dropscale.specs.document._CUT": ("match", [*filled(" ", "\t", " #"), *BLANKS]),
+    "dropscale.specs.output_name.PLACEHOLDER": ("findall", filled("{", "{a", "{}", "a")),
     "dropscale.specs.parse._HUMP": ("split", NAMES),
     "dropscale.specs.foreign_syntax._FENCE": ("match", BLANKS),
     "dropscale.specs.foreign_syntax._JSON_BEGINNING": ("match", BLANKS),

@@ -8,12 +8,15 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
-from dropscale.ledger.drops import Drop, Source
+from dropscale.ledger.drops import Claim, Drop, Source
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import JobState
+from dropscale.pipeline.parts.claim_names import claims_of
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale_cli.errors import UnusablePath
 from dropscale_cli.files.results import STATE_NAME, PathInside, file_below, has_sha256
@@ -171,6 +174,11 @@ class KeptLedger:
                 jobs[record.fingerprint] = record
         return cls(drops, jobs)
 
+    @property
+    def records(self) -> Iterable[Drop | Job]:
+        """All drops and jobs."""
+        return chain(self.drops.values(), self.jobs.values())
+
     def drop(self, drop_id: str) -> Drop | None:
         """Return a drop by its id; None if it is not known."""
         return next((drop for drop in self.drops.values() if drop.id == drop_id), None)
@@ -178,6 +186,16 @@ class KeptLedger:
     def job(self, fingerprint: str) -> Job | None:
         """Return a job; None if it is not known."""
         return self.jobs.get(fingerprint)
+
+    def claim(self, name: str) -> Claim | None:
+        """Return the claim on an output's name; None if it belongs to no drop."""
+        return self._claims.get(name)
+
+    @cached_property
+    def _claims(self) -> dict[str, Claim]:
+        drops = self.drops.values()
+        claims = (one.claim for drop in drops for one in claims_of(drop, drop.renditions.values()))
+        return {claim.name: claim for claim in claims}
 
     @property
     def paid(self) -> frozenset[str]:

@@ -383,7 +383,7 @@ class _LocalRun:
 
     @cached_property
     def _bill(self) -> Bill:
-        return bill_for(self.drops, self.ledger.jobs.values())
+        return bill_for(self.drops, self.ledger.records)
 
     @property
     def price(self) -> int:

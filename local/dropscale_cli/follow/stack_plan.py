@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from dropscale.aws import wiring
@@ -13,10 +15,11 @@ from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.errors import DropscaleError
 from dropscale.image.header import DamagedImage, read_header
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.drops import Drop, Rendition, Source
+from dropscale.ledger.drops import Claim, Drop, Rendition, Source
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger
+from dropscale.pipeline.parts.claim_names import PlannedNames
 from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion, Upscaler
 from dropscale.pipeline.parts.source_image import RemoteImage, SourceImage, refresh_source
 from dropscale.pipeline.parts.spec_resolver import (
@@ -92,6 +95,9 @@ class KnownRecords(Protocol):
     def job(self, fingerprint: str) -> Job | None:
         """See `Ledger.job`."""
 
+    def claim(self, name: str) -> Claim | None:
+        """See `Ledger.claim`."""
+
 
 @dataclass(frozen=True)
 class StackPlanner:
@@ -102,6 +108,11 @@ class StackPlanner:
     specs: SpecResolver
     ledger: KnownRecords
     budget: Budget = _NO_BUDGET
+
+    @cached_property
+    def names(self) -> PlannedNames:
+        """The names of the outputs of all drops planned so far."""
+        return PlannedNames(self.ledger.claim)
 
     @classmethod
     def of(
@@ -148,17 +159,19 @@ class StackPlanner:
             return RemoteImage(specs.image_path, specs.image_identity)
 
         try:
-            planned = planned_drop(source, version, self.specs, image, self.budget)
+            planned = planned_drop(source, version, self.specs, image, self.names, self.budget)
         except SidecarMissing:
             planned = PlannedDrop(source)
-        if planned is None or not _is_change(drop, planned):
+        before = None if drop is None else drop.batch
+        batch = self.specs.batch_of(drop or Drop(id="", source=source))
+        if planned is None or (batch == before and not _is_change(drop, planned)):
             return None
         unpaid = [one for one in planned.renditions if not self._is_paid(one)]
         return PlannedChange(
             key=key,
             now=_in_words(drop),
-            then=_planned_in_words(planned),
-            credits=sum(one.parameters.credits for one in unpaid),
+            then=_planned_in_words(planned) + _batch_in_words(before, batch),
+            credits=sum({one.fingerprint: one.parameters.credits for one in unpaid}.values()),
             is_known=drop is not None,
             refusal=None if planned.is_skipped else planned.refusal,
             paid=frozenset(one.fingerprint for one in planned.renditions if one not in unpaid),
@@ -249,6 +262,13 @@ def _planned_in_words(planned: PlannedDrop) -> str:
     return _list_renditions(planned.renditions) or "waiting for its sidecar"
 
 
+def _batch_in_words(before: str | None, after: str | None) -> str:
+    """Return the change of batch, to be put after what becomes of the image."""
+    if after is None:
+        return "" if before is None else f", no longer in batch {before}"
+    return "" if after == before else f", in batch {after}"
+
+
 def _list_renditions(renditions: Sequence[Rendition]) -> str:
-    kinds = [f"{one.parameters.scale_factor}x {one.parameters.mode}" for one in renditions]
-    return ", ".join(kinds)
+    kinds = Counter(f"{one.parameters.scale_factor}x {one.parameters.mode}" for one in renditions)
+    return ", ".join(kind if count == 1 else f"{count} of {kind}" for kind, count in kinds.items())

@@ -10,6 +10,7 @@ from dropscale.coded_warning import WarningCode
 from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
 from dropscale_cli.files.drops import NOTHING_IGNORED, IgnoredFiles
+from dropscale_cli.specs.bill import shared_with
 from dropscale_cli.terminal import Table, Terminal, say_json
 from dropscale_cli.tracking.progress import reason_lines, state_in_words
 from dropscale_cli.tracking.round_trip import FollowedDrop
@@ -62,7 +63,7 @@ class Summary:
         if job.fingerprint in self.paid_before:
             return Charge(job, 0, "paid before")
         if job.fingerprint in first:
-            return Charge(job, 0, f"shared with {first[job.fingerprint]}")
+            return Charge(job, 0, shared_with(first[job.fingerprint], drop.key))
         first[job.fingerprint] = drop.key
         return Charge(job, self._credits_by_job[job.fingerprint])
 

@@ -18,7 +18,6 @@ from dropscale.coded_warning import CodedWarning
 from dropscale.errors import DropscaleError
 from dropscale.image.header import read_header
 from dropscale.ledger.drops import Download, Source, TimelineEntry
-from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.states import OPEN_STATES, DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
 from dropscale.specs.effective import EffectiveRendition
@@ -143,6 +142,7 @@ class Card:
         explanation: The reason, and what to do.
         source_size: Width and height of the original, in pixels.
         size: The same of the result.
+        file: The result's name, if that does not follow from scale factor and mode.
         credits: The credits charged for its job.
         job: Its job's identity; cards that share it share its credits.
         seconds: From its first recorded state to this one.
@@ -163,6 +163,7 @@ class Card:
     scale_factor: int | None = None
     mode: str = ""
     prompt: str = ""
+    file: str = ""
     credits: int | None = None
     job: str = ""
     seconds: float | None = None
@@ -211,7 +212,9 @@ class CardMaker:
         tells = is_missing or state is drop.state
         told = drop if is_missing else replace(drop, trouble=None)
         source = manifest.source if manifest else None
-        wanted = _spec_of_job(manifest, job) if manifest else None
+        wanted: EffectiveRendition | None = manifest.spec if manifest else None
+        if manifest and job:
+            wanted = manifest.wanted_of(job)
         original = file_below(self.originals, drop.key, source.bytes if source else None)
         return Card(
             key=drop.key,
@@ -226,6 +229,7 @@ class CardMaker:
             scale_factor=job.scale_factor if job else None,
             mode=job.mode if job else "",
             prompt=(wanted and wanted.used_prompt) or "",
+            file=_own_name(manifest, job) if manifest and job else "",
             credits=job.credits_charged if job else None,
             job=job.fingerprint if job else "",
             seconds=_seconds(manifest.timeline) if manifest and drop.is_settled else None,
@@ -282,18 +286,10 @@ def _seconds(timeline: Sequence[TimelineEntry]) -> float | None:
     return (timeline[-1].at - timeline[start].at).total_seconds()
 
 
-def _spec_of_job(manifest: Manifest, job: ManifestJob | None) -> EffectiveRendition | None:
-    """Return the spec's rendition of a job; None if the spec has none, or no longer."""
-    spec, identity = manifest.spec, manifest.source.identity
-    if spec is None or job is None or identity is None:
-        return spec
-    of_job = (
-        wanted
-        for wanted in spec.wanted_renditions
-        if (wanted.scale_factor, wanted.mode) == (job.scale_factor, job.mode)
-        and Parameters.of(wanted).fingerprint(identity) == job.fingerprint
-    )
-    return next(of_job, None)
+def _own_name(manifest: Manifest, job: ManifestJob) -> str:
+    jobs = [one.fingerprint for one in manifest.jobs if one.state is not DropState.SUPERSEDED]
+    is_own = jobs.count(job.fingerprint) > 1 or (job.written and job.written.name)
+    return PurePosixPath(job.output.key).name if job.output and is_own else ""
 
 
 def _details(

@@ -77,7 +77,10 @@ class Page:
     @property
     def credits(self) -> int:
         """The price of the jobs; a shared one counts once."""
-        return sum({card.job: card.credits or 0 for card in self.cards}.values())
+        charged: Counter[str] = Counter()
+        for card in self.cards:
+            charged |= {card.job: card.credits or 0}
+        return charged.total()
 
     @property
     def seconds(self) -> float:

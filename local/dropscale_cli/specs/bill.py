@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -14,6 +14,7 @@ from dropscale.image.carry import foresee_losses
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop, Rendition, Source
 from dropscale.ledger.jobs import Job
+from dropscale.pipeline.parts.claim_names import PlannedNames, claims_of
 from dropscale.pipeline.parts.plan import LargeEnough, plan_renditions
 from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale.pipeline.parts.source_image import SourceImage, image_of, require_size
@@ -29,7 +30,8 @@ CREATE TABLE jobs (
     fingerprint TEXT PRIMARY KEY,
     was TEXT,
     first_key TEXT
-) WITHOUT ROWID"""
+) WITHOUT ROWID;
+CREATE TABLE names (name TEXT PRIMARY KEY, key TEXT) WITHOUT ROWID"""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def planned_drop(
     version: ObjectVersion,
     specs: SpecResolver,
     image_of: Callable[[DropSpecs], SourceImage],
+    names: PlannedNames,
     budget: Budget = _NO_BUDGET,
 ) -> PlannedDrop | None:
     """Plan one drop, deciding in the order of submit; None if it is another tool's file.
@@ -81,6 +84,7 @@ def planned_drop(
         source = image_of(found).describe(source)
         resolved = found.for_image(source)
         renditions = plan_renditions(source, resolved.effective, budget)
+        names.take(source.key, resolved.effective, renditions.values())
     except DropscaleError as error:
         return PlannedDrop(source, refusal=error)
     return PlannedDrop(
@@ -92,7 +96,7 @@ def planned_drop(
     )
 
 
-def planned_drops(folders: Iterable[Drops]) -> Iterator[PlannedDrop]:
+def planned_drops(folders: Iterable[Drops], names: PlannedNames) -> Iterator[PlannedDrop]:
     """Plan all drops of folders, each with the specs that it needs; faulty ones cost nothing."""
     known: FolderSpecCache = {}
     for drops in folders:
@@ -101,10 +105,12 @@ def planned_drops(folders: Iterable[Drops]) -> Iterator[PlannedDrop]:
         known = {place: spec for place, spec in known.items() if here.startswith(place[1])}
         specs = replace(bucket.specs(), folder_specs=known)
         for key in chain(drops.images, drops.stand_alone):
-            yield from _plan_drop(key, bucket, specs)
+            yield from _plan_drop(key, bucket, specs, names)
 
 
-def _plan_drop(key: str, bucket: LocalBucket, specs: SpecResolver) -> Iterator[PlannedDrop]:
+def _plan_drop(
+    key: str, bucket: LocalBucket, specs: SpecResolver, names: PlannedNames
+) -> Iterator[PlannedDrop]:
     source = Source(bucket="", key=key, etag="")
     version = bucket.head("", key)
     with ExitStack() as open_objects:
@@ -114,6 +120,7 @@ def _plan_drop(key: str, bucket: LocalBucket, specs: SpecResolver) -> Iterator[P
                 version,
                 specs,
                 lambda found: image_of(bucket, source, found, open_objects),
+                names,
             )
             if planned is not None:
                 with bucket.paths[key].open("rb") as file:
@@ -157,6 +164,11 @@ class Charge:
     free_because: str | None = None
 
 
+def shared_with(first: str, key: str) -> str:
+    """Return why a job costs nothing at a drop, if the drop with the key `first` pays for it."""
+    return "same upscale" if first == key else f"shared with {first}"
+
+
 @dataclass
 class Total:
     """A number of drops, their renditions, and what these add to the price."""
@@ -168,7 +180,7 @@ class Total:
     def add(self, charges: Sequence[Charge]) -> None:
         """Add a drop."""
         self.images += 1
-        self.upscales += len(charges)
+        self.upscales += len({charge.rendition.fingerprint for charge in charges})
         self.credits += sum(charge.credits for charge in charges)
 
 
@@ -176,7 +188,7 @@ class Total:
 class Bill:
     """Adds up what drops will be charged: drops that share a job pay once, and paid jobs are free.
 
-    The jobs seen are in a database that the system keeps in a temporary file if it is large.
+    Jobs and output names are in a database, in a temporary file if it is large.
 
     Attributes:
         total: All drops with renditions.
@@ -187,7 +199,7 @@ class Bill:
         refusals: States and reasons of drops without renditions.
     """
 
-    _jobs: sqlite3.Connection
+    _database: sqlite3.Connection
     total: Total = field(default_factory=Total)
     credits_left: int = 0
     credits_before: int = 0
@@ -204,13 +216,25 @@ class Bill:
     @contextmanager
     def after(cls, records: Iterable[Drop | Job]) -> Iterator[Self]:
         """Begin a bill for a stack that continues from these records; drops can be added inside."""
-        with closing(sqlite3.connect("")) as jobs:
-            jobs.execute(_SCHEMA)
-            bill = cls(jobs)
+        with closing(sqlite3.connect("")) as database:
+            database.executescript(_SCHEMA)
+            bill = cls(database)
             for record in records:
                 if isinstance(record, Job):
                     bill._know(record)
+                else:
+                    claims = claims_of(record, record.renditions.values())
+                    bill._taken.update({one.claim.name: one.claim.key for one in claims})
             yield bill
+
+    @property
+    def _taken(self) -> "_StoredNames":
+        return _StoredNames(self._database)
+
+    @property
+    def names(self) -> PlannedNames:
+        """The output names of the drops so far, and of those that the stack has."""
+        return PlannedNames(lambda _: None, self._taken)
 
     def _know(self, job: Job) -> None:
         if is_left_unpaid(job):
@@ -218,7 +242,7 @@ class Bill:
             self._scale_factors[job.parameters.scale_factor] += 1
         if is_left_unpaid(job) or is_paid(job):
             was = "paid" if is_paid(job) else "left"
-            self._jobs.execute("INSERT INTO jobs VALUES (?, ?, NULL)", (job.fingerprint, was))
+            self._database.execute("INSERT INTO jobs VALUES (?, ?, NULL)", (job.fingerprint, was))
 
     def add(self, drop: PlannedDrop) -> list[Charge]:
         """Add a drop; return what each of its renditions adds to the price."""
@@ -242,16 +266,18 @@ class Bill:
 
     def _charge(self, key: str, rendition: Rendition) -> Charge:
         job, parameters = rendition.fingerprint, rendition.parameters
-        known = self._jobs.execute("SELECT was, first_key FROM jobs WHERE fingerprint = ?", (job,))
+        known = self._database.execute(
+            "SELECT was, first_key FROM jobs WHERE fingerprint = ?", (job,)
+        )
         was, first_key = known.fetchone() or (None, None)
         if first_key is None:
             row = (job, was, key)
-            self._jobs.execute("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?)", row)
+            self._database.execute("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?)", row)
         if was == "paid":
             self.credits_before += parameters.credits if first_key is None else 0
             return Charge(rendition, 0, "paid before")
         if first_key is not None:
-            return Charge(rendition, 0, f"shared with {first_key}")
+            return Charge(rendition, 0, shared_with(first_key, key))
         if was == "left":
             self.credits_left -= parameters.credits
         else:
@@ -269,9 +295,23 @@ class Bill:
         return frozenset(self._scale_factors)
 
 
+@dataclass(frozen=True)
+class _StoredNames:
+    """A `TakenNames` in a database."""
+
+    database: sqlite3.Connection
+
+    def get(self, name: str, default: str, /) -> str:
+        found = self.database.execute("SELECT key FROM names WHERE name = ?", (name,)).fetchone()
+        return found[0] if found else default
+
+    def update(self, taken: Mapping[str, str], /) -> None:
+        self.database.executemany("INSERT OR REPLACE INTO names VALUES (?, ?)", taken.items())
+
+
 def bill_for(drops: Drops, records: Iterable[Drop | Job]) -> Bill:
     """Return the bill for all drops on a stack that continues from these records."""
     with Bill.after(records) as bill:
-        for planned in planned_drops([drops]):
+        for planned in planned_drops([drops], bill.names):
             bill.add(planned)
     return bill

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
+from dropscale.ledger.jobs import Parameters
 from dropscale.pipeline.parts.spec_resolver import ResolvedSpec
 from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings, SizeLimits
 from dropscale.specs.faults import Fault, SpecInvalid
@@ -137,9 +138,12 @@ def _default(field: str) -> Any:
 def _renditions(resolved: ResolvedSpec) -> Iterator[tuple[str, Iterator[_Explained]]]:
     """Yield each rendition's heading and fields."""
     given = [layer["renditions"].value for layer in resolved.layers if "renditions" in layer]
+    first: dict[Parameters, int] = {}
     for index, item in enumerate(given[-1] if given else ()):
         wanted = resolved.effective.renditions[index]
-        heading = f"renditions[{index}]: {_upscale(wanted)}"
+        earlier = first.setdefault(Parameters.of(wanted), index)
+        is_shared = f", the upscale of renditions[{earlier}]" if earlier != index else ""
+        heading = f"renditions[{index}]: {_upscale(wanted)}{is_shared}"
         yield heading, _explain_fields(_names(EffectiveRendition), [*resolved.layers, item.value])
 
 
@@ -177,16 +181,16 @@ def _as_json(key: str, resolved: ResolvedSpec) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Return a value as JSON; for renditions, how each is written."""
     if isinstance(value, tuple):
-        return [
-            {as_written(field): _plain(each.value) for field, each in item.value.items()}
-            for item in value
-        ]
+        return [_plain(item.value) for item in value]
+    if isinstance(value, dict):
+        return {as_written(field): _plain(each.value) for field, each in value.items()}
     return value
 
 
 def _in_words(value: Any) -> str:
     if isinstance(value, tuple):
-        return f"{len(value)} of them" if value else "none"
+        names = [item.value for item in value if isinstance(item.value, str)]
+        return ", ".join(names) or (f"{len(value)} of them" if value else "none")
     return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -8,13 +8,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Source
+from dropscale.results.output_key import foreseen_key
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale.upscaler import DOLLARS_PER_CREDIT
 from dropscale_cli.files.drops import (
@@ -100,7 +101,7 @@ class _Report:
     def pages(self) -> Iterator[list[tuple[PlannedDrop, list[Charge]]]]:
         """Plan all drops and add them to the bill; no progress is shown while a page is printed."""
         began, done = time.monotonic(), 0
-        drops = planned_drops(self._folders())
+        drops = planned_drops(self._folders(), self.bill.names)
         is_more = True
         while is_more:
             page: list[tuple[PlannedDrop, list[Charge]]] = []
@@ -117,7 +118,7 @@ class _Report:
         """Print a table of renditions, then what else there is to know, totals, and the price."""
         terminal = Terminal(is_wide=True)
         for page in self.pages():
-            rows = [list(_row(drop.source, charge)) for drop, charges in page for charge in charges]
+            rows = [list(_row(drop, charge)) for drop, charges in page for charge in charges]
             if rows:
                 heads = ["Image", "Size", "Parameters", "Credits", ""]
                 terminal.show(Table(heads, rows, right=frozenset({"Credits"})))
@@ -208,14 +209,17 @@ def _total_rows(totals: Mapping[str, Total]) -> Iterator[list[str]]:
         yield [f"{more} more; --format json has all", "", "", ""]
 
 
-def _row(source: Source, charge: Charge) -> Iterator[str]:
-    parameters = charge.rendition.parameters
+def _row(drop: PlannedDrop, charge: Charge) -> Iterator[str]:
+    source, parameters = drop.source, charge.rendition.parameters
     yield source.key
     sizes = _size(source, 1), _size(source, parameters.scale_factor)
     yield " → ".join(f"{size[0]}x{size[1]}" for size in sizes if size)
     told = [f"{parameters.scale_factor}x {parameters.mode}"]
     told += [f"prompt {parameters.prompt!r}"] if parameters.prompt else []
     told += [f"revision {parameters.revision}"] if parameters.revision else []
+    jobs = [one.fingerprint for one in drop.renditions]
+    if charge.rendition.output_settings.name or jobs.count(charge.rendition.fingerprint) > 1:
+        told.append(f"as {PurePosixPath(foreseen_key(source.key, charge.rendition)).name}")
     yield ", ".join(told)
     yield str(charge.credits)
     yield charge.free_because or ""
@@ -242,6 +246,7 @@ def _rendition_as_json(source: Source, charge: Charge) -> dict[str, Any]:
     return {
         **rendition.parameters.model_dump(mode="json"),
         "download_directory": rendition.directory,
+        "output": rendition.output_settings.model_dump(mode="json"),
         "width": width,
         "height": height,
         "price": rendition.parameters.credits,

@@ -207,6 +207,7 @@ class S3ResultsBucket:
             drop_id=named.get("drop-id"),
             sha256=named.get("sha256"),
             project_id=named.get("project-id"),
+            upscale=named.get("upscale"),
         )
         digest = base64.b64decode(found.get("ChecksumSHA256", "")).hex()
         return StoredOutput(found["ETag"], labels, digest or None)
@@ -220,6 +221,7 @@ class S3ResultsBucket:
             "drop-id": labels.drop_id,
             "sha256": labels.sha256,
             "project-id": labels.project_id,
+            "upscale": labels.upscale,
         }
         metadata = {name: value for name, value in named.items() if value is not None}
         return self._put(key, file, f"image/{image_type}", metadata, over)

@@ -2,8 +2,8 @@
 
 Rows, by partition and sort key: `drop#<id>`/`drop`, `job#<fingerprint>`/`job`,
 `job#<fingerprint>`/`drop#<id>` (attached), `job#<fingerprint>`/`waiter#<drop>#<rendition>`,
-`attempt#<token>`/`attempt`, `project#<id>`/`project`, `slots`/`slots`, `gate`/`gate`,
-`walk`/`walk`, `owner`/`owner`, `account`/`account`, `budget#<window>`/`budget`,
+`attempt#<token>`/`attempt`, `project#<id>`/`project`, `output#<id>`/`output`, `slots`/`slots`,
+`gate`/`gate`, `walk`/`walk`, `owner`/`owner`, `account`/`account`, `budget#<window>`/`budget`,
 `name#<id>`/`name`, `batch#<id>`/`batch`, `batch#<id>`/`drop#<id>` (a drop's line). Records with
 something due carry `sweep` and `sweep_at`, the keys of the sparse index `sweep`; so do the lines
 of open drops, listed by batch.
@@ -30,26 +30,30 @@ from pydantic import BaseModel
 
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.batches import Batch, BatchLine, batch_id
-from dropscale.ledger.drops import Drop
+from dropscale.ledger.drops import Claim, Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import Row
 from dropscale.ledger.store import (
     END_OF_TIME,
+    MOST_NOTED,
     Agenda,
     Attach,
     BudgetSpent,
     Change,
+    ClaimName,
     Detach,
     FreeSlot,
     GateClosed,
     LeaveBatch,
     LedgerConflict,
     Names,
+    NameTaken,
     NotOwner,
     ProjectTaken,
     Reference,
+    ReleaseName,
     RequireOpenGate,
     RequireOwner,
     SaveAccount,
@@ -158,6 +162,10 @@ class DynamoLedger:
     def project(self, project_id: str) -> KnownProject | None:
         """See `Ledger.project`."""
         return self._get(KnownProject, _project_key(project_id))
+
+    def claim(self, name: str) -> Claim | None:
+        """See `Ledger.claim`."""
+        return self._get(Claim, _claim_key(name))
 
     def gate(self) -> Gate | None:
         """See `Ledger.gate`."""
@@ -289,8 +297,10 @@ class DynamoLedger:
                 TableName=self._table,
                 Key=_item(_attempt_key(token)),
                 UpdateExpression="SET noted = list_append(if_not_exists(noted, :none), :one)",
-                ConditionExpression="attribute_exists(pk) AND attribute_not_exists(noted[4]) "
-                "AND NOT contains(noted, :id)",
+                ConditionExpression=(
+                    "attribute_exists(pk) AND NOT contains(noted, :id) "
+                    f"AND attribute_not_exists(noted[{MOST_NOTED - 1}])"
+                ),
                 ExpressionAttributeValues=_item(values),
             )
         except self._client.exceptions.ConditionalCheckFailedException:
@@ -361,7 +371,7 @@ class DynamoLedger:
         found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
         return _record(record, found["Item"]) if "Item" in found else None
 
-    def _action(self, change: Change) -> Any:  # noqa: PLR0911 # one for each kind of change
+    def _action(self, change: Change) -> Any:  # noqa: C901, PLR0911, PLR0912 # one for each kind of change
         match change:
             case SaveDrop(record) | SaveJob(record) | SaveBatch(record):
                 return self._put(record, _key_of(record), listing_of(record))
@@ -380,6 +390,8 @@ class DynamoLedger:
             case Detach(fingerprint, drop_id):
                 key = _item(_attachment_key(fingerprint, drop_id))
                 return {"Delete": {"TableName": self._table, "Key": key}}
+            case ClaimName() | ReleaseName():
+                return self._hold_name(change)
             case TakeSlot(limit):
                 return self._count_slot(1, limit)
             case FreeSlot():
@@ -454,6 +466,15 @@ class DynamoLedger:
         named = {f":{name}": value for name, value in row.items()}
         return self._on_table("Update", update, _item(values | named))
 
+    def _hold_name(self, change: ClaimName | ReleaseName) -> Any:
+        claim, key = change.claim, _claim_key(change.claim.name)
+        is_own = {"ConditionExpression": "attribute_not_exists(pk) OR drop_id = :own"}
+        own = _item({":own": claim.drop_id})
+        if isinstance(change, ReleaseName):
+            return self._on_table("Delete", {"Key": _item(key), **is_own}, own)
+        row = _item(claim.model_dump(mode="json") | key)
+        return self._on_table("Put", {"Item": row, **is_own}, own)
+
     def _count_slot(self, step: int, limit: int | None) -> Any:
         update: dict[str, Any] = {"Key": _item(_SLOTS), "UpdateExpression": "ADD taken :step"}
         if limit is None:
@@ -524,6 +545,10 @@ def _attempt_key(token: str) -> dict[str, str]:
 
 def _project_key(project_id: str) -> dict[str, str]:
     return {"pk": f"project#{project_id}", "sk": "project"}
+
+
+def _claim_key(name: str) -> dict[str, str]:
+    return {"pk": f"output#{Claim.id_of(name)}", "sk": "output"}
 
 
 def _attachment_key(fingerprint: str, drop_id: str) -> dict[str, str]:
@@ -599,10 +624,13 @@ def _refusal(error: ClientError, changes: tuple[Change, ...]) -> Exception:
         return error
     if any(isinstance(change, RequireOwner) for change in failed):
         return NotOwner()
-    if any(isinstance(change, _SAVES) for change in failed):
+    if any(isinstance(change, _SAVES | ReleaseName) for change in failed):
         return LedgerConflict("another process changed a record")
     if any(isinstance(change, SaveReference) for change in failed):
         return ProjectTaken()
+    for change in failed:
+        if isinstance(change, ClaimName):
+            return NameTaken(change.claim.name)
     if any(isinstance(change, RequireOpenGate) for change in failed):
         return GateClosed()
     if any(isinstance(change, TakeSlot) for change in failed):

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from dropscale.aws.drop_queue import SqsDropQueue
     from dropscale.aws.webhook import ReceiveWebhook
     from dropscale.ledger.budget import Budget
-    from dropscale.magichour.webhooks import EventKind
     from dropscale.pipeline.check import Check
     from dropscale.pipeline.deliver import Deliver
     from dropscale.pipeline.fail import Fail
@@ -215,7 +214,9 @@ def sweep(settings: SweepSettings, observe: Observer) -> Sweep:
 
 def webhook(settings: WebhookSettings, _observe: Observer) -> ReceiveWebhook:
     """Compose webhook."""
+    from dropscale.aws.executions import StepFunctionsCallbacks
     from dropscale.aws.webhook import ReceiveWebhook
+    from dropscale.pipeline.parts.waiters import WakeWaiters
     from dropscale.pipeline.receive_event import ReceiveEvent
 
     def client(service: str) -> Any:
@@ -225,11 +226,8 @@ def webhook(settings: WebhookSettings, _observe: Observer) -> ReceiveWebhook:
         client("secretsmanager"), settings.webhook_secret_arn, "the webhook's secret"
     )
     ledger = DynamoLedger(client("dynamodb"), settings.ledger_table)
-    return ReceiveWebhook(secret, ReceiveEvent(ledger, _wake_nobody, _now), _now)
-
-
-def _wake_nobody(_fingerprint: str, _project_id: str, _kind: EventKind) -> int:
-    return 0
+    wake = WakeWaiters(ledger, StepFunctionsCallbacks(lambda: client("stepfunctions")))
+    return ReceiveWebhook(secret, ReceiveEvent(ledger, wake, _now), _now)
 
 
 def retry(settings: SweepSettings, client: ClientOf) -> Retry:
@@ -430,7 +428,11 @@ class _StartParts(_Parts):
         settings = self._settings
         arn = settings.state_machine_arn
         executions = StepFunctionsExecutions(self._client("stepfunctions"), arn)
-        timing = Timing(settings.first_check_seconds, settings.job_deadline_seconds)
+        timing = Timing(
+            settings.first_check_seconds,
+            settings.job_deadline_seconds,
+            webhooks=settings.webhooks == "enabled",
+        )
         return FollowJob(self.ledger, self.write_manifest, executions, _now, timing)
 
     @cached_property

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import accumulate
@@ -13,20 +13,20 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, mo
 from dropscale.coded_warning import CodedWarning, WarningCode, read_warning
 from dropscale.errors import DropscaleError
 from dropscale.ledger.jobs import Parameters
-from dropscale.ledger.rows import IllegalTransition, Instant, Record, Row, cut
+from dropscale.ledger.rows import SCHEMA, IllegalTransition, Instant, Record, Row, cut
 from dropscale.ledger.states import (
     AT_VENDOR_STATES,
     COLLECTABLE_STATES,
     OPEN_STATES,
     RENDITION_TRANSITIONS,
-    UNSUCCESSFUL_STATES,
     WAITS_FOR_OTHERS,
     DropState,
     WaitReason,
     combined_state,
     precedence,
 )
-from dropscale.specs.effective import EffectiveSpec, OutputSettings
+from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings
+from dropscale.specs.output_name import NamedOutput
 
 # The most that a drop's row holds, so that it always stays below DynamoDB's 400 KB; sizes in
 # bytes. What people write is limited, and refused, where it is read (`specs/values.py`).
@@ -118,6 +118,21 @@ class Output(Record):
     """Its mean colour difference from the original (CIEDE2000); None: not measured."""
 
 
+class Claim(Record):
+    """That an output's name, without its ending, belongs to a drop."""
+
+    name: str
+    drop_id: str
+    key: str
+    """The key of that drop."""
+    schema_number: int = SCHEMA
+
+    @staticmethod
+    def id_of(name: str) -> str:
+        """Return the id of the row of a name."""
+        return hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
 class Download(Record):
     """One of the vendor's download URLs, for drops whose spec turns downloads off."""
 
@@ -193,7 +208,10 @@ class Rendition(Record):
         output_settings: OutputSettings,
     ) -> Self:
         """Return a new rendition, which waits for its job to start."""
-        facts = json.dumps([fingerprint, output_settings.model_dump(mode="json")])
+        settings = output_settings.model_dump(mode="json")
+        if output_settings.name is None:  # Ids from before there were names must not change.
+            del settings["name"]
+        facts = json.dumps([fingerprint, settings])
         return cls(
             id=hashlib.sha256(facts.encode()).hexdigest()[:32],
             fingerprint=fingerprint,
@@ -203,10 +221,30 @@ class Rendition(Record):
             wait=WaitReason.SLOT,
         )
 
+    @classmethod
+    def requested(
+        cls, key: str, fingerprint: str, wanted: EffectiveRendition, presets: tuple[str, ...] = ()
+    ) -> Self:
+        """Return the rendition, of the job with that fingerprint, that the drop at `key` requests.
+
+        `presets` are those that its spec uses.
+        """
+        settings = wanted.output
+        if settings.name is not None:
+            named = NamedOutput(key, wanted.scale_factor, wanted.mode, presets, fingerprint)
+            settings = settings.model_copy(update={"name": named.render(settings.name)})
+        parameters = Parameters.of(wanted)
+        return cls.planned(fingerprint, parameters, wanted.download_directory, settings)
+
     @property
     def wants_result(self) -> bool:
         """Whether its result is still wanted."""
         return self.state in COLLECTABLE_STATES
+
+    @property
+    def may_have_output(self) -> bool:
+        """Whether its output may be in the results bucket, or on its way there."""
+        return bool(self.project_id or self.output or self.earlier_output)
 
     def is_watched(self, project_id: str, generation: int) -> bool:
         """Whether the execution of that generation is to bring the result of that project."""
@@ -240,11 +278,6 @@ class Rendition(Record):
         is_its_own = self.is_watched(project_id, generation)
         changes["warnings"] = (*self._lasting_warnings, *changes.get("warnings", ()))
         return self.move(state, **changes) if is_its_own else self
-
-    def is_in_progress(self, *, waits: bool) -> bool:
-        """Whether the pipeline will still change it, if its drop's spec `waits` for results."""
-        is_left = self.state in AT_VENDOR_STATES and not (waits or self.is_collected)
-        return self.state in OPEN_STATES and not is_left
 
     @property
     def _lasting_warnings(self) -> tuple[CodedWarning, ...]:
@@ -415,6 +448,11 @@ class Drop(Row):
         """Return its renditions that belong to a job."""
         return [one for one in self.renditions.values() if one.fingerprint == fingerprint]
 
+    def credits_of(self, fingerprint: str) -> int | None:
+        """Return what was charged for a job, as far as any of its renditions knows."""
+        known = [one.credits_charged for one in self.renditions_of(fingerprint)]
+        return max((one for one in known if one is not None), default=None)
+
     def wants(self, fingerprint: str) -> bool:
         """Whether it (still) wants that job's result."""
         return any(one.wants_result for one in self.renditions_of(fingerprint))
@@ -443,17 +481,18 @@ class Drop(Row):
         self, renditions: dict[str, Rendition], now: datetime, **facts: Unpack[_DropFacts]
     ) -> Self:
         """Take these renditions; the drop's state, wait and reason are derived from them."""
-        state = combined_state(rendition.state for rendition in renditions.values())
-        telling = [one for one in renditions.values() if one.state is state]
-        spec = facts.get("spec", self.spec)
-        waits = spec is None or spec.wait_for_completion
-        is_over = not any(one.is_in_progress(waits=waits) for one in renditions.values())
+        ranked = sorted(renditions.values(), key=lambda one: precedence(one.state))
+        state, drop = ranked[0].state, self.model_copy(update=facts)
+        if any(map(drop._is_under_way, ranked)):
+            told = [one for one in ranked if one.state is state]
+        else:  # What each of them needs is for a person to do. Superseded ones have warnings.
+            told = [one for one in ranked if one.reason and one.state is not DropState.SUPERSEDED]
         changes: _DropChanges = {
             **facts,
             "renditions": renditions,
-            "wait": telling[0].wait,
-            "wait_until": telling[0].wait_until,
-            "reason": _reason_of((is_over and _without_result(renditions)) or telling),
+            "wait": ranked[0].wait,
+            "wait_until": ranked[0].wait_until,
+            "reason": _reason_of(told),
         }
         return self._step(state, now, changes)
 
@@ -503,18 +542,12 @@ class Drop(Row):
         return self.batch, self.state, self.wait, self.source.sha256, renditions
 
 
-def _without_result(renditions: Mapping[str, Rendition]) -> list[Rendition]:
-    """Return the renditions that need a person, the most urgent first."""
-    needy = [one for one in renditions.values() if one.state in UNSUCCESSFUL_STATES and one.reason]
-    return sorted(needy, key=lambda one: precedence(one.state))
-
-
-def _reason_of(renditions: Sequence[Rendition]) -> Reason | None:
+def _reason_of(told: Sequence[Rendition]) -> Reason | None:
     """Return the first one's reason, its fix with what to do about each of the others added."""
-    if not renditions or (reason := renditions[0].reason) is None:
+    if not told or (reason := told[0].reason) is None:
         return None
     fixes = {reason.fix: reason.fix}
-    for other in renditions[1:]:
+    for other in told[1:]:
         if other.reason is not None:
             fixes.setdefault(other.reason.fix, _fix_for(other, other.reason, reason))
     return reason.model_copy(update={"fix": cut(" ".join(fixes.values()), _FIX_SIZE)})

@@ -225,7 +225,7 @@ class Job(Row):
     hints: tuple[str, ...] = ()
     """Tokens of attempts for which events have noted projects that are still to be looked at."""
     hinted_at: Instant | None = None
-    """Since when it has hints."""
+    """When the last hint came, or one was found; None: none since the current attempt began."""
     forgetting_since: Instant | None = None
     """Since when its project may be deleted at the vendor, at a person's request."""
     forgotten_at: Instant | None = None
@@ -367,6 +367,7 @@ class Job(Row):
             attempt_id=attempt_id,
             name_at_vendor=f"{self.label} [{self._short_name(attempt)}-{attempt_id}]",
             reserved=dict.fromkeys(windows, self.parameters.credits),
+            hinted_at=None,
             due=expires_at,
         )
 
@@ -403,7 +404,7 @@ class Job(Row):
         """
         return self._step(
             hints=tuple(dict.fromkeys((*self.hints, token)))[-_MOST_HINTS:],
-            hinted_at=self.hinted_at or now,
+            hinted_at=now,
             due=self.due if self.state is JobState.SUBMITTING else now,
         )
 
@@ -414,9 +415,7 @@ class Job(Row):
         kept = self
         for orphan in orphans:
             kept = kept.model_copy(update={"orphans": kept._orphans_with(orphan)})
-        return kept._step(
-            hints=tuple(left), hinted_at=(self.hinted_at or now) if left else None, due=due
-        )
+        return kept._step(hints=tuple(left), hinted_at=self.hinted_at or now, due=due)
 
     def record_unknown(self, due: datetime) -> Self:
         """Record that the attempt may have been charged; it is never repeated automatically."""

@@ -11,7 +11,7 @@ from typing import Protocol, Self, TypeVar
 from dropscale.errors import DropscaleError
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.batches import Batch, BatchLine
-from dropscale.ledger.drops import Drop
+from dropscale.ledger.drops import Claim, Drop
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
 from dropscale.ledger.owner import Owner
@@ -22,7 +22,7 @@ from dropscale.ledger.walk import Walk
 _AMEND_ATTEMPTS = 10
 
 MOST_NOTED = 5
-"""How many projects an attempt's row notes; `aws/ledger.py` counts them in an expression."""
+"""How many projects an attempt's row notes."""
 
 MOST_DROPS = 200
 """How many of a job's drops are processed at once; the sweep continues with the others."""
@@ -65,6 +65,18 @@ class BudgetSpent(Exception):
 
 class ProjectTaken(Exception):
     """The project belongs to another job: the vendor has used one id twice."""
+
+
+class NameTaken(Exception):
+    """The name of an output belongs to another drop.
+
+    Attributes:
+        name: that name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class GateClosed(Exception):
@@ -174,6 +186,20 @@ class Detach:
 
 
 @dataclass(frozen=True)
+class ClaimName:
+    """Let an output's name belong to a drop; fails if it belongs to another."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True)
+class ReleaseName:
+    """Withdraw a drop's claim on a name; fails if it belongs to another."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True)
 class TakeSlot:
     """Take one of `limit` slots; None: take it even beyond the limit."""
 
@@ -222,6 +248,8 @@ Change = (
     | SaveReference
     | Attach
     | Detach
+    | ClaimName
+    | ReleaseName
     | TakeSlot
     | FreeSlot
     | Spend
@@ -317,6 +345,9 @@ class Ledger(Protocol):
     def project(self, project_id: str) -> KnownProject | None:
         """Return a project and its job; None: not known."""
 
+    def claim(self, name: str) -> Claim | None:
+        """Return the claim on an output's name; None: it belongs to no drop."""
+
     def gate(self) -> Gate | None:
         """Return the gate; None: never closed."""
 
@@ -364,6 +395,7 @@ class Ledger(Protocol):
             SlotsTaken: a `TakeSlot` found none free.
             BudgetSpent: a `Spend` found too little left.
             ProjectTaken: a `SaveReference` found a reference to another job.
+            NameTaken: a `ClaimName` found the claim of another drop.
             LedgerConflict: another process changed a record.
         """
 

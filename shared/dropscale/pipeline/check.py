@@ -85,7 +85,8 @@ class Check:
             if status in FINAL_STATUSES:
                 is_complete = status is ProjectStatus.COMPLETE
                 kind = EventKind.COMPLETED if is_complete else EventKind.ERRORED
-                self.wake_waiters.wake(waiter, kind)
+                if not self.wake_waiters.wake(waiter, kind):
+                    self.ledger.remove_waiter(waiter)  # It went on before this was stored.
 
     def _look(self, state: ExecutionState, look: LookAtProject) -> ExecutionState:
         try:

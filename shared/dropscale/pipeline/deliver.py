@@ -41,7 +41,7 @@ class Deliver:
         """Deliver the result of an execution's project; return the updated drop.
 
         Raises:
-            NotInLedger: the ledger does not have the drop, its job or its rendition.
+            NotInLedger: the ledger does not have the drop or its job.
             ProjectNotComplete: the project has no result yet.
             ResultGone: neither the vendor nor the results bucket has the result.
             OutputOccupied: a foreign object is at the output's key.
@@ -51,11 +51,11 @@ class Deliver:
         """
         end_wait(self.ledger, state)
         drop, job = self.ledger.drop(state.drop_id), self.ledger.job(state.fingerprint)
-        if drop is None or job is None or state.rendition_id not in drop.renditions:
+        if drop is None or job is None:
             raise NotInLedger.of("drop", state.drop_id)
-        is_wanted = drop.renditions[state.rendition_id].is_watched(
-            state.project_id, state.generation
-        )
+        # It has another id, and an execution of its own, since its output has other settings.
+        rendition = drop.renditions.get(state.rendition_id)
+        is_wanted = rendition and rendition.is_watched(state.project_id, state.generation)
         if not is_wanted and job.state is not JobState.SUBMITTED:
             self.write_manifest(drop)
             return drop

@@ -5,8 +5,9 @@ whose result or project is recorded there. It is free, and changes nothing in th
 """
 
 import io
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,22 +15,25 @@ from pydantic import ValidationError
 
 from dropscale.coded_warning import WarningCode
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.drops import Drop, Rendition
+from dropscale.ledger.drops import Claim, Drop, Rendition
 from dropscale.ledger.jobs import AttemptName, Job, Parameters
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState, WaitReason
 from dropscale.ledger.store import (
     Attach,
     Change,
+    ClaimName,
     Ledger,
     LedgerConflict,
+    NameTaken,
     ProjectTaken,
     SaveDrop,
     job_changes,
 )
+from dropscale.pipeline.parts.claim_names import claims_of
 from dropscale.pipeline.parts.ports import Clock, ResultsBucket
 from dropscale.results.manifest import Manifest, ManifestJob
-from dropscale.results.output_key import parameters_in
-from dropscale.specs.effective import EffectiveRendition
+from dropscale.results.output_key import names_claimed_for, parameters_in
+from dropscale.specs.effective import EffectiveRendition, OutputSettings
 from dropscale.specs.keys import MANIFEST_SUFFIX
 
 _ATTEMPTS = 5
@@ -102,10 +106,11 @@ class RebuildLedger:
         if found.sha256 not in {None, found.labels.sha256}:
             return  # The bytes are not those that the labels describe.
         rebuilt.done["outputs"] += 1
+        self._claim_names(key, self.ledger.drop(found.labels.drop_id or ""))
         now, fingerprint = self.clock(), found.labels.fingerprint
         # The vendor has no project of this made-up id; the result comes from the bucket.
         project_id = found.labels.project_id or f"kept-{fingerprint[:24]}"
-        scale_factor, mode = parameters_in(key)
+        scale_factor, mode = parameters_in(found.labels.upscale or key)
         job = Job(
             fingerprint=fingerprint,
             state=JobState.COMPLETE,
@@ -145,8 +150,24 @@ class RebuildLedger:
         """Write a drop as its manifest has it, if the ledger knows less; return whether it did."""
         if self.ledger.drop(told.id) is not None:
             return False  # Dropped again meanwhile: submit evaluates it and finds its jobs.
-        self.ledger.write(SaveDrop(told))
+        claims = claims_of(told, told.renditions.values())
+        for _ in range(len(claims) + 1):
+            try:
+                self.ledger.write(SaveDrop(told), *claims)
+                break
+            except NameTaken as taken:  # by a drop that was accepted before names were claimed
+                claims = [one for one in claims if one.claim.name != taken.name]
         return True
+
+    def _claim_names(self, key: str, drop: Drop | None) -> None:
+        """Let the name of an output belong to its drop, also if no manifest names it any more."""
+        names = names_claimed_for(key)
+        if drop is None or any(self.ledger.claim(name) for name in names):
+            return
+        for name in names:
+            with suppress(NameTaken):
+                claim = Claim(name=name, drop_id=drop.id, key=drop.source.key)
+                self.ledger.write(ClaimName(claim))
 
 
 def _merged(known: Job | None, told: Job) -> Job:
@@ -173,17 +194,15 @@ def _merged(known: Job | None, told: Job) -> Job:
 
 def _renditions(manifest: Manifest) -> Iterable[Rendition]:
     """Yield the renditions in a manifest, as the spec there requests them."""
-    wanted: dict[str, list[EffectiveRendition]] = defaultdict(list)
-    identity = manifest.source.identity
-    for one in manifest.spec.wanted_renditions if manifest.spec and identity else ():
-        wanted[Parameters.of(one).fingerprint(str(identity))].append(one)
+    presets = manifest.spec.preset if manifest.spec else ()
     for told in manifest.jobs:
-        spec = wanted[told.fingerprint].pop(0) if wanted[told.fingerprint] else None
+        spec = manifest.wanted_of(told)
         if spec is None:  # of an earlier spec, which the manifest does not have
             spec = EffectiveRendition(scale_factor=told.scale_factor, mode=told.mode)
-        planned = Rendition.planned(
-            told.fingerprint, Parameters.of(spec), spec.download_directory, spec.output
-        )
+            written = told.written or OutputSettings()
+            planned = Rendition.planned(told.fingerprint, Parameters.of(spec), None, written)
+        else:
+            planned = Rendition.requested(manifest.source.key, told.fingerprint, spec, presets)
         yield planned.model_copy(
             update={
                 "state": told.state,

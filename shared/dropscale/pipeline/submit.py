@@ -10,6 +10,7 @@ from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
 from dropscale.ledger.store import LedgerConflict
 from dropscale.pipeline.parts.accept import AcceptDrop
 from dropscale.pipeline.parts.advance import AdvanceDrop
+from dropscale.pipeline.parts.claim_names import OutputNameTaken
 from dropscale.pipeline.parts.decline import DeclineDrop
 from dropscale.pipeline.parts.evaluate import Declined, EvaluateDrop, wait_for_access
 from dropscale.pipeline.parts.locate import LocateDrop, Location
@@ -198,5 +199,11 @@ class Submit:
                 return None
             if isinstance(evaluated, Declined):
                 return self.decline(drop, evaluated)
-            accepted = self.accept(drop, evaluated)
+            try:
+                accepted = self.accept(drop, evaluated)
+            except OutputNameTaken as error:
+                source, warnings = evaluated.source, evaluated.warnings
+                rejected = DropState.REJECTED
+                declined = Declined(rejected, source, Reason.of(error), warnings=warnings)
+                return self.decline(drop, declined)
             return self.advance(accepted, evaluated.image, remaining)

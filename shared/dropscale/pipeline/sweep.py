@@ -32,7 +32,7 @@ from dropscale.pipeline.parts.look import PASSING, LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.measurements import Measurement
 from dropscale.pipeline.parts.ownership import Ownership
-from dropscale.pipeline.parts.poll_schedule import NEXT_DROPS, REVIEW
+from dropscale.pipeline.parts.poll_schedule import NEXT_DROPS, REVIEW, pause_at_age
 from dropscale.pipeline.parts.ports import (
     Clock,
     DropQueue,
@@ -50,7 +50,6 @@ _COUNTED = 1000
 _SPARE_SECONDS = 60.0
 _REQUEUE_PAUSE = timedelta(minutes=15)
 _MANIFEST_GRACE = timedelta(minutes=1)
-_LONGEST_LOOK = timedelta(hours=1)
 _PATIENCE = timedelta(days=7)
 _ABANDONED_LOOK = timedelta(days=1)
 _LAST_LOOK = timedelta(days=30)
@@ -127,10 +126,7 @@ class Sweep:
         If events have named its project, it is adopted.
         """
         now = self.clock()
-        found = self.start.adopt.noted(job)
-        if found.has_project:
-            self.follow.update_drops(found)
-            return True
+        self.start.adopt.noted(job)
 
         def expire(job: Job) -> Job:
             is_dead = job.due is not None and job.due < now
@@ -138,7 +134,7 @@ class Sweep:
 
         after = amend_job(self.ledger, job.fingerprint, expire, only=JobState.SUBMITTING)
         self.follow.update_drops(after)
-        return after.state is JobState.UNKNOWN
+        return after.state is not JobState.SUBMITTING
 
     def _start_ready_jobs(self, run: _Run) -> None:
         """Start jobs until one must wait; if the gate's time is up, one goes first as a probe."""
@@ -289,7 +285,7 @@ class Sweep:
                 self.ledger.write(SaveJob(after))
             return
         has_open_drops = bool(watched) or job.is_still_wanted
-        next_look = now + min(max(age / 4, REVIEW), _LONGEST_LOOK)
+        next_look = now + pause_at_age(age)
         deadline = self._deadline(job)
         if job.state is JobState.ABANDONED and job.abandoned_at is not None:
             is_past = now - job.abandoned_at > _LAST_LOOK
@@ -318,9 +314,9 @@ class Sweep:
 
     def _look_again(self, job: Job, due: datetime | None) -> None:
         """Plan the next round, unless the job has changed meanwhile: then its due time stays."""
-        if job.hints:
-            again = self.clock() + REVIEW
-            due = again if due is None else min(due, again)
+        if due is None and job.hints:
+            now = self.clock()
+            due = now + pause_at_age(now - (job.hinted_at or now))
         with suppress(LedgerConflict):
             self.ledger.write(SaveJob(job.end_round(due)))
 

@@ -77,7 +77,7 @@ def announcement_of(drop: Drop, bucket: str, prefix: str = "") -> Announcement:
         manifest=StoredObject(bucket=bucket, key=prefix + manifest_key(source.key)),
         results=ResultsLocation(bucket=bucket, prefix=prefix),
         outputs=tuple(r.output for r in renditions if r.output is not None),
-        credits_charged=sum({r.fingerprint: r.credits_charged or 0 for r in renditions}.values()),
+        credits_charged=sum(drop.credits_of(job) or 0 for job in drop.fingerprints),
         waiting_for=drop.wait,
         reason=drop.reason,
     )

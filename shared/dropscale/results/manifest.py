@@ -8,11 +8,20 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from dropscale.coded_warning import CodedWarning, WarningCode, read_warning
-from dropscale.ledger.drops import Download, Drop, Output, Reason, Source, TimelineEntry
+from dropscale.ledger.drops import (
+    Download,
+    Drop,
+    Output,
+    Reason,
+    Rendition,
+    Source,
+    TimelineEntry,
+)
+from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.rows import Instant
 from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
 from dropscale.results.output_key import fitting_key
-from dropscale.specs.effective import EffectiveSpec
+from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings
 from dropscale.specs.keys import MANIFEST_SUFFIX
 from dropscale.upscaler import Mode
 
@@ -27,6 +36,8 @@ class ManifestJob(BaseModel):
     mode: Mode
     state: DropState
     credits_charged: int | None
+    written: OutputSettings | None = None
+    """How its output is to be written; None: an earlier version did not say."""
     output: Output | None
     downloads: tuple[Download, ...]
     forgotten_at: Instant | None = None
@@ -56,6 +67,18 @@ class Manifest(BaseModel):
         if self.state is DropState.SUBMITTED and self.spec is not None:
             return not self.spec.wait_for_completion
         return self.state not in OPEN_STATES
+
+    def wanted_of(self, job: ManifestJob) -> EffectiveRendition | None:
+        """Return what the spec wants by a job; None: the spec does not want it, or no longer."""
+        identity = self.source.identity
+        for wanted in self.spec.wanted_renditions if self.spec and identity else ():
+            fingerprint = Parameters.of(wanted).fingerprint(str(identity))
+            if fingerprint == job.fingerprint:
+                presets = self.spec.preset if self.spec else ()
+                planned = Rendition.requested(self.source.key, fingerprint, wanted, presets)
+                if job.written in {None, planned.output_settings}:
+                    return wanted
+        return None
 
 
 def json_schema() -> str:
@@ -99,14 +122,14 @@ def manifest_of(drop: Drop, *more: CodedWarning) -> Manifest:
 
 def _warnings_of_renditions(drop: Drop) -> Iterator[CodedWarning]:
     for rendition in drop.renditions.values():
-        if rendition.state is not DropState.SUPERSEDED:
+        if not _is_superseded(rendition):
             yield from rendition.warnings
 
 
 def _unknown_charges(drop: Drop) -> Iterator[CodedWarning]:
     """Yield warnings about charges that are unknown, and no longer wanted."""
     for rendition in drop.renditions.values():
-        if rendition.state is DropState.SUPERSEDED and rendition.reason is not None:
+        if _is_superseded(rendition) and rendition.reason is not None:
             told = f"of an earlier spec: {rendition.reason.message}. {rendition.reason.fix}"
             yield CodedWarning(WarningCode.EARLIER_CHARGE, told)
 
@@ -127,11 +150,16 @@ def _forgotten(drop: Drop) -> Iterator[CodedWarning]:
         )
 
 
+def _is_superseded(rendition: Rendition) -> bool:
+    return rendition.state is DropState.SUPERSEDED
+
+
 def _jobs(drop: Drop) -> Iterator[ManifestJob]:
-    """Yield the renditions; if several share a job, only one has its credits."""
+    """Yield the renditions, superseded ones last; of those that share a job one has its credits."""
     told: set[str] = set()
-    for rendition in drop.renditions.values():
-        charged = None if rendition.fingerprint in told else rendition.credits_charged
+    for rendition in sorted(drop.renditions.values(), key=_is_superseded):
+        is_first = rendition.fingerprint not in told
+        charged = drop.credits_of(rendition.fingerprint) if is_first else None
         told.add(rendition.fingerprint)
         yield ManifestJob(
             fingerprint=rendition.fingerprint,
@@ -141,6 +169,7 @@ def _jobs(drop: Drop) -> Iterator[ManifestJob]:
             mode=rendition.parameters.mode,
             state=rendition.state,
             credits_charged=charged,
+            written=rendition.output_settings,
             output=rendition.output,
             downloads=rendition.downloads,
             forgotten_at=rendition.forgotten_at,

@@ -124,7 +124,8 @@ class _Presets:
         below = dict.fromkeys(presets)
         for name, layer in presets.items():
             del below[name]
-            self.known[name] = merge([*self.used_by(layer, below)])
+            merged = merge([*self.used_by(layer, below)])
+            self.known[name] = {field: it for field, it in merged.items() if field != "preset"}
 
     def used_by(self, layer: Layer, below: Collection[str] = ()) -> Iterator[Layer]:
         """Yield the presets that a layer uses, and itself; `below`: the presets defined later."""
@@ -133,7 +134,7 @@ class _Presets:
                 yield self.known[name.value]
             else:
                 self.faults.append(self._unknown(name, below))
-        yield {name: setting for name, setting in layer.items() if name != "preset"}
+        yield layer
 
     def merged_for(self, rule: Rule) -> Layer:
         """Return a rule merged with its presets, which may not set fields that rules cannot set."""

@@ -25,10 +25,15 @@ class MetadataChoice(StrEnum):
 
 
 class OutputSettings(BaseModel):
-    """How an output is written; `quality` is from 1 to 100, None: the format's own."""
+    """How an output is written; `quality` is from 1 to 100, None: the format's own.
+
+    `name` has placeholders in a spec; in a rendition it has neither these nor an ending. None: the
+    default name.
+    """
 
     model_config = ConfigDict(frozen=True)
 
+    name: str | None = None
     format: OutputFormat = OutputFormat.KEEP
     quality: int | None = None
     metadata: MetadataChoice = MetadataChoice.KEEP
@@ -77,6 +82,8 @@ class SizeLimits(BaseModel):
 class EffectiveSpec(EffectiveRendition):
     """All specs of one drop merged: every field has a value."""
 
+    preset: tuple[str, ...] = ()
+    """The presets that the nearest spec with any uses, by name."""
     wait_for_completion: bool = True
     download_outputs: bool = True
     max_credits: int | None = None

@@ -4,6 +4,7 @@ A layer is one spec, flat. Merging layers is the union of mappings, so it is ass
 idempotent.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from dropscale.specs.effective import (
 )
 from dropscale.specs.faults import Fault, Place, Severity, SpecInvalid
 from dropscale.specs.model import OutputSpec, RenditionSpec, SkipIf, Style
+from dropscale.specs.output_name import NamedOutput, default_suffix, without_case
 from dropscale.upscaler import Mode
 
 MAX_PROMPTS_BYTES = 32_000
@@ -99,16 +101,22 @@ def merge(layers: Sequence[Layer]) -> Layer:
     return {field: setting for layer in layers for field, setting in layer.items()}
 
 
-def effective_spec(layer: Layer) -> EffectiveSpec:
-    """Return the effective spec of a merged layer, which must have a scale factor and a mode.
+def effective_spec(layer: Layer, key: str) -> EffectiveSpec:
+    """Return the effective spec of the drop at `key` by its merged layer.
+
+    The layer must have a scale factor and a mode.
 
     Raises:
-        SpecInvalid: two renditions would have the same output, or the prompts are too long.
+        SpecInvalid: the drop's outputs cannot have the names that it gives them, two of them would
+            have the same name, or the prompts are too long.
     """
-    items: Sequence[Setting] = layer["renditions"].value if "renditions" in layer else ()
+    items: Sequence[Setting] = (layer["renditions"].value if "renditions" in layer else ()) or ()
     rest = {field: setting for field, setting in layer.items() if field != "renditions"}
-    renditions = [EffectiveRendition(**_values(rest | item.value)) for item in items or ()]
-    if faults := [*_clashes(renditions, items), *_beyond_all_prompts(renditions, items)]:
+    layers = [rest | item.value for item in items]
+    renditions = [EffectiveRendition(**_values(each)) for each in layers]
+    faults = list(dict.fromkeys(_faults_of_names(layers or [rest], items, key)))
+    faults = faults or [*_clashes(layers, items, key)]
+    if faults := [*faults, *_beyond_all_prompts(renditions, items)]:
         raise SpecInvalid(faults)
     values = _values(layer) | {"batch": batch_in(layer)}
     limits = {field: values.pop(f"skip_if.{field}", None) for field in SizeLimits.model_fields}
@@ -237,6 +245,8 @@ def _values(layer: Layer) -> dict[str, Any]:
     origins = {
         field: _shortened(str(setting.origin), _LONGEST_ORIGIN) for field, setting in layer.items()
     }
+    if "preset" in values:
+        values["preset"] = tuple(name.value for name in values["preset"])
     settings = {
         name: values.pop(f"output.{name}")
         for name in OutputSettings.model_fields
@@ -253,21 +263,57 @@ def _shortened(origin: str, longest: int) -> str:
     return "…" + encoded[3 - longest :].decode("utf-8", "ignore")
 
 
-def _clashes(renditions: Sequence[EffectiveRendition], items: Sequence[Setting]) -> Iterator[Fault]:
-    names: dict[tuple[object, ...], Setting] = {}
-    upscales: dict[tuple[object, ...], Setting] = {}
-    for index, (rendition, item) in enumerate(zip(renditions, items, strict=True)):
-        field = f"renditions[{index}]"
-        kind = (rendition.scale_factor, rendition.mode)
-        first = upscales.setdefault((*kind, rendition.used_prompt, rendition.revision), item)
+def _faults_of_names(
+    layers: Sequence[Layer], items: Sequence[Setting], key: str
+) -> Iterator[Fault]:
+    """Yield what is wrong with the names that layers give outputs of the drop at `key`."""
+    for index, layer in enumerate(layers):
+        given = layer.get("output.name")
+        if given is not None and given.value is not None:
+            is_own = items and "output.name" in items[index].value
+            field = f"renditions[{index}].output.name" if is_own else "output.name"
+            for what, hint in _named(layer, key).faults_of(given.value):
+                yield given.origin.error(field, what, hint)
+
+
+def _named(layer: Layer, key: str) -> NamedOutput:
+    """Return what placeholders stand for; its job is only known to be another than others'."""
+    factor, mode = layer["scale_factor"].value, layer["mode"].value
+    presets = layer["preset"].value if "preset" in layer else ()
+    job = hashlib.sha256(repr(_upscale(EffectiveRendition(**_values(layer)))).encode())
+    names = tuple(name.value for name in presets)
+    return NamedOutput(key, factor, mode, names, job.hexdigest())
+
+
+def _upscale(wanted: EffectiveRendition) -> tuple[object, ...]:
+    return wanted.scale_factor, wanted.mode, wanted.used_prompt, wanted.revision
+
+
+def _clashes(layers: Sequence[Layer], items: Sequence[Setting], key: str) -> Iterator[Fault]:
+    """Yield a fault for each rendition that is an earlier one again, or has its output's name.
+
+    Two outputs can share a name only if their formats, and so their endings, certainly differ.
+    """
+    files: dict[tuple[object, ...], Setting] = {}
+    by_name: dict[tuple[str | None, str], dict[OutputFormat, Setting]] = {}
+    for index, (layer, item) in enumerate(zip(layers, items, strict=True)):
+        wanted, field = EffectiveRendition(**_values(layer)), f"renditions[{index}]"
+        first = files.setdefault((*_upscale(wanted), wanted.output), item)
         if first is not item:
-            what = f"is the same upscale as the one at {first.origin}"
+            what = f"is the same upscale as the one at {first.origin}, written in the same way"
             yield item.origin.error(field, what, "leave one out")
             continue
-        first = names.setdefault((*kind, rendition.download_directory), item)
-        if first is not item:
-            what = f"would have the output name of the one at {first.origin}"
-            yield item.origin.error(field, what, "give one another download_directory")
+        name = default_suffix(wanted.scale_factor, wanted.mode)
+        if wanted.output.name is not None:
+            name = without_case(_named(layer, key).render(wanted.output.name))
+        destination, own = (wanted.download_directory, name), wanted.output.format
+        for other, first in by_name.setdefault(destination, {}).items():
+            if own is other or OutputFormat.KEEP in {own, other}:
+                what = f"would have the output name of the one at {first.origin}"
+                hint = "give one its own output.name or download_directory"
+                yield item.origin.error(field, what, hint)
+                break
+        by_name[destination].setdefault(own, item)
 
 
 def _beyond_all_prompts(

@@ -82,6 +82,14 @@ class SkipIf(_Strict):
 class OutputSpec(_Strict):
     """How the result is written. Changes are free: the result is only delivered again."""
 
+    name: values.OutputName = Field(
+        None,
+        examples=["{stem}_{mode}_{scale}x{ext}"],
+        description=(
+            "The file's name, with `{ext}` at its end; in it can be `{stem}`, `{scale}`, "
+            "`{mode}`, `{preset}`, `{folder}` and `{hash}`. Default: the image's name and `@2x`."
+        ),
+    )
     format: values.Format = Field(
         None,
         examples=["jpeg"],
@@ -106,7 +114,7 @@ class OutputSpec(_Strict):
 
 
 class RenditionSpec(_Strict):
-    """One of several upscales of an image: the fields that differ from the rest of the spec."""
+    """One of several outputs of an image: the fields that differ from the rest of the spec."""
 
     scale_factor: values.Scale = Field(
         None,
@@ -157,8 +165,8 @@ class UpscaleSpec(RenditionSpec):
         None,
         examples=[[{"style": {"mode": "preserve"}}, {"scale_factor": 4}]],
         description=(
-            "Several upscales of one image: each item is merged over the rest of the spec, and "
-            "has its own job and output. `[]`: only the rest."
+            "Several outputs of one image: each item is merged over the rest of the spec. Those "
+            "that differ only in `output` share one upscale. `[]`: only the rest."
         ),
     )
 

@@ -24,6 +24,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from dropscale import upscaler
 from dropscale.specs.effective import MetadataChoice, OutputFormat
 from dropscale.specs.foreign_syntax import ALLOWED_BLANKS, code_point
+from dropscale.specs.output_name import ENDING, PLACEHOLDER, PLACEHOLDERS
 from dropscale.upscaler import Mode
 
 MAX_QUALITY = 100
@@ -220,6 +221,30 @@ def _require_visible(value: str) -> None:
             raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
 
 
+def _output_name(text: str) -> str:
+    if {"/", "\\"} & set(text):
+        hint = "write a file's name; download_directory chooses another folder"
+        raise wrong("cannot have a folder: an output stays in its image's", hint)
+    allowed = f"allowed are {', '.join(f'{{{name}}}' for name in PLACEHOLDERS)}"
+    for name in PLACEHOLDER.findall(text):
+        if name not in PLACEHOLDERS:
+            meant = closest(name, PLACEHOLDERS)
+            did_you_mean = f"did you mean {{{meant}}}? " if meant else ""
+            raise wrong(f"{{{name}}} is not a placeholder", did_you_mean + allowed)
+    if {"{", "}"} & set(PLACEHOLDER.sub("", text)):
+        raise wrong("has a brace that belongs to no placeholder", allowed)
+    name = text.removesuffix(ENDING)
+    if name == text or ENDING in name:
+        hint = f"write {ENDING} once, at the end; it becomes '.png' or what the file's type is"
+        raise wrong(f"must end in {ENDING}, its only one", hint)
+    if not name.strip(" ."):
+        raise wrong(f"has no name before {ENDING}", f"write one, such as '{{stem}}_web{ENDING}'")
+    for character in text:
+        if not character.isprintable():
+            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
+    return text
+
+
 def _bytes(value: object) -> object:
     if isinstance(value, str) and _NUMBER_AND_UNIT.fullmatch(value):
         raise wrong("must be a number", "write all bytes out: 5 MB is 5000000")
@@ -278,6 +303,14 @@ _FOLDER_SCHEMA = {
     rf"(?=.{{1,{_LONGEST_FOLDER}}}/?$)({_PART}/)*{_PART}/?$",
     "patternErrorMessage": "must be a folder below the results, such as 'print/large'",
 }
+_NAMED = "|".join(name for name in PLACEHOLDERS if f"{{{name}}}" != ENDING)
+_NAME_SCHEMA: dict[str, JsonValue] = {
+    "type": ["string", "null"],
+    "maxLength": MAX_LABEL,
+    "pattern": r"^(?![ .]*\{ext\}$)"
+    rf"([^{{}}/\\\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202f]|\{{({_NAMED})\}})+\{{ext\}}$",
+    "patternErrorMessage": "must be a name such as '{stem}_{scale}x{ext}'",
+}
 """The YAML language server shows `patternErrorMessage`."""
 
 ScaleFactor = Annotated[Literal[2, 4], BeforeValidator(_scale_factor)]
@@ -317,6 +350,12 @@ Label = Annotated[
 ]
 ImagePath = Annotated[
     str, BeforeValidator(partial(_text, longest=MAX_IMAGE_PATH)), Field(max_length=MAX_IMAGE_PATH)
+]
+OutputName = Annotated[
+    str | None,
+    BeforeValidator(_optional(partial(_text, longest=MAX_LABEL))),
+    AfterValidator(_optional(_output_name)),
+    WithJsonSchema(_NAME_SCHEMA),
 ]
 Folder = Annotated[
     str | None,

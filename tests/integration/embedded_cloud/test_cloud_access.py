@@ -330,35 +330,30 @@ def test_a_presigned_url_moves_an_object(caller: Caller) -> None:
     assert caller.object() == b"moved"
 
 
+def retargeted(change: Callable[[str], str]) -> Make:
+    """Have the target of a presigned URL changed."""
+
+    def make(caller: Caller) -> Sent:
+        sent = presigned(caller, "get_object")
+        return replace(sent, target=change(sent.target))
+
+    return make
+
+
 MISUSES: dict[str, Make] = {
     "by a page": lambda caller: presigned(caller, "get_object").with_headers(**FROM_A_PAGE),
-    "for longer": lambda caller: replace(
-        presigned(caller, "get_object"),
-        target=presigned(caller, "get_object").target.replace("Expires=60", "Expires=600"),
-    ),
+    "for longer": retargeted(lambda target: target.replace("Expires=60", "Expires=600")),
     "for eight days": lambda caller: presigned(caller, "get_object", 8 * 86_400),
     "for another method": lambda caller: replace(presigned(caller, "get_object"), method="DELETE"),
-    "for another key": lambda caller: replace(
-        presigned(caller, "get_object"),
-        target=presigned(caller, "get_object").target.replace("a%20b", "c"),
-    ),
-    "for another call": lambda caller: replace(
-        presigned(caller, "get_object"), target=presigned(caller, "get_object").target + "&acl"
-    ),
+    "for another key": retargeted(lambda target: target.replace("a%20b", "c")),
+    "for another call": retargeted(lambda target: target + "&acl"),
     "with a header added": lambda caller: presigned(caller, "get_object").with_headers(
         X_Amz_Target="secretsmanager.GetSecretValue"
     ),
-    "with its date twice": lambda caller: replace(
-        presigned(caller, "get_object"),
-        target=presigned(caller, "get_object").target + "&X-Amz-Date=20000101T000000Z",
-    ),
-    "without its signature": lambda caller: replace(
-        presigned(caller, "get_object"),
-        target=presigned(caller, "get_object").target.partition("&X-Amz-Signature")[0],
-    ),
-    "with a signature that is no text": lambda caller: replace(
-        presigned(caller, "get_object"),
-        target=presigned(caller, "get_object").target.replace("Signature=", "Signature=%C3%A9"),
+    "with its date twice": retargeted(lambda target: target + "&X-Amz-Date=20000101T000000Z"),
+    "without its signature": retargeted(lambda target: target.partition("&X-Amz-Signature")[0]),
+    "with a signature that is no text": retargeted(
+        lambda target: target.replace("Signature=", "Signature=%C3%A9")
     ),
 }
 

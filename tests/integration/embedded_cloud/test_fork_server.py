@@ -19,6 +19,7 @@ from dropscale_embedded.cloud.names import StackContext
 from dropscale_embedded.cloud.template import read_template, resolve_template
 from dropscale_embedded.workers import zygote
 from dropscale_embedded.workers.processes import StartWorker, base_environment, fork_server
+from tests.integration.embedded_cloud.test_lambda_workers import SAID
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
 
@@ -80,11 +81,7 @@ def make_pool_on(tmp_path: Path) -> Iterator[Callable[..., FunctionPool]]:
             "TMPDIR": str(tmp_path),
             "_HANDLER": handler,
             "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_LAMBDA_FUNCTION_NAME": "f",
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
-            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/f",
-            "AWS_LAMBDA_LOG_STREAM_NAME": "stream",
+            **SAID,
             **variables,
         }
         config = FunctionConfig("f", "arn:f", tmp_path, 20, 2, environment)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -62,10 +63,10 @@ def test_what_a_function_returns(cloud: EmbeddedCloud) -> None:
 
 
 def test_requests_that_reach_no_function(cloud: EmbeddedCloud) -> None:
-    caller, (header, origin) = Caller(cloud), next(iter(FROM_A_PAGE.items()))
+    caller, from_a_page = Caller(cloud), dict[str, Any](FROM_A_PAGE)
     unknown = Sent("POST", "/_function-url/dropscale-WorkFunction/", {"Host": caller.host})
 
     assert caller.send(unknown).status == 404
-    assert call(cloud, **{header: origin}).status == 403
+    assert call(cloud, **from_a_page).status == 403
     assert call(cloud, Host="evil.example").status == 403
     assert call(cloud, body=b"x" * (6 * 1024 * 1024 + 1)).status == 413

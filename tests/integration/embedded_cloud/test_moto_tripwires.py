@@ -54,101 +54,69 @@ from moto.stepfunctions.responses import get_backend
 from dropscale_embedded.cloud.moto_hooks import put_deleted_version
 from dropscale_embedded.cloud.object_events import REASONS
 
+Hooked = tuple[Any, str, str, Callable[..., Any] | None]
+HOOKED: list[Hooked] = [
+    (session, "create_loader", "search_path_string", None),
+    (moto_utils, "create_loader", "", moto_utils._load_service_model),
+    (
+        moto_utils,
+        "service_name_from_moto_package_name",
+        "moto_package_name",
+        get_exception_service_model,
+    ),
+    (Loader, "list_available_services", "self args kwargs", None),
+    (moto_responses, "method_names_from_class", "clazz", BaseResponse.call_action),
+    (AccountSpecificBackend, "_generate_regions", "self service_name", None),
+    (
+        DomainDispatcherApplication,
+        "get_backend_for_host",
+        "self host",
+        DomainDispatcherApplication.get_application,
+    ),
+    *(
+        (notifications, "send_event", "account_id event_name bucket key", caller)
+        for caller in (S3Backend.put_object, S3Backend.complete_multipart_upload)
+    ),
+    (Queue, "wait_for_messages", "self timeout", SQSBackend.receive_message),
+    *(
+        (SQSBackend, name, f"self queue_name {parameters}", getattr(SQSResponse, name))
+        for name, parameters in {
+            "receive_message": "count wait_seconds_timeout visibility_timeout "
+            "message_attribute_names",
+            "delete_message": "receipt_handle",
+            "change_message_visibility": "receipt_handle visibility_timeout",
+        }.items()
+    ),
+    (DynamoHandler, "call_action", "self", BaseResponse._dispatch),
+    (
+        DynamoDBBackend,
+        "update_item",
+        "self table_name key update_expression expression_attribute_names "
+        "expression_attribute_values attribute_updates expected condition_expression "
+        "return_values_on_condition_check_failure",
+        DynamoDBBackend.transact_write_items,
+    ),
+    (BaseJSONSerializer, "_serialize_type_structure", "self serialized value shape key", None),
+    (AmazonStateLanguageParser, "parse", "definition", ExecutionWorker._get_evaluation_entrypoint),
+    (S3Response, "get_bucket_notification", "self", None),
+    *(
+        (S3Response, f"_key_response_{method}", f"self {parameters}", S3Response._key_response)
+        for method, parameters in {
+            "put": "query key_name",
+            "post": "request body bucket_name query key_name",
+            "delete": "bucket_name query key_name",
+        }.items()
+    ),
+    (StateTaskServiceCallback, "_evaluate_with_timeout", "self env", ExecutionState._eval_state),
+    (CallbackEndpoint, "notify", "self outcome", CallbackPoolManager.notify),
+    (Rule, "send_to_targets", "self original_event transform_input", None),
+    (Execution, "stop", "self stop_date error cause", None),
+    (MotoAPIBackend, "reset", "self", None),
+    (MotoRequestHandler, "log_request", "self code size", None),
+]
 
-@pytest.mark.parametrize(
-    ("owner", "name", "parameters", "caller"),
-    [
-        (session, "create_loader", "search_path_string", None),
-        (moto_utils, "create_loader", "", moto_utils._load_service_model),
-        (
-            moto_utils,
-            "service_name_from_moto_package_name",
-            "moto_package_name",
-            get_exception_service_model,
-        ),
-        (Loader, "list_available_services", "self args kwargs", None),
-        (moto_responses, "method_names_from_class", "clazz", BaseResponse.call_action),
-        (AccountSpecificBackend, "_generate_regions", "self service_name", None),
-        (
-            DomainDispatcherApplication,
-            "get_backend_for_host",
-            "self host",
-            DomainDispatcherApplication.get_application,
-        ),
-        (notifications, "send_event", "account_id event_name bucket key", S3Backend.put_object),
-        (
-            notifications,
-            "send_event",
-            "account_id event_name bucket key",
-            S3Backend.complete_multipart_upload,
-        ),
-        (Queue, "wait_for_messages", "self timeout", SQSBackend.receive_message),
-        (
-            SQSBackend,
-            "receive_message",
-            "self queue_name count wait_seconds_timeout visibility_timeout message_attribute_names",
-            SQSResponse.receive_message,
-        ),
-        (
-            SQSBackend,
-            "delete_message",
-            "self queue_name receipt_handle",
-            SQSResponse.delete_message,
-        ),
-        (
-            SQSBackend,
-            "change_message_visibility",
-            "self queue_name receipt_handle visibility_timeout",
-            SQSResponse.change_message_visibility,
-        ),
-        (DynamoHandler, "call_action", "self", BaseResponse._dispatch),
-        (
-            DynamoDBBackend,
-            "update_item",
-            "self table_name key update_expression expression_attribute_names "
-            "expression_attribute_values attribute_updates expected condition_expression "
-            "return_values_on_condition_check_failure",
-            DynamoDBBackend.transact_write_items,
-        ),
-        (
-            BaseJSONSerializer,
-            "_serialize_type_structure",
-            "self serialized value shape key",
-            None,
-        ),
-        (
-            AmazonStateLanguageParser,
-            "parse",
-            "definition",
-            ExecutionWorker._get_evaluation_entrypoint,
-        ),
-        (S3Response, "get_bucket_notification", "self", None),
-        (S3Response, "_key_response_put", "self query key_name", S3Response._key_response),
-        (
-            S3Response,
-            "_key_response_post",
-            "self request body bucket_name query key_name",
-            S3Response._key_response,
-        ),
-        (
-            S3Response,
-            "_key_response_delete",
-            "self bucket_name query key_name",
-            S3Response._key_response,
-        ),
-        (
-            StateTaskServiceCallback,
-            "_evaluate_with_timeout",
-            "self env",
-            ExecutionState._eval_state,
-        ),
-        (CallbackEndpoint, "notify", "self outcome", CallbackPoolManager.notify),
-        (Rule, "send_to_targets", "self original_event transform_input", None),
-        (Execution, "stop", "self stop_date error cause", None),
-        (MotoAPIBackend, "reset", "self", None),
-        (MotoRequestHandler, "log_request", "self code size", None),
-    ],
-)
+
+@pytest.mark.parametrize(("owner", "name", "parameters", "caller"), HOOKED)
 def test_a_hooked_function_is_called_as_expected(
     owner: Any, name: str, parameters: str, caller: Callable[..., Any] | None
 ) -> None:

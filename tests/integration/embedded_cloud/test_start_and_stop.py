@@ -47,30 +47,19 @@ def held_stack(folder: Path, listener: socket.socket) -> Path:
         "        calling.sendall(b'done')\n"
     )
     template = folder / "template.yaml"
-    template.write_text(
-        json.dumps(
-            {
-                "Resources": {
-                    "Held": {
-                        "Type": "AWS::Serverless::Function",
-                        "Properties": {
-                            "CodeUri": "held/",
-                            "Handler": "app.handler",
-                            "Runtime": "python3.13",
-                            "Timeout": 60,
-                            "Environment": {"Variables": {"PORT": listener.getsockname()[1]}},
-                            "Events": {
-                                "Once": {
-                                    "Type": "ScheduleV2",
-                                    "Properties": {"ScheduleExpression": "rate(1 day)"},
-                                }
-                            },
-                        },
-                    }
-                }
-            }
-        )
-    )
+    template.write_text(f"""
+Resources:
+  Held:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: held/
+      Handler: app.handler
+      Runtime: python3.13
+      Timeout: 60
+      Environment: {{Variables: {{PORT: {listener.getsockname()[1]}}}}}
+      Events:
+        Once: {{Type: ScheduleV2, Properties: {{ScheduleExpression: rate(1 day)}}}}
+""")
     return template
 
 
@@ -250,32 +239,23 @@ def test_ctrl_c_lets_a_handler_finish_and_ends_quietly(
     assert log.read_text() == ""
 
 
-def test_a_port_that_is_taken(listener: socket.socket) -> None:
-    port = listener.getsockname()[1]
-    with (
-        pytest.raises(PortInUseError, match=f"port {port} .*in use"),
-        EmbeddedCloud(template=STACK / "template.yaml", port=port),
-    ):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "complaint"),
-    [
-        ({"parameters": {"DelaySeconds": "901"}}, InvalidParameterError, "at most 900"),
-        ({"secrets": {"Nope": "x"}}, InvalidParameterError, "no secret Nope"),
-    ],
-)
 def test_a_refused_start_leaves_nothing_behind(
-    options: dict[str, Any], error: type[Exception], complaint: str, eventually: Eventually
+    listener: socket.socket, eventually: Eventually
 ) -> None:
     before = set(threading.enumerate())
-    with (
-        pytest.raises(error, match=complaint),
-        EmbeddedCloud(template=STACK / "template.yaml", **options),
-    ):
-        pass
-    eventually(lambda: set(threading.enumerate()) <= before)
+    port = listener.getsockname()[1]
+    refused: list[tuple[type[Exception], str, dict[str, Any]]] = [
+        (InvalidParameterError, "at most 900", {"parameters": {"DelaySeconds": "901"}}),
+        (InvalidParameterError, "no secret Nope", {"secrets": {"Nope": "x"}}),
+        (PortInUseError, f"port {port} .*in use", {"port": port}),
+    ]
+    for error, complaint, options in refused:
+        with (
+            pytest.raises(error, match=complaint),
+            EmbeddedCloud(template=STACK / "template.yaml", **options),
+        ):
+            pass
+        eventually(lambda: set(threading.enumerate()) <= before)
     with EmbeddedCloud(template=STACK / "template.yaml"):
         pass
 

@@ -34,13 +34,9 @@ def mappings(folder: Path, **properties: Any) -> list[QueueMapping]:
     return function_queue_mappings(stack.resources["F"], stack)
 
 
-def test_a_mapping_as_the_template_says(tmp_path: Path) -> None:
-    (mapping,) = mappings(
-        tmp_path,
-        BatchSize=1,
-        ScalingConfig={"MaximumConcurrency": "4"},
-        FunctionResponseTypes=["ReportBatchItemFailures"],
-    )
+def test_mappings_are_as_the_template_says_or_refused(tmp_path: Path) -> None:
+    says = {"BatchSize": 1, "ScalingConfig": {"MaximumConcurrency": "4"}}
+    (mapping,) = mappings(tmp_path, **says, FunctionResponseTypes=["ReportBatchItemFailures"])
     assert mapping == QueueMapping(
         function_name="dev-F",
         queue_url="http://127.0.0.1:4000/123456789012/dev-Queue",
@@ -49,15 +45,8 @@ def test_a_mapping_as_the_template_says(tmp_path: Path) -> None:
         maximum_concurrency=4,
         reports_item_failures=True,
     )
-
-
-def test_lambdas_defaults_where_the_template_is_silent(tmp_path: Path) -> None:
-    (mapping,) = mappings(tmp_path)
-    assert mapping.batch_size == 10
-    assert not mapping.reports_item_failures
-
-
-def test_refused_mappings(tmp_path: Path) -> None:
+    (default,) = mappings(tmp_path)
+    assert (default.batch_size, default.reports_item_failures) == (10, False)
     with pytest.raises(UnsupportedTemplateError, match=r"F\.Events\.Q: BatchSize 11"):
         mappings(tmp_path, BatchSize=11)
     with pytest.raises(InvalidTemplateError, match=r"F\.Events\.Q: arn:.*:other is not a queue"):

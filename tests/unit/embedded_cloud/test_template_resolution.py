@@ -149,11 +149,6 @@ def test_parameters_that_break_a_constraint(
         load(parameter(**attributes), **given)
 
 
-def test_a_parameter_that_the_template_does_not_have_is_refused(load: Load) -> None:
-    with pytest.raises(InvalidParameterError, match="no parameter Q"):
-        load(parameter(Type="String", Default="x"), Q="1")
-
-
 def function_with(event: str, properties: dict[str, Any]) -> str:
     events = {"E": {"Type": event, "Properties": properties}}
     return template_with({"Events": events}, "AWS::Serverless::Function")
@@ -226,3 +221,5 @@ Resources: {}
     load(text, First="a", Second="b")
     with pytest.raises(InvalidParameterError, match=r"Rules\.TwoOfThem: First and Second"):
         load(text, First="a", Second="a")
+    with pytest.raises(InvalidParameterError, match="no parameter Third"):
+        load(text, First="", Second="", Third="")

@@ -49,8 +49,9 @@ def test_how_an_output_is_written_is_merged_field_by_field(world: World) -> None
 
     spec = spec_of(world, IMAGE)
     (rendition,) = spec["renditions"]
-    assert spec["output"] == {"format": "webp", "quality": None, "metadata": "keep"}
-    assert rendition["output"] == {"format": "webp", "quality": None, "metadata": "strip"}
+    written = {"name": None, "format": "webp", "quality": None, "metadata": "keep"}
+    assert spec["output"] == written
+    assert rendition["output"] == written | {"metadata": "strip"}
     assert rendition["provenance"]["output.format"] == "dropscale.yaml:1:18"
 
 

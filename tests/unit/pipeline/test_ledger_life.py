@@ -103,6 +103,14 @@ def two_renditions(world: World) -> None:
     world.finish_all()
 
 
+def two_files(world: World) -> None:
+    spec = "scale_factor: 4\nstyle: {mode: creative}\noutput: {name: 'Cat{ext}'}\n"
+    spec += "renditions: [{output: {format: png}}, {output: {format: jpeg}}]"
+    world.put("cat.png.yaml", spec)
+    world.drop("cat.png", png())
+    world.finish_all()
+
+
 PASTS = (
     delivered,
     paid,
@@ -151,9 +159,10 @@ def test_what_an_earlier_ledger_has_paid_is_not_paid_again(
         assert new.results.outputs["copy.png@2x.png"][0] == old.upscaler.result
 
 
-def test_a_rebuilt_ledger_is_as_the_one_before() -> None:
+@pytest.mark.parametrize("past", [two_renditions, two_files])
+def test_a_rebuilt_ledger_is_as_the_one_before(past: Callable[[World], None]) -> None:
     old = World()
-    two_renditions(old)
+    past(old)
     new = redeployed(old)
     rebuild(new)
 
@@ -166,6 +175,7 @@ def test_a_rebuilt_ledger_is_as_the_one_before() -> None:
         assert (found.parameters, found.state, found.project_id, found.credits_charged) == told
         assert new.ledger.list_attached(name) == old.ledger.list_attached(name)
     assert new.ledger.credits == old.ledger.credits
+    assert new.ledger.claims == old.ledger.claims
     assert new.ledger.taken == 0
     assert new.ledger.project("project-1") is not None
 
@@ -198,6 +208,27 @@ def test_a_result_whose_manifest_is_gone_serves_whoever_drops_the_image() -> Non
 
     assert len(new.upscaler.creates) == 1
     assert new.row("copy.png").state is DropState.DELIVERED
+
+
+def test_a_named_output_whose_spec_has_changed_keeps_its_name_and_how_it_was_made() -> None:
+    old = World()
+    two_files(old)
+    old.put("cat.png.yaml", "scale_factor: 4\nstyle: {mode: creative}")
+    old.drop("cat.png", png())
+    old.finish_all()
+    new = redeployed(old)
+    del new.results.outputs["cat.png@4x-creative.png"]
+    manifests, new.results.manifests = new.results.manifests, {}
+    rebuild(new)
+    assert new.only_job.parameters == old.only_job.parameters
+
+    new.results.manifests = manifests
+    rebuild(new)
+    new.put("dog.png.yaml", "output: {name: 'cAT{ext}'}")
+    new.drop("dog.png", png(9))
+    reason = new.row("dog.png").reason
+    assert reason is not None
+    assert reason.code == "OutputNameTaken"
 
 
 def test_a_manifest_that_cannot_be_read_is_named() -> None:

@@ -377,7 +377,7 @@ def test_a_result_that_cannot_be_written_anew_is_delivered_as_it_came(world: Wor
     world.drop("cat.png", png())
     world.finish_all()
 
-    assert world.results.outputs["cat.png@2x.png"][0] == world.upscaler.result
+    assert world.results.outputs["cat.png@2x.webp.png"][0] == world.upscaler.result
     assert "The result keeps its format" in world.manifest("cat.png")["warnings"][-1]["message"]
 
 

@@ -72,7 +72,7 @@ def test_merging_is_associative_and_idempotent(outer: Layer, middle: Layer, inne
 def test_of_every_field_the_nearest_value_counts(outer: Layer, inner: Layer) -> None:
     merged = merge([stack_defaults(2, Mode.BALANCED), outer, inner])
     try:
-        effective = effective_spec(merged)
+        effective = effective_spec(merged, "cat.jpg")
     except SpecInvalid:  # its renditions clash
         return
 
@@ -95,7 +95,7 @@ def cascaded(*files: SpecFile) -> list[Layer]:
 
 
 def values_of(layers: Sequence[Layer]) -> dict[str, Any]:
-    return {field: setting.value for field, setting in merge(layers).items()}
+    return {field: it.value for field, it in merge(layers).items() if field != "preset"}
 
 
 @EXAMPLES

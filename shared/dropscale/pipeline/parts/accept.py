@@ -7,13 +7,29 @@ from datetime import datetime
 from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
-from dropscale.ledger.store import Attach, Change, Ledger, SaveDrop, SaveJob, job_changes
+from dropscale.ledger.store import (
+    Attach,
+    Change,
+    Ledger,
+    LedgerConflict,
+    NameTaken,
+    SaveDrop,
+    SaveJob,
+    job_changes,
+)
 from dropscale.pipeline.parts.batches import leaves_batch
+from dropscale.pipeline.parts.claim_names import (
+    OutputNameTaken,
+    claims_of,
+    origin_of_name,
+    releases_of,
+)
 from dropscale.pipeline.parts.decline import leave_job
 from dropscale.pipeline.parts.evaluate import UpscaleRequest
 from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock
-from dropscale.results.output_key import output_key
+from dropscale.results.output_key import claimed_name, output_key
+from dropscale.specs.effective import EffectiveSpec
 
 _LABEL_LENGTH = 120
 
@@ -32,6 +48,7 @@ class AcceptDrop:
         """Write a drop's planned renditions; writes nothing if the drop already has them.
 
         Raises:
+            OutputNameTaken: another drop has claimed the name of one of its outputs.
             LedgerConflict: another process changed the drop, or one of the jobs.
         """
         if request.renditions is None:
@@ -49,20 +66,35 @@ class AcceptDrop:
             batch=spec.batch,
         )
         changes += [SaveDrop(accepted), *leaves_batch(drop, accepted)]
+        changes += [*claims_of(drop, wanted), *releases_of(drop, accepted)]
         labels = [one.name or request.source.key for one in spec.wanted_renditions]
         by_job = {one.fingerprint: (one, label) for one, label in zip(wanted, labels, strict=True)}
         for fingerprint, (rendition, label) in by_job.items():
             changes.append(Attach(fingerprint, drop.id))
             is_wanted = accepted.wants(fingerprint)
             changes += self._prepare_job(rendition, label, now, is_wanted=is_wanted)
-        self.ledger.write(*changes)
+        try:
+            self.ledger.write(*changes)
+        except NameTaken as taken:
+            raise self._name_clash(drop.source.key, spec, wanted, taken.name) from taken
         return accepted
+
+    def _name_clash(
+        self, key: str, spec: EffectiveSpec, wanted: Sequence[Rendition], name: str
+    ) -> Exception:
+        """Return the error for a name that belongs to another drop than that at `key`."""
+        taken = self.ledger.claim(name)
+        if taken is None:
+            return LedgerConflict(f"the name {name} was released meanwhile")
+        index = next(at for at, one in enumerate(wanted) if claimed_name(key, one) == name)
+        return OutputNameTaken.of(key, taken.key, wanted[index], origin_of_name(spec, index))
 
     def _leave_others(
         self, drop: Drop, matches: Sequence[_Match]
     ) -> tuple[dict[str, Rendition], list[Change]]:
         """Withdraw the drop's other renditions; those of unpaid jobs are removed entirely."""
         taken = {before.id for _, before in matches if before}
+        done = {planned.fingerprint for planned, _ in matches}  # These it does not leave.
         kept: dict[str, Rendition] = {}
         changes: list[Change] = []
         for other in drop.renditions.values():
@@ -73,8 +105,9 @@ class AcceptDrop:
                 is_unknown = job is not None and job.state is JobState.UNKNOWN
                 reason = other.reason if is_unknown else None
                 kept[other.id] = other.move(DropState.SUPERSEDED, reason=reason)
-            else:
+            elif job.fingerprint not in done:
                 changes += leave_job(drop.id, job)
+                done.add(job.fingerprint)  # Others of this job leave it with this one.
         return kept, changes
 
     def _prepare_job(
@@ -112,7 +145,7 @@ def renew_rendition(drop: Drop, before: Rendition | None, planned: Rendition) ->
         return moved
     if before.output is not None and before.state is not DropState.SUPERSEDED:
         image_type = before.output.type
-        key = output_key(drop.source.key, planned.parameters, image_type, planned.directory)
+        key = output_key(drop.source.key, planned, image_type)
         if key == before.output.key and before.output_settings == planned.output_settings:
             return before
     return moved.want_again()

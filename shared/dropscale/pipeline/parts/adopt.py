@@ -26,7 +26,7 @@ from dropscale.magichour.errors import MagicHourError, NotFound
 from dropscale.magichour.models import Project
 from dropscale.pipeline.parts.follow import EarlierProjects, FollowJob
 from dropscale.pipeline.parts.gate import Waiting
-from dropscale.pipeline.parts.poll_schedule import REVIEW
+from dropscale.pipeline.parts.poll_schedule import REVIEW, pause_at_age
 from dropscale.pipeline.parts.ports import Clock, Upscaler
 from dropscale.upscaler import PROJECT_TYPE, ProjectStatus
 
@@ -34,7 +34,6 @@ _ORPHAN_LOOKS = 3
 _RACES = 5
 _PATIENCE = timedelta(days=7)
 """How long a noted project is looked at if no answer says whose it is."""
-_LONGEST_PAUSE = timedelta(hours=1)
 
 _WITHOUT_RESULT = frozenset({ProjectStatus.ERROR, ProjectStatus.CANCELED})
 _WITHOUT_PROJECT = frozenset({JobState.UNKNOWN, JobState.SUBMITTING, JobState.ABANDONED})
@@ -77,8 +76,6 @@ class AdoptProject:
             LedgerConflict: other processes changed the job each time.
         """
         for _ in range(_RACES):
-            if not job.doubtful_attempts:
-                return job
             try:
                 return self._heed(job)
             except (LedgerConflict, ProjectTaken):
@@ -113,7 +110,7 @@ class AdoptProject:
                 answer = self._look(project_id)
                 if _is_of(answer, token):
                     found[project_id] = token, answer
-                elif _may_be_of(answer, age):
+                elif _may_be_of(answer, age, is_paid_next=job.state is JobState.READY):
                     left[token] = None
         return self._take(job, found, tuple(left), now)
 
@@ -176,9 +173,12 @@ def _is_of(answer: Project | MagicHourError, token: str) -> TypeGuard[Project]:
     return name is not None and name.token == token
 
 
-def _may_be_of(answer: Project | MagicHourError, age: timedelta) -> bool:
-    """Whether an answer leaves open whose the project is; `age` is that of the hint."""
-    if isinstance(answer, NotFound):
+def _may_be_of(answer: Project | MagicHourError, age: timedelta, *, is_paid_next: bool) -> bool:
+    """Whether an answer leaves open whose the project is; `age` is that of the hint.
+
+    `is_paid_next`: whether the job waits for that, and is else paid for again.
+    """
+    if is_paid_next and isinstance(answer, NotFound):
         return age < MISSING_FOR
     if isinstance(answer, Project) and answer.name is not None and answer.type is not None:
         return False
@@ -197,7 +197,6 @@ def _serves(job: Job, token: str, project: Project) -> bool:
 
 def _due_after_looks(job: Job, left: Sequence[str], now: datetime) -> datetime | None:
     if left and job.state is not JobState.SUBMITTING:
-        age = now - (job.hinted_at or now)
-        return now + min(max(age / 4, REVIEW), _LONGEST_PAUSE)
+        return now + pause_at_age(now - (job.hinted_at or now))
     # A ready job is paid for in its order.
     return job.created_at if job.state is JobState.READY else job.due

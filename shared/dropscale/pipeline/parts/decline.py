@@ -11,6 +11,7 @@ from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Change, Detach, Ledger, SaveDrop, SaveJob
 from dropscale.pipeline.parts.batches import BatchOf, leaves_batch, stay
+from dropscale.pipeline.parts.claim_names import releases_of
 from dropscale.pipeline.parts.evaluate import Declined
 from dropscale.pipeline.parts.ports import Clock
 
@@ -93,7 +94,8 @@ class DeclineDrop:
             },
         )
         departures = [change for job in leaving for change in leave_job(drop.id, job)]
-        self.ledger.write(SaveDrop(after), *leaves_batch(drop, after), *departures)
+        departures += [*leaves_batch(drop, after), *releases_of(drop, after)]
+        self.ledger.write(SaveDrop(after), *departures)
         return after
 
 

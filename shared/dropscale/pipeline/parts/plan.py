@@ -38,11 +38,8 @@ def plan_renditions(
         require_upscalable(source.width, source.height, source.key)
     planned = {}
     for wanted in spec.wanted_renditions:
-        parameters = Parameters.of(wanted)
-        fingerprint = parameters.fingerprint(source.identity)
-        rendition = Rendition.planned(
-            fingerprint, parameters, wanted.download_directory, wanted.output
-        )
+        fingerprint = Parameters.of(wanted).fingerprint(source.identity)
+        rendition = Rendition.requested(source.key, fingerprint, wanted, spec.preset)
         planned[rendition.id] = rendition
     prices = {one.fingerprint: one.parameters.credits for one in planned.values()}
     _require_affordable(list(prices.values()), source.key, spec, budget)

@@ -11,6 +11,7 @@ REVIEW = timedelta(minutes=2)
 NEXT_DROPS = timedelta(seconds=30)
 """When the sweep continues with a job of many drops: in its next run."""
 
+_LONGEST_LOOK = timedelta(hours=1)
 _LONGEST_PAUSE = 300
 _LONGEST_ASKED = 3600.0
 
@@ -80,6 +81,11 @@ class PollSchedule:
         most = min(deadline - started_at, _LONGEST_DEADLINE)
         lifted = min(math.ceil(most / _MOST_PAUSES), (now - started_at) // _YOUNG_SECONDS + 1)
         return max(self.cap, lifted)
+
+
+def pause_at_age(age: timedelta) -> timedelta:
+    """Return the pause between two looks of the sweep at what has been open for so long."""
+    return min(max(age / 4, REVIEW), _LONGEST_LOOK)
 
 
 def pause_after_failures(failures: int, retry_after: float | None) -> int:

@@ -141,6 +141,8 @@ class OutputLabels:
     sha256: str | None
     project_id: str | None = field(default=None, compare=False)
     """The project that it came from; used to rebuild a ledger."""
+    upscale: str | None = field(default=None, compare=False)
+    """How it was made, see `upscale_label`; None: its name says so."""
 
 
 @dataclass(frozen=True)

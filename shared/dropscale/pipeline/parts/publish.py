@@ -19,7 +19,7 @@ from dropscale.pipeline.parts.ports import (
     RemainingTime,
     ResultsBucket,
 )
-from dropscale.results.output_key import output_key
+from dropscale.results.output_key import output_key, upscale_label
 
 _PUT_ATTEMPTS = 3
 
@@ -71,7 +71,8 @@ class PublishOutput:
         An object that already has these labels is this delivery, from before a crash.
         """
         project_id = rendition.project_id
-        labels = OutputLabels(rendition.fingerprint, drop_id, output.sha256, project_id)
+        fingerprint, upscale = rendition.fingerprint, upscale_label(rendition)
+        labels = OutputLabels(fingerprint, drop_id, output.sha256, project_id, upscale)
         for _ in range(_PUT_ATTEMPTS):
             there = self.results.describe_output(output.key)
             if there is not None and there.labels == labels:
@@ -98,7 +99,7 @@ def _describe_output(drop: Drop, rendition: Rendition, finished: FinishedResult)
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type] # wants BytesIO or raw
     return Output(
-        key=output_key(drop.source.key, rendition.parameters, header.type, rendition.directory),
+        key=output_key(drop.source.key, rendition, header.type),
         type=header.type,
         width=header.width,
         height=header.height,

@@ -104,12 +104,13 @@ class ResolvedSpec:
 
 @dataclass(frozen=True)
 class DropSpecs:
-    """All specs of a drop, outermost first, before it is decided which rules apply.
+    """All specs of the drop at `key`, outermost first, before it is decided which rules apply.
 
     `image_path` is the location of a stand-alone spec's image, `image_identity` the same without
     its signature; both are None for an image in the input bucket.
     """
 
+    key: str
     parts: Sequence[Layer | Rule]
     warnings: Sequence[Fault]
     image_path: str | None = None
@@ -141,7 +142,8 @@ class DropSpecs:
         parts = parts_for(image, self.parts)
         layers = layers_of(parts)
         warnings = [*self.warnings, *warnings_about(layers), *unmet]
-        return ResolvedSpec(effective_spec(merge(layers)), parts, warnings, self.image_identity)
+        effective = effective_spec(merge(layers), self.key)
+        return ResolvedSpec(effective, parts, warnings, self.image_identity)
 
 
 @dataclass(frozen=True)
@@ -290,6 +292,7 @@ class SpecResolver:
             raise error([fault for one in invalid for fault in one.faults])
         files = [one for one in parsed if isinstance(one, SpecFile)]
         specs = DropSpecs(
+            key,
             parts=[self.defaults, *cascade(files)],
             warnings=[*warnings, *(warning for file in files for warning in file.warnings)],
             image_path=files[-1].image_path if files else None,

@@ -1,9 +1,10 @@
 """Ends the waits of executions when the vendor tells of their project.
 
-The row of a waiter is written when the wait begins, and removed by its execution when that goes on,
-or by whoever finds that its token is dead.
+The row of a waiter is written when the wait begins, and removed by its execution when that goes on.
+A row that is left behind does no harm: its token is dead, and a later wait has the same row.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,14 +37,9 @@ class WakeWaiters:
         return sum(self.wake(waiter, kind) for waiter in waiting)
 
     def wake(self, waiter: Waiter, kind: EventKind) -> bool:
-        """End one wait; return False if it was over. Its row is removed then."""
-        if kind is EventKind.COMPLETED:
-            is_woken = self.callbacks.deliver(waiter.token)
-        else:
-            is_woken = self.callbacks.look(waiter.token)
-        if not is_woken:
-            self.ledger.remove_waiter(waiter)
-        return is_woken
+        """End one wait; return False if it was over."""
+        is_complete = kind is EventKind.COMPLETED
+        return (self.callbacks.deliver if is_complete else self.callbacks.look)(waiter.token)
 
 
 def waiter_of(state: ExecutionState, token: str, entered: datetime) -> Waiter:
@@ -60,6 +56,11 @@ def waiter_of(state: ExecutionState, token: str, entered: datetime) -> Waiter:
 
 
 def end_wait(ledger: Ledger, state: ExecutionState) -> None:
-    """Remove the row of an execution that waits no longer, unless a newer one waits."""
-    if state.webhooks:
+    """Remove the row of an execution that waits no longer, unless a newer one waits.
+
+    Where that fails, or is not allowed any more because webhooks were turned off, the row stays.
+    """
+    if not state.webhooks:
+        return
+    with suppress(Exception):
         ledger.remove_waiter(waiter_of(state, "", END_OF_TIME))

@@ -80,6 +80,21 @@ def test_a_folder_spec_that_changed_shows_what_it_changes_and_costs(world: World
     assert dog.then.startswith("rejected: a/dog.png costs 200 credits")
 
 
+def test_another_batch_is_a_change_that_costs_nothing(world: World) -> None:
+    world.put("a/dropscale.yaml", "batch: spring")
+    for key, shade in {"a/cat.png": 1, "a/dog.png": 2}.items():
+        world.drop(key, png(shade=shade))
+    assert planned(world) == []
+
+    world.put("a/dropscale.yaml", "batch: summer")
+    cat, _ = planned(world)
+    assert (cat.then, cat.credits) == ("2x balanced, in batch a/summer", 0)
+    world.submit("a/cat.png")
+    world.put("a/dropscale.yaml", "")
+    told = [change.then for change in planned(world)]
+    assert told == [f"2x balanced, no longer in batch a/{batch}" for batch in ("summer", "spring")]
+
+
 def test_images_from_before_the_stack_are_planned_by_their_beginnings(world: World) -> None:
     world.put("old.png", png() + bytes(1_000_000))
     world.put("skipped.png", png(900, 900))
@@ -185,7 +200,7 @@ def test_rules_and_presets_are_planned_as_they_are_then_paid(world: World, tmp_p
         "a/job.yaml": "2x preserve",
     }
     nothing = KeptLedger.read(StateFolder(tmp_path / "out"))
-    local = bill_for(find_drops(tmp_path, tmp_path / "out"), nothing.jobs.values())
+    local = bill_for(find_drops(tmp_path, tmp_path / "out"), nothing.records)
     changes = {change.key: change for change in planned(world)}
     for change in changes.values():
         world.submit(change.key)
@@ -197,6 +212,28 @@ def test_rules_and_presets_are_planned_as_they_are_then_paid(world: World, tmp_p
     assert sorted(f"{one.scale_factor}x {one.mode}" for one in paid) == sorted(wanted.values())
     assert sum(one.credits for one in paid) == local.credits
     assert local.credits == sum(change.credits for change in changes.values())
+    assert planned(world) == []
+
+
+def test_output_names_that_clash_are_foreseen_also_with_what_was_accepted(world: World) -> None:
+    files = "renditions: [{output: {format: png}}, {output: {format: jpeg}}]"
+    world.put("a/dropscale.yaml", "output: {name: '{stem}{ext}'}\n" + files)
+    for number, key in enumerate(("a/cat.jpg", "a/cat.png", "a/dog.png")):
+        world.put(key, png(shade=number))
+    world.drop("a/dog.jpg", png(shade=9))
+
+    changes = {change.key: change for change in planned(world)}
+    for key in changes:
+        world.submit(key)
+    world.finish_all()
+
+    taken = {"a/cat.png": "a/cat.jpg", "a/dog.png": "a/dog.jpg"}
+    for key, other in taken.items():
+        told = changes.pop(key).then
+        assert told.startswith(f"rejected: {key} and {other} would have the same output name")
+        assert world.manifest(key)["reason"]["message"] in told
+    assert [(one.then, one.credits) for one in changes.values()] == [("2 of 2x balanced", 50)]
+    assert len(world.upscaler.creates) == 2
     assert planned(world) == []
 
 

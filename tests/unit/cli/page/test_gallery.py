@@ -1,4 +1,4 @@
-"""The contents of the page of a folder of results, read as by a browser."""
+"""The page of a folder of results, parsed as a browser does."""
 
 import base64
 import hashlib
@@ -94,7 +94,7 @@ class ParsedPage(HTMLParser):
 
 @dataclass
 class Results:
-    """A folder of results, filled by hand."""
+    """A folder of results that the test fills."""
 
     write: Write
     out: Path
@@ -168,15 +168,6 @@ def test_a_run_remembers_where_the_originals_lie(results: Results, write: Write)
     for key in ("a.jpg", "b.jpg"):
         state.remember_originals(write(f"of {key}/{key}", png()).parent)
     assert {"../of a.jpg/a.jpg", "../of b.jpg/b.jpg"} < results.page().addresses()
-
-
-def test_what_did_not_come_out_says_why_and_what_to_do(results: Results) -> None:
-    results.add(manifest("b.jpg", REJECTED, reason=REASON))
-    page = results.page()
-    assert page.states == ["rejected"]
-    assert "b.jpg.yaml: is bad" in page.text()
-    assert "Correct it." in page.text()
-    assert page.all("button", 0) == []
 
 
 def test_a_rendition_shows_what_the_spec_says_of_it(results: Results) -> None:
@@ -255,9 +246,17 @@ def test_a_missing_result_is_reported_with_how_to_get_it(results: Results) -> No
 
 def test_totals_count_a_shared_job_once_and_say_whether_it_was_charged(results: Results) -> None:
     for key in ("a.jpg", "b.jpg"):
-        results.add(manifest(key, DELIVERED, output=f"{key}.png"))
+        told = manifest(key, DELIVERED, output=f"{key}.png")
+        second = manifest(key, DELIVERED, output=f"{key}-web.jpg").jobs[0]
+        second = second.model_copy(update={"credits_charged": None})
+        results.add(told.model_copy(update={"jobs": (*told.jobs, second)}))
     results.add(manifest("c.jpg", FAILED, reason=REASON, fingerprint="g"))
     text = " ".join(results.page().html.split())
+    files = [results.page().text(card) for card in range(4)]
+    assert [name.partition("File ")[2].split()[0] for name in files] == [
+        *("a.jpg.png", "a.jpg-web.jpg"),
+        *("b.jpg.png", "b.jpg-web.jpg"),
+    ]
     assert "2 of 3 done" in text
     assert "<b>100</b> credits" in text
     assert "charged)" not in text
@@ -274,10 +273,16 @@ def test_an_image_is_done_when_each_of_its_renditions_is(results: Results) -> No
     assert (page.title, len(page.cards)) == ("1 of 2 done", 4)
 
 
-def test_filters_offer_each_state_and_each_folder_with_all_below(results: Results) -> None:
+def test_what_did_not_come_out_says_why_and_can_be_filtered_by_state_and_folder(
+    results: Results,
+) -> None:
     for key in ("a.jpg", "x/b.jpg", "x/y/c.jpg"):
         results.add(manifest(key, REJECTED, reason=REASON))
     page = results.page()
+    assert page.states == ["rejected"] * 3
+    for said in ("b.jpg.yaml: is bad", "Correct it."):
+        assert said in page.text()
+    assert page.all("button", 0) == []
     radios = [one.attributes for one in page.all("input") if one.attributes["type"] == "radio"]
     states = [radio["value"] for radio in radios]
     assert states == ["", "rejected"]

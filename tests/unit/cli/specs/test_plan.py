@@ -236,7 +236,31 @@ def test_what_an_earlier_run_has_paid_is_not_paid_again(
 ) -> None:
     job = known(state, write("cat.png", png()))
     ledger = KeptLedger(jobs={job.fingerprint: job})
-    assert bill_for(find_drops(tmp_path, tmp_path / "out"), ledger.jobs.values()).credits == price
+    assert bill_for(find_drops(tmp_path, tmp_path / "out"), ledger.records).credits == price
+
+
+def test_files_of_one_upscale_are_priced_once_and_a_name_that_is_taken_is_free(
+    write: Write, shown: Plan, outcome: Callable[[], dict[str, Any]]
+) -> None:
+    names = "output: {format: png}}, {output: {format: jpeg, name: '{stem}-web{ext}'}"
+    write("dropscale.yaml", f"max_credits: 50\nrenditions: [{{{names}}}]")
+    write("cat.jpg", png())
+    write("cat.png", png(shade=1))
+
+    code, lines = shown()
+    assert (code, rows(lines)) == (
+        1,
+        [
+            ["cat.jpg", "8x6 → 16x12", "2x balanced, as cat.jpg@2x.png", "50"],
+            ["cat.jpg", "8x6 → 16x12", "2x balanced, as cat-web.jpg", "0", "same upscale"],
+        ],
+    )
+    at = lines.index("cat.png: rejected")
+    assert "cat.png and cat.jpg would have the same output name, cat-web " in lines[at + 1]
+    assert lines[-1].startswith("1 upscale of 1 image: 50 credits")
+    told = outcome()["drops"]
+    assert [one["output"]["name"] for one in told[0]["renditions"]] == [None, "cat-web"]
+    assert told[1]["reason"]["code"] == "OutputNameTaken"
 
 
 @pytest.mark.parametrize(("due", "price"), [(NOW, 100), (None, 50)])
@@ -246,7 +270,7 @@ def test_what_earlier_runs_left_unpaid_is_part_of_the_price(
     job = known(JobState.READY, write("other/dog.png", png(shade=7)), due=due)
     cat = write("cat.png", png())
     ledger = KeptLedger(jobs={job.fingerprint: job})
-    assert bill_for(find_drops(cat, tmp_path / "out"), ledger.jobs.values()).credits == price
+    assert bill_for(find_drops(cat, tmp_path / "out"), ledger.records).credits == price
 
 
 def test_what_a_result_will_lack_is_reported_before_paying(
