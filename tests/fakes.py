@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.account import KnownAccount
-from dropscale.ledger.batches import Batch, BatchLine, batch_id
+from dropscale.ledger.batches import Batch, BatchLine, Settlement, batch_id
 from dropscale.ledger.drops import Claim, Drop, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
@@ -231,7 +231,7 @@ class MemoryLedger:
 
     def save_waiter(self, waiter: Waiter) -> bool:
         known = self.waiters.get(_waiter_key(waiter))
-        if known is not None and waiter.is_older_than(known):
+        if known is not None and _is_older(waiter, known):
             return False
         self.waiters[_waiter_key(waiter)] = waiter
         return True
@@ -243,7 +243,7 @@ class MemoryLedger:
 
     def remove_waiter(self, waiter: Waiter) -> None:
         known = self.waiters.get(_waiter_key(waiter))
-        if known is not None and not waiter.is_older_than(known):
+        if known is not None and not _is_older(waiter, known):
             del self.waiters[_waiter_key(waiter)]
 
     def _require(self, change: Change) -> None:  # noqa: C901, PLR0912 # each kind of change
@@ -315,6 +315,11 @@ class MemoryLedger:
                 self.credits[window] = self.credits_spent(window) + credits
             case RequireOpenGate() | RequireOwner():
                 pass
+
+
+def _is_older(waiter: Waiter, other: Waiter) -> bool:
+    """Whether the other one is a later entry into the same wait."""
+    return (waiter.generation, waiter.entered) < (other.generation, other.entered)
 
 
 def _waiter_key(waiter: Waiter) -> tuple[str, ...]:
@@ -509,6 +514,19 @@ class FakeResults:
 
     def put_report(self, key: str, body: bytes, content_type: str) -> bool:
         return self.reports.setdefault(key, body) is body
+
+
+@dataclass
+class FakeEvents:
+    """The event bus for batches: the paths and settlements it was told of, if it listens."""
+
+    settled: list[tuple[str, Settlement]] = field(default_factory=list)
+    listens: bool = True
+
+    def announce_batch(self, batch: Batch, settlement: Settlement) -> bool:
+        if self.listens:
+            self.settled.append((batch.path, settlement))
+        return self.listens
 
 
 @dataclass

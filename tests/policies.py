@@ -31,6 +31,7 @@ class Statement:
     actions: tuple[str, ...]
     resources: tuple[str, ...]
     leading_keys: tuple[str, ...] = ("*",)
+    attributes: tuple[str, ...] | None = None
 
     def allows(self, permission: Permission) -> bool:
         """Return whether a call is permitted here."""
@@ -38,6 +39,7 @@ class Statement:
             permission.action in self.actions
             and any(fnmatchcase(permission.resource, pattern) for pattern in self.resources)
             and any(fnmatchcase(permission.leading_key, pattern) for pattern in self.leading_keys)
+            and (self.attributes is None or {*permission.attributes} <= {*self.attributes})
         )
 
 
@@ -114,12 +116,15 @@ class Policies:
         document = self._resolver.resolve(policy["PolicyDocument"], "PolicyDocument")
         for statement in document["Statement"]:
             assert statement["Effect"] == "Allow"
-            rows = statement.get("Condition", {}).get("ForAllValues:StringLike", {})
+            conditions = statement.get("Condition", {})
+            rows = conditions.get("ForAllValues:StringLike", {})
+            attributes = conditions.get("ForAllValues:StringEquals", {}).get("dynamodb:Attributes")
             yield Statement(
                 statement["Sid"],
                 _listed(statement["Action"]),
                 _listed(statement["Resource"]),
                 _listed(rows.get("dynamodb:LeadingKeys", "*")),
+                None if attributes is None else _listed(attributes),
             )
 
     def _chosen(self, value: Any) -> Any:

@@ -10,9 +10,8 @@ from typing import Any
 
 from cachetools import TTLCache
 
-from dropscale.ledger.batches import Batch, Settlement
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.drops import Drop
+from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState
 from dropscale.pipeline.check import Check
@@ -52,6 +51,7 @@ from dropscale.upscaler import FINAL_STATUSES, Mode, ProjectStatus
 from tests.fakes import (
     Clock,
     FakeCallbacks,
+    FakeEvents,
     FakeExecutions,
     FakeInputBucket,
     FakePixels,
@@ -88,6 +88,7 @@ class World:
     queue: FakeQueue = field(default_factory=FakeQueue)
     upscaler: FakeUpscaler = field(default_factory=FakeUpscaler)
     pixels: FakePixels = field(default_factory=FakePixels)
+    events: FakeEvents = field(default_factory=FakeEvents)
     stack_id: str = "stack"
     listens: bool = True
     """Whether the event bus takes announcements."""
@@ -103,7 +104,6 @@ class World:
         sleep = self.sleep or (lambda seconds: self.clock.advance(seconds=seconds))
         self.observed: list[DropState] = []
         self.announced: list[Drop] = []
-        self.settled: list[tuple[str, Settlement]] = []
         self.write_manifest = WriteManifest(
             self.ledger,
             self.results,
@@ -190,7 +190,7 @@ class World:
             gate=self.gate,
             write_manifest=self.write_manifest,
             settle_batch=SettleBatch(
-                self.ledger, self.results, self.announce_batch, self.clock, self.batch_quiet
+                self.ledger, self.results, self.events.announce_batch, self.clock, self.batch_quiet
             ),
             ownership=self.ownership,
             clock=self.clock,
@@ -223,12 +223,6 @@ class World:
         """Take an announcement, unless nobody listens."""
         if self.listens:
             self.announced.append(drop)
-        return self.listens
-
-    def announce_batch(self, batch: Batch, settlement: Settlement) -> bool:
-        """Take the announcement of a settlement, unless nobody listens."""
-        if self.listens:
-            self.settled.append((batch.path, settlement))
         return self.listens
 
     def put(self, key: str, body: bytes | str) -> None:
@@ -330,6 +324,10 @@ class World:
         self._resolve.decide(self.row(key), decision, lambda: PLENTY)
 
     def _end(self, state: ExecutionState) -> None:
-        rendition = self.ledger.drops[state.drop_id].renditions[state.rendition_id]
-        ended = rendition.model_copy(update={"generation": state.generation})
+        ended = Rendition(
+            id=state.rendition_id,
+            fingerprint=state.fingerprint,
+            parameters=self.ledger.jobs[state.fingerprint].parameters,
+            generation=state.generation,
+        )
         self.executions.ended.add(self.follow.execution_name(state.drop_id, ended))

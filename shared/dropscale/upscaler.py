@@ -33,9 +33,6 @@ PROJECT_TYPE = "IMAGE_UPSCALER"
 
 FINAL_STATUSES = frozenset({ProjectStatus.COMPLETE, ProjectStatus.ERROR, ProjectStatus.CANCELED})
 
-PROJECT_TYPE = "IMAGE_UPSCALER"
-"""The type of an upscaler's project."""
-
 SCALE_FACTORS = (2, 4)
 
 MODE_BY_ENHANCEMENT = MappingProxyType(

@@ -4,9 +4,13 @@ Workers import this too, beside nothing but botocore.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+_ATTRIBUTE = re.compile(r"(?<![:\w#])#?[a-z]\w*\b(?!\()")
+"""In an expression, whose keywords are capitals, and its functions before a parenthesis."""
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
@@ -15,11 +19,13 @@ class Permission(NamedTuple):
     """An action on one resource: what a call asks IAM for.
 
     `leading_key` is the kind of a row's partition key, such as `job#`; "": the call names none.
+    `attributes` are those that an update of a row names.
     """
 
     action: str
     resource: str
     leading_key: str = ""
+    attributes: tuple[str, ...] = ()
 
 
 class CallLog:
@@ -39,8 +45,9 @@ class CallLog:
         needed: dict[str, set[Permission]] = {}
         with self._path.open(encoding="utf-8") as lines:
             for line in lines:
-                function, *permission = json.loads(line)
-                needed.setdefault(function, set()).add(Permission(*permission))
+                function, action, resource, row, attributes = json.loads(line)
+                permission = Permission(action, resource, row, tuple(attributes))
+                needed.setdefault(function, set()).add(permission)
         return needed
 
 
@@ -69,14 +76,14 @@ def permissions(  # noqa: PLR0912 # one for each shape of call
                 ((kind, change),) = item.items()
                 action = "ConditionCheckItem" if kind == "ConditionCheck" else f"{kind}Item"
                 table = f"{prefix}:table/{change['TableName']}"
-                yield Permission(f"dynamodb:{action}", table, _leading_key(change))
+                yield Permission(f"dynamodb:{action}", table, *_row(change))
         case "dynamodb" if operation == "BatchGetItem":
             for table in call["RequestItems"]:
                 yield Permission(f"dynamodb:{operation}", f"{prefix}:table/{table}")
         case "dynamodb":
             index = f"/index/{call['IndexName']}" if "IndexName" in call else ""
             table = f"{prefix}:table/{call['TableName']}"
-            yield Permission(f"dynamodb:{operation}", f"{table}{index}", _leading_key(call))
+            yield Permission(f"dynamodb:{operation}", f"{table}{index}", *_row(call))
         case "sqs":
             yield Permission(f"sqs:{operation}", f"{prefix}:{call['QueueUrl'].rpartition('/')[2]}")
         case "secretsmanager":
@@ -94,8 +101,14 @@ def permissions(  # noqa: PLR0912 # one for each shape of call
             raise KeyError(f"say what {service}:{operation} asks IAM for")
 
 
-def _leading_key(call: Mapping[str, Any]) -> str:
+def _row(call: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return the kind of row that a call names, and the attributes that its update names."""
     values = call.get("ExpressionAttributeValues", {})
-    named = call.get("Item") or call.get("Key") or {"pk": values.get(":pk", {"S": ""})}
-    kind, mark, _ = named["pk"]["S"].partition("#")
-    return f"{kind}{mark}"
+    key = call.get("Item") or call.get("Key") or {"pk": values.get(":pk", {"S": ""})}
+    kind, mark, _ = key["pk"]["S"].partition("#")
+    if "UpdateExpression" not in call:
+        return f"{kind}{mark}", ()
+    names = call.get("ExpressionAttributeNames", {})
+    text = f"{call['UpdateExpression']} {call.get('ConditionExpression', '')}"
+    words = (names.get(word, word) for word in _ATTRIBUTE.findall(text))
+    return f"{kind}{mark}", tuple(sorted({*key, *words}))

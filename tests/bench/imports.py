@@ -62,7 +62,7 @@ def main() -> int:
     for name, milliseconds in medians.items():
         ratio, limit = milliseconds / medians[FLOOR], LIMITS.get(name)
         over = over or (limit is not None and ratio > limit)
-        print(f"{name:34}{milliseconds:6.0f}{ratio:9.2f}{limit or '':>7}")  # noqa: T201 # likewise
+        print(f"{name:34}{milliseconds:6.1f}{ratio:9.2f}{limit or '':>7}")  # noqa: T201 # likewise
     return int(over)
 
 

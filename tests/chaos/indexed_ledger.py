@@ -50,7 +50,7 @@ class IndexedLedger(MemoryLedger):
         self._move(before, self.drops[drop.id])
 
     def _make(self, change: Change) -> None:
-        self.changes += isinstance(change, SaveDrop | SaveJob | SaveHints | SaveBatch)
+        self.changes += isinstance(change, SaveDrop | SaveJob | SaveHints)
         self.watch(change)
         match change:
             case SaveDrop(drop):

@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
+from dropscale.ledger.batches import BatchLine, batch_id
 from dropscale.ledger.drops import Drop, Rendition
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState
+from dropscale.results.batch_report import BatchReport, report_keys
 from dropscale.results.manifest import manifest_key, manifest_of
 from dropscale.results.output_key import claimed_name, output_key
 from tests.chaos.simulated_stack import SimulatedStack
@@ -31,6 +33,7 @@ def violations(
     yield from _name_violations(stack)
     yield from _money_violations(stack)
     yield from _job_violations(stack)
+    yield from _batch_violations(stack)
     for message in stack.dead_letters:
         yield f"{message.key}: its message is in the dead-letter queue"
     yield from bugs(stack)
@@ -148,3 +151,43 @@ def _job_violations(stack: SimulatedStack) -> Iterator[str]:
             yield f"job {job.fingerprint[:8]} ({job.state}) is due for ever"
         if job.project_id and job.fingerprint not in shown:
             yield f"job {job.fingerprint[:8]} is paid, and no drop shows it"
+
+
+def _batch_violations(stack: SimulatedStack) -> Iterator[str]:
+    """Yield what is wrong with batches: the last report of each tells how its drops are now."""
+    ledger = stack.ledger
+    lines = {name: list(told.values()) for name, told in ledger.lines.items() if told}
+    of_drops = {
+        (batch_id(BUCKET, drop.batch), BatchLine.of(drop))
+        for drop in ledger.drops.values()
+        if drop.batch is not None
+    }
+    if of_drops != {(name, line) for name in lines for line in lines[name]}:
+        yield "the lines of batches are not those of their drops"
+    for batch in ledger.batches.values():
+        if batch.due is not None or batch.unannounced is not None:
+            yield f"batch {batch.path} never settles"
+    told = {batch_id(BUCKET, path): settlement for path, settlement in stack.events.settled}
+    for name in lines.keys() - told.keys():
+        yield f"batch {name} was never settled"
+    for name in lines.keys() & told.keys():
+        yield from _report_violations(stack, name, told[name].id, lines[name])
+    if len(set(stack.events.settled)) != len({(p, s.id) for p, s in stack.events.settled}):
+        yield "one settlement was told in two ways"
+
+
+def _report_violations(
+    stack: SimulatedStack, name: str, settlement: str, lines: Collection[BatchLine]
+) -> Iterator[str]:
+    path, reports = stack.ledger.batches[name].path, stack.results.reports
+    report_key, table_key = report_keys(path, settlement)
+    if report_key not in reports or table_key not in reports:
+        yield f"batch {path} has no report of its last settlement"
+        return
+    report = BatchReport.model_validate_json(reports[report_key])
+    told = {image.key: (image.state, image.outputs) for image in report.images}
+    if told != {line.key: (line.state, line.outputs) for line in lines}:
+        yield f"batch {path}: its last report is not how its drops ended"
+    rows = reports[table_key].decode("utf-8-sig").splitlines()
+    if len(rows) != len(lines) + 1:
+        yield f"batch {path}: its table has not a row for each image"

@@ -29,7 +29,7 @@ from tests.chaos.mutation import Mutant, applied, shown, summary, users_of
 _ROOT = Path(__file__).parents[2]
 _CAUGHT_BY = Path(__file__).with_name("caught_by.json")
 _TESTS = (
-    *("unit/ledger", "unit/pipeline", "chaos"),
+    *("unit/ledger", "unit/pipeline", "unit/test_output_key.py", "chaos"),
     *("contract/test_ledger_storage.py", "contract/test_ledger_repeats.py"),
     *("unit/magichour/test_create.py", "unit/magichour/test_sent_or_not.py"),
     *("unit/magichour/test_status_to_error.py", "unit/magichour/test_arguments.py"),
@@ -38,11 +38,23 @@ _NOT_ABOUT_RULES = ("test_fidelity.py", "test_finish.py", "test_burst.py", "test
 _LONGEST = 1.5
 """Seconds of processor time; what takes longer is not asked unless it is known to catch."""
 
-_LEDGER = ("jobs", "drops", "gate", "budget", "store", "walk", "rows", "owner", "account")
+_LEDGER = (
+    "jobs",
+    "drops",
+    "gate",
+    "budget",
+    "store",
+    "walk",
+    "rows",
+    "owner",
+    "account",
+    "batches",
+)
 _PUTS = (
     "_action",
     "_put",
     "_put_reference",
+    "_hold_name",
     "_count_slot",
     "_spend",
     "write",
@@ -65,7 +77,7 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "pipeline.sweep.Sweep._expire: Compare(due)[0] -> true": (
             f"{_TYPES}whatever is being paid is due"
         ),
-        "aws.ledger._refusal: Call(isinstance)[5] -> true": (
+        "aws.ledger._refusal: Call(isinstance)[6] -> true": (
             f"{_TYPES}by then only a budget is left that can have refused"
         ),
         "ledger.store.listing_of: Attribute(wait_until)[0] -> true": (
@@ -73,6 +85,9 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         ),
         "magichour.base_transport.Transport.send: Attribute(query)[0] -> true": (
             "an empty query is none to HTTP"
+        ),
+        "pipeline.parts.adopt.AdoptProject.__call__: Compare(state) -> true": (
+            "it saves updates of drops that show no wait"
         ),
         "pipeline.parts.start.StartJob.__call__: Compare(places) -> true": (
             "it saves a look at the gate: one that is as wide as can be is not widened"
@@ -207,6 +222,8 @@ def _all_mutants() -> Iterator[Mutant]:
     yield from table_mutants()
     for name in _LEDGER:
         yield from mutants_of(f"ledger.{name}")
+    for name in ("batches", "settle_batches"):
+        yield from mutants_of(f"pipeline.parts.{name}")
     for where in _WRITES:
         yield from mutants_in(f"aws.ledger.{where}", summary("aws.ledger.DynamoLedger.write"))
 

@@ -29,6 +29,7 @@ SECONDS = MappingProxyType(
         "executions": 0.03,
         "callbacks": 0.03,
         "queue": 0.02,
+        "events": 0.02,
         "upscaler.upload": 1.0,
         "upscaler.create": 1.5,
         "upscaler.project": 0.3,

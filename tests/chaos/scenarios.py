@@ -103,6 +103,8 @@ def _allowed(
     return {key: states | {DropState.FAILED} for key, states in scenario.ends.items()}
 
 
+_BATCH = b"batch: spring"
+
 SCENARIOS: Sequence[Scenario] = (
     Scenario("one drop", [Put("a.png", png())], {"a.png": _DELIVERED}),
     Scenario(
@@ -272,5 +274,29 @@ SCENARIOS: Sequence[Scenario] = (
         dict.fromkeys(("a.png", "b.png", "c.png"), _DELIVERED),
         setting=Setting(slots=1),
         owners={17.0: "another", 1200.0: "stack"},
+    ),
+    Scenario(
+        "a batch, and one that comes after its settlement",
+        [
+            Put("b/dropscale.yaml", _BATCH),
+            Put("b/a.png", png(), at=5),
+            Put("b/text.png", b"no image", at=6),
+            Put("b/c.png", png(), at=_HOUR),
+        ],
+        {
+            "b/a.png": _DELIVERED,
+            "b/text.png": frozenset({DropState.REJECTED}),
+            "b/c.png": _DELIVERED,
+        },
+    ),
+    Scenario(
+        "a batch that an image leaves",
+        [
+            Put("b/dropscale.yaml", _BATCH),
+            Put("b/a.png", png(), at=5),
+            Put("b/dropscale.yaml", b"batch: summer", at=200),
+            Put("b/a.png", png(), at=_HOUR),
+        ],
+        {"b/a.png": _DELIVERED},
     ),
 )

@@ -28,7 +28,7 @@ from tests.chaos.state_machine import StateMachine, Tokens
 from tests.chaos.vendor import Vendor
 from tests.chaos.virtual_time import Signal, VirtualTime
 from tests.chaos.webhooks import FUNCTION_SECONDS, EventSender, Webhooks
-from tests.fakes import FakeInputBucket, FakeResults
+from tests.fakes import FakeEvents, FakeInputBucket, FakeResults
 from tests.world import BUCKET, World
 
 _LIVELY = timedelta(minutes=5)
@@ -102,6 +102,7 @@ class SimulatedStack:
         self._running, self._running_since = 0, self.clock.now
         self.last_event_at = self.clock.now
         self.ledger, self.bucket, self.results = IndexedLedger(), FakeInputBucket(), FakeResults()
+        self.events = FakeEvents()
         self.executions: dict[str, ExecutionStatus] = {}
         self.dead_letters: list[Message] = []
         self.errors: list[Exception] = []
@@ -129,6 +130,8 @@ class SimulatedStack:
             executions=through("executions", _Executions(self)),
             callbacks=through("callbacks", self.tokens),
             queue=through("queue", _DropQueue(self)),
+            events=through("events", self.events),
+            batch_quiet=timedelta(seconds=parameter("BatchQuietSeconds")),
             upscaler=through("upscaler", vendor),
         )
         if setting.webhooks is not None:
@@ -160,6 +163,10 @@ class SimulatedStack:
         """Put a message into the queue, to be seen after its delay."""
         message = Message(key)
         self.time.after(delay + parameter("SettleSeconds"), partial(self._show, message))
+
+    def send_event(self, event: ProjectEvent, seconds: float) -> None:
+        """Let the vendor's webhook send an event so much later."""
+        self.time.after(seconds, partial(self._invoke, "webhook", event))
 
     def settle(self, within: timedelta) -> bool:
         """Let time pass until nothing is left to do; return whether that happened."""
@@ -293,6 +300,8 @@ class SimulatedStack:
                 return world.deliver_result(ExecutionState.model_validate(event), remaining).id
             case "fail":
                 return world.report_failure(ExecutionState.model_validate(event), remaining).id
+            case "webhook":
+                return world.receive_event(event)
             case "sweep":
                 return world.sweep_once(remaining)
             case "webhook":

@@ -1,19 +1,35 @@
 """The vendor's places are kept busy, and results are there soon after they are done."""
 
+from typing import Any
+
 import pytest
 
 from dropscale.pipeline import check
 from dropscale.pipeline.parts.follow import Timing
-from tests.bench.places import Limits, crowd, measure, shortfalls
+from tests.bench.places import (
+    LIMITS_WITH_WEBHOOKS,
+    Limits,
+    crowd,
+    measure,
+    shortfalls,
+    webhooks,
+)
 
 DROPS = 150
 
 
-def test_few_places_are_kept_busy_by_few_transitions() -> None:
-    burst, single = measure(DROPS, seed=1)
-    many = crowd(DROPS, seed=1)
+@pytest.mark.parametrize(
+    ("changed", "limits"),
+    [({}, Limits()), (webhooks(), LIMITS_WITH_WEBHOOKS)],
+    ids=["polling", "with webhooks"],
+)
+def test_few_places_are_kept_busy_by_few_transitions(
+    changed: dict[str, Any], limits: Limits
+) -> None:
+    burst, single = measure(DROPS, seed=1, **changed)
+    many = crowd(DROPS, seed=1, **changed)
 
-    assert list(shortfalls(burst, single, many, Limits(), DROPS)) == []
+    assert list(shortfalls(burst, single, many, limits, DROPS)) == []
 
 
 def test_late_looks_and_a_used_up_quota_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from dropscale.specs.faults import SpecInvalid
 from dropscale.specs.merge import MAX_PROMPTS_BYTES, effective_spec, merge, stack_defaults
 from dropscale.specs.model import MAX_RENDITIONS
 from dropscale.specs.parse import parse_folder_spec, parse_sidecar
-from dropscale.specs.values import MAX_LABEL, MAX_PROMPT
+from dropscale.specs.values import MAX_BATCH_NAME, MAX_LABEL, MAX_PROMPT
 from dropscale.upscaler import Mode
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -89,6 +89,7 @@ def largest_specs(character: str) -> tuple[str, bytes, bytes]:
     ]
     own = {"renditions": renditions, "skip_if": {"min_width": 9}, "max_credits": 999999}
     prompt = {"style": {"prompt": character * MAX_PROMPT}, "name": label, "revision": label}
+    prompt |= {"batch": character * MAX_BATCH_NAME}
     outer, inner = (json.dumps(spec, ensure_ascii=False).encode() for spec in (prompt, own))
     return key, outer, inner
 
@@ -140,7 +141,7 @@ def largest_drop(character: str) -> Drop:
             name: one.move(DropState.SUPERSEDED, reason=one.reason)
             for name, one in drop.renditions.items()
         }
-        drop = drop.evaluate(kept | planned, NOW, spec=spec, warnings=told(text))
+        drop = drop.evaluate(kept | planned, NOW, spec=spec, batch=spec.batch, warnings=told(text))
         for ended in zip(*(endings(one, key, text) for one in planned.values()), strict=True):
             drop = drop.with_renditions(ended, NOW)
     return drop
@@ -153,12 +154,13 @@ def test_the_largest_drop_is_a_row(character: str) -> None:
         MAX_RENDITIONS
     )
 
-    (size,) = written(SaveDrop(drop))
+    size, line = written(SaveDrop(drop))
     assert MOST / 3 < size < MOST - 10_000, size
+    assert 3000 < line < MOST / 10, line
     declined = drop.set_state(
         DropState.REJECTED, NOW, reason=Reason(code="x", message=character * 10**5, fix="y" * 10**5)
     )
-    (size,) = written(SaveDrop(declined))
+    size, _ = written(SaveDrop(declined))
     assert size < MOST - 10_000
 
 

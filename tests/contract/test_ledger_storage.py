@@ -17,11 +17,12 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 from dropscale.aws.ledger import DynamoLedger, records_in
 from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.account import KnownAccount
+from dropscale.ledger.batches import Batch, BatchLine
 from dropscale.ledger.drops import Claim, Drop, Output, Rendition, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject, Parameters
 from dropscale.ledger.owner import Owner
-from dropscale.ledger.rows import SCHEMA, NewerSchema, Row
+from dropscale.ledger.rows import SCHEMA, NewerSchema, Record
 from dropscale.ledger.states import ASKED_AGAIN, DropState, JobState, WaitReason
 from dropscale.ledger.store import (
     END_OF_TIME,
@@ -34,6 +35,7 @@ from dropscale.ledger.store import (
     Detach,
     FreeSlot,
     GateClosed,
+    LeaveBatch,
     Ledger,
     LedgerConflict,
     Limits,
@@ -45,6 +47,7 @@ from dropscale.ledger.store import (
     RequireOpenGate,
     RequireOwner,
     SaveAccount,
+    SaveBatch,
     SaveDrop,
     SaveGate,
     SaveHints,
@@ -133,7 +136,7 @@ def a_drop() -> Drop:
     )
 
 
-def rounded(record: Row | None) -> object:
+def rounded(record: Record | None) -> object:
     assert record is not None
     return record.model_dump(mode="json")
 
@@ -692,3 +695,47 @@ def test_a_drop_that_is_asked_again_is_due_once_its_manifest_says_so(
     ledger.write(SaveDrop(too_dear))
     ledger.note_manifest_written(too_dear)
     assert ledger.list_due(Agenda.DENIED_DROPS, past, 10) == []
+
+
+def test_a_drop_has_its_line_in_its_batch_which_is_listed_while_it_is_open(ledger: Ledger) -> None:
+    drop = a_drop().model_copy(update={"batch": "é t/spring", "has_news": True})
+    batch = Batch.first("in", "é t/spring").wake(NOW)
+    ledger.write(SaveDrop(drop), SaveBatch(batch))
+    assert rounded(ledger.batch(batch.id)) == rounded(batch)
+    assert ledger.list_due(Agenda.BATCHES, NOW + timedelta(seconds=1), 10) == [batch.id]
+    assert ledger.has_open_drops(batch.id)
+    (line,) = ledger.batch_lines(batch.id, None, 10)
+    assert rounded(line) == rounded(BatchLine.of(drop))
+    with pytest.raises(LedgerConflict):
+        ledger.write(SaveBatch(batch))
+
+    ended = drop.set_state(DropState.REJECTED, NOW, renditions={})
+    ledger.write(SaveDrop(ended), SaveBatch(batch.rest()))
+    assert not ledger.has_open_drops(batch.id)
+    assert ledger.list_due(Agenda.BATCHES, NOW + timedelta(seconds=1), 10) == []
+    (line,) = ledger.batch_lines(batch.id, None, 10)
+    assert rounded(line) == rounded(BatchLine.of(ended))
+    assert ledger.batch_lines(batch.id, ended.id, 10) == []
+    ledger.note_manifest_written(ended)
+    known = ledger.drop(ended.id)
+    assert known is not None
+    assert not known.has_news
+
+    left = known.set_state(DropState.SKIPPED, NOW, batch=None)
+    ledger.write(SaveDrop(left), LeaveBatch(batch.id, left.id))
+    assert ledger.batch_lines(batch.id, None, 10) == []
+
+
+def test_the_lines_of_a_batch_are_read_page_by_page_in_their_order(ledger: Ledger) -> None:
+    drops = [
+        Drop(id=f"{number:03}", source=Source(bucket="in", key=f"{number}.png", etag="e"))
+        for number in range(7)
+    ]
+    for drop in drops:
+        ledger.write(SaveDrop(drop.set_state(DropState.REJECTED, NOW, batch="spring")))
+    name, last, found = Batch.first("in", "spring").id, None, []
+    while page := ledger.batch_lines(name, last, 3):
+        assert len(page) <= 3
+        last = page[-1].drop_id
+        found += [line.drop_id for line in page]
+    assert found == [drop.id for drop in drops]

@@ -62,15 +62,17 @@ def test_its_role_reads_one_secret_and_can_neither_start_nor_settle_a_job() -> N
     assert [len(one) for one in secrets] == [1]
     assert secrets[0][0].endswith(":secret:dropscale-WebhookSecret")
 
-    def may(action: str, row: str) -> bool:
-        needed = Permission(f"dynamodb:{action}", TABLE, row)
+    def may(action: str, row: str, *attributes: str) -> bool:
+        needed = Permission(f"dynamodb:{action}", TABLE, row, attributes)
         return any(one.allows(needed) for one in statements)
 
-    # Each start and each end of a job changes the slots in the same transaction.
-    assert may("PutItem", "job#")
+    assert may("UpdateItem", "job#", "seq", "hints", "due")
     assert may("GetItem", "attempt#")
-    for row in ("slots", "budget#", "gate", "drop#", "owner", ""):
-        assert not may("PutItem", row), row
+    for name in ("state", "attempt_id", "project_id", "orphans", "credits_charged"):
+        assert not may("UpdateItem", "job#", "seq", name), name
+    for row in ("slots", "budget#", "gate", "drop#", "owner", "project#", ""):
         assert not may("UpdateItem", row), row
+    for action in ("PutItem", "DeleteItem", "ConditionCheckItem", "Scan"):
+        assert not may(action, "job#"), action
     services = {action.partition(":")[0] for one in statements for action in one.actions}
     assert services == {"dynamodb", "secretsmanager", "logs", "states"}

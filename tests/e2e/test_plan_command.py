@@ -43,6 +43,13 @@ renditions: [{style: {mode: preserve}}, {style: {mode: creative}}]
     "pairs/one/dog.png.json": '{"style": {"enhancement": "Resemblance"}}',
     "pairs/one/prompted.png": png(shade=6),
     "pairs/one/prompted.png.yaml": "renditions: [{scale_factor: 2, style: {mode: creative}}]",
+    "named/dropscale.yaml": """
+preset: web
+presets: {web: {output: {name: "{stem}-{preset}{ext}"}}}
+renditions: [{output: {format: png}}, {output: {format: jpeg}}, {output: {name: "{hash}{ext}"}}]
+""",
+    "named/cat.png": png(shade=10),
+    "named/dog/cat.png": png(shade=12),
     "broken/dropscale.yaml": "scale_facter: 4",
     "broken/cow.png": png(shade=9),
 }
@@ -51,6 +58,8 @@ PRICES = {
     "fresh.png": 50,
     "pairs/cat.png": 25 + 50,
     "pairs/one/dog.png": 100,
+    "named/cat.png": 50,
+    "named/dog/cat.png": 50,
 }
 """What each image adds; all others add nothing."""
 
@@ -98,6 +107,10 @@ def test_a_run_charges_what_was_planned_and_the_next_one_what_is_new(folder: Fol
     for drop in planned["drops"]:
         price = sum(rendition["credits"] for rendition in drop["renditions"])
         assert (drop["key"], price) == (drop["key"], PRICES.get(drop["key"], 0))
+
+    files = next(drop["files"] for drop in came["drops"] if drop["key"] == "named/cat.png")
+    assert [Path(file).name for file in files[:2]] == ["cat-web.png", "cat-web.jpg"]
+    assert all(Path(file).is_file() for file in files)
 
     assert (again := folder.plan(code=1))["credits"] == 0
     assert again["credits_before"] == planned["credits"]

@@ -84,7 +84,13 @@ def test_results_lie_where_the_images_lay(mixed: Finished) -> None:
         "bad.png.dropscale.json",
         "text.jpg.dropscale.json",
         "index.html",
+        "run.dropscale-batch.json",
+        "run.dropscale-batch.csv",
     }
+    report = json.loads((mixed.out / "run.dropscale-batch.json").read_bytes())
+    states = sorted(image["state"] for image in report["images"])
+    assert states == ["delivered", "delivered", "rejected", "rejected"]
+    assert report["totals"]["credits"] == 150
     with Image.open(mixed.out / f"{LEAF}@4x-preserve.png") as image:
         assert image.size == (32, 24)
 

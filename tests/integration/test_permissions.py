@@ -38,13 +38,15 @@ from dropscale.upscaler import Mode
 from dropscale_embedded.api import EmbeddedApi, StubEngine
 from dropscale_embedded.api.engines import Stopped
 from dropscale_embedded.api.faults import Call, FaultPlan, Outcome, Rule
-from dropscale_embedded.api.picture import Picture
+from dropscale_embedded.api.picture import ImageFault, Picture
 from dropscale_embedded.cloud import EmbeddedCloud
 from tests.aws_calls.call_log import ACCOUNT, CallLog, Permission
 from tests.fakes import png
 from tests.policies import TEMPLATE, Policies, Statement, policies_in_use, refused_calls
 
-FUNCTIONS = [f"{name}Function" for name in ("Submit", "Check", "Deliver", "Fail", "Sweep")]
+FUNCTIONS = [
+    f"{name}Function" for name in ("Submit", "Check", "Deliver", "Fail", "Sweep", "Webhook")
+]
 
 BY_LAMBDA = "Lambda does it with the function's role"
 BY_STORAGE = "S3 and DynamoDB do it with the function's role, where KmsKeyArn names a key"
@@ -66,7 +68,7 @@ IMPLIED = {
 DEADLINE_SECONDS = 240.0
 FIRST, WITHDRAWN, FAILING, LAST = "first.png", "withdrawn.png", "failing.png", "last.png"
 UNREAD, UPLOADED, UNWATCHED = "unread.png", "uploaded.png", "unwatched.png"
-TOO_LATE, BROKEN = "too late.png", "broken.png"
+TOO_LATE, BROKEN, FAILING_LATER = "too late.png", "broken.png", "failing later.png"
 
 WAITING, AT_VENDOR = {DropState.WAITING}, {DropState.SUBMITTED, DropState.RENDERING}
 DELIVERED, FAILED, REJECTED = {DropState.DELIVERED}, {DropState.FAILED}, {DropState.REJECTED}
@@ -88,27 +90,33 @@ def needed(aws_calls: CallLog, busy_stack: None) -> Needed:
 
 
 class HeldEngine(StubEngine):
-    """Renders as many images as it is let."""
+    """Renders as many images as it is let, and fails on one of a width when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, failing_width: int) -> None:
         super().__init__(seconds=0)
+        self._failing_width = failing_width
         self._permits = threading.Semaphore(0)
+        self.fail = threading.Event()
 
     def let(self, images: int) -> None:
         """Let so many more images be rendered."""
         self._permits.release(images)
 
     def upscale(self, picture: Picture, *, stopping: threading.Event, **kwargs: Any) -> Picture:
-        while not self._permits.acquire(timeout=0.1):
+        is_failing = picture.colour.width == self._failing_width
+        go_on = self.fail.wait if is_failing else self._permits.acquire
+        while not go_on(timeout=0.1):
             if stopping.is_set():
                 raise Stopped
+        if is_failing:
+            raise ImageFault("invalid_file_format", "As the test says")
         return super().upscale(picture, stopping=stopping, **kwargs)
 
 
 @pytest.fixture(scope="module")
 def busy_stack() -> None:
     """Two slots and many who want them, on a stack whose sweeper finds work left behind."""
-    engine = HeldEngine()
+    engine = HeldEngine(failing_width=13)
     fails = Rule(call=Call.RENDER, match=f"*{FAILING}*", fault=Outcome(status="error"))
     with (
         EmbeddedApi(engine=engine, faults=FaultPlan(rules=(fails,))) as api,
@@ -122,6 +130,7 @@ def busy_stack() -> None:
                 "DailyCreditLimit": str(BUDGET.daily),
                 "ApiBaseUrl": api.base_url,
                 "TagDrops": "true",
+                "Webhooks": "enabled",
             },
             secrets={"ApiKeySecret": api.token},
             before_events=lambda cloud: leave_work(cloud, api),
@@ -131,15 +140,17 @@ def busy_stack() -> None:
         await_states(
             cloud, {BROKEN: REJECTED, UPLOADED: REJECTED, UNREAD: AT_VENDOR, UNWATCHED: AT_VENDOR}
         )
-        for key, width in ((FIRST, 3), (WITHDRAWN, 5), (FAILING, 7), (LAST, 9)):
+        waiting = (FIRST, 3), (WITHDRAWN, 5), (FAILING, 7), (FAILING_LATER, 13), (LAST, 9)
+        for key, width in waiting:
             put(cloud, key, png(width, 2))
             await_states(cloud, {key: WAITING})
         put(cloud, f"{WITHDRAWN}.yaml", b"scale_factor: 4")
         eventually_idle(cloud)
-        engine.let(
-            2
-        )  # then the first and the failing one start, and with the latter's end the last
-        await_states(cloud, {FAILING: FAILED, LAST: AT_VENDOR})
+        # Then the first and the failing ones start, and with the latter's end the last.
+        engine.let(2)
+        await_waiter(cloud, FAILING_LATER)
+        engine.fail.set()
+        await_states(cloud, {FAILING: FAILED, FAILING_LATER: FAILED, LAST: AT_VENDOR})
         engine.let(100)
         await_states(cloud, dict.fromkeys((UNREAD, UNWATCHED, FIRST, WITHDRAWN, LAST), DELIVERED))
         spend_the_budget(cloud)
@@ -158,6 +169,10 @@ def spend_the_budget(cloud: EmbeddedCloud) -> None:
 
 def leave_work(cloud: EmbeddedCloud, api: EmbeddedApi) -> None:
     """Leave a job whose image is to be read again, one to start, and one that nobody watches."""
+    cloud.client("secretsmanager").put_secret_value(
+        SecretId=cloud.outputs["WebhookSecretArn"],
+        SecretString=api.create_webhook(cloud.outputs["WebhookUrl"]),
+    )
     (rule,) = cloud.client("events").list_rules()["Rules"]
     cloud.client("events").disable_rule(Name=rule["Name"])
     put(cloud, UNREAD, png())  # of which the sweeper alone is to tell submit
@@ -217,6 +232,17 @@ def await_states(cloud: EmbeddedCloud, expected: dict[str, set[DropState]]) -> N
         while (found := state(cloud, key)) not in states:
             assert time.monotonic() < deadline, f"{key}: {found}"
             time.sleep(0.05)
+
+
+def await_waiter(cloud: EmbeddedCloud, key: str) -> None:
+    """Wait until an execution waits for a drop's event."""
+    deadline, dynamodb = time.monotonic() + DEADLINE_SECONDS, cloud.client("dynamodb")
+    name = f"waiter#{Drop.id_of(cloud.outputs['InputBucketName'], key)}#"
+    rows: list[Any] = []
+    while not any(row["sk"]["S"].startswith(name) for row in rows):
+        assert time.monotonic() < deadline, rows
+        rows = dynamodb.scan(TableName=cloud.outputs["LedgerTableName"])["Items"]
+        time.sleep(0.1)
 
 
 def eventually_idle(cloud: EmbeddedCloud) -> None:

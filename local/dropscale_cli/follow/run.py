@@ -14,6 +14,7 @@ from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale_cli.errors import NothingToDrop
 from dropscale_cli.files.drops import Drops, IgnoredFiles, find_drops
 from dropscale_cli.files.state_folder import StateFolder
+from dropscale_cli.follow.batch_report import write_run_report
 from dropscale_cli.follow.places import OutputFolder, Place, PlannedRun, Session, place_of
 from dropscale_cli.follow.summary import Summary
 from dropscale_cli.follow.watch import WatchedFolder, watch
@@ -159,6 +160,9 @@ def _report(
         running.page.path if running.page else None,
         place.command("run", str(options.path)),
     )
+    if running.page:
+        warning = write_run_report(options.out, options.path.resolve().name, followed)
+        Terminal(to_stderr=True).say(*filter(None, [warning]))
     summary.tell(as_json=options.as_json)
     return summary
 

@@ -124,6 +124,22 @@ def short_reason(reason: Reason | None) -> Reason | None:
     return reason.model_copy(update={"message": message, "fix": fix})
 
 
+def jobs_in(lines: Iterable[BatchLine]) -> dict[str, LineJob]:
+    """Return the jobs of some lines, each once, by fingerprint.
+
+    A drop that no longer wants a job's result knows less of its cost than the others.
+    """
+    found: dict[str, LineJob] = {}
+    for job in (job for line in lines for job in line.jobs):
+        known = found.get(job.fingerprint, job)
+        most = {
+            "credits": max(job.credits, known.credits),
+            "refunded": max(job.refunded, known.refunded),
+        }
+        found[job.fingerprint] = job.model_copy(update=most)
+    return found
+
+
 def span_of(timeline: Sequence[TimelineEntry]) -> tuple[datetime | None, datetime | None]:
     """Return when a drop was last wanted anew, and when its state last changed."""
     if not timeline:
@@ -158,7 +174,7 @@ class Totals(Record):
         sums = {name: getattr(self, name) for name in ("delivered", "skipped", "failed", "pending")}
         for line in lines:
             sums[_COUNTED_AS.get(line.state, "pending")] += 1
-        jobs = {job.fingerprint: job for line in lines for job in line.jobs}
+        jobs = jobs_in(lines)
         began = [at for at in (self.began, *(line.began for line in lines)) if at]
         ended = [at for at in (self.ended, *(line.ended for line in lines)) if at]
         return self.model_copy(

@@ -126,10 +126,7 @@ class Sweep:
         If events have named its project, it is adopted.
         """
         now = self.clock()
-        found = self.start.adopt.noted(job)
-        if found.has_project:
-            self.follow.update_drops(found)
-            return True
+        self.start.adopt.noted(job)
 
         def expire(job: Job) -> Job:
             is_dead = job.due is not None and job.due < now
@@ -137,7 +134,7 @@ class Sweep:
 
         after = amend_job(self.ledger, job.fingerprint, expire, only=JobState.SUBMITTING)
         self.follow.update_drops(after)
-        return after.state is JobState.UNKNOWN
+        return after.state is not JobState.SUBMITTING
 
     def _start_ready_jobs(self, run: _Run) -> None:
         """Start jobs until one must wait; if the gate's time is up, one goes first as a probe."""
@@ -317,9 +314,9 @@ class Sweep:
 
     def _look_again(self, job: Job, due: datetime | None) -> None:
         """Plan the next round, unless the job has changed meanwhile: then its due time stays."""
-        if job.hinted_at is not None:
-            again = self.clock() + pause_at_age(self.clock() - job.hinted_at)
-            due = again if due is None else min(due, again)
+        if due is None and job.hints:
+            now = self.clock()
+            due = now + pause_at_age(now - (job.hinted_at or now))
         with suppress(LedgerConflict):
             self.ledger.write(SaveJob(job.end_round(due)))
 

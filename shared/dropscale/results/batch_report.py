@@ -2,18 +2,29 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from dropscale.ledger.batches import Batch, BatchLine, Totals
-from dropscale.ledger.drops import Reason
+from dropscale.ledger.batches import (
+    Batch,
+    BatchLine,
+    LineJob,
+    Totals,
+    jobs_in,
+    output_keys,
+    short_reason,
+    span_of,
+)
+from dropscale.ledger.drops import Drop, Reason
 from dropscale.ledger.rows import Instant
 from dropscale.ledger.states import DropState, WaitReason
-from dropscale.results.manifest import schema_text
+from dropscale.results.manifest import Manifest, schema_text
 from dropscale.results.output_key import fitting_key
 from dropscale.specs.keys import BATCH_REPORT_SUFFIX, BATCH_TABLE_SUFFIX
+from dropscale.upscaler import price
 
 _COLUMNS = (
     "key",
@@ -27,7 +38,8 @@ _COLUMNS = (
     "message",
     "fix",
 )
-_FORMULA_SIGNS = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 # the wide ones count, too
+_FORMULA_SIGNS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+"""The wide ones of East Asian keyboards count, too."""
 
 
 class ReportImage(BaseModel):
@@ -98,6 +110,13 @@ class BatchReport(BaseModel):
             images=tuple(_images(lines)),
         )
 
+    @classmethod
+    def of_manifests(cls, name: str, manifests: Iterable[Manifest], now: datetime) -> Self:
+        """Return the report of images that were upscaled together, by their manifests."""
+        lines = [line_of(manifest) for manifest in manifests]
+        batch = Batch.first("", name).wake(now).become_quiet(now, now)
+        return cls.of(batch, lines, Totals().with_lines(lines), 1, is_last=True)
+
     def as_json(self) -> bytes:
         """Return it as JSON, indented, in UTF-8."""
         return self.model_dump_json(indent=2).encode()
@@ -114,6 +133,24 @@ class BatchReport(BaseModel):
         for image in self.images:
             table.writerow(map(_cell, _cells(image)))
         return text.getvalue().encode("utf-8-sig")
+
+
+def line_of(manifest: Manifest) -> BatchLine:
+    """Return what a drop's manifest tells a report; the same as its row does."""
+    began, ended = span_of(manifest.timeline)
+    source = manifest.source
+    return BatchLine(
+        drop_id=Drop.id_of(source.bucket, source.key),
+        key=source.key,
+        state=manifest.state,
+        is_open=not manifest.is_settled,
+        waiting_for=manifest.waiting_for,
+        reason=short_reason(manifest.reason),
+        outputs=output_keys(manifest.jobs),
+        jobs=tuple(LineJob.of(job, price(job.scale_factor, job.mode)) for job in manifest.jobs),
+        began=began,
+        ended=ended,
+    )
 
 
 def report_keys(path: str, settlement: str, part: int = 1) -> tuple[str, str]:
@@ -135,11 +172,9 @@ def json_schema() -> str:
 
 
 def _images(lines: Sequence[BatchLine]) -> Iterator[ReportImage]:
-    counted: set[str] = set()
-    for line in lines:
-        jobs = [job for job in line.jobs if job.fingerprint not in counted]
-        counted |= {job.fingerprint for job in jobs}
-        own = {job.fingerprint: job for job in jobs}.values()
+    left = jobs_in(lines)
+    for line in sorted(lines, key=lambda line: line.key):
+        own = [left.pop(job.fingerprint) for job in line.jobs if job.fingerprint in left]
         yield ReportImage(
             key=line.key,
             state=line.state,

@@ -118,22 +118,26 @@ def manifest_of(drop: Drop, *more: CodedWarning) -> Manifest:
 
 def _warnings_of_renditions(drop: Drop) -> Iterator[CodedWarning]:
     for rendition in drop.renditions.values():
-        if rendition.state is not DropState.SUPERSEDED:
+        if not _is_superseded(rendition):
             yield from rendition.warnings
 
 
 def _unknown_charges(drop: Drop) -> Iterator[CodedWarning]:
     """Yield warnings about charges that are unknown, and no longer wanted."""
     for rendition in drop.renditions.values():
-        if rendition.state is DropState.SUPERSEDED and rendition.reason is not None:
+        if _is_superseded(rendition) and rendition.reason is not None:
             told = f"of an earlier spec: {rendition.reason.message}. {rendition.reason.fix}"
             yield CodedWarning(WarningCode.EARLIER_CHARGE, told)
 
 
+def _is_superseded(rendition: Rendition) -> bool:
+    return rendition.state is DropState.SUPERSEDED
+
+
 def _jobs(drop: Drop) -> Iterator[ManifestJob]:
-    """Yield the renditions; if several share a job, only one has its credits."""
+    """Yield the renditions, superseded ones last; of those that share a job one has its credits."""
     told: set[str] = set()
-    for rendition in drop.renditions.values():
+    for rendition in sorted(drop.renditions.values(), key=_is_superseded):
         is_first = rendition.fingerprint not in told
         charged = drop.credits_of(rendition.fingerprint) if is_first else None
         told.add(rendition.fingerprint)

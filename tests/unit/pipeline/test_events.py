@@ -10,7 +10,7 @@ import pytest
 from dropscale.coded_warning import WarningCode
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.states import DropState, JobState
-from dropscale.ledger.store import MOST_NOTED, Change, LedgerConflict, RequireOpenGate
+from dropscale.ledger.store import MOST_NOTED, Change, LedgerConflict, RequireOpenGate, SaveJob
 from dropscale.magichour import errors
 from dropscale.magichour.webhooks import EventKind, ProjectEvent
 from dropscale.pipeline.parts.start import StartOutcome
@@ -100,6 +100,12 @@ def told_after_a_refusal(world: World) -> None:
     tell(world, made(world))
 
 
+def told_after_a_rejection(world: World) -> None:
+    drop(world, errors.InvalidRequest("POST /v1/ai-image-upscaler", status=400))
+    assert world.row("cat.png").state is DropState.REJECTED
+    tell(world, made(world))
+
+
 def told_before_a_refusal(world: World) -> None:
     drop(world, REFUSED, lambda: tell(world, made(world)))
 
@@ -114,6 +120,7 @@ def told_before_a_refusal(world: World) -> None:
         told_after_giving_up,
         told_after_pay_again,
         told_after_a_refusal,
+        told_after_a_rejection,
         told_before_a_refusal,
     ],
 )
@@ -132,7 +139,8 @@ def test_a_lost_create_is_delivered_without_anyone_and_paid_once(
     world.sweep(minutes=1)
 
     assert world.row("cat.png").state is DropState.DELIVERED
-    assert world.manifest("cat.png")["state"] == "delivered"
+    manifest = world.manifest("cat.png")
+    assert (manifest["state"], manifest["warnings"]) == ("delivered", [])
     assert (world.only_job.state, world.only_job.project_id) == (JobState.COMPLETE, "lost")
     assert (world.only_job.hints, world.only_job.orphans) == ((), ())
     assert world.upscaler.creates == []
@@ -154,6 +162,52 @@ def test_what_no_answer_settles_at_first_is_settled_by_a_later_one(world: World)
     world.pass_hours(2)
 
     assert world.row("cat.png").state is DropState.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("is_told", "seconds_left", "is_settled"),
+    [(True, PLENTY, True), (True, 30, False), (False, PLENTY, False)],
+)
+def test_an_attempt_whose_answer_is_lost_reads_what_events_named(
+    world: World, is_told: bool, seconds_left: float, is_settled: bool
+) -> None:
+    drop(world, THROTTLED)
+    world.gate.open()
+    left = [PLENTY]
+
+    def lose() -> None:
+        left[0] = seconds_left
+        if is_told:
+            tell(world, made(world))
+        raise LOST
+
+    world.upscaler.before_answer = lose
+    outcome = world.start(world.only_job.fingerprint, lambda: left[0])
+
+    assert outcome is (StartOutcome.STARTED if is_settled else StartOutcome.UNKNOWN)
+    assert world.only_job.project_id == ("lost" if is_settled else None)
+    assert world.only_job.state is (JobState.SUBMITTED if is_settled else JobState.UNKNOWN)
+    world.pass_hours(1)
+    assert world.only_job.state is (JobState.COMPLETE if is_told else JobState.UNKNOWN)
+
+
+def test_an_attempt_that_loses_every_race_for_its_project_is_unknown_until_the_sweep(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = MemoryLedger.write
+
+    def lose_if_adopted(ledger: MemoryLedger, *changes: Change) -> None:
+        if any(isinstance(one, SaveJob) and one.job.project_id == "lost" for one in changes):
+            raise LedgerConflict
+        write(ledger, *changes)
+
+    with monkeypatch.context() as racing:
+        racing.setattr(MemoryLedger, "write", lose_if_adopted)
+        told_while_it_is_paid(world)
+    assert world.only_job.state is JobState.UNKNOWN
+
+    world.sweep(minutes=3)
+    assert world.only_job.project_id == "lost"
 
 
 OTHERS = "cat.png [00000000-1-ffffffffffffffffffffffff]"
@@ -181,7 +235,7 @@ def test_nothing_is_adopted_that_a_look_does_not_find_to_be_the_attempts(
 
     job = world.only_job
     assert (job.state, job.project_id, job.orphans) == (JobState.UNKNOWN, None, ())
-    assert (job.hints, job.hinted_at, job.due) == ((), None, None)
+    assert (job.hints, job.due) == ((), None)
     assert world.row("cat.png").state is DropState.UNKNOWN
     assert world.upscaler.creates == []
 
@@ -236,17 +290,19 @@ def test_a_project_without_a_result_settles_what_is_unknown_and_stops_no_payment
         assert world.row("cat.png").state in {DropState.FAILED, DropState.CANCELED}
     else:
         assert (job.state, job.orphans) == (state, ("lost",))
+        assert world.manifest("cat.png")["warnings"] == []
 
 
 @pytest.mark.parametrize(
     ("answer", "hours"),
     [(OUTAGE, 7 * 24), (errors.NotFound("GET /v1/image-projects/lost", status=404), 24)],
 )
+@pytest.mark.parametrize("story", [told_after_pay_again, told_after_a_refusal])
 @pytest.mark.parametrize("is_answered", [True, False])
 def test_nothing_is_paid_again_while_no_answer_says_whose_a_project_is(
-    world: World, answer: Exception, hours: int, is_answered: bool
+    world: World, answer: Exception, hours: int, story: Callable[[World], None], is_answered: bool
 ) -> None:
-    told_after_pay_again(world)
+    story(world)
     world.upscaler.fail_project["lost"] = answer
     world.pass_hours(hours - 1)
     assert world.upscaler.creates == []
@@ -281,6 +337,34 @@ def test_a_project_of_an_attempt_before_the_one_being_paid_is_kept_and_named(wor
     assert warning["code"] == WarningCode.EARLIER_PROJECT
     assert world.only_job.project_id == "project-1"
     assert set(world.ledger.credits.values()) == {100}
+
+
+def test_the_project_of_a_late_answer_is_named_like_one_of_an_event(world: World) -> None:
+    def pay_again_meanwhile() -> None:
+        world.clock.advance(minutes=17)
+        world.sweep()
+        world.decide("cat.png", Decision.PAY_AGAIN)
+
+    world.upscaler.before_answer = pay_again_meanwhile
+    world.drop("cat.png", png())
+
+    (orphan,) = world.only_job.orphans
+    (warning,) = world.manifest("cat.png")["warnings"]
+    assert (warning["code"], orphan in warning["message"]) == (WarningCode.EARLIER_PROJECT, True)
+
+
+def test_a_hint_that_stays_open_delays_no_deadline(world: World) -> None:
+    drop(world, LOST)
+    name = made(world)
+    world.decide("cat.png", Decision.PAY_AGAIN)
+    world.upscaler.fail_project["lost"] = OUTAGE
+    tell(world, name)
+    world.sweep(minutes=55)
+
+    job = world.only_job
+    assert job.hints != ()
+    assert job.submitted_at is not None
+    assert job.due == job.submitted_at + timedelta(seconds=world.timing.deadline)
 
 
 @pytest.mark.parametrize("status", ["error", "canceled"])
@@ -458,4 +542,4 @@ def test_an_event_comes_again_if_its_job_is_always_changed_first(
     assert world.only_job.hinted_at == world.clock()
     world.clock.advance(hours=1)
     tell(world, name)
-    assert world.clock() - (world.only_job.hinted_at or world.clock()) == timedelta(hours=1)
+    assert world.only_job.hinted_at == world.clock()

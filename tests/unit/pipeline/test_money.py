@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.drops import Reason
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import Change, SaveJob, job_changes
@@ -18,7 +17,7 @@ from dropscale.pipeline.resolve import Decision
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.rows import a_drop, at, rendition
-from tests.world import World
+from tests.world import PLENTY, World
 
 CREATE = "POST /v1/ai-image-upscaler"
 UPLOAD = "POST /v1/files/upload-urls"
@@ -445,25 +444,28 @@ def test_a_copy_of_what_was_given_up_is_told_of_which_attempt(world: World) -> N
 
 
 @pytest.mark.parametrize(
-    ("state", "code", "job", "follows"),
+    ("state", "attempt", "project", "job", "follows"),
     [
-        (DropState.WAITING, None, JobState.READY, True),
-        (DropState.FAILED, "JobAbandoned", JobState.SUBMITTED, True),
-        (DropState.FAILED, "JobAbandoned", JobState.ABANDONED, False),
-        (DropState.FAILED, "JobAbandoned", JobState.READY, False),
-        (DropState.FAILED, "ProjectError", JobState.SUBMITTED, False),
-        (DropState.FAILED, None, JobState.SUBMITTED, False),
-        (DropState.CANCELED, "JobAbandoned", JobState.SUBMITTED, False),
+        (DropState.WAITING, 0, None, JobState.READY, True),
+        (DropState.FAILED, 2, None, JobState.SUBMITTED, True),
+        (DropState.FAILED, 2, None, JobState.ABANDONED, False),
+        (DropState.FAILED, 2, None, JobState.READY, False),
+        (DropState.FAILED, 2, "p", JobState.SUBMITTED, False),
+        (DropState.FAILED, 2, "q", JobState.SUBMITTED, True),
+        (DropState.FAILED, 1, "q", JobState.SUBMITTED, False),
+        (DropState.CANCELED, 2, "q", JobState.SUBMITTED, True),
+        (DropState.REJECTED, 2, None, JobState.SUBMITTED, True),
+        (DropState.REJECTED, 1, None, JobState.SUBMITTED, False),
+        (DropState.DELIVERED, 2, "q", JobState.COMPLETE, False),
     ],
 )
-def test_only_who_was_given_up_for_lack_of_a_project_comes_back_with_one(
-    state: DropState, code: str | None, job: JobState, follows: bool
+def test_only_who_ended_without_the_project_that_its_attempt_has_now_comes_back(
+    state: DropState, attempt: int, project: str | None, job: JobState, follows: bool
 ) -> None:
-    reason = Reason(code=code, message="", fix="") if code else None
-    project = "p" if job is not JobState.READY else None
-    drop = a_drop(rendition("r", state, reason=reason))
+    drop = a_drop(rendition("r", state, attempt=attempt, project_id=project))
+    there = at(job, project_id=None if job is JobState.READY else "p")
 
-    assert is_followed(drop, at(job, project_id=project)) is follows
+    assert is_followed(drop, there) is follows
 
 
 def test_a_refusal_that_is_told_late_ends_nobody_whose_job_is_tried_once_more(world: World) -> None:
@@ -500,6 +502,17 @@ def test_news_of_an_earlier_attempt_does_not_touch_who_was_told_of_a_later_one(
     world.follow.update_drop(told.id, before)
 
     assert world.row("cat.png") == told
+
+
+@pytest.mark.parametrize("state", sorted(set(JobState) - {JobState.READY}))
+def test_a_start_leaves_a_job_that_is_not_ready_as_it_is(world: World, state: JobState) -> None:
+    world.drop("cat.png", png())
+    job = world.only_job.model_copy(update={"state": state})
+    world.ledger.jobs[job.fingerprint] = job
+    world.ledger.attachments.clear()  # Nobody wants it.
+
+    assert world.start(job.fingerprint, lambda: PLENTY) is StartOutcome.LEFT
+    assert world.only_job is job
 
 
 def test_nothing_is_paid_with_too_little_time_left(world: World) -> None:

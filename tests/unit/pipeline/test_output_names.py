@@ -1,22 +1,25 @@
 """Names of outputs: each belongs to one drop before anything is paid for it."""
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from dropscale.ledger.states import DropState
+from dropscale.ledger.store import LedgerConflict
+from dropscale.pipeline.parts.claim_names import releases_of
+from dropscale.results.announcement import announcement_of
+from dropscale.results.output_key import claimed_name, names_claimed_for
 from tests.fakes import png
+from tests.originals import encoded, pixels
 from tests.world import World
 
 NAMED = "output: {name: '{stem}_{scale}x{ext}'}"
-A_NAME = "output: {{name: '{}{{ext}}'}}"
+FILES = "renditions: [{output: {format: png}}, {output: {format: jpeg, name: '{stem}-web{ext}'}}]"
 
 
 def reason(world: World, key: str) -> str:
     told = world.manifest(key)["reason"]
     return f"{told['code']}: {told['message']}" if told else ""
-
-
-def names(world: World) -> dict[str, str]:
-    return {claim.name: claim.key for claim in world.ledger.claims.values()}
 
 
 @pytest.mark.parametrize(
@@ -63,3 +66,180 @@ def test_of_two_images_with_one_output_name_the_second_is_rejected_free(world: W
     world.pass_hours(48)
     assert set(world.results.outputs) == {"cat_2x.png"}
     assert len(world.upscaler.creates) == 1
+
+
+def test_a_name_that_is_not_paid_for_is_free_for_others_once_it_is_given_up(world: World) -> None:
+    world.set_slots(0)
+    world.put("cat.jpg.yaml", "output: {name: 'a{ext}'}")
+    world.put("cat.png.yaml", "output: {name: 'A{ext}'}")
+    world.drop("cat.jpg", png())
+    world.drop("cat.png", png(9))
+    assert reason(world, "cat.png").startswith("OutputNameTaken: cat.png and cat.jpg would have")
+
+    world.drop("cat.jpg.yaml", "output: {name: 'b{ext}'}")
+    world.submit("cat.png")
+    assert world.row("cat.png").state is DropState.WAITING
+    world.drop("cat.jpg.yaml", "output: {name: 'a{ext}'}")
+    assert world.row("cat.jpg").state is DropState.REJECTED
+
+    world.drop("cat.png.yaml", "scale_factor: 3")
+    world.submit("cat.jpg")
+    world.set_slots(3)
+    world.sweep(minutes=2)
+    world.finish_all()
+    assert set(world.results.outputs) == {"a.png"}
+    assert world.row("cat.jpg").state is DropState.DELIVERED
+
+
+def test_a_name_outlives_its_spec_for_as_long_as_there_is_an_output(world: World) -> None:
+    for template in ("a", "b", "c"):
+        world.drop("cat.jpg.yaml", f"output: {{name: '{template}{{ext}}'}}")
+        world.drop("cat.jpg", png())
+        world.finish_all()
+    world.drop("dog.jpg.yaml", "output: {name: 'a{ext}'}")
+    world.drop("dog.jpg", png(9))
+
+    assert set(world.results.outputs) == {"a.png", "b.png", "c.png"}
+    assert reason(world, "dog.jpg").startswith("OutputNameTaken: dog.jpg and cat.jpg would have")
+    assert len(world.upscaler.creates) == 1
+
+
+@pytest.mark.parametrize("fact", ["project_id", "output", "earlier_output"])
+def test_a_name_is_not_released_while_there_may_be_an_output_of_it(world: World, fact: str) -> None:
+    world.drop("cat.png", png())
+    world.finish_all()
+    before = world.row("cat.png")
+    (rendition,) = before.renditions.values()
+    facts = dict.fromkeys(("project_id", "output", "earlier_output"))
+    facts |= {fact: rendition.project_id if fact == "project_id" else rendition.output}
+    known = rendition.model_copy(update=facts)
+    after = before.model_copy(update={"renditions": {}})
+    before = before.model_copy(update={"renditions": {rendition.id: known}})
+
+    assert releases_of(before, after) == []
+    unpaid = known.model_copy(update={fact: None})
+    before = before.model_copy(update={"renditions": {rendition.id: unpaid}})
+    assert [one.claim.name for one in releases_of(before, after)] == ["cat.png@2x"]
+
+
+def test_the_default_name_in_another_folder_is_claimed_too(world: World) -> None:
+    world.put("cat.png.yaml", "download_directory: print")
+    world.drop("cat.png", png())
+    world.drop("print/cat.png", png(9))
+
+    assert "print/cat.png and cat.png" in reason(world, "print/cat.png")
+
+
+def test_of_several_names_the_one_that_is_taken_is_told(world: World) -> None:
+    world.put("dropscale.yaml", f"preset: []\n{FILES}")
+    world.drop("cat.jpg", png())
+    world.drop("cat.png", png(9))
+    assert reason(world, "cat.png").endswith("name, cat-web (dropscale.yaml:2:69)")
+
+    world.ledger.claim = lambda name: None  # type: ignore[method-assign] # released meanwhile
+    with pytest.raises(LedgerConflict):
+        world.submit("cat.png")
+
+
+def test_files_of_one_upscale_are_paid_once_and_each_is_delivered(world: World) -> None:
+    world.put("cat.png.yaml", f"max_credits: 50\n{FILES}")
+    world.pixels.converted = encoded(pixels((16, 12)), "JPEG")
+    world.drop("cat.png", png())
+    first, second = world.running()
+    world.upscaler.finish(credits_charged=50)
+    world.deliver(world.check(second))
+    manifest = world.manifest("cat.png")
+    assert (manifest["state"], [job["credits_charged"] for job in manifest["jobs"]]) == (
+        "submitted",
+        [50, None],
+    )
+    world.deliver(world.check(first))
+
+    assert set(world.results.outputs) == {"cat.png@2x.png", "cat-web.jpg"}
+    manifest = world.manifest("cat.png")
+    assert [job["credits_charged"] for job in manifest["jobs"]] == [50, None]
+    assert [job["written"]["name"] for job in manifest["jobs"]] == [None, "cat-web"]
+    assert len(world.upscaler.creates) == 1
+    assert world.ledger.credits_spent("month#2026-11") == 50
+    assert announcement_of(world.row("cat.png"), "out").credits_charged == 50
+
+
+def test_a_file_more_of_an_upscale_that_is_delivered_is_free(world: World) -> None:
+    world.drop("cat.png", png())
+    world.finish_all()
+    world.drop("cat.png.yaml", FILES)
+    world.finish_all()
+
+    assert set(world.results.outputs) == {"cat.png@2x.png", "cat-web.jpg.png"}
+    assert len(world.upscaler.creates) == 1
+    assert world.row("cat.png").state is DropState.DELIVERED
+
+
+KEYS = ("cat.jpg", "cat.png", "print/cat.png")
+SPECS = (
+    "{}",
+    NAMED,
+    "download_directory: print",
+    "renditions: [{output: {format: png}}, {output: {format: jpeg}}]",
+    FILES,
+    "output: {name: 'CAT_2x{ext}'}",
+    "{scale_factor: 4, output: {name: '{stem}{ext}'}}",
+    "scale_factor: 3",
+)
+moves = st.one_of(
+    st.tuples(st.just("spec"), st.sampled_from(KEYS), st.sampled_from(SPECS)),
+    st.tuples(st.just("drop"), st.sampled_from(KEYS), st.just("")),
+    st.tuples(st.just("slots"), st.just(""), st.sampled_from(["", "1", "3"])),
+    st.tuples(st.just("finish"), st.just(""), st.just("")),
+    st.tuples(st.just("delete"), st.sampled_from(KEYS), st.just("")),
+)
+
+
+@settings(derandomize=True, database=None, deadline=None)
+@example(
+    [
+        ("spec", "cat.png", SPECS[3]),
+        ("slots", "", ""),
+        ("drop", "cat.png", ""),
+        ("spec", "cat.png", "{}"),
+    ]
+)
+@given(st.lists(moves, min_size=4, max_size=14))
+def test_whatever_people_change_an_output_is_its_drops_alone_and_an_upscale_is_paid_once(
+    made: list[tuple[str, str, str]],
+) -> None:
+    world = World()
+    for move, key, text in made:
+        match move:
+            case "spec":
+                world.put(f"{key}.yaml", text)
+                world.submit(f"{key}.yaml")
+            case "drop":
+                world.drop(key, png(shade=KEYS.index(key)))
+            case "slots":
+                world.set_slots(int(text or 0))
+                world.sweep(minutes=2)
+            case "finish":
+                world.finish_all(credits_charged=50)
+            case "delete":
+                world.bucket.delete(key)
+                world.submit(key)
+    world.set_slots(9)
+    for _ in range(3):
+        world.sweep(minutes=2)
+        world.finish_all(credits_charged=50)
+
+    claims, drops = world.ledger.claims, world.ledger.drops
+    for drop in drops.values():
+        for rendition in drop.renditions.values():
+            name = claimed_name(drop.source.key, rendition)
+            assert claims[name].drop_id == drop.id
+        told = [one.reason.code for one in drop.renditions.values() if one.reason]
+        assert "OutputOccupied" not in told
+    for key, (_, labels) in world.results.outputs.items():
+        owners = {claims[name].drop_id for name in names_claimed_for(key) if name in claims}
+        assert labels.drop_id in owners
+    assert len(world.upscaler.creates) == len(
+        {job.fingerprint for job in world.ledger.jobs.values() if job.attempt}
+    )
+    assert all(job.attempt <= 1 for job in world.ledger.jobs.values())

@@ -20,6 +20,7 @@ _GIVEN_UP = "JobAbandoned"
 """The code of drops whose job was abandoned, by a person or after a time."""
 
 _WITHOUT_RESULT = frozenset({JobState.ERROR, JobState.CANCELED})
+_ENDED = frozenset({DropState.FAILED, DropState.CANCELED, DropState.REJECTED})
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,9 @@ def rendition_after(rendition: Rendition, job: Job, news: News) -> Rendition:
         case Refused(reason) if job.state is JobState.READY:  # else it is tried again
             # The project of one that is not fresh has no result.
             return rendition.move(
-                DropState.REJECTED if is_fresh else DropState.FAILED, reason=reason
+                DropState.REJECTED if is_fresh else DropState.FAILED,
+                attempt=job.attempt,
+                reason=reason,
             )
         case Waiting(wait, until, cause) if is_fresh:
             return rendition.move(DropState.WAITING, wait=wait, wait_until=until, reason=cause)
@@ -223,16 +226,14 @@ def is_followed(drop: Drop, job: Job) -> bool:
 
 
 def _comes_back(rendition: Rendition, job: Job) -> bool:
-    """Whether only a missing project ended it, and there is one now: by an answer, or adopted.
+    """Whether it ended without a project or at another, and the same attempt's job has one now.
 
-    Or its project failed, and one of an earlier attempt serves in its place.
+    An answer came late, or one was adopted: in place of what was given up, refused or failed.
     """
     if not job.has_project or job.state is JobState.ABANDONED:
         return False
-    if rendition.project_id not in {None, job.project_id} and rendition.attempt == job.attempt:
-        return rendition.state in {DropState.FAILED, DropState.CANCELED}
-    reason = rendition.reason
-    return rendition.state is DropState.FAILED and reason is not None and reason.code == _GIVEN_UP
+    is_replaced = rendition.attempt == job.attempt and rendition.project_id != job.project_id
+    return is_replaced and rendition.state in _ENDED
 
 
 def _take_project(rendition: Rendition, job: Job, news: News, *, is_fresh: bool) -> Rendition:
