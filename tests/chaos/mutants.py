@@ -75,9 +75,14 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "magichour.base_transport.Transport.send: Attribute(query)[0] -> true": (
             "an empty query is none to HTTP"
         ),
-        "pipeline.parts.adopt.AdoptProject.__call__: Compare(state) -> true": (
-            "it saves updates of drops that show no wait"
+        "pipeline.parts.adopt.AdoptProject.__call__: Compare(after) -> true": (
+            "it saves updates of drops of which nothing is new"
         ),
+        "pipeline.parts.adopt.AdoptProject._take: Name(orphans)[1] -> true": (
+            "it saves a write that changes nothing"
+        ),
+        "pipeline.parts.adopt.AdoptProject.noted: BoolOp(job) -> "
+        "self.ledger.job(job.fingerprint)": _STAYS,
         "pipeline.parts.start.StartJob.__call__: Compare(places) -> true": (
             "it saves a look at the gate: one that is as wide as can be is not widened"
         ),

@@ -9,7 +9,7 @@ import pytest
 
 from dropscale.coded_warning import WarningCode
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
-from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import MOST_NOTED, Change, LedgerConflict, RequireOpenGate, SaveJob
 from dropscale.magichour import errors
 from dropscale.magichour.webhooks import EventKind, ProjectEvent
@@ -22,6 +22,7 @@ from tests.world import PLENTY, World
 LOST = errors.CreateOutcomeUnknown("POST /v1/ai-image-upscaler", cause_name="ConnectionLost")
 REFUSED = errors.Unavailable("POST /v1/ai-image-upscaler", status=503)
 THROTTLED = errors.Throttled("POST /v1/ai-image-upscaler", status=429)
+MISSING = errors.NotFound("GET /v1/image-projects/lost", status=404)
 OUTAGE = errors.ServerFault("GET /v1/image-projects/lost", status=500)
 
 
@@ -95,6 +96,13 @@ def told_after_pay_again(world: World) -> None:
     tell(world, name)
 
 
+def told_after_pay_again_at_a_closed_gate(world: World) -> None:
+    drop(world, LOST)
+    world.gate.close(WaitReason.ACCOUNT, REFUSED)
+    world.decide("cat.png", Decision.PAY_AGAIN)
+    tell(world, made(world))
+
+
 def told_after_a_refusal(world: World) -> None:
     drop(world, REFUSED)
     tell(world, made(world))
@@ -119,6 +127,7 @@ def told_before_a_refusal(world: World) -> None:
         told_of_its_start,
         told_after_giving_up,
         told_after_pay_again,
+        told_after_pay_again_at_a_closed_gate,
         told_after_a_refusal,
         told_after_a_rejection,
         told_before_a_refusal,
@@ -150,13 +159,17 @@ def test_a_lost_create_is_delivered_without_anyone_and_paid_once(
     assert world.only_job.due is None
 
 
-def test_what_no_answer_settles_at_first_is_settled_by_a_later_one(world: World) -> None:
-    world.upscaler.fail_project["lost"] = OUTAGE
+@pytest.mark.parametrize("answer", [OUTAGE, MISSING])
+def test_what_no_answer_settles_at_first_is_settled_by_a_later_one(
+    world: World, answer: Exception
+) -> None:
+    world.upscaler.fail_project["lost"] = answer
     told_while_it_is_paid_and_killed(world)
     world.sweep(minutes=1)
     assert world.row("cat.png").state is DropState.UNKNOWN
     world.pass_hours(3 * 24)
     assert world.only_job.state is JobState.UNKNOWN
+    assert (world.only_job.due or world.clock()) > world.clock() + timedelta(minutes=30)
 
     del world.upscaler.fail_project["lost"]
     world.pass_hours(2)
@@ -189,6 +202,59 @@ def test_an_attempt_whose_answer_is_lost_reads_what_events_named(
     assert world.only_job.state is (JobState.SUBMITTED if is_settled else JobState.UNKNOWN)
     world.pass_hours(1)
     assert world.only_job.state is (JobState.COMPLETE if is_told else JobState.UNKNOWN)
+
+
+def test_a_project_is_adopted_although_others_change_its_job_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told_when_unknown(world)
+    write = MemoryLedger.write
+
+    def write_after_another_event(ledger: MemoryLedger, *changes: Change) -> None:
+        if any(isinstance(one, SaveJob) and one.job.project_id == "lost" for one in changes):
+            monkeypatch.setattr(MemoryLedger, "write", write)
+            tell(world, world.only_job.project_name)
+        write(ledger, *changes)
+
+    monkeypatch.setattr(MemoryLedger, "write", write_after_another_event)
+    world.sweep(minutes=1)
+
+    assert (world.only_job.project_id, world.only_job.hints) == ("lost", ())
+
+
+def test_an_attempt_without_a_row_has_no_notes(world: World) -> None:
+    drop(world, LOST)
+    world.ledger.references.clear()
+
+    world.sweep(minutes=3)
+    assert world.only_job.state is JobState.UNKNOWN
+
+
+def test_the_credits_of_an_attempt_stay_spent_if_one_before_it_serves(world: World) -> None:
+    drop(world, LOST)
+    name = made(world)
+    world.upscaler.fail_create = LOST
+    world.decide("cat.png", Decision.PAY_AGAIN)
+    tell(world, name)
+    world.sweep(minutes=1)
+
+    job = world.only_job
+    assert (job.project_id, job.may_have_cost) == ("lost", True)
+    assert min(world.ledger.credits.values()) >= 100
+
+
+def test_who_waits_for_an_answer_about_a_project_is_told_so_until_it_comes(world: World) -> None:
+    told_after_pay_again_at_a_closed_gate(world)
+    world.upscaler.fail_project["lost"] = OUTAGE
+    world.sweep(seconds=1)
+    assert world.manifest("cat.png")["reason"]["code"] == "EarlierAttempt"
+
+    del world.upscaler.fail_project["lost"]
+    made(world, status="canceled")
+    world.gate.close(WaitReason.ACCOUNT, REFUSED)
+    world.sweep(minutes=3)
+    manifest = world.manifest("cat.png")
+    assert (manifest["waiting_for"], manifest["reason"]) == (WaitReason.SLOT, None)
 
 
 def test_an_attempt_that_loses_every_race_for_its_project_is_unknown_until_the_sweep(
@@ -267,6 +333,7 @@ def test_a_project_of_another_job_is_not_adopted(world: World) -> None:
         (told_after_giving_up, None, 0),
         (told_after_pay_again, JobState.SUBMITTED, 1),
         (told_after_a_refusal, JobState.SUBMITTED, 1),
+        (told_before_a_refusal, JobState.SUBMITTED, 1),
     ],
 )
 def test_a_project_without_a_result_settles_what_is_unknown_and_stops_no_payment(
@@ -295,7 +362,7 @@ def test_a_project_without_a_result_settles_what_is_unknown_and_stops_no_payment
 
 @pytest.mark.parametrize(
     ("answer", "hours"),
-    [(OUTAGE, 7 * 24), (errors.NotFound("GET /v1/image-projects/lost", status=404), 24)],
+    [(OUTAGE, 7 * 24), (MISSING, 24)],
 )
 @pytest.mark.parametrize("story", [told_after_pay_again, told_after_a_refusal])
 @pytest.mark.parametrize("is_answered", [True, False])

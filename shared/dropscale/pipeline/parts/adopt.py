@@ -24,7 +24,7 @@ from dropscale.ledger.store import (
 )
 from dropscale.magichour.errors import MagicHourError, NotFound
 from dropscale.magichour.models import Project
-from dropscale.pipeline.parts.follow import EarlierProjects, FollowJob
+from dropscale.pipeline.parts.follow import EarlierProjects, FollowJob, News
 from dropscale.pipeline.parts.gate import Waiting
 from dropscale.pipeline.parts.poll_schedule import REVIEW, pause_at_age
 from dropscale.pipeline.parts.ports import Clock, Upscaler
@@ -57,14 +57,16 @@ class AdoptProject:
             LedgerConflict: other processes changed the job each time.
         """
         after = self.orphan(self.noted(job))
-        besides = set(after.orphans) - {*job.orphans, job.project_id}
-        if after.has_project and (besides or after.project_id != job.project_id):
-            news = EarlierProjects(tuple(sorted(besides))) if besides else None
-            self.follow.update_drops(after, news)
-        elif after.state is JobState.READY and after.hints:
-            waiting = Waiting(WaitReason.THROTTLED, after.due, _explain_doubt())
-            self.follow.update_drops(after, waiting)
+        if after is not job:
+            self.follow.update_drops(after, self._news(job, after))
         return after
+
+    def _news(self, job: Job, after: Job) -> News:
+        if after.state is JobState.READY:
+            doubt = Waiting(WaitReason.THROTTLED, after.due, _explain_doubt())
+            return doubt if after.hints else Waiting(WaitReason.SLOT)
+        besides = set(after.orphans) - {*job.orphans, job.project_id}
+        return EarlierProjects(tuple(sorted(besides))) if besides else None
 
     def noted(self, job: Job) -> Job:
         """Look at the projects that events have noted for a job's attempts; return the job then.
@@ -102,7 +104,7 @@ class AdoptProject:
 
     def _heed(self, job: Job) -> Job:
         now = self.clock()
-        age = now - (job.hinted_at or now)
+        age = job.hint_age(now)
         found: dict[str, tuple[str, Project]] = {}
         left: dict[str, None] = {}
         for token in job.doubtful_attempts:
@@ -197,6 +199,6 @@ def _serves(job: Job, token: str, project: Project) -> bool:
 
 def _due_after_looks(job: Job, left: Sequence[str], now: datetime) -> datetime | None:
     if left and job.state is not JobState.SUBMITTING:
-        return now + pause_at_age(now - (job.hinted_at or now))
+        return now + pause_at_age(job.hint_age(now))
     # A ready job is paid for in its order.
     return job.created_at if job.state is JobState.READY else job.due
