@@ -42,7 +42,7 @@ _CREATE = "magichour.calls.CreateCall"
 _HTTP = "magichour.transport"
 
 _ADOPTING = {
-    "_WITHOUT_PROJECT": ("UNKNOWN", "SUBMITTING", "ABANDONED"),
+    "_UNCERTAIN": ("UNKNOWN", "SUBMITTING", "ABANDONED"),
     "_WANTING": ("READY", "ERROR", "CANCELED", "ABANDONED"),
 }
 

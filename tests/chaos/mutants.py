@@ -78,8 +78,12 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "pipeline.parts.adopt.AdoptProject.__call__: Compare(after) -> true": (
             "it saves updates of drops of which nothing is new"
         ),
-        "pipeline.parts.adopt.AdoptProject._take: Name(orphans)[1] -> true": (
-            "it saves a write that changes nothing"
+        **dict.fromkeys(
+            (
+                "pipeline.parts.adopt.AdoptProject._take: Name(orphans)[1] -> true",
+                "pipeline.parts.adopt.AdoptProject._take: Attribute(hints) -> true",
+            ),
+            "it saves a write that changes nothing",
         ),
         "pipeline.parts.adopt.AdoptProject.noted: BoolOp(job) -> "
         "self.ledger.job(job.fingerprint)": _STAYS,

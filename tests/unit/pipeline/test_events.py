@@ -13,6 +13,7 @@ from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import MOST_NOTED, Change, LedgerConflict, RequireOpenGate, SaveJob
 from dropscale.magichour import errors
 from dropscale.magichour.webhooks import EventKind, ProjectEvent
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.start import StartOutcome
 from dropscale.pipeline.receive_event import ReceiveEvent
 from dropscale.pipeline.resolve import Decision
@@ -371,6 +372,8 @@ def test_nothing_is_paid_again_while_no_answer_says_whose_a_project_is(
 ) -> None:
     story(world)
     world.upscaler.fail_project["lost"] = answer
+    world.sweep(minutes=1)
+    assert (world.only_job.due or world.clock()) > world.clock()
     world.pass_hours(hours - 1)
     assert world.upscaler.creates == []
     assert world.manifest("cat.png")["reason"]["code"] == "EarlierAttempt"
@@ -432,6 +435,77 @@ def test_a_hint_that_stays_open_delays_no_deadline(world: World) -> None:
     assert job.hints != ()
     assert job.submitted_at is not None
     assert job.due == job.submitted_at + timedelta(seconds=world.timing.deadline)
+
+
+_GONE = {"enabled": False, "downloads": []}
+_WITHOUT_RESULT = (JobState.ERROR, JobState.CANCELED, JobState.ABANDONED)
+
+
+@pytest.mark.parametrize(
+    ("states", "status", "facts", "serves"),
+    [
+        (_WITHOUT_RESULT, "complete", {}, True),
+        (_WITHOUT_RESULT, "complete", {"enabled": False}, True),
+        (_WITHOUT_RESULT, "rendering", {}, True),
+        (_WITHOUT_RESULT, "complete", _GONE, False),
+        (_WITHOUT_RESULT, "error", {}, False),
+        (_WITHOUT_RESULT, "canceled", {}, False),
+        ((JobState.SUBMITTED, JobState.COMPLETE), "complete", {}, False),
+    ],
+)
+def test_it_serves_a_job_whose_newer_project_has_no_result(
+    states: tuple[JobState, ...], status: str, facts: dict[str, Any], serves: bool
+) -> None:
+    for state in states:
+        world = World()
+        drop(world, LOST)
+        name = made(world, status=status, **facts)
+        world.decide("cat.png", Decision.PAY_AGAIN)
+        there = world.only_job.model_copy(update={"state": state})
+        world.ledger.jobs[there.fingerprint] = there
+        tell(world, name)
+        world.sweep(minutes=1)
+
+        job = world.only_job
+        served = ("lost", ("project-1",)), ("project-1", ("lost",))
+        assert (job.project_id, job.orphans) == served[0 if serves else 1], state
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_open"),
+    [
+        ({"name": OTHERS}, False),
+        ({"type": "AI_IMAGE"}, False),
+        ({"name": None}, True),
+        ({"type": None}, True),
+    ],
+)
+def test_only_an_answer_that_says_whose_a_project_is_frees_a_payment(
+    world: World, facts: dict[str, Any], is_open: bool
+) -> None:
+    told_after_pay_again_at_a_closed_gate(world)
+    made(world, **facts)
+    world.sweep(seconds=1)
+
+    assert (world.only_job.hints != ()) is is_open
+
+
+def test_an_earlier_project_serves_while_the_newer_outcome_is_unknown(world: World) -> None:
+    drop(world, LOST)
+    name = made(world)
+
+    def die() -> None:
+        tell(world, name)
+        raise Killed
+
+    world.upscaler.before_answer = die
+    with pytest.raises(Killed):
+        world.decide("cat.png", Decision.PAY_AGAIN)
+    world.sweep(minutes=17)
+    world.run_executions()
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+    assert world.only_job.may_have_cost
 
 
 @pytest.mark.parametrize("status", ["error", "canceled"])
@@ -582,6 +656,7 @@ def test_two_projects_of_one_attempt_are_both_kept(world: World) -> None:
     tell(world, made(world, "another"), "another")
 
     world.sweep(minutes=1)
+    assert world.only_job.due == world.clock() + REVIEW
     world.run_executions()
 
     assert (world.only_job.project_id, world.only_job.orphans) == ("lost", ("another",))

@@ -36,9 +36,10 @@ _PATIENCE = timedelta(days=7)
 """How long a noted project is looked at if no answer says whose it is."""
 
 _WITHOUT_RESULT = frozenset({ProjectStatus.ERROR, ProjectStatus.CANCELED})
-_WITHOUT_PROJECT = frozenset({JobState.UNKNOWN, JobState.SUBMITTING, JobState.ABANDONED})
+_UNCERTAIN = frozenset({JobState.UNKNOWN, JobState.SUBMITTING, JobState.ABANDONED})
+"""States of a job, if it has no project, that any project of its own settles."""
 _WANTING = frozenset({JobState.READY, JobState.ERROR, JobState.CANCELED, JobState.ABANDONED})
-"""States of a job to which only a project that may have a result is of use."""
+"""States of a job in which only a project that may have a result is of use."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class AdoptProject:
 
     def orphan(self, job: Job) -> Job:
         """Adopt a project of an earlier attempt that is complete after all; looking is free."""
-        if job.state not in _WANTING:
+        if job.state not in _WANTING | {JobState.UNKNOWN}:
             return job
         for project_id in job.orphans[-_ORPHAN_LOOKS:]:
             try:
@@ -137,7 +138,7 @@ class AdoptProject:
     ) -> Job:
         """Write what the looks found; `left` are the hints that they did not answer."""
         after = job
-        adopted = next((one for one, of in found.items() if _serves(job, *of)), None)
+        adopted = next((one for one, of in found.items() if _serves(job, of[1])), None)
         if adopted is not None:
             token, project = found[adopted]
             is_returned = job.attempt_id is None and token == job.doubtful_attempts[0]
@@ -187,11 +188,9 @@ def _may_be_of(answer: Project | MagicHourError, age: timedelta, *, is_paid_next
     return age < _PATIENCE
 
 
-def _serves(job: Job, token: str, project: Project) -> bool:
-    """Whether a job is to adopt an attempt's project."""
-    if job.state is JobState.SUBMITTING:
-        return token == job.attempt_id
-    if job.state in _WITHOUT_PROJECT and not job.has_project:
+def _serves(job: Job, project: Project) -> bool:
+    """Whether a job is to adopt a project of one of its attempts."""
+    if job.state in _UNCERTAIN and not job.has_project:
         return True
     is_deleted = project.enabled is False and not project.downloads
     return job.state in _WANTING and project.status not in _WITHOUT_RESULT and not is_deleted
