@@ -82,8 +82,12 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
             (
                 "pipeline.parts.adopt.AdoptProject._take: Name(orphans)[1] -> true",
                 "pipeline.parts.adopt.AdoptProject._take: Attribute(hints) -> true",
+                "pipeline.parts.adopt.AdoptProject._take: Name(left)[0] -> true",
             ),
             "it saves a write that changes nothing",
+        ),
+        "pipeline.parts.adopt._due_after_looks: Compare(state)[1] -> true": (
+            "a job that is due too early is looked at once more"
         ),
         "pipeline.parts.adopt.AdoptProject.noted: BoolOp(job) -> "
         "self.ledger.job(job.fingerprint)": _STAYS,

@@ -487,7 +487,9 @@ def test_only_an_answer_that_says_whose_a_project_is_frees_a_payment(
     made(world, **facts)
     world.sweep(seconds=1)
 
-    assert (world.only_job.hints != ()) is is_open
+    job = world.only_job
+    assert (job.hints != ()) is is_open
+    assert (job.due == job.created_at) is not is_open, "it is paid for in its order"
 
 
 def test_an_earlier_project_serves_while_the_newer_outcome_is_unknown(world: World) -> None:
@@ -624,13 +626,27 @@ def test_who_waits_for_a_known_project_is_woken_or_else_the_sweep_looks(
     wake = mock.Mock(return_value=woken)
 
     receive = ReceiveEvent(world.ledger, wake, world.clock)
-    assert receive(ProjectEvent(kind, "project-1")) == woken
+    assert receive(ProjectEvent(kind, "project-1", job.project_name)) == woken
 
     wake.assert_called_once_with(job.fingerprint, "project-1", kind)
     assert (world.only_job.due == world.clock()) is is_due
     attempt = world.ledger.attempt(job.attempt_id or "")
     assert attempt is not None
     assert attempt.noted == ()
+
+
+@pytest.mark.parametrize("state", sorted(JobState))
+def test_only_a_job_that_a_look_can_change_is_made_due(world: World, state: JobState) -> None:
+    world.drop("cat.png", png())
+    job = world.only_job.model_copy(update={"state": state})
+    world.ledger.jobs[job.fingerprint] = job
+    world.clock.advance(minutes=1)
+
+    tell(world, None, "project-1")
+
+    assert (world.only_job.due == world.clock()) is (
+        state in {JobState.SUBMITTED, *_WITHOUT_RESULT}
+    )
 
 
 def test_an_attempt_notes_a_few_projects_and_a_job_heeds_each_of_them(world: World) -> None:

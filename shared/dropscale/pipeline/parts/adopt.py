@@ -192,8 +192,8 @@ def _serves(job: Job, project: Project) -> bool:
     """Whether a job is to adopt a project of one of its attempts."""
     if job.state in _UNCERTAIN and not job.has_project:
         return True
-    is_deleted = project.enabled is False and not project.downloads
-    return job.state in _WANTING and project.status not in _WITHOUT_RESULT and not is_deleted
+    may_have_result = project.status not in _WITHOUT_RESULT and project.enabled is not False
+    return may_have_result and job.state in _WANTING
 
 
 def _due_after_looks(job: Job, left: Sequence[str], now: datetime) -> datetime | None:
