@@ -146,6 +146,7 @@ class MemoryLedger:
         return self.jobs.get(fingerprint)
 
     def attempt(self, token: str) -> Attempt | None:
+        assert len(token) < 2000, "DynamoDB refuses such a key"
         found = self.references.get((Attempt, token))
         return found if isinstance(found, Attempt) else None
 
