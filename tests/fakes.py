@@ -231,7 +231,7 @@ class MemoryLedger:
 
     def save_waiter(self, waiter: Waiter) -> bool:
         known = self.waiters.get(_waiter_key(waiter))
-        if known is not None and waiter.is_older_than(known):
+        if known is not None and _is_older(waiter, known):
             return False
         self.waiters[_waiter_key(waiter)] = waiter
         return True
@@ -243,7 +243,7 @@ class MemoryLedger:
 
     def remove_waiter(self, waiter: Waiter) -> None:
         known = self.waiters.get(_waiter_key(waiter))
-        if known is not None and not waiter.is_older_than(known):
+        if known is not None and not _is_older(waiter, known):
             del self.waiters[_waiter_key(waiter)]
 
     def _require(self, change: Change) -> None:  # noqa: C901, PLR0912 # each kind of change
@@ -315,6 +315,11 @@ class MemoryLedger:
                 self.credits[window] = self.credits_spent(window) + credits
             case RequireOpenGate() | RequireOwner():
                 pass
+
+
+def _is_older(waiter: Waiter, other: Waiter) -> bool:
+    """Whether the other one is a later entry into the same wait."""
+    return (waiter.generation, waiter.entered) < (other.generation, other.entered)
 
 
 def _waiter_key(waiter: Waiter) -> tuple[str, ...]:

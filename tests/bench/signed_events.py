@@ -16,7 +16,16 @@ from botocore.compat import HTTPHeaders
 from botocore.handlers import BUILTIN_HANDLERS
 
 _SECRET = "whsec_1"
-_ANSWERS = {"GetSecretValue": {"SecretString": _SECRET}}
+_PROJECT = {name: {"S": "x"} for name in ("fingerprint", "project_id")}
+_WAITER = {name: {"S": "x"} for name in ("drop_id", "rendition_id", "token")} | _PROJECT
+_ANSWERS = {
+    "GetSecretValue": {"SecretString": _SECRET},
+    "GetItem": {"Item": _PROJECT},
+    "Query": {
+        "Items": [{**_WAITER, "generation": {"N": "1"}, "entered": {"S": "2026-11-30T00:00:00Z"}}]
+    },
+}
+"""A project of this stack, and one execution that waits for it."""
 
 
 class _Body:

@@ -132,7 +132,11 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
             "pipeline.retry.Retry._can_be_tried",
             "pipeline.retry.Retry._try_again",
         ),
-        11: (f"{_PARTS}.publish.PublishOutput._put_once",),
+        11: (
+            f"{_PARTS}.publish.PublishOutput._put_once",
+            f"{_PARTS}.claim_names.releases_of",
+            f"{_ACCEPT}.AcceptDrop._name_clash",
+        ),
     }
 )
 
@@ -279,6 +283,8 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             ),
             (f"{_PARTS}.publish.PublishOutput.__call__", "Expr(_put_once)", NOTHING),
             (f"{_PARTS}.publish._PUT_ATTEMPTS", "", "1"),
+            (f"{_ACCEPT}.AcceptDrop.__call__", "Call(claims_of)", "()"),
+            (f"{_ACCEPT}.AcceptDrop.__call__", "Call(releases_of)", "()"),
         ),
     }
 )

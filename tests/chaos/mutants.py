@@ -29,7 +29,7 @@ from tests.chaos.mutation import Mutant, applied, shown, summary, users_of
 _ROOT = Path(__file__).parents[2]
 _CAUGHT_BY = Path(__file__).with_name("caught_by.json")
 _TESTS = (
-    *("unit/ledger", "unit/pipeline", "chaos"),
+    *("unit/ledger", "unit/pipeline", "unit/test_output_key.py", "chaos"),
     *("contract/test_ledger_storage.py", "contract/test_ledger_repeats.py"),
     *("unit/magichour/test_create.py", "unit/magichour/test_sent_or_not.py"),
     *("unit/magichour/test_status_to_error.py", "unit/magichour/test_arguments.py"),
@@ -54,6 +54,7 @@ _PUTS = (
     "_action",
     "_put",
     "_put_reference",
+    "_hold_name",
     "_count_slot",
     "_spend",
     "write",
@@ -76,7 +77,7 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "pipeline.sweep.Sweep._expire: Compare(due)[0] -> true": (
             f"{_TYPES}whatever is being paid is due"
         ),
-        "aws.ledger._refusal: Call(isinstance)[5] -> true": (
+        "aws.ledger._refusal: Call(isinstance)[6] -> true": (
             f"{_TYPES}by then only a budget is left that can have refused"
         ),
         "ledger.store.listing_of: Attribute(wait_until)[0] -> true": (
@@ -84,6 +85,9 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         ),
         "magichour.base_transport.Transport.send: Attribute(query)[0] -> true": (
             "an empty query is none to HTTP"
+        ),
+        "pipeline.parts.adopt.AdoptProject.__call__: Compare(state) -> true": (
+            "it saves updates of drops that show no wait"
         ),
         "pipeline.parts.start.StartJob.__call__: Compare(places) -> true": (
             "it saves a look at the gate: one that is as wide as can be is not widened"

@@ -116,7 +116,7 @@ class HeldEngine(StubEngine):
 @pytest.fixture(scope="module")
 def busy_stack() -> None:
     """Two slots and many who want them, on a stack whose sweeper finds work left behind."""
-    engine = HeldEngine(failing_width=8)
+    engine = HeldEngine(failing_width=13)
     fails = Rule(call=Call.RENDER, match=f"*{FAILING}*", fault=Outcome(status="error"))
     with (
         EmbeddedApi(engine=engine, faults=FaultPlan(rules=(fails,))) as api,
@@ -140,7 +140,7 @@ def busy_stack() -> None:
         await_states(
             cloud, {BROKEN: REJECTED, UPLOADED: REJECTED, UNREAD: AT_VENDOR, UNWATCHED: AT_VENDOR}
         )
-        waiting = (FIRST, 3), (WITHDRAWN, 5), (FAILING, 7), (FAILING_LATER, 8), (LAST, 9)
+        waiting = (FIRST, 3), (WITHDRAWN, 5), (FAILING, 7), (FAILING_LATER, 13), (LAST, 9)
         for key, width in waiting:
             put(cloud, key, png(width, 2))
             await_states(cloud, {key: WAITING})

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dropscale.aws import invocation
 from dropscale.aws.webhook import ReceiveWebhook
 from dropscale.magichour.errors import Unauthorized
 from dropscale.magichour.webhooks import ProjectEvent
@@ -57,6 +58,8 @@ def edge(monkeypatch: pytest.MonkeyPatch) -> Edge:
     use_case = ReceiveWebhook(edge.secret, received, lambda: NOW)
     monkeypatch.setattr(app, "_webhook", lambda: use_case)
     monkeypatch.setattr(app, "add_metrics", edge.metrics.extend)
+    # Metrics that another test has left are sent with the handler's.
+    monkeypatch.setattr(invocation._metrics.provider, "namespace", "dropscale")
     return edge
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
+from dropscale.ledger.jobs import Parameters
 from dropscale.pipeline.parts.spec_resolver import ResolvedSpec
 from dropscale.specs.effective import EffectiveRendition, EffectiveSpec, OutputSettings, SizeLimits
 from dropscale.specs.faults import Fault, SpecInvalid
@@ -137,9 +138,12 @@ def _default(field: str) -> Any:
 def _renditions(resolved: ResolvedSpec) -> Iterator[tuple[str, Iterator[_Explained]]]:
     """Yield each rendition's heading and fields."""
     given = [layer["renditions"].value for layer in resolved.layers if "renditions" in layer]
+    first: dict[Parameters, int] = {}
     for index, item in enumerate(given[-1] if given else ()):
         wanted = resolved.effective.renditions[index]
-        heading = f"renditions[{index}]: {_upscale(wanted)}"
+        earlier = first.setdefault(Parameters.of(wanted), index)
+        is_shared = f", the upscale of renditions[{earlier}]" if earlier != index else ""
+        heading = f"renditions[{index}]: {_upscale(wanted)}{is_shared}"
         yield heading, _explain_fields(_names(EffectiveRendition), [*resolved.layers, item.value])
 
 

@@ -37,6 +37,7 @@ from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import Row
 from dropscale.ledger.store import (
     END_OF_TIME,
+    MOST_NOTED,
     Agenda,
     Attach,
     BudgetSpent,
@@ -296,8 +297,10 @@ class DynamoLedger:
                 TableName=self._table,
                 Key=_item(_attempt_key(token)),
                 UpdateExpression="SET noted = list_append(if_not_exists(noted, :none), :one)",
-                ConditionExpression="attribute_exists(pk) AND attribute_not_exists(noted[4]) "
-                "AND NOT contains(noted, :id)",
+                ConditionExpression=(
+                    "attribute_exists(pk) AND NOT contains(noted, :id) "
+                    f"AND attribute_not_exists(noted[{MOST_NOTED - 1}])"
+                ),
                 ExpressionAttributeValues=_item(values),
             )
         except self._client.exceptions.ConditionalCheckFailedException:

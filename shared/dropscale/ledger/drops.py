@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import accumulate
@@ -19,7 +19,6 @@ from dropscale.ledger.states import (
     COLLECTABLE_STATES,
     OPEN_STATES,
     RENDITION_TRANSITIONS,
-    UNSUCCESSFUL_STATES,
     WAITS_FOR_OTHERS,
     DropState,
     WaitReason,
@@ -278,11 +277,6 @@ class Rendition(Record):
         changes["warnings"] = (*self._lasting_warnings, *changes.get("warnings", ()))
         return self.move(state, **changes) if is_its_own else self
 
-    def is_in_progress(self, *, waits: bool) -> bool:
-        """Whether the pipeline will still change it, if its drop's spec `waits` for results."""
-        is_left = self.state in AT_VENDOR_STATES and not (waits or self.is_collected)
-        return self.state in OPEN_STATES and not is_left
-
     @property
     def _lasting_warnings(self) -> tuple[CodedWarning, ...]:
         return tuple(one for one in self.warnings if one.code is WarningCode.EARLIER_PROJECT)
@@ -485,17 +479,18 @@ class Drop(Row):
         self, renditions: dict[str, Rendition], now: datetime, **facts: Unpack[_DropFacts]
     ) -> Self:
         """Take these renditions; the drop's state, wait and reason are derived from them."""
-        state = combined_state(rendition.state for rendition in renditions.values())
-        telling = [one for one in renditions.values() if one.state is state]
-        spec = facts.get("spec", self.spec)
-        waits = spec is None or spec.wait_for_completion
-        is_over = not any(one.is_in_progress(waits=waits) for one in renditions.values())
+        ranked = sorted(renditions.values(), key=lambda one: precedence(one.state))
+        state, drop = ranked[0].state, self.model_copy(update=facts)
+        if any(map(drop._is_under_way, ranked)):
+            told = [one for one in ranked if one.state is state]
+        else:  # What each of them needs is for a person to do. Superseded ones have warnings.
+            told = [one for one in ranked if one.reason and one.state is not DropState.SUPERSEDED]
         changes: _DropChanges = {
             **facts,
             "renditions": renditions,
-            "wait": telling[0].wait,
-            "wait_until": telling[0].wait_until,
-            "reason": _reason_of((is_over and _without_result(renditions)) or telling),
+            "wait": ranked[0].wait,
+            "wait_until": ranked[0].wait_until,
+            "reason": _reason_of(told),
         }
         return self._step(state, now, changes)
 
@@ -534,18 +529,12 @@ class Drop(Row):
         return self.batch, self.state, self.wait, self.source.sha256, renditions
 
 
-def _without_result(renditions: Mapping[str, Rendition]) -> list[Rendition]:
-    """Return the renditions that need a person, the most urgent first."""
-    needy = [one for one in renditions.values() if one.state in UNSUCCESSFUL_STATES and one.reason]
-    return sorted(needy, key=lambda one: precedence(one.state))
-
-
-def _reason_of(renditions: Sequence[Rendition]) -> Reason | None:
+def _reason_of(told: Sequence[Rendition]) -> Reason | None:
     """Return the first one's reason, its fix with what to do about each of the others added."""
-    if not renditions or (reason := renditions[0].reason) is None:
+    if not told or (reason := told[0].reason) is None:
         return None
     fixes = {reason.fix: reason.fix}
-    for other in renditions[1:]:
+    for other in told[1:]:
         if other.reason is not None:
             fixes.setdefault(other.reason.fix, _fix_for(other, other.reason, reason))
     return reason.model_copy(update={"fix": cut(" ".join(fixes.values()), _FIX_SIZE)})

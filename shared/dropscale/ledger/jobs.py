@@ -223,7 +223,7 @@ class Job(Row):
     hints: tuple[str, ...] = ()
     """Tokens of attempts for which events have noted projects that are still to be looked at."""
     hinted_at: Instant | None = None
-    """Since when it has hints."""
+    """When the last hint came, or one was found; None: none since the current attempt began."""
 
     @property
     def holds_slot(self) -> bool:
@@ -361,6 +361,7 @@ class Job(Row):
             attempt_id=attempt_id,
             name_at_vendor=f"{self.label} [{self._short_name(attempt)}-{attempt_id}]",
             reserved=dict.fromkeys(windows, self.parameters.credits),
+            hinted_at=None,
             due=expires_at,
         )
 
@@ -397,7 +398,7 @@ class Job(Row):
         """
         return self._step(
             hints=tuple(dict.fromkeys((*self.hints, token)))[-_MOST_HINTS:],
-            hinted_at=self.hinted_at or now,
+            hinted_at=now,
             due=self.due if self.state is JobState.SUBMITTING else now,
         )
 
@@ -408,9 +409,7 @@ class Job(Row):
         kept = self
         for orphan in orphans:
             kept = kept.model_copy(update={"orphans": kept._orphans_with(orphan)})
-        return kept._step(
-            hints=tuple(left), hinted_at=(self.hinted_at or now) if left else None, due=due
-        )
+        return kept._step(hints=tuple(left), hinted_at=self.hinted_at or now, due=due)
 
     def record_unknown(self, due: datetime) -> Self:
         """Record that the attempt may have been charged; it is never repeated automatically."""

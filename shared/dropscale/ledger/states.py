@@ -208,17 +208,6 @@ AT_VENDOR_STATES = frozenset({DropState.SUBMITTED, DropState.RENDERING})
 COLLECTABLE_STATES = OPEN_STATES | {DropState.TIMED_OUT, DropState.UNKNOWN}
 """States in which a rendition still accepts a result, however late it comes."""
 
-UNSUCCESSFUL_STATES = frozenset(
-    {
-        DropState.UNKNOWN,
-        DropState.TIMED_OUT,
-        DropState.FAILED,
-        DropState.CANCELED,
-        DropState.REJECTED,
-    }
-)
-"""States that need a person."""
-
 
 def precedence(state: DropState) -> int:
     """Return how far a state stands behind those that are more urgent, from 0."""

@@ -22,7 +22,7 @@ from dropscale.ledger.walk import Walk
 _AMEND_ATTEMPTS = 10
 
 MOST_NOTED = 5
-"""How many projects an attempt's row notes; `aws/ledger.py` counts them in an expression."""
+"""How many projects an attempt's row notes."""
 
 MOST_DROPS = 200
 """How many of a job's drops are processed at once; the sweep continues with the others."""

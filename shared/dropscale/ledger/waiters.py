@@ -18,7 +18,3 @@ class Waiter(Record):
     project_id: str
     token: str
     schema_number: int = SCHEMA
-
-    def is_older_than(self, other: "Waiter") -> bool:
-        """Whether the other one is a later entry of the same waiter."""
-        return (self.generation, self.entered) < (other.generation, other.entered)

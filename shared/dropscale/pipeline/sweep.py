@@ -314,9 +314,9 @@ class Sweep:
 
     def _look_again(self, job: Job, due: datetime | None) -> None:
         """Plan the next round, unless the job has changed meanwhile: then its due time stays."""
-        if job.hinted_at is not None:
-            again = self.clock() + pause_at_age(self.clock() - job.hinted_at)
-            due = min(due or again, again)
+        if due is None and job.hints:
+            now = self.clock()
+            due = now + pause_at_age(now - (job.hinted_at or now))
         with suppress(LedgerConflict):
             self.ledger.write(SaveJob(job.end_round(due)))
 

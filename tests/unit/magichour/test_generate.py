@@ -1,4 +1,4 @@
-"""The whole way: upload, create, wait, download.
+"""`generate` and `check_result`: upload, create, wait, download.
 
 What the vendor's SDK does too is in `tests/integration/embedded_api/test_conformance.py`.
 """
@@ -149,6 +149,12 @@ def test_an_output_cannot_be_written_outside_the_directory(
     result = client.v1.image_projects.check_result("../p1", True, True, tmp_path / "out")
     [path] = result.downloaded_paths or [""]
     assert Path(path).resolve().parent == tmp_path / "out"
+
+
+def test_without_waiting_it_looks_once(server: ScriptedServer, client: Client, image: Path) -> None:
+    server.on("GET", PROJECT, project(server, "queued"))
+    assert generate(client, image, wait_for_completion=False).status == "queued"
+    assert len(server.sent_to("GET", PROJECT)) == 1
 
 
 @pytest.mark.parametrize("status", [403, 404, 410, None])

@@ -10,7 +10,7 @@ import pytest
 from dropscale.coded_warning import WarningCode
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.states import DropState, JobState
-from dropscale.ledger.store import MOST_NOTED, Change, LedgerConflict, RequireOpenGate
+from dropscale.ledger.store import MOST_NOTED, Change, LedgerConflict, RequireOpenGate, SaveJob
 from dropscale.magichour import errors
 from dropscale.magichour.webhooks import EventKind, ProjectEvent
 from dropscale.pipeline.parts.start import StartOutcome
@@ -139,7 +139,8 @@ def test_a_lost_create_is_delivered_without_anyone_and_paid_once(
     world.sweep(minutes=1)
 
     assert world.row("cat.png").state is DropState.DELIVERED
-    assert world.manifest("cat.png")["state"] == "delivered"
+    manifest = world.manifest("cat.png")
+    assert (manifest["state"], manifest["warnings"]) == ("delivered", [])
     assert (world.only_job.state, world.only_job.project_id) == (JobState.COMPLETE, "lost")
     assert (world.only_job.hints, world.only_job.orphans) == ((), ())
     assert world.upscaler.creates == []
@@ -161,6 +162,52 @@ def test_what_no_answer_settles_at_first_is_settled_by_a_later_one(world: World)
     world.pass_hours(2)
 
     assert world.row("cat.png").state is DropState.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("is_told", "seconds_left", "is_settled"),
+    [(True, PLENTY, True), (True, 30, False), (False, PLENTY, False)],
+)
+def test_an_attempt_whose_answer_is_lost_reads_what_events_named(
+    world: World, is_told: bool, seconds_left: float, is_settled: bool
+) -> None:
+    drop(world, THROTTLED)
+    world.gate.open()
+    left = [PLENTY]
+
+    def lose() -> None:
+        left[0] = seconds_left
+        if is_told:
+            tell(world, made(world))
+        raise LOST
+
+    world.upscaler.before_answer = lose
+    outcome = world.start(world.only_job.fingerprint, lambda: left[0])
+
+    assert outcome is (StartOutcome.STARTED if is_settled else StartOutcome.UNKNOWN)
+    assert world.only_job.project_id == ("lost" if is_settled else None)
+    assert world.only_job.state is (JobState.SUBMITTED if is_settled else JobState.UNKNOWN)
+    world.pass_hours(1)
+    assert world.only_job.state is (JobState.COMPLETE if is_told else JobState.UNKNOWN)
+
+
+def test_an_attempt_that_loses_every_race_for_its_project_is_unknown_until_the_sweep(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = MemoryLedger.write
+
+    def lose_if_adopted(ledger: MemoryLedger, *changes: Change) -> None:
+        if any(isinstance(one, SaveJob) and one.job.project_id == "lost" for one in changes):
+            raise LedgerConflict
+        write(ledger, *changes)
+
+    with monkeypatch.context() as racing:
+        racing.setattr(MemoryLedger, "write", lose_if_adopted)
+        told_while_it_is_paid(world)
+    assert world.only_job.state is JobState.UNKNOWN
+
+    world.sweep(minutes=3)
+    assert world.only_job.project_id == "lost"
 
 
 OTHERS = "cat.png [00000000-1-ffffffffffffffffffffffff]"
@@ -188,7 +235,7 @@ def test_nothing_is_adopted_that_a_look_does_not_find_to_be_the_attempts(
 
     job = world.only_job
     assert (job.state, job.project_id, job.orphans) == (JobState.UNKNOWN, None, ())
-    assert (job.hints, job.hinted_at, job.due) == ((), None, None)
+    assert (job.hints, job.due) == ((), None)
     assert world.row("cat.png").state is DropState.UNKNOWN
     assert world.upscaler.creates == []
 
@@ -243,17 +290,19 @@ def test_a_project_without_a_result_settles_what_is_unknown_and_stops_no_payment
         assert world.row("cat.png").state in {DropState.FAILED, DropState.CANCELED}
     else:
         assert (job.state, job.orphans) == (state, ("lost",))
+        assert world.manifest("cat.png")["warnings"] == []
 
 
 @pytest.mark.parametrize(
     ("answer", "hours"),
     [(OUTAGE, 7 * 24), (errors.NotFound("GET /v1/image-projects/lost", status=404), 24)],
 )
+@pytest.mark.parametrize("story", [told_after_pay_again, told_after_a_refusal])
 @pytest.mark.parametrize("is_answered", [True, False])
 def test_nothing_is_paid_again_while_no_answer_says_whose_a_project_is(
-    world: World, answer: Exception, hours: int, is_answered: bool
+    world: World, answer: Exception, hours: int, story: Callable[[World], None], is_answered: bool
 ) -> None:
-    told_after_pay_again(world)
+    story(world)
     world.upscaler.fail_project["lost"] = answer
     world.pass_hours(hours - 1)
     assert world.upscaler.creates == []
@@ -493,4 +542,4 @@ def test_an_event_comes_again_if_its_job_is_always_changed_first(
     assert world.only_job.hinted_at == world.clock()
     world.clock.advance(hours=1)
     tell(world, name)
-    assert world.clock() - (world.only_job.hinted_at or world.clock()) == timedelta(hours=1)
+    assert world.only_job.hinted_at == world.clock()

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from functools import partial
 from itertools import repeat
+from unittest import mock
 
 import pytest
 from hypothesis import example, given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from dropscale.ledger.states import DropState
 from dropscale.magichour.webhooks import EventKind
-from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.execution import CaughtError, ExecutionState
 from dropscale.pipeline.parts.follow import Timing
 from dropscale.pipeline.parts.poll_schedule import SHORTEST_CALLBACK, PollSchedule
 from dropscale.pipeline.parts.waiters import MOST_WOKEN
@@ -155,6 +156,19 @@ def test_a_dead_token_is_normal(waiting: World) -> None:
     assert waiting.ledger.waiters == {}
 
 
+@pytest.mark.parametrize("status", [COMPLETE, ERROR])
+def test_a_result_is_reported_although_the_row_of_its_wait_cannot_be_removed(
+    waiting: World, status: ProjectStatus
+) -> None:
+    """As after webhooks were turned off: the roles may remove no rows then."""
+    with mock.patch.object(waiting.ledger, "remove_waiter", side_effect=PermissionError):
+        waiting.wait(only(waiting))
+        waiting.finish_all(status)
+
+    ends = {COMPLETE: DropState.DELIVERED, ERROR: DropState.FAILED}
+    assert waiting.row("a.png").state is ends[status]
+
+
 def test_a_renewed_execution_waits_with_a_token_of_its_own(waiting: World) -> None:
     state = only(waiting)
     waiting.wait(state)
@@ -166,6 +180,17 @@ def test_a_renewed_execution_waits_with_a_token_of_its_own(waiting: World) -> No
 
     (waiter,) = waiting.ledger.waiters.values()
     assert (waiter.generation, renewed.webhooks) == (state.generation + 1, True)
+
+
+def test_a_verdict_is_reported_without_the_error_of_an_event_that_came_too_soon(
+    waiting: World,
+) -> None:
+    untimely = CaughtError(Error="ProjectNotComplete")
+    waiting.upscaler.finish(ERROR)
+
+    found = waiting.check(only(waiting).model_copy(update={"error": untimely}))
+
+    assert (found.status, found.error) == (ERROR, None)
 
 
 def test_a_state_of_an_earlier_version_only_polls(waiting: World) -> None:

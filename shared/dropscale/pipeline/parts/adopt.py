@@ -76,8 +76,6 @@ class AdoptProject:
             LedgerConflict: other processes changed the job each time.
         """
         for _ in range(_RACES):
-            if not job.doubtful_attempts:
-                return job
             try:
                 return self._heed(job)
             except (LedgerConflict, ProjectTaken):

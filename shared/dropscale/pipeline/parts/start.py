@@ -302,9 +302,7 @@ class StartJob:
         """
         if remaining() >= self._seconds_to_pay:
             with suppress(LedgerConflict):
-                job = self.adopt.noted(self.ledger.job(claimed.fingerprint) or claimed)
-                if job.has_project:
-                    return job
+                self.adopt.noted(claimed)
         later = self.clock() + REVIEW
         return self._end_attempt(claimed, lambda job: job.record_unknown(later))
 

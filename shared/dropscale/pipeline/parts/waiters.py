@@ -4,6 +4,7 @@ The row of a waiter is written when the wait begins, and removed by its executio
 A row that is left behind does no harm: its token is dead, and a later wait has the same row.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -55,6 +56,11 @@ def waiter_of(state: ExecutionState, token: str, entered: datetime) -> Waiter:
 
 
 def end_wait(ledger: Ledger, state: ExecutionState) -> None:
-    """Remove the row of an execution that waits no longer, unless a newer one waits."""
-    if state.webhooks:
+    """Remove the row of an execution that waits no longer, unless a newer one waits.
+
+    Where that fails, or is not allowed any more because webhooks were turned off, the row stays.
+    """
+    if not state.webhooks:
+        return
+    with suppress(Exception):
         ledger.remove_waiter(waiter_of(state, "", END_OF_TIME))

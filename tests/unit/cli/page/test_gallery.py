@@ -1,4 +1,4 @@
-"""The contents of the page of a folder of results, read as by a browser."""
+"""The page of a folder of results, parsed as a browser does."""
 
 import base64
 import hashlib
@@ -94,7 +94,7 @@ class ParsedPage(HTMLParser):
 
 @dataclass
 class Results:
-    """A folder of results, filled by hand."""
+    """A folder of results that the test fills."""
 
     write: Write
     out: Path
@@ -246,9 +246,17 @@ def test_a_missing_result_is_reported_with_how_to_get_it(results: Results) -> No
 
 def test_totals_count_a_shared_job_once_and_say_whether_it_was_charged(results: Results) -> None:
     for key in ("a.jpg", "b.jpg"):
-        results.add(manifest(key, DELIVERED, output=f"{key}.png"))
+        told = manifest(key, DELIVERED, output=f"{key}.png")
+        second = manifest(key, DELIVERED, output=f"{key}-web.jpg").jobs[0]
+        second = second.model_copy(update={"credits_charged": None})
+        results.add(told.model_copy(update={"jobs": (*told.jobs, second)}))
     results.add(manifest("c.jpg", FAILED, reason=REASON, fingerprint="g"))
     text = " ".join(results.page().html.split())
+    files = [results.page().text(card) for card in range(4)]
+    assert [name.partition("File ")[2].split()[0] for name in files] == [
+        *("a.jpg.png", "a.jpg-web.jpg"),
+        *("b.jpg.png", "b.jpg-web.jpg"),
+    ]
     assert "2 of 3 done" in text
     assert "<b>100</b> credits" in text
     assert "charged)" not in text

@@ -146,11 +146,13 @@ def test_text_is_a_table_for_the_spec_and_for_each_rendition(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write("cat.jpg")
-    write("cat.jpg.yaml", "wait_for_completion: false\nrenditions: [{scale_factor: 4}]")
+    files = "[{scale_factor: 4}, {scale_factor: 4, output: {name: 'a{ext}'}}]"
+    write("cat.jpg.yaml", f"wait_for_completion: false\nrenditions: {files}")
     assert tell_layers(Path("cat.jpg"), None, as_json=False) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[:2] == ["cat.jpg", "Field Value From Overrides"]
     assert "wait_for_completion false cat.jpg.yaml:1:22" in lines
     assert "max_credits - default" in lines
     assert "renditions[0]: 4x balanced, 200 credits" in lines
+    assert "renditions[1]: 4x balanced, 200 credits, the upscale of renditions[0]" in lines
     assert "scale_factor 4 cat.jpg.yaml:2:29 2 (parameter DefaultScaleFactor)" in lines
