@@ -38,7 +38,18 @@ _NOT_ABOUT_RULES = ("test_fidelity.py", "test_finish.py", "test_burst.py", "test
 _LONGEST = 1.5
 """Seconds of processor time; what takes longer is not asked unless it is known to catch."""
 
-_LEDGER = ("jobs", "drops", "gate", "budget", "store", "walk", "rows", "owner", "account")
+_LEDGER = (
+    "jobs",
+    "drops",
+    "gate",
+    "budget",
+    "store",
+    "walk",
+    "rows",
+    "owner",
+    "account",
+    "batches",
+)
 _PUTS = (
     "_action",
     "_put",
@@ -211,6 +222,8 @@ def _all_mutants() -> Iterator[Mutant]:
     yield from table_mutants()
     for name in _LEDGER:
         yield from mutants_of(f"ledger.{name}")
+    for name in ("batches", "settle_batches"):
+        yield from mutants_of(f"pipeline.parts.{name}")
     for where in _WRITES:
         yield from mutants_in(f"aws.ledger.{where}", summary("aws.ledger.DynamoLedger.write"))
 

@@ -5,17 +5,19 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import combinations_with_replacement
+from unittest.mock import Mock
 
 import pytest
 
 from dropscale.upscaler import PLACES, ProjectStatus
 from tests.chaos.deployment import parameter
 from tests.chaos.judge import Judge
-from tests.chaos.misbehaviour import ACCOUNT_TROUBLES, CREATES, DOWNLOADS, LOOKS, WELL, Fault
+from tests.chaos.misbehaviour import ACCOUNT_TROUBLES, CREATES, DOWNLOADS, LOOKS, LOST, WELL, Fault
 from tests.chaos.scenarios import Put
-from tests.chaos.simulated_stack import SimulatedStack
+from tests.chaos.simulated_stack import Setting, SimulatedStack
 from tests.chaos.stories import RENDITIONS, Story, drawn, wish_of
 from tests.chaos.vendor import Entry, Plan, Spell, Trouble, Vendor
+from tests.chaos.webhooks import Webhooks
 from tests.fakes import Clock, png
 
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
@@ -183,6 +185,21 @@ def test_who_follows_a_manifest_gets_every_rendition(
     )
 
     assert story.violations() == []
+
+
+@pytest.mark.parametrize("is_received", [True, False])
+def test_a_lost_answer_settles_itself_or_the_judge_finds_it(is_received: bool) -> None:
+    vendor = Vendor(Clock(), replies=iter([LOST]))
+    stack = SimulatedStack(vendor, Setting(webhooks=Webhooks(repeated=0.5, forged=1.0)), SEED)
+    if not is_received:
+        stack.world.receive_event = Mock(return_value=0)
+    stack.happen(0, partial(stack.put, "0.png", png()))
+    judge = Judge(stack, [wish_of("0.png", png())])
+
+    told = [] if is_received else ["0.png: unknown, and project-1 is told"]
+    assert judge.verdict() == told
+    assert (judge.commands == []) is is_received
+    assert len(vendor.book) == 1
 
 
 def _lose_the_manifest(stack: SimulatedStack) -> None:

@@ -1,4 +1,4 @@
-"""Headers of every type that the upscaler accepts, and of others."""
+"""Headers of every type that the upscaler accepts, and of other types."""
 
 import io
 import random

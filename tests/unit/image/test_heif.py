@@ -1,4 +1,4 @@
-"""HEIC and AVIF: sizes and metadata by boxes, beside what two decoders see; and hostile boxes."""
+"""HEIC and AVIF: sizes and metadata in boxes, compared with two decoders; and hostile boxes."""
 
 import io
 import random

@@ -123,7 +123,7 @@ class _Server(ThreadingHTTPServer):
         return connection, address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that hangs up, as the cancelled do, is no error of the server."""
+        """Do not log a client that hangs up, as cancelled calls do."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 

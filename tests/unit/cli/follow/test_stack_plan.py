@@ -80,6 +80,21 @@ def test_a_folder_spec_that_changed_shows_what_it_changes_and_costs(world: World
     assert dog.then.startswith("rejected: a/dog.png costs 200 credits")
 
 
+def test_another_batch_is_a_change_that_costs_nothing(world: World) -> None:
+    world.put("a/dropscale.yaml", "batch: spring")
+    for key, shade in {"a/cat.png": 1, "a/dog.png": 2}.items():
+        world.drop(key, png(shade=shade))
+    assert planned(world) == []
+
+    world.put("a/dropscale.yaml", "batch: summer")
+    cat, _ = planned(world)
+    assert (cat.then, cat.credits) == ("2x balanced, in batch a/summer", 0)
+    world.submit("a/cat.png")
+    world.put("a/dropscale.yaml", "")
+    told = [change.then for change in planned(world)]
+    assert told == [f"2x balanced, no longer in batch a/{batch}" for batch in ("summer", "spring")]
+
+
 def test_images_from_before_the_stack_are_planned_by_their_beginnings(world: World) -> None:
     world.put("old.png", png() + bytes(1_000_000))
     world.put("skipped.png", png(900, 900))
