@@ -381,8 +381,8 @@ class Drop(Row):
     """Since when its manifest is out of date; None: the manifest shows this state."""
     batch: str | None = None
     """The path of the batch that it is in, as in `EffectiveSpec.batch`; None: it is in none."""
-    has_news: bool = False
-    """Whether its outcome has changed since its batch was last woken."""
+    news_for: str | None = None
+    """The batch that is to be woken, because the drop's outcome has changed."""
 
     @staticmethod
     def id_of(bucket: str, key: str) -> str:
@@ -530,7 +530,7 @@ class Drop(Row):
         after = self._take_step({**step, **bounded})
         if after.batch is None or after._outcome == self._outcome:
             return after
-        return after.model_copy(update={"has_news": True})
+        return after.model_copy(update={"news_for": after.batch})
 
     @property
     def _outcome(self) -> tuple[object, ...]:

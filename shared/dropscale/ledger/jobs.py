@@ -261,6 +261,10 @@ class Job(Row):
         own = (last.token,) if last and last.token and not self.has_project else ()
         return tuple(dict.fromkeys((*own, *self.hints)))
 
+    def hint_age(self, now: datetime) -> timedelta:
+        """How long its hints have been open."""
+        return now - (self.hinted_at or now)
+
     def has_given(self, name: "AttemptName") -> bool:
         """Whether a project's name belongs to this job, judging by its own row.
 
