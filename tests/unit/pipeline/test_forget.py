@@ -51,6 +51,18 @@ def test_the_project_is_deleted_and_all_its_drops_say_so(delivered: World) -> No
     assert delivered.sweep(hours=1).get("projected", 0) == 0
 
 
+def test_a_second_time_changes_nothing(delivered: World) -> None:
+    delivered.forget("cat.png")
+    job, row = delivered.only_job, delivered.row("cat.png")
+    delivered.clock.advance(hours=1)
+
+    assert delivered.forget("cat.png") == []
+
+    now = delivered.only_job
+    assert (now.forgetting_since, now.forgotten_at) == (job.forgetting_since, job.forgotten_at)
+    assert delivered.row("cat.png") == row
+
+
 def test_projects_of_earlier_attempts_are_deleted_too(world: World) -> None:
     world.drop("cat.png", CAT)
     world.upscaler.answer("project-1", "error", credits_charged=0)
