@@ -647,6 +647,10 @@ class FakeUpscaler:
             raise NotFound(f"GET /v1/image-projects/{project_id}", status=404)
         return self.projects[project_id]
 
+    def delete(self, project_id: str) -> None:
+        self.project(project_id)
+        del self.projects[project_id]
+
     def account(self) -> Account:
         if self.fail_account is not None:
             raise self.fail_account

@@ -65,7 +65,7 @@ def profile(name: str, gamma: float = 2.2) -> bytes:
 
 
 def pixels(size: tuple[int, int] = SIZE) -> Image.Image:
-    """Return a picture of many colours that looks otherwise from every side."""
+    """Return a picture of many colours without any symmetry."""
     width, height = size
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     planes = [x, y * (1 - x), 0.2 + 0.6 * np.abs(np.sin(5 * x + 2 * y))]

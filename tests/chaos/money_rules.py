@@ -282,8 +282,8 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             ),
             (f"{_PARTS}.publish.PublishOutput.__call__", "Expr(_put_once)", NOTHING),
             (f"{_PARTS}.publish._PUT_ATTEMPTS", "", "1"),
-            (f"{_ACCEPT}.AcceptDrop.__call__", "Starred(claims_of)", "*()"),
-            (f"{_ACCEPT}.AcceptDrop.__call__", "Starred(releases_of)", "*()"),
+            (f"{_ACCEPT}.AcceptDrop.__call__", "Call(claims_of)", "()"),
+            (f"{_ACCEPT}.AcceptDrop.__call__", "Call(releases_of)", "()"),
         ),
     }
 )

@@ -38,7 +38,18 @@ _NOT_ABOUT_RULES = ("test_fidelity.py", "test_finish.py", "test_burst.py", "test
 _LONGEST = 1.5
 """Seconds of processor time; what takes longer is not asked unless it is known to catch."""
 
-_LEDGER = ("jobs", "drops", "gate", "budget", "store", "walk", "rows", "owner", "account")
+_LEDGER = (
+    "jobs",
+    "drops",
+    "gate",
+    "budget",
+    "store",
+    "walk",
+    "rows",
+    "owner",
+    "account",
+    "batches",
+)
 _PUTS = (
     "_action",
     "_put",
@@ -66,7 +77,7 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "pipeline.sweep.Sweep._expire: Compare(due)[0] -> true": (
             f"{_TYPES}whatever is being paid is due"
         ),
-        "aws.ledger._refusal: Call(isinstance)[5] -> true": (
+        "aws.ledger._refusal: Call(isinstance)[6] -> true": (
             f"{_TYPES}by then only a budget is left that can have refused"
         ),
         "ledger.store.listing_of: Attribute(wait_until)[0] -> true": (
@@ -224,6 +235,8 @@ def _all_mutants() -> Iterator[Mutant]:
     yield from table_mutants()
     for name in _LEDGER:
         yield from mutants_of(f"ledger.{name}")
+    for name in ("batches", "settle_batches"):
+        yield from mutants_of(f"pipeline.parts.{name}")
     for where in _WRITES:
         yield from mutants_in(f"aws.ledger.{where}", summary("aws.ledger.DynamoLedger.write"))
 

@@ -116,6 +116,8 @@ def test_ids_from_before_there_were_names_stay() -> None:
     rendition = Rendition.planned("f" * 64, parameters, None, OutputSettings())
 
     assert rendition.id == "2d84cd91e02af464c7da2b6a49399050"
+    named = Rendition.planned("f" * 64, parameters, None, OutputSettings(name="cat"))
+    assert named.id != rendition.id
 
 
 def test_keys_as_long_as_s3_allows_have_results_of_their_own() -> None:

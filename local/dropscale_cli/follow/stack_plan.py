@@ -30,7 +30,7 @@ from dropscale.pipeline.parts.spec_resolver import (
 )
 from dropscale.specs.keys import KeyKind, folded, kind_of, means_folder_spec
 from dropscale_cli.files.drops import LocalBucket
-from dropscale_cli.specs.plan import PlannedDrop, losses_of, planned_drop
+from dropscale_cli.specs.bill import PlannedDrop, losses_of, planned_drop
 from dropscale_cli.stacks.aws_target import AwsTarget
 
 _AT_ONCE = 16
@@ -162,13 +162,15 @@ class StackPlanner:
             planned = planned_drop(source, version, self.specs, image, self.names, self.budget)
         except SidecarMissing:
             planned = PlannedDrop(source)
-        if planned is None or not _is_change(drop, planned):
+        before = None if drop is None else drop.batch
+        batch = self.specs.batch_of(drop or Drop(id="", source=source))
+        if planned is None or (batch == before and not _is_change(drop, planned)):
             return None
         unpaid = [one for one in planned.renditions if not self._is_paid(one)]
         return PlannedChange(
             key=key,
             now=_in_words(drop),
-            then=_planned_in_words(planned),
+            then=_planned_in_words(planned) + _batch_in_words(before, batch),
             credits=sum({one.fingerprint: one.parameters.credits for one in unpaid}.values()),
             is_known=drop is not None,
             refusal=None if planned.is_skipped else planned.refusal,
@@ -258,6 +260,13 @@ def _planned_in_words(planned: PlannedDrop) -> str:
     if planned.refusal is not None:
         return f"{'skipped' if planned.is_skipped else 'rejected'}: {planned.refusal.message}"
     return _list_renditions(planned.renditions) or "waiting for its sidecar"
+
+
+def _batch_in_words(before: str | None, after: str | None) -> str:
+    """Return the change of batch, to be put after what becomes of the image."""
+    if after is None:
+        return "" if before is None else f", no longer in batch {before}"
+    return "" if after == before else f", in batch {after}"
 
 
 def _list_renditions(renditions: Sequence[Rendition]) -> str:

@@ -38,6 +38,7 @@ from dropscale_embedded.api.projects import (
 from dropscale_embedded.api.rendering import output_path
 from dropscale_embedded.api.sources import MAX_IMAGE_BYTES
 from dropscale_embedded.api.storage import UPLOADS, SignatureRefused, Storage, UrlSigner
+from dropscale_embedded.api.webhooks import UrlRefused
 
 _Error = tuple[dict[str, str], int]
 
@@ -47,6 +48,7 @@ _STATUS_BY_ERROR: dict[type[Exception], int] = {
     PlanRefused: 402,
     SignatureRefused: 403,
     UnknownProject: 404,
+    UrlRefused: 400,
     TooManyJobs: 429,
 }
 
@@ -101,6 +103,7 @@ def create_app(
     urls: StorageUrls,
     submit: Callable[[str], None],
     injection: FaultInjection,
+    create_webhook: Callable[[str], str],
 ) -> Flask:
     """Return the application, which answers every request: put `ApiAccess` before it.
 
@@ -110,6 +113,7 @@ def create_app(
         urls: makes the storage URLs.
         submit: queues a new project for rendering, by its id.
         injection: makes calls fail.
+        create_webhook: sends events to a URL; returns their secret.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_IMAGE_BYTES
@@ -125,7 +129,7 @@ def create_app(
     app.register_blueprint(v1)
     app.put(f"{STORAGE_PATH}<path:path>")(wrap(Call.UPLOAD, calls.upload))
     app.get(f"{STORAGE_PATH}<path:path>")(wrap(Call.DOWNLOAD, calls.download))
-    app.register_blueprint(control_blueprint(injection.faults, projects.book))
+    app.register_blueprint(control_blueprint(injection.faults, projects.book, create_webhook))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(ValidationError, _validation_error)
     for error in _STATUS_BY_ERROR:

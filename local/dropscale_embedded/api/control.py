@@ -1,8 +1,9 @@
-"""The control endpoint of the embedded API: its faults and its book, for tests in any language.
+"""The control endpoint of the embedded API: faults, book and webhook, for tests in any language.
 
 It is outside /v1 and needs the same key.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -15,7 +16,9 @@ _ENTRIES = TypeAdapter(tuple[Entry, ...])
 _TALLIES = TypeAdapter(list[Tally])
 
 
-def control_blueprint(faults: Faults, book: Book) -> Blueprint:
+def control_blueprint(
+    faults: Faults, book: Book, create_webhook: Callable[[str], str]
+) -> Blueprint:
     """Return the calls under /_control."""
     control = Blueprint("control", __name__, url_prefix="/_control")
 
@@ -38,5 +41,9 @@ def control_blueprint(faults: Faults, book: Book) -> Blueprint:
     def delete_faults() -> Response:
         faults.use(FaultPlan())
         return Response(status=204)
+
+    @control.post("/webhook")
+    def post_webhook() -> dict[str, str]:
+        return {"secret": create_webhook(request.get_data(as_text=True).strip())}
 
     return control

@@ -140,6 +140,9 @@ class EmbeddedApi:
         """Send signed events of all projects to a URL from now on; return the webhook's secret.
 
         At the vendor, the account's owner does this on the Developer Hub page.
+
+        Raises:
+            UrlRefused: nothing is sent outside this machine.
         """
         return self._webhooks.create(url)
 
@@ -183,6 +186,7 @@ class EmbeddedApi:
                 urls=self._urls,
                 submit=pool.submit,
                 injection=FaultInjection(self.faults, self._projects, stopping),
+                create_webhook=self._webhooks.create,
             )
             access = ApiAccess(self._urls.signer, self.token)
             self._port = stack.enter_context(_serving(app, self._port, access))

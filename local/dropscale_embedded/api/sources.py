@@ -23,7 +23,7 @@ def read_image(image_path: str, storage: Storage) -> bytes:
     if image_path.startswith(UPLOADS):
         return storage.file(image_path).read_bytes()
     url = urlsplit(image_path)
-    if not _is_loopback(url.hostname or ""):
+    if not is_loopback(url.hostname or ""):
         raise ImageFault(
             "invalid_file_format",
             "The embedded API fetches nothing from outside this machine. Download the image and "
@@ -37,7 +37,8 @@ def read_image(image_path: str, storage: Storage) -> bytes:
         ) from None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -24,6 +24,7 @@ from dropscale.upscaler import ProjectStatus
 from dropscale_embedded.api import faults
 from dropscale_embedded.api.faults import Call, Faults
 from dropscale_embedded.api.projects import Project
+from dropscale_embedded.api.sources import is_loopback
 
 _logger = logging.getLogger(__name__)
 
@@ -38,6 +39,10 @@ _ANSWER_SECONDS = 10.0
 _RETRY_SECONDS = 24 * 3600.0
 _AFTER_A_FORGED_ONE_SECONDS = 0.1
 _THREADS = 4
+
+
+class UrlRefused(Exception):
+    """A webhook's URL is not on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,14 @@ class Webhooks:
         ]
 
     def create(self, url: str) -> str:
-        """Send all events to a URL from now on, as the vendor's page does; return the secret."""
+        """Send all events to a URL from now on, as the vendor's page does; return the secret.
+
+        Raises:
+            UrlRefused: nothing is sent outside this machine.
+        """
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
+            raise UrlRefused(f"{url} does not begin with http://127.0.0.1 or http://localhost")
         secret = token_hex(32)
         self._endpoint = url, secret
         return secret

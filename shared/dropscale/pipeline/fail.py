@@ -19,7 +19,6 @@ from dropscale.pipeline.parts.manifest_writer import WriteManifest
 from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock, RemainingTime
 from dropscale.pipeline.parts.start import StartJob
-from dropscale.pipeline.parts.waiters import end_wait
 from dropscale.upscaler import ProjectStatus
 
 _PASSING = frozenset(
@@ -70,7 +69,6 @@ class Fail:
 
         An execution whose history is full is continued by another one.
         """
-        end_wait(self.ledger, state)
         if state.error is not None and state.error.Error == HistoryFull.__name__:
             return self.start.follow.continue_execution(state)
         now = self.clock()

@@ -38,7 +38,7 @@ class GatedEngine:
 
 
 class Caller:
-    """Speaks HTTP to an embedded API, with its key."""
+    """Calls an embedded API over HTTP, with its key."""
 
     def __init__(self, api: EmbeddedApi) -> None:
         self._api = api
@@ -80,7 +80,7 @@ class Caller:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Each httpx client reads all authorities, longer than it takes part in a test."""
+    """Give httpx one authority: each client would read all of them, which is slow."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(write_certificate(tmp_path_factory.mktemp("authority"))))
         yield

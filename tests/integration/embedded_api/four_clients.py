@@ -1,4 +1,4 @@
-"""The vendor's SDK and our clients, sync and async, put to one use against the embedded API."""
+"""One use of the vendor's SDK and of our clients, sync and async, against the embedded API."""
 
 import asyncio
 import json
@@ -23,20 +23,13 @@ PHOTO = EXAMPLES / "chelsea.jpg"
 
 @dataclass(frozen=True)
 class Use:
-    """One use of a client.
-
-    Attributes:
-        call: gets the client and a folder; what it returns or raises is compared.
-        expected: is part of what comes of it with theirs, as text.
-        faults: a fault plan's rules.
-        options: of the API.
-    """
+    """One use of a client: its answer or error is compared, and `expected` is part of theirs."""
 
     name: str
     call: Callable[[Any, Path], object]
     expected: str
-    faults: str = "[]"
-    options: dict[str, Any] = field(default_factory=dict, hash=False)
+    faults: str = "[]"  # the rules of a fault plan
+    options: dict[str, Any] = field(default_factory=dict, hash=False)  # of the API
 
 
 def uploaded(client: Any) -> str:
@@ -73,7 +66,7 @@ def answered(call: str, status: int, body: str = "vendor") -> str:
 
 @contextmanager
 def made(kind: str, token: str, base_url: str) -> Iterator[Any]:
-    """Make one of the four clients; an asynchronous one has the face of a blocking one."""
+    """Make one of the four clients; the asynchronous ones are called like blocking ones."""
     access: dict[str, Any] = {"token": token, "base_url": base_url}
     with ExitStack() as stack:
         match kind:
@@ -91,7 +84,7 @@ def made(kind: str, token: str, base_url: str) -> Iterator[Any]:
 
 
 def outcome(use: Use, kind: str, folder: Path) -> str:
-    """Return what came of a use: the answer or the error, and the book."""
+    """Return the answer or the error of a use, and the book."""
     plan = parse_fault_plan(f"rules: {use.faults}".encode(), use.name)
     api = EmbeddedApi(engine=StubEngine(0), faults=plan, **use.options)
     with api, made(kind, api.token, api.base_url) as client:
@@ -125,7 +118,7 @@ def plain_error(error: Exception) -> object:
 
 
 def without_accidents(text: str) -> str:
-    """Leave out what differs from run to run: ids, times, ports and signatures."""
+    """Replace what differs between runs: ids, times, ports and signatures."""
     for pattern, replacement in {
         r"http://127\.0\.0\.1:\d+/storage": "<storage>",
         r"\?expires=[^\"]*": "?<signature>",

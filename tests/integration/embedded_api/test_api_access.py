@@ -1,4 +1,4 @@
-"""Who is let in at the embedded API: who has the key or a signed URL, and no page."""
+"""The embedded API accepts callers with the key or a signed URL, and no web page."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where our clients are meant to do better than the vendor's SDK, and that they do."""
+"""Where our clients do better than the vendor's SDK."""
 
 import asyncio
 from pathlib import Path

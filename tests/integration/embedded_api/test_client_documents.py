@@ -69,7 +69,7 @@ VENDOR_EXAMPLES = {
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[EmbeddedApi]:
-    """Serve where the clients look by themselves, with photos in the current directory."""
+    """Serve at the clients' default address, with photos in the current directory."""
     with EmbeddedApi(engine=StubEngine(0)) as running:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("API_TOKEN", running.token)

@@ -6,6 +6,7 @@ import pytest
 import requests
 
 from tests.integration.embedded_api.conftest import Caller, GatedEngine
+from tests.integration.embedded_api.webhook_receiver import receiving
 
 LOST_CREATE = """
 rules:
@@ -49,6 +50,20 @@ def test_the_book_has_a_create_whose_answer_was_lost(
         "image_path": path,
         "credits": 25,
     }
+
+
+def test_a_webhook_receives_the_events_of_a_project(
+    call: Caller, control: Any, engine: GatedEngine, photo: bytes
+) -> None:
+    for elsewhere in ("https://example.org/", "http://10.0.0.1/", "file:///etc", ""):
+        assert control("POST", "webhook", data=elsewhere).status_code == 400
+    with receiving() as receiver:
+        receiver.secret = control("POST", "webhook", data=receiver.url).json()["secret"]
+        project_id = call.create(call.upload(photo)).json()["id"]
+        engine.gate.set()
+        sent = receiver.wait_for(2)
+
+    assert {one.event and one.event.project_id for one in sent} == {project_id}
 
 
 def test_a_plan_can_be_read_back_and_put_again(call: Caller, control: Any) -> None:

@@ -1,4 +1,4 @@
-"""Every fault of the documentation, as dropscale's own client sees it and as the book has it."""
+"""Every documented fault: what dropscale's client raises, and what the book has."""
 
 import io
 import json
@@ -44,7 +44,7 @@ PLANS = {
 
 
 class User:
-    """Does the calls of a fault plan by dropscale's own client, on an API that is shared."""
+    """Makes the calls of a fault plan with dropscale's client."""
 
     def __init__(self, api: EmbeddedApi, client: Client) -> None:
         self.api = api
@@ -72,7 +72,7 @@ class User:
         return file.getvalue()
 
     def prepared(self, call: Call) -> Callable[[], Any]:
-        """Do all that comes before a call; return the call."""
+        """Do what a call needs first; return the call."""
         v1 = self.client.v1
         match call:
             case Call.CREATE:

@@ -1,4 +1,4 @@
-"""What libvips sees of a result beside its original, by a process of its own or, sooner, here.
+"""Vips compares a result with its original, in its own process or, faster, in this one.
 
 That it sees turned pixels and lost alpha is in `tests/unit/pipeline/test_fidelity.py`.
 """

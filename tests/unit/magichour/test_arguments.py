@@ -1,4 +1,4 @@
-"""What a caller gives: refused before anything is sent, or sent as it is."""
+"""Arguments: refused before anything is sent, or sent unchanged."""
 
 import asyncio
 import time

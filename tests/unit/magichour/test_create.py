@@ -1,4 +1,4 @@
-"""The paid create: one attempt, and an honest verdict on whether it may have been charged."""
+"""The paid create: one attempt, and an error that says whether it may have been charged."""
 
 import pytest
 

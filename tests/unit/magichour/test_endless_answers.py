@@ -1,4 +1,4 @@
-"""Answers without end, byte by byte or inflated from little: every call and transfer ends in time.
+"""Endless answers, slow or compressed: every call and transfer ends in time.
 
 The servers are real, on their own sockets, because the end of a wait is tested.
 """
@@ -30,7 +30,7 @@ from tests.unit.magichour.scripted_server import Reply, ScriptedServer
 
 TIMEOUT = 0.2
 MOST_SECONDS = 15.0
-"""More than the time-outs of a call, 0.4 s, on the busiest machine; one without end takes 30 s."""
+"""More than a call's time-outs, 0.4 s, need on a busy machine; an endless answer takes 30 s."""
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 Pieces = Callable[[], Iterator[bytes]]
@@ -111,10 +111,7 @@ def serve() -> Iterator[Callable[[Pieces], str]]:
 
 @pytest.fixture
 def hurried(connect: Connect) -> Callable[[str], Client]:
-    def make(base_url: str) -> Client:
-        return connect(token=TOKEN, base_url=base_url, timeout=TIMEOUT, transfer_timeout=0.5)
-
-    return make
+    return lambda url: connect(token=TOKEN, base_url=url, timeout=TIMEOUT, transfer_timeout=0.5)
 
 
 @pytest.mark.parametrize("name", ANSWERS)

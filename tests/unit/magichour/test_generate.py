@@ -1,4 +1,4 @@
-"""The whole way: upload, create, wait, download.
+"""`generate` and `check_result`: upload, create, wait, download.
 
 What the vendor's SDK does too is in `tests/integration/embedded_api/test_conformance.py`.
 """

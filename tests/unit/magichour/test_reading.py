@@ -81,7 +81,7 @@ def says(found: object, value: object) -> bool:
 
 
 def require_honest(model: type[BaseModel], name: str, value: str) -> None:
-    """Fail unless a field is read for what came, or has its default; or the answer is not read."""
+    """Fail unless a field has the value sent, or its default; or the answer is refused."""
     is_required = model.model_fields[name].is_required()
     try:
         found = getattr(read(model, answer_with(model, name, value)), name)

@@ -61,7 +61,7 @@ def require_misconfigured(error: MagicHourError, said: str) -> None:
 
 
 def was_read(server: ScriptedServer) -> bool:
-    """Whether the server read anything of a create, were it but its first line."""
+    """Whether the server read any part of a create, even only its first line."""
     return any(line.startswith(b"POST") for line in server.first_lines)
 
 
@@ -259,7 +259,7 @@ def test_a_foreign_refusal_says_what_to_do(server: ScriptedServer, client: Clien
 
 
 class Surprise(Exception):
-    """Something that nobody has foreseen."""
+    """An unexpected error."""
 
 
 @pytest.mark.parametrize("error", [Surprise, ValueError, OSError, RecursionError, MemoryError])

@@ -1,4 +1,4 @@
-"""Which error class an answer becomes. `GET /v1/account` stands for every call that is free."""
+"""Which error class an answer becomes. `GET /v1/account` stands for every free call."""
 
 from collections.abc import Callable
 from functools import partial

@@ -56,7 +56,7 @@ class Finished:
 
     @property
     def details(self) -> Any:
-        """The directory of EXIF that says most of a photo."""
+        """The Exif directory."""
         return self.image.getexif().get_ifd(originals.EXIF_DIRECTORY)
 
     @property
@@ -76,7 +76,7 @@ def finish(
 ) -> Finished:
     """Finish a result (None: a good one of the usual picture) with settings of the output.
 
-    `source` has what the drop says of the original other than what is there.
+    `source` replaces fields of the drop's source.
     """
     bucket = bucket or FakeInputBucket()
     bucket.objects[KEY] = original

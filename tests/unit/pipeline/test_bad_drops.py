@@ -1,4 +1,4 @@
-"""Bad input gets a clear manifest, costs nothing and takes nobody with it."""
+"""Bad input gets a clear manifest, costs nothing and disturbs no other drop."""
 
 import pytest
 from PIL import Image

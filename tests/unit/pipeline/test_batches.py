@@ -257,9 +257,9 @@ def test_a_settlement_is_announced_until_the_bus_takes_it() -> None:
 
 def lines(count: int) -> Iterator[BatchLine]:
     for number in range(count):
-        job = LineJob(fingerprint=str(number), credits=50)
+        files = tuple(LineJob(fingerprint=str(number), credits=each) for each in (50, 0))
         key = f"photos/{number}.png"
-        yield BatchLine(drop_id=f"{number:05}", key=key, state=DropState.DELIVERED, jobs=(job,))
+        yield BatchLine(drop_id=f"{number:05}", key=key, state=DropState.DELIVERED, jobs=files)
 
 
 @pytest.mark.parametrize(("count", "parts"), [(1, 1), (2, 1), (3, 2), (4, 2), (7, 4)])

@@ -1,4 +1,4 @@
-"""Colours described without a profile: the result shows the same ones, by Pillow and LittleCMS."""
+"""Colours described without a profile: the result shows the same, by Pillow and LittleCMS."""
 
 import io
 import struct
@@ -31,7 +31,7 @@ TO_XYZ = {
 
 
 def muted() -> Image.Image:
-    """Return a picture of sRGB whose colours every space has."""
+    """Return an sRGB picture whose colours exist in every space."""
     return Image.fromarray((64 + np.asarray(pixels(SIZE)) * 0.5).astype(np.uint8))
 
 

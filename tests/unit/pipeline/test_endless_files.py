@@ -1,4 +1,4 @@
-"""However many parts a file has, finishing a result ends in time, and costs no result."""
+"""Files with endless parts: finishing ends in time, and no result is lost."""
 
 import io
 import struct
@@ -22,9 +22,9 @@ from tests.unit.pipeline.test_finish import result
 MILLION = 1_000_000
 PARTS = 300_000
 SECONDS = 0.05
-"""What each step is given."""
+"""The time limit of each step."""
 MOST_SECONDS = 3.0
-"""All steps, and what they do besides reading parts."""
+"""The limit of all steps together."""
 
 
 def png_with(chunks: bytes) -> bytes:
@@ -69,10 +69,11 @@ def test_a_file_without_end_costs_no_result_and_little_time(name: str, which: st
     done = finish(original, came, NOT_SEEN, seconds=steps._RESERVED_SECONDS + SECONDS)
 
     assert time.process_time() - began < MOST_SECONDS
-    assert verify_result(io.BytesIO(done.body), KEY) == verify_result(io.BytesIO(came), KEY)
-    if "resources" not in name:
-        assert done.warnings
-        assert which == "original" or done.body == came
+    assert done.warnings or "resources" in name
+    if which == "original":
+        assert verify_result(io.BytesIO(done.body), KEY) == verify_result(io.BytesIO(came), KEY)
+    else:
+        assert done.body == came or "resources" in name
 
 
 def test_a_file_is_used_until_its_time_is_over() -> None:

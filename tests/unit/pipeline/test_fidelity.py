@@ -1,4 +1,4 @@
-"""Results beside their originals, as libvips sees both and Pillow reads what comes out."""
+"""Results compared with their originals by libvips; Pillow reads what is published."""
 
 from collections.abc import Callable
 from typing import Any
@@ -124,7 +124,7 @@ TRANSPARENT: dict[str, Callable[[], bytes]] = {
 
 
 def flattened(mode: str = "RGB") -> Image.Image:
-    """Return the result of an upscaler that paints what is transparent black."""
+    """Return the result of an upscaler that paints transparent areas black."""
     view = pixels(SIZE)
     flat = Image.new(mode, SIZE)
     flat.paste(view.convert(mode), mask=with_alpha(view).getchannel("A"))
@@ -217,7 +217,7 @@ def test_what_avif_and_heic_originals_say_is_given_back(kind: str) -> None:
 
 
 class Failing:
-    """libvips, of which one call fails."""
+    """libvips with one call that fails."""
 
     def __init__(self, call: str, nth: int = 1) -> None:
         self._call, self._left = call, nth

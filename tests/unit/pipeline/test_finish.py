@@ -1,4 +1,4 @@
-"""What a result gets from its original without a look at the pixels; faults cost no result."""
+"""What a result gets from its original when the pixels are not compared."""
 
 import io
 import random

@@ -214,6 +214,22 @@ class TestLimits:
         finish(world)
         assert sorted(states(world)) == [DELIVERED, DELIVERED, WAITING]
 
+    @pytest.mark.parametrize("turned_on", [True, False])
+    def test_webhooks_turned_on_or_off_are_for_executions_that_start(self, turned_on: bool) -> None:
+        world = World(slots=1, timing=Timing(16, 3600, webhooks=not turned_on))
+        for shade, name in enumerate(NAMES):
+            world.drop(f"{name}.png", png(shade=shade))
+        (running,) = world.running()
+        world.timing = Timing(16, 3600, webhooks=turned_on)
+        world.compose()
+        world.finish_all()
+        world.sweep(minutes=2)
+        (started,) = world.running()
+
+        assert (running.webhooks, started.webhooks) == (not turned_on, turned_on)
+        finish(world)
+        assert states(world) == [DELIVERED] * 3
+
     def test_a_running_execution_keeps_its_deadline(self) -> None:
         world = world_of_three()
         (before,) = world.running()

@@ -1,4 +1,4 @@
-"""How often a project is looked at, by whom, and what that keeps waiting."""
+"""How often a project is looked at, and who waits for that."""
 
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -44,7 +44,7 @@ def test_where_looks_cost_nothing_they_come_often(
 
 
 def two_jobs(**failures: Exception) -> World:
-    """Return a world whose one slot the first of two jobs is about to leave."""
+    """Return a world with one slot, in which the delivery of the first of two jobs fails."""
     world = World(slots=1)
     world.drop("a.png", png())
     world.drop("b.png", png(9, 9))

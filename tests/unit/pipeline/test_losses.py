@@ -52,7 +52,7 @@ MOTION = xmp_with("http://ns.google.com/photos/1.0/camera/").replace(
 
 
 def heic_beside(kind: str) -> bytes:
-    """Return a photo with another picture: for the primary one, or of its own."""
+    """Return a photo with a second picture: independent, a thumbnail or auxiliary."""
     told = [heic.full_box(b"auxC", AUXILIARY[kind] + b"\0")] if kind in AUXILIARY else []
     refers = {"picture": (), "thumbnail": ((b"thmb", [1]),)}.get(kind, ((b"auxl", [1]),))
     other = replace(heic.coded(pixels((64, 64)), *told), references=refers)
@@ -118,7 +118,7 @@ LOSSES: dict[str, dict[str, Callable[[], bytes]]] = {
         "TIFF with a preview": lambda: tiff_pages(1),
     },
 }
-"""By code, what is lost; by none, what is kept."""
+"""By code: files that lose it; under no code: files that lose nothing."""
 CASES = [(code, name) for code, named in LOSSES.items() for name in named]
 
 

@@ -5,6 +5,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dropscale.ledger.states import DropState
+from dropscale.ledger.store import LedgerConflict
+from dropscale.pipeline.parts.claim_names import releases_of
 from dropscale.results.announcement import announcement_of
 from dropscale.results.output_key import claimed_name, names_claimed_for
 from tests.fakes import png
@@ -102,12 +104,41 @@ def test_a_name_outlives_its_spec_for_as_long_as_there_is_an_output(world: World
     assert len(world.upscaler.creates) == 1
 
 
+@pytest.mark.parametrize("fact", ["project_id", "output", "earlier_output"])
+def test_a_name_is_not_released_while_there_may_be_an_output_of_it(world: World, fact: str) -> None:
+    world.drop("cat.png", png())
+    world.finish_all()
+    before = world.row("cat.png")
+    (rendition,) = before.renditions.values()
+    facts = dict.fromkeys(("project_id", "output", "earlier_output"))
+    facts |= {fact: rendition.project_id if fact == "project_id" else rendition.output}
+    known = rendition.model_copy(update=facts)
+    after = before.model_copy(update={"renditions": {}})
+    before = before.model_copy(update={"renditions": {rendition.id: known}})
+
+    assert releases_of(before, after) == []
+    unpaid = known.model_copy(update={fact: None})
+    before = before.model_copy(update={"renditions": {rendition.id: unpaid}})
+    assert [one.claim.name for one in releases_of(before, after)] == ["cat.png@2x"]
+
+
 def test_the_default_name_in_another_folder_is_claimed_too(world: World) -> None:
     world.put("cat.png.yaml", "download_directory: print")
     world.drop("cat.png", png())
     world.drop("print/cat.png", png(9))
 
     assert "print/cat.png and cat.png" in reason(world, "print/cat.png")
+
+
+def test_of_several_names_the_one_that_is_taken_is_told(world: World) -> None:
+    world.put("dropscale.yaml", f"preset: []\n{FILES}")
+    world.drop("cat.jpg", png())
+    world.drop("cat.png", png(9))
+    assert reason(world, "cat.png").endswith("name, cat-web (dropscale.yaml:2:69)")
+
+    world.ledger.claim = lambda name: None  # type: ignore[method-assign] # released meanwhile
+    with pytest.raises(LedgerConflict):
+        world.submit("cat.png")
 
 
 def test_files_of_one_upscale_are_paid_once_and_each_is_delivered(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Resolution: 300 dpi stay 300 dpi in every format, and none is invented; read by Pillow."""
+"""Resolution: 300 dpi stay 300 dpi in every format, and none is added; read by Pillow."""
 
 import io
 from collections.abc import Iterable
@@ -41,16 +41,16 @@ ORIGINALS = {
         pixels(SIZE), exif=exif_with().tobytes().removeprefix(b"Exif\0\0")
     ),
 }
-"""By where 300 dpi are told."""
+"""By where the file says 300 dpi."""
 
 
 def result_as(came: str) -> bytes:
-    """Return a result with the 72 dpi that nobody asked for."""
+    """Return a result that says 72 dpi."""
     return encoded(pixels(TWICE), came, dpi=(72, 72))
 
 
 def resolution_of(done: Finished) -> tuple[float, float] | None:
-    """Return what Pillow finds, by the format's own field or by EXIF; None: nothing."""
+    """Return what Pillow finds in the format's own field or in EXIF."""
     if "dpi" in done.image.info:
         x, y = done.image.info["dpi"]
         return round(float(x), 1), round(float(y), 1)

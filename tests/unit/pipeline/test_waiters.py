@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dropscale.ledger.states import DropState
 from dropscale.magichour.webhooks import EventKind
-from dropscale.pipeline.parts.execution import ExecutionState
+from dropscale.pipeline.parts.execution import CaughtError, ExecutionState
 from dropscale.pipeline.parts.follow import Timing
 from dropscale.pipeline.parts.poll_schedule import SHORTEST_CALLBACK, PollSchedule
 from dropscale.pipeline.parts.waiters import MOST_WOKEN
@@ -180,6 +180,17 @@ def test_a_renewed_execution_waits_with_a_token_of_its_own(waiting: World) -> No
 
     (waiter,) = waiting.ledger.waiters.values()
     assert (waiter.generation, renewed.webhooks) == (state.generation + 1, True)
+
+
+def test_a_verdict_is_reported_without_the_error_of_an_event_that_came_too_soon(
+    waiting: World,
+) -> None:
+    untimely = CaughtError(Error="ProjectNotComplete")
+    waiting.upscaler.finish(ERROR)
+
+    found = waiting.check(only(waiting).model_copy(update={"error": untimely}))
+
+    assert (found.status, found.error) == (ERROR, None)
 
 
 def test_a_state_of_an_earlier_version_only_polls(waiting: World) -> None:

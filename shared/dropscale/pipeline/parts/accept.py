@@ -29,6 +29,7 @@ from dropscale.pipeline.parts.evaluate import UpscaleRequest
 from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.ports import Clock
 from dropscale.results.output_key import claimed_name, output_key
+from dropscale.specs.effective import EffectiveSpec
 
 _LABEL_LENGTH = 120
 
@@ -75,16 +76,18 @@ class AcceptDrop:
         try:
             self.ledger.write(*changes)
         except NameTaken as taken:
-            raise self._name_clash(accepted, wanted, taken.name) from taken
+            raise self._name_clash(drop.source.key, spec, wanted, taken.name) from taken
         return accepted
 
-    def _name_clash(self, drop: Drop, wanted: Sequence[Rendition], name: str) -> Exception:
-        """Return the error for a name that belongs to another drop."""
-        key, taken = drop.source.key, self.ledger.claim(name)
-        if taken is None or drop.spec is None:
+    def _name_clash(
+        self, key: str, spec: EffectiveSpec, wanted: Sequence[Rendition], name: str
+    ) -> Exception:
+        """Return the error for a name that belongs to another drop than that at `key`."""
+        taken = self.ledger.claim(name)
+        if taken is None:
             return LedgerConflict(f"the name {name} was released meanwhile")
         index = next(at for at, one in enumerate(wanted) if claimed_name(key, one) == name)
-        return OutputNameTaken.of(key, taken.key, wanted[index], origin_of_name(drop.spec, index))
+        return OutputNameTaken.of(key, taken.key, wanted[index], origin_of_name(spec, index))
 
     def _leave_others(
         self, drop: Drop, matches: Sequence[_Match]

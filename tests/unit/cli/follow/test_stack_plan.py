@@ -11,7 +11,7 @@ from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale_cli.files.drops import find_drops
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.follow.stack_plan import Page, PlannedChange, StackPlanner
-from dropscale_cli.specs.plan import plan_of
+from dropscale_cli.specs.bill import bill_for
 from tests.fakes import png
 from tests.originals import encoded, pixels
 from tests.world import BUCKET, World
@@ -78,6 +78,21 @@ def test_a_folder_spec_that_changed_shows_what_it_changes_and_costs(world: World
     assert (cat.credits, cat.refusal) == (200, None)
     assert (dog.key, dog.credits) == ("a/dog.png", 0)
     assert dog.then.startswith("rejected: a/dog.png costs 200 credits")
+
+
+def test_another_batch_is_a_change_that_costs_nothing(world: World) -> None:
+    world.put("a/dropscale.yaml", "batch: spring")
+    for key, shade in {"a/cat.png": 1, "a/dog.png": 2}.items():
+        world.drop(key, png(shade=shade))
+    assert planned(world) == []
+
+    world.put("a/dropscale.yaml", "batch: summer")
+    cat, _ = planned(world)
+    assert (cat.then, cat.credits) == ("2x balanced, in batch a/summer", 0)
+    world.submit("a/cat.png")
+    world.put("a/dropscale.yaml", "")
+    told = [change.then for change in planned(world)]
+    assert told == [f"2x balanced, no longer in batch a/{batch}" for batch in ("summer", "spring")]
 
 
 def test_images_from_before_the_stack_are_planned_by_their_beginnings(world: World) -> None:
@@ -185,7 +200,7 @@ def test_rules_and_presets_are_planned_as_they_are_then_paid(world: World, tmp_p
         "a/job.yaml": "2x preserve",
     }
     nothing = KeptLedger.read(StateFolder(tmp_path / "out"))
-    local = plan_of(find_drops(tmp_path, tmp_path / "out"), nothing)
+    local = bill_for(find_drops(tmp_path, tmp_path / "out"), nothing.records)
     changes = {change.key: change for change in planned(world)}
     for change in changes.values():
         world.submit(change.key)

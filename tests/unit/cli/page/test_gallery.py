@@ -1,4 +1,4 @@
-"""The contents of the page of a folder of results, read as by a browser."""
+"""The page of a folder of results, parsed as a browser does."""
 
 import base64
 import hashlib
@@ -94,7 +94,7 @@ class ParsedPage(HTMLParser):
 
 @dataclass
 class Results:
-    """A folder of results, filled by hand."""
+    """A folder of results that the test fills."""
 
     write: Write
     out: Path
