@@ -635,6 +635,20 @@ def test_who_waits_for_a_known_project_is_woken_or_else_the_sweep_looks(
     assert attempt.noted == ()
 
 
+def test_a_project_is_noted_before_its_job_gets_the_hint(world: World) -> None:
+    drop(world, LOST)
+    hints: list[Any] = []
+
+    def note(*_: str) -> None:
+        hints.append(world.only_job.hints)
+
+    with mock.patch.object(world.ledger, "note_project", note):
+        tell(world, made(world))
+
+    assert hints == [()]
+    assert world.only_job.hints != ()
+
+
 @pytest.mark.parametrize("state", sorted(JobState))
 def test_only_a_job_that_a_look_can_change_is_made_due(world: World, state: JobState) -> None:
     world.drop("cat.png", png())
@@ -694,6 +708,9 @@ def test_an_event_comes_again_if_its_job_is_always_changed_first(
         with pytest.raises(LedgerConflict):
             tell(world, name)
     assert world.only_job.hints == ()
+    with mock.patch.object(world.ledger, "write", side_effect=[LedgerConflict, None]) as write:
+        tell(world, name)
+    assert write.call_count == 2
 
     tell(world, name)
     assert len(world.only_job.hints) == 1
