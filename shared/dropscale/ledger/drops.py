@@ -281,8 +281,6 @@ class Rendition(Record):
 
     def warn(self, warning: CodedWarning) -> Self:
         """Return it with a warning that stays with whatever is then reported of its project."""
-        if warning in self.warnings:
-            return self
         warnings = (*self.warnings, warning)
         return self.model_copy(update={**_bounded({"warnings": warnings})})
 
