@@ -101,6 +101,7 @@ def told_after_pay_again_at_a_closed_gate(world: World) -> None:
     drop(world, LOST)
     world.gate.close(WaitReason.ACCOUNT, REFUSED)
     world.decide("cat.png", Decision.PAY_AGAIN)
+    world.clock.advance(seconds=10)
     tell(world, made(world))
 
 
