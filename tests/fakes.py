@@ -146,6 +146,7 @@ class MemoryLedger:
         return self.jobs.get(fingerprint)
 
     def attempt(self, token: str) -> Attempt | None:
+        assert len(token) < 2000, "DynamoDB refuses such a key"
         found = self.references.get((Attempt, token))
         return found if isinstance(found, Attempt) else None
 
@@ -645,6 +646,10 @@ class FakeUpscaler:
         if project_id not in self.projects:
             raise NotFound(f"GET /v1/image-projects/{project_id}", status=404)
         return self.projects[project_id]
+
+    def delete(self, project_id: str) -> None:
+        self.project(project_id)
+        del self.projects[project_id]
 
     def account(self) -> Account:
         if self.fail_account is not None:

@@ -188,6 +188,8 @@ class Rendition(Record):
     """The previous output, while the result is wanted again, in case the vendor has none left."""
     downloads: tuple[Download, ...] = ()
     warnings: tuple[_OfRendition, ...] = ()
+    forgotten_at: Instant | None = None
+    """When its project was deleted at the vendor, at a person's request."""
 
     @model_validator(mode="before")
     @classmethod
@@ -494,6 +496,17 @@ class Drop(Row):
         """Set a state that does not come from a rendition: rejected, or waiting for a sidecar."""
         cleared: _DropChanges = {"wait": None, "wait_until": None, "reason": None}
         return self._step(state, now, {**cleared, **changes})
+
+    def note_forgotten(self, fingerprint: str, at: datetime | None, now: datetime) -> Self:
+        """Record when a job's project was deleted at the vendor; its state stays."""
+        noted = {
+            one.id: one.model_copy(update={"forgotten_at": at})
+            for one in self.renditions_of(fingerprint)
+        }
+        after = self.renditions | noted
+        return (
+            self if after == self.renditions else self._step(self.state, now, {"renditions": after})
+        )
 
     def look_again(self, at: datetime, now: datetime) -> Self:
         """Wait until another time before access is tried again."""
