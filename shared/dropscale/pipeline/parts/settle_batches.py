@@ -51,8 +51,10 @@ class SettleBatch:
 
     def _report(self, batch: Batch) -> bool:
         """Write the next part of a quiet batch's report; return whether it was the last."""
-        lines = self.ledger.batch_lines(batch.id, batch.cursor, self.most_lines)
-        now = self.clock()
+        # One more tells whether these are the last.
+        lines = self.ledger.batch_lines(batch.id, batch.cursor, self.most_lines + 1)
+        is_last = len(lines) <= self.most_lines
+        lines, now = lines[: self.most_lines], self.clock()
         if any(line.is_open for line in lines):
             self._save(batch.wait(now))
             return False
@@ -60,7 +62,6 @@ class SettleBatch:
             self._save(batch.rest())
             return False
         totals, parts = batch.totals.with_lines(lines), batch.parts
-        is_last = len(lines) < self.most_lines
         if lines:
             parts += 1
             self._put_part(batch, lines, totals, parts, is_last=is_last)
