@@ -179,6 +179,23 @@ def test_a_file_more_of_an_upscale_that_is_delivered_is_free(world: World) -> No
     assert world.row("cat.png").state is DropState.DELIVERED
 
 
+def test_of_several_files_only_the_one_that_is_missing_is_tried_again(world: World) -> None:
+    names = [f"{{output: {{name: '{name}{{ext}}'}}}}" for name in "abc"]
+    world.put("cat.png.yaml", f"renditions: [{', '.join(names)}]")
+    world.drop("cat.png", png())
+    world.finish_all()
+    world.drop("cat.png.yaml", f"renditions: [{', '.join(names[:2])}]")
+    del world.results.outputs["b.png"], world.results.outputs["c.png"]
+    begun = len(world.executions.started)
+    world.retry("cat.png")
+    world.finish_all()
+
+    assert len(world.executions.started) == begun + 1
+    assert set(world.results.outputs) == {"a.png", "b.png"}
+    states = [job["state"] for job in world.manifest("cat.png")["jobs"]]
+    assert sorted(states) == ["delivered", "delivered", "superseded"]
+
+
 KEYS = ("cat.jpg", "cat.png", "print/cat.png")
 SPECS = (
     "{}",
