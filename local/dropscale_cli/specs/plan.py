@@ -35,6 +35,7 @@ from dropscale_cli.files.drops import (
     find_drops,
     list_names,
     refusal_as_json,
+    specs_above,
 )
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.options import (
@@ -227,6 +228,7 @@ def tell_plan(
         api = chosen_api(environment, None)
         ignored = IgnoredFiles.of(drops.ignored)
         report = _Report(planned, ignored, api.account(planned.credits, planned.scale_factors))
+    Terminal(to_stderr=True).say(*specs_above(path))
     if as_json:
         say_json(report.as_json())
     else:
@@ -301,7 +303,8 @@ class _Report:
         jobs = {(one.drop.source.key, one.rendition.fingerprint) for one in plan.charges}
         upscales, images = len(jobs), states.count("planned")
         what = f"{upscales} upscale{'s' * (upscales != 1)} of {images} image{'s' * (images != 1)}"
-        return f"{what}: {plan.credits} credits, {dollars}{more}"
+        cost = f"{plan.credits} credits" + (f", {dollars}" if plan.credits else "")
+        return f"{what}: {cost}{more}"
 
 
 def _row(charge: Charge) -> Iterator[str]:

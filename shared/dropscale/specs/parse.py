@@ -50,7 +50,6 @@ _FIELDS = {
 _TEXTS = {"prompt", "name", "download_directory", "revision"}
 _LISTS = {"renditions", "rules"}
 _ITEM_BY_HOLDER = {"presets": "preset", "rules": "rule", "renditions": "rendition"}
-_HOLDERS = {(name,) for name in _ITEM_BY_HOLDER}
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _LONGEST_WORD = 40
 """In a longer value, unusual characters may be intended."""
@@ -383,7 +382,8 @@ def _misplaced(path: FieldPath) -> tuple[str, str] | None:
     """Return what is wrong with a field that belongs further out, and where; None: it does not."""
     for depth in range(len(path) - 2, -1, -1):
         outer, inner = path[:depth], path[depth]
-        if path[depth - 1 : depth] in _HOLDERS or path[-1] not in _fields_at(outer):
+        is_mapping_of_fields = isinstance(inner, str) and outer != ("presets",)
+        if not is_mapping_of_fields or path[-1] not in _fields_at(outer):
             continue
         item = _ITEM_BY_HOLDER.get(str(inner))
         message = f"cannot be set by a {item}" if item else "there is no such field"
