@@ -55,7 +55,9 @@ def planned(key: str, wanted: list[dict[str, object]]) -> dict[str, Rendition]:
         spec: EffectiveSpec = effective_spec(merge([stack_defaults(2, Mode.BALANCED), layer]), key)
     except SpecInvalid:
         return {}
-    return plan_renditions(Source(bucket="in", key=key, etag="", sha256=key), spec)
+    found = plan_renditions(Source(bucket="in", key=key, etag="", sha256=key), spec)
+    assert len(found) == len(wanted)
+    return found
 
 
 def keys_of(key: str, rendition: Rendition) -> set[str]:
@@ -67,6 +69,15 @@ def keys_of(key: str, rendition: Rendition) -> set[str]:
 @given(keys, st.lists(renditions, min_size=1, max_size=3), keys, renditions)
 @example("cat.jpg", [{"download_directory": "a"}], "a/cat.jpg", {})
 @example("b.jpg", [{"output": {"name": "Cat.jpg@{scale}x{ext}"}}], "Cat.jpg", {})
+@example(
+    "cat.jpg",
+    [
+        {"output": {"name": "{stem}{ext}"}},
+        {"output": {"name": "cat{ext}"}, "download_directory": "web"},
+    ],
+    "a.jpg",
+    {},
+)
 def test_outputs_of_one_key_are_refused_in_one_drop_and_claimed_by_one_of_two(
     key: str, wanted: list[dict[str, object]], other: str, others: dict[str, object]
 ) -> None:
