@@ -196,7 +196,8 @@ class _Report:
         more += f"; other files ignored: {self.ignored}" if self.ignored else ""
         upscales, images = bill.total.upscales, bill.total.images
         what = f"{upscales} upscale{'s' * (upscales != 1)} of {images} image{'s' * (images != 1)}"
-        return f"{what}: {bill.credits} credits, {dollars}{more}"
+        cost = f"{bill.credits} credits" + (f", {dollars}" if bill.credits else "")
+        return f"{what}: {cost}{more}"
 
 
 def _total_rows(totals: Mapping[str, Total]) -> Iterator[list[str]]:
