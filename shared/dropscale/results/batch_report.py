@@ -135,13 +135,12 @@ class BatchReport(BaseModel):
 
 
 def line_of(manifest: Manifest) -> BatchLine:
-    """Return what a drop's manifest tells a report; the same as its row does."""
+    """Return what a drop's manifest tells a report: once it is settled, the same as its row."""
     source = manifest.source
     return BatchLine(
         drop_id=Drop.id_of(source.bucket, source.key),
         key=source.key,
         state=manifest.state,
-        is_open=not manifest.is_settled,
         waiting_for=manifest.waiting_for,
         reason=short_reason(manifest.reason),
         outputs=output_keys(manifest.jobs),
