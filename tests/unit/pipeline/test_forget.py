@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -86,6 +87,21 @@ def overwrite(world: World) -> None:
     world.results.put(OUTPUT, CAT)
 
 
+def make_it_another_jobs(world: World) -> None:
+    body, labels = world.results.outputs[OUTPUT]
+    world.results.outputs[OUTPUT] = body, replace(labels, fingerprint="another")
+
+
+def make_it_of_other_bytes(world: World) -> None:
+    body, labels = world.results.outputs[OUTPUT]
+    world.results.outputs[OUTPUT] = body, replace(labels, sha256="another")
+
+
+def damage(world: World) -> None:
+    body, labels = world.results.outputs[OUTPUT]
+    world.results.outputs[OUTPUT] = body[:-1], labels
+
+
 def want_no_file(world: World) -> None:
     world.put("twin.png.yaml", "download_outputs: false")
     world.drop("twin.png", CAT)
@@ -106,7 +122,13 @@ def be_many(world: World) -> None:
     world.results.delete(world.ledger.drops[last].source.key + "@2x.png")
 
 
-@pytest.mark.parametrize("change", [join, lose, overwrite, want_no_file, want_no_result, be_many])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(join, lose, overwrite, make_it_another_jobs, make_it_of_other_bytes, damage),
+        *(want_no_file, want_no_result, be_many),
+    ],
+)
 def test_nothing_is_deleted_while_a_drop_lacks_its_result(
     change: Callable[[World], None], delivered: World
 ) -> None:
