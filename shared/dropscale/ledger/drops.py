@@ -275,17 +275,11 @@ class Rendition(Record):
         its result is no longer wanted.
         """
         is_its_own = self.is_watched(project_id, generation)
-        changes["warnings"] = (*self._lasting_warnings, *changes.get("warnings", ()))
+        changes["warnings"] = (*self.warnings, *changes.get("warnings", ()))
         return self.move(state, **changes) if is_its_own else self
-
-    @property
-    def _lasting_warnings(self) -> tuple[CodedWarning, ...]:
-        return tuple(one for one in self.warnings if one.code is WarningCode.EARLIER_PROJECT)
 
     def warn(self, warning: CodedWarning) -> Self:
         """Return it with a warning that stays with whatever is then reported of its project."""
-        if warning in self.warnings:
-            return self
         warnings = (*self.warnings, warning)
         return self.model_copy(update={**_bounded({"warnings": warnings})})
 

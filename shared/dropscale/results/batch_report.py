@@ -189,7 +189,7 @@ def _seconds(span: Span | None) -> float:
 
 def _cells(image: ReportImage) -> Iterator[object]:
     yield from (image.key, image.state, image.waiting_for, image.credits, image.refunded)
-    yield from (image.seconds, " ".join(image.outputs))
+    yield from (image.seconds, " | ".join(image.outputs))
     reason = image.reason
     yield from (reason.code, reason.message, reason.fix) if reason else ("", "", "")
 
