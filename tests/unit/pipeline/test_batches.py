@@ -181,6 +181,26 @@ def test_a_drop_leaves_its_batch_with_its_folders_spec_and_takes_its_news_along(
     }
 
 
+@pytest.mark.parametrize("is_readable", [True, False])
+def test_an_image_that_submit_gives_up_is_reported_on_if_its_folders_specs_can_be_read(
+    monkeypatch: pytest.MonkeyPatch, is_readable: bool
+) -> None:
+    def fail(*_: object) -> list[str]:
+        raise OSError("no answer")
+
+    world = a_world()
+    world.put("photos/a.png", png())
+    if not is_readable:
+        monkeypatch.setattr(world.bucket, "keys", fail)
+    world.submit_object.give_up(BUCKET, "photos/a.png", OSError("no answer"))
+    sweep_for(world, 20)
+
+    assert world.manifest("photos/a.png")["state"] == "failed"
+    assert [states(report) for report in reports(world)] == (
+        [{"photos/a.png": "failed"}] if is_readable else []
+    )
+
+
 def test_an_image_that_is_deleted_before_it_was_read_is_reported_on_as_canceled() -> None:
     world = a_world(sidecar_required=True)
     world.drop("photos/a.png", png())
