@@ -228,7 +228,7 @@ class MemoryLedger:
     def note_manifest_written(self, drop: Drop) -> None:
         known = self.drops[drop.id]
         if known.seq == drop.seq:
-            self.drops[drop.id] = known.model_copy(update={"due": None, "has_news": False})
+            self.drops[drop.id] = known.model_copy(update={"due": None, "news_for": None})
 
     def save_waiter(self, waiter: Waiter) -> bool:
         known = self.waiters.get(_waiter_key(waiter))

@@ -17,7 +17,6 @@ from dropscale.ledger.rows import SCHEMA, IllegalTransition, Instant, Record, Ro
 from dropscale.ledger.states import (
     AT_VENDOR_STATES,
     COLLECTABLE_STATES,
-    OPEN_STATES,
     RENDITION_TRANSITIONS,
     WAITS_FOR_OTHERS,
     DropState,
@@ -375,8 +374,8 @@ class Drop(Row):
     """Since when its manifest is out of date; None: the manifest shows this state."""
     batch: str | None = None
     """The path of the batch that it is in, as in `EffectiveSpec.batch`; None: it is in none."""
-    has_news: bool = False
-    """Whether its outcome has changed since its batch was last woken."""
+    news_for: str | None = None
+    """The batch that is to be woken, because the drop's outcome has changed."""
 
     @staticmethod
     def id_of(bucket: str, key: str) -> str:
@@ -420,11 +419,8 @@ class Drop(Row):
 
     @property
     def is_open(self) -> bool:
-        """Whether it goes on without a file, a person or another day: its batch waits for it."""
-        if any(map(self._is_under_way, self.renditions.values())):
-            return True
-        is_waiting = self.state in OPEN_STATES and self.wait not in WAITS_FOR_OTHERS
-        return is_waiting and not self.is_evaluated
+        """Whether it continues without a file, a person or another day: its batch waits for it."""
+        return any(map(self._is_under_way, self.renditions.values()))
 
     @property
     def is_at_vendor(self) -> bool:
@@ -522,9 +518,9 @@ class Drop(Row):
         if renditions := changes.get("renditions"):
             bounded["renditions"] = _with_latest_superseded(renditions)
         after = self._take_step({**step, **bounded})
-        if after.batch is None or after._outcome == self._outcome:
+        if after._outcome == self._outcome:
             return after
-        return after.model_copy(update={"has_news": True})
+        return after.model_copy(update={"news_for": after.batch})
 
     @property
     def _outcome(self) -> tuple[object, ...]:
@@ -533,7 +529,7 @@ class Drop(Row):
             (one.state, one.wait, one.output, one.credits_charged)
             for one in self.renditions.values()
         ]
-        return self.batch, self.state, self.wait, self.source.sha256, renditions
+        return self.batch, self.state, self.wait, self.reason, self.source.sha256, renditions
 
 
 def _reason_of(told: Sequence[Rendition]) -> Reason | None:
