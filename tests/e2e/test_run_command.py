@@ -188,8 +188,10 @@ def test_the_real_api_charges_the_price_that_was_agreed_to(
 ) -> None:
     key = {"MAGIC_HOUR_API_KEY": paid_api.token, "MAGIC_HOUR_BASE_URL": f"{paid_api.base_url}/"}
     ended = finish("run", priced, "--out", tmp_path / "out", "--yes", **key)
-    agreed_to = "tier business, credits left: 1,000,000\nImages: 2. They cost up to 25 credits"
-    assert agreed_to in ended.stdout
+    # On a slow machine, lines between these show that it still works.
+    told, offer = ended.stdout.partition("Images: 2. They cost up to 25 credits")[::2]
+    assert "tier business, credits left: 1,000,000" in told
+    assert offer
     assert "Nothing is charged" not in ended.stdout
     assert "1 of 2 done, 25 credits (charged)" in ended.stdout
     assert ended.returncode == 1  # for the bad one
