@@ -14,7 +14,7 @@ from dropscale.results.manifest import manifest_key
 from dropscale.results.output_key import (
     MOST_PREFIX_BYTES,
     claimed_name,
-    names_claimed_for,
+    name_claimed_for,
     output_key,
 )
 from dropscale.specs.effective import EffectiveSpec, OutputSettings
@@ -45,6 +45,9 @@ renditions = st.fixed_dictionaries(
     {"output": outputs},
     optional={"scale_factor": st.just(4), "download_directory": st.just("a")},
 )
+_AS_JPEG: dict[str, object] = {"output": {"format": "jpeg"}}
+_ENDED: dict[str, object] = {"output": {"format": "jpeg", "name": "{stem}{ext}"}}
+_TWICE: dict[str, object] = {"output": {"format": "png", "name": "{stem}.jpg{ext}"}}
 
 
 def planned(key: str, wanted: list[dict[str, object]]) -> dict[str, Rendition]:
@@ -55,7 +58,9 @@ def planned(key: str, wanted: list[dict[str, object]]) -> dict[str, Rendition]:
         spec: EffectiveSpec = effective_spec(merge([stack_defaults(2, Mode.BALANCED), layer]), key)
     except SpecInvalid:
         return {}
-    return plan_renditions(Source(bucket="in", key=key, etag="", sha256=key), spec)
+    found = plan_renditions(Source(bucket="in", key=key, etag="", sha256=key), spec)
+    assert len(found) == len(wanted)
+    return found
 
 
 def keys_of(key: str, rendition: Rendition) -> set[str]:
@@ -67,6 +72,18 @@ def keys_of(key: str, rendition: Rendition) -> set[str]:
 @given(keys, st.lists(renditions, min_size=1, max_size=3), keys, renditions)
 @example("cat.jpg", [{"download_directory": "a"}], "a/cat.jpg", {})
 @example("b.jpg", [{"output": {"name": "Cat.jpg@{scale}x{ext}"}}], "Cat.jpg", {})
+@example(
+    "cat.jpg",
+    [
+        {"output": {"name": "{stem}{ext}"}},
+        {"output": {"name": "cat{ext}"}, "download_directory": "web"},
+    ],
+    "a.jpg",
+    {},
+)
+@example("cat.jpg", [_TWICE, _ENDED], "cat.jpg", {})
+@example("cat.jpg", [_TWICE], "cat.png", _ENDED)
+@example("b.jpg", [{"output": {"name": "cat.jpg@2x.jpg{ext}"}}], "cat.jpg", _AS_JPEG)
 def test_outputs_of_one_key_are_refused_in_one_drop_and_claimed_by_one_of_two(
     key: str, wanted: list[dict[str, object]], other: str, others: dict[str, object]
 ) -> None:
@@ -94,7 +111,7 @@ def test_a_key_is_in_the_folder_of_its_image_and_shows_what_is_claimed(
             assert not found.endswith(MANIFEST_SUFFIX)
             assert len(found.encode()) <= MOST
             if len(key) < 900:
-                assert claimed_name(key, rendition) in names_claimed_for(found)
+                assert claimed_name(key, rendition) == name_claimed_for(found)
 
 
 @EXAMPLES

@@ -17,7 +17,6 @@ from dropscale.ledger.rows import SCHEMA, IllegalTransition, Instant, Record, Ro
 from dropscale.ledger.states import (
     AT_VENDOR_STATES,
     COLLECTABLE_STATES,
-    OPEN_STATES,
     RENDITION_TRANSITIONS,
     WAITS_FOR_OTHERS,
     DropState,
@@ -189,6 +188,8 @@ class Rendition(Record):
     """The previous output, while the result is wanted again, in case the vendor has none left."""
     downloads: tuple[Download, ...] = ()
     warnings: tuple[_OfRendition, ...] = ()
+    forgotten_at: Instant | None = None
+    """When its project was deleted at the vendor, at a person's request."""
 
     @model_validator(mode="before")
     @classmethod
@@ -274,17 +275,11 @@ class Rendition(Record):
         its result is no longer wanted.
         """
         is_its_own = self.is_watched(project_id, generation)
-        changes["warnings"] = (*self._lasting_warnings, *changes.get("warnings", ()))
+        changes["warnings"] = (*self.warnings, *changes.get("warnings", ()))
         return self.move(state, **changes) if is_its_own else self
-
-    @property
-    def _lasting_warnings(self) -> tuple[CodedWarning, ...]:
-        return tuple(one for one in self.warnings if one.code is WarningCode.EARLIER_PROJECT)
 
     def warn(self, warning: CodedWarning) -> Self:
         """Return it with a warning that stays with whatever is then reported of its project."""
-        if warning in self.warnings:
-            return self
         warnings = (*self.warnings, warning)
         return self.model_copy(update={**_bounded({"warnings": warnings})})
 
@@ -379,8 +374,8 @@ class Drop(Row):
     """Since when its manifest is out of date; None: the manifest shows this state."""
     batch: str | None = None
     """The path of the batch that it is in, as in `EffectiveSpec.batch`; None: it is in none."""
-    has_news: bool = False
-    """Whether its outcome has changed since its batch was last woken."""
+    news_for: str | None = None
+    """The batch that is to be woken, because the drop's outcome has changed."""
 
     @staticmethod
     def id_of(bucket: str, key: str) -> str:
@@ -424,11 +419,8 @@ class Drop(Row):
 
     @property
     def is_open(self) -> bool:
-        """Whether it goes on without a file, a person or another day: its batch waits for it."""
-        if any(map(self._is_under_way, self.renditions.values())):
-            return True
-        is_waiting = self.state in OPEN_STATES and self.wait not in WAITS_FOR_OTHERS
-        return is_waiting and not self.is_evaluated
+        """Whether it continues without a file, a person or another day: its batch waits for it."""
+        return any(map(self._is_under_way, self.renditions.values()))
 
     @property
     def is_at_vendor(self) -> bool:
@@ -499,6 +491,17 @@ class Drop(Row):
         cleared: _DropChanges = {"wait": None, "wait_until": None, "reason": None}
         return self._step(state, now, {**cleared, **changes})
 
+    def note_forgotten(self, fingerprint: str, at: datetime | None, now: datetime) -> Self:
+        """Record when a job's project was deleted at the vendor; its state stays."""
+        noted = {
+            one.id: one.model_copy(update={"forgotten_at": at})
+            for one in self.renditions_of(fingerprint)
+        }
+        after = self.renditions | noted
+        return (
+            self if after == self.renditions else self._step(self.state, now, {"renditions": after})
+        )
+
     def look_again(self, at: datetime, now: datetime) -> Self:
         """Wait until another time before access is tried again."""
         return self._step(self.state, now, {"wait_until": at})
@@ -515,9 +518,9 @@ class Drop(Row):
         if renditions := changes.get("renditions"):
             bounded["renditions"] = _with_latest_superseded(renditions)
         after = self._take_step({**step, **bounded})
-        if after.batch is None or after._outcome == self._outcome:
+        if after._outcome == self._outcome:
             return after
-        return after.model_copy(update={"has_news": True})
+        return after.model_copy(update={"news_for": after.batch})
 
     @property
     def _outcome(self) -> tuple[object, ...]:
@@ -526,7 +529,7 @@ class Drop(Row):
             (one.state, one.wait, one.output, one.credits_charged)
             for one in self.renditions.values()
         ]
-        return self.batch, self.state, self.wait, self.source.sha256, renditions
+        return self.batch, self.state, self.wait, self.reason, self.source.sha256, renditions
 
 
 def _reason_of(told: Sequence[Rendition]) -> Reason | None:

@@ -22,7 +22,14 @@ from dropscale.specs.effective import (
 )
 from dropscale.specs.faults import Fault, Place, Severity, SpecInvalid
 from dropscale.specs.model import OutputSpec, RenditionSpec, SkipIf, Style
-from dropscale.specs.output_name import NamedOutput, default_suffix, without_case
+from dropscale.specs.output_name import (
+    PLACEHOLDER,
+    PLACEHOLDERS,
+    NamedOutput,
+    claimable,
+    default_suffix,
+    without_case,
+)
 from dropscale.upscaler import Mode
 
 MAX_PROMPTS_BYTES = 32_000
@@ -151,7 +158,20 @@ def warnings_about(layers: Sequence[Layer]) -> list[Fault]:
         {OutputFormat.JPEG, OutputFormat.WEBP, OutputFormat.AVIF},
         "choose jpeg, webp or avif, or leave the quality out",
     )
-    return [*prompts, *qualities, *_without_effect(layers)]
+    return [*prompts, *qualities, *_mistaken_names(merged), *_without_effect(layers)]
+
+
+def _mistaken_names(merged: Layer) -> Iterator[Fault]:
+    """Yield a warning for each `name` that looks like an `output.name`."""
+    items: Sequence[Setting] = merged["renditions"].value if "renditions" in merged else ()
+    layers = {"name": merged} | {
+        f"renditions[{index}].name": item.value for index, item in enumerate(items or ())
+    }
+    for place, layer in layers.items():
+        given = layer.get("name")
+        if given and set(PLACEHOLDER.findall(given.value or "")).intersection(PLACEHOLDERS):
+            message = "names the upscale in the vendor's library, not the file"
+            yield given.origin.warning(place, message, "write name below output")
 
 
 def _find_unused(
@@ -295,25 +315,26 @@ def _clashes(layers: Sequence[Layer], items: Sequence[Setting], key: str) -> Ite
     Two outputs can share a name only if their formats, and so their endings, certainly differ.
     """
     files: dict[tuple[object, ...], Setting] = {}
-    by_name: dict[tuple[str | None, str], dict[OutputFormat, Setting]] = {}
+    by_name: dict[tuple[str | None, str], dict[OutputFormat, tuple[str, Setting]]] = {}
     for index, (layer, item) in enumerate(zip(layers, items, strict=True)):
         wanted, field = EffectiveRendition(**_values(layer)), f"renditions[{index}]"
-        first = files.setdefault((*_upscale(wanted), wanted.output), item)
+        given = wanted.output.name
+        name = given and _named(layer, key).render(given)
+        written = wanted.output.model_copy(update={"name": name})
+        first = files.setdefault((*_upscale(wanted), written), item)
         if first is not item:
             what = f"is the same upscale as the one at {first.origin}, written in the same way"
             yield item.origin.error(field, what, "leave one out")
             continue
-        name = default_suffix(wanted.scale_factor, wanted.mode)
-        if wanted.output.name is not None:
-            name = without_case(_named(layer, key).render(wanted.output.name))
-        destination, own = (wanted.download_directory, name), wanted.output.format
-        for other, first in by_name.setdefault(destination, {}).items():
-            if own is other or OutputFormat.KEEP in {own, other}:
+        name = without_case(name) if name else default_suffix(wanted.scale_factor, wanted.mode)
+        destination, own = (wanted.download_directory, claimable(name)), wanted.output.format
+        for other, (others_name, first) in by_name.setdefault(destination, {}).items():
+            if name != others_name or own is other or OutputFormat.KEEP in {own, other}:
                 what = f"would have the output name of the one at {first.origin}"
                 hint = "give one its own output.name or download_directory"
                 yield item.origin.error(field, what, hint)
                 break
-        by_name[destination].setdefault(own, item)
+        by_name[destination].setdefault(own, (name, item))
 
 
 def _beyond_all_prompts(
