@@ -132,10 +132,10 @@ def test_the_api_works_as_printed_until_it_is_stopped(start: Start, tmp_path: Pa
         assert image.size == (16, 12)
 
 
-def test_a_taken_port_is_named(finish: Finish) -> None:
+def test_a_taken_port_is_named(refused: Finish) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        ended = finish("api", "--engine", "stub", "--port", str(port))
+        ended = refused("api", "--engine", "stub", "--port", str(port))
     assert (ended.returncode, "in use" in ended.stderr) == (1, True)
 
 
@@ -178,9 +178,9 @@ def test_the_api_has_the_account_of_its_options(start: Start) -> None:
     assert (refused.status_code, refused.json()["code"]) == (402, "plan_upgrade_required")
 
 
-def test_an_unusable_fault_plan_is_wrong_usage(finish: Finish, tmp_path: Path) -> None:
+def test_an_unusable_fault_plan_is_wrong_usage(refused: Finish, tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text("seed: none")
-    ended = finish("api", "--engine", "stub", "--faults", plan)
+    ended = refused("api", "--engine", "stub", "--faults", plan)
     assert ended.returncode == 2
     assert f"Error: {plan}: seed: Input should be a valid integer\n" in ended.stderr
