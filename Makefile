@@ -30,8 +30,8 @@ quick: ## Run the tests of the rules alone: units, and the corpus of specs
 generate: $(VENV)/.local ## Write the files that come from the code
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.test ## Measure cold starts, costs, busy places, refusals, a million keys, memory, and our client beside the vendor's
-	@status=0; for bench in imports costs places throttled reconciliation memory clients; do \
+bench: $(VENV)/.test ## Measure cold starts, costs, busy places, refusals, a million keys, large plans, memory, and our client beside the vendor's
+	@status=0; for bench in imports costs places throttled reconciliation plans memory clients; do \
 		$(FREE) $(BIN)/python -m tests.bench.$$bench || status=1; done; exit $$status
 
 chaos: $(VENV)/.test ## Break every use case at every point, in virtual time (minutes; SEED=n replays)

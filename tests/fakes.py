@@ -146,6 +146,7 @@ class MemoryLedger:
         return self.jobs.get(fingerprint)
 
     def attempt(self, token: str) -> Attempt | None:
+        assert len(token) < 2000, "DynamoDB refuses such a key"
         found = self.references.get((Attempt, token))
         return found if isinstance(found, Attempt) else None
 
@@ -227,7 +228,7 @@ class MemoryLedger:
     def note_manifest_written(self, drop: Drop) -> None:
         known = self.drops[drop.id]
         if known.seq == drop.seq:
-            self.drops[drop.id] = known.model_copy(update={"due": None, "has_news": False})
+            self.drops[drop.id] = known.model_copy(update={"due": None, "news_for": None})
 
     def save_waiter(self, waiter: Waiter) -> bool:
         known = self.waiters.get(_waiter_key(waiter))
@@ -645,6 +646,10 @@ class FakeUpscaler:
         if project_id not in self.projects:
             raise NotFound(f"GET /v1/image-projects/{project_id}", status=404)
         return self.projects[project_id]
+
+    def delete(self, project_id: str) -> None:
+        self.project(project_id)
+        del self.projects[project_id]
 
     def account(self) -> Account:
         if self.fail_account is not None:

@@ -17,6 +17,7 @@ from dropscale.ledger.states import DropState
 from dropscale.pipeline.check import Check
 from dropscale.pipeline.deliver import Deliver
 from dropscale.pipeline.fail import Fail
+from dropscale.pipeline.forget import Forget
 from dropscale.pipeline.parts.accept import AcceptDrop
 from dropscale.pipeline.parts.account import AskForAccount
 from dropscale.pipeline.parts.adopt import AdoptProject
@@ -208,6 +209,9 @@ class World:
             write_manifest=self.write_manifest,
             clock=self.clock,
         )
+        self._forget = Forget(
+            self.ledger, self.upscaler, self.results, self.write_manifest, self.clock
+        )
         self.restart = Restart(self.ledger, self.follow, self.clock)
 
     def set_slots(self, slots: int | None) -> None:
@@ -322,6 +326,10 @@ class World:
     def decide(self, key: str, decision: Decision) -> None:
         """Let a person decide on an unknown outcome."""
         self._resolve.decide(self.row(key), decision, lambda: PLENTY)
+
+    def forget(self, key: str) -> list[str]:
+        """Let a person delete the vendor's copy of a result."""
+        return self._forget(self.row(key))
 
     def _end(self, state: ExecutionState) -> None:
         ended = Rendition(

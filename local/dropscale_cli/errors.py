@@ -53,6 +53,18 @@ class NotResolved(click.ClickException):
     """An image's unknown outcome could not be settled as asked."""
 
 
+class NotForgotten(click.ClickException):
+    """The vendor's copy of a result could not be deleted."""
+
+
+class DeletionUnconfirmed(WrongUsage):
+    """A deletion needs confirmation, but there is no terminal to ask on."""
+
+
+class DeletionDeclined(click.ClickException):
+    """The user did not agree to a deletion."""
+
+
 class NoResults(WrongUsage):
     """There is no manifest in the folder."""
 

@@ -41,6 +41,7 @@ _LISTED = MappingProxyType(
         "Settle": [
             Listed("retry", "follow.by_hand:retry", "Retry images without a result."),
             Listed("resolve", "follow.by_hand:resolve", "Settle an upscale of unknown outcome."),
+            Listed("forget", "follow.forget:forget", "Delete delivered results at Magic Hour."),
         ],
         "Serve": [
             Listed("up", "stacks.serve:up", "Run the stack on this machine until Ctrl-C."),

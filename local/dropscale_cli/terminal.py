@@ -14,11 +14,12 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from importlib import import_module
+from textwrap import indent
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -80,7 +81,27 @@ def say(*lines: str, to_stderr: bool = False) -> None:
 
 def say_json(document: object) -> None:
     """Print a JSON document; characters unsafe for a terminal are escaped."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
+    _echo_json(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def say_json_with_list(
+    name: str, items: Iterable[object], others: Callable[[], Mapping[str, object]]
+) -> None:
+    """Print a JSON object whose first field is a list, each item once the next one is known.
+
+    The other fields are asked for last.
+    """
+    _echo_json(f'{{\n  "{name}": [')
+    before = None
+    for item in items:
+        if before is not None:
+            _echo_json(f"{before},")
+        before = indent(json.dumps(item, indent=2, ensure_ascii=False), "    ")
+    _echo_json(f"{before}\n  ]," if before is not None else "  ],")
+    _echo_json(json.dumps(others(), indent=2, ensure_ascii=False).removeprefix("{\n"))
+
+
+def _echo_json(text: str) -> None:
     click.echo("\n".join(_UNPRINTABLE.sub(_json_escape, line) for line in text.split("\n")))
 
 
@@ -187,6 +208,9 @@ class Terminal:
 
     def show(self, table: Table) -> None:
         """Print a table."""
+        if self._console.width == _WIDTH:
+            self._console.file.writelines(_aligned(table))
+            return
         unbroken = self._console.options.update(width=_WIDTH)
         for head in table.spare:
             if self._console.measure(_rich_table(table), options=unbroken).maximum <= self.width:
@@ -383,6 +407,22 @@ def _text(line: Line) -> rich.text.Text:
         return Text(printable(line))
     parts = (part if isinstance(part, tuple) else (part, "") for part in line)
     return Text.assemble(*((printable(text), style) for text, style in parts))
+
+
+def _aligned(table: Table) -> Iterator[str]:
+    """Yield the lines of a table that need not fit a terminal; rich takes ten times as long."""
+    from rich.cells import cell_len  # noqa: PLC0415 # see above
+
+    cells = [[printable(cell) for cell in row] for row in (table.heads, *table.rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = []
+        for head, cell, width in zip(table.heads, row, widths, strict=True):
+            blank = " " * (width - cell_len(cell))
+            padded.append(f"{blank}{cell}" if head in table.right else f"{cell}{blank}")
+        yield "  ".join(padded) + "\n"
+    if table.caption is not None:
+        yield f"{printable(table.caption)}\n"
 
 
 def _rich_table(table: Table) -> rich.table.Table:

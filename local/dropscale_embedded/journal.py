@@ -83,11 +83,11 @@ class Journal:
                 self._failure = error
                 raise JournalFailed("the journal cannot be written") from error
 
-    def rows(self) -> list[tuple[str, Row]]:
-        """Return every row, with the name of its table."""
+    def rows(self) -> Iterator[tuple[str, Row]]:
+        """Yield every row, with the name of its table; nothing is written before the last one."""
         with self._lock:
-            found = self._connection.execute("SELECT table_name, row FROM rows")
-            return [(table, json.loads(row)) for table, row in found]
+            for table, row in self._connection.execute("SELECT table_name, row FROM rows"):
+                yield table, json.loads(row)
 
     def _make(self, change: RowChange) -> None:
         where = (change.table, json.dumps(change.key, sort_keys=True))

@@ -12,6 +12,7 @@ class WarningCode(StrEnum):
     SPEC = "Spec"
     EARLIER_CHARGE = "EarlierCharge"
     EARLIER_PROJECT = "EarlierProject"
+    FORGOTTEN = "Forgotten"
     # the result's pixels
     WRONG_SIZE = "WrongSize"
     NOT_VERIFIED = "NotVerified"

@@ -18,6 +18,8 @@ _SUBSTITUTED = _TEMPLATE["Resources"]["UpscaleStateMachine"]["Properties"][
 ]
 FIRST_STATE_WITH_WEBHOOKS, FIRST_STATE = _SUBSTITUTED["FirstState"]["Fn::If"][1:]
 VISIBILITY_SECONDS: int = _QUEUE["VisibilityTimeout"]
+BY_HAND = "forget"
+"""The command that is played like a function."""
 MAX_RECEIVES: int = _QUEUE["RedrivePolicy"]["maxReceiveCount"]
 
 
@@ -27,7 +29,9 @@ def parameter(name: str) -> Any:
 
 
 def time_out(function: str) -> int:
-    """Return a function's time-out in seconds."""
+    """Return a function's time-out in seconds; a person's command has none."""
+    if function == BY_HAND:
+        return 10**6
     resource = _TEMPLATE["Resources"][f"{function.capitalize()}Function"]
     seconds: int = resource["Properties"]["Timeout"]
     return seconds

@@ -195,7 +195,8 @@ class Judge:
     def _results_of(self, fingerprint: str) -> list[Entry]:
         now, book = self.stack.clock.now, self.stack.vendor.book.values()
         mine = (entry for entry in book if entry.fingerprint == fingerprint[:8])
-        return [entry for entry in mine if entry.has_result(now)]
+        # What we have deleted ourselves was there.
+        return [entry for entry in mine if entry.has_result(now) or entry.is_deleted]
 
     def _helps_itself(self, wish: Wish) -> bool:
         """Run every free command that the manifest names; return whether it names one."""

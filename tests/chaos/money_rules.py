@@ -42,7 +42,7 @@ _CREATE = "magichour.calls.CreateCall"
 _HTTP = "magichour.transport"
 
 _ADOPTING = {
-    "_WITHOUT_PROJECT": ("UNKNOWN", "SUBMITTING", "ABANDONED"),
+    "_UNCERTAIN": ("UNKNOWN", "SUBMITTING", "ABANDONED"),
     "_WANTING": ("READY", "ERROR", "CANCELED", "ABANDONED"),
 }
 
@@ -77,10 +77,9 @@ FUNCTIONS: Mapping[int, tuple[str, ...]] = MappingProxyType(
             f"{_START}._end_attempt",
             f"{_SWEEP}._expire",
             f"{_SWEEP}._settle_by_projects",
-            f"{_SWEEP}._look_again",
             f"{_START}._end_as_unknown",
             f"{_START}._show_unknown",
-            *(f"{_ADOPT}.AdoptProject.{name}" for name in ("__call__", "noted", "_heed")),
+            *(f"{_ADOPT}.AdoptProject.{name}" for name in ("__call__", "_news", "noted", "_heed")),
             f"{_ADOPT}.AdoptProject._unknown_projects",
             f"{_ADOPT}.AdoptProject._take",
             *(f"{_ADOPT}.{name}" for name in ("_is_of", "_may_be_of", "_serves")),

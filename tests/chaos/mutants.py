@@ -86,9 +86,22 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
         "magichour.base_transport.Transport.send: Attribute(query)[0] -> true": (
             "an empty query is none to HTTP"
         ),
-        "pipeline.parts.adopt.AdoptProject.__call__: Compare(state) -> true": (
-            "it saves updates of drops that show no wait"
+        "pipeline.parts.adopt.AdoptProject.__call__: Compare(after) -> true": (
+            "it saves updates of drops of which nothing is new"
         ),
+        **dict.fromkeys(
+            (
+                "pipeline.parts.adopt.AdoptProject._take: Name(orphans)[1] -> true",
+                "pipeline.parts.adopt.AdoptProject._take: Attribute(hints) -> true",
+                "pipeline.parts.adopt.AdoptProject._take: Name(left)[0] -> true",
+            ),
+            "it saves a write that changes nothing",
+        ),
+        "pipeline.parts.adopt._due_after_looks: Compare(state)[1] -> true": (
+            "a job that is due too early is looked at once more"
+        ),
+        "pipeline.parts.adopt.AdoptProject.noted: BoolOp(job) -> "
+        "self.ledger.job(job.fingerprint)": _STAYS,
         "pipeline.parts.start.StartJob.__call__: Compare(places) -> true": (
             "it saves a look at the gate: one that is as wide as can be is not widened"
         ),

@@ -33,6 +33,7 @@ SECONDS = MappingProxyType(
         "upscaler.upload": 1.0,
         "upscaler.create": 1.5,
         "upscaler.project": 0.3,
+        "upscaler.delete": 0.3,
         "upscaler.download": 0.8,
         "upscaler.account": 0.3,
     }

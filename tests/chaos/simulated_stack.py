@@ -16,12 +16,13 @@ from typing import Any
 from greenlet import greenlet
 
 from dropscale.ledger.budget import Budget
+from dropscale.ledger.drops import Drop
 from dropscale.magichour.webhooks import ProjectEvent
 from dropscale.pipeline.parts.execution import CallbackInput, ExecutionState
 from dropscale.pipeline.parts.follow import Timing
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.ports import ExecutionStatus
-from tests.chaos.deployment import MAX_RECEIVES, VISIBILITY_SECONDS, parameter, time_out
+from tests.chaos.deployment import BY_HAND, MAX_RECEIVES, VISIBILITY_SECONDS, parameter, time_out
 from tests.chaos.indexed_ledger import IndexedLedger
 from tests.chaos.outside_calls import Invocation, InvocationTask, Killed, Mishap, OutsideCalls
 from tests.chaos.state_machine import StateMachine, Tokens
@@ -164,6 +165,10 @@ class SimulatedStack:
         message = Message(key)
         self.time.after(delay + parameter("SettleSeconds"), partial(self._show, message))
 
+    def forget(self, key: str) -> None:
+        """Let a person delete the vendor's copies of a drop's results, or try to."""
+        self._invoke(BY_HAND, key)
+
     def send_event(self, event: ProjectEvent, seconds: float) -> None:
         """Let the vendor's webhook send an event so much later."""
         self.time.after(seconds, partial(self._invoke, "webhook", event))
@@ -300,8 +305,8 @@ class SimulatedStack:
                 return world.deliver_result(ExecutionState.model_validate(event), remaining).id
             case "fail":
                 return world.report_failure(ExecutionState.model_validate(event), remaining).id
-            case "webhook":
-                return world.receive_event(event)
+            case "forget" if Drop.id_of(BUCKET, event) in self.ledger.drops:
+                return world.forget(event)
             case "sweep":
                 return world.sweep_once(remaining)
             case "webhook":

@@ -56,6 +56,8 @@ class Story:
     late_looks: Sequence[tuple[int, float]] = ()
     repeated: Sequence[tuple[int, float]] = ()
     rerun: Sequence[tuple[int, float]] = ()
+    forgets: Sequence[tuple[float, str]] = ()
+    """When a person forgets which image, as far as that is allowed then."""
 
     def judge(self) -> Judge:
         """Play it up to the last put; return its judge."""
@@ -66,6 +68,8 @@ class Story:
         stack = SimulatedStack(vendor, self.setting, self.seed, mishaps)
         for put in self.puts:
             stack.happen(put.at, partial(stack.put, put.key, put.body))
+        for at, key in self.forgets:
+            stack.happen(at, partial(stack.forget, key))
         return Judge(stack, self.wishes)
 
     def violations(self) -> list[str]:
@@ -118,6 +122,17 @@ def drawn(seed: int) -> Story:
         ],
         rerun=[(_number(chance, 5), chance.choice(late)) for _ in range(chance.choice((0, 0, 1)))],
     )
+
+
+def drawn_with_forgetting(seed: int) -> Story:
+    """Draw a story in which people also have the vendor's copies of results deleted."""
+    story, chance = drawn(seed), random.Random(f"forget {seed}")
+    last = max(put.at for put in story.puts)
+    forgets = [
+        (chance.choice((60.0, 0.5 * _HOUR, _DAY, last, last + 30, last + _HOUR)), wish.key)
+        for wish in chance.choices(story.wishes, k=chance.choice((1, 2, 4)))
+    ]
+    return replace(story, forgets=forgets)
 
 
 def _webhooks(chance: random.Random) -> Webhooks | None:
@@ -222,7 +237,7 @@ def _sometimes(chance: random.Random, share: float, odd: Any, usual: _T) -> _T:
 
 def _shorter(story: Story) -> Iterator[Story]:
     """Yield stories with one thing less."""
-    for name in ("troubles", "at_calls", "late_looks", "repeated", "rerun"):
+    for name in ("troubles", "at_calls", "late_looks", "repeated", "rerun", "forgets"):
         for less in _without_one(getattr(story, name)):
             changes: dict[str, Any] = {name: less}
             yield replace(story, **changes)

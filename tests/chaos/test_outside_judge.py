@@ -15,7 +15,7 @@ from tests.chaos.judge import Judge
 from tests.chaos.misbehaviour import ACCOUNT_TROUBLES, CREATES, DOWNLOADS, LOOKS, LOST, WELL, Fault
 from tests.chaos.scenarios import Put
 from tests.chaos.simulated_stack import Setting, SimulatedStack
-from tests.chaos.stories import RENDITIONS, Story, drawn, wish_of
+from tests.chaos.stories import RENDITIONS, Story, drawn, drawn_with_forgetting, wish_of
 from tests.chaos.vendor import Entry, Plan, Spell, Trouble, Vendor
 from tests.chaos.webhooks import Webhooks
 from tests.fakes import Clock, png
@@ -56,6 +56,11 @@ def judge_of(vendor: Vendor, images: Sequence[bytes] = (png(),), every: float = 
 @pytest.mark.parametrize("seed", range(SEED, SEED + STORIES))
 def test_no_story_of_misbehaviour_breaks_a_promise(seed: int) -> None:
     assert drawn(seed).violations() == []
+
+
+@pytest.mark.parametrize("seed", range(12, 28))
+def test_no_deletion_at_the_vendor_loses_a_result(seed: int) -> None:
+    assert drawn_with_forgetting(seed).violations() == []
 
 
 @pytest.mark.parametrize("fault", CREATES.values(), ids=str)

@@ -3,7 +3,7 @@
 import heapq
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import repeat
 from typing import Any, BinaryIO, TypeVar
@@ -73,6 +73,8 @@ class Entry:
     credits: int
     created_at: datetime
     plan: Plan
+    is_deleted: bool = False
+    """Whether we have deleted it."""
 
     @property
     def token(self) -> str:
@@ -102,9 +104,10 @@ class Entry:
         return is_error and self.plan.refunds and self.ends_at <= now
 
     def is_gone(self, now: datetime) -> bool:
-        """Whether the vendor has deleted it."""
+        """Whether the vendor has deleted it, or we have."""
         gone = self.plan.gone
-        return gone is not None and self.created_at + timedelta(seconds=gone) <= now
+        is_due = gone is not None and self.created_at + timedelta(seconds=gone) <= now
+        return self.is_deleted or is_due
 
     def has_result(self, now: datetime) -> bool:
         """Whether there is an image to be had."""
@@ -175,6 +178,15 @@ class Vendor:
             raise errors.NotFound(call.label, status=404)
         fault = _on(entry.plan.looks, now - entry.created_at) or WELL
         return _read(call, fault, _told(entry, now))
+
+    def delete(self, project_id: str) -> None:
+        call = calls.delete_project(project_id)
+        trouble, entry = self._trouble("delete"), self.book.get(project_id)
+        if trouble is not None:
+            _read(call, trouble, {})
+        if entry is None or entry.is_gone(self.clock()):
+            raise errors.NotFound(call.label, status=404)
+        self.book[project_id] = replace(entry, is_deleted=True)
 
     def download(self, url: str, file: BinaryIO) -> int:
         entry, now = self.book[url.rpartition("/")[2]], self.clock()

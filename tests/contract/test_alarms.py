@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from dropscale.aws import invocation
 from dropscale.aws.settings import Settings
-from dropscale.ledger.batches import Batch, Settlement, Totals
+from dropscale.ledger.batches import Batch, Settlement
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.states import DropState, WaitReason
@@ -342,7 +342,7 @@ def unknown_outcome() -> BaseModel:
 
 def settled_batch() -> BaseModel:
     batch = Batch.first("input", "cat.png")
-    settlement = Settlement(id="1", quiet_since=Clock()(), parts=1, totals=Totals())
+    settlement = Settlement(id="1", quiet_since=Clock()(), parts=1)
     return batch_announcement_of(batch, settlement, "results", "prefix/")
 
 

@@ -698,7 +698,7 @@ def test_a_drop_that_is_asked_again_is_due_once_its_manifest_says_so(
 
 
 def test_a_drop_has_its_line_in_its_batch_which_is_listed_while_it_is_open(ledger: Ledger) -> None:
-    drop = a_drop().model_copy(update={"batch": "é t/spring", "has_news": True})
+    drop = a_drop().model_copy(update={"batch": "é t/spring", "news_for": "é t/spring"})
     batch = Batch.first("in", "é t/spring").wake(NOW)
     ledger.write(SaveDrop(drop), SaveBatch(batch))
     assert rounded(ledger.batch(batch.id)) == rounded(batch)
@@ -719,7 +719,7 @@ def test_a_drop_has_its_line_in_its_batch_which_is_listed_while_it_is_open(ledge
     ledger.note_manifest_written(ended)
     known = ledger.drop(ended.id)
     assert known is not None
-    assert not known.has_news
+    assert known.news_for is None
 
     left = known.set_state(DropState.SKIPPED, NOW, batch=None)
     ledger.write(SaveDrop(left), LeaveBatch(batch.id, left.id))

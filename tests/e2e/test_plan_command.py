@@ -48,16 +48,27 @@ preset: web
 presets: {web: {output: {name: "{stem}-{preset}{ext}"}}}
 renditions: [{output: {format: png}}, {output: {format: jpeg}}, {output: {name: "{hash}{ext}"}}]
 """,
-    "named/cat.png": png(shade=10),
-    "named/dog/cat.png": png(shade=12),
+    "named/cat.png": png(shade=20),
+    "named/dog/cat.png": png(shade=22),
     "broken/dropscale.yaml": "scale_facter: 4",
     "broken/cow.png": png(shade=9),
+    "ruled/dropscale.yaml": """
+presets: {web: {output: {format: jpeg}}, best: {scale_factor: 4, style: {mode: preserve}}}
+preset: web
+rules: [{if: {below_width: 9}, preset: best}]
+""",
+    "ruled/small.png": png(shade=10),
+    "ruled/wide.png": png(16, 6, shade=11),
+    "ruled/deep/small.png": png(shade=12),
 }
 PRICES = {
     "again.png": 50,
     "fresh.png": 50,
     "pairs/cat.png": 25 + 50,
     "pairs/one/dog.png": 100,
+    "ruled/small.png": 100,
+    "ruled/wide.png": 50,
+    "ruled/deep/small.png": 100,
     "named/cat.png": 50,
     "named/dog/cat.png": 50,
 }
@@ -111,6 +122,19 @@ def test_a_run_charges_what_was_planned_and_the_next_one_what_is_new(folder: Fol
     files = next(drop["files"] for drop in came["drops"] if drop["key"] == "named/cat.png")
     assert [Path(file).name for file in files[:2]] == ["cat-web.png", "cat-web.jpg"]
     assert all(Path(file).is_file() for file in files)
+    totals = {kind: {one.pop("name"): one for one in of} for kind, of in planned["totals"].items()}
+    assert sum(one["credits"] for one in totals.pop("folders").values()) == planned["credits"]
+    web, rule = {"images": 3, "credits": 250}, {"images": 2, "credits": 200}
+    assert totals["presets"].pop("named/dropscale.yaml (presets.web)") == {
+        "images": 2, "upscales": 2, "credits": 100
+    }  # fmt: skip
+    assert totals == {
+        "presets": {
+            "ruled/dropscale.yaml (presets.web)": {**web, "upscales": 3},
+            "ruled/dropscale.yaml (presets.best)": {**rule, "upscales": 2},
+        },
+        "rules": {"ruled/dropscale.yaml (rules[0])": {**rule, "upscales": 2}},
+    }
 
     assert (again := folder.plan(code=1))["credits"] == 0
     assert again["credits_before"] == planned["credits"]

@@ -9,9 +9,8 @@ from dropscale.pipeline.submit import SubmitOutcome
 from dropscale.results.manifest import manifest_key
 from dropscale.specs.faults import SpecInvalid
 from dropscale.upscaler import Mode, price
-from dropscale_cli.files.drops import find_drops
-from dropscale_cli.files.state_folder import KeptLedger
-from dropscale_cli.specs.plan import Plan, PlannedDrop, plan_of
+from dropscale_cli.files.drops import drops_by_folder
+from dropscale_cli.specs.bill import Bill, PlannedDrop, planned_drops
 from dropscale_cli.specs.trees import SpecTree
 from tests.fakes import png
 from tests.names import events
@@ -167,7 +166,7 @@ def on_s3_afterwards(case: Case) -> Outcome:
     return _outcome(world, case)
 
 
-def locally(case: Case, folder: Path) -> tuple[Plan, Outcome]:
+def locally(case: Case, folder: Path) -> Outcome:
     """Put all files into a folder; return their outcome in `plan`."""
     folder.mkdir()
     texts = {name: text.encode() for name, text in case.files.items()}
@@ -175,10 +174,13 @@ def locally(case: Case, folder: Path) -> tuple[Plan, Outcome]:
         path = folder / name
         path.parent.mkdir(exist_ok=True, parents=True)
         path.write_bytes(body)
-    plan = plan_of(find_drops(folder, folder / "out"), KeptLedger())
     key = unicodedata.normalize("NFC", case.image)
-    (image,) = [drop for drop in plan.drops if drop.source.key == key]
-    return plan, Outcome(_planned(image), plan.credits)
+    with Bill.after([]) as bill:
+        drops = list(planned_drops(drops_by_folder(folder, folder / "out"), bill.names))
+        for drop in drops:
+            bill.add(drop)
+    (image,) = [drop for drop in drops if drop.source.key == key]
+    return Outcome(_planned(image), bill.credits)
 
 
 def explained(case: Case, folder: Path) -> str:

@@ -27,7 +27,7 @@ cases = pytest.mark.parametrize("case", CASES, ids=lambda case: "+".join(case.fi
 @cases
 def test_the_bucket_and_a_folder_give_one_answer(case: Case, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
-    s3, (_, local) = on_s3(case), locally(case, folder)
+    s3, local = on_s3(case), locally(case, folder)
 
     assert (s3.words, s3.credits) == (local.words, local.credits)
     assert explained(case, folder) == local.words

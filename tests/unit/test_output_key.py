@@ -58,7 +58,9 @@ def planned(key: str, wanted: list[dict[str, object]]) -> dict[str, Rendition]:
         spec: EffectiveSpec = effective_spec(merge([stack_defaults(2, Mode.BALANCED), layer]), key)
     except SpecInvalid:
         return {}
-    return plan_renditions(Source(bucket="in", key=key, etag="", sha256=key), spec)
+    found = plan_renditions(Source(bucket="in", key=key, etag="", sha256=key), spec)
+    assert len(found) == len(wanted)
+    return found
 
 
 def keys_of(key: str, rendition: Rendition) -> set[str]:
@@ -73,6 +75,15 @@ def keys_of(key: str, rendition: Rendition) -> set[str]:
 @example("cat.jpg", [_TWICE, _ENDED], "cat.jpg", {})
 @example("cat.jpg", [_TWICE], "cat.png", _ENDED)
 @example("b.jpg", [{"output": {"name": "cat.jpg@2x.jpg{ext}"}}], "cat.jpg", _AS_JPEG)
+@example(
+    "cat.jpg",
+    [
+        {"output": {"name": "{stem}{ext}"}},
+        {"output": {"name": "cat{ext}"}, "download_directory": "web"},
+    ],
+    "a.jpg",
+    {},
+)
 def test_outputs_of_one_key_are_refused_in_one_drop_and_claimed_by_one_of_two(
     key: str, wanted: list[dict[str, object]], other: str, others: dict[str, object]
 ) -> None:

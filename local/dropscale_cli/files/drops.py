@@ -4,14 +4,14 @@ import hashlib
 import os
 import unicodedata
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import ChainMap, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from itertools import islice, takewhile
+from itertools import chain, groupby, islice, takewhile
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from dropscale.errors import DropscaleError
 from dropscale.image.header import refusal_by_name
@@ -61,8 +61,9 @@ class LocalBucket:
 
     def keys(self, bucket: str, prefix: str) -> list[str]:
         """See `SpecFiles.keys`."""
-        begin = bisect_left(self._sorted, prefix)
-        after = islice(self._sorted, begin, begin + MOST_KEYS)
+        keys = self._sorted
+        begin = bisect_left(keys, prefix)
+        after = (keys[at] for at in range(begin, min(begin + MOST_KEYS, len(keys))))
         return list(takewhile(lambda key: key.startswith(prefix), after))
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
@@ -96,11 +97,39 @@ class LocalBucket:
 
 
 _MOST_NAMED = 3
+_MOST_REASONS = 1000
+
+Reason = TypeVar("Reason", bound=Hashable)
 
 
-def list_names(names: Sequence[str]) -> str:
-    """Return the first names and the number of further ones."""
-    more = len(names) - _MOST_NAMED
+class KeysByReason(Generic[Reason]):
+    """Keys by what is said of them: how many, and the first names, of the first 1,000 reasons."""
+
+    def __init__(self) -> None:
+        self._found: dict[Reason, tuple[int, tuple[str, ...]]] = {}
+        self._left_out = 0
+
+    def add(self, reason: Reason, key: str) -> None:
+        """Add a key."""
+        count, names = self._found.get(reason, (0, ()))
+        if not count and len(self._found) == _MOST_REASONS:
+            self._left_out += 1
+        else:
+            self._found[reason] = count + 1, (names if count >= _MOST_NAMED else (*names, key))
+
+    def __iter__(self) -> Iterator[tuple[Reason, str]]:
+        """Yield each reason with the first names and the number of further ones."""
+        for reason, (count, names) in self._found.items():
+            yield reason, _list_names(names, count)
+
+    def left_out(self, what: str) -> Iterator[str]:
+        """Yield a line if there were more reasons."""
+        if self._left_out:
+            yield f"{self._left_out} more {what}; --format json has all"
+
+
+def _list_names(names: Sequence[str], count: int) -> str:
+    more = count - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
@@ -120,19 +149,19 @@ class IgnoredFiles:
 
     def __str__(self) -> str:
         """Return some of their names."""
-        return list_names(list(self.refusals))
+        return _list_names(list(islice(self.refusals, _MOST_NAMED)), len(self))
 
     def lines(self) -> Iterator[str]:
         """For images that the upscaler does not accept, say what they are and what to do."""
-        by_advice: dict[tuple[str, str], list[str]] = {}
+        by_advice = KeysByReason[tuple[str, str]]()
         for key, refusal in self.refusals.items():
             if refusal is not None:
-                said = refusal.message.removeprefix(f"{key} "), refusal.fix
-                by_advice.setdefault(said, []).append(key)
-        for (message, fix), keys in by_advice.items():
+                by_advice.add((refusal.message.removeprefix(f"{key} "), refusal.fix), key)
+        for (message, fix), names in by_advice:
             yield ""
-            yield f"{list_names(keys)}: not dropped: {message}"
+            yield f"{names}: not dropped: {message}"
             yield f"  {fix}"
+        yield from by_advice.left_out("files")
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return all of them as JSON shows them."""
@@ -181,7 +210,7 @@ class Drops:
 
     The names of specs end in one of `suffixes`. `specs` are those of images and folders;
     `stand_alone` are specs that are drops themselves, and misnamed folder specs, which a stack
-    rejects as drops.
+    rejects as drops. If these are the files of one folder, `above` are the specs of those it is in.
     """
 
     specs: dict[str, Path]
@@ -189,6 +218,7 @@ class Drops:
     stand_alone: dict[str, Path] = field(default_factory=dict)
     ignored: dict[str, Path] = field(default_factory=dict)
     suffixes: Sequence[str] = SPEC_SUFFIXES
+    above: dict[str, Path] = field(default_factory=dict)
 
     @property
     def to_follow(self) -> dict[str, Path]:
@@ -211,7 +241,9 @@ class Drops:
     @property
     def bucket(self) -> LocalBucket:
         """All files as a stack would see them."""
-        return LocalBucket(self.paths, self.suffixes)
+        return LocalBucket(
+            ChainMap(self.images, self.specs, self.stand_alone, self.above), self.suffixes
+        )
 
     @property
     def paths(self) -> dict[str, Path]:
@@ -229,54 +261,98 @@ def find_drops(
     refuse: Callable[[UnusablePath], None] = _raise,
     suffixes: Sequence[str] = SPEC_SUFFIXES,
 ) -> Drops:
+    """Find all that `drops_by_folder` yields.
+
+    Raises:
+        NothingToDrop: there is no image and no stand-alone spec.
+        UnusablePath: see `drops_by_folder`.
+    """
+    drops = Drops({}, {}, suffixes=suffixes)
+    for folder in drops_by_folder(path, out, refuse, suffixes):
+        drops.specs.update(folder.specs)
+        drops.images.update(folder.images)
+        drops.stand_alone.update(folder.stand_alone)
+        drops.ignored.update(folder.ignored)
+    if not drops.to_follow:
+        left = IgnoredFiles.of(drops.ignored or drops.specs)
+        named = f"; other files: {left}" if left else ""
+        raise NothingToDrop("\n".join((f"{path}: there is no image to drop{named}", *left.lines())))
+    return drops
+
+
+def drops_by_folder(
+    path: Path,
+    out: Path,
+    refuse: Callable[[UnusablePath], None] = _raise,
+    suffixes: Sequence[str] = SPEC_SUFFIXES,
+) -> Iterator[Drops]:
     """Find the images and specs at `path`: a folder with its subfolders, or one image or spec.
 
-    For one image, its specs in the same folder are included. Hidden files, files that systems leave
-    (`is_left_alone`), `out` and the results of other runs are left out. Keys are NFC, whatever form
-    the file system uses, so that a name typed elsewhere still matches.
+    Yields one folder after the other. For one image, its specs in the same folder are included.
+    Hidden files, files that systems leave (`is_left_alone`), `out` and the results of other runs
+    are left out. Keys are NFC, whatever form the file system uses, so that a name typed elsewhere
+    still matches.
 
     A file whose name cannot be a key is ignored: no other file can have its specs.
 
     Raises:
-        NothingToDrop: there is no image and no stand-alone spec.
         UnusablePath: results would be among the images; or a file or folder cannot be read, or two
             files have one key, unless `refuse` handles that error. Then the other files are found,
             including those that cannot be read.
     """
-    if path.is_dir():
-        if path.resolve().is_relative_to(out.resolve()):
-            raise UnusablePath(
-                f"{out}: results there could be among the images of {path}, and be paid for as "
-                "images; choose another folder with --out."
-            )
-        folder, files = path, list(files_below(path, out, refuse))
-    else:
+    if not path.is_dir():
         beside = (
             file for file in sorted(path.parent.iterdir()) if _is_spec_for(file, path, suffixes)
         )
-        folder, files = path.parent, [path, *filter(Path.is_file, beside)]
+        files = [path, *filter(Path.is_file, beside)]
+        yield _drops_of_folder(*_by_key(path.parent, files, refuse), {}, refuse, suffixes)
+        return
+    if path.resolve().is_relative_to(out.resolve()):
+        raise UnusablePath(
+            f"{out}: results there could be among the images of {path}, and be paid for as "
+            "images; choose another folder with --out."
+        )
+    above: dict[str, Path] = {}
+    for parent, below in groupby(files_below(path, out, refuse), lambda file: file.parent):
+        unfit, found = _by_key(path, below, refuse)
+        here = unicodedata.normalize("NFC", f"{parent.relative_to(path).as_posix()}/")
+        above = {spec: file for spec, file in above.items() if here.startswith(_folder_of(spec))}
+        own = {spec: file for spec, file in found.items() if means_folder_spec(spec)}
+        yield _drops_of_folder(unfit, found, above, refuse, suffixes)
+        above |= own
+
+
+def _folder_of(key: str) -> str:
+    return key[: key.rfind("/") + 1]
+
+
+def _drops_of_folder(
+    unfit: dict[str, Path],
+    found: dict[str, Path],
+    above: dict[str, Path],
+    refuse: Callable[[UnusablePath], None],
+    suffixes: Sequence[str],
+) -> Drops:
+    """Return the drops among the files of one folder: those that cannot be keys, and the others."""
     by_kind: dict[KeyKind, dict[str, Path]] = {kind: {} for kind in KeyKind}
-    unfit, found = _by_key(folder, files, refuse)
     for key, file in found.items():
         by_kind[kind_of(key, suffixes)][key] = file
     images, misnamed = by_kind[KeyKind.IMAGE], by_kind[KeyKind.MISNAMED]
     specs = by_kind[KeyKind.FOLDER_SPEC] | by_kind[KeyKind.SIDECAR]
     specs |= {key: file for key, file in misnamed.items() if not means_folder_spec(key)}
-    stems = {key.rpartition(".")[0] for key in images}
     rest = by_kind[KeyKind.OTHER].items()  # such as `cat.yaml.txt`, which contains `cat.jpg`
-    specs |= {key: file for key, file in rest if meant_stem(key, suffixes) in stems}
+    if rest:
+        stems = {key.rpartition(".")[0] for key in images}
+        specs |= {key: file for key, file in rest if meant_stem(key, suffixes) in stems}
     stand_alone = _drops_among(by_kind[KeyKind.STAND_ALONE], images, suffixes)
     stand_alone |= {key: file for key, file in misnamed.items() if key not in specs}
-    drops = Drops(specs, images, stand_alone, suffixes=suffixes)
-    for file in drops.paths.values():
+    drops = Drops(specs, images, stand_alone, suffixes=suffixes, above=above)
+    for file in chain(specs.values(), images.values(), stand_alone.values()):
         if not os.access(file, os.R_OK):
             refuse(UnusablePath(f"{file}: cannot be read; allow it, or move the file away."))
-    ignored = unfit | {key: file for key, file in found.items() if key not in drops.paths}
-    if not drops.to_follow:
-        left = IgnoredFiles.of(ignored or found)
-        named = f"; other files: {left}" if left else ""
-        raise NothingToDrop("\n".join((f"{path}: there is no image to drop{named}", *left.lines())))
-    return replace(drops, ignored=ignored)
+    dropped = (specs, images, stand_alone)
+    ignored = {key: file for key, file in found.items() if not any(key in one for one in dropped)}
+    return replace(drops, ignored=unfit | ignored)
 
 
 def _is_spec_for(file: Path, image: Path, suffixes: Sequence[str]) -> bool:
@@ -312,7 +388,7 @@ def files_below(
     Except those in `out` and in the output folders of runs.
 
     Raises:
-        UnusablePath: a folder cannot be read, unless `refuse` handles that error.
+        UnusablePath: a folder cannot be read, or two have one key, unless `refuse` handles that.
     """
 
     def tell(error: OSError) -> None:
@@ -321,13 +397,15 @@ def files_below(
     out = out and out.resolve()
     for parent, folders, names in os.walk(folder, onerror=tell):
         here = Path(parent)
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not is_left_alone(name)
-            and (here / name).resolve() != out
-            and not StateFolder(here / name).path.is_dir()
-        )
+        by_key: dict[str, str] = {}
+        for name in sorted(folders):
+            below = here / name
+            if is_left_alone(name) or below.resolve() == out or StateFolder(below).path.is_dir():
+                continue
+            first = by_key.setdefault(unicodedata.normalize("NFC", name), name)
+            if first != name:
+                refuse(_one_key(here / first, below))
+        folders[:] = by_key.values()
         seen = (name for name in names if not is_left_alone(name) or means_folder_spec(name))
         yield from (file for name in sorted(seen) if (file := here / name).is_file())
 
@@ -350,11 +428,15 @@ def _by_key(
             continue
         key = unicodedata.normalize("NFC", name)
         if key in found:
-            both = f"{str(found[key])!a} and {str(file)!a}"
-            refuse(UnusablePath(f"{both} are one key; rename one of them."))
+            refuse(_one_key(found[key], file))
             continue
         found[key] = file
     return unfit, found
+
+
+def _one_key(first: Path, second: Path) -> UnusablePath:
+    both = f"{str(first)!a} and {str(second)!a}"
+    return UnusablePath(f"{both} are one key; rename one of them.")
 
 
 _PAGE_LENGTH = 1000

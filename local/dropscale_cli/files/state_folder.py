@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -160,16 +161,7 @@ class KeptLedger:
         Raises:
             UnusablePath: the journal cannot be read.
         """
-        if not folder.journal.is_file():
-            return cls()
-        from dropscale.aws.ledger import records_in  # noqa: PLC0415 # botocore takes its time
-
-        try:
-            with Journal.opened(folder.journal) as journal:
-                records = list(records_in(row for _, row in journal.rows()))
-        except FileUnusable as error:
-            raise UnusablePath(str(error)) from error
-        return cls.of(records)
+        return cls.of(kept_records(folder))
 
     @classmethod
     def of(cls, records: Iterable[Drop | Job]) -> Self:
@@ -181,6 +173,11 @@ class KeptLedger:
             else:
                 jobs[record.fingerprint] = record
         return cls(drops, jobs)
+
+    @property
+    def records(self) -> Iterable[Drop | Job]:
+        """All drops and jobs."""
+        return chain(self.drops.values(), self.jobs.values())
 
     def drop(self, drop_id: str) -> Drop | None:
         """Return a drop by its id; None if it is not known."""
@@ -203,18 +200,37 @@ class KeptLedger:
     @property
     def paid(self) -> frozenset[str]:
         """The fingerprints of jobs that will not be paid for automatically."""
-        return frozenset(
-            job.fingerprint
-            for job in self.jobs.values()
-            if job.state is not JobState.READY and not job.is_refunded
-        )
+        return frozenset(job.fingerprint for job in self.jobs.values() if is_paid(job))
 
     @property
     def unpaid_prices(self) -> dict[str, int]:
         """The prices, by fingerprint, of jobs that a stack starts automatically."""
         jobs = self.jobs.values()
-        return {
-            job.fingerprint: job.parameters.credits
-            for job in jobs
-            if job.state is JobState.READY and job.due is not None
-        }
+        return {job.fingerprint: job.parameters.credits for job in jobs if is_left_unpaid(job)}
+
+
+def is_paid(job: Job) -> bool:
+    """Whether a job will not be paid for automatically."""
+    return job.state is not JobState.READY and not job.is_refunded
+
+
+def is_left_unpaid(job: Job) -> bool:
+    """Whether a stack starts a job automatically."""
+    return job.state is JobState.READY and job.due is not None
+
+
+def kept_records(folder: StateFolder) -> Iterator[Drop | Job]:
+    """Yield the records of a folder's ledger; none if no run used the folder.
+
+    Raises:
+        UnusablePath: the journal cannot be read.
+    """
+    if not folder.journal.is_file():
+        return
+    from dropscale.aws.ledger import records_in  # noqa: PLC0415 # botocore takes its time
+
+    try:
+        with Journal.opened(folder.journal) as journal:
+            yield from records_in(row for _, row in journal.rows())
+    except FileUnusable as error:
+        raise UnusablePath(str(error)) from error

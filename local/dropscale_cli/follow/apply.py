@@ -27,7 +27,7 @@ from dropscale_cli.options import (
     sidecar_suffixes_option,
     stack_option,
 )
-from dropscale_cli.specs.plan import loss_lines
+from dropscale_cli.specs.bill import loss_lines
 from dropscale_cli.stacks.account import stack_limit_warnings
 from dropscale_cli.stacks.aws_target import deployed_target
 from dropscale_cli.stacks.local_stack import chosen_api

@@ -61,9 +61,9 @@ def retry_images(key: str | None, place: Place, options: Agreement) -> int:
         click.ClickException: one of `dropscale_cli.errors`, or an API key is missing.
     """
     with place.held():
-        with _reading():
+        with reading():
             ledger = place.ledger(key)
-            chosen = ledger.drops.values() if key is None else [_drop(key, ledger)]
+            chosen = ledger.drops.values() if key is None else [dropped_image(key, ledger)]
             # A user who names an image whose spec does not wait for a result wants the result now.
             left = {
                 drop.source.key: drop
@@ -75,7 +75,7 @@ def retry_images(key: str | None, place: Place, options: Agreement) -> int:
             say("Nothing to retry.", to_stderr=options.as_json)
             return _report([], place, ledger, options) if options.as_json else 0
         prices = _prices(left.values(), ledger, JobState.ERROR)
-        with _session(prices, left, place, ledger, options) as running:
+        with session_at(prices, left, place, ledger, options) as running:
             moving = {
                 key: drop.source.version_id
                 for key, drop in left.items()
@@ -96,14 +96,14 @@ def settle_image(key: str, decision: Decision | Adoption, place: Place, options:
         click.ClickException: one of `dropscale_cli.errors`, or an API key is missing.
     """
     with place.held():
-        with _reading():
+        with reading():
             ledger = place.ledger(key)
-        drop = _drop(key, ledger)
+        drop = dropped_image(key, ledger)
         # On start, a stack marks as unknown any job that was about to be paid when it was stopped.
         states = (JobState.UNKNOWN, JobState.SUBMITTING) if decision is Decision.PAY_AGAIN else ()
         prices = _prices([drop], ledger, *states)
         what = upscales_to_pay_again(key, prices, ledger)
-        with _session(prices, [key], place, ledger, options, what) as running:
+        with session_at(prices, [key], place, ledger, options, what) as running:
             _settle(running.target, key, decision, options)
             followed = running.round_trip.follow([(key, drop.source.version_id)])
         code = _report(followed, place, ledger, options, running)
@@ -145,11 +145,17 @@ def adopt_project(target: AwsTarget, key: str, adoption: Adoption, options: Agre
         target.adopt(key, adoption.project_id, Trust.UNNAMED)
 
 
-def _reading() -> AbstractContextManager[Progress]:
+def reading() -> AbstractContextManager[Progress]:
+    """Show that the ledger is being read."""
     return progress_on(Terminal(to_stderr=True), "Reading the ledger and the results")
 
 
-def _drop(key: str, ledger: KeptLedger) -> Drop:
+def dropped_image(key: str, ledger: KeptLedger) -> Drop:
+    """Return the drop of an image.
+
+    Raises:
+        UnknownImage: there is none.
+    """
     if key not in ledger.drops:
         raise UnknownImage(f"{key}: there is no such image here; run dropscale status.")
     return ledger.drops[key]
@@ -166,7 +172,7 @@ def _prices(drops: Iterable[Drop], ledger: KeptLedger, *states: JobState) -> dic
 
 
 @contextmanager
-def _session(
+def session_at(
     prices: Mapping[str, int],
     keys: Collection[str],
     place: Place,
@@ -209,8 +215,8 @@ def _report(
     return 0 if summary.is_as_asked else 1
 
 
-def _with_place(command: Command) -> Command:
-    """Add the options that `retry` and `resolve` share."""
+def with_place(command: Command) -> Command:
+    """Add the options that `retry`, `resolve` and `forget` share."""
     for option in (
         click.option("--log", type=FILE, help=LOG_HELP),
         format_option(PROGRESS_HELP),
@@ -224,7 +230,7 @@ def _with_place(command: Command) -> Command:
 @click.command("retry")
 @click.argument("key", required=False)
 @click.option("--all", "retry_all", is_flag=True, help="Every image without a result.")
-@_with_place
+@with_place
 def retry(
     *,
     key: str | None,
@@ -258,7 +264,7 @@ def retry(
     "--pay-again", is_flag=True, help="There is no project: pay again for every unknown upscale."
 )
 @click.option("--abandon", is_flag=True, help="Give up the image.")
-@_with_place
+@with_place
 def resolve(  # noqa: PLR0913 # all by name
     *,
     key: str,

@@ -16,7 +16,7 @@ from dropscale_cli.files.state_folder import KeptLedger
 from dropscale_cli.follow.places import Session, TellsAll, followed_drop_of
 from dropscale_cli.follow.stack_plan import PlannedChange, StackPlanner
 from dropscale_cli.page.gallery import LivePage
-from dropscale_cli.specs.plan import loss_lines
+from dropscale_cli.specs.bill import loss_lines
 from dropscale_cli.stacks.account import stack_limit_warnings
 from dropscale_cli.stacks.aws_target import AwsTarget, deployed_target
 from dropscale_cli.stacks.local_stack import STACK

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from dropscale.aws.object_events import created_objects
-from dropscale.ledger.drops import Drop, Source
+from dropscale.ledger.drops import Drop, Output, Source
+from dropscale.pipeline.parts.ports import OutputLabels
 from dropscale.results.manifest import manifest_of
 from dropscale_cli.errors import JournalStopped, StartFailed, UnusablePath
 from dropscale_cli.files.drops import Drops
 from dropscale_cli.files.results import collected_file
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.page.gallery import LivePage
-from dropscale_cli.specs.plan import Plan, loss_lines, plan_of
+from dropscale_cli.specs.bill import Bill, bill_for, lines_about
 from dropscale_cli.stacks.local_stack import (
     STACK,
     ChosenApi,
@@ -61,11 +62,14 @@ class Session:
 
 @contextmanager
 def _session(
-    place: OutputFolder, console: Terminal, originals: Iterable[tuple[Source, Path]]
+    place: OutputFolder,
+    console: Terminal,
+    originals: Iterable[tuple[Source, Path]],
+    outputs: Iterable[tuple[Output, OutputLabels, Path]],
 ) -> Iterator[Session]:
     """Run the stack of an output folder, which this process holds, until the block ends.
 
-    `originals` are images that it may need and does not have.
+    `originals` and `outputs` are files that it may need and does not have.
 
     Raises:
         StartFailed: the stack could not start.
@@ -88,7 +92,9 @@ def _session(
             log = folder.log
             log.unlink(missing_ok=True)
         cloud = started.enter_context(
-            local_cloud(served, parameters, log=log, journal=journal, originals=originals)
+            local_cloud(
+                served, parameters, log=log, journal=journal, originals=originals, outputs=outputs
+            )
         )
         started.callback(setattr, progress, "doing", "Stopping the stack")
 
@@ -326,8 +332,30 @@ class OutputFolder:
             is_to_come = key not in dropped and not followed_drop_of(drop).is_settled
             return key in retried or is_to_come
 
-        needed = [drop.source for drop in self.ledger().drops.values() if is_needed(drop)]
-        return _session(self, console, self._originals(needed, console))
+        ledger = self.ledger()
+        needed = [drop.source for drop in ledger.drops.values() if is_needed(drop)]
+        originals = self._originals(needed, console)
+        return _session(self, console, originals, self._outputs(ledger, retried))
+
+    def _outputs(
+        self, ledger: KeptLedger, retried: Collection[str]
+    ) -> Iterator[tuple[Output, OutputLabels, Path]]:
+        """Yield the files of jobs of which the API may have no result left, or soon.
+
+        Those are the jobs that are or may be forgotten: of each one file, and all of those of
+        the keys `retried`.
+        """
+        asked = {name for key in retried for name in ledger.drops[key].fingerprints}
+        gone = {job.fingerprint for job in ledger.jobs.values() if job.forgetting_since}
+        for drop in ledger.drops.values():
+            for rendition in drop.renditions.values():
+                name, output = rendition.fingerprint, rendition.output or rendition.earlier_output
+                if output is None or name not in asked | gone:
+                    continue
+                if file := collected_file(self.folder.out, output):
+                    gone -= {name}
+                    labels = OutputLabels(name, drop.id, output.sha256, rendition.project_id)
+                    yield output, labels, file
 
     def _originals(
         self, sources: Iterable[Source], console: Terminal
@@ -354,21 +382,20 @@ class _LocalRun:
     api: ChosenApi
 
     @cached_property
-    def _plan(self) -> Plan:
-        return plan_of(self.drops, self.ledger)
+    def _bill(self) -> Bill:
+        return bill_for(self.drops, self.ledger.records)
 
     @property
     def price(self) -> int:
         """See `PlannedRun.price`."""
-        return self._plan.credits if self.api.is_charged else 0
+        return self._bill.credits if self.api.is_charged else 0
 
     def warnings(self) -> Iterable[str]:
         """See `PlannedRun.warnings`."""
         if not self.api.is_charged:
             return []
-        losses = loss_lines((drop.source.key, drop.losses) for drop in self._plan.drops)
-        account = self.api.account(self.price, self._plan.scale_factors)
-        return [*losses, *(account.lines() if account else [])]
+        account = self.api.account(self.price, self._bill.scale_factors)
+        return [*lines_about(self._bill.losses), *(account.lines() if account else [])]
 
     def bring(self, trip: RoundTrip, say: Callable[[str], None]) -> None:
         """See `PlannedRun.bring`; the stack's buckets are empty, so all files are uploaded."""

@@ -30,7 +30,7 @@ from dropscale.pipeline.parts.spec_resolver import (
 )
 from dropscale.specs.keys import KeyKind, folded, kind_of, means_folder_spec
 from dropscale_cli.files.drops import LocalBucket
-from dropscale_cli.specs.plan import PlannedDrop, losses_of, planned_drop
+from dropscale_cli.specs.bill import PlannedDrop, losses_of, planned_drop
 from dropscale_cli.stacks.aws_target import AwsTarget
 
 _AT_ONCE = 16

@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dropscale.coded_warning import WarningCode
 from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
 from dropscale_cli.files.drops import NOTHING_IGNORED, IgnoredFiles
-from dropscale_cli.specs.plan import shared_with
+from dropscale_cli.specs.bill import shared_with
 from dropscale_cli.terminal import Table, Terminal, say_json
 from dropscale_cli.tracking.progress import reason_lines, state_in_words
 from dropscale_cli.tracking.round_trip import FollowedDrop
@@ -151,7 +152,8 @@ class Summary:
     def _closing_lines(self) -> Iterator[str]:
         for drop in self.drops:
             for warning in drop.manifest.warnings if drop.manifest else ():
-                yield f"Warning: {drop.key}: {warning}"
+                if warning.code is not WarningCode.FORGOTTEN:  # A person knows.
+                    yield f"Warning: {drop.key}: {warning}"
         left = [drop for drop in self.drops if not drop.is_as_asked]
         for drop in left:
             yield from explanation(drop)

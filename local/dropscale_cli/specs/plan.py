@@ -4,39 +4,28 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from itertools import groupby
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dropscale.coded_warning import CodedWarning
 from dropscale.errors import DropscaleError
-from dropscale.image.carry import foresee_losses
-from dropscale.ledger.budget import Budget
-from dropscale.ledger.drops import Rendition, Source
-from dropscale.pipeline.parts.claim_names import PlannedNames
-from dropscale.pipeline.parts.plan import LargeEnough, plan_renditions
-from dropscale.pipeline.parts.ports import ObjectVersion
-from dropscale.pipeline.parts.source_image import SourceImage, image_of, require_size
-from dropscale.pipeline.parts.spec_resolver import DropSpecs, SpecResolver
+from dropscale.ledger.drops import Source
 from dropscale.results.output_key import foreseen_key
-from dropscale.specs.effective import MetadataChoice
-from dropscale.specs.faults import Fault
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale.upscaler import DOLLARS_PER_CREDIT
 from dropscale_cli.files.drops import (
     Drops,
     IgnoredFiles,
-    LocalBucket,
+    drops_by_folder,
     find_drops,
-    list_names,
     refusal_as_json,
 )
-from dropscale_cli.files.state_folder import KeptLedger, StateFolder
+from dropscale_cli.files.state_folder import StateFolder, kept_records
 from dropscale_cli.options import (
     PATH,
     ended_by_signals,
@@ -45,164 +34,19 @@ from dropscale_cli.options import (
     out_option,
     sidecar_suffixes_option,
 )
+from dropscale_cli.specs.bill import Bill, Charge, PlannedDrop, Total, lines_about, planned_drops
 from dropscale_cli.stacks.local_stack import chosen_api
-from dropscale_cli.terminal import Table, Terminal, say_json
+from dropscale_cli.terminal import Table, Terminal, say_json_with_list
 from dropscale_cli.tracking.progress import progress_on
 
 if TYPE_CHECKING:
     from dropscale_cli.stacks.account import AccountReport
 
+_PAGE_LENGTH = 500
+"""Drops that are planned before they are printed; their rows are aligned."""
 
-_NO_BUDGET = Budget()
-
-
-@dataclass(frozen=True)
-class PlannedDrop:
-    """The plan for one drop: its renditions, or why it gets none."""
-
-    source: Source
-    renditions: Sequence[Rendition] = ()
-    warnings: Sequence[Fault] = ()
-    refusal: DropscaleError | None = None
-    losses: Sequence[CodedWarning] = ()
-    """What its results will lack that the image has, judging by its header."""
-
-    @property
-    def is_skipped(self) -> bool:
-        """Whether it is skipped because it is large enough."""
-        return isinstance(self.refusal, LargeEnough)
-
-
-@dataclass(frozen=True)
-class Charge:
-    """What one rendition adds to the price, in credits; if nothing, why."""
-
-    drop: PlannedDrop
-    rendition: Rendition
-    credits: int
-    free_because: str | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The plan for all drops on a stack that continues from `ledger`."""
-
-    drops: Sequence[PlannedDrop]
-    ledger: KeptLedger
-
-    @property
-    def charges(self) -> Iterator[Charge]:
-        """What each rendition adds: images that share a job pay once, and paid jobs are free."""
-        first: dict[str, str] = {}
-        for drop in self.drops:
-            for rendition in drop.renditions:
-                job = rendition.fingerprint
-                if job in self.ledger.paid:
-                    yield Charge(drop, rendition, 0, "paid before")
-                elif job in first:
-                    yield Charge(drop, rendition, 0, shared_with(first[job], drop.source.key))
-                else:
-                    first[job] = drop.source.key
-                    yield Charge(drop, rendition, rendition.parameters.credits)
-
-    @property
-    def credits(self) -> int:
-        """What will be charged: for the drops, and for jobs that earlier runs have left unpaid."""
-        return sum(charge.credits for charge in self.charges) + self.credits_left
-
-    @property
-    def scale_factors(self) -> frozenset[int]:
-        """The scale factors of the jobs that will be charged."""
-        jobs = self.ledger.jobs
-        left = (jobs[job].parameters for job in self.ledger.unpaid_prices)
-        here = (charge.rendition.parameters for charge in self.charges if charge.credits)
-        return frozenset(parameters.scale_factor for parameters in (*here, *left))
-
-    @property
-    def credits_left(self) -> int:
-        """The price of jobs that earlier runs have left unpaid, and that no drop here shares."""
-        here = {charge.rendition.fingerprint for charge in self.charges}
-        left = self.ledger.unpaid_prices.items()
-        return sum(price for job, price in left if job not in here)
-
-    @property
-    def credits_before(self) -> int:
-        """The credits paid before for jobs of these drops."""
-        renditions = [charge.rendition for charge in self.charges]
-        prices = {one.fingerprint: one.parameters.credits for one in renditions}
-        return sum(price for job, price in prices.items() if job in self.ledger.paid)
-
-
-def shared_with(first: str, key: str) -> str:
-    """Return why a job costs nothing at a drop, if the drop with the key `first` pays for it."""
-    return "same upscale" if first == key else f"shared with {first}"
-
-
-def plan_of(drops: Drops, ledger: KeptLedger) -> Plan:
-    """Plan all drops on a stack that continues from `ledger`; faulty ones cost nothing."""
-    bucket = drops.bucket
-    specs, names = bucket.specs(), PlannedNames(ledger.claim)
-    planned = [drop for key in drops.to_follow for drop in _plan_drop(key, bucket, specs, names)]
-    return Plan(planned, ledger)
-
-
-def planned_drop(
-    source: Source,
-    version: ObjectVersion,
-    specs: SpecResolver,
-    image_of: Callable[[DropSpecs], SourceImage],
-    names: PlannedNames,
-    budget: Budget = _NO_BUDGET,
-) -> PlannedDrop | None:
-    """Plan one drop, deciding in the order of submit; None if it is another tool's file.
-
-    Raises:
-        SidecarMissing: the drop waits for its sidecar.
-    """
-    try:
-        require_size(version, source.key)
-        found = specs.resolve_drop(source.bucket, source.key)
-        if found is None:
-            return None
-        source = image_of(found).describe(source)
-        resolved = found.for_image(source)
-        renditions = plan_renditions(source, resolved.effective, budget)
-        names.take(source.key, resolved.effective, renditions.values())
-    except DropscaleError as error:
-        return PlannedDrop(source, refusal=error)
-    return PlannedDrop(source, tuple(renditions.values()), resolved.warnings)
-
-
-def _plan_drop(
-    key: str, bucket: LocalBucket, specs: SpecResolver, names: PlannedNames
-) -> Iterator[PlannedDrop]:
-    source = Source(bucket="", key=key, etag="")
-    version = bucket.head("", key)
-    with ExitStack() as open_objects:
-        if version is not None:
-            planned = planned_drop(
-                source,
-                version,
-                specs,
-                lambda found: image_of(bucket, source, found, open_objects),
-                names,
-            )
-            if planned is not None:
-                with bucket.paths[key].open("rb") as file:
-                    yield replace(planned, losses=losses_of(planned, file))
-
-
-def losses_of(drop: PlannedDrop, file: BinaryIO) -> list[CodedWarning]:
-    """Return what a drop's results will lack that the image has.
-
-    The file may be only the beginning of the image.
-    """
-    if drop.source.type is None or not drop.renditions:
-        return []
-    settings = [rendition.output_settings for rendition in drop.renditions]
-    strips = all(each.metadata is MetadataChoice.STRIP for each in settings)
-    formats = [str(each.format) for each in settings if each.metadata is not MetadataChoice.STRIP]
-    return foresee_losses(file, drop.source.type, formats, strip=strips)
+_MOST_TOTALS = 20
+"""The rows for folders, for presets, and for rules; JSON has all."""
 
 
 def tell_plan(
@@ -215,104 +59,165 @@ def tell_plan(
 ) -> int:
     """Print what `dropscale run` with the same arguments would do and charge.
 
-    With an API key in the environment, also print whether the account allows it; without one,
-    nothing is sent. Return the exit code: 1 if any drop would be refused, else 0.
+    Drops are printed while further ones are planned, and not kept. With an API key in the
+    environment, also print whether the account allows it; without one, nothing is sent. Return the
+    exit code: 1 if any drop would be refused, else 0.
 
     Raises:
-        NothingToDrop, UnusablePath: see `find_drops`.
+        NothingToDrop, UnusablePath: see `find_drops`; nothing was printed.
     """
-    with progress_on(Terminal(to_stderr=True), f"Looking through {path}"):
-        drops = find_drops(path, out, suffixes=suffixes)
-        planned = plan_of(drops, KeptLedger.read(StateFolder(out)))
-        api = chosen_api(environment, None)
-        ignored = IgnoredFiles.of(drops.ignored)
-        report = _Report(planned, ignored, api.account(planned.credits, planned.scale_factors))
-    if as_json:
-        say_json(report.as_json())
-    else:
-        report.print_text()
-    return int(any(_state(drop) == "rejected" for drop in report.plan.drops))
+    with Bill.after(kept_records(StateFolder(out))) as bill:
+        report = _Report(path, out, suffixes, environment, bill)
+        report.look_through()
+        if as_json:
+            drops = (_drop_as_json(*planned) for page in report.pages() for planned in page)
+            say_json_with_list("drops", drops, report.totals_as_json)
+        else:
+            report.print_text()
+    return int(bool(bill.states["rejected"]))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Report:
-    plan: Plan
-    ignored: IgnoredFiles
-    account: AccountReport | None
+    path: Path
+    out: Path
+    suffixes: Sequence[str]
+    environment: Mapping[str, str]
+    bill: Bill
+    count: int = 0
+    ignored: IgnoredFiles = field(default_factory=lambda: IgnoredFiles({}))
+
+    def look_through(self) -> None:
+        """Count the files; raise if one cannot be used, or none is a drop."""
+        ignored: dict[str, DropscaleError | None] = {}
+        with progress_on(Terminal(to_stderr=True), f"Looking through {self.path}"):
+            for folder in self._folders():
+                self.count += len(folder.images) + len(folder.stand_alone)
+                ignored |= IgnoredFiles.of(folder.ignored).refusals
+            if not self.count:
+                find_drops(self.path, self.out, suffixes=self.suffixes)
+        self.ignored = IgnoredFiles(ignored)
+
+    def pages(self) -> Iterator[list[tuple[PlannedDrop, list[Charge]]]]:
+        """Plan all drops and add them to the bill; no progress is shown while a page is printed."""
+        began, done = time.monotonic(), 0
+        drops = planned_drops(self._folders(), self.bill.names)
+        is_more = True
+        while is_more:
+            page: list[tuple[PlannedDrop, list[Charge]]] = []
+            doing = f"Planned {done:,} of {self.count:,}"
+            with progress_on(Terminal(to_stderr=True), doing, began=began) as progress:
+                for drop in islice(drops, _PAGE_LENGTH):
+                    page.append((drop, self.bill.add(drop)))
+                    done += 1
+                    progress.doing = f"Planned {done:,} of {self.count:,}"
+            is_more = bool(page)
+            yield page
 
     def print_text(self) -> None:
+        """Print a table of renditions, then what else there is to know, totals, and the price."""
         terminal = Terminal(is_wide=True)
-        rows = [list(_row(charge)) for charge in self.plan.charges]
-        if rows:
-            heads = ["Image", "Size", "Parameters", "Credits", ""]
-            terminal.show(Table(heads, rows, right=frozenset({"Credits"})))
-        terminal.say(*self._closing_lines())
+        for page in self.pages():
+            rows = [list(_row(drop, charge)) for drop, charges in page for charge in charges]
+            if rows:
+                heads = ["Image", "Size", "Parameters", "Credits", ""]
+                terminal.show(Table(heads, rows, right=frozenset({"Credits"})))
+        terminal.say(*self._reasons(), "")
+        if rows := [row for total in self._totals().values() for row in _total_rows(total)]:
+            heads = ["Total", "Images", "Upscales", "Credits"]
+            terminal.show(Table(heads, rows, right=frozenset(heads[1:])))
+            terminal.say("")
+        terminal.say(self._sum(), *(account.lines() if (account := self._account()) else ()))
 
-    def as_json(self) -> dict[str, Any]:
-        charges = {
-            key: list(found)
-            for key, found in groupby(self.plan.charges, lambda charge: charge.drop.source.key)
-        }
+    def totals_as_json(self) -> dict[str, Any]:
+        """Return what JSON shows besides the drops."""
+        account = self._account()
         return {
-            "credits": self.plan.credits,
-            "credits_before": self.plan.credits_before,
-            "credits_left": self.plan.credits_left,
+            "credits": self.bill.credits,
+            "credits_before": self.bill.credits_before,
+            "credits_left": self.bill.credits_left,
             "dollars": {name.lower(): float(dollars) for name, dollars in self._dollars.items()},
+            "totals": {
+                kind: [{"name": name, **asdict(total)} for name, total in found.items()]
+                for kind, found in self._totals().items()
+            },
             "ignored": len(self.ignored),
             "ignored_files": self.ignored.as_json(),
-            "account": self.account and self.account.as_json(),
-            "drops": [
-                _drop_as_json(drop, charges.get(drop.source.key, [])) for drop in self.plan.drops
-            ],
+            "account": account and account.as_json(),
         }
+
+    def _folders(self) -> Iterator[Drops]:
+        return drops_by_folder(self.path, self.out, suffixes=self.suffixes)
+
+    def _account(self) -> AccountReport | None:
+        with progress_on(Terminal(to_stderr=True), "Reading the account"):
+            api = chosen_api(self.environment, None)
+            return api.account(self.bill.credits, self.bill.scale_factors)
 
     @property
     def _dollars(self) -> dict[str, Any]:
-        return {name: rate * self.plan.credits for name, rate in DOLLARS_PER_CREDIT.items()}
+        return {name: rate * self.bill.credits for name, rate in DOLLARS_PER_CREDIT.items()}
 
-    def _closing_lines(self) -> Iterator[str]:
-        warnings = dict.fromkeys(fault for drop in self.plan.drops for fault in drop.warnings)
-        yield from (f"Warning: {fault}" for fault in warnings)
-        yield from loss_lines((drop.source.key, drop.losses) for drop in self.plan.drops)
-        by_refusal: dict[str, list[PlannedDrop]] = {}
-        for drop in self.plan.drops:
-            if drop.refusal is not None:
-                by_refusal.setdefault(drop.refusal.message, []).append(drop)
-        for drops in by_refusal.values():
-            yield from _list_refusals(drops)
+    def _totals(self) -> dict[str, dict[str, Total]]:
+        """Return the totals by kind and name; presets and rules are named as `explain` does."""
+        parts = {"presets": self.bill.by_preset, "rules": self.bill.by_rule}
+        return {
+            "folders": dict(self.bill.by_folder),
+            **{
+                kind: {f"{file} ({part})": total for (file, part), total in found.items()}
+                for kind, found in parts.items()
+            },
+        }
+
+    def _reasons(self) -> Iterator[str]:
+        bill = self.bill
+        yield from (f"Warning: {fault}" for fault, _ in bill.warnings)
+        yield from bill.warnings.left_out("warnings")
+        yield from lines_about(bill.losses)
+        for (state, reason), names in bill.refusals:
+            yield ""
+            yield f"{names}: {state}"
+            yield from (f"  {line}" for line in reason.splitlines())
+        yield from bill.refusals.left_out("images are skipped or rejected")
         yield from self.ignored.lines()
-        yield ""
-        yield self._totals()
-        if self.account:
-            yield from self.account.lines()
 
-    def _totals(self) -> str:
-        plan = self.plan
-        states = [_state(drop) for drop in plan.drops]
+    def _sum(self) -> str:
+        bill = self.bill
         dollars = " to ".join(f"${amount:.2f} ({name})" for name, amount in self._dollars.items())
         facts = {
-            "paid before": plan.credits_before,
-            "of this left unpaid by earlier runs": plan.credits_left,
-            "skipped": states.count("skipped"),
-            "rejected": states.count("rejected"),
+            "paid before": bill.credits_before,
+            "of this left unpaid by earlier runs": bill.credits_left,
+            "skipped": bill.states["skipped"],
+            "rejected": bill.states["rejected"],
         }
         more = "".join(f"; {name}: {count}" for name, count in facts.items() if count)
         more += f"; other files ignored: {self.ignored}" if self.ignored else ""
-        jobs = {(one.drop.source.key, one.rendition.fingerprint) for one in plan.charges}
-        upscales, images = len(jobs), states.count("planned")
+        upscales, images = bill.total.upscales, bill.total.images
         what = f"{upscales} upscale{'s' * (upscales != 1)} of {images} image{'s' * (images != 1)}"
-        return f"{what}: {plan.credits} credits, {dollars}{more}"
+        return f"{what}: {bill.credits} credits, {dollars}{more}"
 
 
-def _row(charge: Charge) -> Iterator[str]:
-    source, parameters = charge.drop.source, charge.rendition.parameters
+def _total_rows(totals: Mapping[str, Total]) -> Iterator[list[str]]:
+    """Yield a row for each total, or for the largest ones; none if there is only one folder."""
+    if list(totals) in ([], [""]):
+        return
+    most = sorted(totals, key=lambda name: -totals[name].credits)[:_MOST_TOTALS]
+    for name in (name for name in totals if name in most):
+        total = totals[name]
+        yield [name or "./", f"{total.images}", f"{total.upscales}", f"{total.credits}"]
+    if more := len(totals) - len(most):
+        yield [f"{more} more; --format json has all", "", "", ""]
+
+
+def _row(drop: PlannedDrop, charge: Charge) -> Iterator[str]:
+    source, parameters = drop.source, charge.rendition.parameters
     yield source.key
     sizes = _size(source, 1), _size(source, parameters.scale_factor)
     yield " → ".join(f"{size[0]}x{size[1]}" for size in sizes if size)
     told = [f"{parameters.scale_factor}x {parameters.mode}"]
     told += [f"prompt {parameters.prompt!r}"] if parameters.prompt else []
     told += [f"revision {parameters.revision}"] if parameters.revision else []
-    jobs = [one.fingerprint for one in charge.drop.renditions]
+    jobs = [one.fingerprint for one in drop.renditions]
     if charge.rendition.output_settings.name or jobs.count(charge.rendition.fingerprint) > 1:
         told.append(f"as {PurePosixPath(foreseen_key(source.key, charge.rendition)).name}")
     yield ", ".join(told)
@@ -320,40 +225,24 @@ def _row(charge: Charge) -> Iterator[str]:
     yield charge.free_because or ""
 
 
-def _list_refusals(drops: list[PlannedDrop]) -> Iterator[str]:
-    yield ""
-    yield f"{list_names([drop.source.key for drop in drops])}: {_state(drops[0])}"
-    if drops[0].refusal is not None:
-        yield from (f"  {line}" for line in str(drops[0].refusal).splitlines())
-
-
-def loss_lines(losses: Iterable[tuple[str, Sequence[CodedWarning]]]) -> Iterator[str]:
-    """Yield what will be lost, with the keys of the drops."""
-    by_loss: dict[CodedWarning, list[str]] = {}
-    for key, found in losses:
-        for loss in found:
-            by_loss.setdefault(loss, []).append(key)
-    yield from (f"Warning: {list_names(keys)}: {loss}" for loss, keys in by_loss.items())
-
-
 def _drop_as_json(drop: PlannedDrop, charges: list[Charge]) -> dict[str, Any]:
     source, refusal = drop.source, drop.refusal
     return {
         "key": source.key,
-        "state": _state(drop),
+        "state": drop.state,
         "image_path": source.image_path,
         "width": source.width,
         "height": source.height,
-        "renditions": [_rendition_as_json(charge) for charge in charges],
+        "renditions": [_rendition_as_json(source, charge) for charge in charges],
         "warnings": [fault.model_dump(mode="json") for fault in drop.warnings],
         "losses": [{"code": loss.code, "message": loss.message} for loss in drop.losses],
         "reason": refusal and refusal_as_json(refusal),
     }
 
 
-def _rendition_as_json(charge: Charge) -> dict[str, Any]:
+def _rendition_as_json(source: Source, charge: Charge) -> dict[str, Any]:
     rendition = charge.rendition
-    width, height = _size(charge.drop.source, rendition.parameters.scale_factor) or (None, None)
+    width, height = _size(source, rendition.parameters.scale_factor) or (None, None)
     return {
         **rendition.parameters.model_dump(mode="json"),
         "download_directory": rendition.directory,
@@ -365,12 +254,6 @@ def _rendition_as_json(charge: Charge) -> dict[str, Any]:
         "free_because": charge.free_because,
         "fingerprint": rendition.fingerprint,
     }
-
-
-def _state(drop: PlannedDrop) -> str:
-    if drop.refusal is None:
-        return "planned"
-    return "skipped" if drop.is_skipped else "rejected"
 
 
 def _size(source: Source, scale_factor: int) -> tuple[int, int] | None:

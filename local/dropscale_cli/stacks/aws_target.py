@@ -19,10 +19,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from dropscale.aws import wiring
 from dropscale.aws.settings import CommandSettings
-from dropscale.ledger.drops import Drop
+from dropscale.ledger.drops import Drop, Output
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.store import Names, NotInLedger
-from dropscale.pipeline.parts.ports import ObjectVersion
+from dropscale.pipeline.parts.ports import ObjectVersion, OutputLabels
 from dropscale.pipeline.resolve import Decision, Trust
 from dropscale.specs.keys import folded, meant_image
 from dropscale_cli.errors import StackUnreachable
@@ -205,6 +205,20 @@ class AwsTarget:
             NothingToResolve: see `Resolve.decide`.
         """
         wiring.resolve(self.settings, self.client).decide(self._drop(key), decision, _no_hurry)
+
+    def forget(self, key: str) -> list[str]:
+        """Delete the vendor's copies of a drop's results; return the ids of their projects.
+
+        Raises:
+            StillNeeded, ForeignProject, MagicHourError: see `Forget`.
+        """
+        return wiring.forget(self.settings, self.client)(self._drop(key))
+
+    def put_back(self, output: Output, labels: OutputLabels, path: Path) -> None:
+        """Put an output that was delivered earlier into the results bucket."""
+        results = wiring.results_bucket(self.settings, self.client)
+        with path.open("rb") as file:
+            results.put_output(output.key, file, output.type, labels, None)
 
     def restart(self) -> None:
         """Resume what was interrupted when the stack, which is not running yet, was stopped."""

@@ -27,7 +27,8 @@ from dropscale_embedded.journal import Journal
 from dropscale_embedded.workers.processes import base_environment, fork_server
 
 if TYPE_CHECKING:
-    from dropscale.ledger.drops import Source
+    from dropscale.ledger.drops import Output, Source
+    from dropscale.pipeline.parts.ports import OutputLabels
     from dropscale_cli.stacks.account import AccountReport
     from dropscale_cli.stacks.aws_target import AwsTarget
     from dropscale_embedded.cloud import EmbeddedCloud
@@ -93,12 +94,13 @@ def local_cloud(
     port: int = 0,
     journal: Journal | None = None,
     originals: Iterable[tuple[Source, Path]] = (),
+    outputs: Iterable[tuple[Output, OutputLabels, Path]] = (),
 ) -> Iterator[EmbeddedCloud]:
     """Run the stack on this machine, on `magic_hour`, until the block ends.
 
     With a journal, it resumes where that journal's stack stopped. Its buckets are still empty:
     deliveries read `originals`, which trigger no evaluation, because the specs beside them may have
-    changed.
+    changed, and `outputs` in place of results that the API no longer has.
 
     Raises:
         StartFailed: the port is taken, a parameter is invalid, or the log cannot be opened.
@@ -113,7 +115,10 @@ def local_cloud(
         for source, file in originals:
             if source.version_id:
                 cloud.put_back(source.bucket, source.key, source.version_id, file.read_bytes())
-        target_of(cloud).restart()
+        target = target_of(cloud)
+        for output, labels, file in outputs:
+            target.put_back(output, labels, file)
+        target.restart()
 
     with ExitStack() as ended:
         ended.callback(gc.unfreeze)

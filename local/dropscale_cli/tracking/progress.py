@@ -81,18 +81,24 @@ class Progress(Reporter, Protocol):
 
 
 @contextmanager
-def progress_on(console: Terminal, doing: str | None = None) -> Iterator[Progress]:
-    """Show progress on a console until the block ends, as the command's options require."""
+def progress_on(
+    console: Terminal, doing: str | None = None, *, began: float | None = None
+) -> Iterator[Progress]:
+    """Show progress on a console until the block ends, as the command's options require.
+
+    The seconds shown are those since `began`, a `time.monotonic`; None: since now.
+    """
     verbosity = Verbosity.chosen()
     if verbosity is Verbosity.QUIET:
         yield _Counted(console, doing)
         return
     if console.is_terminal and verbosity is Verbosity.NORMAL:
-        table = TableProgress(console, doing)
+        table = TableProgress(console, doing, began=began)
         with console.keep_showing(table.table, goes_away=True):
             yield table
         return
-    lines = LineProgress(console, doing, is_verbose=verbosity is Verbosity.VERBOSE)
+    is_verbose = verbosity is Verbosity.VERBOSE
+    lines = LineProgress(console, doing, is_verbose=is_verbose, began=began)
     end = Event()
     ticker = Thread(target=lines.tick_until, args=(end,), name="progress", daemon=True)
     ticker.start()
@@ -111,11 +117,12 @@ class _Counted:
     doing: str | None = None
     clock: Callable[[], float] = time.monotonic
     is_verbose: bool = False
+    began: float | None = None
     _by_key: dict[str, FollowedDrop] = field(default_factory=dict, init=False)
     _transfer: Transfer | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._began = self.clock()
+        self._began = self.clock() if self.began is None else self.began
 
     def moved(self, transfer: Transfer) -> None:
         """See `Reporter.moved`."""
@@ -141,7 +148,7 @@ class LineProgress(_Counted):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._printed: dict[str, str] = {}
-        self._last_news = self._last_line = self._began
+        self._last_news = self._last_line = self.clock()
         self._pause = _FIRST_SECONDS
         if self.is_verbose and self.doing:
             self.console.say(self.doing)

@@ -308,10 +308,10 @@ class DynamoLedger:
 
     def note_manifest_written(self, drop: Drop) -> None:
         """See `Ledger.note_manifest_written`."""
-        update = "REMOVE sweep, sweep_at, due, has_news"
+        update = "REMOVE sweep, sweep_at, due, news_for"
         values: dict[str, Any] = {":seq": drop.seq}
         if listing := listing_of(drop.model_copy(update={"due": None})):
-            update = "SET sweep = :agenda, sweep_at = :at REMOVE due, has_news"
+            update = "SET sweep = :agenda, sweep_at = :at REMOVE due, news_for"
             values |= {":agenda": listing[0], ":at": _text(listing[1])}
         try:
             self._client.update_item(

@@ -59,6 +59,10 @@ class MagicHourUpscaler:
         """See `Upscaler.project`."""
         return self._client().v1.image_projects.get(id=project_id)
 
+    def delete(self, project_id: str) -> None:
+        """See `Upscaler.delete`."""
+        self._client().v1.image_projects.delete(id=project_id)
+
     def account(self) -> Account:
         """See `Upscaler.account`."""
         return self._client().v1.account.list()

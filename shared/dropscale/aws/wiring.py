@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from dropscale.pipeline.check import Check
     from dropscale.pipeline.deliver import Deliver
     from dropscale.pipeline.fail import Fail
+    from dropscale.pipeline.forget import Forget
     from dropscale.pipeline.parts.follow import FollowJob
     from dropscale.pipeline.parts.gate import GateKeeper
     from dropscale.pipeline.parts.look import LookAtProject
@@ -265,6 +266,19 @@ def resolve(settings: StartSettings, client: ClientOf) -> Resolve:
     return Resolve(parts.ledger, parts.upscaler, parts.start, parts.follow, _now)
 
 
+def forget(settings: StartSettings, client: ClientOf) -> Forget:
+    """Compose forget, for the command line; `client` makes its AWS clients.
+
+    Raises:
+        MayNotPay: this stack may not change the ledger.
+    """
+    from dropscale.pipeline.forget import Forget
+
+    parts = _StartParts(settings, client=client)
+    parts.ownership.require()
+    return Forget(parts.ledger, parts.upscaler, parts.results, parts.write_manifest, _now)
+
+
 def restart(settings: StartSettings, client: ClientOf) -> Restart:
     """Compose restart, for the stack on one machine; `client` makes its AWS clients."""
     from dropscale.pipeline.restart import Restart
@@ -276,6 +290,11 @@ def restart(settings: StartSettings, client: ClientOf) -> Restart:
 def input_bucket(settings: InputSettings, client: ClientOf) -> S3InputBucket:
     """Compose the input bucket, for the command line."""
     return S3InputBucket(client("s3"), settings.input_prefix)
+
+
+def results_bucket(settings: Settings, client: ClientOf) -> S3ResultsBucket:
+    """Compose the results bucket, for the command line."""
+    return S3ResultsBucket(client("s3"), settings.results_bucket, settings.results_prefix)
 
 
 def drop_queue(settings: SweepSettings, client: ClientOf) -> SqsDropQueue:

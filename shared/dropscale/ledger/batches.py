@@ -49,6 +49,37 @@ class _Charged(Protocol):
     def output(self) -> Output | None: ...
 
 
+class Span(Record):
+    """A time with an end."""
+
+    began: Instant
+    ended: Instant
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return (self.ended - self.began).total_seconds()
+
+    @classmethod
+    def of(cls, timeline: Sequence[TimelineEntry]) -> Self | None:
+        """Return the time from when a drop was last wanted anew to its latest change of state."""
+        if not timeline:
+            return None
+        began = ended = timeline[-1].at
+        for entry in reversed(timeline[:-1]):
+            if entry.state not in COLLECTABLE_STATES:
+                break
+            began = entry.at
+        return cls(began=began, ended=ended)
+
+    @classmethod
+    def over(cls, spans: Sequence[Self]) -> Self | None:
+        """Return the time from the first begin to the last end."""
+        if not spans:
+            return None
+        return cls(began=min(one.began for one in spans), ended=max(one.ended for one in spans))
+
+
 class LineJob(Record):
     """The credits of one of a drop's jobs: charged, and given back."""
 
@@ -83,14 +114,12 @@ class BatchLine(Record):
     reason: Reason | None = None
     outputs: tuple[str, ...] = ()
     jobs: tuple[LineJob, ...] = ()
-    began: Instant | None = None
-    ended: Instant | None = None
+    span: Span | None = None
 
     @classmethod
     def of(cls, drop: Drop) -> Self:
         """Return the line of a drop."""
         renditions = drop.renditions.values()
-        began, ended = span_of(drop.timeline)
         return cls(
             drop_id=drop.id,
             key=drop.source.key,
@@ -100,14 +129,8 @@ class BatchLine(Record):
             reason=short_reason(drop.reason),
             outputs=output_keys(renditions),
             jobs=tuple(LineJob.of(one, one.parameters.credits) for one in renditions),
-            began=began,
-            ended=ended,
+            span=Span.of(drop.timeline),
         )
-
-    @property
-    def seconds(self) -> float:
-        """From the drop to the latest change of its state."""
-        return (self.ended - self.began).total_seconds() if self.began and self.ended else 0.0
 
 
 def output_keys(renditions: Iterable[_Charged]) -> tuple[str, ...]:
@@ -140,18 +163,6 @@ def jobs_in(lines: Iterable[BatchLine]) -> dict[str, LineJob]:
     return found
 
 
-def span_of(timeline: Sequence[TimelineEntry]) -> tuple[datetime | None, datetime | None]:
-    """Return when a drop was last wanted anew, and when its state last changed."""
-    if not timeline:
-        return None, None
-    began = ended = timeline[-1].at
-    for entry in reversed(timeline[:-1]):
-        if entry.state not in COLLECTABLE_STATES:
-            break
-        began = entry.at
-    return began, ended
-
-
 class Totals(Record):
     """The sums of a report: images by how they ended, credits, and the time that it all took.
 
@@ -166,8 +177,7 @@ class Totals(Record):
     pending: int = 0
     credits: int = 0
     refunded: int = 0
-    began: Instant | None = None
-    ended: Instant | None = None
+    span: Span | None = None
 
     def with_lines(self, lines: Sequence[BatchLine]) -> Self:
         """Add the lines of one part."""
@@ -175,33 +185,37 @@ class Totals(Record):
         for line in lines:
             sums[_COUNTED_AS.get(line.state, "pending")] += 1
         jobs = jobs_in(lines)
-        began = [at for at in (self.began, *(line.began for line in lines)) if at]
-        ended = [at for at in (self.ended, *(line.ended for line in lines)) if at]
+        spans = [span for span in (self.span, *(line.span for line in lines)) if span]
         return self.model_copy(
             update={
                 **sums,
                 "images": self.images + len(lines),
                 "credits": self.credits + sum(job.credits for job in jobs.values()),
                 "refunded": self.refunded + sum(job.refunded for job in jobs.values()),
-                "began": min(began, default=None),
-                "ended": max(ended, default=None),
+                "span": Span.over(spans),
             }
         )
 
-    @property
-    def seconds(self) -> float:
-        """From the first drop to the latest change."""
-        return (self.ended - self.began).total_seconds() if self.began and self.ended else 0.0
-
 
 class Settlement(Record):
-    """That none of a batch's drops was open any more, and what had become of them."""
+    """That none of a batch's drops is open any more, and what has become of them.
+
+    While its report is being written, `totals` are the sums of the parts that are written.
+    """
 
     id: str
     """Unique in its batch; later ones sort after earlier ones."""
     quiet_since: Instant
-    parts: int
-    totals: Totals
+    parts: int = 0
+    cursor: str | None = None
+    """The last drop in these parts."""
+    totals: Totals = Totals()
+
+    def with_part(self, lines: Sequence[BatchLine]) -> Self:
+        """Add one part of the report."""
+        totals, cursor = self.totals.with_lines(lines), lines[-1].drop_id
+        changes = {"parts": self.parts + 1, "cursor": cursor, "totals": totals}
+        return self.model_copy(update=changes)
 
 
 class Batch(Row):
@@ -219,63 +233,48 @@ class Batch(Row):
     is_awake: bool = False
     """Whether there is news of its drops since the last settlement."""
     due: Instant | None = None
-    quiet_since: Instant | None = None
-    quiet_seq: int = 0
-    """The step at which it last became quiet."""
-    cursor: str | None = None
-    """The last drop in the parts of the report that are written."""
-    parts: int = 0
-    totals: Totals = Totals()
-    """The sums of these parts."""
+    next: Settlement | None = None
+    """The settlement that it prepares while it is quiet."""
     unannounced: Settlement | None = None
-    """A settlement whose event was not sent yet."""
+    """The last settlement, until its event is sent."""
 
     @classmethod
     def first(cls, bucket: str, path: str) -> Self:
         """Return a batch that the ledger does not have yet."""
         return cls(id=batch_id(bucket, path), bucket=bucket, path=path)
 
-    @property
-    def settlement_id(self) -> str:
-        """The id of the settlement that it prepares while it is quiet."""
-        since = self.quiet_since
-        return f"{since:%Y%m%dT%H%M%SZ}-{self.quiet_seq}" if since else ""
-
     def wake(self, now: datetime) -> Self:
         """Take note of news of a drop: a settlement that is being prepared would miss it."""
-        if self.is_awake and self.quiet_since is None:
+        if self.is_awake and self.next is None:
             return self
-        return self._begin_again({"is_awake": True, "due": now})
+        return self._take_step({"is_awake": True, "due": now, "next": None})
 
     def wait(self, due: datetime) -> Self:
         """Wait, because a drop is open."""
-        return self._begin_again({"due": due})
+        return self._take_step({"due": due, "next": None})
 
     def become_quiet(self, now: datetime, due: datetime) -> Self:
         """Prepare a settlement: no drop is open."""
-        return self._take_step({"quiet_since": now, "quiet_seq": self.seq + 1, "due": due})
+        coming = Settlement(id=f"{now:%Y%m%dT%H%M%SZ}-{self.seq + 1}", quiet_since=now)
+        return self._take_step({"due": due, "next": coming})
 
-    def pass_on(self, cursor: str, totals: Totals, due: datetime) -> Self:
+    def pass_on(self, prepared: Settlement) -> Self:
         """Record that one more part of the report is written."""
-        parts = self.parts + 1
-        return self._take_step({"cursor": cursor, "parts": parts, "totals": totals, "due": due})
+        return self._take_step({"next": prepared})
 
     def settle(self, settlement: Settlement, now: datetime) -> Self:
         """Record that all parts of the report are written; the event is to follow."""
-        return self._begin_again({"is_awake": False, "due": now, "unannounced": settlement})
+        changes = {"is_awake": False, "due": now, "next": None, "unannounced": settlement}
+        return self._take_step(changes)
 
     def rest(self) -> Self:
         """Sleep: all its drops have left it."""
-        return self._begin_again({"is_awake": False, "due": None})
+        return self._take_step({"is_awake": False, "due": None, "next": None})
 
     def note_announced(self) -> Self:
         """Record that the event of its settlement was sent."""
         due = self.due if self.is_awake else None
         return self._take_step({"unannounced": None, "due": due})
-
-    def _begin_again(self, changes: Mapping[str, object]) -> Self:
-        anew = {"quiet_since": None, "cursor": None, "parts": 0, "totals": Totals()}
-        return self._take_step({**anew, **changes})
 
 
 def batch_id(bucket: str, path: str) -> str:

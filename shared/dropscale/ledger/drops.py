@@ -189,6 +189,8 @@ class Rendition(Record):
     """The previous output, while the result is wanted again, in case the vendor has none left."""
     downloads: tuple[Download, ...] = ()
     warnings: tuple[_OfRendition, ...] = ()
+    forgotten_at: Instant | None = None
+    """When its project was deleted at the vendor, at a person's request."""
 
     @model_validator(mode="before")
     @classmethod
@@ -379,8 +381,8 @@ class Drop(Row):
     """Since when its manifest is out of date; None: the manifest shows this state."""
     batch: str | None = None
     """The path of the batch that it is in, as in `EffectiveSpec.batch`; None: it is in none."""
-    has_news: bool = False
-    """Whether its outcome has changed since its batch was last woken."""
+    news_for: str | None = None
+    """The batch that is to be woken, because the drop's outcome has changed."""
 
     @staticmethod
     def id_of(bucket: str, key: str) -> str:
@@ -499,6 +501,17 @@ class Drop(Row):
         cleared: _DropChanges = {"wait": None, "wait_until": None, "reason": None}
         return self._step(state, now, {**cleared, **changes})
 
+    def note_forgotten(self, fingerprint: str, at: datetime | None, now: datetime) -> Self:
+        """Record when a job's project was deleted at the vendor; its state stays."""
+        noted = {
+            one.id: one.model_copy(update={"forgotten_at": at})
+            for one in self.renditions_of(fingerprint)
+        }
+        after = self.renditions | noted
+        return (
+            self if after == self.renditions else self._step(self.state, now, {"renditions": after})
+        )
+
     def look_again(self, at: datetime, now: datetime) -> Self:
         """Wait until another time before access is tried again."""
         return self._step(self.state, now, {"wait_until": at})
@@ -517,7 +530,7 @@ class Drop(Row):
         after = self._take_step({**step, **bounded})
         if after.batch is None or after._outcome == self._outcome:
             return after
-        return after.model_copy(update={"has_news": True})
+        return after.model_copy(update={"news_for": after.batch})
 
     @property
     def _outcome(self) -> tuple[object, ...]:

@@ -126,6 +126,8 @@ class _JobChanges(TypedDict, total=False):
     is_still_wanted: bool
     hints: tuple[str, ...]
     hinted_at: datetime | None
+    forgetting_since: datetime
+    forgotten_at: datetime
 
 
 class Attempt(Record):
@@ -224,6 +226,10 @@ class Job(Row):
     """Tokens of attempts for which events have noted projects that are still to be looked at."""
     hinted_at: Instant | None = None
     """When the last hint came, or one was found; None: none since the current attempt began."""
+    forgetting_since: Instant | None = None
+    """Since when its project may be deleted at the vendor, at a person's request."""
+    forgotten_at: Instant | None = None
+    """When that was done."""
 
     @property
     def holds_slot(self) -> bool:
@@ -254,6 +260,10 @@ class Job(Row):
         last = AttemptName.found_in(self.name_at_vendor)
         own = (last.token,) if last and last.token and not self.has_project else ()
         return tuple(dict.fromkeys((*own, *self.hints)))
+
+    def hint_age(self, now: datetime) -> timedelta:
+        """How long its hints have been open."""
+        return now - (self.hinted_at or now)
 
     def has_given(self, name: "AttemptName") -> bool:
         """Whether a project's name belongs to this job, judging by its own row.
@@ -512,6 +522,17 @@ class Job(Row):
         if not self._is_open_at(project_id):
             return self
         return self._step(JobState.ABANDONED, abandoned_at=now, due=due)
+
+    def begin_to_forget(self, now: datetime) -> Self:
+        """Record that its projects will be deleted; also if it was begun before.
+
+        This conflicts with a drop that asks for its result at the same time.
+        """
+        return self._step(forgetting_since=self.forgetting_since or now)
+
+    def forget(self, now: datetime) -> Self:
+        """Record that its projects are deleted."""
+        return self._step(forgotten_at=self.forgotten_at or now)
 
     def give_up(self, due: datetime) -> Self:
         """Give up, by a person's decision, the attempt whose answer never came."""

@@ -81,7 +81,7 @@ def verified_event(
     Args:
         headers: the request's, in any case.
         body: the raw bytes, as they were signed.
-        secret: returns the webhook's secret, from the vendor's page; only called for what is signed.
+        secret: returns that of the vendor's page; only called if there is a signature.
         now: the current time, in UTC.
 
     Raises:

@@ -151,6 +151,16 @@ class Deliver:
     ) -> ResultGone | _Missing | TransferFailed:
         """Return the error for a missing result: one 404 alone does not mean `ResultGone`."""
         job = self.ledger.job(rendition.fingerprint)
+        if job is not None and job.forgetting_since is not None and isinstance(gone, NotFound):
+            return ResultGone(
+                "its result was deleted at the vendor by `dropscale forget` at "
+                f"{job.forgetting_since:%Y-%m-%d %H:%M} UTC, and no output of it is left",
+                fix=(
+                    "If you have its output, put it back (in a versioned bucket, restore it) and "
+                    "run `dropscale retry KEY`. Another `revision` in the spec pays for a new "
+                    "attempt."
+                ),
+            )
         if job is None or not job.is_gone(self.clock()):
             return gone  # It may be temporary.
         return ResultGone(
@@ -197,6 +207,8 @@ class Deliver:
                 warnings=done.warnings,
                 credits_charged=job.credits_charged if job else done.credits_charged,
             )
+            if job is not None:
+                ended = ended.model_copy(update={"forgotten_at": job.forgotten_at})
             return now.with_rendition(ended, self.clock())
 
         return amend_drop(self.ledger, drop.id, change)

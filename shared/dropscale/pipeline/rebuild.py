@@ -13,6 +13,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from dropscale.coded_warning import WarningCode
 from dropscale.ledger.budget import Budget
 from dropscale.ledger.drops import Claim, Drop, Rendition
 from dropscale.ledger.jobs import AttemptName, Job, Parameters
@@ -210,6 +211,7 @@ def _renditions(manifest: Manifest) -> Iterable[Rendition]:
                 "credits_charged": told.credits_charged,
                 "output": told.output,
                 "downloads": told.downloads,
+                "forgotten_at": told.forgotten_at,
             }
         )
 
@@ -230,7 +232,7 @@ def _drop_of(
         wait=WaitReason.LEDGER if is_waiting else None,
         wait_until=now if is_waiting else None,
         reason=manifest.reason,
-        warnings=manifest.warnings,
+        warnings=tuple(one for one in manifest.warnings if one.code is not WarningCode.FORGOTTEN),
         batch=manifest.spec.batch if manifest.spec else None,
         timeline=manifest.timeline,
         due=now if manifest.state in OPEN_STATES else None,
@@ -267,6 +269,8 @@ def _job_of(
         watched_since=now,
         is_overdue=state is JobState.SUBMITTED,
         reserved=dict.fromkeys(Budget().windows(begun), cost),
+        forgetting_since=told.forgotten_at,
+        forgotten_at=told.forgotten_at,
         due=now,
     )
 

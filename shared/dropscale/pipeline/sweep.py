@@ -316,7 +316,7 @@ class Sweep:
         """Plan the next round, unless the job has changed meanwhile: then its due time stays."""
         if due is None and job.hints:
             now = self.clock()
-            due = now + pause_at_age(now - (job.hinted_at or now))
+            due = now + pause_at_age(job.hint_age(now))
         with suppress(LedgerConflict):
             self.ledger.write(SaveJob(job.end_round(due)))
 

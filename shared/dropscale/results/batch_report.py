@@ -9,14 +9,14 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from dropscale.ledger.batches import (
-    Batch,
     BatchLine,
     LineJob,
+    Settlement,
+    Span,
     Totals,
     jobs_in,
     output_keys,
     short_reason,
-    span_of,
 )
 from dropscale.ledger.drops import Drop, Reason
 from dropscale.ledger.rows import Instant
@@ -73,7 +73,7 @@ class ReportTotals(BaseModel):
     @classmethod
     def of(cls, totals: Totals) -> Self:
         """Return the sums as the report shows them."""
-        return cls.model_validate({name: getattr(totals, name) for name in cls.model_fields})
+        return cls.model_validate({**totals.model_dump(), "seconds": _seconds(totals.span)})
 
 
 class BatchReport(BaseModel):
@@ -95,18 +95,16 @@ class BatchReport(BaseModel):
 
     @classmethod
     def of(
-        cls, batch: Batch, lines: Sequence[BatchLine], totals: Totals, part: int, *, is_last: bool
+        cls, path: str, settlement: Settlement, lines: Sequence[BatchLine], *, is_last: bool
     ) -> Self:
-        """Return one part of the report of a batch that is quiet; `totals` include these lines."""
-        if batch.quiet_since is None:
-            raise ValueError("only a quiet batch is reported on")
+        """Return the latest part of a batch's report, which has these lines."""
         return cls(
-            batch=batch.path,
-            settlement=batch.settlement_id,
-            quiet_since=batch.quiet_since,
-            part=part,
+            batch=path,
+            settlement=settlement.id,
+            quiet_since=settlement.quiet_since,
+            part=settlement.parts,
             is_last=is_last,
-            totals=ReportTotals.of(totals),
+            totals=ReportTotals.of(settlement.totals),
             images=tuple(_images(lines)),
         )
 
@@ -114,8 +112,9 @@ class BatchReport(BaseModel):
     def of_manifests(cls, name: str, manifests: Iterable[Manifest], now: datetime) -> Self:
         """Return the report of images that were upscaled together, by their manifests."""
         lines = [line_of(manifest) for manifest in manifests]
-        batch = Batch.first("", name).wake(now).become_quiet(now, now)
-        return cls.of(batch, lines, Totals().with_lines(lines), 1, is_last=True)
+        totals = Totals().with_lines(lines)
+        run = Settlement(id=f"{now:%Y%m%dT%H%M%SZ}", quiet_since=now, parts=1, totals=totals)
+        return cls.of(name, run, lines, is_last=True)
 
     def as_json(self) -> bytes:
         """Return it as JSON, indented, in UTF-8."""
@@ -137,7 +136,6 @@ class BatchReport(BaseModel):
 
 def line_of(manifest: Manifest) -> BatchLine:
     """Return what a drop's manifest tells a report; the same as its row does."""
-    began, ended = span_of(manifest.timeline)
     source = manifest.source
     return BatchLine(
         drop_id=Drop.id_of(source.bucket, source.key),
@@ -148,8 +146,7 @@ def line_of(manifest: Manifest) -> BatchLine:
         reason=short_reason(manifest.reason),
         outputs=output_keys(manifest.jobs),
         jobs=tuple(LineJob.of(job, price(job.scale_factor, job.mode)) for job in manifest.jobs),
-        began=began,
-        ended=ended,
+        span=Span.of(manifest.timeline),
     )
 
 
@@ -183,8 +180,12 @@ def _images(lines: Sequence[BatchLine]) -> Iterator[ReportImage]:
             outputs=line.outputs,
             credits=sum(job.credits for job in own),
             refunded=sum(job.refunded for job in own),
-            seconds=round(line.seconds, 3),
+            seconds=_seconds(line.span),
         )
+
+
+def _seconds(span: Span | None) -> float:
+    return round(span.seconds, 3) if span else 0.0
 
 
 def _cells(image: ReportImage) -> Iterator[object]:
@@ -199,4 +200,7 @@ def _cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = value.replace("\r", " ").replace("\n", " ")
-    return f"'{text}" if text.lstrip().startswith(_FORMULA_SIGNS) else text
+    # Where numbers have a decimal comma, spreadsheets separate cells at semicolons.
+    return ";".join(
+        f"'{part}" if part.lstrip().startswith(_FORMULA_SIGNS) else part for part in text.split(";")
+    )

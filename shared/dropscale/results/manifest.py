@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -39,6 +40,8 @@ class ManifestJob(BaseModel):
     """How its output is to be written; None: an earlier version did not say."""
     output: Output | None
     downloads: tuple[Download, ...]
+    forgotten_at: Instant | None = None
+    """When `dropscale forget` deleted the project, and so the result, at the vendor."""
 
 
 class Manifest(BaseModel):
@@ -109,6 +112,7 @@ def manifest_of(drop: Drop, *more: CodedWarning) -> Manifest:
             *drop.warnings,
             *_warnings_of_renditions(drop),
             *_unknown_charges(drop),
+            *_forgotten(drop),
             *more,
         ),
         reason=drop.reason,
@@ -128,6 +132,22 @@ def _unknown_charges(drop: Drop) -> Iterator[CodedWarning]:
         if _is_superseded(rendition) and rendition.reason is not None:
             told = f"of an earlier spec: {rendition.reason.message}. {rendition.reason.fix}"
             yield CodedWarning(WarningCode.EARLIER_CHARGE, told)
+
+
+def _forgotten(drop: Drop) -> Iterator[CodedWarning]:
+    """Yield what is deleted at the vendor and what is not, once for each time."""
+    projects: dict[datetime, dict[str, None]] = {}
+    for rendition in drop.renditions.values():
+        if rendition.forgotten_at is not None:
+            found = projects.setdefault(rendition.forgotten_at, {})
+            found[str(rendition.project_id)] = None
+    for at, names in projects.items():
+        yield CodedWarning(
+            WarningCode.FORGOTTEN,
+            f"{', '.join(names)} was deleted at Magic Hour at {at:%Y-%m-%d %H:%M} UTC, so the "
+            "result is only where it was delivered. No call deletes an upload: Magic Hour keeps "
+            "the image that was sent for up to seven days",
+        )
 
 
 def _is_superseded(rendition: Rendition) -> bool:
@@ -152,4 +172,5 @@ def _jobs(drop: Drop) -> Iterator[ManifestJob]:
             written=rendition.output_settings,
             output=rendition.output,
             downloads=rendition.downloads,
+            forgotten_at=rendition.forgotten_at,
         )

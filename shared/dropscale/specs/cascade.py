@@ -51,13 +51,18 @@ def cascade(files: Sequence[SpecFile]) -> list[Layer | Rule]:
     return parts
 
 
-def layers_for(image: ImageFacts, parts: Sequence[Layer | Rule]) -> list[Layer]:
-    """Return the layers of a cascade that apply to an image, outermost first."""
+def parts_for(image: ImageFacts, parts: Sequence[Layer | Rule]) -> list[Layer | Rule]:
+    """Return the parts of a cascade that apply to an image, outermost first."""
     return [
-        part.layer if isinstance(part, Rule) else part
+        part
         for part in parts
         if not isinstance(part, Rule) or all(_applies(part.condition, image).values())
     ]
+
+
+def layers_of(parts: Sequence[Layer | Rule]) -> list[Layer]:
+    """Return parts of a cascade without the conditions of rules."""
+    return [part.layer if isinstance(part, Rule) else part for part in parts]
 
 
 def unmet_elsewhere(image: ImageFacts, parts: Sequence[Layer | Rule]) -> Iterator[Fault]:

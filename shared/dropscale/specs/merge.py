@@ -298,14 +298,15 @@ def _clashes(layers: Sequence[Layer], items: Sequence[Setting], key: str) -> Ite
     by_name: dict[tuple[str | None, str], dict[OutputFormat, tuple[str, Setting]]] = {}
     for index, (layer, item) in enumerate(zip(layers, items, strict=True)):
         wanted, field = EffectiveRendition(**_values(layer)), f"renditions[{index}]"
-        first = files.setdefault((*_upscale(wanted), wanted.output), item)
+        given = wanted.output.name
+        name = given and _named(layer, key).render(given)
+        written = wanted.output.model_copy(update={"name": name})
+        first = files.setdefault((*_upscale(wanted), written), item)
         if first is not item:
             what = f"is the same upscale as the one at {first.origin}, written in the same way"
             yield item.origin.error(field, what, "leave one out")
             continue
-        name = default_suffix(wanted.scale_factor, wanted.mode)
-        if wanted.output.name is not None:
-            name = without_case(_named(layer, key).render(wanted.output.name))
+        name = without_case(name) if name else default_suffix(wanted.scale_factor, wanted.mode)
         destination, own = (wanted.download_directory, claimable(name)), wanted.output.format
         for other, (others_name, first) in by_name.setdefault(destination, {}).items():
             if name != others_name or own is other or OutputFormat.KEEP in {own, other}:

@@ -23,20 +23,13 @@ PHOTO = EXAMPLES / "chelsea.jpg"
 
 @dataclass(frozen=True)
 class Use:
-    """One use of a client.
-
-    Attributes:
-        call: gets the client and a folder; what it returns or raises is compared.
-        expected: is part of what comes of it with theirs, as text.
-        faults: a fault plan's rules.
-        options: of the API.
-    """
+    """One use of a client: its answer or error is compared, and `expected` is part of theirs."""
 
     name: str
     call: Callable[[Any, Path], object]
     expected: str
-    faults: str = "[]"
-    options: dict[str, Any] = field(default_factory=dict, hash=False)
+    faults: str = "[]"  # the rules of a fault plan
+    options: dict[str, Any] = field(default_factory=dict, hash=False)  # of the API
 
 
 def uploaded(client: Any) -> str:

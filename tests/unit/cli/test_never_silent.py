@@ -46,7 +46,7 @@ class Slow:
         ("run photos --engine stub", "follow.run.find_drops"),
         ("run photos --stack s", STACK),
         ("up --engine stub", "stacks.serve.local_cloud"),
-        ("plan photos", "specs.plan.find_drops"),
+        ("plan photos", "specs.plan.drops_by_folder"),
         ("apply photos", "follow.apply.find_drops"),
         ("apply s3://bucket/a", STACK),
         ("validate photos", "specs.validate.files_below"),
@@ -199,7 +199,7 @@ def test_a_folder_of_a_stack_says_whose_it_is(tmp_path: Path) -> None:
         ),
         (
             "plan photos",
-            "specs.plan.find_drops",
+            "specs.plan.drops_by_folder",
             "Interrupted.\nTo resume: dropscale plan photos\n",
         ),
     ],

@@ -135,28 +135,20 @@ def test_the_size_is_that_of_the_picture_as_it_is_seen(name: str, orientation: i
         )
 
 
-def test_an_orientation_at_a_png_files_end_counts_too() -> None:
+def test_an_orientation_is_found_at_a_png_files_end_and_in_xmp_and_not_in_nonsense() -> None:
     exif = Image.Exif()
     exif[originals.ORIENTATION] = 6
     body = encoded("png", exif=exif)
     at = body.index(b"eXIf") - 4
     chunk = body[at : at + 12 + int.from_bytes(body[at : at + 4], "big")]
     moved = body[:at] + body[at + len(chunk) : -12] + chunk + body[-12:]
-
-    assert read_header(io.BytesIO(moved), "x") == ImageHeader("png", 17, 31)
-
-
-def test_an_orientation_of_a_tiff_that_is_none_leaves_it_to_xmp() -> None:
     tags = ImageFileDirectory_v2()
     tags[originals.ORIENTATION], tags[700] = 0, originals.xmp(6)
+    by_xmp, nonsense = encoded("tiff", tiffinfo=tags), encoded("jpeg", exif=b"Exif\0\0nonsense")
 
-    header = read_header(io.BytesIO(encoded("tiff", tiffinfo=tags)), "x")
+    headers = [read_header(io.BytesIO(each), "x") for each in (moved, by_xmp, nonsense)]
 
-    assert (header.width, header.height) == (17, 31)
-
-
-def test_exif_that_cannot_be_read_turns_nothing() -> None:
-    assert read_header(io.BytesIO(encoded("jpeg", exif=b"Exif\0\0nonsense")), "x").width == 31
+    assert [(each.width, each.height) for each in headers] == [(17, 31), (17, 31), (31, 17)]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1)])

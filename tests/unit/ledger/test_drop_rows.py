@@ -1,13 +1,15 @@
 """The renditions in a drop's row, and their size limits."""
 
+from itertools import product
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dropscale.coded_warning import CodedWarning, WarningCode
-from dropscale.ledger.drops import Download, Output, Reason, Rendition
-from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
+from dropscale.ledger.drops import Download, Drop, Output, Reason, Rendition
+from dropscale.ledger.states import AT_VENDOR_STATES, DropState, WaitReason, precedence
 from dropscale.specs.model import MAX_RENDITIONS
 from tests.rows import BALANCED, LATER, NOW, a_drop, rendition, spec
 
@@ -62,29 +64,61 @@ def test_a_rendition_that_is_wanted_once_more_begins_anew_and_keeps_its_last_out
     assert again.move(DropState.FAILED).want_again().earlier_output == OUTPUT
 
 
-_STATES = [state for state in DropState if state is not DropState.SUPERSEDED]
-_FIXES = st.sampled_from(["Do this.", "Do that.", "n" * 9000])
+_FIXES = st.sampled_from([None, "Do this.", "Do that.", "n" * 9000])
+_WAITS = st.sampled_from([WaitReason.SLOT, WaitReason.BUDGET])
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(_STATES), st.sampled_from("cd"), _FIXES), min_size=1),
+    st.lists(
+        st.tuples(st.sampled_from(DropState), st.sampled_from("cd"), _FIXES, _WAITS), min_size=1
+    ),
     st.booleans(),
 )
+@example([(DropState.WAITING, "c", fix, WaitReason.SLOT) for fix in ("Do this.", None)], True)
+@example(
+    [(state, "c", f"{state}.", WaitReason.SLOT) for state in (DropState.UNKNOWN, DropState.FAILED)],
+    True,
+)
+@example(
+    [
+        (DropState.WAITING, "c", None, WaitReason.SLOT),
+        (DropState.FAILED, "d", "Do.", WaitReason.SLOT),
+    ],
+    True,
+)
 def test_the_fix_of_a_drop_names_what_each_rendition_without_a_result_needs(
-    told: list[tuple[DropState, str, str]], waits: bool
+    facts: list[tuple[DropState, str, str | None, WaitReason]], waits: bool
 ) -> None:
     renditions = [
-        rendition(str(number), state, reason=Reason(code=code, message="m", fix=fix).of_rendition())
-        for number, (state, code, fix) in enumerate(told[:MAX_RENDITIONS])
+        rendition(
+            str(number),
+            state,
+            reason=fix and Reason(code=code, message="m.", fix=fix).of_rendition(),
+            wait=wait,
+        )
+        for number, (state, code, fix, wait) in enumerate(facts[:MAX_RENDITIONS])
     ]
-    drop = a_drop(*renditions, spec=spec(wait_for_completion=waits))
 
-    said = drop.reason.fix if drop.reason else ""
-    pending = OPEN_STATES if waits else {DropState.WAITING}
-    if pending.isdisjoint(one.state for one in renditions):
-        assert all(one.reason and one.reason.fix in said for one in renditions)
-    else:
-        assert said, "the pipeline itself still changes it"
+    drop = Drop(id="d", source=a_drop(*renditions).source).evaluate(
+        {one.id: one for one in renditions}, NOW, spec=spec(wait_for_completion=waits)
+    )
+
+    ranked = sorted(renditions, key=lambda one: precedence(one.state))
+    pending = {(DropState.WAITING, WaitReason.SLOT)}
+    if waits:
+        pending |= set(product(AT_VENDOR_STATES, WaitReason))
+    if pending.isdisjoint((one.state, one.wait) for one in ranked):
+        reasons = [one.reason for one in ranked if one.state is not DropState.SUPERSEDED]
+    else:  # The pipeline itself still changes it.
+        reasons = [one.reason for one in ranked if one.state is ranked[0].state]
+        reasons = reasons if reasons[0] else []
+    texts: dict[str, str] = {}
+    given = [reason for reason in reasons if reason]
+    for one in given:
+        label = "" if one.code == given[0].code else "The 2x balanced rendition: m. "
+        texts.setdefault(one.fix, f"{label}{one.fix}")
+    fix = " ".join(texts.values())
+    assert drop.reason == (given[0].model_copy(update={"fix": fix}) if given else None)
 
 
 def test_what_a_rendition_is_told_fits_into_its_drops_row() -> None:

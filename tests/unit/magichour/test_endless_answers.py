@@ -111,10 +111,7 @@ def serve() -> Iterator[Callable[[Pieces], str]]:
 
 @pytest.fixture
 def hurried(connect: Connect) -> Callable[[str], Client]:
-    def make(base_url: str) -> Client:
-        return connect(token=TOKEN, base_url=base_url, timeout=TIMEOUT, transfer_timeout=0.5)
-
-    return make
+    return lambda url: connect(token=TOKEN, base_url=url, timeout=TIMEOUT, transfer_timeout=0.5)
 
 
 @pytest.mark.parametrize("name", ANSWERS)

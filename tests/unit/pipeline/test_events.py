@@ -9,10 +9,11 @@ import pytest
 
 from dropscale.coded_warning import WarningCode
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
-from dropscale.ledger.states import DropState, JobState
+from dropscale.ledger.states import DropState, JobState, WaitReason
 from dropscale.ledger.store import MOST_NOTED, Change, LedgerConflict, RequireOpenGate, SaveJob
 from dropscale.magichour import errors
 from dropscale.magichour.webhooks import EventKind, ProjectEvent
+from dropscale.pipeline.parts.poll_schedule import REVIEW
 from dropscale.pipeline.parts.start import StartOutcome
 from dropscale.pipeline.receive_event import ReceiveEvent
 from dropscale.pipeline.resolve import Decision
@@ -22,6 +23,7 @@ from tests.world import PLENTY, World
 LOST = errors.CreateOutcomeUnknown("POST /v1/ai-image-upscaler", cause_name="ConnectionLost")
 REFUSED = errors.Unavailable("POST /v1/ai-image-upscaler", status=503)
 THROTTLED = errors.Throttled("POST /v1/ai-image-upscaler", status=429)
+MISSING = errors.NotFound("GET /v1/image-projects/lost", status=404)
 OUTAGE = errors.ServerFault("GET /v1/image-projects/lost", status=500)
 
 
@@ -95,6 +97,13 @@ def told_after_pay_again(world: World) -> None:
     tell(world, name)
 
 
+def told_after_pay_again_at_a_closed_gate(world: World) -> None:
+    drop(world, LOST)
+    world.gate.close(WaitReason.ACCOUNT, REFUSED)
+    world.decide("cat.png", Decision.PAY_AGAIN)
+    tell(world, made(world))
+
+
 def told_after_a_refusal(world: World) -> None:
     drop(world, REFUSED)
     tell(world, made(world))
@@ -119,6 +128,7 @@ def told_before_a_refusal(world: World) -> None:
         told_of_its_start,
         told_after_giving_up,
         told_after_pay_again,
+        told_after_pay_again_at_a_closed_gate,
         told_after_a_refusal,
         told_after_a_rejection,
         told_before_a_refusal,
@@ -150,13 +160,17 @@ def test_a_lost_create_is_delivered_without_anyone_and_paid_once(
     assert world.only_job.due is None
 
 
-def test_what_no_answer_settles_at_first_is_settled_by_a_later_one(world: World) -> None:
-    world.upscaler.fail_project["lost"] = OUTAGE
+@pytest.mark.parametrize("answer", [OUTAGE, MISSING])
+def test_what_no_answer_settles_at_first_is_settled_by_a_later_one(
+    world: World, answer: Exception
+) -> None:
+    world.upscaler.fail_project["lost"] = answer
     told_while_it_is_paid_and_killed(world)
     world.sweep(minutes=1)
     assert world.row("cat.png").state is DropState.UNKNOWN
     world.pass_hours(3 * 24)
     assert world.only_job.state is JobState.UNKNOWN
+    assert (world.only_job.due or world.clock()) > world.clock() + timedelta(minutes=30)
 
     del world.upscaler.fail_project["lost"]
     world.pass_hours(2)
@@ -189,6 +203,59 @@ def test_an_attempt_whose_answer_is_lost_reads_what_events_named(
     assert world.only_job.state is (JobState.SUBMITTED if is_settled else JobState.UNKNOWN)
     world.pass_hours(1)
     assert world.only_job.state is (JobState.COMPLETE if is_told else JobState.UNKNOWN)
+
+
+def test_a_project_is_adopted_although_others_change_its_job_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told_when_unknown(world)
+    write = MemoryLedger.write
+
+    def write_after_another_event(ledger: MemoryLedger, *changes: Change) -> None:
+        if any(isinstance(one, SaveJob) and one.job.project_id == "lost" for one in changes):
+            monkeypatch.setattr(MemoryLedger, "write", write)
+            tell(world, world.only_job.project_name)
+        write(ledger, *changes)
+
+    monkeypatch.setattr(MemoryLedger, "write", write_after_another_event)
+    world.sweep(minutes=1)
+
+    assert (world.only_job.project_id, world.only_job.hints) == ("lost", ())
+
+
+def test_an_attempt_without_a_row_has_no_notes(world: World) -> None:
+    drop(world, LOST)
+    world.ledger.references.clear()
+
+    world.sweep(minutes=3)
+    assert world.only_job.state is JobState.UNKNOWN
+
+
+def test_the_credits_of_an_attempt_stay_spent_if_one_before_it_serves(world: World) -> None:
+    drop(world, LOST)
+    name = made(world)
+    world.upscaler.fail_create = LOST
+    world.decide("cat.png", Decision.PAY_AGAIN)
+    tell(world, name)
+    world.sweep(minutes=1)
+
+    job = world.only_job
+    assert (job.project_id, job.may_have_cost) == ("lost", True)
+    assert min(world.ledger.credits.values()) >= 100
+
+
+def test_who_waits_for_an_answer_about_a_project_is_told_so_until_it_comes(world: World) -> None:
+    told_after_pay_again_at_a_closed_gate(world)
+    world.upscaler.fail_project["lost"] = OUTAGE
+    world.sweep(seconds=1)
+    assert world.manifest("cat.png")["reason"]["code"] == "EarlierAttempt"
+
+    del world.upscaler.fail_project["lost"]
+    made(world, status="canceled")
+    world.gate.close(WaitReason.ACCOUNT, REFUSED)
+    world.sweep(minutes=3)
+    manifest = world.manifest("cat.png")
+    assert (manifest["waiting_for"], manifest["reason"]) == (WaitReason.SLOT, None)
 
 
 def test_an_attempt_that_loses_every_race_for_its_project_is_unknown_until_the_sweep(
@@ -267,6 +334,7 @@ def test_a_project_of_another_job_is_not_adopted(world: World) -> None:
         (told_after_giving_up, None, 0),
         (told_after_pay_again, JobState.SUBMITTED, 1),
         (told_after_a_refusal, JobState.SUBMITTED, 1),
+        (told_before_a_refusal, JobState.SUBMITTED, 1),
     ],
 )
 def test_a_project_without_a_result_settles_what_is_unknown_and_stops_no_payment(
@@ -295,7 +363,7 @@ def test_a_project_without_a_result_settles_what_is_unknown_and_stops_no_payment
 
 @pytest.mark.parametrize(
     ("answer", "hours"),
-    [(OUTAGE, 7 * 24), (errors.NotFound("GET /v1/image-projects/lost", status=404), 24)],
+    [(OUTAGE, 7 * 24), (MISSING, 24)],
 )
 @pytest.mark.parametrize("story", [told_after_pay_again, told_after_a_refusal])
 @pytest.mark.parametrize("is_answered", [True, False])
@@ -304,6 +372,8 @@ def test_nothing_is_paid_again_while_no_answer_says_whose_a_project_is(
 ) -> None:
     story(world)
     world.upscaler.fail_project["lost"] = answer
+    world.sweep(minutes=1)
+    assert (world.only_job.due or world.clock()) > world.clock()
     world.pass_hours(hours - 1)
     assert world.upscaler.creates == []
     assert world.manifest("cat.png")["reason"]["code"] == "EarlierAttempt"
@@ -365,6 +435,79 @@ def test_a_hint_that_stays_open_delays_no_deadline(world: World) -> None:
     assert job.hints != ()
     assert job.submitted_at is not None
     assert job.due == job.submitted_at + timedelta(seconds=world.timing.deadline)
+
+
+_GONE = {"enabled": False, "downloads": []}
+_WITHOUT_RESULT = (JobState.ERROR, JobState.CANCELED, JobState.ABANDONED)
+
+
+@pytest.mark.parametrize(
+    ("states", "status", "facts", "serves"),
+    [
+        (_WITHOUT_RESULT, "complete", {}, True),
+        (_WITHOUT_RESULT, "complete", {"enabled": False}, True),
+        (_WITHOUT_RESULT, "rendering", {}, True),
+        (_WITHOUT_RESULT, "complete", _GONE, False),
+        (_WITHOUT_RESULT, "error", {}, False),
+        (_WITHOUT_RESULT, "canceled", {}, False),
+        ((JobState.SUBMITTED, JobState.COMPLETE), "complete", {}, False),
+    ],
+)
+def test_it_serves_a_job_whose_newer_project_has_no_result(
+    states: tuple[JobState, ...], status: str, facts: dict[str, Any], serves: bool
+) -> None:
+    for state in states:
+        world = World()
+        drop(world, LOST)
+        name = made(world, status=status, **facts)
+        world.decide("cat.png", Decision.PAY_AGAIN)
+        there = world.only_job.model_copy(update={"state": state})
+        world.ledger.jobs[there.fingerprint] = there
+        tell(world, name)
+        world.sweep(minutes=1)
+
+        job = world.only_job
+        served = ("lost", ("project-1",)), ("project-1", ("lost",))
+        assert (job.project_id, job.orphans) == served[0 if serves else 1], state
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_open"),
+    [
+        ({"name": OTHERS}, False),
+        ({"type": "AI_IMAGE"}, False),
+        ({"name": None}, True),
+        ({"type": None}, True),
+    ],
+)
+def test_only_an_answer_that_says_whose_a_project_is_frees_a_payment(
+    world: World, facts: dict[str, Any], is_open: bool
+) -> None:
+    told_after_pay_again_at_a_closed_gate(world)
+    made(world, **facts)
+    world.sweep(seconds=1)
+
+    job = world.only_job
+    assert (job.hints != ()) is is_open
+    assert (job.due == job.created_at) is not is_open, "it is paid for in its order"
+
+
+def test_an_earlier_project_serves_while_the_newer_outcome_is_unknown(world: World) -> None:
+    drop(world, LOST)
+    name = made(world)
+
+    def die() -> None:
+        tell(world, name)
+        raise Killed
+
+    world.upscaler.before_answer = die
+    with pytest.raises(Killed):
+        world.decide("cat.png", Decision.PAY_AGAIN)
+    world.sweep(minutes=17)
+    world.run_executions()
+
+    assert world.row("cat.png").state is DropState.DELIVERED
+    assert world.only_job.may_have_cost
 
 
 @pytest.mark.parametrize("status", ["error", "canceled"])
@@ -483,13 +626,27 @@ def test_who_waits_for_a_known_project_is_woken_or_else_the_sweep_looks(
     wake = mock.Mock(return_value=woken)
 
     receive = ReceiveEvent(world.ledger, wake, world.clock)
-    assert receive(ProjectEvent(kind, "project-1")) == woken
+    assert receive(ProjectEvent(kind, "project-1", job.project_name)) == woken
 
     wake.assert_called_once_with(job.fingerprint, "project-1", kind)
     assert (world.only_job.due == world.clock()) is is_due
     attempt = world.ledger.attempt(job.attempt_id or "")
     assert attempt is not None
     assert attempt.noted == ()
+
+
+@pytest.mark.parametrize("state", sorted(JobState))
+def test_only_a_job_that_a_look_can_change_is_made_due(world: World, state: JobState) -> None:
+    world.drop("cat.png", png())
+    job = world.only_job.model_copy(update={"state": state})
+    world.ledger.jobs[job.fingerprint] = job
+    world.clock.advance(minutes=1)
+
+    tell(world, None, "project-1")
+
+    assert (world.only_job.due == world.clock()) is (
+        state in {JobState.SUBMITTED, *_WITHOUT_RESULT}
+    )
 
 
 def test_an_attempt_notes_a_few_projects_and_a_job_heeds_each_of_them(world: World) -> None:
@@ -515,6 +672,7 @@ def test_two_projects_of_one_attempt_are_both_kept(world: World) -> None:
     tell(world, made(world, "another"), "another")
 
     world.sweep(minutes=1)
+    assert world.only_job.due == world.clock() + REVIEW
     world.run_executions()
 
     assert (world.only_job.project_id, world.only_job.orphans) == ("lost", ("another",))

@@ -1,14 +1,8 @@
 """Several upscales of one image, and images that are large enough already."""
 
-from typing import cast
-
 import pytest
 
 from dropscale.ledger.states import DropState
-from dropscale.pipeline.parts.evaluate import UpscaleRequest
-from dropscale.pipeline.parts.plan import plan_renditions
-from dropscale.pipeline.parts.source_image import SourceImage
-from dropscale.specs.effective import EffectiveSpec, MetadataChoice, OutputSettings
 from dropscale.upscaler import ProjectStatus
 from tests.fakes import png
 from tests.world import World
@@ -165,44 +159,12 @@ def test_a_limit_that_is_taken_back_lets_the_image_through(world: World) -> None
     assert world.manifest("cat.png")["state"] == "submitted"
 
 
-def two_of_one_upscale(world: World) -> None:
-    """Let a waiting drop want its one upscale written in two ways, which no spec can say yet."""
-    row = world.row("cat.png")
-    (wanted,) = row.spec.wanted_renditions if row.spec else ()
-    stripped = OutputSettings(metadata=MetadataChoice.STRIP)
-    for_web = wanted.model_copy(update={"output": stripped, "download_directory": "web"})
-    spec = EffectiveSpec(**{**dict(wanted), "renditions": (wanted, for_web)})
-    request = UpscaleRequest(
-        source=row.source,
-        spec=spec,
-        warnings=(),
-        image=cast(SourceImage, None),
-        renditions=plan_renditions(row.source, spec),
-    )
-    world.submit_object.accept(row, request)
-
-
-def test_renditions_that_differ_in_how_they_are_written_share_one_job(world: World) -> None:
-    world.set_slots(0)
-    world.drop("cat.png", png())
-    two_of_one_upscale(world)
-    world.set_slots(1)
-    world.sweep(minutes=3)
-    world.finish_all()
-
-    assert len(world.upscaler.creates) == 1
-    assert set(world.results.outputs) == {"cat.png@2x.png", "web/cat.png@2x.png"}
-    manifest = world.manifest("cat.png")
-    assert manifest["state"] == "delivered"
-    assert [job["credits_charged"] for job in manifest["jobs"]] == [50, None]
-    assert len({job["fingerprint"] for job in manifest["jobs"]}) == 1
-
-
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_lost_execution_of_one_of_them_is_replaced_for_it_alone(world: World, lost: int) -> None:
+    files = "[{}, {output: {metadata: strip}, download_directory: web}]"
     world.set_slots(0)
     world.drop("cat.png", png())
-    two_of_one_upscale(world)
+    world.drop("cat.png.yaml", f"renditions: {files}")
     world.set_slots(1)
     world.sweep(minutes=3)
     world.upscaler.finish()

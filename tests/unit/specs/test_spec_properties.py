@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dropscale.specs.cascade import ImageFacts, cascade, layers_for, unmet_elsewhere
+from dropscale.specs.cascade import ImageFacts, cascade, layers_of, parts_for, unmet_elsewhere
 from dropscale.specs.faults import Fault, Place, SpecInvalid
 from dropscale.specs.merge import Layer, effective_spec, merge, stack_defaults
 from dropscale.specs.parse import SpecFile, parse_folder_spec, parse_sidecar, parse_stand_alone
@@ -90,8 +90,8 @@ def parsed(**spec: Any) -> SpecFile:
     return parse_folder_spec(json.dumps(spec).encode(), "dropscale.yaml")
 
 
-def layers_of(*files: SpecFile) -> list[Layer]:
-    return layers_for(ImageFacts("cat.jpg"), cascade(files))
+def cascaded(*files: SpecFile) -> list[Layer]:
+    return layers_of(parts_for(ImageFacts("cat.jpg"), cascade(files)))
 
 
 def values_of(layers: Sequence[Layer]) -> dict[str, Any]:
@@ -110,10 +110,10 @@ def test_presets_merge_as_their_fields_would_before_the_fields_of_who_uses_them(
     again = parsed(presets={"second": {"preset": ["first", "second"]}})
     user = parsed(**own, preset=["first", "second"])
 
-    assert values_of(layers_of(folder, user)) == plain
-    assert values_of(layers_of(nested, parsed(**own, preset="both"))) == plain
-    assert values_of(layers_of(folder, again, parsed(**own, preset="second"))) == plain
-    assert values_of(layers_of(folder)) == values_of([parsed(**outer).layer])
+    assert values_of(cascaded(folder, user)) == plain
+    assert values_of(cascaded(nested, parsed(**own, preset="both"))) == plain
+    assert values_of(cascaded(folder, again, parsed(**own, preset="second"))) == plain
+    assert values_of(cascaded(folder)) == values_of([parsed(**outer).layer])
 
 
 IMAGE = ImageFacts("cat.jpg", "jpeg", 600, 800, alpha=False, bytes=9)
@@ -141,8 +141,8 @@ def test_rules_that_apply_merge_in_order_between_their_file_and_a_nearer_one(
         expected += [parsed(**fields).layer for (_, applies), fields in given_rules if applies]
     found = cascade(files)
 
-    assert values_of(layers_for(IMAGE, found)) == values_of(expected)
-    unknown = layers_for(ImageFacts("cat.jpg"), found)
+    assert values_of(layers_of(parts_for(IMAGE, found))) == values_of(expected)
+    unknown = layers_of(parts_for(ImageFacts("cat.jpg"), found))
     assert values_of(unknown) == values_of([parsed(**spec).layer for spec in (outer, inner, own)])
     rules_given = len(outer_rules) + len(inner_rules)
     assert len(list(unmet_elsewhere(ImageFacts("cat.jpg"), found))) == rules_given

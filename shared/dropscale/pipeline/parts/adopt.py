@@ -24,7 +24,7 @@ from dropscale.ledger.store import (
 )
 from dropscale.magichour.errors import MagicHourError, NotFound
 from dropscale.magichour.models import Project
-from dropscale.pipeline.parts.follow import EarlierProjects, FollowJob
+from dropscale.pipeline.parts.follow import EarlierProjects, FollowJob, News
 from dropscale.pipeline.parts.gate import Waiting
 from dropscale.pipeline.parts.poll_schedule import REVIEW, pause_at_age
 from dropscale.pipeline.parts.ports import Clock, Upscaler
@@ -36,9 +36,10 @@ _PATIENCE = timedelta(days=7)
 """How long a noted project is looked at if no answer says whose it is."""
 
 _WITHOUT_RESULT = frozenset({ProjectStatus.ERROR, ProjectStatus.CANCELED})
-_WITHOUT_PROJECT = frozenset({JobState.UNKNOWN, JobState.SUBMITTING, JobState.ABANDONED})
+_UNCERTAIN = frozenset({JobState.UNKNOWN, JobState.SUBMITTING, JobState.ABANDONED})
+"""States of a job, if it has no project, that any project of its own settles."""
 _WANTING = frozenset({JobState.READY, JobState.ERROR, JobState.CANCELED, JobState.ABANDONED})
-"""States of a job to which only a project that may have a result is of use."""
+"""States of a job in which only a project that may have a result is of use."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,16 @@ class AdoptProject:
             LedgerConflict: other processes changed the job each time.
         """
         after = self.orphan(self.noted(job))
-        besides = set(after.orphans) - {*job.orphans, job.project_id}
-        if after.has_project and (besides or after.project_id != job.project_id):
-            news = EarlierProjects(tuple(sorted(besides))) if besides else None
-            self.follow.update_drops(after, news)
-        elif after.state is JobState.READY and after.hints:
-            waiting = Waiting(WaitReason.THROTTLED, after.due, _explain_doubt())
-            self.follow.update_drops(after, waiting)
+        if after is not job:
+            self.follow.update_drops(after, self._news(job, after))
         return after
+
+    def _news(self, job: Job, after: Job) -> News:
+        if after.state is JobState.READY:
+            doubt = Waiting(WaitReason.THROTTLED, after.due, _explain_doubt())
+            return doubt if after.hints else Waiting(WaitReason.SLOT)
+        besides = set(after.orphans) - {*job.orphans, job.project_id}
+        return EarlierProjects(tuple(sorted(besides))) if besides else None
 
     def noted(self, job: Job) -> Job:
         """Look at the projects that events have noted for a job's attempts; return the job then.
@@ -84,7 +87,7 @@ class AdoptProject:
 
     def orphan(self, job: Job) -> Job:
         """Adopt a project of an earlier attempt that is complete after all; looking is free."""
-        if job.state not in _WANTING:
+        if job.state not in _WANTING | {JobState.UNKNOWN}:
             return job
         for project_id in job.orphans[-_ORPHAN_LOOKS:]:
             try:
@@ -102,7 +105,7 @@ class AdoptProject:
 
     def _heed(self, job: Job) -> Job:
         now = self.clock()
-        age = now - (job.hinted_at or now)
+        age = job.hint_age(now)
         found: dict[str, tuple[str, Project]] = {}
         left: dict[str, None] = {}
         for token in job.doubtful_attempts:
@@ -135,7 +138,7 @@ class AdoptProject:
     ) -> Job:
         """Write what the looks found; `left` are the hints that they did not answer."""
         after = job
-        adopted = next((one for one, of in found.items() if _serves(job, *of)), None)
+        adopted = next((one for one, of in found.items() if _serves(job, of[1])), None)
         if adopted is not None:
             token, project = found[adopted]
             is_returned = job.attempt_id is None and token == job.doubtful_attempts[0]
@@ -185,18 +188,16 @@ def _may_be_of(answer: Project | MagicHourError, age: timedelta, *, is_paid_next
     return age < _PATIENCE
 
 
-def _serves(job: Job, token: str, project: Project) -> bool:
-    """Whether a job is to adopt an attempt's project."""
-    if job.state is JobState.SUBMITTING:
-        return token == job.attempt_id
-    if job.state in _WITHOUT_PROJECT and not job.has_project:
+def _serves(job: Job, project: Project) -> bool:
+    """Whether a job is to adopt a project of one of its attempts."""
+    if job.state in _UNCERTAIN and not job.has_project:
         return True
-    is_deleted = project.enabled is False and not project.downloads
-    return job.state in _WANTING and project.status not in _WITHOUT_RESULT and not is_deleted
+    may_have_result = project.status not in _WITHOUT_RESULT and project.enabled is not False
+    return may_have_result and job.state in _WANTING
 
 
 def _due_after_looks(job: Job, left: Sequence[str], now: datetime) -> datetime | None:
     if left and job.state is not JobState.SUBMITTING:
-        return now + pause_at_age(now - (job.hinted_at or now))
+        return now + pause_at_age(job.hint_age(now))
     # A ready job is paid for in its order.
     return job.created_at if job.state is JobState.READY else job.due

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 
 from dropscale.ledger.batches import Batch, batch_id
 from dropscale.ledger.drops import Drop
@@ -25,19 +26,19 @@ def leaves_batch(before: Drop, after: Drop) -> list[Change]:
     return [LeaveBatch(batch_id(before.source.bucket, before.batch), before.id)]
 
 
-def wake_batch(ledger: Ledger, drop: Drop) -> bool:
+def wake_batch(ledger: Ledger, drop: Drop, now: datetime) -> bool:
     """Let a drop's batch know if there is news of it; False: others changed the batch each time.
 
     The drop and its line were written before, so a batch that is awake already will read them, and
     nothing is written: thousands of drops do not compete for its row. One that prepares a
     settlement, or has none due, wakes up.
     """
-    if drop.batch is None or not drop.has_news or drop.due is None:
+    if drop.news_for is None:
         return True
-    new = Batch.first(drop.source.bucket, drop.batch)
+    new = Batch.first(drop.source.bucket, drop.news_for)
     for _ in range(_ATTEMPTS):
         batch = ledger.batch(new.id) or new
-        awake = batch.wake(drop.due)
+        awake = batch.wake(now)
         if awake is batch:
             return True
         with suppress(LedgerConflict):

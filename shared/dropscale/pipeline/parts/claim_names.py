@@ -4,8 +4,9 @@ The ledger's transaction that accepts a drop claims the names of its outputs, so
 never have the same one. A claim lasts for as long as there may be an output of that name.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
+from typing import Protocol
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Claim, Drop, Rendition
@@ -37,15 +38,27 @@ def origin_of_name(spec: EffectiveSpec, index: int) -> str:
     return told.get("output.name") or told.get("download_directory") or "default"
 
 
+class TakenNames(Protocol):
+    """The keys of drops by the names that they have taken; for example a dictionary."""
+
+    def get(self, name: str, default: str, /) -> str:
+        """Return the key of the drop that has a name; `default`: none has it."""
+
+    def update(self, taken: Mapping[str, str], /) -> None:
+        """Add names."""
+
+
 class PlannedNames:
     """The output names of drops that are only planned; the first to take one has it.
 
-    `claim` returns the claim that there is on a name already.
+    `claim` returns the claim that there is on a name already; `taken` are names taken before.
     """
 
-    def __init__(self, claim: Callable[[str], Claim | None]) -> None:
+    def __init__(
+        self, claim: Callable[[str], Claim | None], taken: TakenNames | None = None
+    ) -> None:
         self._claim = claim
-        self._taken: dict[str, str] = {}
+        self._taken: TakenNames = dict[str, str]() if taken is None else taken
         self._lock = Lock()
 
     def take(self, key: str, spec: EffectiveSpec, renditions: Iterable[Rendition]) -> None:
@@ -61,7 +74,7 @@ class PlannedNames:
                 other = claim.key if claim else self._taken.get(name, key)
                 if other != key:
                     raise OutputNameTaken.of(key, other, one, origin_of_name(spec, index))
-            self._taken |= {name: key for name, _ in named}
+            self._taken.update({name: key for name, _ in named})
 
 
 def claims_of(drop: Drop, renditions: Iterable[Rendition]) -> list[ClaimName]:

@@ -57,7 +57,7 @@ class WriteManifest:
                 # Its writer may have been interrupted before the announcement. If that fails, the
                 # drop stays due, and the sweep announces it.
                 is_announced = rank > drop.rank or self.announce(drop)
-                if wake_batch(self.ledger, drop) and is_announced:
+                if wake_batch(self.ledger, drop, drop.due) and is_announced:
                     self.ledger.note_manifest_written(drop)
                 return
         raise ManifestContended(f"the manifest {key} is being written by others at the same time")

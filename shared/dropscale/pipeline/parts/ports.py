@@ -313,6 +313,9 @@ class Upscaler(Protocol):
     def project(self, project_id: str) -> Project:
         """Return a project's current state."""
 
+    def delete(self, project_id: str) -> None:
+        """Delete a project and its result, for good."""
+
     def account(self) -> Account:
         """Return the account that pays; asking is free."""
 

@@ -1,11 +1,11 @@
 """Settles batches: reports on their drops once none has been open for long enough."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from dropscale.ledger.batches import MOST_LINES, Batch, BatchLine, Settlement, Totals
+from dropscale.ledger.batches import MOST_LINES, Batch, BatchLine, Settlement
 from dropscale.ledger.store import Ledger, LedgerConflict, SaveBatch
 from dropscale.pipeline.parts.ports import Clock, ResultsBucket
 from dropscale.results.batch_report import BatchReport, report_keys
@@ -43,47 +43,38 @@ class SettleBatch:
                 return False
             if self.ledger.has_open_drops(batch.id):
                 self._save(batch.wait(now))
-            elif batch.quiet_since is None:
+            elif batch.next is None:
                 self._save(batch.become_quiet(now, now + self.quiet))
             else:
-                return self._report(batch)
+                return self._report(batch, batch.next)
         return False
 
-    def _report(self, batch: Batch) -> bool:
+    def _report(self, batch: Batch, prepared: Settlement) -> bool:
         """Write the next part of a quiet batch's report; return whether it was the last."""
         # One more tells whether these are the last.
-        lines = self.ledger.batch_lines(batch.id, batch.cursor, self.most_lines + 1)
+        lines = self.ledger.batch_lines(batch.id, prepared.cursor, self.most_lines + 1)
         is_last = len(lines) <= self.most_lines
         lines, now = lines[: self.most_lines], self.clock()
         if any(line.is_open for line in lines):
             self._save(batch.wait(now))
             return False
-        if not lines and not batch.parts:
-            self._save(batch.rest())
-            return False
-        totals, parts = batch.totals.with_lines(lines), batch.parts
         if lines:
-            parts += 1
-            self._put_part(batch, lines, totals, parts, is_last=is_last)
+            prepared = prepared.with_part(lines)
+            self._put_part(batch, prepared, lines, is_last=is_last)
         if not is_last:
-            self._save(batch.pass_on(lines[-1].drop_id, totals, now))
-            return False
-        since = batch.quiet_since or now
-        settlement = Settlement(
-            id=batch.settlement_id, quiet_since=since, parts=parts, totals=totals
-        )
-        settled = self._save(batch.settle(settlement, now))
-        if self.announce(settled, settlement):
-            with suppress(LedgerConflict):
-                self._save(settled.note_announced())
-        return True
+            self._save(batch.pass_on(prepared))
+        elif prepared.parts:
+            self._save(batch.settle(prepared, now))
+        else:
+            self._save(batch.rest())
+        return is_last
 
     def _put_part(
-        self, batch: Batch, lines: list[BatchLine], totals: Totals, part: int, *, is_last: bool
+        self, batch: Batch, prepared: Settlement, lines: Sequence[BatchLine], *, is_last: bool
     ) -> None:
         """Write one part of the report as JSON and as CSV; an earlier try may have done so."""
-        report = BatchReport.of(batch, lines, totals, part, is_last=is_last)
-        report_key, table_key = report_keys(batch.path, report.settlement, part)
+        report = BatchReport.of(batch.path, prepared, lines, is_last=is_last)
+        report_key, table_key = report_keys(batch.path, prepared.id, prepared.parts)
         self.results.put_report(table_key, report.as_csv(), "text/csv; charset=utf-8")
         self.results.put_report(report_key, report.as_json(), "application/json")
 

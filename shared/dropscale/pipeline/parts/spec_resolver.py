@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop, Source
 from dropscale.pipeline.parts.ports import MOST_KEYS, SpecFiles
-from dropscale.specs.cascade import ImageFacts, cascade, layers_for, unmet_elsewhere
+from dropscale.specs.cascade import ImageFacts, cascade, layers_of, parts_for, unmet_elsewhere
 from dropscale.specs.document import MAX_BYTES
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.specs.faults import Fault, Severity, SpecInvalid
@@ -74,15 +74,32 @@ class SidecarMissing(Exception):
 
 @dataclass(frozen=True)
 class ResolvedSpec:
-    """All specs of a drop that apply to its image: merged, and as layers, outermost first.
+    """All specs of a drop that apply to its image: merged, and in parts, outermost first.
 
     `image_identity` is that of `DropSpecs`.
     """
 
     effective: EffectiveSpec
-    layers: Sequence[Layer]
+    parts: Sequence[Layer | Rule]
     warnings: Sequence[Fault]
     image_identity: str | None = None
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """The parts without the conditions of rules."""
+        return layers_of(self.parts)
+
+    @property
+    def presets(self) -> Sequence[tuple[str, str]]:
+        """Each preset that sets a field: the file that defines it, and where in it."""
+        origins = (setting.origin for layer in self.layers for setting in layer.values())
+        found = ((one.source, one.part) for one in origins if one.part.startswith("presets"))
+        return list(dict.fromkeys(found))
+
+    @property
+    def rules(self) -> Sequence[tuple[str, str]]:
+        """Each rule that applies: its file, and where in it."""
+        return [(one.origin.source, one.origin.part) for one in self.parts if isinstance(one, Rule)]
 
 
 @dataclass(frozen=True)
@@ -122,10 +139,11 @@ class DropSpecs:
         return self._resolve(ImageFacts(""))
 
     def _resolve(self, image: ImageFacts, unmet: Iterable[Fault] = ()) -> ResolvedSpec:
-        layers = layers_for(image, self.parts)
+        parts = parts_for(image, self.parts)
+        layers = layers_of(parts)
         warnings = [*self.warnings, *warnings_about(layers), *unmet]
         effective = effective_spec(merge(layers), self.key)
-        return ResolvedSpec(effective, layers, warnings, self.image_identity)
+        return ResolvedSpec(effective, parts, warnings, self.image_identity)
 
 
 @dataclass(frozen=True)

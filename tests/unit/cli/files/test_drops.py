@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dropscale_cli.errors import NothingToDrop, UnusablePath
-from dropscale_cli.files.drops import IgnoredFiles, find_drops
+from dropscale_cli.files.drops import IgnoredFiles, drops_by_folder, find_drops
 from dropscale_cli.files.state_folder import StateFolder
 
 Write = Callable[..., Path]
@@ -120,4 +120,28 @@ def test_a_file_that_is_no_image_is_an_error(write: Write, tmp_path: Path) -> No
 def test_an_image_that_cannot_be_read_is_an_error(write: Write, tmp_path: Path) -> None:
     write("cat.jpg").chmod(0)
     with pytest.raises(UnusablePath, match=r"cat\.jpg: cannot be read"):
+        find_drops(tmp_path, tmp_path / "out")
+
+
+def test_each_folder_comes_with_the_specs_of_those_that_it_is_in(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    write("dropscale.yaml")
+    write("a/dropscale.yaml")
+    write("a/b\udcff/c.png")
+    write("a/c/d.png")
+    write("ab/e.png")
+
+    found = drops_by_folder(tmp_path, tmp_path / "out")
+
+    assert {key: sorted(one.above) for one in found for key in one.images} == {
+        "a/c/d.png": ["a/dropscale.yaml", "dropscale.yaml"],
+        "ab/e.png": ["dropscale.yaml"],
+    }
+
+
+def test_two_folders_of_one_name_are_refused(write: Callable[..., Path], tmp_path: Path) -> None:
+    write("\u00e9/a.png")
+    write("e\u0301/b.png")
+    with pytest.raises(UnusablePath, match="are one key"):
         find_drops(tmp_path, tmp_path / "out")

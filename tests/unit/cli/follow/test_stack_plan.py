@@ -11,7 +11,7 @@ from dropscale.pipeline.parts.ports import ObjectVersion
 from dropscale_cli.files.drops import find_drops
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.follow.stack_plan import Page, PlannedChange, StackPlanner
-from dropscale_cli.specs.plan import plan_of
+from dropscale_cli.specs.bill import bill_for
 from tests.fakes import png
 from tests.originals import encoded, pixels
 from tests.world import BUCKET, World
@@ -200,7 +200,7 @@ def test_rules_and_presets_are_planned_as_they_are_then_paid(world: World, tmp_p
         "a/job.yaml": "2x preserve",
     }
     nothing = KeptLedger.read(StateFolder(tmp_path / "out"))
-    local = plan_of(find_drops(tmp_path, tmp_path / "out"), nothing)
+    local = bill_for(find_drops(tmp_path, tmp_path / "out"), nothing.records)
     changes = {change.key: change for change in planned(world)}
     for change in changes.values():
         world.submit(change.key)

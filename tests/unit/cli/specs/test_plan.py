@@ -15,7 +15,8 @@ from dropscale.upscaler import Mode
 from dropscale_cli.errors import NothingToDrop
 from dropscale_cli.files.drops import find_drops
 from dropscale_cli.files.state_folder import KeptLedger
-from dropscale_cli.specs.plan import plan_of, tell_plan
+from dropscale_cli.specs.bill import bill_for
+from dropscale_cli.specs.plan import tell_plan
 from tests import originals
 from tests.fakes import png
 
@@ -64,11 +65,11 @@ def test_every_rendition_has_a_row_with_what_it_adds_to_the_price(
     assert code == 0
     assert rows(lines) == [
         ["a.png", "8x6 → 16x12", "2x creative, prompt 'fur', revision 7", "50"],
+        ["job.yaml", "2x balanced", "50"],
         ["b/b.png", "8x6 → 16x12", "2x preserve", "25"],
         ["b/b.png", "8x6 → 32x24", "4x balanced", "200"],
         ["b/c.png", "8x6 → 16x12", "2x preserve", "0", "shared with b/b.png"],
         ["b/c.png", "8x6 → 32x24", "4x balanced", "0", "shared with b/b.png"],
-        ["job.yaml", "2x balanced", "50"],
     ]
     assert lines[-1].startswith(
         "6 upscales of 4 images: 325 credits, $0.39 (Creator) to $0.81 (Business)"
@@ -96,6 +97,34 @@ def test_refused_files_are_listed_once_with_the_reason(write: Write, shown: Plan
     )
 
 
+def test_many_drops_are_told_page_by_page_and_their_reasons_and_totals_are_cut(
+    write: Write,
+    shown: Plan,
+    outcome: Callable[[], dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dropscale_cli.specs.plan._PAGE_LENGTH", 2)
+    monkeypatch.setattr("dropscale_cli.specs.plan._MOST_TOTALS", 2)
+    monkeypatch.setattr("dropscale_cli.files.drops._MOST_REASONS", 1)
+    for number in range(5):
+        write(f"{number}/a.png", png(shade=number))
+        write(f"{number}/b.png", b"no image")
+    code, lines = shown()
+    assert code == 1
+    assert [line.split()[0] for line in lines if "→" in line] == [f"{at}/a.png" for at in range(5)]
+    assert lines.count("0/b.png: rejected") == 1
+    assert "4 more images are skipped or rejected; --format json has all" in lines
+    (at,) = (at for at, line in enumerate(lines) if line.startswith("Total "))
+    assert [line.split() for line in lines[at + 1 : at + 3]] == [
+        ["0/", "1", "1", "50"],
+        ["1/", "1", "1", "50"],
+    ]
+    assert lines[at + 3].startswith("3 more; --format json has all")
+    told = outcome()
+    assert len(told["drops"]) == 10
+    assert told["credits"] == sum(one["credits"] for one in told["totals"]["folders"]) == 250
+
+
 def test_skipping_is_no_refusal(write: Write, shown: Plan) -> None:
     write("big.png", png(900, 1))
     write("big.png.yaml", "skip_if: {min_width: 900}")
@@ -120,6 +149,11 @@ def test_json_has_every_drop(write: Write, outcome: Callable[[], dict[str, Any]]
         "credits_before": 0,
         "credits_left": 0,
         "dollars": {"creator": 0.06, "business": 0.125},
+        "totals": {
+            "folders": [{"name": "", "images": 1, "upscales": 1, "credits": 50}],
+            "presets": [],
+            "rules": [],
+        },
         "ignored": 1,
         "ignored_files": [{"key": "notes.txt", "reason": None}],
         "account": None,
@@ -202,7 +236,7 @@ def test_what_an_earlier_run_has_paid_is_not_paid_again(
 ) -> None:
     job = known(state, write("cat.png", png()))
     ledger = KeptLedger(jobs={job.fingerprint: job})
-    assert plan_of(find_drops(tmp_path, tmp_path / "out"), ledger).credits == price
+    assert bill_for(find_drops(tmp_path, tmp_path / "out"), ledger.records).credits == price
 
 
 def test_files_of_one_upscale_are_priced_once_and_a_name_that_is_taken_is_free(
@@ -236,7 +270,7 @@ def test_what_earlier_runs_left_unpaid_is_part_of_the_price(
     job = known(JobState.READY, write("other/dog.png", png(shade=7)), due=due)
     cat = write("cat.png", png())
     ledger = KeptLedger(jobs={job.fingerprint: job})
-    assert plan_of(find_drops(cat, tmp_path / "out"), ledger).credits == price
+    assert bill_for(find_drops(cat, tmp_path / "out"), ledger.records).credits == price
 
 
 def test_what_a_result_will_lack_is_reported_before_paying(
