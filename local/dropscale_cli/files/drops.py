@@ -355,6 +355,19 @@ def _drops_of_folder(
     return replace(drops, ignored=unfit | ignored)
 
 
+def specs_above(path: Path) -> Iterator[str]:
+    """Yield a warning for each folder spec in the working directory that is above `path`.
+
+    `explain` and `validate` use it; where `path` alone is dropped, no stack can.
+    """
+    top = Path(os.path.relpath(path if path.is_dir() else path.parent))
+    for folder in top.parents if os.pardir not in top.parts else ():
+        for name in sorted(os.listdir(folder)):
+            if kind_of(name) is KeyKind.FOLDER_SPEC:
+                unused = f"{folder / name} does not apply, because it is above {top}"
+                yield f"Warning: {unused}; to apply it, give {folder}"
+
+
 def _is_spec_for(file: Path, image: Path, suffixes: Sequence[str]) -> bool:
     """Return whether a file beside an image may be its spec, or the spec of its folder."""
     meant = meant_image(file.name, suffixes)

@@ -19,8 +19,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from dropscale.ledger.drops import Output
+from dropscale.results.manifest import Manifest
 from dropscale.specs.keys import MANIFEST_SUFFIX
+from dropscale.specs.output_name import is_like_default, without_endings
 
 STATE_NAME = ".dropscale"
 """The folder in an output folder where runs keep their state."""
@@ -213,6 +217,28 @@ def collect(place: ResultPath, chunks: Iterable[bytes], most_bytes: int) -> Path
     # In the state folder, so that a killed process leaves nothing among the results.
     partial = PathInside(place.folder, f"{STATE_NAME}/collecting.part")
     return place.write(_at_most(most_bytes, chunks, place.path), partial, is_durable=True)
+
+
+def require_own(out: Path, key: str, manifest: str) -> None:
+    """Refuse to write a result over a file that is none: it may be the only copy of an image.
+
+    A file with a default name is always one. Another is, if the manifest in the folder has its
+    bytes; `manifest` is the key of that.
+
+    Raises:
+        FileExistsError: there is a file that is not known to be a result.
+    """
+    there = ResultPath(out, key).path
+    if not there.is_file() or is_like_default(without_endings(key).rpartition("/")[2]):
+        return
+    known = result_below(out, manifest)
+    with suppress(OSError, ValidationError):
+        jobs = Manifest.model_validate_json(known.read_bytes()).jobs if known else ()
+        if any(one.output and collected_file(out, one.output) == there for one in jobs):
+            return
+    raise FileExistsError(
+        errno.EEXIST, "is not replaced, as it is no result; move it away and run this again", there
+    )
 
 
 def result_below(out: Path, key: str) -> Path | None:

@@ -12,7 +12,7 @@ import click
 
 from dropscale.specs.keys import SPEC_SUFFIXES
 from dropscale_cli.errors import NothingToDrop
-from dropscale_cli.files.drops import Drops, IgnoredFiles, find_drops
+from dropscale_cli.files.drops import Drops, IgnoredFiles, find_drops, specs_above
 from dropscale_cli.files.state_folder import StateFolder
 from dropscale_cli.follow.batch_report import write_run_report
 from dropscale_cli.follow.places import OutputFolder, Place, PlannedRun, Session, place_of
@@ -99,7 +99,7 @@ def run_drops(drops: Drops, options: RunOptions, place: Place) -> int:
         folder.require_api(place.name)
         with progress_on(console, "Planning"):
             planned = place.plan_run(drops)
-            warnings = [*planned.warnings()]
+            warnings = [*specs_above(options.path), *planned.warnings()]
         console.say(*warnings)
         _agree(planned, place, len(drops.to_follow), options, console)
         folder.bind(place.name)

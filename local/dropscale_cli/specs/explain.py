@@ -142,20 +142,24 @@ def _renditions(resolved: ResolvedSpec) -> Iterator[tuple[str, Iterator[_Explain
     for index, item in enumerate(given[-1] if given else ()):
         wanted = resolved.effective.renditions[index]
         earlier = first.setdefault(Parameters.of(wanted), index)
-        is_shared = f", the upscale of renditions[{earlier}]" if earlier != index else ""
-        heading = f"renditions[{index}]: {_upscale(wanted)}{is_shared}"
+        cost = _cost(wanted) if earlier == index else f"the upscale of renditions[{earlier}]"
+        heading = f"renditions[{index}]: {_upscale(wanted)}, {cost}"
         yield heading, _explain_fields(_names(EffectiveRendition), [*resolved.layers, item.value])
 
 
 def _upscale(wanted: EffectiveRendition) -> str:
-    cost = price(wanted.scale_factor, wanted.mode)
-    return f"{wanted.scale_factor}x {wanted.mode}, {cost} credits"
+    return f"{wanted.scale_factor}x {wanted.mode}"
+
+
+def _cost(wanted: EffectiveRendition) -> str:
+    return f"{price(wanted.scale_factor, wanted.mode)} credits"
 
 
 def _tell(key: str, resolved: ResolvedSpec) -> None:
     console = Terminal(is_wide=True)
     renditions = list(_renditions(resolved))
-    heading = key if renditions else f"{key}: {_upscale(resolved.effective)}"
+    wanted = resolved.effective
+    heading = key if renditions else f"{key}: {_upscale(wanted)}, {_cost(wanted)}"
     for title, explained in [(heading, _fields(key, resolved)), *renditions]:
         console.say([(title, "bold")])
         heads = ["Field", "Value", "From", "Overrides"]

@@ -24,6 +24,7 @@ from dropscale_cli.files.drops import (
     drops_by_folder,
     find_drops,
     refusal_as_json,
+    specs_above,
 )
 from dropscale_cli.files.state_folder import StateFolder, kept_records
 from dropscale_cli.options import (
@@ -69,6 +70,7 @@ def tell_plan(
     with Bill.after(kept_records(StateFolder(out))) as bill:
         report = _Report(path, out, suffixes, environment, bill)
         report.look_through()
+        Terminal(to_stderr=True).say(*specs_above(path))
         if as_json:
             drops = (_drop_as_json(*planned) for page in report.pages() for planned in page)
             say_json_with_list("drops", drops, report.totals_as_json)
@@ -194,7 +196,8 @@ class _Report:
         more += f"; other files ignored: {self.ignored}" if self.ignored else ""
         upscales, images = bill.total.upscales, bill.total.images
         what = f"{upscales} upscale{'s' * (upscales != 1)} of {images} image{'s' * (images != 1)}"
-        return f"{what}: {bill.credits} credits, {dollars}{more}"
+        cost = f"{bill.credits} credits" + (f", {dollars}" if bill.credits else "")
+        return f"{what}: {cost}{more}"
 
 
 def _total_rows(totals: Mapping[str, Total]) -> Iterator[list[str]]:

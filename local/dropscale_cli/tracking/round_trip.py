@@ -15,7 +15,7 @@ from dropscale.ledger.states import AT_VENDOR_STATES, DropState, WaitReason
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale_cli.errors import UnusablePath
 from dropscale_cli.files.drops import Drops
-from dropscale_cli.files.results import ResultPath, collect, collected_file
+from dropscale_cli.files.results import ResultPath, collect, collected_file, require_own
 
 
 class ResultMissing(Exception):
@@ -326,7 +326,7 @@ class RoundTrip:
             self._last_progress = self.clock()
         outputs = [job.output for job in manifest.jobs if job.output]
         try:
-            files = [self._collect_output(output, self.out) for output in outputs if self.out]
+            files = [self._collect_output(output, self.out, name) for output in outputs if self.out]
             drop = replace(drop, files=tuple(files), trouble=None)
             if self.out:
                 # If a person interrupts once the manifest is there, the summary shows it.
@@ -338,9 +338,10 @@ class RoundTrip:
             drop = replace(drop, trouble=f"{error.filename}: {error.strerror}")
         self._note(drop)
 
-    def _collect_output(self, output: Output, out: Path) -> Path:
+    def _collect_output(self, output: Output, out: Path, manifest: str) -> Path:
         if file := collected_file(out, output):
             return file
+        require_own(out, output.key, manifest)
         place = ResultPath(out, output.key)
         chunks = self._counted(self.target.read_result(output.key), output)
         return collect(place, chunks, output.bytes)

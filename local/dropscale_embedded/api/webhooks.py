@@ -194,7 +194,8 @@ def _send(delivery: _Delivery) -> bool:
         connection.request("POST", where.path or "/", delivery.body, headers)
         status = connection.getresponse().status
     except (OSError, HTTPException) as error:
-        _logger.warning("a webhook could not be sent: %s", error)
+        # At the end of a run its receiver ends first; otherwise the event is sent again.
+        _logger.info("a webhook could not be sent: %s", error)
         return False
     finally:
         connection.close()

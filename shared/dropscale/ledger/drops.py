@@ -17,7 +17,6 @@ from dropscale.ledger.rows import SCHEMA, IllegalTransition, Instant, Record, Ro
 from dropscale.ledger.states import (
     AT_VENDOR_STATES,
     COLLECTABLE_STATES,
-    OPEN_STATES,
     RENDITION_TRANSITIONS,
     WAITS_FOR_OTHERS,
     DropState,
@@ -276,17 +275,11 @@ class Rendition(Record):
         its result is no longer wanted.
         """
         is_its_own = self.is_watched(project_id, generation)
-        changes["warnings"] = (*self._lasting_warnings, *changes.get("warnings", ()))
+        changes["warnings"] = (*self.warnings, *changes.get("warnings", ()))
         return self.move(state, **changes) if is_its_own else self
-
-    @property
-    def _lasting_warnings(self) -> tuple[CodedWarning, ...]:
-        return tuple(one for one in self.warnings if one.code is WarningCode.EARLIER_PROJECT)
 
     def warn(self, warning: CodedWarning) -> Self:
         """Return it with a warning that stays with whatever is then reported of its project."""
-        if warning in self.warnings:
-            return self
         warnings = (*self.warnings, warning)
         return self.model_copy(update={**_bounded({"warnings": warnings})})
 
@@ -426,11 +419,8 @@ class Drop(Row):
 
     @property
     def is_open(self) -> bool:
-        """Whether it goes on without a file, a person or another day: its batch waits for it."""
-        if any(map(self._is_under_way, self.renditions.values())):
-            return True
-        is_waiting = self.state in OPEN_STATES and self.wait not in WAITS_FOR_OTHERS
-        return is_waiting and not self.is_evaluated
+        """Whether it continues without a file, a person or another day: its batch waits for it."""
+        return any(map(self._is_under_way, self.renditions.values()))
 
     @property
     def is_at_vendor(self) -> bool:
@@ -528,7 +518,7 @@ class Drop(Row):
         if renditions := changes.get("renditions"):
             bounded["renditions"] = _with_latest_superseded(renditions)
         after = self._take_step({**step, **bounded})
-        if after.batch is None or after._outcome == self._outcome:
+        if after._outcome == self._outcome:
             return after
         return after.model_copy(update={"news_for": after.batch})
 
@@ -539,7 +529,7 @@ class Drop(Row):
             (one.state, one.wait, one.output, one.credits_charged)
             for one in self.renditions.values()
         ]
-        return self.batch, self.state, self.wait, self.source.sha256, renditions
+        return self.batch, self.state, self.wait, self.reason, self.source.sha256, renditions
 
 
 def _reason_of(told: Sequence[Rendition]) -> Reason | None:

@@ -81,7 +81,7 @@ def verified_event(
     Args:
         headers: the request's, in any case.
         body: the raw bytes, as they were signed.
-        secret: returns that of the vendor's page; only called if there is a signature.
+        secret: returns the secret, from the vendor's page; called only for what is signed.
         now: the current time, in UTC.
 
     Raises:

@@ -135,13 +135,12 @@ class BatchReport(BaseModel):
 
 
 def line_of(manifest: Manifest) -> BatchLine:
-    """Return what a drop's manifest tells a report; the same as its row does."""
+    """Return what a drop's manifest tells a report: once it is settled, the same as its row."""
     source = manifest.source
     return BatchLine(
         drop_id=Drop.id_of(source.bucket, source.key),
         key=source.key,
         state=manifest.state,
-        is_open=not manifest.is_settled,
         waiting_for=manifest.waiting_for,
         reason=short_reason(manifest.reason),
         outputs=output_keys(manifest.jobs),
@@ -190,7 +189,7 @@ def _seconds(span: Span | None) -> float:
 
 def _cells(image: ReportImage) -> Iterator[object]:
     yield from (image.key, image.state, image.waiting_for, image.credits, image.refunded)
-    yield from (image.seconds, " ".join(image.outputs))
+    yield from (image.seconds, " | ".join(image.outputs))
     reason = image.reason
     yield from (reason.code, reason.message, reason.fix) if reason else ("", "", "")
 

@@ -22,7 +22,14 @@ from dropscale.specs.effective import (
 )
 from dropscale.specs.faults import Fault, Place, Severity, SpecInvalid
 from dropscale.specs.model import OutputSpec, RenditionSpec, SkipIf, Style
-from dropscale.specs.output_name import NamedOutput, claimable, default_suffix, without_case
+from dropscale.specs.output_name import (
+    PLACEHOLDER,
+    PLACEHOLDERS,
+    NamedOutput,
+    claimable,
+    default_suffix,
+    without_case,
+)
 from dropscale.upscaler import Mode
 
 MAX_PROMPTS_BYTES = 32_000
@@ -151,7 +158,20 @@ def warnings_about(layers: Sequence[Layer]) -> list[Fault]:
         {OutputFormat.JPEG, OutputFormat.WEBP, OutputFormat.AVIF},
         "choose jpeg, webp or avif, or leave the quality out",
     )
-    return [*prompts, *qualities, *_without_effect(layers)]
+    return [*prompts, *qualities, *_mistaken_names(merged), *_without_effect(layers)]
+
+
+def _mistaken_names(merged: Layer) -> Iterator[Fault]:
+    """Yield a warning for each `name` that looks like an `output.name`."""
+    items: Sequence[Setting] = merged["renditions"].value if "renditions" in merged else ()
+    layers = {"name": merged} | {
+        f"renditions[{index}].name": item.value for index, item in enumerate(items or ())
+    }
+    for place, layer in layers.items():
+        given = layer.get("name")
+        if given and set(PLACEHOLDER.findall(given.value or "")).intersection(PLACEHOLDERS):
+            message = "names the upscale in the vendor's library, not the file"
+            yield given.origin.warning(place, message, "write name below output")
 
 
 def _find_unused(

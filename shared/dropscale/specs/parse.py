@@ -49,6 +49,7 @@ _FIELDS = {
 }
 _TEXTS = {"prompt", "name", "download_directory", "revision"}
 _LISTS = {"renditions", "rules"}
+_ITEM_BY_HOLDER = {"presets": "preset", "rules": "rule", "renditions": "rendition"}
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _LONGEST_WORD = 40
 """In a longer value, unusual characters may be intended."""
@@ -342,7 +343,7 @@ def _fault_of_error(error: Any, document: Document) -> Fault:
             return Fault.at(document.path, place, told["message"], told["hint"], name)
         case "extra_forbidden":
             place = document.place_of_name(path)
-            message, hint = "there is no such field", _hint_for_name(path)
+            message, hint = _misplaced(path) or ("there is no such field", _hint_for_name(path))
             name, known = str(path[-1]).lstrip(), _fields_at(path[:-1])
             if (odd := odd_character(name)) and closest(name, known):
                 message, hint = odd
@@ -377,14 +378,23 @@ def _exact(told: Mapping[str, str], value: object) -> Mapping[str, str]:
     return {"message": f"{shown(value)} {odd[0]}", "hint": odd[1]} if odd else told
 
 
+def _misplaced(path: FieldPath) -> tuple[str, str] | None:
+    """Return what is wrong with a field that belongs further out, and where; None: it does not."""
+    for depth in range(len(path) - 2, -1, -1):
+        outer, inner = path[:depth], path[depth]
+        is_mapping_of_fields = isinstance(inner, str) and outer != ("presets",)
+        if not is_mapping_of_fields or path[-1] not in _fields_at(outer):
+            continue
+        item = _ITEM_BY_HOLDER.get(str(inner))
+        message = f"cannot be set by a {item}" if item else "there is no such field"
+        return message, f"write it beside {inner}"
+    return None
+
+
 def _hint_for_name(path: FieldPath) -> str:
     name, known = str(path[-1]), _fields_at(path[:-1])
     if name != name.lstrip():
         return "indent with plain spaces, and with nothing else"
-    if len(path) > 1 and name in Spec.model_fields:
-        inner = path[:1] if path[0] in _OF_FOLDERS else path[:-1]
-        parent = next(part for part in reversed(inner) if isinstance(part, str))
-        return f"write it beside {parent}"
     name = _in_snake_case(name)
     if name in known:
         return f"write {name}"

@@ -223,8 +223,8 @@ def _require_visible(value: str) -> None:
 
 def _output_name(text: str) -> str:
     if {"/", "\\"} & set(text):
-        hint = "write a file's name; download_directory chooses another folder"
-        raise wrong("cannot have a folder: an output stays in its image's", hint)
+        hint = "write only the file's name, and the folder in download_directory"
+        raise wrong("cannot have a folder", hint)
     allowed = f"allowed are {', '.join(f'{{{name}}}' for name in PLACEHOLDERS)}"
     for name in PLACEHOLDER.findall(text):
         if name not in PLACEHOLDERS:
@@ -235,8 +235,8 @@ def _output_name(text: str) -> str:
         raise wrong("has a brace that belongs to no placeholder", allowed)
     name = text.removesuffix(ENDING)
     if name == text or ENDING in name:
-        hint = f"write {ENDING} once, at the end; it becomes '.png' or what the file's type is"
-        raise wrong(f"must end in {ENDING}, its only one", hint)
+        hint = f"write {ENDING} once, at the end: it becomes .png, .jpg or what the file's type is"
+        raise wrong(f"must have {ENDING} at its end, and only there", hint)
     if not name.strip(" ."):
         raise wrong(f"has no name before {ENDING}", f"write one, such as '{{stem}}_web{ENDING}'")
     for character in text:

@@ -101,6 +101,7 @@ def told_after_pay_again_at_a_closed_gate(world: World) -> None:
     drop(world, LOST)
     world.gate.close(WaitReason.ACCOUNT, REFUSED)
     world.decide("cat.png", Decision.PAY_AGAIN)
+    world.clock.advance(seconds=10)
     tell(world, made(world))
 
 
@@ -223,12 +224,15 @@ def test_a_project_is_adopted_although_others_change_its_job_meanwhile(
     assert (world.only_job.project_id, world.only_job.hints) == ("lost", ())
 
 
-def test_an_attempt_without_a_row_has_no_notes(world: World) -> None:
+def test_an_attempt_without_a_row_or_a_token_has_no_notes(world: World) -> None:
     drop(world, LOST)
-    world.ledger.references.clear()
+    job = world.only_job
+    for name in (job.name_at_vendor, "cat.png [00000000-1]"):
+        world.ledger.references.clear()
+        world.ledger.jobs[job.fingerprint] = job.model_copy(update={"name_at_vendor": name})
 
-    world.sweep(minutes=3)
-    assert world.only_job.state is JobState.UNKNOWN
+        world.sweep(minutes=3)
+        assert world.only_job.state is JobState.UNKNOWN
 
 
 def test_the_credits_of_an_attempt_stay_spent_if_one_before_it_serves(world: World) -> None:
@@ -387,6 +391,7 @@ def test_nothing_is_paid_again_while_no_answer_says_whose_a_project_is(
     world.sweep(minutes=1)
     paid = world.only_job.project_id, len(world.upscaler.creates)
     assert paid == (("lost", 0) if is_answered else ("project-1", 1))
+    assert is_answered or world.only_job.hinted_at is None
 
 
 def test_a_project_of_an_attempt_before_the_one_being_paid_is_kept_and_named(world: World) -> None:
@@ -632,7 +637,21 @@ def test_who_waits_for_a_known_project_is_woken_or_else_the_sweep_looks(
     assert (world.only_job.due == world.clock()) is is_due
     attempt = world.ledger.attempt(job.attempt_id or "")
     assert attempt is not None
-    assert attempt.noted == ()
+    assert attempt.noted == world.only_job.doubtful_attempts == ()
+
+
+def test_a_project_is_noted_before_its_job_gets_the_hint(world: World) -> None:
+    drop(world, LOST)
+    hints: list[Any] = []
+
+    def note(*_: str) -> None:
+        hints.append(world.only_job.hints)
+
+    with mock.patch.object(world.ledger, "note_project", note):
+        tell(world, made(world))
+
+    assert hints == [()]
+    assert world.only_job.hints != ()
 
 
 @pytest.mark.parametrize("state", sorted(JobState))
@@ -694,6 +713,9 @@ def test_an_event_comes_again_if_its_job_is_always_changed_first(
         with pytest.raises(LedgerConflict):
             tell(world, name)
     assert world.only_job.hints == ()
+    with mock.patch.object(world.ledger, "write", side_effect=[LedgerConflict, None]) as write:
+        tell(world, name)
+    assert write.call_count == 2
 
     tell(world, name)
     assert len(world.only_job.hints) == 1

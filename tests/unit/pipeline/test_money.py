@@ -451,6 +451,7 @@ def test_a_copy_of_what_was_given_up_is_told_of_which_attempt(world: World) -> N
         (DropState.FAILED, 2, None, JobState.ABANDONED, False),
         (DropState.FAILED, 2, None, JobState.READY, False),
         (DropState.FAILED, 2, "p", JobState.SUBMITTED, False),
+        (DropState.FAILED, 2, "q", JobState.READY, False),
         (DropState.FAILED, 2, "q", JobState.SUBMITTED, True),
         (DropState.FAILED, 1, "q", JobState.SUBMITTED, False),
         (DropState.CANCELED, 2, "q", JobState.SUBMITTED, True),

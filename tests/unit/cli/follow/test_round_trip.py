@@ -312,13 +312,38 @@ def test_a_result_that_is_here_is_not_fetched_again(trip: Trip) -> None:
 
 def test_other_bytes_at_a_results_place_are_not_the_result(trip: Trip) -> None:
     trip.out.mkdir()
-    (trip.out / "a.png").write_bytes(b"pix")
-    delivered = manifest("a.jpg", DELIVERED, output="a.png")
-    target = ScriptedTarget([step(delivered), step(delivered) | {"a.png": b"pixels"}])
+    (trip.out / "a.jpg@2x.png").write_bytes(b"pix")
+    delivered = manifest("a.jpg", DELIVERED, output="a.jpg@2x.png")
+    target = ScriptedTarget([step(delivered)])
     target.can_retry = False
     drop = trip(target, "a.jpg")["a.jpg"]
     assert target.retried == ["a.jpg"]
-    assert "a.png: the paid result no longer exists" in (drop.trouble or "")
+    assert "a.jpg@2x.png: the paid result no longer exists" in (drop.trouble or "")
+
+
+@pytest.mark.parametrize("known", [None, b"{", b"", b"a person's"])
+def test_a_named_result_replaces_only_what_a_run_has_written(
+    trip: Trip, known: bytes | None
+) -> None:
+    """Above all not the image itself, which may have the same name."""
+    place, before = trip.out / "a.jpg", manifest("a.jpg", DELIVERED, output="a.jpg")
+    trip.out.mkdir()
+    place.write_bytes(b"earlier")
+    sha256 = hashlib.sha256(known or b"earlier").hexdigest()
+    output = before.jobs[0].output
+    assert output is not None
+    earlier = output.model_copy(update={"sha256": sha256, "bytes": len(b"earlier")})
+    jobs = (before.jobs[0].model_copy(update={"output": earlier}),)
+    told = before.model_copy(update={"jobs": jobs}).model_dump_json().encode()
+    if known is not None:
+        (trip.out / manifest_key("a.jpg")).write_bytes(known if known == b"{" else told)
+
+    target = ScriptedTarget([step(before) | {"a.jpg": b"pixels"}])
+    drop = trip(target, "a.jpg")["a.jpg"]
+    assert drop.is_as_asked == (known == b"")
+    assert place.read_bytes() == (b"pixels" if known == b"" else b"earlier")
+    if known != b"":
+        assert f"{place}: is not replaced, as it is no result" in (drop.trouble or "")
 
 
 def test_images_of_an_earlier_run_are_followed_without_dropping_them(trip: Trip) -> None:

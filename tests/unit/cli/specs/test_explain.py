@@ -154,5 +154,5 @@ def test_text_is_a_table_for_the_spec_and_for_each_rendition(
     assert "wait_for_completion false cat.jpg.yaml:1:22" in lines
     assert "max_credits - default" in lines
     assert "renditions[0]: 4x balanced, 200 credits" in lines
-    assert "renditions[1]: 4x balanced, 200 credits, the upscale of renditions[0]" in lines
+    assert "renditions[1]: 4x balanced, the upscale of renditions[0]" in lines
     assert "scale_factor 4 cat.jpg.yaml:2:29 2 (parameter DefaultScaleFactor)" in lines

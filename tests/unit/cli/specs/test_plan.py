@@ -13,7 +13,7 @@ from dropscale.ledger.jobs import Job, Parameters
 from dropscale.ledger.states import JobState
 from dropscale.upscaler import Mode
 from dropscale_cli.errors import NothingToDrop
-from dropscale_cli.files.drops import find_drops
+from dropscale_cli.files.drops import find_drops, specs_above
 from dropscale_cli.files.state_folder import KeptLedger
 from dropscale_cli.specs.bill import bill_for
 from dropscale_cli.specs.plan import tell_plan
@@ -130,7 +130,7 @@ def test_skipping_is_no_refusal(write: Write, shown: Plan) -> None:
     write("big.png.yaml", "skip_if: {min_width: 900}")
     code, lines = shown()
     assert code == 0
-    assert lines[-1].startswith("0 upscales of 0 images: 0 credits, $0.00")
+    assert lines[-1].startswith("0 upscales of 0 images: 0 credits; ")
 
 
 def test_one_image_is_no_plural(write: Write, shown: Plan) -> None:
@@ -297,3 +297,24 @@ def test_what_a_result_will_lack_is_reported_before_paying(
         "c.jpg": [{"code": "NoRoom", "message": no_room}],
         "d.png": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "above"),
+    [
+        ("photos/sub", ["dropscale.yml", "photos/dropscale.yaml"]),
+        ("photos/sub/a.png", ["dropscale.yml", "photos/dropscale.yaml"]),
+        ("photos", ["dropscale.yml"]),
+        (".", []),
+        ("..", []),
+    ],
+)
+def test_a_spec_above_what_is_given_is_not_passed_over_in_silence(
+    given: str, above: list[str], write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for spec in "dropscale.yml", "photos/dropscale.yaml", "photos/sub/dropscale.yaml":
+        write(spec, "scale_factor: 4")
+    write("photos/sub/a.png", png())
+    monkeypatch.chdir(tmp_path)
+    told = [line.split()[1] for line in specs_above(Path(given))]
+    assert sorted(told) == above
