@@ -383,7 +383,22 @@ def test_two_drops_that_wake_a_batch_at_once_both_do(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    "key", ["=1+1", "+1", "-1", "@a", "\t=1", "  =1", "\uff1d1", "a\r\nb", 'a"b', "a,b", "a;b", "é"]
+    "key",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@a",
+        "\t=1",
+        "  =1",
+        "\uff1d1",
+        "a\r\nb",
+        'a"b',
+        "a,b",
+        "a;b",
+        "a; =1",
+        "é",
+    ],
 )
 def test_no_cell_of_a_table_is_a_formula_and_each_image_has_one_line(key: str) -> None:
     line = BatchLine(drop_id="d", key=key, state=DropState.DELIVERED)
@@ -394,8 +409,9 @@ def test_no_cell_of_a_table_is_a_formula_and_each_image_has_one_line(key: str) -
     assert len(text.splitlines()) == 2
     ((row),) = csv.DictReader(io.StringIO(text))
     cell = row["key"]
-    assert not cell.lstrip().startswith(tuple("=+-@\uff1d\uff0b\uff0d\uff20"))
-    assert cell.removeprefix("'") == key.replace("\r", " ").replace("\n", " ")
+    signs = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+    assert not [part for part in cell.split(";") if part.lstrip().startswith(signs)]
+    assert cell.replace("'", "") == key.replace("\r", " ").replace("\n", " ")
 
 
 def test_reports_have_keys_of_their_own() -> None:
