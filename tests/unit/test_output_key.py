@@ -14,7 +14,7 @@ from dropscale.results.manifest import manifest_key
 from dropscale.results.output_key import (
     MOST_PREFIX_BYTES,
     claimed_name,
-    names_claimed_for,
+    name_claimed_for,
     output_key,
 )
 from dropscale.specs.effective import EffectiveSpec, OutputSettings
@@ -45,6 +45,9 @@ renditions = st.fixed_dictionaries(
     {"output": outputs},
     optional={"scale_factor": st.just(4), "download_directory": st.just("a")},
 )
+_AS_JPEG: dict[str, object] = {"output": {"format": "jpeg"}}
+_ENDED: dict[str, object] = {"output": {"format": "jpeg", "name": "{stem}{ext}"}}
+_TWICE: dict[str, object] = {"output": {"format": "png", "name": "{stem}.jpg{ext}"}}
 
 
 def planned(key: str, wanted: list[dict[str, object]]) -> dict[str, Rendition]:
@@ -78,6 +81,9 @@ def keys_of(key: str, rendition: Rendition) -> set[str]:
     "a.jpg",
     {},
 )
+@example("cat.jpg", [_TWICE, _ENDED], "cat.jpg", {})
+@example("cat.jpg", [_TWICE], "cat.png", _ENDED)
+@example("b.jpg", [{"output": {"name": "cat.jpg@2x.jpg{ext}"}}], "cat.jpg", _AS_JPEG)
 def test_outputs_of_one_key_are_refused_in_one_drop_and_claimed_by_one_of_two(
     key: str, wanted: list[dict[str, object]], other: str, others: dict[str, object]
 ) -> None:
@@ -105,7 +111,7 @@ def test_a_key_is_in_the_folder_of_its_image_and_shows_what_is_claimed(
             assert not found.endswith(MANIFEST_SUFFIX)
             assert len(found.encode()) <= MOST
             if len(key) < 900:
-                assert claimed_name(key, rendition) in names_claimed_for(found)
+                assert claimed_name(key, rendition) == name_claimed_for(found)
 
 
 @EXAMPLES

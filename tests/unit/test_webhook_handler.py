@@ -99,6 +99,7 @@ def test_the_vendor_is_to_send_again_what_could_not_be_noted(edge: Edge) -> None
 
     edge.received.failure, edge.missing_secret = None, True
     assert edge(request(CAT)) == (503, ["webhooks_failed"])
+    assert edge(request(CAT, headers=None)) == (401, [])  # Not the vendor's, whatever the secret.
 
     edge.missing_secret = False
     assert edge(request(CAT)) == (200, ["webhook_events"])

@@ -24,9 +24,8 @@ from pydantic import ValidationError
 from dropscale.coded_warning import WarningCode
 from dropscale.ledger.drops import Output
 from dropscale.results.manifest import Manifest
-from dropscale.results.output_key import names_claimed_for
 from dropscale.specs.keys import MANIFEST_SUFFIX
-from dropscale.specs.output_name import is_like_default
+from dropscale.specs.output_name import is_like_default, without_endings
 
 STATE_NAME = ".dropscale"
 """The folder in an output folder where runs keep their state."""
@@ -231,8 +230,7 @@ def require_own(out: Path, key: str, manifest: str) -> None:
         FileExistsError: there is a file that is not known to be a result.
     """
     there = ResultPath(out, key).path
-    names = (path.rpartition("/")[2] for path in names_claimed_for(key))
-    if not there.is_file() or any(is_like_default(name) for name in names):
+    if not there.is_file() or is_like_default(without_endings(key).rpartition("/")[2]):
         return
     known = result_below(out, manifest)
     with suppress(OSError, ValidationError):

@@ -49,7 +49,7 @@ class ReceiveWebhook:
             WebhookRefused: it is not the vendor's.
         """
         headers, body = request.get("headers") or {}, _raw_body(request)
-        event = verified_event(headers, body, self.secret(), self.clock())
+        event = verified_event(headers, body, self.secret, self.clock())
         return Received(event, 0 if event is None else self.receive(event))
 
 

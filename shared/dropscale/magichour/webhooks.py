@@ -6,7 +6,7 @@ whether a retry is signed anew; the vendor retries for up to 24 hours.
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -74,14 +74,14 @@ class WebhookUnreadable(WebhookRefused):
 
 
 def verified_event(
-    headers: Mapping[str, str], body: bytes, secret: str, now: datetime
+    headers: Mapping[str, str], body: bytes, secret: Callable[[], str], now: datetime
 ) -> ProjectEvent | None:
     """Return a webhook's event; None: it is the vendor's, but about another tool's project.
 
     Args:
         headers: the request's, in any case.
         body: the raw bytes, as they were signed.
-        secret: the webhook's secret, from the vendor's page.
+        secret: returns the secret, from the vendor's page; called only for what is signed.
         now: the current time, in UTC.
 
     Raises:
@@ -93,7 +93,7 @@ def verified_event(
         )
     timestamp = _header(headers, TIMESTAMP_HEADER)
     signature = _header(headers, SIGNATURE_HEADER)
-    expected = signature_of(timestamp, body, secret)
+    expected = signature_of(timestamp, body, secret())
     if not hmac.compare_digest(expected.encode(), signature.encode()):
         raise WebhookForged(
             "the signature does not match body, time and secret",

@@ -32,7 +32,7 @@ from dropscale.ledger.store import (
 from dropscale.pipeline.parts.claim_names import claims_of
 from dropscale.pipeline.parts.ports import Clock, ResultsBucket
 from dropscale.results.manifest import Manifest, ManifestJob
-from dropscale.results.output_key import names_claimed_for, parameters_in
+from dropscale.results.output_key import name_claimed_for, parameters_in
 from dropscale.specs.effective import EffectiveRendition, OutputSettings
 from dropscale.specs.keys import MANIFEST_SUFFIX
 
@@ -106,7 +106,7 @@ class RebuildLedger:
         if found.sha256 not in {None, found.labels.sha256}:
             return  # The bytes are not those that the labels describe.
         rebuilt.done["outputs"] += 1
-        self._claim_names(key, self.ledger.drop(found.labels.drop_id or ""))
+        self._claim_name(key, self.ledger.drop(found.labels.drop_id or ""))
         now, fingerprint = self.clock(), found.labels.fingerprint
         # The vendor has no project of this made-up id; the result comes from the bucket.
         project_id = found.labels.project_id or f"kept-{fingerprint[:24]}"
@@ -159,15 +159,13 @@ class RebuildLedger:
                 claims = [one for one in claims if one.claim.name != taken.name]
         return True
 
-    def _claim_names(self, key: str, drop: Drop | None) -> None:
+    def _claim_name(self, key: str, drop: Drop | None) -> None:
         """Let the name of an output belong to its drop, also if no manifest names it any more."""
-        names = names_claimed_for(key)
-        if drop is None or any(self.ledger.claim(name) for name in names):
+        name = name_claimed_for(key)
+        if drop is None or self.ledger.claim(name) is not None:
             return
-        for name in names:
-            with suppress(NameTaken):
-                claim = Claim(name=name, drop_id=drop.id, key=drop.source.key)
-                self.ledger.write(ClaimName(claim))
+        with suppress(NameTaken):
+            self.ledger.write(ClaimName(Claim(name=name, drop_id=drop.id, key=drop.source.key)))
 
 
 def _merged(known: Job | None, told: Job) -> Job:

@@ -1,5 +1,6 @@
 """Retry: tries again, at a person's request, a drop that was not delivered."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -46,9 +47,11 @@ class Retry:
         Pays again for an upscale whose credits were refunded. Evaluates a drop that never was, if
         its image still exists.
         """
-        again = [one for one in drop.renditions.values() if self._can_be_tried(drop, one)]
-        names = dict.fromkeys(rendition.fingerprint for rendition in again)
-        tried = [self._try_again(drop.id, name, remaining) for name in names]
+        again: dict[str, set[str]] = {}
+        for one in drop.renditions.values():
+            if self._can_be_tried(drop, one):
+                again.setdefault(one.fingerprint, set()).add(one.id)
+        tried = [self._try_again(drop.id, name, ids, remaining) for name, ids in again.items()]
         if not drop.is_evaluated:
             tried.append(self._resubmit(drop))
         return any(tried)
@@ -71,12 +74,17 @@ class Retry:
         name = self.follow.execution_name(drop.id, rendition)
         return self.follow.executions.status(name) is ExecutionStatus.RUNNING
 
-    def _try_again(self, drop_id: str, fingerprint: str, remaining: RemainingTime) -> bool:
+    def _try_again(
+        self, drop_id: str, fingerprint: str, ids: Set[str], remaining: RemainingTime
+    ) -> bool:
+        """Try those of a job's renditions again; its other files stay as they are."""
+
         def want(drop: Drop, job: Job) -> tuple[Drop, Job]:
             now = self.clock()
             wanted = [
                 rendition.want_again(is_collected=True)
                 for rendition in drop.renditions_of(fingerprint)
+                if rendition.id in ids
             ]
             return drop.with_renditions(wanted, now), job.take_drop(now, now + REVIEW)
 

@@ -7,7 +7,13 @@ from dropscale import upscaler
 from dropscale.ledger.drops import Rendition
 from dropscale.specs.effective import OutputFormat
 from dropscale.specs.keys import MAX_KEY_BYTES
-from dropscale.specs.output_name import CUT_DIGITS, default_suffix, is_like_default, without_case
+from dropscale.specs.output_name import (
+    CUT_DIGITS,
+    claimable,
+    default_suffix,
+    is_like_default,
+    without_endings,
+)
 from dropscale.upscaler import Mode
 
 MOST_PREFIX_BYTES = 200
@@ -15,7 +21,6 @@ MOST_PREFIX_BYTES = 200
 
 _ROOM = MAX_KEY_BYTES - MOST_PREFIX_BYTES
 _LONGEST_ENDING = 12
-_ENDINGS = frozenset(upscaler.EXTENSION_BY_TYPE.values())
 
 
 def output_key(input_key: str, rendition: Rendition, image_type: str) -> str:
@@ -35,24 +40,20 @@ def output_key(input_key: str, rendition: Rendition, image_type: str) -> str:
 
 
 def claimed_name(input_key: str, rendition: Rendition) -> str:
-    """Return what no other drop's output may have as its key without the ending.
+    """Return what no other drop's output may have as its key without endings.
 
     Default names contain the input's whole key, in its case. Others are compared without case, as
     many file systems do; they never look like default ones (`is_like_default`), nor like
     manifests, whose ending is no image's.
     """
     path = output_path(input_key, rendition)
-    return path if rendition.output_settings.name is None else without_case(path)
+    return path if rendition.output_settings.name is None else claimable(path)
 
 
-def names_claimed_for(key: str) -> list[str]:
-    """Return what may be claimed for an output, judging by its key: it can have two endings."""
-    stem, _, ending = key.rpartition(".")
-    paths = [stem] if ending in _ENDINGS else []
-    stem, _, ending = stem.rpartition(".")
-    paths += [stem] if paths and ending in _ENDINGS else []
-    names = [(path, path.rpartition("/")[2]) for path in paths]
-    return [path if is_like_default(name) else without_case(path) for path, name in names]
+def name_claimed_for(key: str) -> str:
+    """Return what is claimed for an output, judging by its key."""
+    path = without_endings(key)
+    return path if is_like_default(path.rpartition("/")[2]) else claimable(path)
 
 
 def output_path(input_key: str, rendition: Rendition) -> str:

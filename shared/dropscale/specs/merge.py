@@ -26,6 +26,7 @@ from dropscale.specs.output_name import (
     PLACEHOLDER,
     PLACEHOLDERS,
     NamedOutput,
+    claimable,
     default_suffix,
     without_case,
 )
@@ -314,7 +315,7 @@ def _clashes(layers: Sequence[Layer], items: Sequence[Setting], key: str) -> Ite
     Two outputs can share a name only if their formats, and so their endings, certainly differ.
     """
     files: dict[tuple[object, ...], Setting] = {}
-    by_name: dict[tuple[str | None, str], dict[OutputFormat, Setting]] = {}
+    by_name: dict[tuple[str | None, str], dict[OutputFormat, tuple[str, Setting]]] = {}
     for index, (layer, item) in enumerate(zip(layers, items, strict=True)):
         wanted, field = EffectiveRendition(**_values(layer)), f"renditions[{index}]"
         given = wanted.output.name
@@ -326,14 +327,14 @@ def _clashes(layers: Sequence[Layer], items: Sequence[Setting], key: str) -> Ite
             yield item.origin.error(field, what, "leave one out")
             continue
         name = without_case(name) if name else default_suffix(wanted.scale_factor, wanted.mode)
-        destination, own = (wanted.download_directory, name), wanted.output.format
-        for other, first in by_name.setdefault(destination, {}).items():
-            if own is other or OutputFormat.KEEP in {own, other}:
+        destination, own = (wanted.download_directory, claimable(name)), wanted.output.format
+        for other, (others_name, first) in by_name.setdefault(destination, {}).items():
+            if name != others_name or own is other or OutputFormat.KEEP in {own, other}:
                 what = f"would have the output name of the one at {first.origin}"
                 hint = "give one its own output.name or download_directory"
                 yield item.origin.error(field, what, hint)
                 break
-        by_name[destination].setdefault(own, item)
+        by_name[destination].setdefault(own, (name, item))
 
 
 def _beyond_all_prompts(

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from dropscale.specs.keys import KeyKind, kind_by_name
-from dropscale.upscaler import SCALE_FACTORS, Mode
+from dropscale.upscaler import EXTENSION_BY_TYPE, SCALE_FACTORS, Mode
 
 ENDING = "{ext}"
 PLACEHOLDERS = ("stem", "scale", "mode", "preset", "folder", "hash", "ext")
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 HASH_DIGITS = 8
+_ENDINGS = frozenset(EXTENSION_BY_TYPE.values())
 CUT_DIGITS = 16
 """The digits of the hash in which a key ends that is too long for S3."""
 
@@ -73,12 +74,27 @@ def without_case(path: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
+def without_endings(path: str) -> str:
+    """Return an output's path without any of the endings that outputs can have.
+
+    An output that could not be written in its format has two, so `cat.jpg.png` may be that of
+    `cat` as well as that of `cat.jpg`.
+    """
+    stem, _, ending = path.rpartition(".")
+    return without_endings(stem) if ending.casefold() in _ENDINGS else path
+
+
+def claimable(path: str) -> str:
+    """Return a form that is equal for paths, with or without endings, that may be one output."""
+    return without_case(without_endings(path))
+
+
 def is_like_default(name: str) -> bool:
-    """Whether a name without its ending may be a default one, such as `cat.jpg@2x`.
+    """Whether a name, with or without endings, may be a default one, such as `cat.jpg@2x`.
 
     No template may become one, so that it never is the name of another drop's output.
     """
-    name = without_case(name)
+    name = claimable(name)
     for suffix in (default_suffix(factor, mode) for factor in SCALE_FACTORS for mode in Mode):
         if name.endswith(suffix):
             key = name.removesuffix(suffix)

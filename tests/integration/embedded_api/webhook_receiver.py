@@ -43,7 +43,7 @@ class Receiver:
     def receive(self, headers: Any, body: bytes) -> int:
         """Note a request, and return the answer's status."""
         try:
-            event = verified_event(dict(headers), body, self.secret, datetime.now(UTC))
+            event = verified_event(dict(headers), body, lambda: self.secret, datetime.now(UTC))
         except WebhookForged:
             event = None
         with self.changed:

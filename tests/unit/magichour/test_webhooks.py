@@ -40,7 +40,9 @@ def headers_of(body: bytes, timestamp: str = TIMESTAMP, secret: str = SECRET) ->
 
 
 def received(body: bytes, headers: dict[str, str] | None = None) -> ProjectEvent | None:
-    return verified_event(headers_of(body) if headers is None else headers, body, SECRET, NOW)
+    return verified_event(
+        headers_of(body) if headers is None else headers, body, lambda: SECRET, NOW
+    )
 
 
 def flipped(text: bytes, bit: int) -> bytes:

@@ -293,7 +293,7 @@ def test_a_large_batch_is_read_over_several_runs_a_part_of_its_report_in_each(
     assert (settlement.parts, settlement.totals.images) == (parts, count)
     assert found[-1]["totals"]["credits"] == settlement.totals.credits == 50 * count
     assert all(len(one["images"]) <= 2 for one in found)
-    assert [one["is_last"] for one in found[:-1]] == [False] * (parts - 1)
+    assert [one["is_last"] for one in found] == [*[False] * (parts - 1), True]
 
 
 def test_many_drops_do_not_compete_for_their_batchs_row() -> None:

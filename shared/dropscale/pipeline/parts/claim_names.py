@@ -86,9 +86,11 @@ def claims_of(drop: Drop, renditions: Iterable[Rendition]) -> list[ClaimName]:
 def releases_of(before: Drop, after: Drop) -> list[ReleaseName]:
     """Return the releases of names that a step of a drop leaves, and that no output can have.
 
-    What has had a project may be in the results, or on its way there.
+    Once anything of a drop has had a project, it keeps all its names: outputs of specs before the
+    latest may be in the results, too, or on their way there.
     """
-    unused = [one for one in before.renditions.values() if not one.may_have_output]
+    left = before.renditions.values()
+    if any(one.may_have_output for one in left):
+        return []
     kept = {one.claim.name for one in claims_of(after, after.renditions.values())}
-    left = [one.claim for one in claims_of(before, unused) if one.claim.name not in kept]
-    return [ReleaseName(claim) for claim in left]
+    return [ReleaseName(one.claim) for one in claims_of(before, left) if one.claim.name not in kept]

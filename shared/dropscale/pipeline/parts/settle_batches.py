@@ -51,8 +51,10 @@ class SettleBatch:
 
     def _report(self, batch: Batch, prepared: Settlement) -> bool:
         """Write the next part of a quiet batch's report; return whether it was the last."""
-        lines = self.ledger.batch_lines(batch.id, prepared.cursor, self.most_lines)
-        now, is_last = self.clock(), len(lines) < self.most_lines
+        # One more tells whether these are the last.
+        lines = self.ledger.batch_lines(batch.id, prepared.cursor, self.most_lines + 1)
+        is_last = len(lines) <= self.most_lines
+        lines, now = lines[: self.most_lines], self.clock()
         if any(line.is_open for line in lines):
             self._save(batch.wait(now))
             return False
