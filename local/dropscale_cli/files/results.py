@@ -257,7 +257,9 @@ def result_below(out: Path, key: str) -> Path | None:
 def advice_on_missing(manifest: Manifest, command: str) -> str:
     """Say how a delivered file that is missing comes back; `command` fetches it from the vendor."""
     if any(warning.code is WarningCode.FORGOTTEN for warning in manifest.warnings):
-        return "it was deleted at Magic Hour: put the file back, or pay again by another `revision`"
+        return (
+            f"deleted at Magic Hour; made from another file of its upscale, if any, by: {command}"
+        )
     return f"free again by: {command}"
 
 

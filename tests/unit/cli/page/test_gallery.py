@@ -247,7 +247,7 @@ def test_a_missing_result_is_reported_with_how_to_get_it(results: Results) -> No
     told = manifest("a b.jpg", DELIVERED, output="a b.png")
     results.add(told.model_copy(update={"warnings": (forgotten,)}))
     (results.out / "a b.png").unlink()
-    assert "it was deleted at Magic Hour: put the file back" in results.page().text()
+    assert "deleted at Magic Hour; made from another file" in results.page().text()
 
 
 def test_totals_count_a_shared_job_once_and_say_whether_it_was_charged(results: Results) -> None:
