@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from dropscale.coded_warning import WarningCode
 from dropscale.ledger.drops import Output
 from dropscale.results.manifest import Manifest
 from dropscale.specs.keys import MANIFEST_SUFFIX
@@ -251,6 +252,15 @@ def result_below(out: Path, key: str) -> Path | None:
         return next((path for path in candidates if path.is_file()), None)
     except (OSError, ValueError):  # it leads out, or a file cannot have that name
         return None
+
+
+def advice_on_missing(manifest: Manifest, command: str) -> str:
+    """Say how a delivered file that is missing comes back; `command` fetches it from the vendor."""
+    if any(warning.code is WarningCode.FORGOTTEN for warning in manifest.warnings):
+        return (
+            f"deleted at Magic Hour; made from another file of its upscale, if any, by: {command}"
+        )
+    return f"free again by: {command}"
 
 
 def collected_file(out: Path, output: Output) -> Path | None:

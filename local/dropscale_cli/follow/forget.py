@@ -41,7 +41,9 @@ def forget_image(key: str, place: Place, options: Agreement) -> None:
     if options.as_json:
         say_json({"key": key, "deleted": deleted})
     else:
-        console.say(f"{key}: deleted at Magic Hour: {', '.join(deleted) or 'nothing was left'}")
+        console.say(
+            f"{key}: deleted at Magic Hour: {', '.join(deleted) or 'nothing was left to delete'}"
+        )
 
 
 def agree_to_deletion(drop: Drop, console: Terminal, *, is_agreed: bool) -> None:

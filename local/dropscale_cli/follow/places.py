@@ -18,7 +18,7 @@ from dropscale.pipeline.parts.ports import OutputLabels
 from dropscale.results.manifest import manifest_of
 from dropscale_cli.errors import JournalStopped, StartFailed, UnusablePath
 from dropscale_cli.files.drops import Drops
-from dropscale_cli.files.results import collected_file
+from dropscale_cli.files.results import advice_on_missing, collected_file
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.page.gallery import LivePage
 from dropscale_cli.specs.bill import Bill, bill_for, lines_about
@@ -302,13 +302,14 @@ class OutputFolder:
     def as_it_stands(self, drop: Drop) -> FollowedDrop:
         """See `Place.as_it_stands`."""
         out, followed = self.folder.out, followed_drop_of(drop)
-        outputs = [job.output for job in manifest_of(drop).jobs if job.output]
+        manifest = manifest_of(drop)
+        outputs = [job.output for job in manifest.jobs if job.output]
         found = {output.key: collected_file(out, output) for output in outputs}
         missing = [key for key, file in found.items() if file is None]
         followed = replace(followed, files=tuple(file for file in found.values() if file))
         if missing:
-            command = self.command("retry", drop.source.key)
-            trouble = f"{self.results}{missing[0]} is missing; free again by: {command}"
+            advice = advice_on_missing(manifest, self.command("retry", drop.source.key))
+            trouble = f"{self.results}{missing[0]} is missing; {advice}"
             return replace(followed, trouble=trouble)
         return followed
 

@@ -28,6 +28,7 @@ from dropscale.pipeline.parts.spec_resolver import (
     SidecarMissing,
     SpecResolver,
 )
+from dropscale.results.output_key import foreseen_key
 from dropscale.specs.keys import KeyKind, folded, kind_of, means_folder_spec
 from dropscale_cli.files.drops import LocalBucket
 from dropscale_cli.specs.bill import PlannedDrop, losses_of, planned_drop
@@ -170,7 +171,11 @@ class StackPlanner:
         return PlannedChange(
             key=key,
             now=_in_words(drop),
-            then=_planned_in_words(planned) + _batch_in_words(before, batch),
+            then=(
+                _planned_in_words(planned)
+                + _files_in_words(drop, planned)
+                + _batch_in_words(before, batch)
+            ),
             credits=sum({one.fingerprint: one.parameters.credits for one in unpaid}.values()),
             is_known=drop is not None,
             refusal=None if planned.is_skipped else planned.refusal,
@@ -239,7 +244,11 @@ def _is_change(drop: Drop | None, planned: PlannedDrop) -> bool:
 
 
 def _destinations(renditions: Iterable[Rendition]) -> dict[str, tuple[object, ...]]:
-    return {one.id: (one.directory, one.output_settings) for one in renditions}
+    return {one.id: _destination(one) for one in renditions}
+
+
+def _destination(rendition: Rendition) -> tuple[object, ...]:
+    return rendition.directory, rendition.output_settings
 
 
 def _current(drop: Drop) -> list[Rendition]:
@@ -260,6 +269,19 @@ def _planned_in_words(planned: PlannedDrop) -> str:
     if planned.refusal is not None:
         return f"{'skipped' if planned.is_skipped else 'rejected'}: {planned.refusal.message}"
     return _list_renditions(planned.renditions) or "waiting for its sidecar"
+
+
+def _files_in_words(drop: Drop | None, planned: PlannedDrop) -> str:
+    """Return which files of known upscales are written anew, to be put after the upscales."""
+    before: dict[str, set[tuple[object, ...]]] = {}
+    for one in _current(drop) if drop else ():
+        before.setdefault(one.fingerprint, set()).add(_destination(one))
+    keys = [
+        foreseen_key(planned.source.key, one)
+        for one in planned.renditions
+        if one.fingerprint in before and _destination(one) not in before[one.fingerprint]
+    ]
+    return f", written as {', '.join(keys)}" if keys else ""
 
 
 def _batch_in_words(before: str | None, after: str | None) -> str:

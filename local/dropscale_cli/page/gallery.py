@@ -26,7 +26,7 @@ from dropscale.ledger.states import DropState
 from dropscale.results.manifest import Manifest, manifest_key
 from dropscale.specs.keys import MANIFEST_SUFFIX
 from dropscale_cli.errors import NoResults, PageUnwritable
-from dropscale_cli.files.results import PathInside, result_below
+from dropscale_cli.files.results import PathInside, advice_on_missing, result_below
 from dropscale_cli.files.state_folder import StateFolder
 from dropscale_cli.options import FOLDER, ended_by_signals
 from dropscale_cli.page.cards import Card, CardMaker, Thumbnails
@@ -249,7 +249,7 @@ def drops_in(folder: Path) -> Iterator[FollowedDrop]:
             version_id=manifest.source.version_id,
             dropped_at=0.0,
             manifest=manifest,
-            trouble=_explain_missing(folder, manifest.source.key, missing[0]) if missing else None,
+            trouble=_explain_missing(folder, manifest, missing[0]) if missing else None,
         )
 
 
@@ -268,11 +268,11 @@ def _as_it_lies(manifest: Manifest, place: str) -> Manifest:
     return Manifest.model_validate(data)
 
 
-def _explain_missing(folder: Path, key: str, result: str) -> str:
+def _explain_missing(folder: Path, manifest: Manifest, result: str) -> str:
     if StateFolder(folder).api_name() is None:
         return f"{result} is not in this folder. Sync the results bucket again."
-    command = shlex.join(["dropscale", "retry", key, "--out", str(folder)])
-    return f"{result} is not in this folder; free again by: {command}"
+    command = shlex.join(["dropscale", "retry", manifest.source.key, "--out", str(folder)])
+    return f"{result} is not in this folder; {advice_on_missing(manifest, command)}"
 
 
 def _require_ours(page: Path) -> None:

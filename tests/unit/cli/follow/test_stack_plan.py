@@ -95,6 +95,27 @@ def test_another_batch_is_a_change_that_costs_nothing(world: World) -> None:
     assert told == [f"2x balanced, no longer in batch a/{batch}" for batch in ("summer", "spring")]
 
 
+@pytest.mark.parametrize(
+    ("spec", "then"),
+    [
+        ("output: {quality: 60}", "2x balanced, written as a/cat.png@2x.*"),
+        ("output: {format: jpeg}", "2x balanced, written as a/cat.png@2x.jpg"),
+        ("output: {name: 'x{ext}', format: webp}", "2x balanced, written as a/x.webp"),
+        ("download_directory: print", "2x balanced, written as print/a/cat.png@2x.*"),
+        (
+            "renditions: [{output: {format: png}}, {output: {format: jpeg}}]",
+            "2 of 2x balanced, written as a/cat.png@2x.png, a/cat.png@2x.jpg",
+        ),
+        ("output: {format: jpeg}\nscale_factor: 4", "4x balanced"),
+    ],
+)
+def test_a_change_of_files_alone_says_what_is_written(world: World, spec: str, then: str) -> None:
+    world.drop("a/cat.png", png())
+    world.put("a/dropscale.yaml", spec)
+    (cat,) = planned(world)
+    assert cat.then == then
+
+
 def test_images_from_before_the_stack_are_planned_by_their_beginnings(world: World) -> None:
     world.put("old.png", png() + bytes(1_000_000))
     world.put("skipped.png", png(900, 900))

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.drops import Download, Reason, TimelineEntry
 from dropscale.ledger.jobs import Parameters
 from dropscale.ledger.states import DropState
@@ -242,6 +243,11 @@ def test_a_missing_result_is_reported_with_how_to_get_it(results: Results) -> No
     page = results.page()
     assert f"dropscale retry 'a b.jpg' --out {results.out}" in page.text()
     assert page.title == "0 of 1 done"
+    forgotten = CodedWarning(WarningCode.FORGOTTEN, "p was deleted")
+    told = manifest("a b.jpg", DELIVERED, output="a b.png")
+    results.add(told.model_copy(update={"warnings": (forgotten,)}))
+    (results.out / "a b.png").unlink()
+    assert "deleted at Magic Hour; made from another file" in results.page().text()
 
 
 def test_totals_count_a_shared_job_once_and_say_whether_it_was_charged(results: Results) -> None:
