@@ -4,7 +4,10 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from hypothesis import settings  # it registers what it can only find before it is frozen below
+from hypothesis import (  # it registers what it can only find before it is frozen below
+    HealthCheck,
+    settings,
+)
 from xdist.scheduler import LoadFileScheduling
 
 # A shell that runs the tests in the background ignores Ctrl-C for them, and so for the processes
@@ -12,8 +15,9 @@ from xdist.scheduler import LoadFileScheduling
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # However slow a machine is, no example fails for it. `make chaos` tries more of them.
-settings.register_profile("tests", deadline=None, max_examples=40)
-settings.register_profile("chaos", deadline=None, max_examples=400)
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("tests", patient, max_examples=40)
+settings.register_profile("chaos", patient, max_examples=400)
 settings.load_profile("tests")
 
 

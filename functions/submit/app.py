@@ -85,7 +85,7 @@ def _objects(event: object) -> Iterator[tuple[str, str]]:
     try:
         created = created_objects(event)
     except NotUnderstood as error:
-        # A retry would not help, and the sweep finds objects that submit missed.
+        # A retry would not help, and the sweeper finds objects that submit missed.
         logger.warning("an event is not understood", shape=error.shape)
         return
     for bucket, key in created:

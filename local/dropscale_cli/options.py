@@ -4,11 +4,13 @@ import re
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType, MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -139,6 +141,7 @@ def agree_to_price(price: int, offer: str, console: Terminal, *, is_agreed: bool
 
 _EXIT_CODE = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_AGAIN_SECONDS = 0.05
 
 
 @contextmanager
@@ -154,6 +157,8 @@ def ended_by_signals(
     """
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
+    before = sys.unraisablehook
+    sys.unraisablehook = partial(_interrupt_again, before)
     try:
         yield
     except (KeyboardInterrupt, click.Abort):
@@ -164,12 +169,28 @@ def ended_by_signals(
         command = shlex.join(["dropscale", *(arguments or sys.argv[1:])])
         say(f"Interrupted. {goes_on}".rstrip(), f"{purpose}: {command}", to_stderr=True)
         sys.exit(_EXIT_CODE)
+    finally:
+        sys.unraisablehook = before
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     for number in _SIGNALS:
         signal.signal(number, _pass)
     raise KeyboardInterrupt
+
+
+def _interrupt_again(otherwise: Callable[[Any], object], unraisable: Any) -> None:
+    """Interrupt once more, soon, where Python has dropped the interrupt.
+
+    It drops what is raised in a finaliser or in a callback of the garbage collector.
+    """
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+        otherwise(unraisable)
+        return
+    signal.signal(signal.SIGINT, _interrupt)
+    # To the main thread itself, which may be waiting.
+    to_it = (threading.get_ident(), signal.SIGINT)
+    threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, to_it).start()
 
 
 def _pass(_number: int, _frame: FrameType | None) -> None:

@@ -97,6 +97,9 @@ EQUIVALENT: Mapping[str, str] = MappingProxyType(
             ),
             "it saves a write that changes nothing",
         ),
+        "aws.ledger.DynamoLedger._update_hints: Name(listing)[1] -> true": (
+            f"{_TYPES}a job that gets a hint is due"
+        ),
         "pipeline.parts.adopt._due_after_looks: Compare(state)[1] -> true": (
             "a job that is due too early is looked at once more"
         ),

@@ -1,5 +1,6 @@
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -8,6 +9,8 @@ from typing import IO, Any
 
 import boto3
 import pytest
+
+from dropscale_cli.entry import main
 
 DROPSCALE = Path(sys.executable).with_name("dropscale")
 DEADLINE_SECONDS = 240
@@ -58,6 +61,33 @@ def finish(start: Start) -> Finish:
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     return finish
+
+
+@pytest.fixture
+def refused(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Run a command that is wrong usage in this process: to start one takes far longer."""
+
+    def refused(*arguments: str | Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+        words = [str(DROPSCALE), *map(str, arguments)]
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        monkeypatch.setattr(sys, "argv", words)
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        for name in set(os.environ) - set(environment()):
+            monkeypatch.delenv(name)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        capfd.readouterr()
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        return subprocess.CompletedProcess(words, int(ended.value.code or 0), *capfd.readouterr())
+
+    return refused
 
 
 @pytest.fixture(scope="module")

@@ -55,9 +55,9 @@ def test_a_stack_looks_again_at_the_images_of_a_changed_folder_spec(
     ],
 )
 def test_what_cannot_be_applied_is_wrong_usage(
-    stack: Environment, finish: Finish, arguments: list[str], words: str
+    stack: Environment, refused: Finish, arguments: list[str], words: str
 ) -> None:
-    ended = finish("apply", *arguments, **stack)
+    ended = refused("apply", *arguments, **stack)
 
     assert ended.returncode == 2
     assert words in ended.stderr

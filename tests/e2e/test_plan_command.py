@@ -142,7 +142,11 @@ def test_a_run_charges_what_was_planned_and_the_next_one_what_is_new(folder: Fol
     (folder.photos / "pairs/cat.png.yaml").write_text("{scale_factor: 4, renditions: []}")
     (folder.photos / "broken/dropscale.yaml").write_text("style: {mode: preserve}")
     (folder.photos / "faulty.png").unlink()
+    removed = folder.out / "plain.png@2x.png"
+    content = removed.read_bytes()
+    removed.unlink()
     planned = folder.plan(code=1)
     came = folder.run(code=1)
+    assert removed.read_bytes() == content
     assert came["credits"] == planned["credits"] == 200 + 25
     assert came["credits_before"] == planned["credits_before"]

@@ -147,8 +147,8 @@ def test_one_image_with_json_output_exits_with_0(finish: Finish, tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["", "nowhere"])
-def test_nothing_to_drop_exits_with_2(name: str, finish: Finish, tmp_path: Path) -> None:
-    ended = finish("run", tmp_path / name, "--out", tmp_path / "out")
+def test_nothing_to_drop_exits_with_2(name: str, refused: Finish, tmp_path: Path) -> None:
+    ended = refused("run", tmp_path / name, "--out", tmp_path / "out")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "there is no image" in ended.stderr or "does not exist" in ended.stderr
 
@@ -173,10 +173,10 @@ def priced(tmp_path: Path) -> Path:
 
 
 def test_the_real_api_is_not_called_before_the_price_is_agreed_to(
-    finish: Finish, paid_api: EmbeddedApi, priced: Path, tmp_path: Path
+    refused: Finish, paid_api: EmbeddedApi, priced: Path, tmp_path: Path
 ) -> None:
     key = {"MAGIC_HOUR_API_KEY": paid_api.token, "MAGIC_HOUR_BASE_URL": paid_api.base_url}
-    ended = finish("run", priced, "--out", tmp_path / "out", **key)
+    ended = refused("run", priced, "--out", tmp_path / "out", **key)
     assert ended.returncode == 2
     assert f"Images: 2. They cost up to 25 credits, charged at {paid_api.base_url}" in ended.stderr
     assert "--yes" in ended.stderr
@@ -188,16 +188,18 @@ def test_the_real_api_charges_the_price_that_was_agreed_to(
 ) -> None:
     key = {"MAGIC_HOUR_API_KEY": paid_api.token, "MAGIC_HOUR_BASE_URL": f"{paid_api.base_url}/"}
     ended = finish("run", priced, "--out", tmp_path / "out", "--yes", **key)
-    agreed_to = "tier business, credits left: 1,000,000\nImages: 2. They cost up to 25 credits"
-    assert agreed_to in ended.stdout
+    # On a slow machine, lines between these show that it still works.
+    told, offer = ended.stdout.partition("Images: 2. They cost up to 25 credits")[::2]
+    assert "tier business, credits left: 1,000,000" in told
+    assert offer
     assert "Nothing is charged" not in ended.stdout
     assert "1 of 2 done, 25 credits (charged)" in ended.stdout
     assert ended.returncode == 1  # for the bad one
     assert [entry.credits for entry in paid_api.book.entries(EntryKind.CHARGE)] == [25]
 
 
-def test_an_engine_and_a_key_contradict_each_other(finish: Finish, priced: Path) -> None:
-    ended = finish("run", priced, "--engine", "stub", MAGIC_HOUR_API_KEY="key")
+def test_an_engine_and_a_key_contradict_each_other(refused: Finish, priced: Path) -> None:
+    ended = refused("run", priced, "--engine", "stub", MAGIC_HOUR_API_KEY="key")
     assert ended.returncode == 2
     assert "omit one of them" in ended.stderr
 

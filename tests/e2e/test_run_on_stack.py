@@ -126,12 +126,12 @@ def test_status_can_be_watched(stack: Environment, start: Start) -> None:
 )
 def test_what_makes_no_sense_on_a_stack_is_wrong_usage(
     stack: Environment,
-    finish: Finish,
+    refused: Finish,
     photos: Path,
     arguments: list[str],
     words: str,
 ) -> None:
     given = [str(photos) if word == "photos" else word for word in arguments]
-    ended = finish(*given, **stack)
+    ended = refused(*given, **stack)
 
     assert (ended.returncode, words in ended.stderr) == (2, True)

@@ -83,18 +83,18 @@ def is_done_again(result: Path, before: Manifest) -> bool:
     return now.source.sha256 != before.source.sha256 and now.is_settled
 
 
-def test_a_file_cannot_be_watched(finish: Finish, tmp_path: Path) -> None:
+def test_a_file_cannot_be_watched(refused: Finish, tmp_path: Path) -> None:
     (tmp_path / "cat.png").write_bytes(png())
-    ended = finish("run", tmp_path / "cat.png", "--out", tmp_path / "out", "--watch")
+    ended = refused("run", tmp_path / "cat.png", "--out", tmp_path / "out", "--watch")
     assert (ended.returncode, "--watch needs a folder" in ended.stderr) == (2, True)
 
 
 def test_what_comes_later_is_agreed_to_before_anything_is_there(
-    finish: Finish, tmp_path: Path
+    refused: Finish, tmp_path: Path
 ) -> None:
     with EmbeddedApi(engine=StubEngine(0), token="key") as api:
         key = {"MAGIC_HOUR_API_KEY": "key", "MAGIC_HOUR_BASE_URL": api.base_url}
-        ended = finish("run", tmp_path, "--out", tmp_path / "out", "--watch", **key)
+        ended = refused("run", tmp_path, "--out", tmp_path / "out", "--watch", **key)
         assert api.book.entries() == ()
     assert ended.returncode == 2
     assert "Each image added later is also charged" in ended.stderr

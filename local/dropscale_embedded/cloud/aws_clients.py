@@ -26,8 +26,14 @@ def drawn_credentials() -> Credentials:
 
 
 # A proxy from the environment does not reach loopback. botocore would build its user agent for each
-# request, a tenth of the request's cost.
-_OPTIONS: dict[str, Any] = {"proxies": {}, "max_pool_connections": 50, "user_agent": "dropscale"}
+# request, a tenth of the request's cost. On a busy machine, an answer may take more than botocore's
+# minute, and moto, which knows no request tokens, does a repeated write twice.
+_OPTIONS: dict[str, Any] = {
+    "proxies": {},
+    "max_pool_connections": 50,
+    "user_agent": "dropscale",
+    "read_timeout": 300,
+}
 _ISOLATED: dict[str, tuple[Any, Any, Any, Any]] = {
     # The user's profiles, credentials and endpoints must not be used.
     "profile": (None, [], None, None),

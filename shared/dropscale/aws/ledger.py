@@ -106,6 +106,11 @@ _PASSING_REASONS = frozenset(
 )
 """Cancellation reasons of transactions that may succeed a moment later."""
 _SAVES = SaveDrop | SaveJob | SaveHints | SaveBatch | SaveGate | SaveWalk | SaveOwner | SaveAccount
+_NOTES_ANOTHER = (
+    "attribute_exists(pk) AND NOT contains(noted, :id) "
+    f"AND attribute_not_exists(noted[{MOST_NOTED - 1}])"
+)
+"""When an attempt's row can note one more project."""
 _SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
 
 
@@ -297,10 +302,7 @@ class DynamoLedger:
                 TableName=self._table,
                 Key=_item(_attempt_key(token)),
                 UpdateExpression="SET noted = list_append(if_not_exists(noted, :none), :one)",
-                ConditionExpression=(
-                    "attribute_exists(pk) AND NOT contains(noted, :id) "
-                    f"AND attribute_not_exists(noted[{MOST_NOTED - 1}])"
-                ),
+                ConditionExpression=_NOTES_ANOTHER,
                 ExpressionAttributeValues=_item(values),
             )
         except self._client.exceptions.ConditionalCheckFailedException:
@@ -448,23 +450,20 @@ class DynamoLedger:
         return self._on_table("Update", update, _item(values | {":before": job.seq - 1}))
 
     def _put_reference(self, reference: Reference, replaces: str) -> Any:
-        condition = "attribute_not_exists(pk) OR fingerprint IN (:own, :replaced)"
         values = {":own": reference.fingerprint, ":replaced": replaces}
         row = reference.model_dump(mode="json", exclude_none=True, exclude={"noted"})
-        if isinstance(reference, KnownProject):
-            put = {
-                "Item": _item(row | _project_key(reference.project_id)),
-                "ConditionExpression": condition,
-            }
-            return self._on_table("Put", put, _item(values))
-        update = {  # not a put, which would remove what events have noted
-            "Key": _item(_attempt_key(reference.token)),
-            "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in row),
-            "ConditionExpression": condition,
-            "ExpressionAttributeNames": {f"#{name}": name for name in row},
+        action: dict[str, Any] = {
+            "ConditionExpression": "attribute_not_exists(pk) OR fingerprint IN (:own, :replaced)"
         }
+        if isinstance(reference, KnownProject):
+            action["Item"] = _item(row | _project_key(reference.project_id))
+            return self._on_table("Put", action, _item(values))
+        # Not a put, which would remove what events have noted.
+        action["Key"] = _item(_attempt_key(reference.token))
+        action["UpdateExpression"] = "SET " + ", ".join(f"#{name} = :{name}" for name in row)
+        action["ExpressionAttributeNames"] = {f"#{name}": name for name in row}
         named = {f":{name}": value for name, value in row.items()}
-        return self._on_table("Update", update, _item(values | named))
+        return self._on_table("Update", action, _item(values | named))
 
     def _hold_name(self, change: ClaimName | ReleaseName) -> Any:
         claim, key = change.claim, _claim_key(change.claim.name)

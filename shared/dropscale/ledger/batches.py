@@ -14,7 +14,7 @@ from dropscale.ledger.rows import Instant, Record, Row, cut
 from dropscale.ledger.states import COLLECTABLE_STATES, DropState, WaitReason
 
 MOST_LINES = 10_000
-"""How many lines one part of a report has; a run of the sweep reads no more."""
+"""How many lines one part of a report has; a run of the sweeper reads no more."""
 
 _TEXT_SIZE = 1000
 _ENDED_WITHOUT_RESULT = frozenset({DropState.FAILED, DropState.CANCELED})

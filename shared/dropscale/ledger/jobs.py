@@ -206,7 +206,7 @@ class Job(Row):
     is_overdue: bool = False
     """Whether its deadline has passed without a verdict; it no longer holds a slot."""
     watched_since: Instant | None = None
-    """Since when the sweep looks at its project for the drops that want the result."""
+    """Since when the sweeper looks at its project for the drops that want the result."""
     missing_since: Instant | None = None
     """When the vendor first answered a look with 404; None: the last answer was not a 404."""
     missing_looks: int = 0
@@ -217,7 +217,7 @@ class Job(Row):
     seen: Seen | None = None
     """The result of that look."""
     due: Instant | None = None
-    """When the sweep is to look at this job and its drops; None: nothing is left to do."""
+    """When the sweeper is to look at this job and its drops; None: nothing is left to do."""
     cursor: str | None = None
     """The last of its drops that the current round has processed; None: none yet."""
     is_still_wanted: bool = False
@@ -311,11 +311,11 @@ class Job(Row):
         return self._step(failed_uploads=self.failed_uploads + 1, due=now + pause)
 
     def look_again(self, due: datetime | None) -> Self:
-        """Have the sweep look again at `due`; nothing else changes."""
+        """Have the sweeper look again at `due`; nothing else changes."""
         return self._step(due=due)
 
     def pass_on(self, cursor: str | None, due: datetime, *, is_wanted: bool) -> Self:
-        """Record how far a round has come; the sweep continues after `cursor` at `due`.
+        """Record how far a round has come; the sweeper continues after `cursor` at `due`.
 
         The due time of a job that is to be paid, or is being paid, does not change.
         """

@@ -25,7 +25,7 @@ MOST_NOTED = 5
 """How many projects an attempt's row notes."""
 
 MOST_DROPS = 200
-"""How many of a job's drops are processed at once; the sweep continues with the others."""
+"""How many of a job's drops are processed at once; the sweeper continues with the others."""
 
 _Record = TypeVar("_Record")
 
@@ -259,7 +259,7 @@ Change = (
 
 
 class Agenda(StrEnum):
-    """The lists of due records that the sweep reads, by kind."""
+    """The lists of due records that the sweeper reads, by kind."""
 
     READY_JOBS = "job#ready"
     HINTED_JOBS = "job#hinted"

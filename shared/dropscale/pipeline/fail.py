@@ -28,7 +28,7 @@ _PASSING = frozenset(
     | {"ClientError", "EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError"}
     | {"ConnectionClosedError", "ThrottlingException", "ProvisionedThroughputExceededException"}
 )
-"""Errors, other than the vendor's, that say nothing about the project: the sweep looks again."""
+"""Errors, other than the vendor's, that say nothing about the project: the sweeper looks again."""
 
 _PLATFORM_PREFIXES = ("Lambda.", "Runtime.", "Sandbox.", "States.")
 """Prefixes of errors that AWS raises about a function or a task: nothing about the project."""
@@ -95,7 +95,7 @@ class Fail:
 
 
 def _settle_job(job: Job, state: ExecutionState, now: datetime) -> Job:
-    """Return the job with the vendor's verdict, if there is one; else the sweep keeps looking."""
+    """Return the job with the vendor's verdict, if there is one; else the sweeper keeps looking."""
     if state.error is not None:
         is_late = now.timestamp() >= state.deadline or state.error.Error == DeadlinePassed.__name__
         return job.record_overdue(state.project_id) if is_late else job

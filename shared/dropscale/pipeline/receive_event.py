@@ -76,7 +76,7 @@ class ReceiveEvent:
         self._change(attempt.fingerprint, hint)
 
     def _make_due(self, job: Job) -> Job:
-        """Have the sweep look, as no execution does."""
+        """Have the sweeper look, as no execution does."""
         return job.look_again(self.clock()) if job.state in _LOOKED_AT else job
 
     def _change(self, fingerprint: str, change: Callable[[Job], Job]) -> None:

@@ -59,7 +59,7 @@ class Reconcile:
                 return 0
             return self._continue_walk(walk, remaining)
         except LedgerConflict:
-            return 0  # Another run of the sweep is at work.
+            return 0  # Another run of the sweeper is at work.
 
     def _continue_walk(self, walk: Walk, remaining: RemainingTime) -> int:
         if walk.cursor is None:

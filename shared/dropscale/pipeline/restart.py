@@ -25,7 +25,7 @@ class Restart:
     clock: Clock
 
     def __call__(self) -> None:
-        """Mark interrupted attempts as unknown; have the sweep look at all other jobs at once."""
+        """Mark interrupted attempts as unknown; have the sweeper look at all other jobs at once."""
         for job in self._listed_jobs(Agenda.SUBMITTING_JOBS):
             unknown = amend_job(
                 self.ledger,

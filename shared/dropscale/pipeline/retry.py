@@ -43,7 +43,7 @@ class Retry:
         """Try a drop again; return whether there was anything to try.
 
         Collects a paid result: also one that was delivered but is no longer in the results bucket,
-        one that the sweep no longer looks for, and new download URLs if the last have expired.
+        one that the sweeper no longer looks for, and new download URLs if the last have expired.
         Pays again for an upscale whose credits were refunded. Evaluates a drop that never was, if
         its image still exists.
         """

@@ -1,7 +1,7 @@
 """Submit: from an object in the input bucket to a job that is started or waiting."""
 
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dropscale.errors import DropscaleError
@@ -10,6 +10,7 @@ from dropscale.ledger.states import OPEN_STATES, DropState, WaitReason
 from dropscale.ledger.store import LedgerConflict
 from dropscale.pipeline.parts.accept import AcceptDrop
 from dropscale.pipeline.parts.advance import AdvanceDrop
+from dropscale.pipeline.parts.batches import or_stay
 from dropscale.pipeline.parts.claim_names import OutputNameTaken
 from dropscale.pipeline.parts.decline import DeclineDrop
 from dropscale.pipeline.parts.evaluate import Declined, EvaluateDrop, wait_for_access
@@ -160,7 +161,9 @@ class Submit:
                 message=f"{drop_key} could not be submitted: {error}",
                 fix="Drop the image again (or `dropscale retry KEY`).",
             )
-            self.write_manifest(self.decline(drop, Declined(DropState.FAILED, source, reason)))
+            # What went wrong five times may keep its folders' specs from being read, too.
+            decline = replace(self.decline, batch_of=or_stay(self.decline.batch_of))
+            self.write_manifest(decline(drop, Declined(DropState.FAILED, source, reason)))
 
     def _source_given_up(self, drop: Drop) -> Source:
         """Return which object it was, so that a later object at its key is recognised as new."""

@@ -199,4 +199,7 @@ def _cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = value.replace("\r", " ").replace("\n", " ")
-    return f"'{text}" if text.lstrip().startswith(_FORMULA_SIGNS) else text
+    # Where numbers have a decimal comma, spreadsheets separate cells at semicolons.
+    return ";".join(
+        f"'{part}" if part.lstrip().startswith(_FORMULA_SIGNS) else part for part in text.split(";")
+    )

@@ -126,8 +126,8 @@ def test_a_batch_that_is_awake_is_not_written_again_and_a_quiet_one_begins_again
     quiet = awake.become_quiet(NOW, NOW + MINUTE)
     again = quiet.wake(NOW + MINUTE)
     assert (again.next, again.due, again.seq) == (None, NOW + MINUTE, 3)
-    waiting, resting = quiet.wait(NOW + MINUTE), quiet.rest()
-    assert (waiting.next, waiting.due, waiting.is_awake) == (None, NOW + MINUTE, True)
+    waiting, resting = quiet.wait(NOW + 2 * MINUTE), quiet.rest()
+    assert (waiting.next, waiting.due, waiting.is_awake) == (None, NOW + 2 * MINUTE, True)
     assert (resting.next, resting.due, resting.is_awake) == (None, None, False)
     other = again.become_quiet(NOW, NOW + MINUTE)
     assert quiet.next is not None

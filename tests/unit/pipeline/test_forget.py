@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -51,6 +52,18 @@ def test_the_project_is_deleted_and_all_its_drops_say_so(delivered: World) -> No
     assert delivered.sweep(hours=1).get("projected", 0) == 0
 
 
+def test_a_second_time_changes_nothing(delivered: World) -> None:
+    delivered.forget("cat.png")
+    job, row = delivered.only_job, delivered.row("cat.png")
+    delivered.clock.advance(hours=1)
+
+    assert delivered.forget("cat.png") == []
+
+    now = delivered.only_job
+    assert (now.forgetting_since, now.forgotten_at) == (job.forgetting_since, job.forgotten_at)
+    assert delivered.row("cat.png") == row
+
+
 def test_projects_of_earlier_attempts_are_deleted_too(world: World) -> None:
     world.drop("cat.png", CAT)
     world.upscaler.answer("project-1", "error", credits_charged=0)
@@ -74,6 +87,21 @@ def overwrite(world: World) -> None:
     world.results.put(OUTPUT, CAT)
 
 
+def make_it_another_jobs(world: World) -> None:
+    body, labels = world.results.outputs[OUTPUT]
+    world.results.outputs[OUTPUT] = body, replace(labels, fingerprint="another")
+
+
+def make_it_of_other_bytes(world: World) -> None:
+    body, labels = world.results.outputs[OUTPUT]
+    world.results.outputs[OUTPUT] = body, replace(labels, sha256="another")
+
+
+def damage(world: World) -> None:
+    body, labels = world.results.outputs[OUTPUT]
+    world.results.outputs[OUTPUT] = body[:-1], labels
+
+
 def want_no_file(world: World) -> None:
     world.put("twin.png.yaml", "download_outputs: false")
     world.drop("twin.png", CAT)
@@ -94,7 +122,13 @@ def be_many(world: World) -> None:
     world.results.delete(world.ledger.drops[last].source.key + "@2x.png")
 
 
-@pytest.mark.parametrize("change", [join, lose, overwrite, want_no_file, want_no_result, be_many])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(join, lose, overwrite, make_it_another_jobs, make_it_of_other_bytes, damage),
+        *(want_no_file, want_no_result, be_many),
+    ],
+)
 def test_nothing_is_deleted_while_a_drop_lacks_its_result(
     change: Callable[[World], None], delivered: World
 ) -> None:

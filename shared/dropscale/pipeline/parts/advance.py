@@ -80,6 +80,6 @@ class AdvanceDrop:
         return self._send_later(drop, job, waiting, waiting.until or self.clock())
 
     def _send_later(self, drop: Drop, job: Job, waiting: Waiting, until: datetime) -> Drop:
-        """Have the sweep request the image again, because the vendor cannot take its bytes now."""
+        """Have the sweeper request the image again, as the vendor cannot take its bytes now."""
         job = amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(until))
         return self.follow.update_drop(drop.id, job, waiting)

@@ -19,6 +19,17 @@ def stay(drop: Drop) -> str | None:
     return drop.batch
 
 
+def or_stay(batch_of: BatchOf) -> BatchOf:
+    """Return the same, but a drop stays in its batch if the specs of its folders cannot be read."""
+
+    def batch_or_stay(drop: Drop) -> str | None:
+        with suppress(Exception):
+            return batch_of(drop)
+        return drop.batch
+
+    return batch_or_stay
+
+
 def leaves_batch(before: Drop, after: Drop) -> list[Change]:
     """Return the changes that take a drop out of the batch that a step has let it leave."""
     if before.batch is None or before.batch == after.batch:

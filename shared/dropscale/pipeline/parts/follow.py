@@ -78,7 +78,7 @@ class FollowJob:
     timing: Timing
 
     def update_drops(self, job: Job, news: News = None, first: str | None = None) -> None:
-        """Update the drops of the job, `first` before all others; if many, the sweep does the rest.
+        """Update the drops of the job, `first` before the others; the sweeper does what is left.
 
         They are updated in order, from the cursor of the job's current round.
         """

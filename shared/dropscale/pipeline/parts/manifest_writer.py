@@ -19,7 +19,7 @@ Announce = Callable[[Drop], bool]
 
 
 class ManifestContended(Exception):
-    """Other processes wrote the same manifest at each try; the sweep will write it."""
+    """Other processes wrote the same manifest at each try; the sweeper will write it."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class WriteManifest:
                 if not is_written:
                     self.observe(drop)
                 # Its writer may have been interrupted before the announcement. If that fails, the
-                # drop stays due, and the sweep announces it.
+                # drop stays due, and the sweeper announces it.
                 is_announced = rank > drop.rank or self.announce(drop)
                 if wake_batch(self.ledger, drop, drop.due) and is_announced:
                     self.ledger.note_manifest_written(drop)

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Self
 
 REVIEW = timedelta(minutes=2)
-"""When the sweep checks that a job's step was followed up, and not interrupted by a crash."""
+"""When the sweeper checks that a job's step was followed up, and not interrupted by a crash."""
 
 NEXT_DROPS = timedelta(seconds=30)
-"""When the sweep continues with a job of many drops: in its next run."""
+"""When the sweeper continues with a job of many drops: in its next run."""
 
 _LONGEST_LOOK = timedelta(hours=1)
 _LONGEST_PAUSE = 300
@@ -84,7 +84,7 @@ class PollSchedule:
 
 
 def pause_at_age(age: timedelta) -> timedelta:
-    """Return the pause between two looks of the sweep at what has been open for so long."""
+    """Return the pause between two looks of the sweeper at what has been open for so long."""
     return min(max(age / 4, REVIEW), _LONGEST_LOOK)
 
 

@@ -206,7 +206,7 @@ class StartJob:
             self.ledger.write(SaveJob(after))
 
     def _have_image_sent(self, job: Job) -> None:
-        """Have the sweep request the image, so that its bytes are uploaded (again)."""
+        """Have the sweeper request the image, so that its bytes are uploaded (again)."""
         if job.due is None:
             now = self.clock()
             amend_job(self.ledger, job.fingerprint, lambda job: job.look_again(now))

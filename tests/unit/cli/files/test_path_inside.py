@@ -66,7 +66,7 @@ def all_but_results(out: Path) -> dict[str, bytes]:
 
 @settings(
     max_examples=2 * settings().max_examples,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(key=KEYS)
 def test_whatever_the_key_nothing_else_is_touched(out: Path, key: str) -> None:
