@@ -28,7 +28,7 @@ class OutputNameTaken(DropscaleError):
         other = f"{other} in another bucket" if other == key else other
         return cls(
             f"{key} and {other} would have the same output name, {path} ({origin})",
-            fix="Give one of them another `output.name` (`{hash}` differs for each image), and drop "
+            fix="Give one of them another `output.name` (`{hash}` is never the same), and drop "
             "it again: nothing was paid.",
         )
 
