@@ -109,7 +109,7 @@ def test_a_stack_takes_drops_as_it_says_until_ctrl_c(
         s3.close()
         follow = shlex.split(printed[printed.index("Follow the images:") + 1])
         environment = os.environ | dict(word.split("=", 1) for word in follow[:4])
-        command = [Path(sys.executable).with_name(follow[4]), *follow[5:-1]]
+        command = [str(Path(sys.executable).with_name(follow[4])), *follow[5:-1]]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert "1 of 1 done: 1 delivered" in done.stdout
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
