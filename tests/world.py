@@ -162,7 +162,7 @@ class World:
             clock=self.clock,
             schedule=self.schedule,
             sleep=sleep,
-            brief_look=self.look,
+            brief_look=self.look.within(self.upscaler),
             wake_waiters=self.wake_waiters,
         )
         self.deliver_result = Deliver(

@@ -308,6 +308,17 @@ class Commands(click.Group):
         self.add_command(command, cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """See `click.Group.resolve_command`; a mistyped name gets the one that is meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            # Click knows only the commands that are imported already.
+            listed = self.list_commands(ctx)
+            raise click.NoSuchCommand(error.command_name, possibilities=listed, ctx=ctx) from error
+
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """See `click.Group.add_command`; adds the options for verbosity to each command."""
         cmd.params += [

@@ -107,6 +107,11 @@ def test_a_stack_takes_drops_as_it_says_until_ctrl_c(
             WaiterConfig={"Delay": 0.2, "MaxAttempts": 5 * int(DEADLINE_SECONDS)},  # type: ignore[typeddict-item]
         )
         s3.close()
+        follow = shlex.split(printed[printed.index("Follow the images:") + 1])
+        environment = os.environ | dict(word.split("=", 1) for word in follow[:4])
+        command = [str(Path(sys.executable).with_name(follow[4])), *follow[5:-1]]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert "1 of 1 done: 1 delivered" in done.stdout
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         assert "buckets are gone.\nTo start it again: dropscale up" in last_words(process, logged)
 

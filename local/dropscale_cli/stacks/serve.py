@@ -76,6 +76,9 @@ def up(*, port: int, api_port: int, engine: str, log: Path | None) -> None:
                 f"Magic Hour API:  {api.base_url}",
                 "Drop an image:",
                 f"  {aws} s3 cp photo.jpg s3://{inputs}/",
+                "Follow the images:",
+                f"  {' '.join(environment)} AWS_ENDPOINT_URL={cloud.endpoint_url} "
+                "dropscale status --stack dropscale --watch",
                 "Download the results:",
                 f"  {aws} s3 sync s3://{results}/ out/",
                 "Press Ctrl-C to stop.",

@@ -147,7 +147,7 @@ def check(settings: CheckSettings, observe: Observer) -> Check:
         clock=_now,
         schedule=PollSchedule.up_to(settings.poll_interval_cap_seconds),
         sleep=time.sleep,
-        brief_look=replace(parts.look, upscaler=parts.upscaler.within(BRIEF_CALL_SECONDS)),
+        brief_look=parts.look.within(parts.upscaler.within(BRIEF_CALL_SECONDS)),
         wake_waiters=parts.wake_waiters,
     )
 

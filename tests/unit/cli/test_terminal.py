@@ -198,6 +198,7 @@ def test_nothing_else_prints(path: Path) -> None:
 
 def test_all_commands_are_of_the_kind_that_tells_errors_so() -> None:
     assert isinstance(main.main, Commands)
+    assert "'forget'" in CliRunner().invoke(main.main, ["frget"]).stderr
 
 
 @pytest.mark.parametrize("is_wide", [False, True])

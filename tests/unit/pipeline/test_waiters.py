@@ -127,6 +127,21 @@ def test_the_token_is_stored_before_the_look(waiting: World) -> None:
     assert waiting.wait(state) == "deliver"
 
 
+@pytest.mark.parametrize("first_to_look", ["check", "another wait"])
+def test_a_look_of_another_drop_hides_no_event(waiting: World, first_to_look: str) -> None:
+    """A project ends, and its event comes, after another drop's look and before the token."""
+    waiting.drop("copy.png", png())
+    first, second = waiting.running()
+    if first_to_look == "check":
+        waiting.check(first)
+    else:
+        assert waiting.wait(first) is None
+    waiting.upscaler.finish()
+    waiting.wake_waiters(first.fingerprint, first.project_id, COMPLETED)
+
+    assert waiting.wait(second) == "deliver"
+
+
 def test_one_event_wakes_at_most_25_and_the_others_look(waiting: World) -> None:
     for number in range(MOST_WOKEN + 4):
         waiting.drop(f"{number}.png", png())

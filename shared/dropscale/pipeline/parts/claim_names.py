@@ -28,7 +28,8 @@ class OutputNameTaken(DropscaleError):
         other = f"{other} in another bucket" if other == key else other
         return cls(
             f"{key} and {other} would have the same output name, {path} ({origin})",
-            fix="Give one of them another `output.name`, and drop it again: nothing was paid.",
+            fix="Give one of them another `output.name` (with `{hash}`, different images differ), "
+            "and drop it again: nothing was paid.",
         )
 
 

@@ -5,7 +5,8 @@ only counted, in the job's row. Every other answer is inconclusive and temporary
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from dropscale.ledger.jobs import Job, Seen
 from dropscale.ledger.store import Ledger, amend_job, is_named_by
@@ -19,6 +20,7 @@ from dropscale.magichour.errors import (
 from dropscale.magichour.models import Download, Project
 from dropscale.pipeline.parts.delivery_errors import ForeignProject, ProjectNotComplete
 from dropscale.pipeline.parts.ports import Clock, Upscaler
+from dropscale.pipeline.parts.waiters import MOST_WOKEN
 from dropscale.upscaler import ProjectStatus
 
 PASSING = (MagicHourError, ProjectNotComplete, ForeignProject)
@@ -42,6 +44,16 @@ class LookAtProject:
     ledger: Ledger
     upscaler: Upscaler
     clock: Clock
+    shared_from: int = 2
+    """How many drops must have a job for them to share its looks."""
+
+    def within(self, upscaler: Upscaler) -> Self:
+        """Return looks, through that vendor, for a wait that an event can end.
+
+        A shared look can be older than the token of the wait, so that an event between them is
+        missed. Only of a job with more drops than an event wakes are looks shared.
+        """
+        return replace(self, upscaler=upscaler, shared_from=MOST_WOKEN + 1)
 
     def __call__(self, fingerprint: str, project_id: str) -> Project:
         """Return the project's current state; a complete one has something to download.
@@ -74,8 +86,9 @@ class LookAtProject:
         return project
 
     def is_shared(self, fingerprint: str) -> bool:
-        """Whether several drops have that job."""
-        return len(self.ledger.list_attached(fingerprint, None, 2)) > 1
+        """Whether the drops that have that job share its looks."""
+        attached = self.ledger.list_attached(fingerprint, None, self.shared_from)
+        return len(attached) == self.shared_from
 
     def _begin(self, fingerprint: str, project_id: str) -> tuple[bool, Job]:
         """Return whether this call is to look, and the updated job."""
