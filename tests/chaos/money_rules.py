@@ -181,8 +181,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             (f"{_ACCEPT}.AcceptDrop.__call__", "Call(Attach)", "RequireOpenGate()"),
         ),
         3: (
-            (f"{_START}._pay", "Call(record_unknown)[0]", "job.return_to_ready(later)"),
-            (f"{_START}._pay", "Call(record_unknown)[1]", "job.return_to_ready(later)"),
+            (f"{_START}._end_as_unknown", "Call(record_unknown)", "job.return_to_ready(later)"),
             (f"{_START}._pay", "Call(return_to_ready)[0]", "job.record_unknown(due)"),
             (f"{_START}._pay", "Call(return_to_ready)[1]", "job.record_unknown(later)"),
             (f"{_START}._return_job", "Call(return_to_ready)", "job.record_unknown(now)"),

@@ -36,6 +36,7 @@ def test_every_mutant_is_known_to_be_caught() -> None:
 
     assert there == known, "python -m tests.chaos.mutants --write"
     assert not there & set(EQUIVALENT)
+    assert all(shown(mutant) for mutant in mutants())
 
 
 @pytest.mark.timeout(300)
