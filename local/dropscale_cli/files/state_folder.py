@@ -181,7 +181,7 @@ class KeptLedger:
 
     def drop(self, drop_id: str) -> Drop | None:
         """Return a drop by its id; None if it is not known."""
-        return next((drop for drop in self.drops.values() if drop.id == drop_id), None)
+        return self._drops_by_id.get(drop_id)
 
     def job(self, fingerprint: str) -> Job | None:
         """Return a job; None if it is not known."""
@@ -190,6 +190,10 @@ class KeptLedger:
     def claim(self, name: str) -> Claim | None:
         """Return the claim on an output's name; None if it belongs to no drop."""
         return self._claims.get(name)
+
+    @cached_property
+    def _drops_by_id(self) -> dict[str, Drop]:
+        return {drop.id: drop for drop in self.drops.values()}
 
     @cached_property
     def _claims(self) -> dict[str, Claim]:

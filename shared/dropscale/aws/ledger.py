@@ -346,7 +346,7 @@ class DynamoLedger:
         self._unless_newer(waiter, self._client.delete_item, Key=key)
 
     def _unless_newer(self, waiter: Waiter, write: Callable[..., Any], **what: Any) -> bool:
-        """Write to a waiter's row; False: not so, as it has entered after this."""
+        """Write to a waiter's row, unless it has entered later than this; then return False."""
         with suppress(self._client.exceptions.ConditionalCheckFailedException):
             write(
                 TableName=self._table,
@@ -579,7 +579,7 @@ def _text(at: datetime) -> str:
 
 
 def _codes(error: ClientError) -> list[str]:
-    reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment] # the stubs know DynamoDB's own field not
+    reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment] # the stubs lack DynamoDB's own field
     return [reason.get("Code", "None") for reason in reasons]
 
 

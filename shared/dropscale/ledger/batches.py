@@ -35,7 +35,7 @@ _COUNTED_AS: Mapping[DropState, str] = MappingProxyType(
 
 
 class _Charged(Protocol):
-    """What a line tells of a rendition: in the ledger's row, or in a manifest."""
+    """The facts about a rendition that a line has: in the ledger's row, or in a manifest."""
 
     @property
     def fingerprint(self) -> str: ...
@@ -50,14 +50,14 @@ class _Charged(Protocol):
 
 
 class Span(Record):
-    """A time with an end."""
+    """A period of time."""
 
     began: Instant
     ended: Instant
 
     @property
     def seconds(self) -> float:
-        """How long it was."""
+        """Its length."""
         return (self.ended - self.began).total_seconds()
 
     @classmethod
@@ -81,7 +81,7 @@ class Span(Record):
 
 
 class LineJob(Record):
-    """The credits of one of a drop's jobs: charged, and given back."""
+    """The credits of one of a drop's jobs: charged, and refunded."""
 
     fingerprint: str
     credits: int
@@ -198,7 +198,7 @@ class Totals(Record):
 
 
 class Settlement(Record):
-    """That none of a batch's drops is open any more, and what has become of them.
+    """The end of a batch: none of its drops is open any more.
 
     While its report is being written, `totals` are the sums of the parts that are written.
     """

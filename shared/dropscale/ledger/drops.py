@@ -118,7 +118,7 @@ class Output(Record):
 
 
 class Claim(Record):
-    """That an output's name, without its ending, belongs to a drop."""
+    """A drop's claim on an output name, without the ending."""
 
     name: str
     drop_id: str
