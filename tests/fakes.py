@@ -40,15 +40,12 @@ from dropscale.ledger.store import (
     ReleaseName,
     RequireOpenGate,
     RequireOwner,
-    SaveAccount,
     SaveBatch,
     SaveDrop,
-    SaveGate,
     SaveHints,
     SaveJob,
-    SaveOwner,
     SaveReference,
-    SaveWalk,
+    SaveSingleton,
     SlotsTaken,
     Spend,
     TakeSlot,
@@ -255,7 +252,7 @@ class MemoryLedger:
                 _require_next(self.jobs.get(job.fingerprint), job)
             case SaveBatch(batch):
                 _require_next(self.batches.get(batch.id), batch)
-            case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
+            case SaveSingleton(record):
                 _require_next(getattr(self, _ONLY[type(record)]), record)
             case RequireOwner(stack_id):
                 owned = self.owner_record
@@ -292,7 +289,7 @@ class MemoryLedger:
                 self.batches[batch.id] = batch
             case LeaveBatch(name, drop_id):
                 self.lines[name].pop(drop_id, None)
-            case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
+            case SaveSingleton(record):
                 setattr(self, _ONLY[type(record)], record)
             case SaveReference(reference):
                 there = self.references.get(_name_of(reference))

@@ -56,15 +56,12 @@ from dropscale.ledger.store import (
     ReleaseName,
     RequireOpenGate,
     RequireOwner,
-    SaveAccount,
     SaveBatch,
     SaveDrop,
-    SaveGate,
     SaveHints,
     SaveJob,
-    SaveOwner,
     SaveReference,
-    SaveWalk,
+    SaveSingleton,
     SlotsTaken,
     Spend,
     TakeSlot,
@@ -103,7 +100,7 @@ _PASSING_REASONS = frozenset(
     {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
 """Cancellation reasons of transactions that may succeed a moment later."""
-_SAVES = SaveDrop | SaveJob | SaveHints | SaveBatch | SaveGate | SaveWalk | SaveOwner | SaveAccount
+_SAVES = SaveDrop | SaveJob | SaveHints | SaveBatch | SaveSingleton
 _NOTES_ANOTHER = (
     "attribute_exists(pk) AND NOT contains(noted, :id) "
     f"AND attribute_not_exists(noted[{MOST_NOTED - 1}])"
@@ -379,7 +376,7 @@ class DynamoLedger:
                 return self._put(record, _key_of(record), listing_of(record))
             case SaveHints(job):
                 return self._update_hints(job)
-            case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
+            case SaveSingleton(record):
                 return self._put(record, _KEY_OF_ONLY[type(record)])
             case LeaveBatch(batch_id, drop_id):
                 key = _shared_key("batch", batch_id, drop_id)

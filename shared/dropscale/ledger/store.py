@@ -112,31 +112,10 @@ class SaveHints:
 
 
 @dataclass(frozen=True)
-class SaveGate:
-    """Write the gate if the stored one has the previous `seq`; `seq` 1: if there is none."""
+class SaveSingleton:
+    """Write a row that exists once, on the same condition as a job."""
 
-    gate: Gate
-
-
-@dataclass(frozen=True)
-class SaveWalk:
-    """Write the walk if the stored one has the previous `seq`; `seq` 1: if there is none."""
-
-    walk: Walk
-
-
-@dataclass(frozen=True)
-class SaveAccount:
-    """Write the account if the stored one has the previous `seq`; `seq` 1: if there is none."""
-
-    account: KnownAccount
-
-
-@dataclass(frozen=True)
-class SaveOwner:
-    """Write the owner if the stored one has the previous `seq`; `seq` 1: if there is none."""
-
-    owner: Owner
+    record: Gate | Walk | KnownAccount | Owner
 
 
 @dataclass(frozen=True)
@@ -239,10 +218,7 @@ Change = (
     SaveDrop
     | SaveJob
     | SaveHints
-    | SaveGate
-    | SaveWalk
-    | SaveAccount
-    | SaveOwner
+    | SaveSingleton
     | SaveBatch
     | LeaveBatch
     | SaveReference
