@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Protocol, Self
 
 from dropscale.ledger.drops import Drop, Output, Reason, TimelineEntry
-from dropscale.ledger.rows import Instant, Record, Row, cut
+from dropscale.ledger.rows import Instant, Record, Row
 from dropscale.ledger.states import COLLECTABLE_STATES, DropState, WaitReason
 
 MOST_LINES = 10_000
@@ -141,10 +141,7 @@ def output_keys(renditions: Iterable[_Charged]) -> tuple[str, ...]:
 
 def short_reason(reason: Reason | None) -> Reason | None:
     """Return a reason cut to the size that a line can hold."""
-    if reason is None:
-        return None
-    message, fix = (cut(text, _TEXT_SIZE) for text in (reason.message, reason.fix))
-    return reason.model_copy(update={"message": message, "fix": fix})
+    return None if reason is None else reason.shortened(_TEXT_SIZE)
 
 
 def jobs_in(lines: Iterable[BatchLine]) -> dict[str, LineJob]:
