@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.batches import Batch, BatchLine, Settlement, batch_id
-from dropscale.ledger.drops import Claim, Drop, Source
+from dropscale.ledger.drops import Drop, NameClaim, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
@@ -128,7 +128,7 @@ class MemoryLedger:
         self.waiters: dict[tuple[str, ...], Waiter] = {}
         self.batches: dict[str, Batch] = {}
         self.lines: dict[str, dict[str, BatchLine]] = {}
-        self.claims: dict[str, Claim] = {}
+        self.claims: dict[str, NameClaim] = {}
 
     def drop(self, drop_id: str) -> Drop | None:
         return self.drops.get(drop_id)
@@ -151,7 +151,7 @@ class MemoryLedger:
         found = self.references.get((KnownProject, project_id))
         return found if isinstance(found, KnownProject) else None
 
-    def claim(self, name: str) -> Claim | None:
+    def name_claim(self, name: str) -> NameClaim | None:
         return self.claims.get(name)
 
     def gate(self) -> Gate | None:

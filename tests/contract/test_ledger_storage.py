@@ -18,7 +18,7 @@ from dropscale.aws.ledger import DynamoLedger, records_in
 from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.batches import Batch, BatchLine
-from dropscale.ledger.drops import Claim, Drop, Output, Rendition, Source
+from dropscale.ledger.drops import Drop, NameClaim, Output, Rendition, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject, Parameters
 from dropscale.ledger.owner import Owner
@@ -638,21 +638,21 @@ def test_all_records_are_listed(dynamo: DynamoLedger) -> None:
 
 
 def test_an_output_name_belongs_to_one_drop_until_that_releases_it(ledger: Ledger) -> None:
-    own, other = (Claim(name="a/é_2x", drop_id=name, key=f"é{name}") for name in "12")
+    own, other = (NameClaim(name="a/é_2x", drop_id=name, key=f"é{name}") for name in "12")
     job = a_job()
     ledger.write(ClaimName(own))
     ledger.write(ClaimName(own))
 
-    assert (ledger.claim(own.name), ledger.claim("a/e_2x")) == (own, None)
+    assert (ledger.name_claim(own.name), ledger.name_claim("a/e_2x")) == (own, None)
     with pytest.raises(NameTaken) as taken:
         ledger.write(SaveJob(job), ClaimName(other))
     assert (taken.value.name, ledger.job(job.fingerprint)) == (own.name, None)
     with pytest.raises(LedgerConflict):
         ledger.write(ReleaseName(other))
     ledger.write(ReleaseName(own))
-    ledger.write(ReleaseName(own), ClaimName(Claim(name="b", drop_id="1", key="b")))
+    ledger.write(ReleaseName(own), ClaimName(NameClaim(name="b", drop_id="1", key="b")))
     ledger.write(SaveJob(job), ClaimName(other))
-    assert ledger.claim(own.name) == other
+    assert ledger.name_claim(own.name) == other
 
 
 def test_names_are_gathered_and_who_comes_second_sees_the_first(ledger: Ledger) -> None:

@@ -30,7 +30,7 @@ from pydantic import BaseModel
 
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.batches import Batch, BatchLine, batch_id
-from dropscale.ledger.drops import Claim, Drop
+from dropscale.ledger.drops import Drop, NameClaim
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
@@ -163,9 +163,9 @@ class DynamoLedger:
         """See `Ledger.project`."""
         return self._get(KnownProject, _key("project", project_id))
 
-    def claim(self, name: str) -> Claim | None:
-        """See `Ledger.claim`."""
-        return self._get(Claim, _claim_key(name))
+    def name_claim(self, name: str) -> NameClaim | None:
+        """See `Ledger.name_claim`."""
+        return self._get(NameClaim, _claim_key(name))
 
     def gate(self) -> Gate | None:
         """See `Ledger.gate`."""
@@ -535,7 +535,7 @@ def _key(kind: str, name: str) -> dict[str, str]:
 
 
 def _claim_key(name: str) -> dict[str, str]:
-    return _key("output", Claim.id_of(name))
+    return _key("output", NameClaim.id_of(name))
 
 
 def _shared_key(kind: str, name: str, drop_id: str) -> dict[str, str]:

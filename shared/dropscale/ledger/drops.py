@@ -117,7 +117,7 @@ class Output(Record):
     """Its mean colour difference from the original (CIEDE2000); None: not measured."""
 
 
-class Claim(Record):
+class NameClaim(Record):
     """A drop's claim on an output name, without the ending."""
 
     name: str

@@ -11,7 +11,7 @@ from typing import Protocol, Self, TypeVar
 from dropscale.errors import DropscaleError
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.batches import Batch, BatchLine
-from dropscale.ledger.drops import Claim, Drop
+from dropscale.ledger.drops import Drop, NameClaim
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
 from dropscale.ledger.owner import Owner
@@ -168,14 +168,14 @@ class Detach:
 class ClaimName:
     """Let an output's name belong to a drop; fails if it belongs to another."""
 
-    claim: Claim
+    claim: NameClaim
 
 
 @dataclass(frozen=True)
 class ReleaseName:
     """Withdraw a drop's claim on a name; fails if it belongs to another."""
 
-    claim: Claim
+    claim: NameClaim
 
 
 @dataclass(frozen=True)
@@ -321,7 +321,7 @@ class Ledger(Protocol):
     def project(self, project_id: str) -> KnownProject | None:
         """Return a project and its job; None: not known."""
 
-    def claim(self, name: str) -> Claim | None:
+    def name_claim(self, name: str) -> NameClaim | None:
         """Return the claim on an output's name; None: it belongs to no drop."""
 
     def gate(self) -> Gate | None:
