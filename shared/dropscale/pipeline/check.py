@@ -11,6 +11,7 @@ from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop
 from dropscale.magichour.errors import DeadlinePassed, MagicHourError, NotFound
 from dropscale.magichour.models import Project
+from dropscale.magichour.webhooks import EventKind
 from dropscale.pipeline.parts.execution import ExecutionState, HistoryFull, ProjectFailure
 from dropscale.pipeline.parts.look import PASSING, LookAtProject
 from dropscale.pipeline.parts.manifest_writer import WriteManifest
@@ -83,7 +84,8 @@ class Check:
             status = self._look(state, self.brief_look).status
             if status in FINAL_STATUSES:
                 is_complete = status is ProjectStatus.COMPLETE
-                if not self.wake_waiters.wake(waiter, is_complete=is_complete):
+                kind = EventKind.COMPLETED if is_complete else EventKind.ERRORED
+                if not self.wake_waiters.wake(waiter, kind):
                     self.ledger.remove_waiter(waiter)  # It continued before this was stored.
 
     def _look(self, state: ExecutionState, look: LookAtProject) -> ExecutionState:

@@ -34,11 +34,11 @@ class WakeWaiters:
         if kind is EventKind.STARTED:
             return 0
         waiting = self.ledger.list_waiters(fingerprint, project_id, MOST_WOKEN)
-        is_complete = kind is EventKind.COMPLETED
-        return sum(self.wake(waiter, is_complete=is_complete) for waiter in waiting)
+        return sum(self.wake(waiter, kind) for waiter in waiting)
 
-    def wake(self, waiter: Waiter, *, is_complete: bool) -> bool:
-        """End one wait, after which deliver or check looks; return False if it was over."""
+    def wake(self, waiter: Waiter, kind: EventKind) -> bool:
+        """End one wait; return False if it was over."""
+        is_complete = kind is EventKind.COMPLETED
         return (self.callbacks.deliver if is_complete else self.callbacks.look)(waiter.token)
 
 
