@@ -17,7 +17,9 @@ from dropscale.ledger.states import (
     DropState,
     JobState,
 )
-from dropscale.results import announcement, batch_report, manifest
+from dropscale.results.announcement import Announcement, BatchAnnouncement
+from dropscale.results.batch_report import BatchReport
+from dropscale.results.manifest import Manifest, schema_text
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.specs.merge import stack_defaults
 from dropscale.specs.model import json_schema as spec_schema
@@ -162,10 +164,10 @@ def template() -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "ledger.md": ledger_page,
-    "events.schema.json": lambda: announcement.json_schema() + "\n",
-    "batch-event.schema.json": lambda: announcement.batch_json_schema() + "\n",
-    "batch-report.schema.json": lambda: batch_report.json_schema() + "\n",
-    "manifest.schema.json": lambda: manifest.json_schema() + "\n",
+    "events.schema.json": lambda: schema_text(Announcement) + "\n",
+    "batch-event.schema.json": lambda: schema_text(BatchAnnouncement) + "\n",
+    "batch-report.schema.json": lambda: schema_text(BatchReport) + "\n",
+    "manifest.schema.json": lambda: schema_text(Manifest) + "\n",
     "spec.md": spec_page,
     "../template.yaml": template,
     "spec.schema.json": lambda: _json(spec_schema()),

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.batches import Batch, BatchLine, Settlement, batch_id
-from dropscale.ledger.drops import Claim, Drop, Source
+from dropscale.ledger.drops import Drop, NameClaim, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
@@ -40,15 +40,12 @@ from dropscale.ledger.store import (
     ReleaseName,
     RequireOpenGate,
     RequireOwner,
-    SaveAccount,
     SaveBatch,
     SaveDrop,
-    SaveGate,
     SaveHints,
     SaveJob,
-    SaveOwner,
     SaveReference,
-    SaveWalk,
+    SaveSingleton,
     SlotsTaken,
     Spend,
     TakeSlot,
@@ -131,7 +128,7 @@ class MemoryLedger:
         self.waiters: dict[tuple[str, ...], Waiter] = {}
         self.batches: dict[str, Batch] = {}
         self.lines: dict[str, dict[str, BatchLine]] = {}
-        self.claims: dict[str, Claim] = {}
+        self.claims: dict[str, NameClaim] = {}
 
     def drop(self, drop_id: str) -> Drop | None:
         return self.drops.get(drop_id)
@@ -154,7 +151,7 @@ class MemoryLedger:
         found = self.references.get((KnownProject, project_id))
         return found if isinstance(found, KnownProject) else None
 
-    def claim(self, name: str) -> Claim | None:
+    def name_claim(self, name: str) -> NameClaim | None:
         return self.claims.get(name)
 
     def gate(self) -> Gate | None:
@@ -255,7 +252,7 @@ class MemoryLedger:
                 _require_next(self.jobs.get(job.fingerprint), job)
             case SaveBatch(batch):
                 _require_next(self.batches.get(batch.id), batch)
-            case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
+            case SaveSingleton(record):
                 _require_next(getattr(self, _ONLY[type(record)]), record)
             case RequireOwner(stack_id):
                 owned = self.owner_record
@@ -292,7 +289,7 @@ class MemoryLedger:
                 self.batches[batch.id] = batch
             case LeaveBatch(name, drop_id):
                 self.lines[name].pop(drop_id, None)
-            case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
+            case SaveSingleton(record):
                 setattr(self, _ONLY[type(record)], record)
             case SaveReference(reference):
                 there = self.references.get(_name_of(reference))

@@ -17,13 +17,14 @@ _webhook = compose_once(wiring.webhook, WebhookSettings)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     """Return the answer's status: 200 for the vendor's events; 503 asks it to send again; else 401.
 
-    The refused learn nothing: no answer has a body.
+    No answer has a body, so a stranger learns nothing.
     """
     try:
         received = _webhook()(event)
     except WebhookRefused as refused:
-        logger.warning("refused", error=type(refused).__name__, reason=refused.message)
-        # Whoever finds the URL calls it without a signature; that is nobody's mistake.
+        error, reason, fix = type(refused).__name__, refused.message, refused.fix
+        logger.warning("refused", error=error, reason=reason, fix=fix)
+        # Calls without a signature come from strangers who found the URL: no reason for an alarm.
         if not isinstance(refused, WebhookUnsigned):
             _count("webhooks_refused")
         return {"statusCode": 401}

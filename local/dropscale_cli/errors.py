@@ -17,12 +17,12 @@ class UnusablePath(WrongUsage):
     """A file or folder that the command needs cannot be used."""
 
 
-class PriceUnconfirmed(WrongUsage):
-    """A price needs confirmation, but there is no terminal to ask on."""
+class Unconfirmed(WrongUsage):
+    """A price or a deletion needs confirmation, but there is no terminal to ask on."""
 
 
-class PriceDeclined(click.ClickException):
-    """The user did not agree to the price."""
+class Declined(click.ClickException):
+    """The user did not agree to a price or a deletion."""
 
 
 class StartFailed(click.ClickException):
@@ -55,14 +55,6 @@ class NotResolved(click.ClickException):
 
 class NotForgotten(click.ClickException):
     """The vendor's copy of a result could not be deleted."""
-
-
-class DeletionUnconfirmed(WrongUsage):
-    """A deletion needs confirmation, but there is no terminal to ask on."""
-
-
-class DeletionDeclined(click.ClickException):
-    """The user did not agree to a deletion."""
 
 
 class NoResults(WrongUsage):

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from dropscale.specs.keys import SPEC_SUFFIXES
-from dropscale_cli.errors import PriceDeclined, PriceUnconfirmed
+from dropscale_cli.errors import Declined, Unconfirmed
 from dropscale_cli.terminal import Terminal, confirm, say
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([sm]?)")
@@ -29,7 +29,7 @@ ENGINES = click.Choice(["model", "stub"])
 LOG_HELP = "Append the stack's log to this file."
 YES_HELP = "Do not ask for confirmation."
 PROGRESS_HELP = "With json, progress goes to standard error."
-NOTHING_GOES_ON = "Nothing runs here any more; paid results are kept, and paid jobs continue."
+_NOTHING_CONTINUES = "Nothing runs here any more; paid results are kept, and paid jobs continue."
 """For a command that stops its stack when it ends."""
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -130,13 +130,28 @@ def agree_to_price(price: int, offer: str, console: Terminal, *, is_agreed: bool
     """Show an offer, and ask whether to continue if there is anything to pay.
 
     Raises:
-        PriceUnconfirmed: there is nobody to ask. PriceDeclined: the answer was no.
+        Unconfirmed, Declined: see `agree`.
     """
-    if price and not is_agreed and not sys.stdin.isatty():
-        raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
+    is_agreed = is_agreed or not price
+    agree(offer, console, "Continue?", "Nothing was done or charged.", is_agreed=is_agreed)
+
+
+def agree(offer: str, console: Terminal, question: str, undone: str, *, is_agreed: bool) -> None:
+    """Show an offer, and ask a question unless a person has agreed; `undone` follows a no.
+
+    Raises:
+        Unconfirmed: there is nobody to ask. Declined: the answer was no.
+    """
+    if not is_agreed and not sys.stdin.isatty():
+        raise Unconfirmed(f"{offer} To agree, add --yes.")
     console.say(offer)
-    if price and not is_agreed and not confirm("Continue?"):
-        raise PriceDeclined("Nothing was done or charged.")
+    if not is_agreed and not confirm(question):
+        raise Declined(undone)
+
+
+def what_continues(stack: str | None) -> str:
+    """Return what continues after an interruption: on a stack, or on this machine (None)."""
+    return f"Stack {stack} continues its work." if stack else _NOTHING_CONTINUES
 
 
 _EXIT_CODE = 130

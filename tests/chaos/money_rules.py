@@ -161,7 +161,7 @@ BREAKS: Mapping[int, tuple[tuple[str, str, str], ...]] = MappingProxyType(
             (
                 f"{_START}.__call__",
                 "Assign(passage)",
-                "passage = SaveGate(probe) if probe else SaveJob(claimed)",
+                "passage = SaveSingleton(probe) if probe else SaveJob(claimed)",
             ),
             (f"{_START}.__call__", "Attribute(condition)", "RequireOpenGate()"),
             (

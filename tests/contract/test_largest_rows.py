@@ -15,7 +15,7 @@ from dropscale.ledger.drops import Download, Drop, Output, Reason, Rendition, So
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState, WaitReason
-from dropscale.ledger.store import Change, SaveDrop, SaveGate, job_changes
+from dropscale.ledger.store import Change, SaveDrop, SaveSingleton, job_changes
 from dropscale.pipeline.parts.plan import plan_renditions
 from dropscale.specs.effective import EffectiveSpec
 from dropscale.specs.faults import SpecInvalid
@@ -195,7 +195,7 @@ def test_the_largest_gate_is_a_row() -> None:
     cause = Reason(code=text, message=text, fix=text)
     gate = Gate(is_open=False, reason=WaitReason.ACCOUNT, until=NOW, strikes=1, cause=cause)
 
-    assert max(written(SaveGate(gate))) < MOST
+    assert max(written(SaveSingleton(gate))) < MOST
 
 
 @settings(max_examples=settings().max_examples // 4)

@@ -18,7 +18,7 @@ from dropscale.aws.ledger import DynamoLedger, records_in
 from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.batches import Batch, BatchLine
-from dropscale.ledger.drops import Claim, Drop, Output, Rendition, Source
+from dropscale.ledger.drops import Drop, NameClaim, Output, Rendition, Source
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject, Parameters
 from dropscale.ledger.owner import Owner
@@ -46,15 +46,12 @@ from dropscale.ledger.store import (
     ReleaseName,
     RequireOpenGate,
     RequireOwner,
-    SaveAccount,
     SaveBatch,
     SaveDrop,
-    SaveGate,
     SaveHints,
     SaveJob,
-    SaveOwner,
     SaveReference,
-    SaveWalk,
+    SaveSingleton,
     SlotsTaken,
     Spend,
     TakeSlot,
@@ -202,12 +199,12 @@ def test_many_drops_are_found_at_once(ledger: Ledger) -> None:
 def test_the_walk_takes_one_step_at_a_time(ledger: Ledger) -> None:
     assert ledger.walk() is None
     first = Walk.first(NOW)
-    ledger.write(SaveWalk(first))
+    ledger.write(SaveSingleton(first))
     begun = first.begin_pass(NOW + timedelta(hours=1))
-    ledger.write(SaveWalk(begun))
+    ledger.write(SaveSingleton(begun))
     with pytest.raises(LedgerConflict):
-        ledger.write(SaveWalk(first.begin_pass(NOW)))
-    ledger.write(SaveWalk(begun.move_to("a/é.png")))
+        ledger.write(SaveSingleton(first.begin_pass(NOW)))
+    ledger.write(SaveSingleton(begun.move_to("a/é.png")))
 
     read = ledger.walk()
     assert read is not None
@@ -216,9 +213,9 @@ def test_the_walk_takes_one_step_at_a_time(ledger: Ledger) -> None:
 
 def test_of_what_is_heard_of_the_account_the_first_counts(ledger: Ledger) -> None:
     first = KnownAccount(asked_at=NOW, seq=0).hear("pro", 10**99, NOW)
-    ledger.write(SaveAccount(first))
+    ledger.write(SaveSingleton(first))
     with pytest.raises(LedgerConflict):
-        ledger.write(SaveAccount(first))
+        ledger.write(SaveSingleton(first))
 
     read = ledger.account()
     assert read is not None
@@ -316,13 +313,13 @@ def test_a_claim_without_a_slot_leaves_the_job_as_it_was(ledger: Ledger) -> None
 def test_the_gate_stops_those_who_require_it_open(ledger: Ledger) -> None:
     ledger.write(RequireOpenGate(), TakeSlot(9))
     gate = Gate(is_open=False, reason=WaitReason.THROTTLED, until=NOW, strikes=1)
-    ledger.write(SaveGate(gate))
+    ledger.write(SaveSingleton(gate))
     with pytest.raises(GateClosed):
         ledger.write(RequireOpenGate(), TakeSlot(9))
     with pytest.raises(LedgerConflict):
-        ledger.write(SaveGate(gate))
+        ledger.write(SaveSingleton(gate))
 
-    ledger.write(SaveGate(gate.open()))
+    ledger.write(SaveSingleton(gate.open()))
 
     ledger.write(RequireOpenGate(), TakeSlot(9))
 
@@ -332,26 +329,28 @@ def test_only_the_owner_of_a_rebuilt_ledger_is_let_through(ledger: Ledger) -> No
     with pytest.raises(NotOwner):
         ledger.write(RequireOwner("ours"), TakeSlot(9))
     assert (ledger.owner(), ledger.is_new()) == (None, True)
-    ledger.write(SaveOwner(owner))
+    ledger.write(SaveSingleton(owner))
     with pytest.raises(NotOwner):
         ledger.write(RequireOwner("ours"), TakeSlot(9))
     with pytest.raises(LedgerConflict):
-        ledger.write(SaveOwner(owner))
+        ledger.write(SaveSingleton(owner))
 
-    ledger.write(SaveOwner(owner.note_rebuilt()))
+    ledger.write(SaveSingleton(owner.note_rebuilt()))
     ledger.write(RequireOwner("ours"), TakeSlot(1))
     for step in (RequireOwner("other"), RequireOpenGate()):
         with pytest.raises(SlotsTaken if step == RequireOpenGate() else NotOwner):
             ledger.write(step, TakeSlot(1))
 
     taken = owner.note_rebuilt().hand_over("other", NOW)
-    ledger.write(SaveOwner(taken))
+    ledger.write(SaveSingleton(taken))
     with pytest.raises(NotOwner):
         ledger.write(RequireOwner("ours"), TakeSlot(9))
     assert rounded(ledger.owner()) == rounded(taken)
 
 
-@pytest.mark.parametrize("change", [SaveWalk(Walk.first(NOW)), TakeSlot(1)], ids=["swept", "paid"])
+@pytest.mark.parametrize(
+    "change", [SaveSingleton(Walk.first(NOW)), TakeSlot(1)], ids=["swept", "paid"]
+)
 def test_what_was_swept_or_paid_by_is_not_new(ledger: Ledger, change: Change) -> None:
     assert ledger.is_new()
     ledger.write(change)
@@ -639,21 +638,21 @@ def test_all_records_are_listed(dynamo: DynamoLedger) -> None:
 
 
 def test_an_output_name_belongs_to_one_drop_until_that_releases_it(ledger: Ledger) -> None:
-    own, other = (Claim(name="a/é_2x", drop_id=name, key=f"é{name}") for name in "12")
+    own, other = (NameClaim(name="a/é_2x", drop_id=name, key=f"é{name}") for name in "12")
     job = a_job()
     ledger.write(ClaimName(own))
     ledger.write(ClaimName(own))
 
-    assert (ledger.claim(own.name), ledger.claim("a/e_2x")) == (own, None)
+    assert (ledger.name_claim(own.name), ledger.name_claim("a/e_2x")) == (own, None)
     with pytest.raises(NameTaken) as taken:
         ledger.write(SaveJob(job), ClaimName(other))
     assert (taken.value.name, ledger.job(job.fingerprint)) == (own.name, None)
     with pytest.raises(LedgerConflict):
         ledger.write(ReleaseName(other))
     ledger.write(ReleaseName(own))
-    ledger.write(ReleaseName(own), ClaimName(Claim(name="b", drop_id="1", key="b")))
+    ledger.write(ReleaseName(own), ClaimName(NameClaim(name="b", drop_id="1", key="b")))
     ledger.write(SaveJob(job), ClaimName(other))
-    assert ledger.claim(own.name) == other
+    assert ledger.name_claim(own.name) == other
 
 
 def test_names_are_gathered_and_who_comes_second_sees_the_first(ledger: Ledger) -> None:

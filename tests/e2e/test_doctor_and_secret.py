@@ -9,7 +9,7 @@ import pytest
 
 from dropscale.aws.ledger import DynamoLedger
 from dropscale.ledger.owner import Owner
-from dropscale.ledger.store import SaveOwner
+from dropscale.ledger.store import SaveSingleton
 
 ClientOf = Callable[[str], Any]
 Finish = Callable[..., Any]
@@ -46,7 +46,7 @@ def test_the_ledger_is_taken_from_another_stack_only_on_purpose(
 ) -> None:
     ledger, now = DynamoLedger(client_of("dynamodb"), "dropscale-Ledger"), datetime.now(UTC)
     before = ledger.owner() or Owner(stack_id="ours", since=now, seq=0)
-    ledger.write(SaveOwner(before.hand_over("another", now)))
+    ledger.write(SaveSingleton(before.hand_over("another", now)))
 
     found = examined(finish, stack)["ledger"]
     assert "dropscale doctor --take-over --stack dropscale" in found["fix"]

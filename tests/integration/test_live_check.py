@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import click
 import pytest
 
-from dropscale_cli.errors import PriceDeclined
+from dropscale_cli.errors import Declined
 from dropscale_cli.stacks.live_check import PRICE, LiveCheck, check_live
 from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine, parse_fault_plan
 
@@ -70,7 +70,7 @@ def test_a_lost_answer_is_never_repeated_and_names_what_to_look_for() -> None:
 
 def test_nothing_is_paid_without_consent_or_credits() -> None:
     def decline() -> None:
-        raise PriceDeclined("no")
+        raise Declined("no")
 
     with served("") as api, pytest.raises(click.ClickException):
         check_live(api.token, api.base_url, decline, lambda _step: None)

@@ -26,7 +26,7 @@ from dropscale.ledger.store import (
     Limits,
     SaveDrop,
     SaveJob,
-    SaveWalk,
+    SaveSingleton,
     Spend,
     job_changes,
 )
@@ -187,7 +187,7 @@ def leave_work(cloud: EmbeddedCloud, api: EmbeddedApi) -> None:
     ledger = DynamoLedger(cloud.client("dynamodb"), cloud.outputs["LedgerTableName"])
     # A walk that is to begin a pass, and an object that has lain there for long.
     long_ago = now - timedelta(hours=1)
-    ledger.write(SaveWalk(Walk.first(long_ago - timedelta(hours=1))))
+    ledger.write(SaveSingleton(Walk.first(long_ago - timedelta(hours=1))))
     bucket = s3_backends[ACCOUNT]["aws"].buckets[cloud.outputs["InputBucketName"]]
     bucket.keys[UNREAD].last_modified = long_ago.replace(tzinfo=None)
     for key in (UNREAD, UPLOADED, UNWATCHED):

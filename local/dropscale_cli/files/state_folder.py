@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Self
 
-from dropscale.ledger.drops import Claim, Drop, Source
+from dropscale.ledger.drops import Drop, NameClaim, Source
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import JobState
 from dropscale.pipeline.parts.claim_names import claims_of
@@ -181,18 +181,22 @@ class KeptLedger:
 
     def drop(self, drop_id: str) -> Drop | None:
         """Return a drop by its id; None if it is not known."""
-        return next((drop for drop in self.drops.values() if drop.id == drop_id), None)
+        return self._drops_by_id.get(drop_id)
 
     def job(self, fingerprint: str) -> Job | None:
         """Return a job; None if it is not known."""
         return self.jobs.get(fingerprint)
 
-    def claim(self, name: str) -> Claim | None:
+    def name_claim(self, name: str) -> NameClaim | None:
         """Return the claim on an output's name; None if it belongs to no drop."""
         return self._claims.get(name)
 
     @cached_property
-    def _claims(self) -> dict[str, Claim]:
+    def _drops_by_id(self) -> dict[str, Drop]:
+        return {drop.id: drop for drop in self.drops.values()}
+
+    @cached_property
+    def _claims(self) -> dict[str, NameClaim]:
         drops = self.drops.values()
         claims = (one.claim for drop in drops for one in claims_of(drop, drop.renditions.values()))
         return {claim.name: claim for claim in claims}

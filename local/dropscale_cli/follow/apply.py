@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from dropscale_cli.errors import PriceUnconfirmed
+from dropscale_cli.errors import Unconfirmed
 from dropscale_cli.files.drops import FileListing, find_drops
 from dropscale_cli.files.state_folder import KeptLedger, StateFolder
 from dropscale_cli.follow.places import OutputFolder
@@ -54,7 +54,7 @@ def apply_to_stack(bucket: str, prefix: str, stack: str, agreement: Agreement) -
     Return the exit code: 0 if all changes were applied and are possible, else 1.
 
     Raises:
-        StackUnreachable: there is no such stack. PriceUnconfirmed: there is nobody to ask.
+        StackUnreachable: there is no such stack. Unconfirmed: there is nobody to ask.
         click.UsageError: the stack does not take drops there.
     """
     target = deployed_target(stack)
@@ -149,7 +149,7 @@ def _answer(page: Page) -> str:
     price = _price(page.changes)
     offer = f"Apply this to {len(page.changes)} of {page.looked_at}, for up to {price} credits?"
     if not sys.stdin.isatty():
-        raise PriceUnconfirmed(f"{offer} To agree, add --yes.")
+        raise Unconfirmed(f"{offer} To agree, add --yes.")
     return choose(offer, ["yes", "no", "all"], default="no")
 
 

@@ -27,7 +27,6 @@ from dropscale_cli.follow.summary import Summary
 from dropscale_cli.options import (
     FILE,
     LOG_HELP,
-    NOTHING_GOES_ON,
     PROGRESS_HELP,
     YES_HELP,
     Command,
@@ -35,6 +34,7 @@ from dropscale_cli.options import (
     ended_by_signals,
     format_option,
     place_options,
+    what_continues,
 )
 from dropscale_cli.terminal import Terminal, confirm, say
 from dropscale_cli.tracking.progress import Progress, progress_on
@@ -250,7 +250,7 @@ def retry(
     """
     if retry_all == (key is not None):
         raise click.UsageError("Give KEY or --all.")
-    with ended_by_signals(_goes_on(stack)):
+    with ended_by_signals(what_continues(stack)):
         place = place_of(stack, out, os.environ, log)
         options = Agreement(is_agreed=yes, as_json=output_format == "json")
         sys.exit(retry_images(key, place, options))
@@ -290,13 +290,9 @@ def resolve(  # noqa: PLR0913 # all by name
         raise click.UsageError("--anyway needs --adopt ID.")
     # To decide once more, unseen, could pay once more.
     status = ["status", *(["--stack", stack] if stack else ["--out", str(out)])]
-    with ended_by_signals(_goes_on(stack), "To see its state", status):
+    with ended_by_signals(what_continues(stack), "To see its state", status):
         place = place_of(stack, out, os.environ, log)
         options = Agreement(is_agreed=yes, as_json=output_format == "json")
         decided = Decision.PAY_AGAIN if pay_again else Decision.ABANDON
         adoption = None if project_id is None else Adoption(project_id, anyway)
         sys.exit(settle_image(key, adoption or decided, place, options))
-
-
-def _goes_on(stack: str | None) -> str:
-    return f"Stack {stack} continues its work." if stack else NOTHING_GOES_ON

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
@@ -11,12 +10,12 @@ import click
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop
 from dropscale.magichour.errors import MagicHourError
-from dropscale_cli.errors import DeletionDeclined, DeletionUnconfirmed, NotForgotten
+from dropscale_cli.errors import NotForgotten
 from dropscale_cli.follow.by_hand import dropped_image, reading, session_at, with_place
 from dropscale_cli.follow.places import Place, place_of
 from dropscale_cli.follow.run import Agreement
-from dropscale_cli.options import NOTHING_GOES_ON, ended_by_signals
-from dropscale_cli.terminal import Terminal, confirm, say_json
+from dropscale_cli.options import agree, ended_by_signals, what_continues
+from dropscale_cli.terminal import Terminal, say_json
 
 
 def forget_image(key: str, place: Place, options: Agreement) -> None:
@@ -50,7 +49,7 @@ def agree_to_deletion(drop: Drop, console: Terminal, *, is_agreed: bool) -> None
     """Say what will be deleted, and ask.
 
     Raises:
-        DeletionUnconfirmed: there is nobody to ask. DeletionDeclined: the answer was no.
+        Unconfirmed, Declined: see `agree`.
     """
     projects = ", ".join(
         dict.fromkeys(filter(None, (r.project_id for r in drop.renditions.values())))
@@ -60,11 +59,7 @@ def agree_to_deletion(drop: Drop, console: Terminal, *, is_agreed: bool) -> None
         "Delivered files stay; an image of the same bytes that is dropped later gets a copy of "
         "them. The image that was sent stays at Magic Hour for up to seven days."
     )
-    if not is_agreed and not sys.stdin.isatty():
-        raise DeletionUnconfirmed(f"{offer} To agree, add --yes.")
-    console.say(offer)
-    if not is_agreed and not confirm("Delete?"):
-        raise DeletionDeclined("Nothing was deleted.")
+    agree(offer, console, "Delete?", "Nothing was deleted.", is_agreed=is_agreed)
 
 
 @click.command("forget")
@@ -79,7 +74,6 @@ def forget(
 
     Exits with 0 if they are deleted, else 1.
     """
-    goes_on = f"Stack {stack} continues its work." if stack else NOTHING_GOES_ON
-    with ended_by_signals(goes_on):
+    with ended_by_signals(what_continues(stack)):
         place = place_of(stack, out, os.environ, log)
         forget_image(key, place, Agreement(is_agreed=yes, as_json=output_format == "json"))

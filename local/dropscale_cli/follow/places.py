@@ -341,10 +341,9 @@ class OutputFolder:
     def _outputs(
         self, ledger: KeptLedger, retried: Collection[str]
     ) -> Iterator[tuple[Output, OutputLabels, Path]]:
-        """Yield the files of jobs of which the API may have no result left, or soon.
+        """Yield files of jobs whose results the API may have deleted, or may delete soon.
 
-        Those are the jobs that are or may be forgotten: of each one file, and all of those of
-        the keys `retried`.
+        For each forgotten job one file; for those of the keys `retried`, all their files.
         """
         asked = {name for key in retried for name in ledger.drops[key].fingerprints}
         gone = {job.fingerprint for job in ledger.jobs.values() if job.forgetting_since}

@@ -22,7 +22,6 @@ from dropscale_cli.options import (
     ENGINES,
     FILE,
     LOG_HELP,
-    NOTHING_GOES_ON,
     PROGRESS_HELP,
     YES_HELP,
     agree_to_price,
@@ -31,6 +30,7 @@ from dropscale_cli.options import (
     format_option,
     out_option,
     sidecar_suffixes_option,
+    what_continues,
 )
 from dropscale_cli.page.gallery import PAGE_NAME
 from dropscale_cli.stacks.local_stack import chosen_api
@@ -251,8 +251,7 @@ def run_command(  # noqa: PLR0913 # all by name
     )
     if stack is not None and (engine or log or patience is not None):
         raise click.UsageError("--engine, --log and --patience are for the stack on this machine.")
-    goes_on = f"Stack {stack} continues its work." if stack else NOTHING_GOES_ON
-    with ended_by_signals(f"{goes_on} Results so far are in {out}."):
+    with ended_by_signals(f"{what_continues(stack)} Results so far are in {out}."):
         sys.exit(run(options, _place(options, stack, engine, log, patience)))
 
 

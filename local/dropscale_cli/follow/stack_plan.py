@@ -15,7 +15,7 @@ from dropscale.coded_warning import CodedWarning, WarningCode
 from dropscale.errors import DropscaleError
 from dropscale.image.header import DamagedImage, read_header
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.drops import Claim, Drop, Rendition, Source
+from dropscale.ledger.drops import Drop, NameClaim, Rendition, Source
 from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger
@@ -96,8 +96,8 @@ class KnownRecords(Protocol):
     def job(self, fingerprint: str) -> Job | None:
         """See `Ledger.job`."""
 
-    def claim(self, name: str) -> Claim | None:
-        """See `Ledger.claim`."""
+    def name_claim(self, name: str) -> NameClaim | None:
+        """See `Ledger.name_claim`."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class StackPlanner:
     @cached_property
     def names(self) -> PlannedNames:
         """The names of the outputs of all drops planned so far."""
-        return PlannedNames(self.ledger.claim)
+        return PlannedNames(self.ledger.name_claim)
 
     @classmethod
     def of(

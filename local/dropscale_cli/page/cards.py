@@ -17,6 +17,7 @@ from PIL import Image
 from dropscale.coded_warning import CodedWarning
 from dropscale.errors import DropscaleError
 from dropscale.image.header import read_header
+from dropscale.ledger.batches import Span
 from dropscale.ledger.drops import Download, Source, TimelineEntry
 from dropscale.ledger.states import OPEN_STATES, DropState
 from dropscale.results.manifest import Manifest, ManifestJob, manifest_key
@@ -277,13 +278,9 @@ def _size(source: Source) -> tuple[int, int] | None:
 
 
 def _seconds(timeline: Sequence[TimelineEntry]) -> float | None:
-    """Return the seconds of the last pass through the states; an image can be dropped again."""
-    start = len(timeline) - 1
-    while start > 0 and timeline[start - 1].state in OPEN_STATES:
-        start -= 1
-    if start < 0 or start == len(timeline) - 1:
-        return None
-    return (timeline[-1].at - timeline[start].at).total_seconds()
+    """Return the seconds since the image was last wanted anew; None: it has had one state since."""
+    span = Span.of(timeline)
+    return span.seconds or None if span else None
 
 
 def _own_name(manifest: Manifest, job: ManifestJob) -> str:

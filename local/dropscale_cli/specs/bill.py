@@ -1,4 +1,4 @@
-"""What a stack would charge for drops, added up drop by drop: none is kept."""
+"""What a stack would charge for drops, added up one by one; none is kept in memory."""
 
 import sqlite3
 from collections import Counter, defaultdict

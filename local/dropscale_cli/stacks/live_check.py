@@ -173,7 +173,7 @@ def report_live(api_key: str, base_url: str, *, is_agreed: bool) -> int:
     """Check the real API, for credits; return the exit code: 0 if all is well, else 1.
 
     Raises:
-        PriceUnconfirmed: there is nobody to ask. PriceDeclined: the answer was no.
+        Unconfirmed, Declined: see `agree_to_price`.
     """
     console = Terminal()
     offer = f"One 2x upscale in preserve mode costs {PRICE} credits at {base_url}."

@@ -30,7 +30,7 @@ from pydantic import BaseModel
 
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.batches import Batch, BatchLine, batch_id
-from dropscale.ledger.drops import Claim, Drop
+from dropscale.ledger.drops import Drop, NameClaim
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, Job, KnownProject
 from dropscale.ledger.owner import Owner
@@ -56,15 +56,12 @@ from dropscale.ledger.store import (
     ReleaseName,
     RequireOpenGate,
     RequireOwner,
-    SaveAccount,
     SaveBatch,
     SaveDrop,
-    SaveGate,
     SaveHints,
     SaveJob,
-    SaveOwner,
     SaveReference,
-    SaveWalk,
+    SaveSingleton,
     SlotsTaken,
     Spend,
     TakeSlot,
@@ -77,11 +74,9 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 _Record = TypeVar("_Record", bound=BaseModel)
-_SLOTS = {"pk": "slots", "sk": "slots"}
-_WALK = {"pk": "walk", "sk": "walk"}
-_GATE = {"pk": "gate", "sk": "gate"}
-_OWNER = {"pk": "owner", "sk": "owner"}
-_ACCOUNT = {"pk": "account", "sk": "account"}
+_SLOTS, _WALK, _GATE, _OWNER, _ACCOUNT = (
+    {"pk": name, "sk": name} for name in ("slots", "walk", "gate", "owner", "account")
+)
 _KEY_OF_ONLY: Mapping[type[Row], dict[str, str]] = MappingProxyType(
     {Gate: _GATE, Walk: _WALK, Owner: _OWNER, KnownAccount: _ACCOUNT}
 )
@@ -105,7 +100,7 @@ _PASSING_REASONS = frozenset(
     {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
 """Cancellation reasons of transactions that may succeed a moment later."""
-_SAVES = SaveDrop | SaveJob | SaveHints | SaveBatch | SaveGate | SaveWalk | SaveOwner | SaveAccount
+_SAVES = SaveDrop | SaveJob | SaveHints | SaveBatch | SaveSingleton
 _NOTES_ANOTHER = (
     "attribute_exists(pk) AND NOT contains(noted, :id) "
     f"AND attribute_not_exists(noted[{MOST_NOTED - 1}])"
@@ -136,12 +131,12 @@ class DynamoLedger:
 
     def drop(self, drop_id: str) -> Drop | None:
         """See `Ledger.drop`."""
-        return self._get(Drop, _drop_key(drop_id))
+        return self._get(Drop, _key("drop", drop_id))
 
     def known_drops(self, drop_ids: Sequence[str]) -> dict[str, Drop]:
         """See `Ledger.known_drops`."""
         found: dict[str, Drop] = {}
-        keys = [_item(_drop_key(drop_id)) for drop_id in drop_ids]
+        keys = [_item(_key("drop", drop_id)) for drop_id in drop_ids]
         while keys:
             asked, keys = keys[:_MOST_ROWS], keys[_MOST_ROWS:]
             answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": asked}})
@@ -158,19 +153,19 @@ class DynamoLedger:
 
     def job(self, fingerprint: str) -> Job | None:
         """See `Ledger.job`."""
-        return self._get(Job, _job_key(fingerprint))
+        return self._get(Job, _key("job", fingerprint))
 
     def attempt(self, token: str) -> Attempt | None:
         """See `Ledger.attempt`."""
-        return self._get(Attempt, _attempt_key(token))
+        return self._get(Attempt, _key("attempt", token))
 
     def project(self, project_id: str) -> KnownProject | None:
         """See `Ledger.project`."""
-        return self._get(KnownProject, _project_key(project_id))
+        return self._get(KnownProject, _key("project", project_id))
 
-    def claim(self, name: str) -> Claim | None:
-        """See `Ledger.claim`."""
-        return self._get(Claim, _claim_key(name))
+    def name_claim(self, name: str) -> NameClaim | None:
+        """See `Ledger.name_claim`."""
+        return self._get(NameClaim, _claim_key(name))
 
     def gate(self) -> Gate | None:
         """See `Ledger.gate`."""
@@ -190,8 +185,7 @@ class DynamoLedger:
 
     def is_new(self) -> bool:
         """See `Ledger.is_new`."""
-        found = self._client.get_item(TableName=self._table, Key=_item(_SLOTS), ConsistentRead=True)
-        return "Item" not in found and self.walk() is None
+        return not self._row(_SLOTS) and self.walk() is None
 
     def list_attached(
         self, fingerprint: str, after: str | None = None, limit: int | None = None
@@ -203,7 +197,7 @@ class DynamoLedger:
 
     def batch(self, batch_id: str) -> Batch | None:
         """See `Ledger.batch`."""
-        return self._get(Batch, _batch_key(batch_id))
+        return self._get(Batch, _key("batch", batch_id))
 
     def has_open_drops(self, batch_id: str) -> bool:
         """See `Ledger.has_open_drops`."""
@@ -247,7 +241,7 @@ class DynamoLedger:
 
     def credits_spent(self, window: str) -> int:
         """See `Ledger.credits_spent`."""
-        return self._count(_window_key(window), "spent")
+        return self._count(_key("budget", window), "spent")
 
     def records(self) -> Iterator[Drop | Job]:
         """Yield every drop and job; this reads the whole table, page by page."""
@@ -277,9 +271,7 @@ class DynamoLedger:
 
     def names(self, name_id: str) -> Names:
         """See `Ledger.names`."""
-        key = _item(_name_key(name_id))
-        found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        return _names(found.get("Item", {}))
+        return _names(self._row(_key("name", name_id)))
 
     def note_name(self, name_id: str, names: Names) -> Names:
         """See `Ledger.note_name`."""
@@ -287,7 +279,7 @@ class DynamoLedger:
         sets = {name: set(keys) for name, keys in added.items() if keys}
         found = self._client.update_item(
             TableName=self._table,
-            Key=_item(_name_key(name_id)),
+            Key=_item(_key("name", name_id)),
             UpdateExpression="ADD " + ", ".join(f"{name} :{name}" for name in sets),
             ExpressionAttributeValues=_item({f":{name}": keys for name, keys in sets.items()}),
             ReturnValues="ALL_NEW",
@@ -300,7 +292,7 @@ class DynamoLedger:
         try:
             self._client.update_item(
                 TableName=self._table,
-                Key=_item(_attempt_key(token)),
+                Key=_item(_key("attempt", token)),
                 UpdateExpression="SET noted = list_append(if_not_exists(noted, :none), :one)",
                 ConditionExpression=_NOTES_ANOTHER,
                 ExpressionAttributeValues=_item(values),
@@ -318,7 +310,7 @@ class DynamoLedger:
         try:
             self._client.update_item(
                 TableName=self._table,
-                Key=_item(_drop_key(drop.id)),
+                Key=_item(_key("drop", drop.id)),
                 UpdateExpression=update,
                 ConditionExpression="seq = :seq",
                 ExpressionAttributeValues=_item(values),
@@ -351,7 +343,7 @@ class DynamoLedger:
         self._unless_newer(waiter, self._client.delete_item, Key=key)
 
     def _unless_newer(self, waiter: Waiter, write: Callable[..., Any], **what: Any) -> bool:
-        """Write to a waiter's row; False: not so, as it has entered after this."""
+        """Write to a waiter's row, unless it has entered later than this; then return False."""
         with suppress(self._client.exceptions.ConditionalCheckFailedException):
             write(
                 TableName=self._table,
@@ -366,12 +358,17 @@ class DynamoLedger:
         return False
 
     def _count(self, key: Mapping[str, str], counter: str) -> int:
-        found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
-        return int(found["Item"][counter]["N"]) if "Item" in found else 0
+        row = self._row(key)
+        return int(row[counter]["N"]) if row else 0
 
     def _get(self, record: type[_Record], key: Mapping[str, str]) -> _Record | None:
+        row = self._row(key)
+        return _record(record, row) if row else None
+
+    def _row(self, key: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return a row; empty: there is none."""
         found = self._client.get_item(TableName=self._table, Key=_item(key), ConsistentRead=True)
-        return _record(record, found["Item"]) if "Item" in found else None
+        return found.get("Item", {})
 
     def _action(self, change: Change) -> Any:  # noqa: C901, PLR0911, PLR0912 # one for each kind of change
         match change:
@@ -379,19 +376,19 @@ class DynamoLedger:
                 return self._put(record, _key_of(record), listing_of(record))
             case SaveHints(job):
                 return self._update_hints(job)
-            case SaveGate(record) | SaveWalk(record) | SaveOwner(record) | SaveAccount(record):
+            case SaveSingleton(record):
                 return self._put(record, _KEY_OF_ONLY[type(record)])
             case LeaveBatch(batch_id, drop_id):
-                key = _item(_line_key(batch_id, drop_id))
-                return {"Delete": {"TableName": self._table, "Key": key}}
+                key = _shared_key("batch", batch_id, drop_id)
+                return self._on_table("Delete", {"Key": _item(key)})
             case SaveReference(reference, replaces):
                 return self._put_reference(reference, replaces)
             case Attach(fingerprint, drop_id):
-                item = _item(_attachment_key(fingerprint, drop_id))
-                return {"Put": {"TableName": self._table, "Item": item}}
+                key = _shared_key("job", fingerprint, drop_id)
+                return self._on_table("Put", {"Item": _item(key)})
             case Detach(fingerprint, drop_id):
-                key = _item(_attachment_key(fingerprint, drop_id))
-                return {"Delete": {"TableName": self._table, "Key": key}}
+                key = _shared_key("job", fingerprint, drop_id)
+                return self._on_table("Delete", {"Key": _item(key)})
             case ClaimName() | ReleaseName():
                 return self._hold_name(change)
             case TakeSlot(limit):
@@ -420,7 +417,7 @@ class DynamoLedger:
         # DynamoDB's numbers are decimal, so boto3 refuses floats.
         row = json.loads(record.model_dump_json(exclude_none=True), parse_float=Decimal) | key
         if listing is not None:
-            row |= {"sweep": listing[0], "sweep_at": _text(listing[1])}
+            row |= _index_keys(*listing)
         put: dict[str, Any] = {"Item": _item(row)}
         if record.seq == 1:
             return self._on_table("Put", put | {"ConditionExpression": "attribute_not_exists(pk)"})
@@ -431,18 +428,20 @@ class DynamoLedger:
         """Return the action that writes a drop's line; that of an open drop is listed."""
         name = batch_id(drop.source.bucket, drop.batch or "")
         line = BatchLine.of(drop)
-        row = _line_key(name, drop.id) | {"report_line": line.model_dump_json(exclude_none=True)}
+        row = _shared_key("batch", name, drop.id) | {
+            "report_line": line.model_dump_json(exclude_none=True)
+        }
         if line.is_open:
-            row |= {"sweep": _open_drops(name), "sweep_at": _text(drop.due or END_OF_TIME)}
+            row |= _index_keys(_open_drops(name), drop.due or END_OF_TIME)
         return self._on_table("Put", {"Item": _item(row)})
 
     def _update_hints(self, job: Job) -> Any:
         """Return the update of a job that needs the right to no other attribute of it."""
         listing = listing_of(job)
         row = job.model_dump(mode="json", include={"seq", "hints", "hinted_at", "due"})
-        row |= {"sweep": listing[0], "sweep_at": _text(listing[1])} if listing else {}
+        row |= _index_keys(*listing) if listing else {}
         update = {
-            "Key": _item(_job_key(job.fingerprint)),
+            "Key": _item(_key("job", job.fingerprint)),
             "UpdateExpression": "SET " + ", ".join(f"{name} = :{name}" for name in row),
             "ConditionExpression": "seq = :before",
         }
@@ -456,10 +455,10 @@ class DynamoLedger:
             "ConditionExpression": "attribute_not_exists(pk) OR fingerprint IN (:own, :replaced)"
         }
         if isinstance(reference, KnownProject):
-            action["Item"] = _item(row | _project_key(reference.project_id))
+            action["Item"] = _item(row | _key("project", reference.project_id))
             return self._on_table("Put", action, _item(values))
         # Not a put, which would remove what events have noted.
-        action["Key"] = _item(_attempt_key(reference.token))
+        action["Key"] = _item(_key("attempt", reference.token))
         action["UpdateExpression"] = "SET " + ", ".join(f"#{name} = :{name}" for name in row)
         action["ExpressionAttributeNames"] = {f"#{name}": name for name in row}
         named = {f":{name}": value for name, value in row.items()}
@@ -483,7 +482,7 @@ class DynamoLedger:
 
     def _spend(self, window: str, spent: int, limit: int | None) -> Any:
         update: dict[str, Any] = {
-            "Key": _item(_window_key(window)),
+            "Key": _item(_key("budget", window)),
             "UpdateExpression": "ADD spent :spent",
         }
         if limit is None:
@@ -526,45 +525,27 @@ def _number(value: object) -> int | float:
 
 def _key_of(record: Drop | Job | Batch) -> dict[str, str]:
     if isinstance(record, Drop):
-        return _drop_key(record.id)
-    return _job_key(record.fingerprint) if isinstance(record, Job) else _batch_key(record.id)
+        return _key("drop", record.id)
+    return _key("job", record.fingerprint) if isinstance(record, Job) else _key("batch", record.id)
 
 
-def _drop_key(drop_id: str) -> dict[str, str]:
-    return {"pk": f"drop#{drop_id}", "sk": "drop"}
-
-
-def _job_key(fingerprint: str) -> dict[str, str]:
-    return {"pk": f"job#{fingerprint}", "sk": "job"}
-
-
-def _attempt_key(token: str) -> dict[str, str]:
-    return {"pk": f"attempt#{token}", "sk": "attempt"}
-
-
-def _project_key(project_id: str) -> dict[str, str]:
-    return {"pk": f"project#{project_id}", "sk": "project"}
+def _key(kind: str, name: str) -> dict[str, str]:
+    """Return the key of a record of its own: a drop, a job, a project."""
+    return {"pk": f"{kind}#{name}", "sk": kind}
 
 
 def _claim_key(name: str) -> dict[str, str]:
-    return {"pk": f"output#{Claim.id_of(name)}", "sk": "output"}
+    return _key("output", NameClaim.id_of(name))
 
 
-def _attachment_key(fingerprint: str, drop_id: str) -> dict[str, str]:
-    return {"pk": f"job#{fingerprint}", "sk": f"drop#{drop_id}"}
+def _shared_key(kind: str, name: str, drop_id: str) -> dict[str, str]:
+    """Return the key of a drop's row beside the job or the batch that it shares."""
+    return {"pk": f"{kind}#{name}", "sk": f"drop#{drop_id}"}
 
 
 def _waiter_key(waiter: Waiter) -> dict[str, str]:
     sort_key = f"waiter#{waiter.drop_id}#{waiter.rendition_id}"
     return {"pk": f"job#{waiter.fingerprint}", "sk": sort_key}
-
-
-def _batch_key(batch_id: str) -> dict[str, str]:
-    return {"pk": f"batch#{batch_id}", "sk": "batch"}
-
-
-def _line_key(batch_id: str, drop_id: str) -> dict[str, str]:
-    return {"pk": f"batch#{batch_id}", "sk": f"drop#{drop_id}"}
 
 
 def _open_drops(batch_id: str) -> str:
@@ -576,17 +557,14 @@ def _has_line(change: Change) -> TypeGuard[SaveDrop]:
     return isinstance(change, SaveDrop) and change.drop.batch is not None
 
 
-def _name_key(name_id: str) -> dict[str, str]:
-    return {"pk": f"name#{name_id}", "sk": "name"}
-
-
 def _names(row: Mapping[str, Any]) -> Names:
     images, specs = (row.get(name, {}).get("SS", []) for name in ("images", "specs"))
     return Names(frozenset(images), frozenset(specs))
 
 
-def _window_key(window: str) -> dict[str, str]:
-    return {"pk": f"budget#{window}", "sk": "budget"}
+def _index_keys(agenda: str, due: datetime) -> dict[str, str]:
+    """Return the attributes that list a row in the index `sweep`."""
+    return {"sweep": agenda, "sweep_at": _text(due)}
 
 
 def _item(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -598,7 +576,7 @@ def _text(at: datetime) -> str:
 
 
 def _codes(error: ClientError) -> list[str]:
-    reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment] # the stubs know DynamoDB's own field not
+    reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment] # the stubs lack DynamoDB's own field
     return [reason.get("Code", "None") for reason in reasons]
 
 

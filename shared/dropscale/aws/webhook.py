@@ -1,4 +1,4 @@
-"""A webhook's request, as a Lambda Function URL hands it over."""
+"""A webhook's request, in the form of a Lambda Function URL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Received:
-    """A request that is the vendor's.
+    """A request that the vendor sent.
 
     Attributes:
         event: None: it is about another tool's project.
@@ -30,7 +30,7 @@ class Received:
 
 @dataclass(frozen=True)
 class ReceiveWebhook:
-    """Verifies a request, and hands its event on.
+    """Verifies a request, and passes its event on.
 
     Attributes:
         secret: returns the webhook's secret.
@@ -54,10 +54,10 @@ class ReceiveWebhook:
 
 
 def _raw_body(request: Mapping[str, Any]) -> bytes:
-    """Return the bytes that were sent: Lambda hands over text as text, and all else in base64."""
+    """Return the bytes that were sent: Lambda passes text as text, and the rest in base64."""
     text = request.get("body") or ""
     try:
         body: bytes = text.encode()
         return base64.b64decode(body, validate=True) if request.get("isBase64Encoded") else body
     except (UnicodeEncodeError, binascii.Error) as error:
-        raise WebhookUnreadable("the body is not text", fix="Nothing is to be done.") from error
+        raise WebhookUnreadable("the body is not text") from error

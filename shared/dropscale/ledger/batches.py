@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Protocol, Self
 
 from dropscale.ledger.drops import Drop, Output, Reason, TimelineEntry
-from dropscale.ledger.rows import Instant, Record, Row, cut
+from dropscale.ledger.rows import Instant, Record, Row
 from dropscale.ledger.states import COLLECTABLE_STATES, DropState, WaitReason
 
 MOST_LINES = 10_000
@@ -35,7 +35,7 @@ _COUNTED_AS: Mapping[DropState, str] = MappingProxyType(
 
 
 class _Charged(Protocol):
-    """What a line tells of a rendition: in the ledger's row, or in a manifest."""
+    """The facts about a rendition that a line has: in the ledger's row, or in a manifest."""
 
     @property
     def fingerprint(self) -> str: ...
@@ -50,14 +50,14 @@ class _Charged(Protocol):
 
 
 class Span(Record):
-    """A time with an end."""
+    """A period of time."""
 
     began: Instant
     ended: Instant
 
     @property
     def seconds(self) -> float:
-        """How long it was."""
+        """Its length."""
         return (self.ended - self.began).total_seconds()
 
     @classmethod
@@ -81,7 +81,7 @@ class Span(Record):
 
 
 class LineJob(Record):
-    """The credits of one of a drop's jobs: charged, and given back."""
+    """The credits of one of a drop's jobs: charged, and refunded."""
 
     fingerprint: str
     credits: int
@@ -141,10 +141,7 @@ def output_keys(renditions: Iterable[_Charged]) -> tuple[str, ...]:
 
 def short_reason(reason: Reason | None) -> Reason | None:
     """Return a reason cut to the size that a line can hold."""
-    if reason is None:
-        return None
-    message, fix = (cut(text, _TEXT_SIZE) for text in (reason.message, reason.fix))
-    return reason.model_copy(update={"message": message, "fix": fix})
+    return None if reason is None else reason.shortened(_TEXT_SIZE)
 
 
 def jobs_in(lines: Iterable[BatchLine]) -> dict[str, LineJob]:
@@ -198,7 +195,7 @@ class Totals(Record):
 
 
 class Settlement(Record):
-    """That none of a batch's drops is open any more, and what has become of them.
+    """The end of a batch: none of its drops is open any more.
 
     While its report is being written, `totals` are the sums of the parts that are written.
     """

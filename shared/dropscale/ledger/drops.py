@@ -63,9 +63,9 @@ class Reason(Record):
         """Return the reason that an error states; its class name is the code."""
         return cls(code=type(error).__name__, message=error.message, fix=error.fix)
 
-    def of_rendition(self) -> Self:
-        """Return it cut to the size that one of several renditions may store."""
-        message, fix = (cut(text, _RENDITION_REASON_SIZE) for text in (self.message, self.fix))
+    def shortened(self, longest: int) -> Self:
+        """Return it with message and fix cut to so many bytes each."""
+        message, fix = (cut(text, longest) for text in (self.message, self.fix))
         return self.model_copy(update={"message": message, "fix": fix})
 
 
@@ -117,8 +117,8 @@ class Output(Record):
     """Its mean colour difference from the original (CIEDE2000); None: not measured."""
 
 
-class Claim(Record):
-    """That an output's name, without its ending, belongs to a drop."""
+class NameClaim(Record):
+    """A drop's claim on an output name, without the ending."""
 
     name: str
     drop_id: str
@@ -305,7 +305,7 @@ def _bounded(changes: _RenditionChanges) -> _RenditionChanges:
     """Return a rendition's changes, cut to fit into a drop's row."""
     bounded: _RenditionChanges = {**changes}
     if reason := changes.get("reason"):
-        bounded["reason"] = reason.of_rendition()
+        bounded["reason"] = reason.shortened(_RENDITION_REASON_SIZE)
     if warnings := changes.get("warnings"):
         bounded["warnings"] = _bounded_warnings(
             warnings, _MOST_RENDITION_WARNINGS, _RENDITION_WARNING_SIZE

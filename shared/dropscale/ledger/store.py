@@ -11,7 +11,7 @@ from typing import Protocol, Self, TypeVar
 from dropscale.errors import DropscaleError
 from dropscale.ledger.account import KnownAccount
 from dropscale.ledger.batches import Batch, BatchLine
-from dropscale.ledger.drops import Claim, Drop
+from dropscale.ledger.drops import Drop, NameClaim
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.jobs import Attempt, AttemptName, Job, KnownProject
 from dropscale.ledger.owner import Owner
@@ -112,31 +112,10 @@ class SaveHints:
 
 
 @dataclass(frozen=True)
-class SaveGate:
-    """Write the gate if the stored one has the previous `seq`; `seq` 1: if there is none."""
+class SaveSingleton:
+    """Write a row that exists once, on the same condition as a job."""
 
-    gate: Gate
-
-
-@dataclass(frozen=True)
-class SaveWalk:
-    """Write the walk if the stored one has the previous `seq`; `seq` 1: if there is none."""
-
-    walk: Walk
-
-
-@dataclass(frozen=True)
-class SaveAccount:
-    """Write the account if the stored one has the previous `seq`; `seq` 1: if there is none."""
-
-    account: KnownAccount
-
-
-@dataclass(frozen=True)
-class SaveOwner:
-    """Write the owner if the stored one has the previous `seq`; `seq` 1: if there is none."""
-
-    owner: Owner
+    record: Gate | Walk | KnownAccount | Owner
 
 
 @dataclass(frozen=True)
@@ -189,14 +168,14 @@ class Detach:
 class ClaimName:
     """Let an output's name belong to a drop; fails if it belongs to another."""
 
-    claim: Claim
+    claim: NameClaim
 
 
 @dataclass(frozen=True)
 class ReleaseName:
     """Withdraw a drop's claim on a name; fails if it belongs to another."""
 
-    claim: Claim
+    claim: NameClaim
 
 
 @dataclass(frozen=True)
@@ -239,10 +218,7 @@ Change = (
     SaveDrop
     | SaveJob
     | SaveHints
-    | SaveGate
-    | SaveWalk
-    | SaveAccount
-    | SaveOwner
+    | SaveSingleton
     | SaveBatch
     | LeaveBatch
     | SaveReference
@@ -345,7 +321,7 @@ class Ledger(Protocol):
     def project(self, project_id: str) -> KnownProject | None:
         """Return a project and its job; None: not known."""
 
-    def claim(self, name: str) -> Claim | None:
+    def name_claim(self, name: str) -> NameClaim | None:
         """Return the claim on an output's name; None: it belongs to no drop."""
 
     def gate(self) -> Gate | None:

@@ -54,7 +54,12 @@ class ProjectEvent:
 
 
 class WebhookRefused(DropscaleError):
-    """Base of what makes a request no event of the vendor's."""
+    """Base of the reasons why a request is no event of the vendor's."""
+
+    def __init__(
+        self, message: str, *, fix: str = "It is ignored: nothing needs to be done."
+    ) -> None:
+        super().__init__(message, fix=fix)
 
 
 class WebhookUnsigned(WebhookRefused):
@@ -66,11 +71,11 @@ class WebhookForged(WebhookRefused):
 
 
 class WebhookExpired(WebhookRefused):
-    """The signature is valid, but of a time that is too long ago or too far ahead."""
+    """The signature is valid, but too old, or too far ahead of our clock."""
 
 
 class WebhookUnreadable(WebhookRefused):
-    """The body is too long, or, although it is signed, has not the documented shape."""
+    """The body is too long, or is signed but does not have the documented shape."""
 
 
 def verified_event(
@@ -88,9 +93,7 @@ def verified_event(
         WebhookRefused: a subclass that says why the request is not the vendor's.
     """
     if len(body) > MOST_BYTES:
-        raise WebhookUnreadable(
-            f"the body has {len(body)} bytes, more than {MOST_BYTES}", fix="Nothing is to be done."
-        )
+        raise WebhookUnreadable(f"the body has {len(body)} bytes, more than {MOST_BYTES}")
     timestamp = _header(headers, TIMESTAMP_HEADER)
     signature = _header(headers, SIGNATURE_HEADER)
     expected = signature_of(timestamp, body, secret())
@@ -114,7 +117,7 @@ def _header(headers: Mapping[str, str], name: str) -> str:
     """Return a header's value; more than one are none, because the sender may mean either."""
     found = [value for header, value in headers.items() if header.lower() == name]
     if len(found) != 1 or not found[0].isascii():
-        raise WebhookUnsigned(f"{name} is missing or unreadable", fix="Nothing is to be done.")
+        raise WebhookUnsigned(f"{name} is missing or unreadable")
     return found[0]
 
 
@@ -123,7 +126,7 @@ def _require_recent(timestamp: str, now: datetime) -> None:
         raise WebhookUnsigned(f"{TIMESTAMP_HEADER} is no number of seconds", fix="Ask the vendor.")
     age = now.timestamp() - int(timestamp)
     if not -MOST_AHEAD.total_seconds() <= age <= OLDEST.total_seconds():
-        raise WebhookExpired(f"its signature is {age:.0f} s old", fix="Nothing is to be done.")
+        raise WebhookExpired(f"its signature is {age:.0f} s old")
 
 
 def _event(body: bytes) -> ProjectEvent | None:

@@ -86,7 +86,7 @@ class Check:
                 is_complete = status is ProjectStatus.COMPLETE
                 kind = EventKind.COMPLETED if is_complete else EventKind.ERRORED
                 if not self.wake_waiters.wake(waiter, kind):
-                    self.ledger.remove_waiter(waiter)  # It went on before this was stored.
+                    self.ledger.remove_waiter(waiter)  # It continued before this was stored.
 
     def _look(self, state: ExecutionState, look: LookAtProject) -> ExecutionState:
         try:

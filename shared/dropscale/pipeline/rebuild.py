@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from dropscale.coded_warning import WarningCode
 from dropscale.ledger.budget import Budget
-from dropscale.ledger.drops import Claim, Drop, Rendition
+from dropscale.ledger.drops import Drop, NameClaim, Rendition
 from dropscale.ledger.jobs import AttemptName, Job, Parameters
 from dropscale.ledger.states import OPEN_STATES, DropState, JobState, WaitReason
 from dropscale.ledger.store import (
@@ -162,10 +162,10 @@ class RebuildLedger:
     def _claim_name(self, key: str, drop: Drop | None) -> None:
         """Let the name of an output belong to its drop, also if no manifest names it any more."""
         name = name_claimed_for(key)
-        if drop is None or self.ledger.claim(name) is not None:
+        if drop is None or self.ledger.name_claim(name) is not None:
             return
         with suppress(NameTaken):
-            self.ledger.write(ClaimName(Claim(name=name, drop_id=drop.id, key=drop.source.key)))
+            self.ledger.write(ClaimName(NameClaim(name=name, drop_id=drop.id, key=drop.source.key)))
 
 
 def _merged(known: Job | None, told: Job) -> Job:

@@ -23,16 +23,14 @@ _RACES = 10
 _LOOKED_AT = frozenset({JobState.SUBMITTED, JobState.ABANDONED, JobState.ERROR, JobState.CANCELED})
 """States of a job in which a look at one of its projects can change something."""
 
-WakeWaiters = Callable[[str, str, EventKind], int]
-"""Wakes executions that wait for a job's project; takes its fingerprint and the project's id."""
-
 
 @dataclass(frozen=True)
 class ReceiveEvent:
     """Notes what an event names, and wakes who waits for it."""
 
     ledger: Ledger
-    wake: WakeWaiters
+    wake: Callable[[str, str, EventKind], int]
+    """Wakes executions that wait for a project of a job; takes fingerprint and project id."""
     clock: Clock
 
     def __call__(self, event: ProjectEvent) -> int:

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from dropscale.ledger.drops import Drop
 from dropscale.ledger.states import ASKED_AGAIN, OPEN_STATES, WaitReason
-from dropscale.ledger.store import Ledger, LedgerConflict, SaveWalk
+from dropscale.ledger.store import Ledger, LedgerConflict, SaveSingleton
 from dropscale.ledger.walk import Walk
 from dropscale.pipeline.parts.ports import (
     Clock,
@@ -55,7 +55,7 @@ class Reconcile:
         walk = self.ledger.walk()
         try:
             if walk is None:
-                self.ledger.write(SaveWalk(Walk.first(self.clock())))
+                self.ledger.write(SaveSingleton(Walk.first(self.clock())))
                 return 0
             return self._continue_walk(walk, remaining)
         except LedgerConflict:
@@ -66,7 +66,7 @@ class Reconcile:
             if self.clock() - walk.begun < BEAT:
                 return 0
             walk = walk.begin_pass(self.clock())
-            self.ledger.write(SaveWalk(walk))
+            self.ledger.write(SaveSingleton(walk))
         told = 0
         for _ in range(PAGES_PER_RUN):
             if walk.cursor is None or remaining() < _SPARE_SECONDS:
@@ -76,7 +76,7 @@ class Reconcile:
                 self.queue.send(self.bucket, item.key)
                 told += 1
             walk = walk.move_to(page[-1].key if len(page) == PAGE else None)
-            self.ledger.write(SaveWalk(walk))
+            self.ledger.write(SaveSingleton(walk))
         return told
 
     def _find_missed(self, walk: Walk, page: Sequence[ListedObject]) -> Iterator[ListedObject]:

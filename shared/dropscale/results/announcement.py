@@ -10,7 +10,7 @@ from dropscale.ledger.drops import Drop, Output, Reason
 from dropscale.ledger.rows import Instant
 from dropscale.ledger.states import DropState, WaitReason
 from dropscale.results.batch_report import ReportTotals, report_keys
-from dropscale.results.manifest import manifest_key, schema_text
+from dropscale.results.manifest import manifest_key
 
 SOURCE = "dropscale"
 
@@ -125,13 +125,3 @@ def batch_announcement_of(
         parts=settlement.parts,
         totals=ReportTotals.of(settlement.totals),
     )
-
-
-def json_schema() -> str:
-    """Return the JSON Schema (2020-12) of the events' detail, as text."""
-    return schema_text(Announcement)
-
-
-def batch_json_schema() -> str:
-    """Return the JSON Schema (2020-12) of the detail of `Upscale Batch Settled`, as text."""
-    return schema_text(BatchAnnouncement)

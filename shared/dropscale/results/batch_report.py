@@ -21,7 +21,7 @@ from dropscale.ledger.batches import (
 from dropscale.ledger.drops import Drop, Reason
 from dropscale.ledger.rows import Instant
 from dropscale.ledger.states import DropState, WaitReason
-from dropscale.results.manifest import Manifest, schema_text
+from dropscale.results.manifest import Manifest
 from dropscale.results.output_key import fitting_key
 from dropscale.specs.keys import BATCH_REPORT_SUFFIX, BATCH_TABLE_SUFFIX
 from dropscale.upscaler import price
@@ -160,11 +160,6 @@ def report_keys(path: str, settlement: str, part: int = 1) -> tuple[str, str]:
         for suffix in (BATCH_REPORT_SUFFIX, BATCH_TABLE_SUFFIX)
     )
     return report, table
-
-
-def json_schema() -> str:
-    """Return the JSON Schema (2020-12) of the report, as text."""
-    return schema_text(BatchReport)
 
 
 def _images(lines: Sequence[BatchLine]) -> Iterator[ReportImage]:

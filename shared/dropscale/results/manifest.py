@@ -81,11 +81,6 @@ class Manifest(BaseModel):
         return None
 
 
-def json_schema() -> str:
-    """Return the JSON Schema (2020-12) of the manifest, as text."""
-    return schema_text(Manifest)
-
-
 def schema_text(model: type[BaseModel]) -> str:
     """Return the JSON Schema (2020-12) of what is written of a model, as text."""
     schema = model.model_json_schema(mode="serialization")

@@ -215,9 +215,9 @@ def _batch_name(value: object) -> str:
     return name
 
 
-def _require_visible(value: str) -> None:
+def _require_visible(value: str, blanks: str = ALLOWED_BLANKS) -> None:
     for character in value:
-        if not character.isprintable() and character not in ALLOWED_BLANKS:
+        if not character.isprintable() and character not in blanks:
             raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
 
 
@@ -239,9 +239,7 @@ def _output_name(text: str) -> str:
         raise wrong(f"must have {ENDING} at its end, and only there", hint)
     if not name.strip(" ."):
         raise wrong(f"has no name before {ENDING}", f"write one, such as '{{stem}}_web{ENDING}'")
-    for character in text:
-        if not character.isprintable():
-            raise wrong(f"has an invisible character, {code_point(character)}", "delete it")
+    _require_visible(text, blanks="")
     return text
 
 

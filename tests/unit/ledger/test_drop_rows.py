@@ -93,7 +93,7 @@ def test_the_fix_of_a_drop_names_what_each_rendition_without_a_result_needs(
         rendition(
             str(number),
             state,
-            reason=fix and Reason(code=code, message="m.", fix=fix).of_rendition(),
+            reason=fix and Reason(code=code, message="m.", fix=fix).shortened(3000),
             wait=wait,
         )
         for number, (state, code, fix, wait) in enumerate(facts[:MAX_RENDITIONS])

@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 
 from dropscale.ledger.states import DropState, JobState, WaitReason
-from dropscale.ledger.store import SaveOwner
+from dropscale.ledger.store import SaveSingleton
 from dropscale.magichour.errors import CreateOutcomeUnknown, NotFound
 from dropscale.pipeline.parts.ownership import (
     LedgerNotRebuilt,
@@ -314,7 +314,7 @@ class TestNewLedgerBesideManifests:
         new = redeployed(old)
         new.drop("dog.png", png(shade=7))
         taken = new.ownership.owner().hand_over("third", new.clock())
-        new.ledger.write(SaveOwner(taken))
+        new.ledger.write(SaveSingleton(taken))
         new.drop("dog.png")
 
         assert new.manifest("dog.png")["reason"]["code"] == "LedgerOwnedByAnother"

@@ -140,7 +140,7 @@ def test_of_several_names_the_one_that_is_taken_is_told(world: World) -> None:
     world.drop("cat.png", png(9))
     assert reason(world, "cat.png").endswith("name, cat-web (dropscale.yaml:2:69)")
 
-    world.ledger.claim = lambda name: None  # type: ignore[method-assign] # released meanwhile
+    world.ledger.name_claim = lambda name: None  # type: ignore[method-assign] # released meanwhile
     with pytest.raises(LedgerConflict):
         world.submit("cat.png")
 

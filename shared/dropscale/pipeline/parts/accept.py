@@ -83,7 +83,7 @@ class AcceptDrop:
         self, key: str, spec: EffectiveSpec, wanted: Sequence[Rendition], name: str
     ) -> Exception:
         """Return the error for a name that belongs to another drop than that at `key`."""
-        taken = self.ledger.claim(name)
+        taken = self.ledger.name_claim(name)
         if taken is None:
             return LedgerConflict(f"the name {name} was released meanwhile")
         index = next(at for at, one in enumerate(wanted) if claimed_name(key, one) == name)

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dropscale.ledger.account import KnownAccount
-from dropscale.ledger.store import Ledger, LedgerConflict, SaveAccount
+from dropscale.ledger.store import Ledger, LedgerConflict, SaveSingleton
 from dropscale.magichour.errors import MagicHourError
 from dropscale.pipeline.parts.ports import Clock, Upscaler
 
@@ -31,4 +31,4 @@ class AskForAccount:
             after = before.hear(account.tier, account.credits, now)
         if after:
             with suppress(LedgerConflict):  # Another sweep has asked at the same time.
-                self.ledger.write(SaveAccount(after))
+                self.ledger.write(SaveSingleton(after))

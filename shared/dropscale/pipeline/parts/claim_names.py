@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Protocol
 
 from dropscale.errors import DropscaleError
-from dropscale.ledger.drops import Claim, Drop, Rendition
+from dropscale.ledger.drops import Drop, NameClaim, Rendition
 from dropscale.ledger.store import ClaimName, ReleaseName
 from dropscale.results.output_key import claimed_name, output_path
 from dropscale.specs.effective import EffectiveSpec
@@ -56,7 +56,7 @@ class PlannedNames:
     """
 
     def __init__(
-        self, claim: Callable[[str], Claim | None], taken: TakenNames | None = None
+        self, claim: Callable[[str], NameClaim | None], taken: TakenNames | None = None
     ) -> None:
         self._claim = claim
         self._taken: TakenNames = dict[str, str]() if taken is None else taken
@@ -81,7 +81,7 @@ class PlannedNames:
 def claims_of(drop: Drop, renditions: Iterable[Rendition]) -> list[ClaimName]:
     """Return the claims of a drop on the names of its renditions, each once."""
     names = dict.fromkeys(claimed_name(drop.source.key, one) for one in renditions)
-    return [ClaimName(Claim(name=name, drop_id=drop.id, key=drop.source.key)) for name in names]
+    return [ClaimName(NameClaim(name=name, drop_id=drop.id, key=drop.source.key)) for name in names]
 
 
 def releases_of(before: Drop, after: Drop) -> list[ReleaseName]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from dropscale.ledger.drops import Reason
 from dropscale.ledger.gate import Gate
 from dropscale.ledger.states import WaitReason
-from dropscale.ledger.store import Ledger, LedgerConflict, SaveGate
+from dropscale.ledger.store import Ledger, LedgerConflict, SaveSingleton
 from dropscale.magichour.errors import MagicHourError, OutOfCredits, Throttled, Unauthorized
 from dropscale.pipeline.parts.ports import Clock, Upscaler
 
@@ -152,7 +152,7 @@ class GateKeeper:
 
     def _save(self, gate: Gate) -> bool:
         try:
-            self.ledger.write(SaveGate(gate))
+            self.ledger.write(SaveSingleton(gate))
         except LedgerConflict:
             return False
         return True

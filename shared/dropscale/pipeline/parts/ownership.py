@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from dropscale.errors import DropscaleError
 from dropscale.ledger.owner import Owner
 from dropscale.ledger.rows import SCHEMA
-from dropscale.ledger.store import Ledger, LedgerConflict, RequireOwner, SaveOwner
+from dropscale.ledger.store import Ledger, LedgerConflict, RequireOwner, SaveSingleton
 from dropscale.pipeline.parts.ports import Clock, ResultsBucket
 
 _TRUSTED_FOR = timedelta(seconds=50)
@@ -104,7 +104,7 @@ class Ownership:
         is_rebuilt = not (self.ledger.is_new() and self.results.may_hold_manifests())
         ours = Owner(stack_id=self.stack_id, since=self.clock(), is_rebuilt=is_rebuilt)
         try:
-            self.ledger.write(SaveOwner(ours))
+            self.ledger.write(SaveSingleton(ours))
         except LedgerConflict:
             return self.owner()  # Somebody was faster.
         return ours
@@ -115,7 +115,7 @@ class Ownership:
         if owner.stack_id == self.stack_id:
             return owner
         ours = owner.hand_over(self.stack_id, self.clock())
-        self.ledger.write(SaveOwner(ours))
+        self.ledger.write(SaveSingleton(ours))
         return ours
 
     def require_own(self) -> Owner:
@@ -139,4 +139,4 @@ class Ownership:
         """
         owner = self.require_own()
         if not owner.is_rebuilt:
-            self.ledger.write(SaveOwner(owner.note_rebuilt()))
+            self.ledger.write(SaveSingleton(owner.note_rebuilt()))

@@ -288,7 +288,7 @@ class TaskCallbacks(Protocol):
     """
 
     def deliver(self, token: str) -> bool:
-        """Let the execution of a token go on to deliver; False: the token is dead."""
+        """Let the execution of a token continue with deliver; False: the token is dead."""
 
     def look(self, token: str) -> bool:
         """Let the execution of a token look again; False: the token is dead."""

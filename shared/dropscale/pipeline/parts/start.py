@@ -31,8 +31,8 @@ from dropscale.ledger.store import (
     NotOwner,
     ProjectTaken,
     RequireOpenGate,
-    SaveGate,
     SaveJob,
+    SaveSingleton,
     SlotsTaken,
     amend_job,
     job_changes,
@@ -139,7 +139,7 @@ class StartJob:
         limits = Limits(places, self.policy.budget.windows(self.clock()))
         token, lease_end = self.new_token(), self.clock() + _ATTEMPT_LEASE
         claimed = job.claim(token, lease_end, limits.credits)
-        passage = SaveGate(probe) if probe else RequireOpenGate()
+        passage = SaveSingleton(probe) if probe else RequireOpenGate()
         try:
             self.ledger.write(self.ownership.condition, passage, *job_changes(job, claimed, limits))
         except NotOwner:

@@ -1,7 +1,7 @@
-"""Ends the waits of executions when the vendor tells of their project.
+"""Ends the waits of executions when an event of their project comes.
 
-The row of a waiter is written when the wait begins, and removed by its execution when that goes on.
-A row that is left behind does no harm: its token is dead, and a later wait has the same row.
+A waiter's row is written when the wait begins, and removed when the execution continues. A row that
+is left behind does no harm: its token is dead, and a later wait has the same row.
 """
 
 from contextlib import suppress

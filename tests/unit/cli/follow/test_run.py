@@ -9,7 +9,7 @@ from typing import Never
 
 import pytest
 
-from dropscale_cli.errors import PriceUnconfirmed
+from dropscale_cli.errors import Unconfirmed
 from dropscale_cli.files.drops import Drops
 from dropscale_cli.files.state_folder import StateFolder
 from dropscale_cli.follow.places import failure_lines
@@ -69,7 +69,7 @@ def test_a_price_that_is_not_agreed_to_leaves_the_folder_free_for_any_place(
         path=photos, out=out, is_agreed=False, as_json=False, is_watching=is_watching
     )
 
-    with pytest.raises(PriceUnconfirmed, match=r"Images: 1\. They cost up to 25") as raised:
+    with pytest.raises(Unconfirmed, match=r"Images: 1\. They cost up to 25") as raised:
         run(options, place)
 
     assert ("Each image added later is also charged" in raised.value.message) is is_watching

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dropscale.magichour import Account
-from dropscale_cli.errors import PriceUnconfirmed
+from dropscale_cli.errors import Unconfirmed
 from dropscale_cli.files.state_folder import StateFolder
 from dropscale_cli.follow.places import OutputFolder
 from dropscale_cli.follow.run import RunOptions, run
@@ -184,7 +184,7 @@ def test_a_run_says_it_before_the_price_is_agreed_to(
     options = RunOptions(path=photos, out=tmp_path / "out", is_agreed=False, as_json=False)
     key = key_for(vendor)
     place = OutputFolder(StateFolder(options.out), key, chosen=chosen_api(key, None))
-    with pytest.raises(PriceUnconfirmed, match="up to 200 credits"):
+    with pytest.raises(Unconfirmed, match="up to 200 credits"):
         run(options, place)
     assert capsys.readouterr().out.splitlines() == [
         f"Magic Hour: tier {tier}, credits left: 100",
