@@ -7,7 +7,7 @@ from datetime import datetime
 
 from dropscale.errors import DropscaleError
 from dropscale.ledger.drops import Drop, Reason
-from dropscale.ledger.states import AT_VENDOR_STATES, DropState, JobState
+from dropscale.ledger.states import AT_VENDOR_STATES, VERDICTS, DropState, JobState
 from dropscale.ledger.store import Ledger, amend_drop
 from dropscale.magichour.errors import DeadlinePassed, MagicHourError, NotFound
 from dropscale.magichour.models import Project
@@ -92,9 +92,12 @@ class Check:
         try:
             project = look(state.fingerprint, state.project_id)
         except NotFound:
-            if not self._was_complete(state):
+            job = self.ledger.job(state.fingerprint)
+            if job is None or job.state not in VERDICTS:
                 raise
-            return state.with_findings(status=ProjectStatus.COMPLETE)
+            # The verdict stands, and so does the price: a project that is gone returns nothing.
+            status, price = ProjectStatus(job.state), job.credits_charged
+            return state.with_findings(status=status, credits_charged=price)
         except PASSING as error:
             return self._look_later(state, error)
         if project.status is not ProjectStatus.COMPLETE and self._was_complete(state):

@@ -250,6 +250,25 @@ def test_a_result_that_an_earlier_attempt_brought_after_all_is_taken_and_nothing
     assert len(world.upscaler.creates) == creates
 
 
+@pytest.mark.parametrize("verdict", ["error", "canceled"])
+def test_a_verdict_without_refund_stands_when_its_project_is_gone(
+    world: World, verdict: str
+) -> None:
+    world.drop("a.png", png())
+    world.upscaler.answer("project-1", verdict, credits_charged=50)
+    world.run_executions()
+    world.upscaler.fail_project["project-1"] = errors.NotFound("GET", status=404)
+    world.clock.advance(days=9)
+    world.drop("copy.png", png())
+    world.run_executions()
+
+    told = {world.row(key).state for key in ("a.png", "copy.png")}
+    assert told == {DropState.FAILED if verdict == "error" else DropState.CANCELED}
+    assert world.manifest("copy.png")["reason"]["fix"] == world.manifest("a.png")["reason"]["fix"]
+    assert set(world.ledger.credits.values()) == {50}
+    assert len(world.upscaler.creates) == 1
+
+
 def test_a_verdict_that_the_vendor_takes_back_counts(world: World) -> None:
     world.drop("a.png", png())
     world.upscaler.answer("project-1", "canceled", credits_charged=50)
