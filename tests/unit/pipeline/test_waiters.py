@@ -65,6 +65,13 @@ def row(stack: SimulatedStack) -> DropState:
     return drop.state
 
 
+def test_a_project_that_is_watched_late_can_still_be_waited_for(waiting: World) -> None:
+    waiting.clock.advance(minutes=30)
+    waiting.drop("copy.png", png())
+
+    assert waiting.running()[1].wait_seconds == SHORTEST_CALLBACK
+
+
 def test_an_execution_that_only_completed_wakes_takes_four_transitions() -> None:
     stack = played(Plan(12), [(12.2, COMPLETED)])
 
