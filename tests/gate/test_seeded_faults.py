@@ -198,8 +198,8 @@ FAULTS = {
         "dead-code",
         MODULE,
         "",
-        "\ndef forgotten() -> None: ...\n",
-        r"upscaler\.py:\d+: unused function 'forgotten'",
+        "\ndef never_called() -> None: ...\n",
+        r"upscaler\.py:\d+: unused function 'never_called'",
     ),
     "stale page": Fault(
         "generated", "docs/ledger.md", "", "\nBy hand.\n", r"not current: ledger\.md"

@@ -317,7 +317,7 @@ def test_what_the_sweeper_knew_of_an_earlier_project_does_not_end_the_one_that_i
     world.clock.advance(minutes=3)
 
     world.ledger.job = lambda name: next(answers, None) or read(name)  # type: ignore[method-assign, assignment]
-    world.sweep()
+    world.sweep_once._look_at(stale)
 
     assert next(answers, None) is None
     assert the_job(world).holds_slot
