@@ -53,7 +53,7 @@ _LISTED = MappingProxyType(
             ),
             Listed("stack", "stacks.stack_source:stack", "Write the stack's files for deployment."),
             Listed("ledger", "stacks.ledger:ledger", "Rebuild a stack's ledger from its results."),
-            Listed("secret", "stacks.doctor:secret", "Set the Magic Hour API key of a stack."),
+            Listed("secret", "stacks.doctor:secret", "Set a stack's API key or webhook secret."),
         ],
     }
 )
