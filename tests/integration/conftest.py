@@ -1,13 +1,15 @@
-"""Every integration test's AWS calls are recorded, and must be allowed by the template's policies.
+"""What integration tests share: a record of AWS calls, and the process that workers come from.
 
-A function's calls are those of its worker processes on the embedded cloud, and those of its use
-case in `deployed_machine`. Each test process compares its own, after its last test.
+Every call must be allowed by the template's policies. A function's calls are those of its worker
+processes on the embedded cloud, and those of its use case in `deployed_machine`. Each test process
+compares its own, after its last test.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 
 from dropscale_embedded.cloud import cloud, functions
 from dropscale_embedded.cloud.lambda_workers import FunctionConfig
+from dropscale_embedded.workers.processes import StartWorker, base_environment, fork_server
 from tests.aws_calls.call_log import CallLog
 from tests.policies import refused_calls
 
@@ -32,6 +35,25 @@ def aws_calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CallLog]:
         yield calls
     refused = refused_calls(calls.read())
     assert not refused, f"tests of this process made calls that no policy allows: {refused}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_fork_server() -> Iterator[Callable[[], StartWorker]]:
+    """Let all clouds of this process share a fork server: to start one takes as long as a test."""
+    with ExitStack() as started, pytest.MonkeyPatch.context() as patch:
+
+        @cache
+        def shared() -> StartWorker:
+            return started.enter_context(fork_server(base_environment()))
+
+        patch.setattr(cloud, "fork_server", lambda _: nullcontext(shared()))
+        yield shared
+
+
+@pytest.fixture
+def own_fork_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the clouds of a test start their own fork servers."""
+    monkeypatch.setattr(cloud, "fork_server", fork_server)
 
 
 def _recorded(configure: Any, path: Path, *args: Any, **kwargs: Any) -> FunctionConfig:
