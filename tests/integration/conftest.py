@@ -60,6 +60,7 @@ def _recorded(configure: Any, path: Path, *args: Any, **kwargs: Any) -> Function
     config: FunctionConfig = configure(*args, **kwargs)
     if config.environment.get("RESULTS_BUCKET") != "dropscale-resultsbucket":
         return config  # of another template than ours, or with buckets of somebody else's
-    python_path = f"{_RECORDING}{os.pathsep}{config.environment['PYTHONPATH']}"
+    # Last, as a function's first folder is its code's.
+    python_path = f"{config.environment['PYTHONPATH']}{os.pathsep}{_RECORDING}"
     recording = {"PYTHONPATH": python_path, "AWS_CALL_LOG": str(path)}
     return replace(config, environment={**config.environment, **recording})
