@@ -8,6 +8,7 @@ from dropscale.results.manifest import manifest_key
 from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine, parse_fault_plan
 from dropscale_embedded.cloud import EmbeddedCloud
 from tests.fakes import png
+from tests.integration.sweeps import sweeps_every
 from tests.policies import TEMPLATE
 
 _SECONDS = 150.0
@@ -23,6 +24,7 @@ rules:
 def test_a_lost_create_is_delivered_and_paid_once() -> None:
     plan = parse_fault_plan(_PLAN, "test")
     with (
+        sweeps_every(5),
         EmbeddedApi(engine=StubEngine(seconds=2), faults=plan) as api,
         EmbeddedCloud(
             template=TEMPLATE,
