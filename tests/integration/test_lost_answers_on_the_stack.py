@@ -52,7 +52,7 @@ def settled(cloud: EmbeddedCloud) -> dict[str, Any]:
     where = {"Bucket": cloud.outputs["ResultsBucketName"], "Key": manifest_key("cat.png")}
     manifest: dict[str, Any] = {"state": None}
     while manifest["state"] != "delivered" and time.monotonic() < deadline:
-        time.sleep(0.2)
+        cloud.wait_for_object(1)
         if s3.list_objects_v2(Bucket=where["Bucket"], Prefix=where["Key"])["KeyCount"]:
             manifest = json.loads(s3.get_object(**where)["Body"].read())
     return manifest
