@@ -14,13 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore import session
-from moto.core import utils as moto_utils
-from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 
 from dropscale_embedded.cloud import cloud, functions
 from dropscale_embedded.cloud.lambda_workers import FunctionConfig
-from dropscale_embedded.cloud.moto_economies import Hook, hooked
+from dropscale_embedded.cloud.moto_economies import economies, hooked
 from dropscale_embedded.workers.processes import StartWorker, base_environment, fork_server
 from tests.aws_calls.call_log import CallLog
 from tests.policies import refused_calls
@@ -57,8 +54,8 @@ def one_fork_server() -> Iterator[Callable[[], StartWorker]]:
 @pytest.fixture(scope="session", autouse=True)
 def read_once() -> Iterator[None]:
     """Let all clouds of this process read AWS's service models, and parse a definition, once."""
-    loaders: list[Hook] = [(owner, "create_loader", cache) for owner in (session, moto_utils)]
-    with hooked([*loaders, (AmazonStateLanguageParser, "parse", cache)]):
+    kept = {"create_loader", "parse"}
+    with hooked((owner, name, cache) for owner, name, _ in economies() if name in kept):
         yield
 
 
