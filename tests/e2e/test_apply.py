@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import DEADLINE_SECONDS, Finish
 from tests.fakes import png
 
 ClientOf = Callable[[str], Any]
-Finish = Callable[..., Any]
 Environment = dict[str, str]
 
 INPUTS, RESULTS = "dropscale-inputbucket", "dropscale-resultsbucket"
-DEADLINE_SECONDS = 240
 
 
 def await_result(s3: Any, key: str) -> None:
