@@ -11,8 +11,8 @@ import pytest
 
 # The package ships no type information.
 from samtranslator.translator.transform import transform  # type: ignore[import-untyped]
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
+from dropscale_embedded.cloud import fast_yaml
 from dropscale_embedded.cloud.intrinsics import Resolver
 from dropscale_embedded.cloud.names import StackContext, identify
 from dropscale_embedded.cloud.parameters import resolve_parameters
@@ -51,7 +51,7 @@ class _NoManagedPolicies:
 @cache  # it takes most of a second; nobody changes what it returns
 def transformed(context: StackContext = _CONTEXT) -> dict[str, Any]:
     """Return template.yaml as CloudFormation gets it from SAM, where the stack is to be."""
-    template = yaml_parse(TEMPLATE.read_text())
+    template = fast_yaml.parse(TEMPLATE.read_text())
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})
         for name in properties.keys() & {"CodeUri", "ContentUri", "DefinitionUri"}:
@@ -75,7 +75,7 @@ class Policies:
         self, parameters: Mapping[str, str] | None = None, context: StackContext = _CONTEXT
     ) -> None:
         template = transformed(context)
-        declared = yaml_parse(TEMPLATE.read_text())["Resources"]
+        declared = fast_yaml.parse(TEMPLATE.read_text())["Resources"]
         self._resources: dict[str, Any] = template["Resources"]
         self._outputs: dict[str, Any] = template["Outputs"]
         values = resolve_parameters(template["Parameters"], parameters or {})

@@ -11,8 +11,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from dropscale.aws.ledger import DynamoLedger, records_in
 from dropscale.coded_warning import CodedWarning, WarningCode
@@ -63,7 +61,9 @@ from dropscale.ledger.waiters import Waiter
 from dropscale.ledger.walk import Walk
 from dropscale.specs.effective import EffectiveSpec, OutputFormat, OutputSettings, SizeLimits
 from dropscale.upscaler import Mode
+from dropscale_embedded.cloud import fast_yaml
 from tests.fakes import MemoryLedger
+from tests.mocked_aws import mocked_aws
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
@@ -85,14 +85,14 @@ def client() -> Any:
 
 @cache
 def table() -> dict[str, Any]:
-    properties = yaml_parse(TEMPLATE.read_text())["Resources"]["Ledger"]["Properties"]
+    properties = fast_yaml.parse(TEMPLATE.read_text())["Resources"]["Ledger"]["Properties"]
     created = ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
     return {name: properties[name] for name in created}
 
 
 @pytest.fixture
 def dynamo() -> Iterator[DynamoLedger]:
-    with mock_aws() if ENDPOINT is None else nullcontext():
+    with mocked_aws() if ENDPOINT is None else nullcontext():
         client().create_table(TableName="ledger", **table())
         yield DynamoLedger(client(), "ledger", sleep=lambda _: None)
         client().delete_table(TableName="ledger")
