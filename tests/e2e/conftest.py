@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from threading import Timer
-from typing import IO, Any, Self
+from typing import IO, Any, Self, cast
 
 import boto3
 import pytest
@@ -96,8 +96,31 @@ StartScript = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture(scope="session")
-def start() -> Iterator[Start]:
-    """Start a command in a process that has imported it; the caller ends it."""
+def start_script() -> StartScript:
+    """Start the installed script, as a user does; the caller ends it."""
+
+    def start_script(
+        *arguments: str | Path, stdin: IO[str] | None = None, **variables: str
+    ) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [DROPSCALE, *arguments],
+            env=environment(**variables),
+            stdin=stdin or subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+
+    return start_script
+
+
+@pytest.fixture(scope="session")
+def start(start_script: StartScript) -> Iterator[Start]:
+    """Start a command, on Linux in a process that has imported it; the caller ends it."""
+    if sys.platform != "linux":
+        yield cast("Start", start_script)  # a Popen has all that a Command has
+        return
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, open(os.devnull) as nothing:
         number = theirs.fileno()
@@ -119,24 +142,6 @@ def start() -> Iterator[Start]:
 
         yield start
     server.wait()
-
-
-@pytest.fixture(scope="session")
-def start_script() -> StartScript:
-    """Start the installed script, as a user does; the caller ends it."""
-
-    def start_script(*arguments: str | Path, **variables: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [DROPSCALE, *arguments],
-            env=environment(**variables),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-
-    return start_script
 
 
 @pytest.fixture(scope="session")
