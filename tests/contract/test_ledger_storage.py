@@ -5,14 +5,12 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from dropscale.aws.ledger import DynamoLedger, records_in
 from dropscale.coded_warning import CodedWarning, WarningCode
@@ -64,9 +62,9 @@ from dropscale.ledger.walk import Walk
 from dropscale.specs.effective import EffectiveSpec, OutputFormat, OutputSettings, SizeLimits
 from dropscale.upscaler import Mode
 from tests.fakes import MemoryLedger
+from tests.template import read_template
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
-TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 
 ENDPOINT = os.environ.get("AWS_ENDPOINT_URL_DYNAMODB")
@@ -85,7 +83,7 @@ def client() -> Any:
 
 @cache
 def table() -> dict[str, Any]:
-    properties = yaml_parse(TEMPLATE.read_text())["Resources"]["Ledger"]["Properties"]
+    properties = read_template()["Resources"]["Ledger"]["Properties"]
     created = ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
     return {name: properties[name] for name in created}
 
