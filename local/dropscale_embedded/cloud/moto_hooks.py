@@ -99,9 +99,6 @@ def hooked_moto(
         (CallbackEndpoint, "notify", _refuse_dead_tokens),
         (notifications, "send_event", lambda _: _send_event(object_event)),
         (Queue, "wait_for_messages", lambda _: _wait_for_messages(stopping)),
-        # It asks the clock twice for each message, and each receive would do so again and again.
-        (Queue, "messages", lambda _: property(_due_messages)),
-        (SQSBackend, "is_message_valid_based_on_retention_period", lambda _: _is_retained),
         (SQSBackend, "receive_message", _lock_queue),
         (SQSBackend, "receive_message", _end_at_once),
         (SQSBackend, "delete_message", _lock_queue),
@@ -223,16 +220,6 @@ def _with_event_bridge(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return response.serialized(ActionResult({"EventBridgeConfiguration": {}}))
 
     return get_bucket_notification
-
-
-def _due_messages(queue: Any) -> list[Any]:
-    now = unix_time_millis()
-    return [one for one in queue._messages if one.visible_at < now >= one.delayed_until]
-
-
-def _is_retained(backend: Any, queue_name: str, message: Any) -> bool:
-    seconds = backend.get_queue(queue_name).message_retention_period
-    return bool(message.sent_timestamp + seconds * 1000 > unix_time_millis())
 
 
 def _wait_for_messages(stopping: threading.Event) -> Callable[..., None]:
