@@ -14,6 +14,9 @@ from xdist.scheduler import LoadFileScheduling
 # whose Ctrl-C is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Nothing is garbage while tests are collected, and little before many of them have run.
+gc.disable()
+
 # However slow a machine is, no example fails for it. `make chaos` tries more of them.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("tests", patient, max_examples=40)
@@ -46,6 +49,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Exempt imported objects from garbage collection, which took a fifth of the time."""
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 20)
+    gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure() -> None:
+    """Look for what was left behind once: pytest does so five times, through all objects."""
     gc.collect()
     gc.freeze()
 

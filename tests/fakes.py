@@ -6,11 +6,13 @@ import json
 import struct
 import tempfile
 import zlib
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from dropscale.image.pixels import Comparison, Conversion, ImageFile
 from dropscale.ledger.account import KnownAccount
@@ -110,12 +112,37 @@ _SHARES = Attach | Detach
 _CLAIMS = ClaimName | ReleaseName
 
 
+_Due = dict[Agenda, list[tuple[datetime, str]]]
+_Listed = TypeVar("_Listed", bound=Drop | Job | Batch)
+
+
+class _Rows(dict[str, _Listed]):
+    """Rows by name, with an index of what is due, as DynamoDB has one."""
+
+    def __init__(self, due: _Due) -> None:
+        super().__init__()
+        self._due = due
+
+    def __setitem__(self, name: str, row: _Listed) -> None:
+        known = self.get(name)
+        if known is not None and (before := listing_of(known)):
+            entries = self._due[before[0]]
+            del entries[bisect_left(entries, (before[1], name))]
+        if listing := listing_of(row):
+            entries, entry = self._due[listing[0]], (listing[1], name)
+            place = bisect_left(entries, entry)
+            if entries[place : place + 1] != [entry]:  # a copy of a ledger begins with its index
+                entries.insert(place, entry)
+        super().__setitem__(name, row)
+
+
 class MemoryLedger:
     """A ledger in memory, one transaction at a time."""
 
     def __init__(self) -> None:
-        self.drops: dict[str, Drop] = {}
-        self.jobs: dict[str, Job] = {}
+        self.due: _Due = defaultdict(list)
+        self.drops: dict[str, Drop] = _Rows(self.due)
+        self.jobs: dict[str, Job] = _Rows(self.due)
         self.references: dict[tuple[type[Reference], str], Reference] = {}
         self.gate_record: Gate | None = None
         self.account_record: KnownAccount | None = None
@@ -126,7 +153,7 @@ class MemoryLedger:
         self.credits: dict[str, int] = {}
         self.noted: dict[str, Names] = {}
         self.waiters: dict[tuple[str, ...], Waiter] = {}
-        self.batches: dict[str, Batch] = {}
+        self.batches: dict[str, Batch] = _Rows(self.due)
         self.lines: dict[str, dict[str, BatchLine]] = {}
         self.claims: dict[str, NameClaim] = {}
 
@@ -173,16 +200,11 @@ class MemoryLedger:
         self, fingerprint: str, after: str | None = None, limit: int | None = None
     ) -> list[str]:
         attached = sorted(self.attachments.get(fingerprint, []))
-        return [drop_id for drop_id in attached if not after or drop_id > after][:limit]
+        return attached[bisect_right(attached, after or "") :][:limit]
 
     def list_due(self, agenda: Agenda, before: datetime, limit: int) -> list[str]:
-        listed = [
-            *((listing_of(drop), drop.id) for drop in self.drops.values()),
-            *((listing_of(job), job.fingerprint) for job in self.jobs.values()),
-            *((listing_of(batch), batch.id) for batch in self.batches.values()),
-        ]
-        records = [(at[1], name) for at, name in listed if at and at[0] is agenda]
-        return [name for due, name in sorted(records) if due < before][:limit]
+        entries = self.due[agenda]
+        return [name for _, name in entries[: min(limit, bisect_left(entries, (before, "")))]]
 
     def batch(self, batch_id: str) -> Batch | None:
         return self.batches.get(batch_id)

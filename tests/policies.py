@@ -9,14 +9,11 @@ from typing import Any
 
 import pytest
 
-# The package ships no type information.
-from samtranslator.translator.transform import transform  # type: ignore[import-untyped]
-
-from dropscale_embedded.cloud import fast_yaml
 from dropscale_embedded.cloud.intrinsics import Resolver
 from dropscale_embedded.cloud.names import StackContext, identify
 from dropscale_embedded.cloud.parameters import resolve_parameters
 from tests.aws_calls.call_log import ACCOUNT, REGION, Permission
+from tests.template import read_template
 
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 _NOTHING = {"Ref": "AWS::NoValue"}
@@ -51,7 +48,12 @@ class _NoManagedPolicies:
 @cache  # it takes most of a second; nobody changes what it returns
 def transformed(context: StackContext = _CONTEXT) -> dict[str, Any]:
     """Return template.yaml as CloudFormation gets it from SAM, where the stack is to be."""
-    template = fast_yaml.parse(TEMPLATE.read_text())
+    # It takes long to import, and ships no type information.
+    from samtranslator.translator.transform import (  # type: ignore[import-untyped] # noqa: PLC0415
+        transform,
+    )
+
+    template = read_template()
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})
         for name in properties.keys() & {"CodeUri", "ContentUri", "DefinitionUri"}:
@@ -75,7 +77,7 @@ class Policies:
         self, parameters: Mapping[str, str] | None = None, context: StackContext = _CONTEXT
     ) -> None:
         template = transformed(context)
-        declared = fast_yaml.parse(TEMPLATE.read_text())["Resources"]
+        declared = read_template()["Resources"]
         self._resources: dict[str, Any] = template["Resources"]
         self._outputs: dict[str, Any] = template["Outputs"]
         values = resolve_parameters(template["Parameters"], parameters or {})

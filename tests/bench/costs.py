@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +25,7 @@ from dropscale_embedded.api import EmbeddedApi, StubEngine
 from dropscale_embedded.cloud import EmbeddedCloud, cloud, functions
 from dropscale_embedded.cloud.lambda_workers import FunctionConfig, FunctionPool, Invocation
 from tests.fakes import png
+from tests.template import read_template
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 NOTES = Path(__file__).parent / "usage"
@@ -188,11 +189,10 @@ def await_executions(stack: EmbeddedCloud) -> list[int]:
     ]
 
 
+@cache
 def memories() -> Mapping[str, int]:
     """Return each function's memory in MB, from the template."""
-    from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped] # noqa: PLC0415
-
-    resources = yaml_parse(TEMPLATE.read_text())["Resources"]
+    resources = read_template()["Resources"]
     return {
         name: resource["Properties"]["MemorySize"]
         for name, resource in resources.items()

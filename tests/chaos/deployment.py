@@ -5,11 +5,10 @@ from typing import Any
 
 import yaml
 
-# The package ships no type information.
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+from tests.template import read_template
 
 _ROOT = Path(__file__).parents[2]
-_TEMPLATE: dict[str, Any] = yaml_parse((_ROOT / "template.yaml").read_text())
+_TEMPLATE = read_template()
 _QUEUE = _TEMPLATE["Resources"]["DropQueue"]["Properties"]
 
 MACHINE: dict[str, Any] = yaml.safe_load((_ROOT / "functions/upscale.asl.yaml").read_text())

@@ -21,7 +21,7 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.chaos.catchers import Catcher, Played, play, simulated, tested
+from tests.chaos.catchers import Catcher, Played, interrupted, play, simulated, tested
 from tests.chaos.conditions import mutants_in, mutants_of
 from tests.chaos.money_rules import money_mutants, table_mutants
 from tests.chaos.mutation import Mutant, applied, shown, summary, users_of
@@ -34,7 +34,10 @@ _TESTS = (
     *("unit/magichour/test_create.py", "unit/magichour/test_sent_or_not.py"),
     *("unit/magichour/test_status_to_error.py", "unit/magichour/test_arguments.py"),
 )
-_NOT_ABOUT_RULES = ("test_fidelity.py", "test_finish.py", "test_burst.py", "test_mutants.py")
+_NOT_ABOUT_RULES = (
+    *("unit/pipeline/test_fidelity.py", "unit/pipeline/test_finish.py"),
+    *("chaos/test_burst.py", "chaos/test_places.py", "chaos/test_mutants.py"),
+)
 _LONGEST = 1.5
 """Seconds of processor time; what takes longer is not asked unless it is known to catch."""
 
@@ -168,7 +171,7 @@ class Hunt:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Hunt, in place of running the tests."""
-        items = [item for item in session.items if _is_about_rules(item)]
+        items = [item for item in session.items if "async" not in item.name]
         self._catchers = {one.name: one for one in (*simulated(), *tested(items))}
         for rule, group in groupby(self.mutants, key=lambda mutant: mutant.rule):
             _say(f"\n{rule}")
@@ -199,6 +202,7 @@ class Hunt:
     def _by_cost(self) -> list[Catcher]:
         if not self._played:
             _say("  (who goes through what is found out first)")
+            self._catchers |= {one.name: one for one in interrupted()}
             self._played = {one.name: play(one) for one in self._catchers.values()}
         of_use = [one for one in self._catchers.values() if not self._played[one.name].is_broken]
         return sorted(of_use, key=lambda one: (one.kind, self._played[one.name].seconds))
@@ -220,6 +224,7 @@ def main() -> int:
         chosen = [chosen[place] for place in places]
     hunt = Hunt(chosen, known_catchers(), options.seconds)
     paths = [str(_ROOT / "tests" / name) for name in _TESTS]
+    paths += [f"--ignore={_ROOT / 'tests' / name}" for name in _NOT_ABOUT_RULES]
     quiet = ["-q", "-s", "-p", "no:cacheprovider", "--no-header", "--no-summary"]
     try:
         pytest.main([*paths, *quiet], plugins=[hunt])
@@ -247,10 +252,6 @@ def _all_mutants() -> Iterator[Mutant]:
 def _is_caught(mutant: Mutant, catcher: Catcher) -> bool:
     with applied(mutant):
         return catcher.catches()
-
-
-def _is_about_rules(item: pytest.Item) -> bool:
-    return item.path.name not in _NOT_ABOUT_RULES and "async" not in item.name
 
 
 def _write(known: Mapping[str, str]) -> None:

@@ -65,6 +65,11 @@ class Place:
     field: str
     index: int | None
 
+    @functools.cached_property
+    def name(self) -> str:
+        """What distinguishes it from others of its function, but for a number."""
+        return f"{type(self.node).__name__}({node_name(self.node)})"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -84,8 +89,8 @@ class Target:
 
     @property
     def places(self) -> list[Place]:
-        """The nodes of the function, in their order."""
-        return list(_places(_syntax(self.module, self.path)))
+        """The nodes of the function, in their order; who changes them takes a copy."""
+        return _places_of(self.module, self.path)
 
 
 def target(where: str) -> Target:
@@ -143,11 +148,10 @@ def node_name(node: ast.AST) -> str:
 
 def selector(place: Place, places: list[Place]) -> str:
     """Return the name of a node among all those of its function."""
-    base = _base(place.node)
-    alike = [other.node for other in places if _base(other.node) == base]
+    alike = [other.node for other in places if other.name == place.name]
     if len(alike) == 1:
-        return base
-    return f"{base}[{next(n for n, node in enumerate(alike) if node is place.node)}]"
+        return place.name
+    return f"{place.name}[{next(n for n, node in enumerate(alike) if node is place.node)}]"
 
 
 def shown(mutant: Mutant) -> str:
@@ -206,10 +210,6 @@ def code_name(code: CodeType) -> tuple[str, str]:
     return code.co_filename, code.co_qualname
 
 
-def _base(node: ast.AST) -> str:
-    return f"{type(node).__name__}({node_name(node)})"
-
-
 def _text(node: ast.AST) -> str:
     match node:
         case ast.match_case(pattern):
@@ -228,7 +228,7 @@ def _found(name: str, places: list[Place]) -> Place:
         call, index = _found(argument[1], places).node, int(argument[2])
         return next(p for p in places if (p.parent, p.field, p.index) == (call, "args", index))
     base, _, number = name.partition("[")
-    alike = [place for place in places if _base(place.node) == base]
+    alike = [place for place in places if place.name == base]
     if not alike or (not number and len(alike) > 1):
         texts = "; ".join(f"[{n}] {_text(place.node)}" for n, place in enumerate(alike))
         raise MutantLost(f"{name}: {len(alike)} of them: {texts}")
@@ -263,6 +263,11 @@ def _tree(module: ModuleType) -> ast.Module:
 @functools.cache
 def _compiled(module: ModuleType) -> CodeType:
     return compile(_source(module), str(module.__file__), "exec")
+
+
+@functools.cache
+def _places_of(module: ModuleType, path: tuple[str, ...]) -> list[Place]:
+    return list(_places(_syntax(module, path)))
 
 
 def _syntax(module: ModuleType, path: tuple[str, ...]) -> _Function:

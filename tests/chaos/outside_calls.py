@@ -108,11 +108,11 @@ class OutsideCalls:
         """Return an adapter all of whose calls pass here."""
         return _Wrapped(self, name, adapter)
 
-    def make(self, name: str, method: Callable[[], Any]) -> Any:
+    def make(self, name: str, method: Callable[..., Any], *given: Any, **named: Any) -> Any:
         """Make one call of the running invocation; a test's own look inside is none."""
         task = getcurrent()
         if not isinstance(task, InvocationTask):
-            return method()
+            return method(*given, **named)
         invocation = task.invocation
         if self.time.clock.now > invocation.deadline and not invocation.is_stalled:
             raise Killed
@@ -121,13 +121,14 @@ class OutsideCalls:
         seconds = SECONDS.get(name) or SECONDS[name.partition(".")[0]]
         self.time.sleep(seconds * (0.25 + self.random.random() / 2))
         if mishap is not None:
-            self._befall(mishap, invocation, method)
+            self._befall(mishap, invocation, partial(method, *given, **named))
         try:
-            answer = method()
+            answer = method(*given, **named)
         finally:
             if mishap is Mishap.KILLED_AFTER:
                 raise Killed
-            self._delay(name, mishap, invocation)
+            if mishap is not None or name == "upscaler.project":
+                self._delay(name, mishap, invocation)
         self.time.sleep(seconds * (0.25 + self.random.random() / 2))
         if mishap is Mishap.ANSWER_LOST:
             raise _lost(name)
@@ -174,8 +175,9 @@ class _Wrapped:
         found = getattr(self._adapter, attribute)
         if not callable(found):
             return found
-        name = f"{self._name}.{attribute}"
-        return lambda *given, **named: self._calls.make(name, partial(found, *given, **named))
+        made = partial(self._calls.make, f"{self._name}.{attribute}", found)
+        self.__dict__[attribute] = made
+        return made
 
 
 def _lost(name: str) -> Exception:

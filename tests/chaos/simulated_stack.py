@@ -23,11 +23,11 @@ from dropscale.pipeline.parts.follow import Timing
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.ports import ExecutionStatus
 from tests.chaos.deployment import BY_HAND, MAX_RECEIVES, VISIBILITY_SECONDS, parameter, time_out
-from tests.chaos.indexed_ledger import IndexedLedger
 from tests.chaos.outside_calls import Invocation, InvocationTask, Killed, Mishap, OutsideCalls
 from tests.chaos.state_machine import StateMachine, Tokens
 from tests.chaos.vendor import Vendor
 from tests.chaos.virtual_time import Signal, VirtualTime
+from tests.chaos.watched_ledger import WatchedLedger
 from tests.chaos.webhooks import FUNCTION_SECONDS, EventSender, Webhooks
 from tests.fakes import FakeEvents, FakeInputBucket, FakeResults
 from tests.world import BUCKET, World
@@ -102,7 +102,7 @@ class SimulatedStack:
         """Seconds, by how many functions ran at once."""
         self._running, self._running_since = 0, self.clock.now
         self.last_event_at = self.clock.now
-        self.ledger, self.bucket, self.results = IndexedLedger(), FakeInputBucket(), FakeResults()
+        self.ledger, self.bucket, self.results = WatchedLedger(), FakeInputBucket(), FakeResults()
         self.events = FakeEvents()
         self.executions: dict[str, ExecutionStatus] = {}
         self.dead_letters: list[Message] = []

@@ -37,10 +37,10 @@ class VirtualTime:
 
     def sleep(self, seconds: float) -> None:
         """Let others run while the current task waits."""
-        wakes_at = self.clock.now + timedelta(seconds=seconds)
-        upcoming = self.next_at()
-        if wakes_at <= self._until and (upcoming is None or wakes_at < upcoming):
-            self.clock.now = wakes_at  # Nobody else has anything to do meanwhile.
+        clock, agenda = self.clock, self._agenda
+        wakes_at = clock.now + timedelta(0, seconds)
+        if wakes_at <= self._until and (not agenda or wakes_at < agenda[0][0]):
+            clock.now = wakes_at  # Nobody else has anything to do meanwhile.
             return
         self.after(seconds, getcurrent().switch)
         self.pause()

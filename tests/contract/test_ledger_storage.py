@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -61,12 +60,11 @@ from dropscale.ledger.waiters import Waiter
 from dropscale.ledger.walk import Walk
 from dropscale.specs.effective import EffectiveSpec, OutputFormat, OutputSettings, SizeLimits
 from dropscale.upscaler import Mode
-from dropscale_embedded.cloud import fast_yaml
 from tests.fakes import MemoryLedger
 from tests.mocked_aws import mocked_aws
+from tests.template import read_template
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
-TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 
 ENDPOINT = os.environ.get("AWS_ENDPOINT_URL_DYNAMODB")
@@ -85,7 +83,7 @@ def client() -> Any:
 
 @cache
 def table() -> dict[str, Any]:
-    properties = fast_yaml.parse(TEMPLATE.read_text())["Resources"]["Ledger"]["Properties"]
+    properties = read_template()["Resources"]["Ledger"]["Properties"]
     created = ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
     return {name: properties[name] for name in created}
 

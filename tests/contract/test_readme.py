@@ -5,17 +5,17 @@ import re
 from pathlib import Path
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from dropscale.specs.keys import KeyKind, image_key_of, kind_of
 from dropscale.specs.merge import effective_spec, merge, stack_defaults
 from dropscale.specs.parse import SpecFile, parse_folder_spec, parse_sidecar, parse_stand_alone
 from dropscale.upscaler import Mode
+from tests.template import read_template
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
+TEMPLATE = read_template()
 
 
 def shown(default: object) -> str:

@@ -1,10 +1,8 @@
 """Each function's settings model and its environment in the template say the same."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from dropscale.aws.settings import (
     CheckSettings,
@@ -18,8 +16,9 @@ from dropscale.magichour.calls import CONNECT_TIMEOUT
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.start import SPARE_SECONDS
 from dropscale.results.output_key import MOST_PREFIX_BYTES
+from tests.template import read_template
 
-TEMPLATE: dict[str, Any] = yaml_parse((Path(__file__).parents[2] / "template.yaml").read_text())
+TEMPLATE = read_template()
 SHARED = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
 SETTINGS = {
     "SubmitFunction": SubmitSettings,

@@ -9,9 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-# The package ships no type information.
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
-
 from dropscale.aws.wiring import BRIEF_CALL_SECONDS
 from dropscale.image.verify import UnreadableResult
 from dropscale.ledger.store import LedgerConflict
@@ -25,9 +22,10 @@ from dropscale.upscaler import (
     Mode,
     ProjectStatus,
 )
+from tests.template import read_template
 
 ROOT = Path(__file__).parents[2]
-TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
+TEMPLATE = read_template()
 PARAMETERS: dict[str, Any] = TEMPLATE["Parameters"]
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 

@@ -21,9 +21,11 @@ from moto.core.serialize import (
     ResponseSerializer,
     XFormedAttributePicker,
 )
+from moto.core.utils import unix_time_millis
 from moto.dynamodb import models as dynamodb_models
 from moto.dynamodb.models import DynamoDBBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+from moto.sqs.models import Queue, SQSBackend
 from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import json_path
@@ -70,6 +72,9 @@ def economies() -> list[Hook]:
         # Each transaction would copy whole tables.
         (dynamodb_models, "copy", lambda _: SimpleNamespace(deepcopy=snapshot)),
         (DynamoDBBackend, "update_item", with_fresh_row),
+        # Each receive would ask the clock ten times for each message that waits.
+        (Queue, "messages", lambda _: property(_due_messages)),
+        (SQSBackend, "is_message_valid_based_on_retention_period", lambda _: _is_retained),
     ]
 
 
@@ -129,3 +134,13 @@ def _parse_once(original: Callable[[str], tuple[Any, Any]]) -> Callable[[str], t
         return copy.deepcopy(program), tree
 
     return parse_once
+
+
+def _due_messages(queue: Any) -> list[Any]:
+    now = unix_time_millis()
+    return [one for one in queue._messages if one.visible_at < now >= one.delayed_until]
+
+
+def _is_retained(backend: Any, queue_name: str, message: Any) -> bool:
+    seconds = backend.get_queue(queue_name).message_retention_period
+    return bool(message.sent_timestamp + seconds * 1000 > unix_time_millis())

@@ -95,6 +95,12 @@ HOOKED: list[Hooked] = [
             "change_message_visibility": "receipt_handle visibility_timeout",
         }.items()
     ),
+    (
+        SQSBackend,
+        "is_message_valid_based_on_retention_period",
+        "self queue_name message",
+        SQSBackend.receive_message,
+    ),
     (DynamoHandler, "call_action", "self", BaseResponse._dispatch),
     (
         DynamoDBBackend,
@@ -218,6 +224,8 @@ def test_a_message_is_due_at_visible_at_and_delayed_until_in_milliseconds() -> N
     assert sent is not None
     assert message.delayed_until - sent == pytest.approx(2000, abs=50)
     assert message.visible_at - sent == pytest.approx(3000, abs=50)
+    assert isinstance(Queue.messages, property)
+    assert "messages" in SQSBackend.receive_message.__code__.co_names
 
 
 def test_objects_and_buckets_tell_what_an_event_needs() -> None:

@@ -114,7 +114,8 @@ def test_a_project_that_turns_up_after_it_was_paid_again_is_adopted(end: str) ->
 def test_an_orphan_is_named_when_the_attempt_after_it_brings_nothing(world: World) -> None:
     world.drop("a.png", png())
     orphan = {"orphans": ("project-0",)}
-    world.ledger.jobs = {n: j.model_copy(update=orphan) for n, j in world.ledger.jobs.items()}
+    job = world.only_job
+    world.ledger.jobs[job.fingerprint] = job.model_copy(update=orphan)
     world.upscaler.answer("project-1", "canceled")
     world.run_executions()
 

@@ -405,7 +405,10 @@ def test_no_page_is_written_of_nothing_nor_over_one_that_is_not_ours(
     assert page.read_text() == "<h1>Mine</h1>"
 
 
-def test_a_live_page_keeps_up_and_knows_more_than_the_manifests(results: Results) -> None:
+def test_a_live_page_keeps_up_and_knows_more_than_the_manifests(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropscale_cli.page.gallery._PAUSE_SECONDS", 0.05)
     results.add(manifest("a.jpg", DELIVERED, output="a.png"))
     file = results.out / "index.html"
     with LivePage.kept_up(results.out) as live:
