@@ -23,11 +23,11 @@ from dropscale.pipeline.parts.follow import Timing
 from dropscale.pipeline.parts.poll_schedule import PollSchedule
 from dropscale.pipeline.parts.ports import ExecutionStatus
 from tests.chaos.deployment import BY_HAND, MAX_RECEIVES, VISIBILITY_SECONDS, parameter, time_out
-from tests.chaos.watched_ledger import WatchedLedger
 from tests.chaos.outside_calls import Invocation, InvocationTask, Killed, Mishap, OutsideCalls
 from tests.chaos.state_machine import StateMachine, Tokens
 from tests.chaos.vendor import Vendor
 from tests.chaos.virtual_time import Signal, VirtualTime
+from tests.chaos.watched_ledger import WatchedLedger
 from tests.chaos.webhooks import FUNCTION_SECONDS, EventSender, Webhooks
 from tests.fakes import FakeEvents, FakeInputBucket, FakeResults
 from tests.world import BUCKET, World
