@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from botocore.handlers import BUILTIN_HANDLERS
 from call_log import CallLog  # type: ignore[import-not-found] # is beside this file
 
 _log = CallLog(Path(os.environ["AWS_CALL_LOG"]))
+_is_worker = "botocore" in sys.modules or any("lambda_runtime" in word for word in sys.orig_argv)
+"""Forked or spawned; else this is a process of a worker's, which makes no calls."""
 
 
 def _record(params: dict[str, Any], model: Any, **_: object) -> None:
@@ -21,4 +22,7 @@ def _record(params: dict[str, Any], model: Any, **_: object) -> None:
         _log.add(function, model.service_model.service_name, model.name, params)
 
 
-BUILTIN_HANDLERS.append(("before-parameter-build", _record))
+if _is_worker:
+    from botocore.handlers import BUILTIN_HANDLERS
+
+    BUILTIN_HANDLERS.append(("before-parameter-build", _record))

@@ -9,7 +9,6 @@ import boto3
 import jsonschema
 import pytest
 from botocore.config import Config
-from moto import mock_aws
 
 from dropscale.aws.event_bus import EventBridgeAnnouncer
 from dropscale.results.announcement import (
@@ -19,6 +18,7 @@ from dropscale.results.announcement import (
     batch_announcement_of,
 )
 from tests.fakes import png
+from tests.mocked_aws import mocked_aws
 from tests.world import World
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -79,7 +79,7 @@ def test_eventbridge_accepts_it_and_its_refusal_is_reported(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     world = World()
     world.drop("text.png", b"not an image")
-    with mock_aws():
+    with mocked_aws():
         client = boto3.client("events", region_name="eu-central-1")
         announce = EventBridgeAnnouncer(lambda: client, "results")
         assert announce(world.row("text.png"))

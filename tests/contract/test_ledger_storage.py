@@ -10,7 +10,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from dropscale.aws.ledger import DynamoLedger, records_in
 from dropscale.coded_warning import CodedWarning, WarningCode
@@ -62,6 +61,7 @@ from dropscale.ledger.walk import Walk
 from dropscale.specs.effective import EffectiveSpec, OutputFormat, OutputSettings, SizeLimits
 from dropscale.upscaler import Mode
 from tests.fakes import MemoryLedger
+from tests.mocked_aws import mocked_aws
 from tests.template import read_template
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
@@ -90,7 +90,7 @@ def table() -> dict[str, Any]:
 
 @pytest.fixture
 def dynamo() -> Iterator[DynamoLedger]:
-    with mock_aws() if ENDPOINT is None else nullcontext():
+    with mocked_aws() if ENDPOINT is None else nullcontext():
         client().create_table(TableName="ledger", **table())
         yield DynamoLedger(client(), "ledger", sleep=lambda _: None)
         client().delete_table(TableName="ledger")

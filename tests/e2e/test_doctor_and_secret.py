@@ -10,9 +10,9 @@ import pytest
 from dropscale.aws.ledger import DynamoLedger
 from dropscale.ledger.owner import Owner
 from dropscale.ledger.store import SaveSingleton
+from tests.e2e.conftest import Finish
 
 ClientOf = Callable[[str], Any]
-Finish = Callable[..., Any]
 Environment = dict[str, str]
 
 KEY, WEBHOOK = "dropscale-ApiKeySecret", "dropscale-WebhookSecret"

@@ -1,15 +1,13 @@
 """`dropscale forget` deletes the vendor's copy; a later image of the same bytes still gets one."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import Finish
 from tests.fakes import png
 
-Finish = Callable[..., Any]
 Environment = dict[str, str]
 
 

@@ -1,16 +1,15 @@
 """Nobody finds the API key: not in what a run writes or prints, nor by looking at its processes."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import StartScript
 from tests.fakes import png
 from tests.unit.magichour.scripted_server import Reply, ScriptedServer, json_reply
-
-Start = Callable[..., "subprocess.Popen[str]"]
 
 KEY = "canary-5d1f0c8e7a3b4962"
 QUOTED = f"no such key: Bearer {KEY}"
@@ -79,7 +78,9 @@ def files_with_the_key(folder: Path) -> set[Path]:
 
 
 @pytest.mark.skipif(not PROC.is_dir(), reason="looks at processes by /proc")
-def test_the_key_is_nowhere(start: Start, vendor: ScriptedServer, tmp_path: Path) -> None:
+def test_the_key_is_nowhere(
+    start_script: StartScript, vendor: ScriptedServer, tmp_path: Path
+) -> None:
     photos, temporary = tmp_path / "photos", tmp_path / "temporary"
     photos.mkdir()
     temporary.mkdir()
@@ -91,7 +92,7 @@ def test_the_key_is_nowhere(start: Start, vendor: ScriptedServer, tmp_path: Path
     processes: set[str] = set()
     files: set[Path] = set()
     commands: set[bytes] = set()
-    with start(*command, **variables, TMPDIR=str(temporary)) as process:
+    with start_script(*command, **variables, TMPDIR=str(temporary)) as process:
         while not ended(process):
             found, seen = processes_with_the_key(but=process.pid)
             processes |= found

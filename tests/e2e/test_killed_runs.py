@@ -3,9 +3,8 @@
 import json
 import random
 import sqlite3
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Event
@@ -16,12 +15,9 @@ import pytest
 from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine
 from dropscale_embedded.api.account_file import AccountFile
 from dropscale_embedded.api.projects import Entry, Project
-from tests.e2e.conftest import DEADLINE_SECONDS
+from tests.e2e.conftest import DEADLINE_SECONDS, Command, Finish, Start
 from tests.fakes import png
 from tests.originals import CREATOR, encoded, exif, pixels
-
-Start = Callable[..., "subprocess.Popen[str]"]
-Finish = Callable[..., "subprocess.CompletedProcess[str]"]
 
 KEYS = [f"{number}.png" for number in range(3)]
 _LOOK_SECONDS = 0.002
@@ -42,7 +38,7 @@ def charges(out: Path) -> list[Entry]:
         return [entry for entry in account.entries() if entry.kind is EntryKind.CHARGE]
 
 
-def kill_after(process: "subprocess.Popen[str]", commits: int, out: Path) -> None:
+def kill_after(process: Command, commits: int, out: Path) -> None:
     """Kill a run after so many commits to its journal, or let it end."""
     journal = out / ".dropscale" / "journal.sqlite"
     deadline = time.monotonic() + DEADLINE_SECONDS

@@ -1,17 +1,14 @@
 """`dropscale plan` says, to the credit, what `dropscale run` then charges."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import Finish
 from tests.fakes import png
-
-Finish = Callable[..., "subprocess.CompletedProcess[str]"]
 
 FILES: dict[str, bytes | str] = {
     "plain.png": png(shade=1),

@@ -2,8 +2,7 @@
 
 import json
 import os
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -13,10 +12,8 @@ from PIL import Image
 
 from dropscale.results.manifest import Manifest
 from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine
+from tests.e2e.conftest import Finish, StartScript
 from tests.fakes import png
-
-Start = Callable[..., "subprocess.Popen[str]"]
-Finish = Callable[..., "subprocess.CompletedProcess[str]"]
 
 LEAF = "été 2026/leaf.png"
 
@@ -130,12 +127,12 @@ def test_the_last_line_is_the_page_that_shows_it(mixed: Finished) -> None:
     assert len(list((mixed.out / "index_files").iterdir())) == 5  # bad.png has an original, too
 
 
-def test_one_image_with_json_output_exits_with_0(finish: Finish, tmp_path: Path) -> None:
+def test_one_image_with_json_output_exits_with_0(finish_script: Finish, tmp_path: Path) -> None:
     (tmp_path / "cat.png").write_bytes(png())
     (tmp_path / "cat.png.json").write_text('{"download_directory": "large"}')
     (tmp_path / "dog.png").write_bytes(png())
     out = tmp_path / "out"
-    ended = finish(
+    ended = finish_script(
         "run", tmp_path / "cat.png", "--out", out, "--engine", "stub", "--format", "json"
     )
     assert ended.returncode == 0
@@ -208,10 +205,11 @@ PROC = Path("/proc")
 
 
 @pytest.mark.skipif(not PROC.is_dir(), reason="looks at a process by /proc")
-def test_the_first_line_comes_within_a_second(start: Start, tmp_path: Path) -> None:
+def test_the_first_line_comes_within_a_second(start_script: StartScript, tmp_path: Path) -> None:
     """A second of the process's own, so that a busy machine does not count."""
     (tmp_path / "cat.png").write_bytes(png())
-    with start("run", tmp_path, "--out", tmp_path / "out", "--engine", "stub") as process:
+    run = ["run", tmp_path, "--out", tmp_path / "out", "--engine", "stub"]
+    with start_script(*run) as process:
         assert process.stdout
         assert process.stdout.readline()
         facts = (PROC / str(process.pid) / "stat").read_text().rpartition(")")[2].split()

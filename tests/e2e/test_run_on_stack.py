@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import Finish, Start
 from tests.fakes import png
 
 ClientOf = Callable[[str], Any]
-Start = Callable[..., Any]
-Finish = Callable[..., Any]
 Environment = dict[str, str]
 
 STACK = ("--stack", "dropscale")

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -16,12 +16,8 @@ import pytest
 import requests
 from PIL import Image
 
+from tests.e2e.conftest import DEADLINE_SECONDS, Command, Finish, Start
 from tests.fakes import png
-
-Start = Callable[..., "subprocess.Popen[str]"]
-Finish = Callable[..., "subprocess.CompletedProcess[str]"]
-
-DEADLINE_SECONDS = 240.0
 
 
 @pytest.fixture
@@ -50,9 +46,9 @@ def lines_until(end: str, output: IO[str] | None) -> list[str]:
     raise AssertionError(f"it ended with {lines}")
 
 
-def last_words(process: "subprocess.Popen[str]", logged: "Future[bytes] | None" = None) -> str:
+def last_words(process: Command, logged: "Future[bytes] | None" = None) -> str:
     """What a stopped process says, once it and all that it started have ended."""
-    _, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    _, errors = process.communicate()
     if logged is not None:
         assert b"submit" in logged.result(DEADLINE_SECONDS)
     assert process.returncode == 130

@@ -1,21 +1,17 @@
 """`dropscale run --watch`: a folder that images come into, and results in a folder within it."""
 
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from dropscale.results.manifest import Manifest
 from dropscale_embedded.api import EmbeddedApi, StubEngine
-from tests.e2e.conftest import DEADLINE_SECONDS
+from tests.e2e.conftest import DEADLINE_SECONDS, Command, Finish, Start
 from tests.fakes import png
 
-Start = Callable[..., "subprocess.Popen[str]"]
-Finish = Callable[..., "subprocess.CompletedProcess[str]"]
 
-
-def eventually(process: "subprocess.Popen[str]", condition: Callable[[], bool]) -> None:
+def eventually(process: Command, condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
         assert process.poll() is None
@@ -46,7 +42,7 @@ def test_what_comes_into_the_folder_is_upscaled_until_it_is_interrupted(
             eventually(process, lambda: is_done_again(out / "cat.png", before))
 
             process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=DEADLINE_SECONDS)
+            output, errors = process.communicate()
         finally:
             process.kill()
     lines = output.splitlines()
@@ -67,7 +63,7 @@ def test_a_termination_signal_ends_it_like_an_interrupt(start: Start, tmp_path: 
         try:
             eventually(process, (out / "index.html").is_file)
             process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=DEADLINE_SECONDS)
+            _, errors = process.communicate()
         finally:
             process.kill()
     assert process.returncode == 130

@@ -10,19 +10,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from dropscale.results.announcement import BATCH_DETAIL_TYPE, BatchAnnouncement
 from dropscale.results.batch_report import BatchReport
 from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine
-from dropscale_embedded.cloud import EmbeddedCloud, cloud
-from dropscale_embedded.cloud.schedule import function_schedules
+from dropscale_embedded.cloud import EmbeddedCloud
 from tests.fakes import png
+from tests.integration.sweeps import sweeps_every
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 PARAMETERS = {
@@ -31,9 +28,9 @@ PARAMETERS = {
     "PollIntervalCapSeconds": "1",
     "MaxConcurrentJobs": "100",
     "DailyCreditLimit": "0",
-    "BatchQuietSeconds": "4",
+    "BatchQuietSeconds": "2",
 }
-SWEEP_SECONDS = 2
+SWEEP_SECONDS = 1
 DEADLINE_SECONDS = 600.0
 IMAGES = 12
 
@@ -75,13 +72,7 @@ class Stack:
 @contextmanager
 def running_stack() -> Iterator[Stack]:
     """Run the stack, with a sweep every few seconds."""
-    with pytest.MonkeyPatch.context() as patch, EmbeddedApi(engine=StubEngine(0)) as api:
-        often = timedelta(seconds=SWEEP_SECONDS)
-        patch.setattr(
-            cloud,
-            "function_schedules",
-            lambda function: [replace(s, interval=often) for s in function_schedules(function)],
-        )
+    with sweeps_every(SWEEP_SECONDS), EmbeddedApi(engine=StubEngine(0)) as api:
         parameters = {**PARAMETERS, "ApiBaseUrl": api.base_url}
         secrets = {"ApiKeySecret": api.token}
         with EmbeddedCloud(template=TEMPLATE, parameters=parameters, secrets=secrets) as stack:

@@ -58,7 +58,7 @@ def test_drops_below_the_prefix_come_out_below_the_other() -> None:
         manifest: dict[str, Any] = {}
         while manifest.get("state") != "delivered":
             assert time.monotonic() < deadline, (keys(cloud), manifest)
-            time.sleep(0.1)
+            cloud.wait_for_object(1)
             if MANIFEST in keys(cloud):
                 found = s3.get_object(Bucket="their-results", Key=MANIFEST)
                 manifest = json.load(found["Body"])

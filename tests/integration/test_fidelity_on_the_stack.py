@@ -63,7 +63,7 @@ def awaited(cloud: EmbeddedCloud, output: str) -> Delivery:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
         assert time.monotonic() < deadline
-        time.sleep(0.2)
+        cloud.wait_for_object(1)
         listed = s3.list_objects_v2(Bucket=results).get("Contents", [])
         if not {manifest_key(KEY), output} <= {item["Key"] for item in listed}:
             continue

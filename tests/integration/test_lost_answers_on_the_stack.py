@@ -8,6 +8,7 @@ from dropscale.results.manifest import manifest_key
 from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine, parse_fault_plan
 from dropscale_embedded.cloud import EmbeddedCloud
 from tests.fakes import png
+from tests.integration.sweeps import sweeps_every
 from tests.policies import TEMPLATE
 
 _SECONDS = 150.0
@@ -23,6 +24,7 @@ rules:
 def test_a_lost_create_is_delivered_and_paid_once() -> None:
     plan = parse_fault_plan(_PLAN, "test")
     with (
+        sweeps_every(5),
         EmbeddedApi(engine=StubEngine(seconds=2), faults=plan) as api,
         EmbeddedCloud(
             template=TEMPLATE,
@@ -50,7 +52,7 @@ def settled(cloud: EmbeddedCloud) -> dict[str, Any]:
     where = {"Bucket": cloud.outputs["ResultsBucketName"], "Key": manifest_key("cat.png")}
     manifest: dict[str, Any] = {"state": None}
     while manifest["state"] != "delivered" and time.monotonic() < deadline:
-        time.sleep(0.2)
+        cloud.wait_for_object(1)
         if s3.list_objects_v2(Bucket=where["Bucket"], Prefix=where["Key"])["KeyCount"]:
             manifest = json.loads(s3.get_object(**where)["Body"].read())
     return manifest

@@ -171,7 +171,7 @@ def aftermath(api: EmbeddedApi, cloud: EmbeddedCloud, log_path: Path) -> Afterma
     deadline = time.monotonic() + DEADLINE_SECONDS
     while is_moving(cloud):
         assert time.monotonic() < deadline, f"still moving: {messages(cloud)}"
-        time.sleep(0.1)
+        time.sleep(0.3)
     objects = results(cloud)
     return Aftermath(
         manifests={

@@ -231,7 +231,7 @@ def await_states(cloud: EmbeddedCloud, expected: dict[str, set[DropState]]) -> N
     for key, states in expected.items():
         while (found := state(cloud, key)) not in states:
             assert time.monotonic() < deadline, f"{key}: {found}"
-            time.sleep(0.05)
+            cloud.wait_for_object(1)
 
 
 def await_waiter(cloud: EmbeddedCloud, key: str) -> None:
@@ -256,6 +256,7 @@ def eventually_idle(cloud: EmbeddedCloud) -> None:
             QueueUrl=cloud.outputs["DropQueueUrl"], AttributeNames=names
         )
         counts = list(found["Attributes"].values())
+        time.sleep(0.05)
 
 
 def state(cloud: EmbeddedCloud, key: str) -> str | None:

@@ -95,7 +95,7 @@ def awaited(
     manifest: dict[str, Any] = {}
     while not (manifest and is_there(manifest)):
         assert time.monotonic() < deadline, manifest
-        time.sleep(0.1)
+        cloud.wait_for_object(1)
         listed = s3.list_objects_v2(Bucket="their-results", Prefix=name).get("Contents", [])
         if listed:
             manifest = json.load(s3.get_object(Bucket="their-results", Key=name)["Body"])

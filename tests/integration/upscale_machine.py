@@ -27,7 +27,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
@@ -70,6 +69,7 @@ from tests.aws_calls.call_log import CallLog
 from tests.chaos.deployment import FIRST_STATE_WITH_WEBHOOKS
 from tests.fakes import Clock, FakeUpscaler, png
 from tests.lambda_context import FakeLambdaContext
+from tests.mocked_aws import mocked_aws
 
 Handler = Callable[[Any], Any]
 
@@ -331,7 +331,7 @@ def deployed_machine(aws_calls: CallLog) -> Iterator[UpscaleMachine]:
     What the functions call of AWS is logged.
     """
     clock, vendor = Clock(), SteppedVendor()
-    interpreting = mock_aws(config={"stepfunctions": {"execute_state_machine": True}})
+    interpreting = mocked_aws(stepfunctions={"execute_state_machine": True})
     with interpreting, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_DEFAULT_REGION", _CONTEXT.region)
         patch.setenv("POWERTOOLS_METRICS_DISABLED", "true")

@@ -20,8 +20,8 @@ from dropscale.ledger.jobs import Job
 from dropscale.ledger.states import DropState, JobState
 from dropscale.ledger.store import Ledger
 from dropscale.pipeline.parts.claim_names import PlannedNames
-from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion, Upscaler
-from dropscale.pipeline.parts.source_image import RemoteImage, SourceImage, refresh_source
+from dropscale.pipeline.parts.ports import InputBucket, ObjectVersion
+from dropscale.pipeline.parts.source_image import RemoteImage, refresh_source
 from dropscale.pipeline.parts.spec_resolver import (
     DropSpecs,
     NamesLike,
@@ -154,13 +154,13 @@ class StackPlanner:
         version = ObjectVersion(version.etag, known.version_id, version.size)
         source = refresh_source(known, version)
 
-        def image(specs: DropSpecs) -> SourceImage:
+        def describe(specs: DropSpecs) -> Source:
             if specs.image_path is None or specs.image_identity is None:
-                return _PeekedImage(self.bucket, version.size, needs_header=specs.has_rules)
-            return RemoteImage(specs.image_path, specs.image_identity)
+                return self._peek(source, version.size, needs_header=specs.has_rules)
+            return RemoteImage(specs.image_path, specs.image_identity).describe(source)
 
         try:
-            planned = planned_drop(source, version, self.specs, image, self.names, self.budget)
+            planned = planned_drop(source, version, self.specs, describe, self.names, self.budget)
         except SidecarMissing:
             planned = PlannedDrop(source)
         before = None if drop is None else drop.batch
@@ -183,6 +183,28 @@ class StackPlanner:
             losses=self._losses(planned) if unpaid else (),
         )
 
+    def _peek(self, source: Source, size: int, *, needs_header: bool) -> Source:
+        """Describe an image of which only the beginning is read: its job counts as a new one.
+
+        All of it is read if its header is further on and the price needs the header.
+        """
+        if source.sha256 is not None and (source.alpha is not None or not needs_header):
+            return source
+        identity = source.sha256 or f"not read, ETag {source.etag}"
+        facts: dict[str, Any] = {"sha256": identity, "bytes": size}
+        head = self.bucket.read(source.bucket, source.key, _PEEK_BYTES) or b""
+        try:
+            header = read_header(io.BytesIO(head), source.key)
+        except DamagedImage:
+            if len(head) < _PEEK_BYTES:
+                raise
+            if not needs_header:
+                return source.model_copy(update=facts)
+            with self.bucket.open(source.bucket, source.key, source.etag) as opened:
+                header = read_header(opened.file, source.key)
+        facts |= {name: getattr(header, name) for name in ("type", "width", "height", "alpha")}
+        return source.model_copy(update=facts)
+
     def _losses(self, planned: PlannedDrop) -> list[CodedWarning]:
         source = planned.source
         head = self.bucket.read(source.bucket, source.key, _PEEK_BYTES) or b""
@@ -194,39 +216,6 @@ class StackPlanner:
     def _is_paid(self, rendition: Rendition) -> bool:
         job = self.ledger.job(rendition.fingerprint)
         return job is not None and not (job.state is JobState.READY or job.is_refunded)
-
-
-@dataclass(frozen=True)
-class _PeekedImage:
-    """A `SourceImage` of which only the beginning is read: its job counts as a new one.
-
-    All of it is read if its header is further on and the price needs the header.
-    """
-
-    bucket: InputBucket
-    size: int
-    needs_header: bool
-
-    def describe(self, source: Source) -> Source:
-        if source.sha256 is not None and (source.alpha is not None or not self.needs_header):
-            return source
-        identity = source.sha256 or f"not read, ETag {source.etag}"
-        facts: dict[str, Any] = {"sha256": identity, "bytes": self.size}
-        head = self.bucket.read(source.bucket, source.key, _PEEK_BYTES) or b""
-        try:
-            header = read_header(io.BytesIO(head), source.key)
-        except DamagedImage:
-            if len(head) < _PEEK_BYTES:
-                raise
-            if not self.needs_header:
-                return source.model_copy(update=facts)
-            with self.bucket.open(source.bucket, source.key, source.etag) as opened:
-                header = read_header(opened.file, source.key)
-        facts |= {name: getattr(header, name) for name in ("type", "width", "height", "alpha")}
-        return source.model_copy(update=facts)
-
-    def send(self, to: Upscaler) -> str:
-        raise NotImplementedError("a plan sends nothing")
 
 
 def _noted_names(ledger: Ledger) -> NamesLike:

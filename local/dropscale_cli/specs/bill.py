@@ -17,7 +17,7 @@ from dropscale.ledger.jobs import Job
 from dropscale.pipeline.parts.claim_names import PlannedNames, claims_of
 from dropscale.pipeline.parts.plan import LargeEnough, plan_renditions
 from dropscale.pipeline.parts.ports import ObjectVersion
-from dropscale.pipeline.parts.source_image import SourceImage, image_of, require_size
+from dropscale.pipeline.parts.source_image import image_of, require_size
 from dropscale.pipeline.parts.spec_resolver import DropSpecs, FolderSpecCache, SpecResolver
 from dropscale.specs.effective import MetadataChoice
 from dropscale.specs.faults import Fault
@@ -67,11 +67,13 @@ def planned_drop(
     source: Source,
     version: ObjectVersion,
     specs: SpecResolver,
-    image_of: Callable[[DropSpecs], SourceImage],
+    describe: Callable[[DropSpecs], Source],
     names: PlannedNames,
     budget: Budget = _NO_BUDGET,
 ) -> PlannedDrop | None:
     """Plan one drop, deciding in the order of submit; None if it is another tool's file.
+
+    `describe` returns the source with what identifies its image, given the specs of the drop.
 
     Raises:
         SidecarMissing: the drop waits for its sidecar.
@@ -81,7 +83,7 @@ def planned_drop(
         found = specs.resolve_drop(source.bucket, source.key)
         if found is None:
             return None
-        source = image_of(found).describe(source)
+        source = describe(found)
         resolved = found.for_image(source)
         renditions = plan_renditions(source, resolved.effective, budget)
         names.take(source.key, resolved.effective, renditions.values())
@@ -119,7 +121,7 @@ def _plan_drop(
                 source,
                 version,
                 specs,
-                lambda found: image_of(bucket, source, found, open_objects),
+                lambda found: image_of(bucket, source, found, open_objects).describe(source),
                 names,
             )
             if planned is not None:

@@ -4,7 +4,6 @@ Every hook replaces a private name of moto 5.2.5; test_moto_tripwires.py fails w
 changed.
 """
 
-import copy
 import functools
 import threading
 from collections.abc import Callable, Iterator
@@ -12,21 +11,13 @@ from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-import botocore.session
-from botocore.loaders import Loader
-from moto.core import responses as moto_responses
-from moto.core import utils as moto_utils
 from moto.core.base_backend import AccountSpecificBackend
 from moto.core.config import default_user_config
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
-from moto.core.serialize import BaseJSONSerializer
 from moto.core.utils import unix_time_millis
-from moto.dynamodb import models as dynamodb_models
-from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.responses import DynamoHandler
 from moto.events.models import events_backends
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.s3 import notifications
 from moto.s3.models import s3_backends
 from moto.s3.responses import S3Response
@@ -42,16 +33,14 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 from moto.stepfunctions.parser.asl.eval.callback.callback import (
     CallbackEndpoint,
 )
-from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client
 
 from dropscale_embedded.cloud.aws_clients import ClientFactory
 from dropscale_embedded.cloud.functions_client import FunctionsClient, Invoke
 from dropscale_embedded.cloud.journalled_tables import journalled
+from dropscale_embedded.cloud.moto_economies import Hook, economies, hooked
 from dropscale_embedded.cloud.object_events import REASONS, CreatedObject
-from dropscale_embedded.cloud.table_snapshots import snapshot, with_fresh_row
 from dropscale_embedded.journal import Journal
-from dropscale_embedded.workers.zygote import list_services
 
 ObjectEvent = Callable[[CreatedObject], Any]
 
@@ -61,10 +50,6 @@ _DUE_MARGIN_SECONDS = 0.002
 
 class _StoppingError(Exception):
     """The cloud is stopping: receives on queues no longer wait."""
-
-
-_SCALARS = {"S": str, "N": str, "BOOL": bool, "NULL": bool}
-"""The DynamoDB types whose values are written as stored, and their Python types."""
 
 
 @contextmanager
@@ -104,20 +89,10 @@ def hooked_moto(
     interpreter_time = SimpleNamespace(sleep=stopping.wait)
     dynamodb_lock, s3_lock = threading.RLock(), threading.RLock()
     keep = (lambda action: action) if journal is None else journalled(journal)
-    hooks: list[tuple[Any, str, Callable[[Any], Any]]] = [
-        # Each session and each call of moto's would read AWS's service models again.
-        (botocore.session, "create_loader", functools.cache),
-        (moto_utils, "create_loader", functools.cache),
-        (Loader, "list_available_services", lambda _: list_services),
-        (moto_utils, "service_name_from_moto_package_name", functools.cache),
+    hooks: list[Hook] = [
+        *economies(),
         # It reads the list of all AWS endpoints.
         (AccountSpecificBackend, "_generate_regions", lambda _: lambda *_: [clients.region]),
-        # It looks through a class for its methods, at each request.
-        (moto_responses, "method_names_from_class", functools.cache),
-        # It lists moto's own folder to recognise a host, at each request.
-        (DomainDispatcherApplication, "get_backend_for_host", functools.cache),
-        (BaseJSONSerializer, "_serialize_type_structure", _write_scalars_as_they_are),
-        (AmazonStateLanguageParser, "parse", _parse_once),
         (boto_client, "boto3", lambda _: interpreter_boto3),
         (retrier_decl, "time", lambda _: interpreter_time),
         (StateTaskServiceCallback, "_evaluate_with_timeout", _with_a_token_for_each_try),
@@ -129,8 +104,6 @@ def hooked_moto(
         (SQSBackend, "delete_message", _lock_queue),
         (SQSBackend, "change_message_visibility", _lock_queue),
         # Conditional writes check first and then write: two of them must not interleave.
-        (dynamodb_models, "copy", lambda _: SimpleNamespace(deepcopy=snapshot)),
-        (DynamoDBBackend, "update_item", with_fresh_row),
         (DynamoHandler, "call_action", keep),
         (DynamoHandler, "call_action", _serialize(dynamodb_lock)),
         (S3Response, "get_bucket_notification", _with_event_bridge),
@@ -140,10 +113,7 @@ def hooked_moto(
         (S3Response, "_key_response_delete", _serialize(s3_lock)),
     ]
     with ExitStack() as undo:
-        for owner, name, replacement in hooks:
-            original = getattr(owner, name)
-            undo.callback(setattr, owner, name, original)
-            setattr(owner, name, replacement(original))
+        undo.enter_context(hooked(hooks))
         undo.callback(
             default_user_config.__setitem__, "stepfunctions", default_user_config["stepfunctions"]
         )
@@ -172,31 +142,6 @@ def put_deleted_version(bucket: str, key: str, version_id: str, body: bytes) -> 
     written = backend.put_object(bucket, key, body, disable_notification=True)
     written._version_id = version_id
     backend.delete_object(bucket, key)
-
-
-def _write_scalars_as_they_are(original: Callable[..., None]) -> Callable[..., None]:
-    """Serialise most DynamoDB values directly: moto checks for ten types, each under many names."""
-
-    def serialize(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
-        if shape.name == "AttributeValue" and type(value) is dict and len(value) == 1:
-            ((kind, content),) = value.items()
-            if type(content) is _SCALARS.get(kind):
-                serializer._default_serialize(serialized, value, shape, key)
-                return
-        original(serializer, serialized, value, shape, key)
-
-    return serialize
-
-
-def _parse_once(original: Callable[[str], tuple[Any, Any]]) -> Callable[[str], tuple[Any, Any]]:
-    """Give each execution a copy of the parsed program, which moto would parse again."""
-    parse = functools.cache(original)
-
-    def parse_once(definition: str) -> tuple[Any, Any]:
-        program, tree = parse(definition)
-        return copy.deepcopy(program), tree
-
-    return parse_once
 
 
 def _with_a_token_for_each_try(original: Callable[..., None]) -> Callable[..., None]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dropscale_embedded.cloud import fast_yaml
+from dropscale_embedded import fast_yaml
 from dropscale_embedded.cloud.errors import InvalidTemplateError
 
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z0-9_]+)\}")

@@ -14,7 +14,7 @@ from samtranslator.plugins.globals.globals import (  # type: ignore[import-untyp
     InvalidGlobalsSectionException,
 )
 
-from dropscale_embedded.cloud import fast_yaml
+from dropscale_embedded import fast_yaml
 from dropscale_embedded.cloud.errors import (
     InvalidParameterError,
     InvalidTemplateError,

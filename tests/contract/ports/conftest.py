@@ -6,7 +6,8 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
+
+from tests.mocked_aws import mocked_aws
 
 ClientOf = Callable[[str], Any]
 NewBucket = Callable[[str, bool], Any]
@@ -32,7 +33,7 @@ def client_of(service: str) -> Any:
 
 @pytest.fixture
 def aws() -> Iterator[ClientOf]:
-    with mock_aws():
+    with mocked_aws():
         yield client_of
 
 

@@ -22,7 +22,7 @@ def eventually() -> Callable[[Callable[[], T]], T]:
         while not (answer := ask()):
             if time.monotonic() > deadline:
                 pytest.fail(f"not so within {seconds} s: {ask}")
-            time.sleep(0.02)
+            time.sleep(0.05)
         return answer
 
     return eventually

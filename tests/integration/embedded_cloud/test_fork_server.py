@@ -61,12 +61,6 @@ def handler(event, context):
 """
 
 
-@pytest.fixture(scope="module")
-def start() -> Iterator[StartWorker]:
-    with fork_server(base_environment()) as server:
-        yield server
-
-
 @pytest.fixture
 def make_pool_on(tmp_path: Path) -> Iterator[Callable[..., FunctionPool]]:
     """Make the pool of a function; more folders and variables join its environment."""
@@ -97,9 +91,9 @@ def make_pool_on(tmp_path: Path) -> Iterator[Callable[..., FunctionPool]]:
 
 @pytest.fixture
 def pool_of(
-    start: StartWorker, make_pool_on: Callable[..., FunctionPool]
+    one_fork_server: Callable[[], StartWorker], make_pool_on: Callable[..., FunctionPool]
 ) -> Callable[..., FunctionPool]:
-    return partial(make_pool_on, start)
+    return partial(make_pool_on, one_fork_server())
 
 
 def answer(pool: FunctionPool) -> Any:

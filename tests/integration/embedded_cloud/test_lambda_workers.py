@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dropscale_embedded.cloud.lambda_workers import FunctionConfig, FunctionPool
-from dropscale_embedded.workers.processes import StartWorker, base_environment, fork_server, spawn
+from dropscale_embedded.workers.processes import StartWorker, spawn
 
 HANDLER = """
 import os, signal, subprocess, sys, threading, time
@@ -57,15 +57,11 @@ SAID = {
 MakePool = Callable[..., FunctionPool]
 
 
-@pytest.fixture(scope="module")
-def forking() -> Iterator[StartWorker]:
-    with fork_server(base_environment()) as server:
-        yield server
-
-
 @pytest.fixture(params=["forked", "spawned"])
-def start(request: pytest.FixtureRequest, forking: StartWorker) -> StartWorker:
-    return forking if request.param == "forked" else spawn
+def start(
+    request: pytest.FixtureRequest, one_fork_server: Callable[[], StartWorker]
+) -> StartWorker:
+    return one_fork_server() if request.param == "forked" else spawn
 
 
 @pytest.fixture

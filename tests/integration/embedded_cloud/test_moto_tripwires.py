@@ -1,14 +1,14 @@
 """One test per place where the embedded cloud leans on moto's private parts.
 
-A failure here means that moto has changed under moto_hooks.py or moto_server.py: look at both sides
-before repairing either.
+A failure here means that moto has changed under moto_hooks.py, moto_economies.py or moto_server.py:
+look at both sides before repairing either.
 """
 
 import inspect
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,7 +20,13 @@ from moto.core.base_backend import AccountSpecificBackend, BackendDict
 from moto.core.config import default_user_config
 from moto.core.errors import get_exception_service_model
 from moto.core.responses import BaseResponse
-from moto.core.serialize import BaseJSONSerializer
+from moto.core.serialize import (
+    AttributePickerContext,
+    BaseJSONSerializer,
+    ResponseSerializer,
+    XFormedAttributePicker,
+    get_serializer_class,
+)
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
 from moto.events.models import Rule, events_backends
@@ -33,6 +39,7 @@ from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 from moto.sqs.responses import SQSResponse
 from moto.stepfunctions.parser import models as interpreter
 from moto.stepfunctions.parser.api import InvocationResponse
+from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.program.program import Program
 from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
@@ -46,11 +53,12 @@ from moto.stepfunctions.parser.asl.eval.callback.callback import (
     CallbackPoolManager,
 )
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
-from moto.stepfunctions.parser.asl.utils import boto_client
+from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.responses import get_backend
 
+from dropscale_embedded.cloud.moto_economies import economies, hooked
 from dropscale_embedded.cloud.moto_hooks import put_deleted_version
 from dropscale_embedded.cloud.object_events import REASONS
 
@@ -87,6 +95,12 @@ HOOKED: list[Hooked] = [
             "change_message_visibility": "receipt_handle visibility_timeout",
         }.items()
     ),
+    (
+        SQSBackend,
+        "is_message_valid_based_on_retention_period",
+        "self queue_name message",
+        SQSBackend.receive_message,
+    ),
     (DynamoHandler, "call_action", "self", BaseResponse._dispatch),
     (
         DynamoDBBackend,
@@ -96,7 +110,15 @@ HOOKED: list[Hooked] = [
         "return_values_on_condition_check_failure",
         DynamoDBBackend.transact_write_items,
     ),
+    (
+        ResponseSerializer,
+        "get_value",
+        "self value key shape",
+        ResponseSerializer._serialize_structure_member,
+    ),
     (BaseJSONSerializer, "_serialize_type_structure", "self serialized value shape key", None),
+    (json_path, "parse", "path debug", json_path.extract_json),
+    (result_path, "parse", "string", result_path.ResultPath._eval_body),
     (AmazonStateLanguageParser, "parse", "definition", ExecutionWorker._get_evaluation_entrypoint),
     (S3Response, "get_bucket_notification", "self", None),
     *(
@@ -202,6 +224,8 @@ def test_a_message_is_due_at_visible_at_and_delayed_until_in_milliseconds() -> N
     assert sent is not None
     assert message.delayed_until - sent == pytest.approx(2000, abs=50)
     assert message.visible_at - sent == pytest.approx(3000, abs=50)
+    assert isinstance(Queue.messages, property)
+    assert "messages" in SQSBackend.receive_message.__code__.co_names
 
 
 def test_objects_and_buckets_tell_what_an_event_needs() -> None:
@@ -260,6 +284,55 @@ def test_a_row_goes_into_a_table_and_out_again() -> None:
 def test_a_transaction_goes_back_to_a_deep_copy_of_the_table() -> None:
     code = DynamoDBBackend.transact_write_items.__code__
     assert {"copy", "deepcopy"} <= set(code.co_names)
+
+
+def members(shape: Any, seen: set[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the members of all structures below a shape, each with what it is called there."""
+    if shape is None or shape.name in seen:
+        return
+    seen.add(shape.name)
+    for name, member in getattr(shape, "members", {}).items():
+        member.parent = shape
+        yield name, member
+        yield from members(member, seen)
+    for kind in ("member", "value"):
+        yield from members(getattr(shape, kind, None), seen)
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "events", "s3", "sqs", "stepfunctions"])
+def test_a_value_is_found_under_every_name_that_moto_looks_for(service: str) -> None:
+    model, seen = moto_utils.get_service_model(service), set[str]()
+    picker = XFormedAttributePicker()
+    for name in model.operation_names:
+        operation = model.operation_model(name)
+        serializer = ResponseSerializer(operation, value_picker=picker)
+        for key, shape in members(operation.output_shape, seen):
+            context = AttributePickerContext(obj={}, key=key, shape=shape)
+            names = [*picker.get_possible_keys(context)]
+            values: list[dict[str, Any]] = [{}, *({name: name} for name in names)]
+            values += [dict.fromkeys(names[n:], n) for n in range(len(names))]
+            picked = [serializer.get_value(value, key, shape) for value in values]
+            with hooked(economies()):
+                assert [serializer.get_value(value, key, shape) for value in values] == picked
+    assert len(seen) > 20
+
+
+def test_a_row_is_written_as_moto_does() -> None:
+    text, number = {"S": "Fran\u00e7ois"}, {"N": "1e3"}
+    row: dict[str, Any] = {
+        **{"text": text, "number": number, "none": {"NULL": True}, "no": {"BOOL": False}},
+        **{"map": {"M": {"S": {"M": {}}, "list": {"L": [text, {"L": []}]}}}, "empty": {"S": ""}},
+        **{"bytes": {"B": b"1"}, "among": {"L": [{"B": b"2"}, {"SS": ["a", "b"]}, number]}},
+    }
+    operation = moto_utils.get_service_model("dynamodb").operation_model("GetItem")
+    kind = get_serializer_class("dynamodb", "json")
+
+    def written() -> Any:
+        return kind(operation, value_picker=XFormedAttributePicker()).serialize({"Item": row})
+
+    with hooked(economies()):
+        quickly = written()
+    assert quickly == written()
 
 
 def test_rules_are_found_on_the_default_bus() -> None:

@@ -98,6 +98,7 @@ def ended(calling: socket.socket) -> bool:
         return True
 
 
+@pytest.mark.usefixtures("own_fork_server")
 def test_stop_leaves_no_thread_no_process_and_no_port(
     tmp_path: Path, eventually: Eventually
 ) -> None:
