@@ -302,10 +302,10 @@ class World:
         self.upscaler.finish(status, **facts)
         self.run_executions()
 
-    def pass_hours(self, hours: int) -> None:
-        """Let time pass, with the sweeper and executions at work every hour."""
-        for _ in range(hours):
-            self.clock.advance(hours=1)
+    def pass_hours(self, hours: int, every: int = 1) -> None:
+        """Let time pass, with the sweeper and executions at work every so many hours."""
+        for _ in range(hours // every):
+            self.clock.advance(hours=every)
             with suppress(ExceptionGroup):
                 self.sweep()
             self.run_executions()

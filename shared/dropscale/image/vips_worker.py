@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache, reduce
 from operator import or_
 from typing import Any
@@ -142,7 +142,7 @@ def _peak(image: pyvips.Image) -> int:
 def _look_alone(task: CompareTask, result: pyvips.Image) -> Comparison:
     size = _size_to_compare(result.width, result.height)
     small, fault = _decode_to_size(task["result"], size, **_AS_RESULT)
-    return Comparison(fault=fault) if small is None else Comparison(is_blank=_is_flat(small, None))
+    return Comparison(fault=fault) if small is None else Comparison(is_blank=_is_flat(_seen(small)))
 
 
 def _look_beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Image) -> Comparison:
@@ -156,20 +156,25 @@ def _look_beside(task: CompareTask, result: pyvips.Image, reference: pyvips.Imag
         return Comparison(fault=fault)
     profile = reference.get(_FIELDS["icc"]) if _has_profile(reference) else None
     has_choice = profile is not None and task["profile_can_hold"] and not _has_profile(small)
+    originals = {is_upright: _seen(view) for is_upright, view in views.items()}
+    results = {False: _seen(small)}
+    if has_choice:
+        results = {True: _seen(small, profile), **results}
     differences = {
-        (keeps_profile, is_upright): _difference(small, view, profile if keeps_profile else None)
-        for keeps_profile in ((True, False) if has_choice else (False,))
-        for is_upright, view in views.items()
+        (keeps_profile, is_upright): _difference(result_seen, original_seen)
+        for keeps_profile, result_seen in results.items()
+        for is_upright, original_seen in originals.items()
     }
     # The first that is as good as the best: in a tie, the expected case counts.
     best = min(differences.values())
     keeps_profile, is_upright = next(
         key for key, value in differences.items() if value <= best + _SAME
     )
-    alpha = _alpha(reference)
+    original_seen = originals[is_upright]
+    alpha = original_seen.alpha
     return Comparison(
         delta_e=None if best == float("inf") else round(best, 2),
-        is_blank=_is_flat(small, reference),
+        is_blank=not _is_flat(original_seen) and _is_flat(results[False]),
         is_upright=is_upright,
         keeps_profile=keeps_profile or not has_choice,
         lost_alpha=bool(alpha is not None and alpha.min() < 255 and not small.hasalpha()),
@@ -276,16 +281,26 @@ def _turn_upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
     return turning.autorot().copy_memory()
 
 
-def _difference(result: pyvips.Image, reference: pyvips.Image, profile: Any) -> float:
-    """Return the mean CIEDE2000 where both are opaque; infinite if they nowhere are.
+@dataclass(frozen=True)
+class _Seen:
+    """An image as it looks: its colours in CIELAB, and its alpha from 0 to 255."""
 
-    The result's colours are read by `profile`, or, if that is None, by its own or as sRGB.
-    """
+    lab: pyvips.Image
+    alpha: pyvips.Image | None
+
+
+def _seen(image: pyvips.Image, profile: Any = None) -> _Seen:
+    """Return how an image looks by `profile`; if that is None, by its own or as sRGB."""
     if profile is not None:
-        result = result.copy()
-        result.set_type(pyvips.GValue.blob_type, _FIELDS["icc"], profile)
-    difference = _lab(result).dE00(_lab(reference))
-    weights = [alpha >= 255 for image in (result, reference) if (alpha := _alpha(image))]
+        image = image.copy()
+        image.set_type(pyvips.GValue.blob_type, _FIELDS["icc"], profile)
+    return _Seen(_lab(image), _alpha(image))
+
+
+def _difference(result: _Seen, reference: _Seen) -> float:
+    """Return the mean CIEDE2000 where both are opaque; infinite if they nowhere are."""
+    difference = result.lab.dE00(reference.lab)
+    weights = [one.alpha >= 255 for one in (result, reference) if one.alpha]
     for weight in weights:
         difference = difference * (weight / 255)
     share = 1.0
@@ -302,15 +317,12 @@ def _lab(image: pyvips.Image) -> pyvips.Image:
             return colour.icc_import(pcs="lab", intent="relative", embedded=True).copy_memory()
         except pyvips.Error:
             pass  # A profile that is damaged, or for other pixels; viewers ignore it, too.
-    return colour.colourspace("lab")
+    return colour.colourspace("lab").copy_memory()
 
 
-def _is_flat(image: pyvips.Image, reference: pyvips.Image | None) -> bool:
-    if reference is not None and _is_flat(reference, None):
-        return False
-    lab = _lab(image)
-    alpha = _alpha(image)
-    if alpha is not None and alpha.max() == 0:
+def _is_flat(image: _Seen) -> bool:
+    lab = image.lab
+    if image.alpha is not None and image.alpha.max() == 0:
         return True
     # A single pixel has no deviation, and that is not a fault.
     is_one = lab.width * lab.height == 1

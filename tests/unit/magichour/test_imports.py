@@ -8,20 +8,18 @@ import pytest
 from dropscale.magichour import AsyncClient
 
 
-def modules_after(statement: str) -> set[str]:
-    code = f"import sys\n{statement}\nprint(*sys.modules)"
+@pytest.mark.parametrize(("kind", "library"), [("Client", "requests"), ("AsyncClient", "httpx")])
+def test_each_client_loads_its_own_library_and_the_package_none(kind: str, library: str) -> None:
+    code = f"""
+import sys, dropscale.magichour
+print(*sys.modules)
+dropscale.magichour.{kind}(token="t")
+print(*sys.modules)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
-
-
-def test_importing_the_package_loads_no_http_library() -> None:
-    assert not {"requests", "httpx", "asyncio"} & modules_after("import dropscale.magichour")
-
-
-def test_each_client_loads_its_own() -> None:
-    make = "from dropscale.magichour import {0}; {0}(token='t')"
-    assert {"requests", "httpx"} & modules_after(make.format("Client")) == {"requests"}
-    assert {"requests", "httpx"} & modules_after(make.format("AsyncClient")) == {"httpx"}
+    package, client = (set(line.split()) for line in done.stdout.splitlines())
+    assert not {"requests", "httpx", "asyncio"} & package
+    assert {"requests", "httpx"} & client == {library}
 
 
 def test_without_httpx_the_advice_is_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

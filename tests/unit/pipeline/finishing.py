@@ -25,7 +25,7 @@ from tests.fakes import FakeInputBucket, FakePixels
 from tests.originals import encoded, pixels
 from tests.world import PLENTY
 
-SIZE, TWICE = (96, 64), (192, 128)
+SIZE, TWICE = (60, 40), (120, 80)
 KEY = "cat"
 VIPS = Vips(400 * 1024 * 1024)
 NOT_SEEN = FakePixels(Comparison(delta_e=None))

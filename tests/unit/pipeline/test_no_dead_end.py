@@ -90,7 +90,7 @@ def test_an_abandoned_project_that_has_its_result_after_all_is_delivered_free(
     world.drop("cat.png", png())
     if reason == "404":
         misbehave(world, "project-1", PASSING["404"])
-    world.pass_hours(days * 24)
+    world.pass_hours(days * 24, every=3)
     assert the_job(world).state is JobState.ABANDONED
     assert (the_job(world).due is None) is (days == 40)
     recover(world)

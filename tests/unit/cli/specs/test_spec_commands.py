@@ -1,11 +1,13 @@
 """The commands about specs as one calls them: help, imports, and the hook."""
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -23,15 +25,26 @@ ROOT = Path(__file__).parents[4]
 
 
 CALLED = """
-import sys
+import json, os, sys
 from dropscale_cli.main import main
-try:
-    main()
-except SystemExit as ended:
-    assert not ended.code, ended.code
-heavy = {"boto3", "moto", "flask", "numpy", "PIL"} & sys.modules.keys()
-assert not heavy, heavy
+for folder, arguments in json.loads(sys.argv[1]):
+    os.chdir(folder)
+    try:
+        main(arguments)
+    except SystemExit as ended:
+        assert not ended.code, (arguments, ended.code)
+    heavy = {"boto3", "moto", "flask", "numpy", "PIL"} & sys.modules.keys()
+    assert not heavy, (arguments, heavy)
 """
+
+
+def call(*commands: tuple[Path, list[str]], **options: Any) -> bytes:
+    """Call the program, in a process of its own, in these folders; return what it printed."""
+    told = json.dumps([(str(folder), arguments) for folder, arguments in commands])
+    command = [sys.executable, "-c", CALLED, told]
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True, **options)
+    printed: bytes = done.stdout
+    return printed
 
 
 def examples(command: str) -> list[str]:
@@ -40,25 +53,21 @@ def examples(command: str) -> list[str]:
     return shown.partition("Examples:\n")[2].splitlines()
 
 
-@pytest.mark.parametrize(
-    "example", [example for command in COMMANDS for example in examples(command)]
-)
-def test_each_example_in_the_help_works_without_the_stack(example: str, tmp_path: Path) -> None:
-    program, name, *arguments = shlex.split(example.partition(" > ")[0])
-    assert program == "dropscale"
-    if name != "init":
-        (tmp_path / "photos").mkdir()
-        (tmp_path / "photos" / "cat.jpg").write_bytes(png())
-        (tmp_path / "photos" / "cat.jpg.yaml").write_text("scale_factor: 4")
-        (tmp_path / "photos" / "dropscale.yaml").write_text("style: {mode: preserve}")
-        (tmp_path / "job.yaml").write_text("assets: {image_file_path: https://example.com/a.png}")
-    subprocess.run(
-        [sys.executable, "-c", CALLED, name, *arguments],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        timeout=60,
-        check=True,
-    )
+def test_each_example_in_the_help_works_without_the_stack(tmp_path: Path) -> None:
+    commands = []
+    for number, example in enumerate(one for command in COMMANDS for one in examples(command)):
+        program, name, *arguments = shlex.split(example.partition(" > ")[0])
+        assert program == "dropscale"
+        (folder := tmp_path / str(number)).mkdir()
+        if name != "init":
+            (folder / "photos").mkdir()
+            (folder / "photos" / "cat.jpg").write_bytes(png())
+            (folder / "photos" / "cat.jpg.yaml").write_text("scale_factor: 4")
+            (folder / "photos" / "dropscale.yaml").write_text("style: {mode: preserve}")
+            (folder / "job.yaml").write_text("assets: {image_file_path: https://example.com/a.png}")
+        commands.append((folder, [name, *arguments]))
+
+    assert call(*commands)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -68,15 +77,8 @@ def test_every_command_has_an_example(command: str) -> None:
 
 def test_a_terminal_that_cannot_show_a_character_gets_it_written_out(tmp_path: Path) -> None:
     (tmp_path / "été.png").write_bytes(png())
-    ended = subprocess.run(
-        [sys.executable, "-c", CALLED, "plan", "."],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    assert rb"\xe9t\xe9.png  8x6 \u2192 16x12" in ended.stdout
+    printed = call((tmp_path, ["plan", "."]), env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert rb"\xe9t\xe9.png  8x6 \u2192 16x12" in printed
 
 
 def test_the_hook_is_given_sidecars_and_folder_specs_and_nothing_else() -> None:
