@@ -2,8 +2,8 @@
 
 import json
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,9 +14,11 @@ from dropscale_cli.files.state_folder import StateFolder
 from dropscale_cli.follow.places import OutputFolder
 from dropscale_cli.follow.run import RunOptions
 from dropscale_cli.follow.run import run as run_command
+from dropscale_cli.stacks import local_stack
 from dropscale_cli.stacks.local_stack import ChosenApi, MagicHour, embedded_parameters
 from dropscale_cli.terminal import Terminal
 from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine, parse_fault_plan
+from dropscale_embedded.workers.processes import StartWorker
 from tests.fakes import png
 
 PAUSED = b"rules: [{call: project, fault: {kind: altered, fields: {status: paused}}}]"
@@ -39,8 +41,12 @@ class OpenApi:
 
 
 def test_a_run_out_of_patience_names_the_command_that_collects_what_is_paid(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    one_fork_server: Callable[[], StartWorker],
 ) -> None:
+    monkeypatch.setattr(local_stack, "fork_server", lambda _: nullcontext(one_fork_server()))
     photos, out = tmp_path / "my photos", tmp_path / "out"
     photos.mkdir()
     (photos / "cat.png").write_bytes(png())

@@ -114,51 +114,59 @@ def creates(api: EmbeddedApi) -> int:
     return len(api.book.entries(EntryKind.CREATE))
 
 
-@pytest.mark.parametrize("keeps_ledger", [True, False], ids=["ExistingLedger", "rebuilt"])
-def test_nothing_is_paid_twice(keeps_ledger: bool) -> None:
-    with EmbeddedApi(engine=StubEngine(0)) as api:
-        with deployed(api, "first") as cloud:
-            drop(cloud, "cat.png", png())
-            awaited(cloud, "cat.png", is_delivered)
-            before = kept(cloud)
+@pytest.fixture(scope="module")
+def api() -> Iterator[EmbeddedApi]:
+    with EmbeddedApi(engine=StubEngine(0)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def before(api: EmbeddedApi) -> Kept:
+    """What a first stack leaves, which has delivered one image."""
+    with deployed(api, "first") as cloud:
+        drop(cloud, "cat.png", png())
+        awaited(cloud, "cat.png", is_delivered)
         assert creates(api) == 1
-        given = {"ExistingLedger": TABLE} if keeps_ledger else {}
-        with deployed(api, "second", before, **given) as cloud:
-            drop(cloud, "dog.png", png(shade=9))
-            drop(cloud, "cat.png", png())
-            waiting = awaited(cloud, "dog.png", lambda told: bool(told["waiting_for"]))
-            code = "LedgerOwnedByAnother" if keeps_ledger else "LedgerNotRebuilt"
-            assert (waiting["waiting_for"], waiting["reason"]["code"]) == ("ledger", code)
-            assert creates(api) == 1
-
-            target = target_of(cloud)
-            if keeps_ledger:
-                with pytest.raises(LedgerUnchanged, match="--yes"):
-                    take_over(target, "second", is_agreed=False)
-                with pytest.raises(LedgerUnchanged, match="take-over"):
-                    rebuild_ledger(target, declines=False, is_agreed=True)
-                take_over(target, "second", is_agreed=True)
-            else:
-                assert rebuild_ledger(target, declines=False, is_agreed=False) == 0
-            for key, body in (("copy.png", png()), ("cat.png", png()), ("dog.png", png(shade=9))):
-                drop(cloud, key, body)
-                awaited(cloud, key, is_delivered)
-            after = kept(cloud).objects
-            assert after["copy.png@2x.png"][0] == before.objects["cat.png@2x.png"][0]
-        assert creates(api) == 2
+        return kept(cloud)
 
 
-def test_declining_pays_again() -> None:
-    with EmbeddedApi(engine=StubEngine(0)) as api:
-        with deployed(api, "first") as cloud:
-            drop(cloud, "cat.png", png())
-            old = awaited(cloud, "cat.png", is_delivered)
-            before = kept(cloud)
-        with deployed(api, "second", before) as cloud:
-            with pytest.raises(LedgerUnchanged, match="paid for again"):
-                rebuild_ledger(target_of(cloud), declines=True, is_agreed=False)
-            assert rebuild_ledger(target_of(cloud), declines=True, is_agreed=True) == 0
-            drop(cloud, "cat.png", png())
-            new = awaited(cloud, "cat.png", lambda told: told != old and is_delivered(told))
-            assert new["jobs"][0]["project_id"] != old["jobs"][0]["project_id"]
-        assert creates(api) == 2
+@pytest.mark.parametrize("keeps_ledger", [True, False], ids=["ExistingLedger", "rebuilt"])
+def test_nothing_is_paid_twice(api: EmbeddedApi, before: Kept, keeps_ledger: bool) -> None:
+    given = {"ExistingLedger": TABLE} if keeps_ledger else {}
+    paid = creates(api)
+    with deployed(api, "second", before, **given) as cloud:
+        drop(cloud, "dog.png", png(shade=9))
+        drop(cloud, "cat.png", png())
+        waiting = awaited(cloud, "dog.png", lambda told: bool(told["waiting_for"]))
+        code = "LedgerOwnedByAnother" if keeps_ledger else "LedgerNotRebuilt"
+        assert (waiting["waiting_for"], waiting["reason"]["code"]) == ("ledger", code)
+        assert creates(api) == paid
+
+        target = target_of(cloud)
+        if keeps_ledger:
+            with pytest.raises(LedgerUnchanged, match="--yes"):
+                take_over(target, "second", is_agreed=False)
+            with pytest.raises(LedgerUnchanged, match="take-over"):
+                rebuild_ledger(target, declines=False, is_agreed=True)
+            take_over(target, "second", is_agreed=True)
+        else:
+            assert rebuild_ledger(target, declines=False, is_agreed=False) == 0
+        for key, body in (("copy.png", png()), ("cat.png", png()), ("dog.png", png(shade=9))):
+            drop(cloud, key, body)
+            awaited(cloud, key, is_delivered)
+        after = kept(cloud).objects
+        assert after["copy.png@2x.png"][0] == before.objects["cat.png@2x.png"][0]
+    assert creates(api) == paid + 1
+
+
+def test_declining_pays_again(api: EmbeddedApi, before: Kept) -> None:
+    old = json.loads(before.objects["cat.png.dropscale.json"][0])
+    paid = creates(api)
+    with deployed(api, "second", before) as cloud:
+        with pytest.raises(LedgerUnchanged, match="paid for again"):
+            rebuild_ledger(target_of(cloud), declines=True, is_agreed=False)
+        assert rebuild_ledger(target_of(cloud), declines=True, is_agreed=True) == 0
+        drop(cloud, "cat.png", png())
+        new = awaited(cloud, "cat.png", lambda told: told != old and is_delivered(told))
+        assert new["jobs"][0]["project_id"] != old["jobs"][0]["project_id"]
+    assert creates(api) == paid + 1

@@ -3,10 +3,10 @@
 Real: the definition as it ships, the resources and settings of template.yaml, the handlers, their
 use cases as `wiring` composes them, and the AWS adapters (S3, DynamoDB, Step Functions on moto).
 
-Stand-ins: the vendor follows a script, functions fail on request, and time is virtual: waits and
-retries of the interpreter move the use cases' clock on and return at once. So the definition runs
-as it is; only the TimeoutSeconds of a task that is to hang is shortened, because the interpreter
-measures it in real time (`Scenario.task_seconds`).
+Stand-ins: the vendor follows a script, nothing is decoded, functions fail on request, and time is
+virtual: waits and retries of the interpreter move the use cases' clock on and return at once. So
+the definition runs as it is; only the TimeoutSeconds of a task that is to hang is shortened,
+because the interpreter measures it in real time (`Scenario.task_seconds`).
 
 Virtual time leans on two private names of moto 5.2.5: `WaitFunction._wait_interval`, which would
 wait, and `retrier_decl.time`, whose `sleep` would. `test_waits_and_retries_pass_in_virtual_time`
@@ -67,7 +67,7 @@ from functions.submit import app as submit
 from functions.sweep import app as sweep
 from tests.aws_calls.call_log import CallLog
 from tests.chaos.deployment import FIRST_STATE_WITH_WEBHOOKS
-from tests.fakes import Clock, FakeUpscaler, png
+from tests.fakes import Clock, FakePixels, FakeUpscaler, png
 from tests.lambda_context import FakeLambdaContext
 from tests.mocked_aws import mocked_aws
 
@@ -352,6 +352,7 @@ def deployed_machine(aws_calls: CallLog) -> Iterator[UpscaleMachine]:
             # It is the machine that is to wait, each time.
             schedule = PollSchedule(300, patience=0)
             stand_ins = {"clock": clock, "upscaler": vendor, "schedule": schedule}
+            stand_ins["pixels"] = FakePixels()
             use_cases[app] = _with_stand_ins(composed, stand_ins)
             patch.setattr(app, f"_{compose.__name__}", partial(use_cases.get, app))
         machine = UpscaleMachine(
