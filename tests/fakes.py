@@ -108,8 +108,8 @@ _ONLY: dict[type[Row], str] = {
 }
 
 
-_SHARES = Attach | Detach
-_CLAIMS = ClaimName | ReleaseName
+_SHARES = (Attach, Detach)
+_CLAIMS = (ClaimName, ReleaseName)
 
 
 _Due = dict[Agenda, list[tuple[datetime, str]]]

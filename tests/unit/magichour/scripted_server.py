@@ -62,7 +62,7 @@ class ScriptedServer:
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.002}
         )
         self.base_url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
 

@@ -32,7 +32,7 @@ def client(server: ScriptedServer) -> AsyncClient:
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.0005)
 
 
 def generating(client: AsyncClient, folder: Path) -> asyncio.Task[object]:

@@ -69,7 +69,8 @@ CASES = [
 def test_errors(
     server: ScriptedServer, call: Callable[[Client, str], None], reply: Reply, connect: Connect
 ) -> None:
-    client = connect(token=TOKEN, base_url=server.base_url, timeout=0.2)
+    timeout = 0.05 if reply.behaviour is Behaviour.NEVER_ANSWER else 5
+    client = connect(token=TOKEN, base_url=server.base_url, timeout=timeout)
     item = {"upload_url": f"{server.base_url}/put?{SIGNATURE}", "file_path": "api-assets/1.png"}
     server.on("POST", "/v1/files/upload-urls", json_reply({"items": [item]}))
     server.on(*PLACES[call], reply)

@@ -20,8 +20,8 @@ from tests.unit.pipeline.finishing import KEY, NOT_SEEN, P3, finish
 from tests.unit.pipeline.test_finish import result
 
 MILLION = 1_000_000
-PARTS = 120_000
-SECONDS = 0.02
+PARTS = 60_000
+SECONDS = 0.01
 """The time limit of each step."""
 MOST_SECONDS = 3.0
 """The limit of all steps together."""
