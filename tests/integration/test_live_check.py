@@ -6,9 +6,15 @@ from contextlib import contextmanager
 import click
 import pytest
 
+from dropscale.magichour.polling import INTERVAL_VARIABLE
 from dropscale_cli.errors import Declined
 from dropscale_cli.stacks.live_check import PRICE, LiveCheck, check_live
 from dropscale_embedded.api import EmbeddedApi, EntryKind, StubEngine, parse_fault_plan
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(INTERVAL_VARIABLE, "0.05")
 
 
 @contextmanager

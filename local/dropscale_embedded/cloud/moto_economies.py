@@ -24,13 +24,19 @@ from moto.core.serialize import (
 from moto.core.utils import unix_time_millis
 from moto.dynamodb import models as dynamodb_models
 from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.sqs.models import Queue, SQSBackend
 from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import json_path
 
-from dropscale_embedded.cloud.table_snapshots import snapshot, with_fresh_row
+from dropscale_embedded.cloud.table_snapshots import (
+    snapshot,
+    with_fresh_row,
+    with_one_snapshot,
+)
 from dropscale_embedded.workers.zygote import list_services
 
 Hook = tuple[Any, str, Callable[[Any], Any]]
@@ -69,9 +75,12 @@ def economies() -> list[Hook]:
         # Each path would be parsed again in each state, by a parser made for it.
         (json_path, "parse", functools.cache),
         (result_path, "parse", functools.cache),
-        # Each transaction would copy whole tables.
+        # Each item of a transaction would copy whole tables.
         (dynamodb_models, "copy", lambda _: SimpleNamespace(deepcopy=snapshot)),
+        (DynamoDBBackend, "transact_write_items", with_one_snapshot),
         (DynamoDBBackend, "update_item", with_fresh_row),
+        (Table, "query", _query_few_rows),
+        (DynamoType, "cast_value", _cast_strings_at_once),
         # Each receive would ask the clock ten times for each message that waits.
         (Queue, "messages", lambda _: property(_due_messages)),
         (SQSBackend, "is_message_valid_based_on_retention_period", lambda _: _is_retained),
@@ -123,6 +132,39 @@ def _is_as_written(value: Any) -> bool:
     if kind == "L" and type(content) is list:
         return all(map(_is_as_written, content))
     return type(content) is _SCALARS.get(kind)
+
+
+def _query_few_rows(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Query a copy of a table with none but the wanted rows: moto would sort all, each time."""
+
+    @functools.wraps(original)
+    def query(
+        table: Table, hash_key: Any, *args: Any, hash_key_conditions: Any = None, **kwargs: Any
+    ) -> Any:
+        few, is_indexed = copy.copy(table), bool(args[_INDEX_NAME])
+        if table.has_range_key and is_indexed:
+            few.items = {  # type: ignore[assignment] # is only read
+                key: {name: row for name, row in rows.items() if _has(row, hash_key_conditions)}
+                for key, rows in table.items.items()
+            }
+        elif table.has_range_key and hash_key is not None:
+            few.items = {hash_key: table.items.get(hash_key, {})}  # type: ignore[assignment] # too
+        return original(few, hash_key, *args, hash_key_conditions=hash_key_conditions, **kwargs)
+
+    return query
+
+
+_INDEX_NAME = 6
+"""Its place among the arguments of a query that follow the hash key."""
+
+
+def _has(row: Item, attributes: Iterable[tuple[str, DynamoType]] | None) -> bool:
+    return all(name in row.attrs and row.attrs[name] == value for name, value in attributes or ())
+
+
+def _cast_strings_at_once(original: Any) -> property:
+    """Compare strings, which most keys are, without asking for six other types first."""
+    return property(lambda value: value.value if value.type == "S" else original.fget(value))
 
 
 def _parse_once(original: Callable[[str], tuple[Any, Any]]) -> Callable[[str], tuple[Any, Any]]:

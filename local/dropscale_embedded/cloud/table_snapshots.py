@@ -6,6 +6,7 @@ takes half a second for an answer that takes a millisecond.
 
 import copy
 import functools
+import threading
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -14,12 +15,31 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
 
+_transaction = threading.local()
+
+
+def with_one_snapshot(transact: Callable[..., None]) -> Callable[..., None]:
+    """Return a transact_write_items that takes one snapshot of a table, not one for each item."""
+
+    @functools.wraps(transact)
+    def transact_write_items(*args: Any, **kwargs: Any) -> None:
+        _transaction.snapshots = {}
+        try:
+            transact(*args, **kwargs)
+        finally:
+            del _transaction.snapshots
+
+    return transact_write_items
+
 
 def snapshot(subject: Any) -> Any:
     """Like copy.deepcopy, except that the copy of a table shares its rows."""
     if not isinstance(subject, Table):
         return copy.deepcopy(subject)
-    table = copy.copy(subject)
+    taken: dict[str, Table] = getattr(_transaction, "snapshots", {})
+    if subject.name in taken:
+        return taken[subject.name]
+    table = taken[subject.name] = copy.copy(subject)
     rows = {
         key: copy.copy(value) if subject.has_range_key else value
         for key, value in subject.items.items()

@@ -112,7 +112,7 @@ def test_the_vendors_examples_need_only_another_import(api: EmbeddedApi, example
 def test_the_guides_examples_run(api: EmbeddedApi, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
     for example in examples(GUIDE.read_text(encoding="utf-8")):
-        run(example, names)
+        run(example.replace("interval=5,", "interval=0.01,"), names)
     shown = capsys.readouterr().out
     assert shown.startswith("complete 50 ['outputs/embedded")
     assert "downloading None" in shown

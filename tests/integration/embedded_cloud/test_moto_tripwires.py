@@ -11,9 +11,11 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 from botocore import session
 from botocore.loaders import Loader
+from moto import mock_aws
 from moto.core import responses as moto_responses
 from moto.core import utils as moto_utils
 from moto.core.base_backend import AccountSpecificBackend, BackendDict
@@ -28,6 +30,7 @@ from moto.core.serialize import (
     get_serializer_class,
 )
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
+from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 from moto.events.models import Rule, events_backends
 from moto.moto_api._internal.models import MotoAPIBackend, moto_api_backend
@@ -109,6 +112,20 @@ HOOKED: list[Hooked] = [
         "expression_attribute_values attribute_updates expected condition_expression "
         "return_values_on_condition_check_failure",
         DynamoDBBackend.transact_write_items,
+    ),
+    (
+        DynamoDBBackend,
+        "transact_write_items",
+        "self transact_items",
+        DynamoHandler.transact_write_items,
+    ),
+    (
+        Table,
+        "query",
+        "self hash_key range_comparison range_objs limit exclusive_start_key scan_index_forward "
+        "projection_expressions index_name consistent_read filter_expression hash_key_conditions "
+        "range_key_conditions filter_kwargs",
+        DynamoDBBackend.query,
     ),
     (
         ResponseSerializer,
@@ -333,6 +350,54 @@ def test_a_row_is_written_as_moto_does() -> None:
     with hooked(economies()):
         quickly = written()
     assert quickly == written()
+
+
+@pytest.mark.parametrize("index", [None, "by due"])
+def test_a_query_finds_what_moto_does(index: str | None) -> None:
+    by_index: dict[str, Any] = {"IndexName": index} if index else {}
+    attributes: tuple[str, ...] = ("pk", "sk", "due")
+    with mock_aws():
+        dynamodb = boto3.client("dynamodb", "us-east-1")
+        dynamodb.create_table(
+            TableName="rows",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in attributes],
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": "by due",
+                    "KeySchema": [{"AttributeName": "due", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            ],
+        )
+        for number in range(24):
+            named = {"pk": f"{number % 3}", "sk": f"{number * 7 % 24:02}", "due": f"{number % 4}"}
+            row: dict[str, Any] = {name: {"S": text} for name, text in named.items()}
+            if number % 5 == 0:
+                del row["due"]
+            dynamodb.put_item(TableName="rows", Item=row)
+
+        def found(wanted: str, backwards: bool) -> list[Any]:
+            pages = dynamodb.get_paginator("query").paginate(
+                TableName="rows",
+                KeyConditionExpression=f"{'due' if index else 'pk'} = :wanted",
+                ExpressionAttributeValues={":wanted": {"S": wanted}},
+                ScanIndexForward=not backwards,
+                PaginationConfig={"PageSize": 2},
+                **by_index,
+            )
+            return [page["Items"] for page in pages]
+
+        for wanted in ("0", "1", "2", "nobody"):
+            for backwards in (False, True):
+                as_moto = found(wanted, backwards)
+                with hooked(economies()):
+                    assert found(wanted, backwards) == as_moto
+                assert (len(as_moto) > 1) is (wanted != "nobody")
 
 
 def test_rules_are_found_on_the_default_bus() -> None:

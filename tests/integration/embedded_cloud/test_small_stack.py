@@ -19,6 +19,7 @@ from dropscale_embedded.cloud import AlreadyRunningError, EmbeddedCloud
 Eventually = Callable[..., Any]
 
 STACK = Path(__file__).parent / "stack"
+WORKED = "folder/a b+ü%.json"
 
 
 def drop(cloud: EmbeddedCloud, key: str, **order: Any) -> None:
@@ -46,6 +47,11 @@ def detail_of(sight: dict[str, Any]) -> dict[str, Any]:
     return detail
 
 
+def key_of(body: str) -> str:
+    """Return the key that a message is about."""
+    return str(json.loads(body)["detail"]["object"]["key"])
+
+
 def ended_execution(cloud: EmbeddedCloud, key: str) -> dict[str, Any] | None:
     states = cloud.client("stepfunctions")
     for item in states.list_executions(stateMachineArn=cloud.outputs["Machine"])["executions"]:
@@ -55,11 +61,18 @@ def ended_execution(cloud: EmbeddedCloud, key: str) -> dict[str, Any] | None:
     return None
 
 
+@pytest.fixture(scope="module", autouse=True)
+def slow_drops(cloud: EmbeddedCloud) -> None:
+    """Drop at once what takes seconds, so that the tests wait for all of it together."""
+    drop(cloud, WORKED, do="work")
+    for do in ("hang", "break", "exit"):
+        drop(cloud, f"errors/{do}.json", do=do)
+
+
 def test_a_drop_passes_through_wait_retry_choice_and_layer(
     cloud: EmbeddedCloud, eventually: Eventually
 ) -> None:
-    key = "folder/a b+ü%.json"
-    drop(cloud, key, do="work")
+    key = WORKED
     assert eventually(lambda: result(cloud, key)) == b"from the layer"
     execution = eventually(lambda: ended_execution(cloud, key))
     assert execution["status"] == "SUCCEEDED"
@@ -134,25 +147,30 @@ def test_the_rules_pattern_is_honoured(cloud: EmbeddedCloud, eventually: Eventua
     assert seen(cloud, "ignored/one.json") is None
 
 
-@pytest.mark.parametrize("do", ["refuse", "raise"])
 def test_a_message_that_keeps_failing_goes_to_the_dead_letter_queue(
-    cloud: EmbeddedCloud, eventually: Eventually, do: str
+    cloud: EmbeddedCloud, eventually: Eventually
 ) -> None:
-    key = f"dead/{do}.json"
-    drop(cloud, key, do=do)
+    failing = {f"dead/{do}.json": do for do in ("refuse", "raise")}
+    for key, do in failing.items():
+        drop(cloud, key, do=do)
     sqs, url = cloud.client("sqs"), cloud.outputs["DeadLetterQueueUrl"]
-    eventually(lambda: any(key in body for body in cloud.take_failed()))
+    failed, dead = set[str](), set[str]()
 
-    def dead() -> bool:
+    def have_failed() -> bool:
+        failed.update(map(key_of, cloud.take_failed()))
+        return failing.keys() <= failed
+
+    def are_dead() -> bool:
         for message in sqs.receive_message(QueueUrl=url).get("Messages", []):
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            if json.loads(message["Body"])["detail"]["object"]["key"] == key:
-                return True
-        return False
+            dead.add(key_of(message["Body"]))
+        return failing.keys() <= dead
 
-    eventually(dead)
-    eventually(lambda: seen(cloud, key, receive=2))
-    assert seen(cloud, key, receive=3) is None
+    eventually(have_failed)
+    eventually(are_dead)
+    for key in failing:
+        eventually(lambda key=key: seen(cloud, key, receive=2))
+        assert seen(cloud, key, receive=3) is None
 
 
 @pytest.mark.parametrize(
@@ -172,7 +190,6 @@ def test_the_state_machine_sees_lambdas_errors_and_the_log_what_handlers_say(
     error: str,
 ) -> None:
     key = f"errors/{do}.json"
-    drop(cloud, key, do=do)
     execution = eventually(lambda: ended_execution(cloud, key))
     assert execution["status"] == status
     outcome = (
