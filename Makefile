@@ -25,7 +25,7 @@ test: $(VENV)/.test ## Run every test
 	@$(FREE) $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 quick: ## Run the tests of the rules alone: units, and the corpus of specs
-	@$(MAKE) --no-print-directory test TESTS="$(QUICK)"
+	@$(MAKE) --no-print-directory test TESTS="$(QUICK)" PARALLEL="$(PARALLEL:auto=logical)"
 
 generate: $(VENV)/.local ## Write the files that come from the code
 	$(BIN)/python docs/generate.py

@@ -35,10 +35,13 @@ class _FilesTogether(LoadFileScheduling):  # type: ignore[misc] # xdist ships no
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """Keep the cores busy: of three processes, about one waits for what others do."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
+    """Keep the cores busy: of three processes, about one waits for what others do.
+
+    Among units alone, which wait for nobody, none does: they run on `logical` cores.
+    """
     cores = yield
-    return cores + cores // 2
+    return cores if config.option.numprocesses == "logical" else cores + cores // 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -23,8 +23,8 @@ from dropscale_embedded.api import picture
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("shared", "local", "functions")
-LENGTH = 150_000
-MOST_SECONDS = 0.15
+LENGTH = 300_000
+MOST_SECONDS = 0.3
 """Of the processor."""
 
 Use = Callable[[str], object]

@@ -229,14 +229,14 @@ def test_damage_is_never_to_be_dropped_again() -> None:
 
 
 MANY = {
-    "segments": lambda: b"\xff\xd8" + b"\xff\xe2\0\2" * 200_000,
-    "chunks": lambda: png()[:33] + struct.pack(">I4sI", 0, b"IDAT", 0) * 200_000,
+    "segments": lambda: b"\xff\xd8" + b"\xff\xe2\0\2" * 500_000,
+    "chunks": lambda: png()[:33] + struct.pack(">I4sI", 0, b"IDAT", 0) * 500_000,
     "riff": lambda: (
-        b"RIFF\xff\xff\xff\x7fWEBPVP8X\x0a\0\0\0\x08" + bytes(9) + b"ABCD\0\0\0\0" * 200_000
+        b"RIFF\xff\xff\xff\x7fWEBPVP8X\x0a\0\0\0\x08" + bytes(9) + b"ABCD\0\0\0\0" * 500_000
     ),
     "directory": lambda: b"II*\0\x08\0\0\0\xff\xff" + bytes(12 * 65_535),
     "a box": lambda: (
-        heic.box(b"ftyp", b"avif\0\0\0\0avifmif1") + heic.box(b"meta", bytes(24_000_000))
+        heic.box(b"ftyp", b"avif\0\0\0\0avifmif1") + heic.box(b"meta", bytes(60_000_000))
     ),
 }
 
@@ -247,7 +247,7 @@ def test_files_of_many_parts_take_no_time(name: str) -> None:
     before = time.process_time()
     with suppress(DamagedImage):
         read_header(body, "x")
-    assert time.process_time() - before < 0.5
+    assert time.process_time() - before < 1.25
 
 
 @pytest.mark.parametrize("image_type", ["png", "jpeg", "webp", "jp2", "tiff", "bmp"])
