@@ -36,18 +36,29 @@ class _FilesTogether(LoadFileScheduling):  # type: ignore[misc] # xdist ships no
 
 @pytest.hookimpl(wrapper=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
-    """Keep the cores busy: of three processes, about one waits for what others do.
+    """Keep the cores busy: of four processes, about two wait for what others do.
 
     Among units alone, which wait for nobody, none does: they run on `logical` cores.
     """
     cores = yield
-    return cores if config.option.numprocesses == "logical" else cores + cores // 2
+    return cores if config.option.numprocesses == "logical" else 2 * cores
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what takes longest begin first, so that nobody waits for it in the end."""
-    first = ("tests/e2e/", "tests/integration/")
-    items.sort(key=lambda item: not item.nodeid.startswith(first))
+    """Spread the files that wait for other processes among those that only compute.
+
+    So a core has always something to do. Files that wait take longer: the last one comes sooner.
+    """
+    files = list(dict.fromkeys(map(_file, items)))
+    waiting = [file for file in files if file.startswith(("tests/e2e/", "tests/integration/"))]
+    computing = [file for file in files if file not in waiting]
+    place = {file: 0.8 * index / len(waiting) for index, file in enumerate(waiting)}
+    place |= {file: index / len(computing) for index, file in enumerate(computing)}
+    items.sort(key=lambda item: place[_file(item)])
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 def pytest_collection_finish() -> None:

@@ -65,7 +65,8 @@ def test_an_interrupted_run_resumes(
 ) -> None:
     (photos / "dog.png").write_bytes(png(shade=12))
     run = ["run", photos, *STACK, "--out", tmp_path / "out"]
-    with start(*run, **stack) as process:
+    # However slow this process is, one that watches does not end by itself before the signal.
+    with start(*run, "--watch", **stack) as process:
         for line in process.stdout:
             if "dog.png: dropped" in line:
                 break

@@ -58,13 +58,15 @@ def last_words(process: Command, logged: "Future[bytes] | None" = None) -> str:
 def test_a_run_ends_on_a_signal_to_itself_however_many_follow(
     start: Start, log: Path, reader: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
-    (tmp_path / "cat.png").write_bytes(png())
-    out = tmp_path / "out"
-    options = ["--engine", "stub", "--log", log, "--out", out]
-    given = ["run", tmp_path / "cat.png", *options]
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for shade in range(4):
+        (photos / f"{shade}.png").write_bytes(png(shade=shade))
+    # However slow this process is, one that watches does not end by itself before the signal.
+    given = ["run", photos, "--engine", "stub", "--log", log, "--out", out, "--watch"]
     with start(*given) as process:
         logged = reader.submit(log.read_bytes)
-        lines_until("submitted", process.stdout)
+        lines_until("delivered", process.stdout)
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
             process.send_signal(number)
         told, again = last_words(process, logged).splitlines()
