@@ -45,6 +45,11 @@ from dropscale_embedded.workers.processes import StartWorker, base_environment, 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
+_NEW_STACK_SECONDS = 5.0
+"""When schedules of a new stack first fire: it has nothing to do for them yet, and a short run ends
+before. Without a start date, a rate schedule fires when it is created, within a minute:
+https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html"""
+
 _one_per_process = threading.Lock()
 
 
@@ -195,11 +200,11 @@ class EmbeddedCloud:
         create_resources(
             stack, clients=self._clients, base=self._template.parent, secrets=self._secrets
         )
-        if self._journal is not None:
-            replay(self._journal, dynamodb_backends[DEFAULT_ACCOUNT_ID][self.region])
+        tables = dynamodb_backends[DEFAULT_ACCOUNT_ID][self.region]
+        is_resumed = self._journal is not None and replay(self._journal, tables)
         if self._before_events is not None:
             self._before_events(self)
-        self._start_event_sources(stack, context)
+        self._start_event_sources(stack, context, 0.0 if is_resumed else _NEW_STACK_SECONDS)
 
     def _controlled(self, application: "WSGIApplication", port: int) -> "WSGIApplication":
         check = SignatureCheck(self.credentials, lambda: datetime.now(UTC))
@@ -231,7 +236,7 @@ class EmbeddedCloud:
                 now=datetime.now(UTC),
             )
 
-    def _start_event_sources(self, stack: Stack, context: StackContext) -> None:
+    def _start_event_sources(self, stack: Stack, context: StackContext, pause: float) -> None:
         sqs = self._clients.client("sqs")
         for function in stack.of_type("AWS::Serverless::Function"):
             pool = self._pools[function.identity.name]
@@ -246,16 +251,15 @@ class EmbeddedCloud:
                 for _ in range(min(mapping.maximum_concurrency, pool.max_workers)):
                     self._start_thread(poller.run, f"poller of {function.logical_id}")
             for schedule in function_schedules(function):
-                self._start_thread(partial(self._keep, schedule, context), schedule.name)
+                self._start_thread(partial(self._keep, schedule, context, pause), schedule.name)
 
     def _start_thread(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
 
-    def _keep(self, schedule: Schedule, context: StackContext) -> None:
-        # Without a start date, a rate schedule fires as soon as it is created:
-        # https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+    def _keep(self, schedule: Schedule, context: StackContext, pause: float) -> None:
+        self._stopping.wait(min(pause, schedule.interval.total_seconds()))
         while not self._stopping.is_set():
             self._invoke(schedule.function_name, schedule.event(context, datetime.now(UTC)))
             self._stopping.wait(schedule.interval.total_seconds())

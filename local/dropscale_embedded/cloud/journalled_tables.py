@@ -48,17 +48,20 @@ def journalled(journal: Journal) -> Callable[[Callable[..., Any]], Callable[...,
     return keep
 
 
-def replay(journal: Journal, backend: DynamoDBBackend) -> None:
-    """Put all rows of a journal into the tables, which must exist.
+def replay(journal: Journal, backend: DynamoDBBackend) -> bool:
+    """Put all rows of a journal into the tables, which must exist; return whether it has any.
 
     Raises:
         InvalidJournalError: it has rows of a table that does not exist.
     """
+    has_rows = False
     for table, row in journal.rows():
+        has_rows = True
         try:
             backend.get_table(table).put_item(dict(row))
         except ResourceNotFoundException:
             raise InvalidJournalError(f"the journal is of another stack: it has {table}") from None
+    return has_rows
 
 
 def _rows_of_action(action: str, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:

@@ -15,7 +15,7 @@ _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 
 @dataclass(frozen=True)
 class Schedule:
-    """A function to invoke, immediately and then after each interval."""
+    """A function to invoke, soon after the start and then after each interval."""
 
     name: str
     function_name: str
